@@ -1,0 +1,1 @@
+"""The emulator: API Gateway (WebSocket and HTTP), Lambda and DynamoDB on one machine, as AWS behaves."""
