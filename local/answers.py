@@ -1,0 +1,83 @@
+"""What the built-in model says: plain functions of the request, so the same request gets the same text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
+
+QUOTE_CHARS = 200
+LONG_TOKENS = 100_000
+
+_TOKEN = re.compile(r" ?\w{1,12}| ?[^\w\s]{1,12}|\n+|\s")
+_CYRILLIC = re.compile(r"[\u0400-\u04ff]")
+_LONG = re.compile(r"/long (\d{1,6})")
+
+_ENGLISH = """\
+I am the built-in model: no neural network, only enough text to show a conversation as it streams. \
+You wrote: “{quote}”
+
+Earlier messages that came with it, the system prompt aside: {earlier}. The whole way to this answer was \
+real: your message was stored, handed to a worker, and what you read now came over HTTP, token by token, \
+as it would from any OpenAI-compatible server.
+
+To talk to a real model, set OPENAI_API_KEY (and OPENAI_BASE_URL and OPENAI_MODEL for another provider) \
+in `.env` and start the emulator again."""
+
+_RUSSIAN = """\
+Я встроенная модель: не нейросеть, а лишь немного текста, чтобы показать, как ответ приходит по частям. \
+Вы написали: «{quote}»
+
+Предыдущих сообщений в запросе, не считая системного: {earlier}. Весь путь до этого ответа настоящий: \
+ваше сообщение сохранено, передано обработчику, а то, что вы читаете, пришло по HTTP, токен за токеном, \
+как от любого сервера, совместимого с OpenAI.
+
+Чтобы говорить с настоящей моделью, задайте OPENAI_API_KEY (а для другого поставщика ещё OPENAI_BASE_URL \
+и OPENAI_MODEL) в файле `.env` и запустите эмулятор заново."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a request, its content as plain text."""
+
+    role: str
+    text: str
+
+
+def question(messages: Sequence[Message]) -> str:
+    """Return the text to be answered: the last user message's, or the last message's where no user spoke."""
+    return next((message.text for message in reversed(messages) if message.role == "user"), messages[-1].text)
+
+
+def answer(messages: Sequence[Message]) -> str:
+    """Answer the last user message in its language. `messages` must not be empty."""
+    asked = question(messages)
+    long = _LONG.fullmatch(asked.strip())
+    if long:
+        return _long(min(int(long[1]), LONG_TOKENS))
+    text = _RUSSIAN if _CYRILLIC.search(asked) else _ENGLISH
+    conversation = [message for message in messages if message.role not in ("system", "developer")]
+    return text.format(quote=_quote(asked), earlier=max(len(conversation) - 1, 0))
+
+
+def tokens(text: str) -> list[str]:
+    """Split about as a tokenizer would: words with the space before them, punctuation, line breaks.
+
+    The pieces, joined, are the text.
+    """
+    return _TOKEN.findall(text)
+
+
+def _quote(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= QUOTE_CHARS else line[:QUOTE_CHARS] + "…"
+
+
+def _long(length: int) -> str:
+    pieces: list[str] = []
+    for number in count(1):
+        if len(pieces) >= length:
+            break
+        pieces += tokens(f"Sentence {number} of a long answer, written only to be long.\n")
+    return "".join(pieces[:length])

@@ -1,0 +1,24 @@
+"""Who is who on a developer's machine: tokens as the chat's authentication expects them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import jwt
+
+DEVELOPMENT_SECRET = "for-development-only-never-deploy-with-this-secret"  # noqa: S105 - public on purpose
+"""Signs tokens when `JWT_SECRET` is not set. Everyone can read it here, so it protects nothing."""
+
+LIFETIME = timedelta(hours=12)
+
+
+def secret(environ: Mapping[str, str]) -> str:
+    """Return the key that signs tokens: `JWT_SECRET` where it is set, else the development secret."""
+    return environ.get("JWT_SECRET") or DEVELOPMENT_SECRET
+
+
+def token(user_id: str, secret: str, lifetime: timedelta = LIFETIME) -> str:
+    """Return an HS256 token for this user, valid from now on for `lifetime`."""
+    now = datetime.now(UTC)
+    return jwt.encode({"userId": user_id, "iat": now, "exp": now + lifetime}, secret, algorithm="HS256")
