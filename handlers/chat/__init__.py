@@ -1,0 +1,1 @@
+"""The domain: chats, messages, turns and the frames that clients see."""

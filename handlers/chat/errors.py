@@ -1,0 +1,62 @@
+"""What can go wrong, and the code that a client sees for it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """The codes of `error` frames."""
+
+    INVALID_FORMAT = "invalid_format"
+    UNKNOWN_TYPE = "unknown_type"
+    INVALID_TOKEN = "invalid_token"  # noqa: S105 - a code, not a secret
+    NOT_AUTHENTICATED = "not_authenticated"
+    CHAT_NOT_FOUND = "chat_not_found"
+    CREATE_FAILED = "create_failed"
+    MESSAGE_EMPTY = "message_empty"
+    MESSAGE_TOO_LARGE = "message_too_large"
+    INTERNAL = "internal"
+
+
+MESSAGES: dict[ErrorCode, str] = {
+    ErrorCode.INVALID_FORMAT: "Invalid message format",
+    ErrorCode.UNKNOWN_TYPE: "Unknown message type",
+    ErrorCode.INVALID_TOKEN: "Invalid authentication token",
+    ErrorCode.NOT_AUTHENTICATED: "Not authenticated",
+    ErrorCode.CHAT_NOT_FOUND: "Chat not found or access denied",
+    ErrorCode.CREATE_FAILED: "Failed to create chat",
+    ErrorCode.MESSAGE_EMPTY: "Message is empty",
+    ErrorCode.MESSAGE_TOO_LARGE: "Message is too large",
+    ErrorCode.INTERNAL: "Internal error",
+}
+"""The text that goes with a code where the raiser gives none."""
+
+
+class ParleyError(Exception):
+    """The root of this project's exceptions."""
+
+
+class Refused(ParleyError):
+    """What the client asked for is refused, and nothing was stored. It becomes one `error` frame."""
+
+    def __init__(self, code: ErrorCode, message: str | None = None) -> None:
+        self.code = code
+        self.message = message or MESSAGES[code]
+        super().__init__(self.message)
+
+
+class ConnectionGone(ParleyError):
+    """API Gateway answered 410: the connection is closed, or not open yet."""
+
+
+class ChatMissing(ParleyError):
+    """The chat does not exist: it was deleted, or it never was this user's."""
+
+
+class ModelFailed(ParleyError):
+    """The model did not bring its answer to an end: an error, a broken stream, or silence."""
+
+
+class Misconfigured(ParleyError):
+    """A setting of the deployment is missing or unusable. The text says which, and what it must be."""

@@ -1,0 +1,400 @@
+"""Every frame of the wire protocol, in and out, and the one place where client text is parsed.
+
+The shapes are those of `docs/protocol.md`. A frame is a JSON object `{"type", "data", "requestId"?}`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from math import isfinite
+from typing import Annotated, Any, ClassVar, Never
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import models_json_schema
+
+from handlers.chat.errors import ErrorCode, Refused
+
+LARGEST_FRAME = 32 * 1024
+"""Bytes. API Gateway bills every 32 KB started as a message and closes on a larger frame from a client."""
+
+DEEPEST = 32
+MOST_DIGITS = 20
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
+
+
+class Role(StrEnum):
+    """Who wrote a message."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class FinishReason(StrEnum):
+    """Why a reply ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    ERROR = "error"
+
+
+def timestamp(moment: datetime) -> str:
+    """Return a UTC moment as the wire shows it: RFC 3339 with milliseconds and `Z`."""
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def utf16_length(text: str) -> int:
+    """Return the length of a text in UTF-16 code units, as JavaScript's `String.length` counts."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+# Client to server
+
+
+def clean(text: str) -> str:
+    """Return a text in NFC without control characters other than newline and tab. The rest is kept exactly."""
+    return unicodedata.normalize("NFC", _CONTROLS.sub("", text))
+
+
+Text = Annotated[str, AfterValidator(clean)]
+Id = Annotated[str, Field(min_length=1, max_length=128)]
+Tag = Annotated[str, Field(pattern=f"^{_TAG.pattern}$")]
+"""A name that a client gives: at most 64 characters, none of them a control character."""
+
+
+class ClientFrame(BaseModel):
+    """The data of a frame from a client. Unknown fields are ignored, known ones must have their type."""
+
+    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
+    type: ClassVar[str]
+
+
+class JoinChat(ClientFrame):
+    """Authenticate, and with `chat_id` see that chat."""
+
+    type: ClassVar[str] = "join_chat"
+    token: str | None = None
+    chat_id: Id | None = None
+
+
+class CreateChat(ClientFrame):
+    """Create a chat and join it. The same `client_chat_id` gives the same chat again."""
+
+    type: ClassVar[str] = "create_chat"
+    title: Annotated[Text, Field(max_length=200)] | None = None
+    client_chat_id: Tag | None = None
+
+
+class SendMessage(ClientFrame):
+    """Say something in the joined chat."""
+
+    type: ClassVar[str] = "message"
+    message: Text
+    client_message_id: Tag | None = None
+
+
+class LoadHistory(ClientFrame):
+    """Ask for the messages before one that the client has."""
+
+    type: ClassVar[str] = "load_history"
+    before: Id
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class LeaveChat(ClientFrame):
+    """Stop seeing the joined chat."""
+
+    type: ClassVar[str] = "leave_chat"
+
+
+class Ping(ClientFrame):
+    """Keep the connection from being idle."""
+
+    type: ClassVar[str] = "ping"
+
+
+_CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
+    frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, LoadHistory, LeaveChat, Ping)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a client sent, read as far as is needed to answer it, be it with an error."""
+
+    content: Mapping[str, Any]
+
+    @property
+    def request_id(self) -> str | None:
+        """The client's name for this request, to be repeated in every direct answer."""
+        return _tag(self.content.get("requestId"))
+
+    @property
+    def client_message_id(self) -> str | None:
+        """The client's name for the message in this frame, to be repeated in a refusal of it."""
+        data = self.content.get("data")
+        return _tag(data.get("clientMessageId")) if isinstance(data, dict) else None
+
+    def frame(self) -> ClientFrame:
+        """Return the frame. Raises `Refused` with `invalid_format` or `unknown_type`."""
+        kind, data = self.content.get("type"), self.content.get("data")
+        if not isinstance(kind, str) or (self.content.get("requestId") is not None and not self.request_id):
+            raise Refused(ErrorCode.INVALID_FORMAT)
+        if kind not in _CLIENT_FRAMES:
+            raise Refused(ErrorCode.UNKNOWN_TYPE)
+        try:
+            return _CLIENT_FRAMES[kind].model_validate({} if data is None else data)
+        except ValidationError:
+            # The cause holds what the client sent, a token perhaps, so it must not reach a log.
+            raise Refused(ErrorCode.INVALID_FORMAT) from None
+
+
+def open_envelope(body: str | None) -> Envelope:
+    """Parse the text of a frame.
+
+    Raises `Refused` with `invalid_format` for anything but a JSON object that is at most 32 levels deep, has no
+    number of more than 20 digits, no NaN or Infinity and no lone surrogate.
+    """
+    try:
+        content = json.loads(body or "", parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
+        _check(content)
+    except (ValueError, RecursionError):
+        raise Refused(ErrorCode.INVALID_FORMAT) from None
+    if not isinstance(content, dict):
+        raise Refused(ErrorCode.INVALID_FORMAT)
+    return Envelope(content)
+
+
+def _tag(value: object) -> str | None:
+    return value if isinstance(value, str) and _TAG.fullmatch(value) else None
+
+
+def _integer(digits: str) -> int:
+    if len(digits.lstrip("-")) > MOST_DIGITS:
+        raise ValueError("number with too many digits")
+    return int(digits)
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if sum(character.isdigit() for character in text) > MOST_DIGITS or not isfinite(number):
+        raise ValueError("number with too many digits")
+    return number
+
+
+def _refuse_constant(name: str) -> Never:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check(content: object) -> None:
+    """Raise ValueError where a parsed value is too deep or holds a lone surrogate."""
+    level, depth = [content], 0
+    while level:
+        depth += 1
+        inner: list[object] = []
+        for value in level:
+            if isinstance(value, str):
+                value.encode()
+            elif isinstance(value, dict):
+                inner += (*value.keys(), *value.values())
+            elif isinstance(value, list):
+                inner += value
+        if depth > DEEPEST and any(isinstance(value, dict | list) for value in level):
+            raise ValueError("nested too deeply")
+        level = inner
+
+
+# Server to client
+
+
+def _absent() -> Any:
+    """Declare a field that is left out of the frame when it is None."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
+class ServerFrame(BaseModel):
+    """The data of a frame to a client."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
+    type: ClassVar[str]
+
+
+class Limits(ServerFrame):
+    """What a client may do: `message_chars` in UTF-16 code units, `idle_seconds` until the gateway hangs up."""
+
+    message_chars: int
+    idle_seconds: int = 600
+
+
+class Connected(ServerFrame):
+    """The greeting. `reconnect_before` lies ahead of the moment when the gateway ends the connection."""
+
+    type: ClassVar[str] = "connected"
+    message: str = "WebSocket connection established"
+    connection_id: str
+    server_time: str
+    reconnect_before: str
+    limits: Limits
+
+
+class Authenticated(ServerFrame):
+    """The connection belongs to this user now."""
+
+    type: ClassVar[str] = "authenticated"
+    user_id: str
+
+
+class ChatCreated(ServerFrame):
+    """The chat exists, and the connection has joined it."""
+
+    type: ClassVar[str] = "chat_created"
+    chat_id: str
+    title: str
+
+
+class MessageView(ServerFrame):
+    """A stored message. `content` is None, and `length` given, where it does not fit into a frame."""
+
+    message_id: str
+    content: str | None
+    role: Role
+    timestamp: str
+    finish_reason: FinishReason | None = _absent()
+    length: int | None = _absent()
+
+
+class ChatJoined(ServerFrame):
+    """The connection sees this chat now: its newest messages, oldest first."""
+
+    type: ClassVar[str] = "chat_joined"
+    chat_id: str
+    title: str
+    messages: tuple[MessageView, ...]
+    has_more: bool
+
+
+class ChatLeft(ServerFrame):
+    """The connection no longer sees this chat."""
+
+    type: ClassVar[str] = "chat_left"
+    chat_id: str
+
+
+class History(ServerFrame):
+    """A page of older messages, oldest first."""
+
+    type: ClassVar[str] = "history"
+    chat_id: str
+    messages: tuple[MessageView, ...]
+    has_more: bool
+
+
+class ChatUpdated(ServerFrame):
+    """A chat got a new title."""
+
+    type: ClassVar[str] = "chat_updated"
+    chat_id: str
+    title: str
+
+
+class UserMessage(ServerFrame):
+    """A user's message is stored."""
+
+    type: ClassVar[str] = "user_message"
+    message_id: str
+    content: str
+    role: Role = Role.USER
+    timestamp: str
+    chat_id: str
+    client_message_id: str | None = _absent()
+
+
+class AssistantMessageStart(ServerFrame):
+    """A reply begins. `content` is its text so far, from `offset` on."""
+
+    type: ClassVar[str] = "assistant_message_start"
+    message: str
+    message_id: str
+    chat_id: str
+    attempt: int = 1
+    offset: int = 0
+    content: str = ""
+
+
+class AssistantMessageToken(ServerFrame):
+    """A piece of a reply, which starts at `offset` of its text."""
+
+    type: ClassVar[str] = "assistant_message_token"
+    token: str
+    message_id: str
+    attempt: int = 1
+    offset: int
+
+
+class Usage(ServerFrame):
+    """The tokens of one reply, as the model's server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+class AssistantMessageComplete(ServerFrame):
+    """A reply is stored. `content` is None where it does not fit into a frame; `length` is always its length."""
+
+    type: ClassVar[str] = "assistant_message_complete"
+    message_id: str
+    content: str | None
+    role: Role = Role.ASSISTANT
+    timestamp: str
+    chat_id: str
+    attempt: int = 1
+    length: int
+    finish_reason: FinishReason
+    usage: Usage | None = _absent()
+
+
+class Error(ServerFrame):
+    """A request was refused, or failed."""
+
+    type: ClassVar[str] = "error"
+    message: str
+    code: ErrorCode
+    client_message_id: str | None = _absent()
+
+
+class Pong(ServerFrame):
+    """The answer to a ping."""
+
+    type: ClassVar[str] = "pong"
+    server_time: str
+
+
+SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
+    *(Connected, Authenticated, ChatCreated, ChatJoined, ChatLeft, History, ChatUpdated, UserMessage),
+    *(AssistantMessageStart, AssistantMessageToken, AssistantMessageComplete, Error, Pong),
+)
+
+
+def as_json(frame: ServerFrame, request_id: str | None = None) -> dict[str, Any]:
+    """Return a frame as the JSON object that goes over the wire."""
+    content = {"type": frame.type, "data": frame.model_dump(mode="json", by_alias=True)}
+    return content if request_id is None else {**content, "requestId": request_id}
+
+
+def encode(content: Mapping[str, Any]) -> bytes:
+    """Return the UTF-8 text of a frame's JSON object. Raises ValueError for NaN and lone surrogates."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of the data of every frame: one definition for each, named after its class."""
+    shapes: list[type[BaseModel]] = [*_CLIENT_FRAMES.values(), *SERVER_FRAMES]
+    return models_json_schema([(shape, "serialization") for shape in shapes], title="Parley")[1]

@@ -1,0 +1,62 @@
+"""What an operator can set: the environment variables of `infra/template.yaml`, read once at start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from handlers.chat.errors import Misconfigured
+from handlers.chat.texts import Texts, texts_in
+
+LARGEST_MESSAGE = 10_000
+"""UTF-16 code units. At 3 bytes of UTF-8 each, `user_message` still fits into one 32 KB frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one function. What a function is not given has a default or is empty.
+
+    `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
+    the model in characters.
+    """
+
+    texts: Texts
+    jwt_secret: str
+    message_chars: int
+    history_chars: int
+    generate_function: str
+    deliver_function: str
+    openai_model: str
+    openai_temperature: float
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Settings:
+        """Read the settings. Raises `Misconfigured` for a value that cannot be used."""
+        return cls(
+            texts=texts_in(environ.get("CHAT_LANGUAGE") or "ru"),
+            jwt_secret=environ.get("JWT_SECRET", ""),
+            message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
+            history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
+            generate_function=environ.get("GENERATE_FUNCTION", ""),
+            deliver_function=environ.get("DELIVER_FUNCTION", ""),
+            openai_model=environ.get("OPENAI_MODEL") or "gpt-4o",
+            openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),
+        )
+
+
+def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    number = _number(environ, name, default, low, high)
+    if number != int(number):
+        raise Misconfigured(f"{name} is {environ[name]!r}; set it to a whole number")
+    return int(number)
+
+
+def _number(environ: Mapping[str, str], name: str, default: float, low: float, high: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise Misconfigured(f"{name} is {text!r}; set it to a number from {low} to {high}")
+    return number

@@ -1,0 +1,61 @@
+"""`$default`: answers the frames of clients."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.chat import frames
+from handlers.chat.auth import Authenticator
+from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.commands import Action, Commands, Generate, Post
+from handlers.chat.errors import ConnectionGone
+from handlers.chat.functions import Functions
+from handlers.chat.gateway import Gateway
+from handlers.chat.ids import new_id
+from handlers.chat.settings import Settings
+from handlers.chat.store import Store
+
+logger = Logger()
+settings = Settings.of(os.environ)
+store = Store()
+gateway = Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG))
+functions = Functions(SESSION.client("lambda", config=CONFIG))
+commands = Commands(
+    store,
+    Authenticator(settings.jwt_secret, store.user_exists),
+    settings,
+    now=lambda: datetime.now(UTC),
+    new_id=new_id,
+)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Do what the frame asks for; answers are posted to the connection, never returned."""
+    connection_id = event["requestContext"]["connectionId"]
+    logger.append_keys(connection_id=connection_id)
+    commands.answer(event.get("body"), connection_id, perform, reference=context.aws_request_id)
+    return {"statusCode": 200}
+
+
+def perform(action: Action) -> None:
+    """Carry out what was decided."""
+    match action:
+        case Post():
+            post(action)
+        case Generate():
+            functions.invoke(settings.generate_function, action.turn.payload())
+
+
+def post(action: Post) -> None:
+    """Post a frame. A connection that is gone is forgotten, and keeps nobody else from the frame."""
+    try:
+        gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
+    except ConnectionGone:
+        store.forget_connection(action.connection_id)
+        logger.info("connection gone", gone=action.connection_id)

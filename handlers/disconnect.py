@@ -1,0 +1,22 @@
+"""`$disconnect`: forgets a connection. API Gateway delivers this event at best once; the rest is the TTL's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from handlers.chat.store import Store
+
+logger = Logger()
+store = Store()
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Take the connection out of its chat and forget it."""
+    connection_id = event["requestContext"]["connectionId"]
+    logger.append_keys(connection_id=connection_id)
+    store.forget_connection(connection_id)
+    return {"statusCode": 200}
