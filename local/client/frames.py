@@ -1,0 +1,74 @@
+"""Frames as the terminal client reads and writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+
+class FrameError(Exception):
+    """What the server sent is not a frame of the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame. The accessors raise FrameError where a field is missing or of another type."""
+
+    kind: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str | None = None
+
+    @classmethod
+    def parse(cls, raw: str | bytes) -> Self:
+        """Read a frame. Raise FrameError when it is not one."""
+        try:
+            content = json.loads(raw)
+        except (ValueError, RecursionError):
+            raise FrameError("not JSON") from None
+        if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+            raise FrameError("no type")
+        data = content.get("data")
+        return cls(content["type"], data if isinstance(data, dict) else {}, content.get("requestId"))
+
+    def dump(self) -> str:
+        """Write the frame as it goes over the wire."""
+        content: dict[str, Any] = {"type": self.kind, "data": self.data}
+        return json.dumps(content | ({"requestId": self.request_id} if self.request_id else {}))
+
+    def text(self, name: str) -> str:
+        """Return a field that must be a string."""
+        value = self.data.get(name)
+        if not isinstance(value, str):
+            raise FrameError(f"{self.kind} without {name}")
+        return value
+
+    def optional(self, name: str) -> str | None:
+        """Return a string field, or None where there is none."""
+        value = self.data.get(name)
+        return value if isinstance(value, str) else None
+
+    def number(self, name: str) -> int:
+        """Return a field that must be a whole number."""
+        value = self.data.get(name)
+        if not isinstance(value, int):
+            raise FrameError(f"{self.kind} without {name}")
+        return value
+
+    def messages(self) -> list[Message]:
+        """Return the page of messages, oldest first."""
+        page = self.data.get("messages")
+        if not isinstance(page, list):
+            raise FrameError(f"{self.kind} without messages")
+        frames = [Frame(self.kind, item) for item in page if isinstance(item, dict)]
+        return [Message(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A stored message, as pages of history hold it. `content` is None where it is too large for a frame."""
+
+    id: str
+    role: str
+    content: str | None

@@ -1,0 +1,52 @@
+"""Lines typed at a terminal or piped in, read without holding up the event loop or the end of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+CHUNK_BYTES = 65536
+
+
+async def lines(descriptor: int) -> AsyncIterator[str]:
+    """Yield each line without its end, until the end of input (Ctrl-D at a terminal).
+
+    A daemon thread waits in `os.read`. Waiting in `sys.stdin` would lock it, and the interpreter aborts when it finds
+    that lock held at its end; a thread of the default executor would be waited for.
+    """
+    arrived: asyncio.Queue[str | None] = asyncio.Queue()
+    reader = threading.Thread(
+        target=_read, args=(descriptor, asyncio.get_running_loop(), arrived), daemon=True, name="keyboard"
+    )
+    reader.start()
+    while (line := await arrived.get()) is not None:
+        yield line
+
+
+def _read(descriptor: int, loop: asyncio.AbstractEventLoop, arrived: asyncio.Queue[str | None]) -> None:
+    def put(line: str | None) -> None:
+        loop.call_soon_threadsafe(arrived.put_nowait, line)
+
+    rest = b""
+    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+        while chunk := _chunk(descriptor):
+            *whole, rest = (rest + chunk).split(b"\n")
+            for line in whole:
+                put(_decoded(line))
+        if rest:
+            put(_decoded(rest))
+        put(None)
+
+
+def _chunk(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, CHUNK_BYTES)
+    except OSError:  # the terminal was closed
+        return b""
+
+
+def _decoded(line: bytes) -> str:
+    return line.rstrip(b"\r").decode(errors="replace")
