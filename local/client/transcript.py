@@ -92,9 +92,8 @@ class Transcript:
             actions.append(Line(f"{frame.text('title')} · chat {self.chat_id}"))
         for message in frame.messages():
             actions += self._missed(message)
-        if "reply" not in frame.data:
-            self.reply = None
-            self._replying = self._replying and self._last_role != "assistant"
+        if "reply" not in frame.data and self._last_role == "assistant":
+            self.reply, self._replying = None, False
         return actions
 
     def _missed(self, message: Message) -> list[Action]:

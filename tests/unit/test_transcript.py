@@ -273,6 +273,24 @@ class TestAfterALoss:
         assert transcript.take(start(offset=3, content="lo")) == [Stream("lo")]
         assert transcript.busy
 
+    def test_a_reply_that_the_server_does_not_resume_is_completed_at_its_end(self, transcript):
+        asked(transcript)
+        transcript.take(acknowledged("m1"))
+        transcript.take(start())
+        transcript.take(token("Hel", 0))
+        transcript.lost()
+        transcript.take(joined(message("u1", "user", "Hi")))
+
+        assert transcript.take(complete("Hello")) == [Stream("lo"), End()]
+
+    def test_a_reply_that_was_replaced_meanwhile_is_dropped(self, transcript):
+        transcript.take(start())
+        transcript.take(token("Hel", 0))
+        transcript.lost()
+        transcript.take(joined(message("u1", "user", "Hi"), message("r2", "assistant", "Good day")))
+
+        assert not transcript.busy
+
     def test_an_accepted_message_without_a_reply_yet_is_still_awaited(self, transcript):
         asked(transcript)
         transcript.take(acknowledged("m1"))
