@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, cast
 from openai import OpenAIError
 
 from handlers.chat.errors import ModelFailed
-from handlers.chat.frames import FinishReason, Usage
-from handlers.chat.store import Message
+from handlers.chat.frames import FinishReason, Role, Usage
 
 if TYPE_CHECKING:
     from openai import OpenAI, Stream
@@ -41,14 +40,14 @@ class Model:
         self._name = name
         self._temperature = temperature
 
-    def stream(self, messages: Iterable[Message]) -> Iterator[Delta]:
-        """Yield the model's answer to these messages as it comes.
+    def stream(self, prompt: Iterable[tuple[Role, str]]) -> Iterator[Delta]:
+        """Yield the model's answer to these messages, oldest first, as it comes.
 
         Raises `ModelFailed` for whatever keeps the answer from being whole, also where the stream just stops:
         a success has a finish reason.
         """
         try:
-            stream = self._open(messages)
+            stream = self._open(prompt)
             with stream:
                 finished = yield from _deltas(stream)
         except (OpenAIError, ValueError) as error:
@@ -57,11 +56,11 @@ class Model:
         if not finished:
             raise ModelFailed("the stream ended without a finish reason")
 
-    def _open(self, messages: Iterable[Message]) -> Stream[ChatCompletionChunk]:
-        prompt = [{"role": message.role.value, "content": message.content} for message in messages]
+    def _open(self, prompt: Iterable[tuple[Role, str]]) -> Stream[ChatCompletionChunk]:
+        messages = [{"role": role.value, "content": text} for role, text in prompt]
         return self._client.chat.completions.create(
             model=self._name,
-            messages=cast("list[ChatCompletionMessageParam]", prompt),
+            messages=cast("list[ChatCompletionMessageParam]", messages),
             temperature=self._temperature,
             stream=True,
             stream_options={"include_usage": True},

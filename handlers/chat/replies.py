@@ -67,7 +67,7 @@ class Replies:
         draft = _Draft(turn, relay)
         relay.send(AssistantMessageStart(message=self.texts.typing, message_id=turn.message_id, chat_id=turn.chat_id))
         try:
-            for delta in self.model.stream(messages):
+            for delta in self.model.stream((message.role, message.content) for message in messages):
                 draft.add(delta.text)
                 draft.finish_reason = delta.finish_reason or draft.finish_reason
                 draft.usage = delta.usage or draft.usage

@@ -1,0 +1,48 @@
+# make run, make test: all that is needed is python3, make and the package registries.
+
+.PHONY: help run test lint bench clean
+
+help:
+	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
+	@echo "make test    lint, types, import rules and every test"
+	@echo "make lint    ruff, mypy and import-linter"
+	@echo "make bench   benchmarks, printed as a table"
+	@echo "make build   build the six functions with the SAM CLI"
+	@echo "make deploy  deploy them (the first time: make deploy ARGS=--guided)"
+	@echo "make clean   remove the environments and what was built"
+
+run: .venv/up-to-date
+	@exec .venv/bin/parley up
+
+test: lint .venv-sam/up-to-date
+	.venv/bin/pytest
+
+lint: .venv/up-to-date
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+bench: .venv/up-to-date
+	.venv/bin/python -m tests.benchmarks
+
+clean:
+	rm -rf .venv .venv-sam .uv .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+# uv as it is installed, else from pip into a folder of its own.
+UV := $(or $(shell command -v uv),.uv/bin/uv)
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv
+
+# Bytecode is compiled at once, so that the second start is as fast as any later one.
+.venv/up-to-date: uv.lock pyproject.toml | $(UV)
+	UV_COMPILE_BYTECODE=1 $(UV) sync --frozen --quiet
+	@touch $@
+
+.venv-sam/up-to-date: uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=.venv-sam $(UV) sync --frozen --quiet --only-group sam
+	@touch $@
+
+-include infra/build.mk

@@ -1,0 +1,166 @@
+"""The emulator: one server, on one port, that stands in for API Gateway, Lambda and DynamoDB."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import uvicorn
+
+from local.asgi import Receive, Response, Scope, Send, read_body
+from local.dynamodb import Database
+from local.environment import DYNAMODB_PATH, MODEL_PATH, Surroundings
+from local.errors import StartError
+from local.functions.invoke import Functions
+from local.gateway.connections import Connections
+from local.gateway.events import decoded
+from local.gateway.http import HttpGateway
+from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
+from local.gateway.websocket import WebSocketGateway
+from local.llm import BuiltInModel
+from local.options import Options
+from local.template import Template
+from local.trace import Trace
+
+WEBSOCKET_PATH = "/ws/chat"
+_INVOKE, _INVOCATIONS = "/2015-03-31/functions/", "/invocations"
+
+
+class Emulator:
+    """Everything that a template needs around its functions, until it is told to stop."""
+
+    def __init__(self, options: Options, template: Template, given: Mapping[str, str], trace: Trace) -> None:
+        api = template.websocket_apis[0]
+        self.stage = options.stage or api.stage
+        surroundings = Surroundings(options, given)
+        self.template = surroundings.furnish(template, self.stage)
+        self.options = options
+        self.built_in_model = surroundings.built_in_model
+        self._functions = Functions(
+            self.template.functions,
+            trace,
+            mode=options.functions,
+            environments=options.environments,
+            retry_delay=options.retry_delay,
+        )
+        self._connections = Connections(trace, options.post_latency / 1000)
+        self._websocket = WebSocketGateway(
+            replace(api, stage=self.stage), self._functions, self._connections, trace, options.limits
+        )
+        self._http = [HttpGateway(http, self._functions, trace) for http in template.http_apis]
+        self._database = Database(options.dynamodb)
+        self._model = BuiltInModel(options.tokens_per_second)
+        self._ready = asyncio.Event()
+
+    async def run(self, on_ready: Callable[[], None]) -> None:
+        """Serve until SIGINT or SIGTERM; then end every child at once. Raises `StartError`."""
+        listener = _listen(self.options)
+        server = _Server(_configuration(self))
+        stopping = _on_signals(asyncio.Event())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.gather(self._functions.start(), self._furnish_database())
+            self._ready.set()
+            on_ready()
+            await stopping.wait()
+        finally:
+            await self._functions.stop()
+            server.should_exit = server.force_exit = True
+            await serving
+
+    async def _furnish_database(self) -> None:
+        endpoint = f"{self.options.url}{DYNAMODB_PATH}"
+        await asyncio.to_thread(self._database.furnish, endpoint, self.template, self.options.users)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a request or a handshake to the part that serves its path."""
+        path: str = scope["path"]
+        if path.startswith(DYNAMODB_PATH):
+            return await self._serve_database(scope, receive, send)
+        await self._ready.wait()
+        if scope["type"] == "websocket":
+            return await self._serve_websocket(scope, receive, send)
+        if path.startswith(_INVOKE):
+            return await self._serve_invocation(scope, receive, send)
+        if "/@connections/" in path:
+            return await self._serve_connections(scope, receive, send)
+        if self.built_in_model and path.startswith(f"{MODEL_PATH}/"):
+            return await self._model(scope, receive, send)
+        if self._http:
+            return await self._http[0](scope, receive, send)
+        return await Response.of_json(404, {"message": "Not Found"}).send(send)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] in (WEBSOCKET_PATH, f"/{self.stage}"):
+            return await self._websocket(scope, receive, send)
+        await receive()
+        return await Response.of_json(403, {"message": "Forbidden"}).refuse(send)
+
+    async def _serve_connections(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stage, _, connection_id = scope["path"].partition("/@connections/")
+        if stage != f"/{self.stage}":
+            forbidden = {"x-amzn-ErrorType": "ForbiddenException"}
+            return await Response.of_json(403, {"message": "Forbidden"}, forbidden).send(send)
+        answer = await self._connections.answer(scope["method"], connection_id, await read_body(receive))
+        return await answer.send(send)
+
+    async def _serve_invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path"].removeprefix(_INVOKE).removesuffix(_INVOCATIONS)
+        answer = await self._functions.http_invoke(name, dict(decoded(scope["headers"])), await read_body(receive))
+        await Response(*answer).send(send)
+
+    async def _serve_database(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = await self._database.handle(dict(decoded(scope["headers"])), await read_body(receive))
+        await Response(*answer).send(send)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to the emulator: uvicorn would wait for requests whose functions still run."""
+        yield
+
+
+def _configuration(application: Emulator) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        loop="auto",
+        http="httptools",
+        ws="websockets-sansio",
+        # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
+        ws_max_size=(MESSAGE_BYTES, FRAME_BYTES),  # type: ignore[arg-type]
+        ws_ping_interval=None,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
+def _listen(options: Options) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((options.host, options.port))
+    except OSError as error:
+        listener.close()
+        raise StartError(
+            f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}. "
+            "End what runs there, or choose another port: `make run PORT=8001`, `parley up --port 8001`."
+        ) from None
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
+
+
+def _on_signals(event: asyncio.Event) -> asyncio.Event:
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, event.set)
+    return event

@@ -1,0 +1,1 @@
+"""API Gateway: WebSocket APIs, HTTP APIs and the @connections API."""

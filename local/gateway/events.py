@@ -1,0 +1,170 @@
+"""The events that API Gateway hands to functions (AWS.md section 1; the HTTP API's payload format 2.0)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+Event = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+_NOT_SHOWN = {"connection", "upgrade", "content-length"}
+
+
+def new_request_id() -> str:
+    """Return an id in API Gateway's style, as connections, requests and messages have it: 15 characters and `=`."""
+    return base64.urlsafe_b64encode(os.urandom(11)).decode()
+
+
+def decoded(raw: list[tuple[bytes, bytes]]) -> Headers:
+    """Return an ASGI scope's headers as text, in their order and spelling."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+
+
+def joined(pairs: Headers) -> dict[str, str]:
+    """Return headers or query parameters by name; of several values the last, as in REST and WebSocket events."""
+    return dict(pairs)
+
+
+def grouped(pairs: Headers) -> dict[str, list[str]]:
+    """Return all values of headers or query parameters by name."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is known of a connection from its first request on. `connected_at` is in seconds since the epoch."""
+
+    connection_id: str
+    connected_at: float
+    api_id: str
+    stage: str
+    domain_name: str
+    source_ip: str
+    headers: Headers
+    query: str
+
+    def connect_event(self) -> Event:
+        """Return the event of `$connect`."""
+        forwarded = [
+            ("X-Amzn-Trace-Id", f"Root=1-{int(self.connected_at):08x}-{secrets.token_hex(12)}"),
+            ("X-Forwarded-For", self.source_ip),
+            ("X-Forwarded-Port", "443"),
+            ("X-Forwarded-Proto", "https"),
+        ]
+        headers = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN] + forwarded
+        event: Event = {"headers": joined(headers), "multiValueHeaders": grouped(headers)}
+        query = parse_qsl(self.query, keep_blank_values=True)
+        if query:
+            event |= {"queryStringParameters": joined(query), "multiValueQueryStringParameters": grouped(query)}
+        return event | {
+            "requestContext": self._context("$connect", "CONNECT"),
+            "isBase64Encoded": False,
+        }
+
+    def message_event(self, route_key: str, body: str, request_id: str) -> Event:
+        """Return the event of a message."""
+        context = self._context(route_key, "MESSAGE", request_id) | {"messageId": new_request_id()}
+        return {"requestContext": context, "body": body, "isBase64Encoded": False}
+
+    def disconnect_event(self, code: int, reason: str) -> Event:
+        """Return the event of `$disconnect`."""
+        headers = {"Host": self.domain_name, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+        context = self._context("$disconnect", "DISCONNECT") | {
+            "disconnectStatusCode": code,
+            "disconnectReason": reason,
+        }
+        return {
+            "headers": headers,
+            "multiValueHeaders": {name: [value] for name, value in headers.items()},
+            "requestContext": context,
+            "isBase64Encoded": False,
+        }
+
+    def identity(self) -> dict[str, str]:
+        """Return who the client is, as far as the gateway can tell."""
+        agent = next((value for name, value in self.headers if name.lower() == "user-agent"), None)
+        return {"sourceIp": self.source_ip} | ({"userAgent": agent} if agent else {})
+
+    def _context(self, route_key: str, event_type: str, request_id: str | None = None) -> Event:
+        request_id = request_id or new_request_id()
+        now = time.time()
+        return {
+            "routeKey": route_key,
+            "eventType": event_type,
+            "extendedRequestId": request_id,
+            "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "messageDirection": "IN",
+            "stage": self.stage,
+            "connectedAt": int(self.connected_at * 1000),
+            "requestTimeEpoch": int(now * 1000),
+            "identity": self.identity(),
+            "requestId": request_id,
+            "domainName": self.domain_name,
+            "connectionId": self.connection_id,
+            "apiId": self.api_id,
+        }
+
+
+def http_event(
+    scope: Mapping[str, Any], body: bytes, *, route_key: str, stage: str, api_id: str, parameters: Mapping[str, str]
+) -> Event:
+    """Return the HTTP API's event (payload format 2.0) for an ASGI request."""
+    pairs = decoded(scope["headers"])
+    cookies = [cookie for name, value in pairs if name == "cookie" for cookie in value.split("; ")]
+    headers = {name: ",".join(values) for name, values in grouped(pairs).items() if name != "cookie"}
+    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    now = time.time()
+    path = scope["path"]
+    event: Event = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": scope["query_string"].decode("latin-1"),
+        "headers": headers,
+        "requestContext": {
+            "accountId": "000000000000",
+            "apiId": api_id,
+            "domainName": headers.get("host", ""),
+            "domainPrefix": headers.get("host", "").split(".")[0],
+            "http": {
+                "method": scope["method"],
+                "path": path,
+                "protocol": f"HTTP/{scope['http_version']}",
+                "sourceIp": scope["client"][0] if scope["client"] else "",
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": new_request_id(),
+            "routeKey": route_key,
+            "stage": stage,
+            "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "timeEpoch": int(now * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        event["cookies"] = cookies
+    if query:
+        event["queryStringParameters"] = {name: ",".join(values) for name, values in grouped(query).items()}
+    if parameters:
+        event["pathParameters"] = dict(parameters)
+    return event | _body(body)
+
+
+def _body(body: bytes) -> Event:
+    if not body:
+        return {}
+    try:
+        return {"body": body.decode(), "isBase64Encoded": False}
+    except UnicodeDecodeError:
+        return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}

@@ -1,0 +1,205 @@
+"""A WebSocket API: handshakes, messages and disconnects, each handed to the function of its route."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from local.asgi import Receive, Response, Scope, Send
+from local.functions.invoke import Functions
+from local.functions.outcome import Outcome
+from local.gateway.connection import UNSUPPORTED, Close, Connection, closed_by_client
+from local.gateway.connections import Connections, Line
+from local.gateway.events import Event, Handshake, decoded, new_request_id
+from local.gateway.quotas import TimeLimits
+from local.gateway.routes import select_route
+from local.template import Route, WebSocketApi
+from local.trace import Trace
+
+CONNECT, DISCONNECT = "$connect", "$disconnect"
+
+
+class WebSocketGateway:
+    """Serves one WebSocket API of the template, as an ASGI application for `websocket` scopes."""
+
+    def __init__(
+        self,
+        api: WebSocketApi,
+        functions: Functions,
+        connections: Connections,
+        trace: Trace,
+        limits: TimeLimits,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._api = api
+        self._api_id = _api_id(api.logical_id)
+        self._functions = functions
+        self._connections = connections
+        self._trace = trace
+        self._limits = limits
+        self._clock = clock
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection from its handshake to its end."""
+        await receive()
+        connection = Connection(self._handshake(scope), self._limits)
+        answer = await self._connect(connection)
+        if not 200 <= answer.status < 300:
+            self._record("refuse", connection, status=answer.status)
+            await _refuse(answer, send)
+            return
+        await send({"type": "websocket.accept", "subprotocol": _subprotocol(answer)})
+        close = await self._serve(connection, receive, send)
+        self._record("close", connection, code=close.code, cause=close.cause)
+        self._later(self._disconnect(connection, close))
+
+    def _handshake(self, scope: Scope) -> Handshake:
+        headers = decoded(scope["headers"])
+        return Handshake(
+            connection_id=new_request_id(),
+            connected_at=self._clock(),
+            api_id=self._api_id,
+            stage=self._api.stage,
+            domain_name=next((value for name, value in headers if name.lower() == "host"), "localhost"),
+            source_ip=scope["client"][0] if scope["client"] else "127.0.0.1",
+            headers=headers,
+            query=scope["query_string"].decode("latin-1"),
+        )
+
+    async def _connect(self, connection: Connection) -> Response:
+        route = self._api.routes.get(CONNECT)
+        if route is None:
+            return Response(200)
+        outcome = await self._integrate(route, connection, connection.handshake.connect_event())
+        return Response(504) if outcome is None else _connect_answer(outcome)
+
+    async def _serve(self, connection: Connection, receive: Receive, send: Send) -> Close:
+        """Take messages until the connection ends; return how it ended."""
+        ended: list[Close] = []
+
+        async def send_text(text: str) -> None:
+            await send({"type": "websocket.send", "text": text})
+
+        async def close(how: Close) -> None:
+            if not ended:
+                ended.append(how)
+                connection.closed()
+                await send({"type": "websocket.close", "code": how.code, "reason": how.reason})
+
+        connection.opened(self._clock())
+        self._connections.add(Line(connection, send_text, close))
+        self._record("open", connection)
+        try:
+            while True:
+                message = await self._receive(connection, receive, close)
+                if message["type"] == "websocket.disconnect":
+                    by_client = closed_by_client(message["code"], message.get("reason") or "")
+                    return ended[0] if ended else by_client
+                if message.get("text") is None:
+                    await close(UNSUPPORTED)
+                elif not ended:
+                    connection.active(self._clock())
+                    self._later(self._message(connection, message["text"], send_text))
+        finally:
+            connection.closed()
+            self._connections.remove(connection.handshake.connection_id)
+
+    async def _receive(
+        self, connection: Connection, receive: Receive, close: Callable[[Close], Coroutine[Any, Any, None]]
+    ) -> Any:
+        """Return what comes from the client next, closing the connection when its time is up."""
+        while True:
+            try:
+                return await asyncio.wait_for(receive(), max(0.0, connection.deadline() - self._clock()))
+            except TimeoutError:
+                overdue = connection.overdue(self._clock())
+                if overdue:
+                    await close(overdue)
+                    return await receive()
+
+    async def _message(
+        self, connection: Connection, body: str, send_text: Callable[[str], Coroutine[Any, Any, None]]
+    ) -> None:
+        request_id = new_request_id()
+        key = select_route(self._api.route_selection_expression, body, self._api.routes)
+        if key is None:
+            self._record("unrouted", connection)
+            return await send_text(_own_frame("Forbidden", connection, request_id))
+        route = self._api.routes[key]
+        event = connection.handshake.message_event(key, body, request_id)
+        outcome = await self._integrate(route, connection, event)
+        if outcome is None:
+            return await send_text(_own_frame("Endpoint request timed out", connection, request_id))
+        if outcome.function_error:
+            return await send_text(_own_frame("Internal server error", connection, request_id))
+        return None
+
+    async def _disconnect(self, connection: Connection, close: Close) -> None:
+        route = self._api.routes.get(DISCONNECT)
+        if route is not None:
+            event = connection.handshake.disconnect_event(close.code, close.reason)
+            await self._integrate(route, connection, event)
+
+    async def _integrate(self, route: Route, connection: Connection, event: Event) -> Outcome | None:
+        """Invoke a route's function; None where it does not answer in time. It runs on all the same, as in AWS."""
+        started = self._clock()
+        invocation = asyncio.ensure_future(self._functions.invoke(route.function, json.dumps(event).encode()))
+        limit = min(route.timeout, self._limits.integration)
+        done, _ = await asyncio.wait([invocation], timeout=limit)
+        outcome = invocation.result() if done else None
+        self._record(
+            "route",
+            connection,
+            route=route.key,
+            function=route.function,
+            milliseconds=round((self._clock() - started) * 1000, 1),
+            cold=outcome.cold if outcome else None,
+            error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
+        )
+        return outcome
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run on its own: one slow message holds up neither the next nor the connection's end."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _record(self, kind: str, connection: Connection, **fields: Any) -> None:
+        self._trace.record(kind, connection_id=connection.handshake.connection_id, **fields)
+
+
+def _connect_answer(outcome: Outcome) -> Response:
+    """Return what `$connect` answered; what is no answer, or an error, is a 502."""
+    if outcome.function_error:
+        return Response(502)
+    try:
+        answer = json.loads(outcome.payload)
+        headers = answer.get("headers") or {}
+        return Response(int(answer["statusCode"]), {name.lower(): str(headers[name]) for name in headers})
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Response(502)
+
+
+def _subprotocol(answer: Response) -> str | None:
+    return answer.headers.get("sec-websocket-protocol")
+
+
+async def _refuse(answer: Response, send: Send) -> None:
+    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": []})
+    await send({"type": "websocket.http.response.body", "body": b""})
+
+
+def _own_frame(message: str, connection: Connection, request_id: str) -> str:
+    """Return a frame of the gateway's own, with the spaces where AWS has them (AWS.md section 3)."""
+    connection_id = connection.handshake.connection_id
+    return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'
+
+
+def _api_id(logical_id: str) -> str:
+    """Return an id in API Gateway's form, the same for the same API of the template."""
+    return hashlib.sha256(logical_id.encode()).hexdigest()[:10]

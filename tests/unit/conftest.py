@@ -1,0 +1,52 @@
+"""DynamoDB by moto, in this process, with the tables of the template."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before anything of boto3 is imported: clients are made at import, and must find a region and no real account.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_REGION="us-east-1",
+    AWS_DEFAULT_REGION="us-east-1",
+    POWERTOOLS_SERVICE_NAME="parley",
+    JWT_SECRET="a secret of at least thirty-two bytes",
+    GENERATE_FUNCTION="GenerateFunction",
+    DELIVER_FUNCTION="DeliverFunction",
+    USERS_TABLE="UsersTable",
+    CONNECTIONS_TABLE="ConnectionsTable",
+    CHATS_TABLE="ChatsTable",
+    MESSAGES_TABLE="MessagesTable",
+    OPENAI_API_KEY="none",
+)
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handlers.chat.store import Store
+from handlers.chat.tables import UserItem
+from local.dynamodb import create_tables
+from local.template import read
+
+TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
+
+
+@pytest.fixture(scope="session")
+def tables():
+    return read(TEMPLATE).tables
+
+
+@pytest.fixture
+def aws() -> Iterator[None]:
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def store(aws: None, tables) -> Store:
+    create_tables(boto3.client("dynamodb"), tables)
+    for user in ("alice", "bob"):
+        UserItem(user, name=user.title()).save()
+    return Store()
