@@ -1,0 +1,112 @@
+"""What is asked of a function, what came of it, and the errors that Lambda itself answers with."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from local.template import Function
+from local.trace import Trace
+
+RESPONSE_BYTES = 6 * 1024 * 1024 + 100
+"""The largest response, in bytes; Lambda's own figure."""
+
+UNHANDLED = "Unhandled"
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One event for one function. A retry of an asynchronous invocation keeps its request id."""
+
+    function: Function
+    payload: bytes
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The JSON that a function, or Lambda in its place, answered; `function_error` is None for a success."""
+
+    payload: bytes
+    function_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An invocation that has ended.
+
+    `cold` tells that an environment was started for it, `milliseconds` includes that start but no waiting for a
+    free environment.
+    """
+
+    payload: bytes
+    function_error: str | None
+    cold: bool
+    milliseconds: float
+    request_id: str
+
+
+class Run:
+    """An invocation while an environment is at work on it: timed, its start and its end told to the trace."""
+
+    def __init__(self, invocation: Invocation, cold: bool, trace: Trace) -> None:
+        self._invocation = invocation
+        self._cold = cold
+        self._trace = trace
+        self._began = time.perf_counter()
+        self._record("start")
+
+    def end(self, answer: Answer) -> Outcome:
+        """Return the outcome that this answer makes."""
+        milliseconds = (time.perf_counter() - self._began) * 1000
+        self._record("end", milliseconds=round(milliseconds, 1), error=_error_type(answer))
+        return Outcome(answer.payload, answer.function_error, self._cold, milliseconds, self._invocation.request_id)
+
+    def _record(self, kind: str, **fields: Any) -> None:
+        invocation = self._invocation
+        self._trace.record(
+            kind, function=invocation.function.name, request_id=invocation.request_id, cold=self._cold, **fields
+        )
+
+
+def failure(error_type: str, message: str, **more: Any) -> Answer:
+    """Return the answer that reports an error."""
+    return Answer(json.dumps({"errorType": error_type, "errorMessage": message, **more}).encode(), UNHANDLED)
+
+
+def timed_out(invocation: Invocation) -> Answer:
+    """Return what Lambda answers for a function that took longer than its time-out."""
+    text = f"Task timed out after {invocation.function.timeout:.2f} seconds"
+    return failure("Sandbox.Timedout", f"RequestId: {invocation.request_id} Error: {text}")
+
+
+def exited(invocation: Invocation, status: int) -> Answer:
+    """Return what Lambda answers for a process that ended by itself; a negative `status` is a signal's number."""
+    if status < 0:
+        reason = f"with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
+    else:
+        reason = f"with error: exit status {status}" if status else "without providing a reason"
+    return failure("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited {reason}")
+
+
+def not_launched(invocation: Invocation, reason: str) -> Answer:
+    """Return the answer where no process could be started; in the cloud that would be Lambda's own fault."""
+    return failure("Runtime.LaunchError", f"RequestId: {invocation.request_id} Error: {reason}")
+
+
+def too_large(size: int) -> Answer:
+    """Return what Lambda answers for a response of more than `RESPONSE_BYTES`."""
+    text = f"Response payload size ({size} bytes) exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
+    return failure("Function.ResponseSizeTooLarge", text)
+
+
+def _error_type(answer: Answer) -> str | None:
+    if answer.function_error is None:
+        return None
+    try:
+        return str(json.loads(answer.payload)["errorType"])
+    except (ValueError, TypeError, KeyError):
+        return answer.function_error

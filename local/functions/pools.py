@@ -1,0 +1,79 @@
+"""How many environments a function has, and which of them takes an event."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from collections.abc import Callable, Mapping
+
+from local.errors import StartError
+from local.functions.environment import Environment, State
+from local.functions.imports import heavy_imports
+from local.functions.outcome import Invocation, Outcome
+from local.functions.processes import Processes
+from local.template import Function
+from local.trace import Trace
+
+
+class Pool:
+    """The environments of one function. An invocation takes the one used last, or starts one, or waits its turn."""
+
+    def __init__(self, start: Callable[[], Environment], size: int, trace: Trace) -> None:
+        self._start = start
+        self._free = asyncio.Semaphore(size)
+        self._idle: list[Environment] = []
+        self._trace = trace
+
+    async def run(self, invocation: Invocation) -> Outcome:
+        """Have an environment handle an event."""
+        if self._free.locked():
+            self._trace.record("wait", function=invocation.function.name, request_id=invocation.request_id)
+        async with self._free:
+            environment = self._take()
+            try:
+                return await environment.run(invocation)
+            finally:
+                if environment.state is State.READY:
+                    self._idle.append(environment)
+
+    def _take(self) -> Environment:
+        while self._idle:
+            environment = self._idle.pop()
+            if environment.state is State.READY:
+                return environment
+        return self._start()
+
+
+class Pools:
+    """Runs functions as AWS does: in processes, each with the variables and the modules of one function."""
+
+    def __init__(self, functions: Mapping[str, Function], trace: Trace, size: int, region: str) -> None:
+        self._functions = functions
+        self._processes = Processes()
+        self._pools = {name: self._pool(function, trace, size, region) for name, function in functions.items()}
+
+    def _pool(self, function: Function, trace: Trace, size: int, region: str) -> Pool:
+        return Pool(lambda: Environment(function, self._processes, trace, region), size, trace)
+
+    async def start(self) -> None:
+        """Have the libraries loaded from which environments are forked. Raise StartError where none can run."""
+        _require_runtime()
+        modules = await asyncio.to_thread(heavy_imports, self._functions.values())
+        self._processes.start(modules)
+
+    async def run(self, invocation: Invocation) -> Outcome:
+        """Handle an event of one of the functions."""
+        return await self._pools[invocation.function.name].run(invocation)
+
+    async def stop(self) -> None:
+        """Kill every process. What runs, ends as a process that was killed."""
+        await self._processes.stop()
+
+
+def _require_runtime() -> None:
+    missing = [name for name in ("awslambdaric", "runtime_client") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise StartError(
+            f"AWS's Python runtime is not installed here ({', '.join(missing)}; it is built for Linux only), "
+            "so functions cannot run as processes. Run them in the emulator's own: `parley up --functions inline`."
+        )

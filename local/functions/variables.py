@@ -1,0 +1,53 @@
+"""The environment variables of an environment: the function's, over those that Lambda sets."""
+
+from __future__ import annotations
+
+from local.template import Function
+
+ACCOUNT = "000000000000"
+VERSION = "$LATEST"
+
+
+def function_arn(name: str, region: str) -> str:
+    """Return the ARN of a function."""
+    return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+
+
+def log_group(name: str) -> str:
+    """Return the name of the log group of a function."""
+    return f"/aws/lambda/{name}"
+
+
+def of_service(function: Function, region: str, log_stream: str) -> dict[str, str]:
+    """Return what Lambda sets for any runtime of this function, credentials that open nothing among it."""
+    return {
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_VERSION": VERSION,
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function.name),
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_SECRET_ACCESS_KEY": "emulator",
+        "AWS_SESSION_TOKEN": "emulator",
+        # Without HOME, botocore finds the developer's own profile all the same.
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LAMBDA_TASK_ROOT": str(function.code.absolute()),
+        "_HANDLER": function.handler,
+    }
+
+
+def of_process(function: Function, region: str, log_stream: str, runtime_api: str) -> dict[str, str]:
+    """Return all that a process of this function sees. Nothing of the emulator's own variables is in it."""
+    return {
+        **of_service(function, region, log_stream),
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "TZ": ":UTC",
+        "LANG": "en_US.UTF-8",
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        **function.environment,
+    }
