@@ -27,15 +27,21 @@ class Response:
         """Return a response whose body is JSON."""
         return cls(status, {"content-type": "application/json", **(headers or {})}, json.dumps(content).encode())
 
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers as ASGI has them, with the body's length."""
-        headers = {**self.headers, "content-length": str(len(self.body))}
-        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
     async def send(self, send: Send) -> None:
         """Answer a request with this response."""
-        await send({"type": "http.response.start", "status": self.status, "headers": self.raw_headers()})
-        await send({"type": "http.response.body", "body": self.body})
+        await self._send(send, "http.response")
+
+    async def refuse(self, send: Send) -> None:
+        """Answer a WebSocket handshake with this response instead of opening the connection."""
+        await self._send(send, "websocket.http.response")
+
+    async def _send(self, send: Send, kind: str) -> None:
+        await send({"type": f"{kind}.start", "status": self.status, "headers": self._raw_headers()})
+        await send({"type": f"{kind}.body", "body": self.body})
+
+    def _raw_headers(self) -> list[tuple[bytes, bytes]]:
+        headers = {**self.headers, "content-length": str(len(self.body))}
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 async def read_body(receive: Receive) -> bytes:

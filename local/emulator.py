@@ -12,7 +12,7 @@ from dataclasses import replace
 import uvicorn
 
 from local.asgi import Receive, Response, Scope, Send, read_body
-from local.dynamodb import Database
+from local.dynamodb import Embedded, furnish
 from local.environment import DYNAMODB_PATH, MODEL_PATH, Surroundings
 from local.errors import StartError
 from local.functions.invoke import Functions
@@ -22,7 +22,7 @@ from local.gateway.http import HttpGateway
 from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
 from local.gateway.websocket import WebSocketGateway
 from local.llm import BuiltInModel
-from local.options import Options
+from local.options import EMBEDDED, Options
 from local.template import Template
 from local.trace import Trace
 
@@ -52,7 +52,7 @@ class Emulator:
             replace(api, stage=self.stage), self._functions, self._connections, trace, options.limits
         )
         self._http = [HttpGateway(http, self._functions, trace) for http in template.http_apis]
-        self._database = Database(options.dynamodb)
+        self._database = Embedded() if options.dynamodb == EMBEDDED else None
         self._model = BuiltInModel(options.tokens_per_second)
         self._ready = asyncio.Event()
 
@@ -73,14 +73,15 @@ class Emulator:
             await serving
 
     async def _furnish_database(self) -> None:
-        endpoint = f"{self.options.url}{DYNAMODB_PATH}"
-        await asyncio.to_thread(self._database.furnish, endpoint, self.template, self.options.users)
+        endpoint = f"{self.options.url}{DYNAMODB_PATH}" if self._database else self.options.dynamodb
+        await asyncio.to_thread(furnish, endpoint, self.template, self.options.users)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
-        if path.startswith(DYNAMODB_PATH):
-            return await self._serve_database(scope, receive, send)
+        if self._database and path.startswith(DYNAMODB_PATH):
+            answer = await self._database.answer(dict(decoded(scope["headers"])), await read_body(receive))
+            return await answer.send(send)
         await self._ready.wait()
         if scope["type"] == "websocket":
             return await self._serve_websocket(scope, receive, send)
@@ -111,10 +112,6 @@ class Emulator:
     async def _serve_invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path"].removeprefix(_INVOKE).removesuffix(_INVOCATIONS)
         answer = await self._functions.http_invoke(name, dict(decoded(scope["headers"])), await read_body(receive))
-        await Response(*answer).send(send)
-
-    async def _serve_database(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = await self._database.handle(dict(decoded(scope["headers"])), await read_body(receive))
         await Response(*answer).send(send)
 
 

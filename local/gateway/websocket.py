@@ -51,12 +51,12 @@ class WebSocketGateway:
         answer = await self._connect(connection)
         if not 200 <= answer.status < 300:
             self._record("refuse", connection, status=answer.status)
-            await _refuse(answer, send)
-            return
+            return await Response(answer.status).refuse(send)
         await send({"type": "websocket.accept", "subprotocol": _subprotocol(answer)})
         close = await self._serve(connection, receive, send)
         self._record("close", connection, code=close.code, cause=close.cause)
         self._later(self._disconnect(connection, close))
+        return None
 
     def _handshake(self, scope: Scope) -> Handshake:
         headers = decoded(scope["headers"])
@@ -187,11 +187,6 @@ def _connect_answer(outcome: Outcome) -> Response:
 
 def _subprotocol(answer: Response) -> str | None:
     return answer.headers.get("sec-websocket-protocol")
-
-
-async def _refuse(answer: Response, send: Send) -> None:
-    await send({"type": "websocket.http.response.start", "status": answer.status, "headers": []})
-    await send({"type": "websocket.http.response.body", "body": b""})
 
 
 def _own_frame(message: str, connection: Connection, request_id: str) -> str:

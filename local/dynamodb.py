@@ -1,0 +1,111 @@
+"""DynamoDB: moto's, embedded in the emulator, or any endpoint that speaks it; and the template's tables in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.asgi import Response
+from local.errors import StartError
+from local.template import Table, Template
+
+_URL = "https://dynamodb.us-east-1.amazonaws.com/"
+_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+
+
+class Embedded:
+    """moto's DynamoDB in this process, without moto's web server. What it keeps is gone with the process."""
+
+    def __init__(self) -> None:
+        # One thread, for moto's tables are plain dictionaries; its import, 0.7 s, begins at once.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="dynamodb")
+        self._handler = self._executor.submit(_load_moto)
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
+        """Answer one request of DynamoDB's JSON protocol."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._answer, headers, body)
+
+    def _answer(self, headers: Mapping[str, str], body: bytes) -> Response:
+        # Without the signature moto takes the region from the URL, so all functions see the same tables.
+        unsigned = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+        try:
+            status, answered, content = self._handler.result()(unsigned, body)
+        except Exception as error:  # a bug of moto's must not look like one of the functions'
+            kind = "com.amazonaws.dynamodb.v20120810#InternalServerError"
+            return Response.of_json(500, {"__type": kind, "message": f"moto failed: {type(error).__name__}"})
+        if isinstance(content, str):
+            content = content.encode()
+        return Response(int(status), {"content-type": "application/x-amz-json-1.0", **_plain(answered)}, content)
+
+
+def _load_moto() -> Any:
+    from moto.core.request import Request
+    from moto.dynamodb.responses import DynamoHandler
+
+    def handle(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any], str | bytes]:
+        return DynamoHandler.dispatch(Request.from_primitives("POST", _URL, dict(headers), body))  # type: ignore[no-any-return]
+
+    return handle
+
+
+def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
+    skipped = ("content-length", "content-type", "date", "server", "status")
+    return {name: str(value) for name, value in headers.items() if name.lower() not in skipped}
+
+
+def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
+    """Make the template's tables, and the users, in the DynamoDB at this URL. What is there already is kept.
+
+    Raises `StartError` where no DynamoDB answers.
+    """
+    client = boto3.client(
+        "dynamodb",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="emulator",
+        aws_secret_access_key="emulator",  # noqa: S106 - opens nothing
+        config=_CONFIG,
+    )
+    try:
+        create_tables(client, template.tables)
+        _add_users(client, template, users)
+    except (BotoCoreError, ClientError) as error:
+        raise StartError(
+            f"No DynamoDB at {endpoint}: {error} Start one there, or leave out --dynamodb for the embedded one."
+        ) from None
+
+
+def create_tables(client: Any, tables: Iterable[Table]) -> None:
+    """Create tables with a boto3 DynamoDB client, and wait until they can be used. Existing ones are kept."""
+    created = []
+    for table in tables:
+        try:
+            client.create_table(**table.definition)
+        except client.exceptions.ResourceInUseException:
+            continue
+        created.append(table)
+    for table in created:
+        client.get_waiter("table_exists").wait(TableName=table.name, WaiterConfig={"Delay": 1})
+        if table.ttl_attribute:
+            ttl = {"Enabled": True, "AttributeName": table.ttl_attribute}
+            client.update_time_to_live(TableName=table.name, TimeToLiveSpecification=ttl)
+
+
+def _add_users(client: Any, template: Template, users: Iterable[str]) -> None:
+    """Add users to the table that the functions know as USERS_TABLE, if they know one."""
+    known = (function.environment.get("USERS_TABLE") for function in template.functions.values())
+    table = next(filter(None, known), None)
+    if table is None:
+        return
+    for user in users:
+        item = {"userId": {"S": user}, "name": {"S": user}}
+        try:
+            client.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(userId)")
+        except client.exceptions.ConditionalCheckFailedException:
+            continue

@@ -1,0 +1,165 @@
+"""CloudFormation's intrinsic functions: YAML short forms read, values resolved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+_SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
+
+
+class Unresolved(Exception):
+    """A value depends on something that is not known here. The text says on what."""
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads `!Ref x` as `{"Ref": "x"}` and `!Sub x` as `{"Fn::Sub": "x"}`, as CloudFormation does."""
+
+
+def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    if tag == "GetAtt" and isinstance(value, str):
+        value = value.split(".", 1)
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+# A template's dates (`2012-10-17`) are version names, not days.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
+def load(text: str) -> Any:
+    """Parse YAML or JSON with the short forms of intrinsic functions. Raises `yaml.YAMLError`."""
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
+
+
+@dataclass(frozen=True, slots=True)
+class Resolver:
+    """Resolves intrinsic functions.
+
+    `names` is what `Ref` gives for parameters, pseudo parameters and resources; `attribute` what `Fn::GetAtt`
+    gives. What cannot be resolved becomes "" and a note.
+    """
+
+    names: Mapping[str, Any]
+    attribute: Callable[[str, str], str | None]
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    mappings: Mapping[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def __call__(self, value: Any) -> Any:
+        """Return a value of the template with all its intrinsic functions resolved."""
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(name, argument)] = value.items()
+            function = _FUNCTIONS.get(name)
+            if function is not None:
+                return self._apply(name, function, argument)
+            if name.startswith("Fn::"):
+                return self._unresolved(f"{name} is not understood")
+        return {key: self(item) for key, item in value.items()}
+
+    def _apply(self, name: str, function: Callable[[Resolver, Any], Any], argument: Any) -> Any:
+        try:
+            return function(self, argument)
+        except Unresolved as unresolved:
+            return self._unresolved(str(unresolved))
+        except (TypeError, ValueError, KeyError, IndexError):
+            return self._unresolved(f"{name} has arguments that are not understood: {argument!r}")
+
+    def _unresolved(self, text: str) -> str:
+        if text not in self.notes:
+            self.notes.append(text)
+        return ""
+
+    def condition(self, name: str) -> bool:
+        """Tell whether a condition of the template holds. One that is not there does not."""
+        return bool(self(self.conditions[name])) if name in self.conditions else False
+
+
+def _ref(resolver: Resolver, name: Any) -> Any:
+    if name not in resolver.names:
+        raise Unresolved(f"Ref {name} names nothing in the template")
+    return resolver.names[name]
+
+
+def _get_att(resolver: Resolver, path: Any) -> str:
+    logical_id, attribute = path
+    value = resolver.attribute(logical_id, str(resolver(attribute)))
+    if value is None:
+        raise Unresolved(f"Fn::GetAtt {logical_id}.{attribute} is not known here")
+    return value
+
+
+def _sub(resolver: Resolver, argument: Any) -> str:
+    text, variables = (argument, {}) if isinstance(argument, str) else argument
+
+    def value(match: re.Match[str]) -> str:
+        literal, name = match.groups()
+        if literal:
+            return f"${{{name}}}"
+        if name in variables:
+            return str(resolver(variables[name]))
+        return str(_get_att(resolver, name.split(".", 1)) if "." in name else _ref(resolver, name))
+
+    return _SUBSTITUTION.sub(value, text)
+
+
+def _join(resolver: Resolver, argument: Any) -> str:
+    separator, parts = argument
+    return str(separator).join(str(part) for part in resolver(parts))
+
+
+def _if(resolver: Resolver, argument: Any) -> Any:
+    name, yes, no = argument
+    return resolver(yes if resolver.condition(name) else no)
+
+
+def _find_in_map(resolver: Resolver, argument: Any) -> Any:
+    name, first, second = (resolver(part) for part in argument)
+    return resolver(resolver.mappings[name][first][second])
+
+
+def _select(resolver: Resolver, argument: Any) -> Any:
+    index, values = resolver(argument)
+    return values[int(index)]
+
+
+def _split(resolver: Resolver, argument: Any) -> list[str]:
+    separator, text = resolver(argument)
+    return str(text).split(separator)
+
+
+def _equals(resolver: Resolver, argument: Any) -> bool:
+    left, right = resolver(argument)
+    return str(left) == str(right)
+
+
+_FUNCTIONS: dict[str, Callable[[Resolver, Any], Any]] = {
+    "Ref": _ref,
+    "Fn::GetAtt": _get_att,
+    "Fn::Sub": _sub,
+    "Fn::Join": _join,
+    "Fn::If": _if,
+    "Fn::FindInMap": _find_in_map,
+    "Fn::Select": _select,
+    "Fn::Split": _split,
+    "Fn::Equals": _equals,
+    "Fn::Not": lambda resolver, argument: not resolver(argument[0]),
+    "Fn::And": lambda resolver, argument: all(resolver(argument)),
+    "Fn::Or": lambda resolver, argument: any(resolver(argument)),
+    "Condition": lambda resolver, name: resolver.condition(name),
+}

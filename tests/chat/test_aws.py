@@ -1,0 +1,135 @@
+"""The emulator's side of AWS, through unmodified boto3 clients, while the chat runs on it."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from local.identity import DEVELOPMENT_SECRET, token
+
+
+@pytest.fixture
+def gateway(emulator):
+    return emulator.client("apigatewaymanagementapi")
+
+
+@pytest.fixture
+def deliver(emulator):
+    def invoke(**payload):
+        client = emulator.client("lambda")
+        answer = client.invoke(
+            FunctionName="DeliverFunction", InvocationType="Event", Payload=json.dumps(payload).encode()
+        )
+        assert answer["StatusCode"] == 202
+
+    return invoke
+
+
+def eventually(condition, seconds=5):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class TestConnections:
+    def test_anyone_with_the_id_can_post_describe_and_close(self, device, gateway):
+        alice = device(user_agent_header="a test")
+        connection_id = alice.connection_id()
+        gateway.post_to_connection(ConnectionId=connection_id, Data=b'{"type":"x"}')
+        assert alice.receive("x") == {"type": "x"}
+        described = gateway.get_connection(ConnectionId=connection_id)
+        assert described["Identity"] == {"SourceIp": "127.0.0.1", "UserAgent": "a test"}
+        assert described["LastActiveAt"] >= described["ConnectedAt"]
+        gateway.delete_connection(ConnectionId=connection_id)
+        with pytest.raises(ConnectionClosed) as closed:
+            alice.receive_any()
+        assert closed.value.rcvd.code == 1000
+
+    def test_a_closed_connection_is_gone(self, device, gateway):
+        alice = device()
+        connection_id = alice.connection_id()
+        alice.socket.close()
+        with pytest.raises(gateway.exceptions.GoneException):
+            for _ in range(50):
+                gateway.post_to_connection(ConnectionId=connection_id, Data=b"{}")
+                time.sleep(0.02)
+
+    def test_a_row_is_kept_just_as_long_as_the_connection(self, device, emulator):
+        rows = emulator.client("dynamodb")
+        alice = device()
+        key = {"connectionId": {"S": alice.connection_id()}}
+        row = rows.get_item(TableName="ConnectionsTable", Key=key)["Item"]
+        assert int(row["expiresAt"]["N"]) == pytest.approx(time.time() + 7_800, abs=60)
+        alice.socket.close()
+        eventually(lambda: "Item" not in rows.get_item(TableName="ConnectionsTable", Key=key))
+
+    def test_a_connection_that_dies_unseen_is_removed_and_harms_nobody(self, device, emulator):
+        chats = emulator.client("dynamodb")
+        alice = device()
+        alice.join("alice")
+        key = {"userId": {"S": "alice"}, "chatId": {"S": alice.create_chat()}}
+
+        def subscribers():
+            return chats.get_item(TableName="ChatsTable", Key=key)["Item"].get("subscribers", {}).get("SS", [])
+
+        chats.update_item(
+            TableName="ChatsTable",
+            Key=key,
+            UpdateExpression="ADD subscribers :ghost",
+            ExpressionAttributeValues={":ghost": {"SS": ["AAAAAAAAAAAAAAA="]}},
+        )
+        assert len(subscribers()) == 2
+        assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
+        assert len(subscribers()) == 1
+
+
+class TestDelivery:
+    frame = {"type": "chat_updated", "data": {"chatId": "x", "title": "всем"}}
+
+    def test_a_user_is_reached_on_every_device(self, device, deliver):
+        laptop, phone, other = device(), device(), device()
+        laptop.join("alice")
+        phone.join("alice")
+        other.join("bob")
+        deliver(frame=self.frame, user_id="alice")
+        for each in (laptop, phone):
+            assert each.receive("chat_updated") == self.frame
+        other.send("ping")
+        other.receive("pong")
+        assert self.frame not in other.frames
+
+    def test_a_broadcast_reaches_everyone(self, device, deliver):
+        devices = [device() for _ in range(5)]
+        for each in devices:
+            each.connection_id()
+        deliver(frame=self.frame)
+        for each in devices:
+            assert each.receive("chat_updated") == self.frame
+
+
+class TestHttp:
+    def get(self, emulator, path, **headers):
+        request = urllib.request.Request(f"{emulator.url}{path}", headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, json.load(response)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
+
+    def test_health(self, emulator):
+        assert self.get(emulator, "/health") == (200, {"status": "ok"})
+
+    def test_me_is_whose_the_token_is(self, emulator):
+        bearer = f"Bearer {token('bob', DEVELOPMENT_SECRET)}"
+        assert self.get(emulator, "/me", Authorization=bearer) == (200, {"userId": "bob", "name": "bob"})
+
+    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic x"}])
+    def test_me_without_a_good_token(self, emulator, headers):
+        assert self.get(emulator, "/me", **headers)[0] == 401
+
+    def test_an_unknown_path(self, emulator):
+        assert self.get(emulator, "/nothing")[0] == 404

@@ -1,0 +1,151 @@
+"""Starting and stopping the emulator, and what it says when it cannot start."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PARLEY, ROOT, Device, Emulator, free_port
+
+
+def start(*arguments, cwd=ROOT, **variables):
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | variables
+    return subprocess.run(
+        [PARLEY, "up", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def children_of(pid):
+    """All processes below this one, by what the kernel says of each."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            parents[int(entry.name)] = int(fields[1])
+    found, frontier = set(), {pid}
+    while frontier:
+        frontier = {child for child, parent in parents.items() if parent in frontier}
+        found |= frontier
+    return found
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_its_end_is_the_end_of_every_child(how):
+    emulator = Emulator(PARLEY_TOKENS_PER_SECOND="5")
+    alice = Device(emulator.websocket_url)
+    alice.join("alice")
+    alice.create_chat()
+    alice.send("message", message="Привет")
+    alice.receive("assistant_message_start")
+    children = children_of(emulator.process.pid)
+    assert len(children) >= 4
+    assert emulator.stop(how) < 1.5
+    deadline = time.monotonic() + 2
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    if how is signal.SIGINT:
+        assert emulator.process.returncode == 0
+        assert not any("Traceback" in line for line in emulator.output)
+
+
+def test_functions_can_run_inline():
+    emulator = Emulator(PARLEY_FUNCTIONS="inline")
+    try:
+        alice = Device(emulator.websocket_url)
+        alice.join("alice")
+        alice.create_chat()
+        assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
+        assert len(children_of(emulator.process.pid)) == 0
+    finally:
+        emulator.stop()
+
+
+def test_the_template_decides_what_runs(tmp_path):
+    """Another handler's path in the template is another function that runs."""
+    shutil.copytree(ROOT / "handlers", tmp_path / "handlers")
+    (tmp_path / "infra").mkdir()
+    (tmp_path / "handlers" / "shout.py").write_text(
+        "import json\n"
+        "import boto3\n"
+        "gateway = boto3.client('apigatewaymanagementapi')\n"
+        "def handler(event, context):\n"
+        "    frame = json.dumps({'type': 'shout', 'data': event['body'].upper()})\n"
+        "    gateway.post_to_connection(\n"
+        "        ConnectionId=event['requestContext']['connectionId'], Data=frame.encode())\n"
+        "    return {'statusCode': 200}\n"
+    )
+    template = (ROOT / "infra" / "template.yaml").read_text()
+    changed = template.replace("handlers.default.handler", "handlers.shout.handler")
+    assert changed != template
+    (tmp_path / "infra" / "template.yaml").write_text(changed)
+    emulator = Emulator(PARLEY_TEMPLATE=str(tmp_path / "infra" / "template.yaml"))
+    try:
+        device = Device(emulator.websocket_url)
+        device.socket.send("hello")
+        assert device.receive("shout")["data"] == "HELLO"
+    finally:
+        emulator.stop()
+
+
+class TestLog:
+    def test_one_line_a_happening_and_no_secret(self, emulator, device):
+        alice = device()
+        connection_id = alice.connection_id()
+        alice.join("alice")
+        alice.create_chat()
+        alice.ask("Синхрофазотрон")
+        alice.socket.close()
+        deadline = time.monotonic() + 5
+        while not any(connection_id in line and "close" in line for line in emulator.output):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        lines = [line for line in emulator.output if connection_id in line]
+        assert any("$connect → ConnectFunction" in line and "ms" in line for line in lines)
+        assert any("$default → DefaultFunction" in line for line in lines)
+        printed = "".join(emulator.output)
+        assert "Синхрофазотрон" not in printed
+        assert "\\u0421\\u0438\\u043d" not in printed
+        assert printed.count("eyJ") == 1, "the token of the greeting, and no other"
+
+
+class TestCannotStart:
+    def refused(self, result, *parts):
+        assert result.returncode == 1
+        assert result.stderr.startswith("parley: ")
+        assert "Traceback" not in result.stdout + result.stderr
+        for part in parts:
+            assert part in result.stderr
+
+    def test_a_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = str(taken.getsockname()[1])
+            self.refused(start("--port", port), port, "--port")
+
+    def test_a_template_that_is_not_there(self, tmp_path):
+        self.refused(start("--template", str(tmp_path / "none.yaml")), "none.yaml")
+
+    def test_a_template_that_is_no_yaml(self, tmp_path):
+        (tmp_path / "t.yaml").write_text("Resources:\n  A: [1, 2\n")
+        self.refused(start("--template", str(tmp_path / "t.yaml")), "t.yaml", "line")
+
+    def test_no_database_at_the_url(self):
+        url = f"http://127.0.0.1:{free_port()}"
+        self.refused(start("--port", str(free_port()), "--dynamodb", url), url)
+
+    def test_a_handler_that_does_not_import(self, tmp_path):
+        shutil.copytree(ROOT / "handlers", tmp_path / "handlers")
+        shutil.copytree(ROOT / "infra", tmp_path / "infra")
+        (tmp_path / "handlers" / "default.py").write_text("import no_such_module\n")
+        template = str(tmp_path / "infra" / "template.yaml")
+        result = start("--port", str(free_port()), "--template", template)
+        self.refused(result, "handlers.default", "no_such_module")
