@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
-from aws_lambda_powertools import Logger
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from mangum import Mangum
@@ -17,7 +16,6 @@ from handlers.chat.errors import Refused
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 
-logger = Logger()
 store = Store()
 authenticator = Authenticator(Settings.of(os.environ).jwt_secret, store.user_exists)
 app = FastAPI(title="Parley", version="1")

@@ -6,7 +6,6 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat import delivery, frames
@@ -15,13 +14,13 @@ from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.errors import Refused
 from handlers.chat.frames import Connected, Limits
 from handlers.chat.functions import Functions
+from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Connection, Store
 
 RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
-logger = Logger()
 settings = Settings.of(os.environ)
 store = Store()
 functions = Functions(SESSION.client("lambda", config=CONFIG))

@@ -6,7 +6,6 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat import frames
@@ -17,10 +16,10 @@ from handlers.chat.errors import ConnectionGone
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
 from handlers.chat.ids import new_id
+from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 
-logger = Logger()
 settings = Settings.of(os.environ)
 store = Store()
 gateway = Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.delivery import Delivery, deliver
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
+from handlers.chat.log import logger
 from handlers.chat.store import Store
 
-logger = Logger()
 store = Store()
 gateway = Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG))
 functions = Functions(SESSION.client("lambda", config=CONFIG))

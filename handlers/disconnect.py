@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.chat.log import logger
 from handlers.chat.store import Store
 
-logger = Logger()
 store = Store()
 
 

@@ -6,7 +6,6 @@ import os
 from datetime import UTC, datetime
 from typing import Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from openai import OpenAI, Timeout
 
@@ -15,6 +14,7 @@ from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.frames import ServerFrame
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
+from handlers.chat.log import logger
 from handlers.chat.model import Model
 from handlers.chat.replies import Replies
 from handlers.chat.settings import Settings
@@ -24,7 +24,6 @@ from handlers.chat.turns import Turn
 MODEL_TIMEOUT = Timeout(30.0, connect=5.0)
 """Seconds of silence; openai's own are 600."""
 
-logger = Logger()
 settings = Settings.of(os.environ)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 # Without a key the client does not start, and every turn would die; with a wrong one, each gets its apology.

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from aws_lambda_powertools import Logger
-
 from handlers.chat import frames, history, turns
 from handlers.chat.auth import Authenticator
 from handlers.chat.errors import ErrorCode, Refused
@@ -31,14 +29,13 @@ from handlers.chat.frames import (
     UserMessage,
 )
 from handlers.chat.ids import chat_id_of
+from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Chat, Connection, Store, StoreError
 from handlers.chat.turns import Turn
 
 JOINED_PAGE = 50
 """Messages that `chat_joined` holds at most; fewer where they would not fit into a frame."""
-
-logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)

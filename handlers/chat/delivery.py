@@ -10,13 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from aws_lambda_powertools import Logger
-from botocore.exceptions import ClientError, HTTPClientError
-
 from handlers.chat import frames
-from handlers.chat.errors import ConnectionGone
+from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.frames import ServerFrame
 from handlers.chat.gateway import Gateway
+from handlers.chat.log import logger
 from handlers.chat.store import Store
 
 SEGMENTS = 4
@@ -24,8 +22,6 @@ SEGMENTS = 4
 
 GREETING_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between tries: a connection answers 410 until its `$connect` has returned and the handshake is done."""
-
-logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +95,8 @@ def _post(connection_id: str, text: bytes, store: Store, gateway: Gateway) -> No
     except ConnectionGone:
         store.forget_connection(connection_id)
         logger.info("connection gone", connection_id=connection_id)
-    except (ClientError, HTTPClientError) as error:
-        logger.warning("frame not delivered", connection_id=connection_id, error=type(error).__name__)
+    except PostFailed as failure:
+        logger.warning("frame not delivered", connection_id=connection_id, reason=str(failure))
 
 
 def _greet(connection_id: str, text: bytes, gateway: Gateway, sleep: Callable[[float], None]) -> None:

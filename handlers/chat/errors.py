@@ -50,6 +50,10 @@ class ConnectionGone(ParleyError):
     """API Gateway answered 410: the connection is closed, or not open yet."""
 
 
+class PostFailed(ParleyError):
+    """A frame did not reach its connection, which may well be open: throttled, timed out, or an error of AWS's."""
+
+
 class ChatMissing(ParleyError):
     """The chat does not exist: it was deleted, or it never was this user's."""
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from aws_lambda_powertools import Logger
-from botocore.exceptions import ClientError, HTTPClientError
-
 from handlers.chat import frames
-from handlers.chat.errors import ConnectionGone
+from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.frames import ServerFrame
 from handlers.chat.gateway import Gateway
-
-logger = Logger(child=True)
+from handlers.chat.log import logger
 
 
 class Relay:
@@ -46,5 +42,5 @@ class Relay:
             self._gone.add(connection_id)
             self._on_gone(connection_id)
             logger.info("connection gone", connection_id=connection_id)
-        except (ClientError, HTTPClientError) as error:
-            logger.warning("frame not delivered", connection_id=connection_id, error=type(error).__name__)
+        except PostFailed as failure:
+            logger.warning("frame not delivered", connection_id=connection_id, reason=str(failure))

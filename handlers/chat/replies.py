@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aws_lambda_powertools import Logger
-
 from handlers.chat import frames, history
 from handlers.chat.errors import ChatMissing, ModelFailed
 from handlers.chat.frames import (
@@ -21,6 +19,7 @@ from handlers.chat.frames import (
     Usage,
 )
 from handlers.chat.gateway import Gateway
+from handlers.chat.log import logger
 from handlers.chat.model import Model
 from handlers.chat.relay import Relay
 from handlers.chat.store import Message, Store
@@ -29,8 +28,6 @@ from handlers.chat.turns import Turn, title_of
 
 LARGEST_TOKEN = 5_000
 """Characters. At 4 bytes of UTF-8 each, or 6 where JSON escapes them, a token frame stays below 32 KB."""
-
-logger = Logger(child=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError
 
 from handlers.chat import delivery
 from handlers.chat.delivery import Delivery, deliver
-from handlers.chat.errors import ConnectionGone
+from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.frames import ChatUpdated
 from handlers.chat.store import Connection
 
@@ -25,7 +24,7 @@ class Gateway:
         if connection_id in self.gone:
             raise ConnectionGone(connection_id)
         if connection_id in self.failing:
-            raise ConnectTimeoutError(endpoint_url="http://gateway")
+            raise PostFailed("ConnectTimeoutError")
         if self.opens_after:
             self.opens_after -= 1
             raise ConnectionGone(connection_id)

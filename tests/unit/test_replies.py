@@ -4,9 +4,8 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from botocore.exceptions import ClientError
 
-from handlers.chat.errors import ConnectionGone, ModelFailed
+from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.frames import ChatUpdated, FinishReason, Role, Usage
 from handlers.chat.model import Delta
 from handlers.chat.replies import Replies
@@ -31,7 +30,7 @@ class Gateway:
         if connection_id in self.gone:
             raise ConnectionGone(connection_id)
         if connection_id in self.throttled:
-            raise ClientError({"Error": {"Code": "LimitExceededException"}}, "PostToConnection")
+            raise PostFailed("LimitExceededException")
         self.frames.append((connection_id, json.loads(text)))
 
     def to(self, connection_id):

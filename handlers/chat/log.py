@@ -1,0 +1,7 @@
+"""The log: JSON lines with ids, never a token, a key or the text of a message."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools import Logger
+
+logger = Logger()
