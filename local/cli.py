@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from local.errors import StartError
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="parley")
@@ -113,7 +113,7 @@ def up(**given: Any) -> None:
     from local import startup
 
     try:
-        asyncio.run(startup.up(startup.options_of(given)))
+        startup.run(startup.options_of(given))
     except StartError as error:
         _fail(error)
 

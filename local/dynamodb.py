@@ -7,16 +7,11 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from local.asgi import Response
 from local.errors import StartError
 from local.template import Table, Template
 
 _URL = "https://dynamodb.us-east-1.amazonaws.com/"
-_CONFIG = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
 
 
 class Embedded:
@@ -64,13 +59,18 @@ def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
 
     Raises `StartError` where no DynamoDB answers.
     """
+    # Not at the top: the emulator has better things to do while it starts.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
     client = boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",
         aws_access_key_id="emulator",
         aws_secret_access_key="emulator",  # noqa: S106 - opens nothing
-        config=_CONFIG,
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
     )
     try:
         create_tables(client, template.tables)

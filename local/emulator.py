@@ -56,7 +56,7 @@ class Emulator:
         self._model = BuiltInModel(options.tokens_per_second)
         self._ready = asyncio.Event()
 
-    async def run(self, on_ready: Callable[[], None]) -> None:
+    async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; then end every child at once. Raises `StartError`."""
         listener = _listen(self.options)
         server = _Server(_configuration(self))
@@ -68,6 +68,7 @@ class Emulator:
             on_ready()
             await stopping.wait()
         finally:
+            on_stop()
             await self._functions.stop()
             server.should_exit = server.force_exit = True
             await serving
@@ -125,7 +126,6 @@ class _Server(uvicorn.Server):
 def _configuration(application: Emulator) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        loop="auto",
         http="httptools",
         ws="websockets-sansio",
         # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
@@ -141,7 +141,8 @@ def _configuration(application: Emulator) -> uvicorn.Config:
 
 def _listen(options: Options) -> socket.socket:
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio switches Nagle's algorithm off; it would hold up every small answer by 40 ms.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((options.host, options.port))

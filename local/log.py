@@ -20,11 +20,14 @@ class Log:
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
         self._colour = out.isatty()
+        self._closed = False
         self._posts: Happening | None = None
         self._count = 0
 
     def write(self, happening: Happening) -> None:
         """Write a happening's line, if its kind has one."""
+        if self._closed:
+            return
         if happening.kind == "post" and self._is_repeated(happening):
             self._count += 1
             return
@@ -33,6 +36,11 @@ class Log:
             self._posts, self._count = happening, 1
         elif happening.kind in _LINES:
             self._print(happening, _LINES[happening.kind](happening.fields))
+
+    def close(self) -> None:
+        """Write what was held back, and nothing after it: how functions are killed at the end is no news."""
+        self.flush()
+        self._closed = True
 
     def flush(self) -> None:
         """Write the line of the posts that were held back, if there are any."""
@@ -67,9 +75,7 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "refuse": lambda fields: f"{fields['connection_id']} handshake answered with {fields['status']}",
     "close": lambda fields: f"{fields['connection_id']} {fields['code']}: {fields['cause']}",
     "unrouted": lambda fields: f"{fields['connection_id']} no route for this message, and no $default",
-    "route": lambda fields: (
-        f"{fields['connection_id']} {fields['route']} → {fields['function']} {_invocation(fields)}"
-    ),
+    "route": lambda fields: f"{fields['connection_id']} {fields['route']} → {fields['function']} {_invocation(fields)}",
     "end": lambda fields: f"{fields['function']} {_invocation(fields)}",
     "log": lambda fields: f"{fields['function']} │ {fields['line']}",
     "dead_letter": lambda fields: f"{fields['function']} gave up on {fields['request_id']}",

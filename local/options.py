@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +25,7 @@ class Options:
     functions: Mode = "process"
     environments: int = 10
     users: tuple[str, ...] = ("alice", "bob")
-    limits: TimeLimits = TimeLimits()
+    limits: TimeLimits = field(default_factory=TimeLimits)
     post_latency: float = 0.0
     retry_delay: float = 60.0
     tokens_per_second: float = 40.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,15 +36,28 @@ def options_of(values: Mapping[str, Any]) -> Options:
     return Options(**plain, limits=limits, users=users)
 
 
-async def up(options: Options) -> None:
+def run(options: Options) -> None:
     """Run the emulator until it is stopped. Raises `StartError`."""
+    with asyncio.Runner(loop_factory=_event_loop) as runner:
+        runner.run(_up(options))
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop where there is one: about twice as fast."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _up(options: Options) -> None:
     trace = Trace()
     log = Log()
     trace.listen(log.write)
     said = given(os.environ, Path.cwd())
     emulator = Emulator(options, read(options.template), said, trace)
-    await emulator.run(lambda: click.echo(greeting(emulator, identity.secret(said))))
-    log.flush()
+    await emulator.run(lambda: click.echo(greeting(emulator, identity.secret(said))), log.close)
 
 
 def greeting(emulator: Emulator, secret: str) -> str:

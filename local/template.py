@@ -198,7 +198,7 @@ class _Reader:
         name = self._resolve.names.get(logical_id)
         region, account = self._pseudo["AWS::Region"], self._pseudo["AWS::AccountId"]
         match kind, attribute:
-            case ("AWS::Serverless::Function" | "AWS::Lambda::Function"), "Arn":
+            case (("AWS::Serverless::Function" | "AWS::Lambda::Function"), "Arn"):
                 return f"arn:aws:lambda:{region}:{account}:function:{name}"
             case "AWS::SQS::Queue", "Arn":
                 return f"arn:aws:sqs:{region}:{account}:{name}"

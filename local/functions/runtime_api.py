@@ -8,6 +8,8 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from typing import cast
+from typing import cast
 
 import httptools
 
@@ -98,8 +100,7 @@ class _Connection(asyncio.Protocol):
         self._body: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server gives
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
         self._api.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

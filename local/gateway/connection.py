@@ -58,9 +58,7 @@ class Connection:
 
     def deadline(self) -> float:
         """Return the moment at which, if nothing happens until then, the gateway closes the connection."""
-        return min(
-            self.last_active_at + self._limits.idle, self.handshake.connected_at + self._limits.connection
-        )
+        return min(self.last_active_at + self._limits.idle, self.handshake.connected_at + self._limits.connection)
 
     def overdue(self, now: float) -> Close | None:
         """Return how the gateway closes the connection now, None while it may stay open."""

@@ -50,7 +50,10 @@ class Connections:
         response = await self._answer(method, connection_id, body)
         self._trace.record(
             "post" if method == "POST" else "connections",
-            **{"method": method, "connection_id": connection_id, "status": response.status, "bytes": len(body)},
+            method=method,
+            connection_id=connection_id,
+            status=response.status,
+            bytes=len(body),
         )
         return response
 

@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import boto3
 import pytest
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from local.identity import DEVELOPMENT_SECRET, token
@@ -40,7 +42,7 @@ class Emulator:
         self.process = subprocess.Popen(
             [PARLEY, "up"],
             cwd=ROOT,
-            env=environment | {"PORT": str(self.port), "PARLEY_TOKENS_PER_SECOND": "300"} | variables,
+            env=environment | {"PORT": str(self.port), "PARLEY_TOKENS_PER_SECOND": "0"} | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -56,8 +58,6 @@ class Emulator:
                 break
         else:
             raise AssertionError("".join(self.output))
-        from threading import Thread
-
         Thread(target=lambda: self.output.extend(self.process.stdout or ()), daemon=True).start()
 
     def client(self, service: str, **more: Any) -> Any:
@@ -82,7 +82,7 @@ class Device:
     """A plain WebSocket client that speaks the protocol. `frames` are all that it has received."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        self.socket: ClientConnection = connect(url, compression=None, ping_interval=None, **options)
+        self.socket: ClientConnection = connect(url, compression=None, ping_interval=None, legacy=True, **options)
         self.frames: list[dict[str, Any]] = []
 
     def send(self, kind: str, request_id: str | None = None, **data: Any) -> None:
@@ -129,6 +129,17 @@ class Device:
         self.send("message", message=text)
         self.receive("user_message")
         return self.reply()
+
+    def closing_code(self, *sent: Any) -> int:
+        """Send these, and return the code with which the gateway closes the connection."""
+        try:
+            for each in sent:
+                self.socket.send(each)
+            while True:
+                self.receive_any()
+        except ConnectionClosed as closed:
+            assert closed.rcvd is not None
+            return closed.rcvd.code
 
     def refusal(self) -> str:
         """The code of the next frame, which must be an error."""

@@ -43,6 +43,7 @@ def test_its_end_is_the_end_of_every_child(how):
     alice.join("alice")
     alice.create_chat()
     alice.send("message", message="Привет")
+    alice.receive("user_message")
     alice.receive("assistant_message_start")
     children = children_of(emulator.process.pid)
     assert len(children) >= 4

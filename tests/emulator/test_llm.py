@@ -10,8 +10,8 @@ import openai
 import pytest
 import uvicorn
 
-from local.answers import Message, answer, tokens
 from local.llm import BuiltInModel
+from local.llm.answers import Message, answer, tokens
 
 
 class Counting:

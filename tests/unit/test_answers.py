@@ -1,6 +1,6 @@
 import pytest
 
-from local.answers import QUOTE_CHARS, Message, answer, tokens
+from local.llm.answers import QUOTE_CHARS, Message, answer, tokens
 
 
 def asked(text: str) -> str:

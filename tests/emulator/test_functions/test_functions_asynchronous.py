@@ -46,8 +46,7 @@ async def test_the_second_retry_waits_twice_as_long_and_is_the_last(serve):
     request_id = service.lambda_.invoke_later("f", b"{}")
     [dead] = await service.until("dead_letter")
     first, second, third = (happening.at for happening in service.trace.after(0) if happening.kind == "start")
-    assert 0.1 <= second - first < 0.18
-    assert 0.2 <= third - second < 0.28
+    assert 0.1 <= second - first < 0.2 <= third - second
     assert dead == {
         "function": "f",
         "request_id": request_id,

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from local.answers import Message, answer, tokens
+from local.llm.answers import Message, answer, tokens
 
 
 class BadRequestError(Exception):

@@ -14,15 +14,11 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from local.answers import question
-from local.completions import BadRequestError, Completion, parse
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from local.asgi import Receive, Response, Scope, Send
+from local.llm.answers import question
+from local.llm.completions import BadRequestError, Completion, parse
 
 MODEL = "built-in"
 
@@ -42,7 +38,7 @@ class BuiltInModel:
         try:
             await self._answer(scope, receive, send)
         except BadRequestError as refused:
-            await _json(send, 400, _error(str(refused), "invalid_request_error", refused.param))
+            await Response.of_json(400, _error(str(refused), "invalid_request_error", refused.param)).send(send)
         except _ClientGoneError:
             return
 
@@ -52,16 +48,16 @@ class BuiltInModel:
                 await self._complete(receive, send)
             case "GET", "/v1/models":
                 model = {"id": MODEL, "object": "model", "created": 0, "owned_by": "parley"}
-                await _json(send, 200, {"object": "list", "data": [model]})
+                await Response.of_json(200, {"object": "list", "data": [model]}).send(send)
             case method, path:
                 message = f"Invalid URL ({method} {path})"
-                await _json(send, 404, _error(message, "invalid_request_error"))
+                await Response.of_json(404, _error(message, "invalid_request_error")).send(send)
 
     async def _complete(self, receive: Receive, send: Send) -> None:
         request = parse(await _body(receive), default_model=MODEL)
         command = question(request.messages).strip()
         if command == "/fail":
-            await _json(send, 500, _error("The model fails because it was asked to.", "server_error"))
+            await Response.of_json(500, _error("The model fails because it was asked to.", "server_error")).send(send)
             return
         completion = Completion.of(request, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()))
         breaks_at = len(completion.pieces) // 2 if command == "/fail mid" else None
@@ -92,7 +88,7 @@ class BuiltInModel:
         """Send one object when the last piece would have been written."""
         await _wait(gone, time.monotonic() + len(completion.pieces) * self._interval)
         if breaks_at is None:
-            await _json(send, 200, completion.whole())
+            await Response.of_json(200, completion.whole()).send(send)
         else:
             await _start(send, 200, b"application/json")
             await send({"type": "http.response.body", "body": b'{"id":', "more_body": True})
@@ -133,11 +129,6 @@ async def _start(send: Send, status: int, content_type: bytes) -> None:
 async def _event(send: Send, chunk: dict[str, Any]) -> None:
     body = b"data: " + json.dumps(chunk).encode() + b"\n\n"
     await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _json(send: Send, status: int, content: dict[str, Any]) -> None:
-    await _start(send, status, b"application/json")
-    await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
 
 def _error(message: str, kind: str, param: str | None = None) -> dict[str, Any]:
