@@ -1,7 +1,7 @@
 # Bundles of the functions. `sam build` asks for each of them by `make build-<logical id>`, in the repository's
 # root and with ARTIFACTS_DIR set, because the template says `BuildMethod: makefile`.
 
-.PHONY: build deploy build-%
+.PHONY: build deploy
 
 SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 SAM_CONFIG = --config-file $(CURDIR)/infra/samconfig.toml
@@ -21,9 +21,9 @@ build-GenerateFunction: GROUPS = functions generate
 build-ApiFunction: GROUPS = functions api
 
 build-%Function:
-	find handlers -name '*.py' | tar -cf - -T - | tar -xf - -C "$(ARTIFACTS_DIR)"
-	$(UV) export --quiet --frozen --no-emit-project $(GROUPS:%=--only-group %) --output-file "$(ARTIFACTS_DIR)/requirements.txt"
-	$(UV) pip install --quiet --requirements "$(ARTIFACTS_DIR)/requirements.txt" --target "$(ARTIFACTS_DIR)" \
+	@find handlers -name '*.py' | tar -cf - -T - | tar -xf - -C "$(ARTIFACTS_DIR)"
+	@$(UV) export --quiet --frozen --no-emit-project $(GROUPS:%=--only-group %) --output-file "$(ARTIFACTS_DIR)/requirements.txt"
+	@$(UV) pip install --quiet --requirements "$(ARTIFACTS_DIR)/requirements.txt" --target "$(ARTIFACTS_DIR)" \
 		--python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM) --only-binary :all:
 	$(compile)
 
