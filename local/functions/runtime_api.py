@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import cast
-from typing import cast
 
 import httptools
 
@@ -44,11 +43,11 @@ class RuntimeApi:
         return f"{host}:{port}"
 
     def give(self, invocation: Invocation, arn: str) -> None:
-        """Hand an event to the runtime, which must have asked for one. Its time starts now."""
+        """Hand an event to the runtime, which has asked for one. Its time starts now."""
         waiting, self._waiting = self._waiting, None
-        if waiting is None:
-            raise RuntimeError("The runtime has not asked for an event.")
-        waiting.answer(HTTPStatus.OK, invocation.payload, _invocation_headers(invocation, arn))
+        # Where it has gone since, its process has died, and that will be reported.
+        if waiting is not None:
+            waiting.answer(HTTPStatus.OK, invocation.payload, _invocation_headers(invocation, arn))
 
     def close(self) -> None:
         """Stop listening and drop the connections."""

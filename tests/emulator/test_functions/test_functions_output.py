@@ -1,5 +1,9 @@
 """What functions print: in the trace, by line, and never in their way."""
 
+import os
+
+from local.functions.output import Output
+
 
 async def test_lines_are_traced_with_their_invocation(serve):
     service = await serve(
@@ -18,6 +22,16 @@ async def test_lines_are_traced_with_their_invocation(serve):
     assert [line["line"] for line in lines[:2]] == ["to stdout", "to stderr"]
     assert lines[2]["line"].startswith("[WARNING]")
     assert lines[2]["line"].endswith("logged")
+
+
+async def test_what_is_in_the_pipe_can_be_read_at_once():
+    lines = []
+    output = Output(lines.append)
+    os.write(output.writer, b"first\n\nsecond\r\nthird")
+    output.drain()
+    assert lines == ["first", "second"]
+    output.close()
+    assert lines == ["first", "second", "third"]
 
 
 async def test_lines_come_before_the_end_of_their_invocation(serve):

@@ -124,9 +124,17 @@ async def test_an_environment_that_dies_between_two_events_is_replaced(serve):
     first, _, child = await service.answer("f")
     os.kill(first, signal.SIGKILL)
     assert await all_ended([first, child])
+    await asyncio.sleep(0.05)
     outcome = await service.invoke("f")
     assert outcome.cold
     assert outcome.function_error is None
+
+
+async def test_an_event_for_an_environment_that_has_just_died_is_answered(serve):
+    service = await serve(f=PIDS)
+    first, _, _ = await service.answer("f")
+    os.kill(first, signal.SIGKILL)
+    assert (await service.failure("f"))["errorMessage"].endswith("signal: killed")
 
 
 async def test_a_zygote_that_dies_takes_its_children_along_and_is_replaced(serve):
