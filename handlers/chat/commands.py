@@ -76,8 +76,11 @@ class Commands:
         try:
             envelope = frames.open_envelope(body)
             connection = self.store.connection(connection_id) or Connection(connection_id, self.now())
-            for action in self.decide(envelope.frame(), connection, envelope.request_id):
+            frame = envelope.frame()
+            logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)
+            for action in self.decide(frame, connection, envelope.request_id):
                 perform(action)
+            logger.info("handled")
         except Refused as refusal:
             logger.info("refused", code=refusal.code.value)
             perform(_error(refusal, envelope, connection_id))
@@ -88,7 +91,6 @@ class Commands:
 
     def decide(self, frame: ClientFrame, connection: Connection, request_id: str | None) -> Iterator[Action]:
         """Store what the frame says and yield the actions that follow, in order. Raises `Refused`."""
-        logger.append_keys(frame=frame.type, chat_id=connection.chat_id)
         match frame:
             case JoinChat():
                 answers = self._join(frame, connection)

@@ -79,6 +79,7 @@ class Replies:
             sealed = self.store.seal(turn.user_id, reply, title)
         except ChatMissing:
             return logger.info("chat gone")
+        logger.info("sealed", finish_reason=sealed.finish_reason, length=len(sealed.content))
         chat = self.store.chat(turn.user_id, turn.chat_id)
         relay.include(chat.subscribers if chat else ())
         relay.send(_complete(sealed))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -130,16 +131,14 @@ class Device:
         self.receive("user_message")
         return self.reply()
 
-    def closing_code(self, *sent: Any) -> int:
+    def closing_code(self, *sent: Any) -> int | None:
         """Send these, and return the code with which the gateway closes the connection."""
-        try:
+        with suppress(ConnectionClosed):
             for each in sent:
                 self.socket.send(each)
             while True:
                 self.receive_any()
-        except ConnectionClosed as closed:
-            assert closed.rcvd is not None
-            return closed.rcvd.code
+        return self.socket.close_code
 
     def refusal(self) -> str:
         """The code of the next frame, which must be an error."""

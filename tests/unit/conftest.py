@@ -19,6 +19,7 @@ os.environ.update(
     CHATS_TABLE="ChatsTable",
     MESSAGES_TABLE="MessagesTable",
     OPENAI_API_KEY="none",
+    AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI="https://execute-api.us-east-1.amazonaws.com",
 )
 
 import boto3
@@ -40,7 +41,7 @@ def tables():
 
 @pytest.fixture
 def aws() -> Iterator[None]:
-    with mock_aws():
+    with mock_aws(config={"lambda": {"use_docker": False}}):
         yield
 
 

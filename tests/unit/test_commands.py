@@ -228,6 +228,22 @@ class TestMessage:
         assert client.is_refused("message", message="Hi") is ErrorCode.CHAT_NOT_FOUND
         assert list(store.messages("deleted")) == []
 
+    def test_a_worker_that_cannot_be_invoked_is_told_and_the_message_stays(self, client, store, chat):
+        client.joins("alice", "chat")
+        performed = []
+
+        def perform(action):
+            if isinstance(action, Generate):
+                raise ConnectionError("Lambda does not answer")
+            performed.append(action.frame)
+
+        body = json.dumps({"type": "message", "data": {"message": "Hi"}})
+        client.commands.answer(body, "c1=", perform, reference="ref")
+        acknowledged, error = performed
+        assert isinstance(acknowledged, UserMessage)
+        assert error.code is ErrorCode.INTERNAL
+        assert [message.content for message in store.messages("chat")] == ["Hi"]
+
 
 class TestTheRest:
     def test_older_messages_come_in_pages(self, client, store, chat):
