@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PARLEY, ROOT, Device, Emulator, free_port
+
+from tests.devices import PARLEY, ROOT, Device, Emulator, free_port
 
 
 def start(*arguments, cwd=ROOT, **variables):
