@@ -55,19 +55,25 @@ class Environment:
         finally:
             self._request_id = self._answer = None
 
+    async def start(self, invocation: Invocation) -> Answer | None:
+        """Start the process, for this invocation. Return the error that kept it from being ready, if one did."""
+        try:
+            await self._launch()
+        except (LaunchError, OSError) as error:
+            return faults.not_launched(invocation, str(error))
+        in_time = await self._settle(INIT_SECONDS + self._function.timeout)
+        return None if self.state is State.READY else self._outcome(invocation, in_time)
+
     async def _run(self, invocation: Invocation) -> Answer:
-        in_time = True
-        if self.state is State.STARTING:
-            try:
-                await self._launch()
-            except (LaunchError, OSError) as error:
-                return faults.not_launched(invocation, str(error))
-            in_time = await self._settle(INIT_SECONDS + self._function.timeout)
-        if self.state is State.READY:
-            self._settled.clear()
-            self.state = State.BUSY
-            self._api.give(invocation, function_arn(self._function.name, self._region))
-            in_time = await self._settle(self._function.timeout)
+        failed = await self.start(invocation) if self.state is State.STARTING else None
+        if failed is not None:
+            return failed
+        self._settled.clear()
+        self.state = State.BUSY
+        self._api.give(invocation, function_arn(self._function.name, self._region))
+        return self._outcome(invocation, await self._settle(self._function.timeout))
+
+    def _outcome(self, invocation: Invocation, in_time: bool) -> Answer:
         if self._answer is not None:
             return self._answer
         return faults.exited(invocation, self._status or 0) if in_time else faults.timed_out(invocation)

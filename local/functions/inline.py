@@ -72,6 +72,14 @@ class Inline:
                     self._trace.record("note", text=f"{name} is now {function.name}'s, for all: functions run inline.")
             os.environ.update({**of_service(function, self._region, _LOG_STREAM), **function.environment})
 
+    async def warm(self, invocation: Invocation) -> Answer | None:
+        """Import a function's handler. Return the error where that fails."""
+        try:
+            _handler(invocation.function)
+        except (Exception, SystemExit) as error:
+            return _failure(invocation, error)
+        return None
+
     async def run(self, invocation: Invocation) -> Outcome:
         """Handle an event of one of the functions."""
         function = invocation.function
@@ -109,11 +117,8 @@ class Inline:
             handler = _handler(invocation.function)
             result = handler(json.loads(invocation.payload), self._context(invocation))
             return Answer(json.dumps(result, default=_plain).encode())
-        except SystemExit as exit_:
-            return faults.exited(invocation, exit_.code if isinstance(exit_.code, int) else int(exit_.code is not None))
-        except Exception as error:  # whatever a handler raises is its answer
-            frames = traceback.format_tb(error.__traceback__)[1:]
-            return faults.failure(type(error).__name__, str(error), requestId=invocation.request_id, stackTrace=frames)
+        except (Exception, SystemExit) as error:  # whatever a handler raises is its answer
+            return _failure(invocation, error)
 
     def _context(self, invocation: Invocation) -> Context:
         function = invocation.function
@@ -125,6 +130,13 @@ class Inline:
             log_group_name=log_group(function.name),
             deadline=time.time() + function.timeout,
         )
+
+
+def _failure(invocation: Invocation, error: BaseException) -> Answer:
+    if isinstance(error, SystemExit):
+        return faults.exited(invocation, error.code if isinstance(error.code, int) else int(error.code is not None))
+    frames = traceback.format_tb(error.__traceback__)[1:]
+    return faults.failure(type(error).__name__, str(error), requestId=invocation.request_id, stackTrace=frames)
 
 
 def _handler(function: Function) -> Handler:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Mapping
 from typing import Literal
 
+from local.errors import StartError
 from local.functions import invoke_api
 from local.functions.asynchronous import Asynchronous, GivenUp
 from local.functions.inline import Inline
@@ -52,6 +54,20 @@ class Functions:
     async def start(self) -> None:
         """Make ready to run functions. Raise StartError where they cannot run in this mode."""
         await self._runner.start()
+
+    async def warm(self) -> None:
+        """Start each function ahead of its first event. Raise StartError where one does not start."""
+        await asyncio.gather(*map(self._warm, self._functions))
+
+    async def _warm(self, name: str) -> None:
+        invocation = self._invocation(name, b"{}")
+        failed = await self._runner.warm(invocation)
+        if failed is not None:
+            error = json.loads(failed.payload)
+            raise StartError(
+                f"Function {name} does not start: importing its handler {invocation.function.handler} "
+                f"ended with {error['errorType']}: {error['errorMessage']}. Mend that, or install what is missing."
+            )
 
     async def stop(self) -> None:
         """End everything at once, invocations that run included."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from local.errors import StartError
 from local.functions.environment import Environment, State
 from local.functions.imports import heavy_imports
-from local.functions.outcome import Invocation, Outcome
+from local.functions.outcome import Answer, Invocation, Outcome
 from local.functions.processes import Processes
 from local.template import Function
 from local.trace import Trace
@@ -18,8 +18,8 @@ from local.trace import Trace
 class Pool:
     """The environments of one function. An invocation takes the one used last, or starts one, or waits its turn."""
 
-    def __init__(self, start: Callable[[], Environment], size: int, trace: Trace) -> None:
-        self._start = start
+    def __init__(self, make: Callable[[], Environment], size: int, trace: Trace) -> None:
+        self._make = make
         self._free = asyncio.Semaphore(size)
         self._idle: list[Environment] = []
         self._trace = trace
@@ -36,12 +36,21 @@ class Pool:
                 if environment.state is State.READY:
                     self._idle.append(environment)
 
+    async def warm(self, invocation: Invocation) -> Answer | None:
+        """Start an environment ahead of events. Return the error that kept it from being ready, if one did."""
+        async with self._free:
+            environment = self._make()
+            failed = await environment.start(invocation)
+            if failed is None:
+                self._idle.append(environment)
+            return failed
+
     def _take(self) -> Environment:
         while self._idle:
             environment = self._idle.pop()
             if environment.state is State.READY:
                 return environment
-        return self._start()
+        return self._make()
 
 
 class Pools:
@@ -60,6 +69,10 @@ class Pools:
         _require_runtime()
         modules = await asyncio.to_thread(heavy_imports, self._functions.values())
         self._processes.start(modules)
+
+    async def warm(self, invocation: Invocation) -> Answer | None:
+        """Start an environment of a function ahead of its events. Return the error where it does not start."""
+        return await self._pools[invocation.function.name].warm(invocation)
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Handle an event of one of the functions."""

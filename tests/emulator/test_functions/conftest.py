@@ -1,5 +1,7 @@
 import asyncio
 import json
+import os
+import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -69,6 +71,19 @@ class Service:
                 recorded.clear()
                 await recorded.wait()
         return found
+
+
+@pytest.fixture(autouse=True)
+def untouched(tmp_path):
+    """Put this process's variables and modules back, which functions that run inline change."""
+    variables, path = dict(os.environ), list(sys.path)
+    yield
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.path[:] = path
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 @pytest.fixture

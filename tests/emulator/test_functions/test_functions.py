@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from local.errors import StartError
 from local.functions import processes
 from local.functions.invoke import UnknownFunction
 
@@ -76,6 +77,22 @@ async def test_the_first_invocation_is_cold_and_the_next_finds_its_environment_a
     first, second = await service.invoke("slow", 0), await service.invoke("slow", 0)
     assert (first.cold, second.cold) == (True, False)
     assert first.payload == second.payload
+
+
+@pytest.mark.parametrize("mode", ["process", "inline"])
+async def test_functions_can_be_started_ahead_of_their_first_event(serve, mode):
+    service = await serve({"mode": mode}, ahead=ECHO)
+    await service.lambda_.warm()
+    outcome = await service.invoke("ahead", 1)
+    assert outcome.payload == b"1"
+    assert outcome.cold is (mode == "inline")
+
+
+@pytest.mark.parametrize("mode", ["process", "inline"])
+async def test_a_function_that_does_not_start_is_told_before_its_first_event(serve, mode):
+    service = await serve({"mode": mode}, good=ECHO, bad="import no_such_module")
+    with pytest.raises(StartError, match=r"Function bad .* bad\.handler .* No module named 'no_such_module'"):
+        await service.lambda_.warm()
 
 
 async def test_each_function_sees_its_own_modules_and_variables(serve, monkeypatch):

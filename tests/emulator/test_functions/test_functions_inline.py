@@ -2,22 +2,8 @@
 
 import json
 import os
-import sys
 
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def untouched(monkeypatch):
-    """Put this process's variables and modules back: inline functions change them."""
-    variables, path, modules = dict(os.environ), list(sys.path), set(sys.modules)
-    yield
-    os.environ.clear()
-    os.environ.update(variables)
-    sys.path[:] = path
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
-
 
 INLINE = {"mode": "inline"}
 
