@@ -40,10 +40,10 @@ def main() -> None:
 @click.option(
     "--functions",
     type=click.Choice(["process", "inline"]),
-    default="process",
+    default="process" if sys.platform == "linux" else "inline",
     envvar="PARLEY_FUNCTIONS",
     show_envvar=True,
-    help="`process`: each environment a process, as AWS does. `inline`: threads of this one, for a debugger.",
+    help="`process`: each environment a process, as AWS does (Linux). `inline`: threads of this one, for a debugger.",
 )
 @click.option(
     "--environments",

@@ -31,22 +31,36 @@ class Embedded:
         unsigned = {name: value for name, value in headers.items() if name.lower() != "authorization"}
         try:
             status, answered, content = self._handler.result()(unsigned, body)
+        except NotImplementedError as error:
+            return _failure(400, "UnknownOperationException", f"moto does not do this: {error}")
         except Exception as error:  # a bug of moto's must not look like one of the functions'
-            kind = "com.amazonaws.dynamodb.v20120810#InternalServerError"
-            return Response.of_json(500, {"__type": kind, "message": f"moto failed: {type(error).__name__}"})
+            return _failure(500, "InternalServerError", f"moto failed: {type(error).__name__}: {error}")
         if isinstance(content, str):
             content = content.encode()
         return Response(int(status), {"content-type": "application/x-amz-json-1.0", **_plain(answered)}, content)
 
 
 def _load_moto() -> Any:
+    from botocore.model import OperationNotFoundError
     from moto.core.request import Request
     from moto.dynamodb.responses import DynamoHandler
 
+    from local import partitions
+
+    partitions.install()
+
     def handle(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any], str | bytes]:
-        return DynamoHandler.dispatch(Request.from_primitives("POST", _URL, dict(headers), body))  # type: ignore[no-any-return]
+        try:
+            return DynamoHandler.dispatch(Request.from_primitives("POST", _URL, dict(headers), body))  # type: ignore[no-any-return]
+        except OperationNotFoundError as error:
+            raise NotImplementedError(str(error)) from None
 
     return handle
+
+
+def _failure(status: int, kind: str, message: str) -> Response:
+    content = {"__type": f"com.amazonaws.dynamodb.v20120810#{kind}", "message": message}
+    return Response.of_json(status, content, {"content-type": "application/x-amz-json-1.0"})
 
 
 def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
@@ -57,7 +71,7 @@ def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
 def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
     """Make the template's tables, and the users, in the DynamoDB at this URL. What is there already is kept.
 
-    Raises `StartError` where no DynamoDB answers.
+    Raises `StartError` where no DynamoDB answers, or where it refuses.
     """
     # Not at the top: the emulator has better things to do while it starts.
     import boto3
@@ -75,9 +89,15 @@ def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
     try:
         create_tables(client, template.tables)
         _add_users(client, template, users)
-    except (BotoCoreError, ClientError) as error:
+    except ClientError as error:
         raise StartError(
-            f"No DynamoDB at {endpoint}: {error} Start one there, or leave out --dynamodb for the embedded one."
+            f"The DynamoDB at {endpoint} does not take the template's tables: {error}. "
+            "Correct them there or in the template, or leave out --dynamodb for the embedded one."
+        ) from None
+    except (BotoCoreError, ValueError) as error:
+        raise StartError(
+            f"No DynamoDB answers at {endpoint}: {str(error).rstrip('.')}. "
+            "Start one there, or leave out --dynamodb for the embedded one."
         ) from None
 
 

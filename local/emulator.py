@@ -63,7 +63,7 @@ class Emulator:
         stopping = _on_signals(asyncio.Event())
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            await asyncio.gather(self._functions.start(), self._furnish_database())
+            await asyncio.gather(self._start_functions(), self._furnish_database())
             self._ready.set()
             on_ready()
             await stopping.wait()
@@ -72,6 +72,10 @@ class Emulator:
             await self._functions.stop()
             server.should_exit = server.force_exit = True
             await serving
+
+    async def _start_functions(self) -> None:
+        await self._functions.start()
+        await self._functions.warm()
 
     async def _furnish_database(self) -> None:
         endpoint = f"{self.options.url}{DYNAMODB_PATH}" if self._database else self.options.dynamodb

@@ -54,10 +54,17 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 async def _up(options: Options) -> None:
     trace = Trace()
     log = Log()
-    trace.listen(log.write)
     said = given(os.environ, Path.cwd())
     emulator = Emulator(options, read(options.template), said, trace)
-    await emulator.run(lambda: click.echo(greeting(emulator, identity.secret(said))), log.close)
+
+    def ready() -> None:
+        click.echo(greeting(emulator, identity.secret(said)))
+        # Not before: what keeps the emulator from starting is one message, not that and a log.
+        for happening in trace.after(0):
+            log.write(happening)
+        trace.listen(log.write)
+
+    await emulator.run(ready, log.close)
 
 
 def greeting(emulator: Emulator, secret: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from local.template import Function
 
 _FILES = 300
-"""Most files read of one function: enough for its own code, too little for libraries that were copied beside it."""
+"""Most files read of one folder: enough for its own code, too little for libraries that were copied beside it."""
 
 _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 
@@ -21,24 +21,27 @@ def heavy_imports(functions: Iterable[Function]) -> list[str]:
     `from a import b` gives `a.b` too, which may be a module or not. The functions' files are read, not run:
     from the handler's module on, along the imports that lead to the code's own files.
     """
-    names = {name for function in functions for name in _third_party(function)}
-    return sorted(names)
+    handlers: dict[Path, set[str]] = {}
+    for function in functions:
+        handlers.setdefault(function.code, set()).add(function.handler.rpartition(".")[0].replace("/", "."))
+    return sorted({name for code, modules in handlers.items() for name in _third_party(code, modules)})
 
 
-def _third_party(function: Function) -> Iterator[str]:
-    waiting = [function.handler.rpartition(".")[0].replace("/", ".")]
-    seen = set(waiting)
-    read = 0
-    while waiting and read < _FILES:
-        for path, package in _files(function.code, waiting.pop()):
-            read += 1
-            for name in _imported(path, package):
-                if name in seen:
-                    continue
+def _third_party(code: Path, modules: set[str]) -> Iterator[str]:
+    """Return what the modules of one folder import, and what those of the folder that they import do."""
+    waiting, seen = list(modules), set(modules)
+    elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
+    read: set[Path] = set()
+    while waiting and len(read) < _FILES:
+        for path, package in _files(code, waiting.pop()):
+            if path in read:
+                continue
+            read.add(path)
+            for name in set(_imported(path, package)) - seen:
                 seen.add(name)
-                if _is_own(function.code, name):
+                if _is_own(code, name):
                     waiting.append(name)
-                elif name.partition(".")[0] not in sys.stdlib_module_names | _NOT_BEFORE_THE_FORK:
+                elif name.partition(".")[0] not in elsewhere:
                     yield name
 
 
@@ -80,9 +83,17 @@ def _base(node: ast.ImportFrom, package: str) -> str:
 
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a tree, but not into what is there for type checkers only."""
-    for child in ast.iter_child_nodes(tree):
-        yield child
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            child = ast.Module(body=child.orelse, type_ignores=[])
-        yield from _run_nodes(child)
+    """Walk a tree's statements, functions' bodies included, but not into what is there for type checkers only."""
+    for field in ("body", "orelse", "finalbody", "handlers"):
+        for child in getattr(tree, field, ()):
+            if not isinstance(child, ast.If) or not _is_type_checking(child.test):
+                yield child
+                yield from _run_nodes(child)
+            else:
+                for alternative in child.orelse:
+                    yield alternative
+                    yield from _run_nodes(alternative)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")

@@ -104,6 +104,8 @@ class Inline:
                 answered.set_result(answer)
 
         def work() -> None:
+            # The main thread, where Lambda calls handlers, has an event loop; Mangum and others ask for it.
+            asyncio.set_event_loop(asyncio.new_event_loop())
             answer = self._answer(invocation)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(settle, answer)

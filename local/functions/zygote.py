@@ -28,11 +28,14 @@ _ORDER_DESCRIPTORS = 16
 
 def load(names: Iterable[str]) -> None:
     """Import what there is of these modules; what fails here may well never be needed."""
+    # While modules are loaded, next to nothing is garbage: collecting would only make it last longer.
+    gc.disable()
     for name in names:
         with suppress(Exception, SystemExit):
             importlib.import_module(name)
     # Keeps the collector from touching, and so from copying, the pages that the children share.
     gc.freeze()
+    gc.enable()
 
 
 class Zygote:

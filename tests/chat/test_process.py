@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,8 @@ def test_functions_can_run_inline():
         alice.join("alice")
         alice.create_chat()
         assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
+        with urllib.request.urlopen(f"{emulator.url}/health", timeout=10) as response:
+            assert response.status == 200
         assert len(children_of(emulator.process.pid)) == 0
     finally:
         emulator.stop()

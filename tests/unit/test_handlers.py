@@ -1,5 +1,6 @@
 """The entry points, called as Lambda calls them, with events as AWS sends them."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -239,6 +240,13 @@ def test_delivering_to_a_user(store, functions):
 
 
 class TestApi:
+    @pytest.fixture(autouse=True)
+    def event_loop(self):
+        """The main thread has one when Lambda imports a handler; earlier tests may have taken it away."""
+        asyncio.set_event_loop(loop := asyncio.new_event_loop())
+        yield
+        loop.close()
+
     def test_health(self, aws):
         answer = api.handler(http_event("/health"), Context())
         assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})

@@ -1,0 +1,247 @@
+"""`infra/template.yaml`: CloudFormation and SAM accept it, and it grants and sets no more than the functions need."""
+
+import ast
+import os
+import re
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.intrinsics import load
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "infra" / "template.yaml"
+SAM = ROOT / ".venv-sam" / "bin" / "sam"
+LINTERS = {
+    "cfn-lint": [ROOT / ".venv" / "bin" / "cfn-lint", "--non-zero-exit-code", "informational", TEMPLATE],
+    "sam validate --lint": [SAM, "validate", "--lint", "--template-file", TEMPLATE],
+}
+
+FUNCTIONS = {
+    "ConnectFunction": "connect",
+    "DisconnectFunction": "disconnect",
+    "DefaultFunction": "default",
+    "GenerateFunction": "generate",
+    "DeliverFunction": "deliver",
+    "ApiFunction": "api",
+}
+MAY_END_IN_A_STAR = re.compile(r"/POST/@connections/\*$|:function:\$\{AWS::StackName\}-DeliverFunction-\*$")
+
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: "Defined runtime environment variables"
+RESERVED_BY_LAMBDA = {
+    "_HANDLER",
+    "_X_AMZN_TRACE_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_REGION",
+    "AWS_EXECUTION_ENV",
+    "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "AWS_LAMBDA_FUNCTION_VERSION",
+    "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME",
+    "AWS_LAMBDA_LOG_STREAM_NAME",
+    "AWS_ACCESS_KEY",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_LAMBDA_RUNTIME_API",
+    "LAMBDA_TASK_ROOT",
+    "LAMBDA_RUNTIME_DIR",
+}
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    return load(TEMPLATE.read_text())
+
+
+@pytest.fixture(scope="module")
+def linted() -> dict[str, Future[subprocess.CompletedProcess[str]]]:
+    # Each takes seconds, so both run at once. Neither needs a network or an account.
+    assert SAM.exists(), "no SAM CLI in .venv-sam: run make test"
+    environment = os.environ | {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "us-east-1"}
+    with ThreadPoolExecutor() as executor:
+        return {
+            name: executor.submit(
+                subprocess.run,
+                command,
+                env=environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=120,
+            )
+            for name, command in LINTERS.items()
+        }
+
+
+@pytest.mark.parametrize("linter", LINTERS)
+def test_linters_have_nothing_to_say(linted, linter):
+    finished = linted[linter].result()
+
+    assert finished.returncode == 0, finished.stdout
+    assert not re.search(r"^[EWI]\d{4}", finished.stdout, re.MULTILINE), finished.stdout
+
+
+def functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def variables(template: dict[str, Any], function: str) -> set[str]:
+    shared = template["Globals"]["Function"]["Environment"]["Variables"]
+    own = functions(template)[function].get("Environment", {}).get("Variables", {})
+    return set(shared) | set(own)
+
+
+def statements(properties: dict[str, Any]) -> list[tuple[list[str], str]]:
+    """Return the actions and the resource, as text, of each statement of a function's policies."""
+    return [
+        (action if isinstance(action := statement["Action"], list) else [action], _text(statement["Resource"]))
+        for policy in properties["Policies"]
+        for statement in policy["Statement"]
+    ]
+
+
+def _text(resource: dict[str, Any]) -> str:
+    [(function, argument)] = resource.items()
+    return {"Fn::Sub": str, "Fn::GetAtt": lambda path: path}[function](argument)
+
+
+def test_every_function_is_a_module_of_handlers(template):
+    for name, module in FUNCTIONS.items():
+        assert functions(template)[name]["Handler"] == f"handlers.{module}.handler"
+        assert "def handler(" in (source := (ROOT / "handlers" / f"{module}.py").read_text()) or "handler = " in source
+    assert functions(template).keys() == FUNCTIONS.keys()
+
+
+def test_every_function_is_built_by_the_makefile(template):
+    for name in FUNCTIONS:
+        assert template["Resources"][name]["Metadata"] == {"BuildMethod": "makefile"}
+
+
+def test_no_function_may_do_everything_or_touch_everything(template):
+    for name, properties in functions(template).items():
+        for actions, resource in statements(properties):
+            assert not any("*" in action for action in actions), name
+            assert "*" not in MAY_END_IN_A_STAR.sub("", resource), f"{name} may touch {resource}"
+
+
+@pytest.mark.parametrize(
+    ("function", "granted"),
+    [
+        ("ConnectFunction", {"UsersTable.Arn", "ConnectionsTable.Arn", "DeliverFunction.Arn"}),
+        ("DisconnectFunction", {"ConnectionsTable.Arn", "ChatsTable.Arn"}),
+        ("ApiFunction", {"UsersTable.Arn"}),
+    ],
+)
+def test_a_function_reaches_only_what_it_works_with(template, function, granted):
+    assert {resource for _, resource in statements(functions(template)[function])} == granted
+
+
+def test_only_those_who_post_may_post_and_only_to_this_stage(template):
+    posting = {
+        name: resource
+        for name, properties in functions(template).items()
+        for actions, resource in statements(properties)
+        if actions == ["execute-api:ManageConnections"]
+    }
+
+    assert posting.keys() == {"DefaultFunction", "GenerateFunction", "DeliverFunction"}
+    for name, resource in posting.items():
+        assert resource.endswith(":${WebSocketApi}/${StageName}/POST/@connections/*")
+        assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
+
+
+def test_a_function_that_is_told_of_another_one_may_invoke_it(template):
+    for name, properties in functions(template).items():
+        told = properties.get("Environment", {}).get("Variables", {})
+        named = {value["Ref"] for variable, value in told.items() if variable.endswith("_FUNCTION")}
+        invoked = {resource for actions, resource in statements(properties) if actions == ["lambda:InvokeFunction"]}
+        itself = {resource for resource in invoked if f"-{name}-*" in resource}
+        assert invoked - itself == {f"{function}.Arn" for function in named}, name
+
+
+@pytest.mark.parametrize(
+    ("secret", "holders"),
+    [
+        ("JWT_SECRET", {"ConnectFunction", "DefaultFunction", "ApiFunction"}),
+        ("OPENAI_API_KEY", {"GenerateFunction"}),
+    ],
+)
+def test_a_secret_is_known_only_where_it_is_used(template, secret, holders):
+    assert {name for name in FUNCTIONS if secret in variables(template, name)} == holders
+
+
+@pytest.mark.parametrize("parameter", ["JwtSecret", "OpenAiApiKey"])
+def test_a_secret_is_not_shown_and_has_no_default(template, parameter):
+    declared = template["Parameters"][parameter]
+
+    assert declared["NoEcho"] is True
+    assert "Default" not in declared
+
+
+def test_a_turn_is_tried_three_times_within_five_minutes_and_kept_if_it_fails(template):
+    worker = functions(template)["GenerateFunction"]
+    queue = template["Resources"]["GenerateDeadLetterQueue"]
+
+    assert worker["EventInvokeConfig"] == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 300}
+    assert worker["DeadLetterQueue"] == {"Type": "SQS", "TargetArn": {"Fn::GetAtt": "GenerateDeadLetterQueue.Arn"}}
+    assert queue["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
+
+
+def test_a_frame_is_delivered_twice_at_most(template):
+    assert functions(template)["DeliverFunction"]["EventInvokeConfig"] == {"MaximumRetryAttempts": 1}
+
+
+def test_retries_apply_to_the_function_that_is_invoked(template):
+    # With an alias the settings would sit on it, and an invocation by the plain name would go without.
+    for name, properties in functions(template).items():
+        assert "AutoPublishAlias" not in properties, name
+
+
+@pytest.mark.parametrize("table", ["UsersTable", "ChatsTable", "MessagesTable"])
+def test_what_users_wrote_survives_the_stack_and_a_mistake(template, table):
+    resource = template["Resources"][table]
+
+    assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+    assert resource["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_nothing_but_what_is_used_is_paid_for(template):
+    tables = [each for each in template["Resources"].values() if each["Type"] == "AWS::DynamoDB::Table"]
+
+    assert len(tables) == 4
+    assert all(table["Properties"]["BillingMode"] == "PAY_PER_REQUEST" for table in tables)
+
+
+def test_no_variable_is_one_that_lambda_keeps_for_itself(template):
+    for name in FUNCTIONS:
+        assert not variables(template, name) & RESERVED_BY_LAMBDA
+
+
+def test_what_is_declared_is_what_is_read(template):
+    # These are read by the libraries: boto3, Powertools, openai.
+    by_libraries = {"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", "POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
+    by_libraries |= {"OPENAI_BASE_URL"}
+    declared = {variable for name in FUNCTIONS for variable in variables(template, name)}
+
+    assert declared - by_libraries == variables_read()
+
+
+def variables_read() -> set[str]:
+    """Return the texts in `handlers` that look like the name of a variable and are an argument of a call."""
+    return {
+        argument.value
+        for module in (ROOT / "handlers").rglob("*.py")
+        for call in ast.walk(ast.parse(module.read_text()))
+        if isinstance(call, ast.Call)
+        for argument in call.args
+        if isinstance(argument, ast.Constant) and re.fullmatch(r"[A-Z]+(_[A-Z]+)+", str(argument.value))
+    }
