@@ -74,11 +74,29 @@ def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
     Raises `StartError` where no DynamoDB answers, or where it refuses.
     """
     # Not at the top: the emulator has better things to do while it starts.
-    import boto3
-    from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
 
-    client = boto3.client(
+    try:
+        client = _client(endpoint)
+        create_tables(client, template.tables)
+        _add_users(client, template, users)
+    except ClientError as error:
+        code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
+        if code.isdigit():  # the bare status of an answer that names no error of DynamoDB's
+            raise _absent(endpoint, f"what answers there says {code}") from None
+        raise StartError(
+            f"The DynamoDB at {endpoint} refused to make the template's tables ready: {code}: {message}. "
+            "Correct them there or in the template, or leave out --dynamodb for the embedded one."
+        ) from None
+    except (BotoCoreError, ValueError) as error:
+        raise _absent(endpoint, str(error).rstrip(".")) from None
+
+
+def _client(endpoint: str) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
         region_name="us-east-1",
@@ -86,19 +104,12 @@ def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
         aws_secret_access_key="emulator",  # noqa: S106 - opens nothing
         config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
     )
-    try:
-        create_tables(client, template.tables)
-        _add_users(client, template, users)
-    except ClientError as error:
-        raise StartError(
-            f"The DynamoDB at {endpoint} does not take the template's tables: {error}. "
-            "Correct them there or in the template, or leave out --dynamodb for the embedded one."
-        ) from None
-    except (BotoCoreError, ValueError) as error:
-        raise StartError(
-            f"No DynamoDB answers at {endpoint}: {str(error).rstrip('.')}. "
-            "Start one there, or leave out --dynamodb for the embedded one."
-        ) from None
+
+
+def _absent(endpoint: str, reason: str) -> StartError:
+    return StartError(
+        f"No DynamoDB at {endpoint}: {reason}. Start one there, or leave out --dynamodb for the embedded one."
+    )
 
 
 def create_tables(client: Any, tables: Iterable[Table]) -> None:
