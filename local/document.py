@@ -214,7 +214,8 @@ def _load(path: Path) -> Any:
         where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise TemplateError(f"The template {path} is not YAML{where}: {error.problem}. Correct it there.") from None
     except yaml.YAMLError as error:
-        raise TemplateError(f"The template {path} is not YAML: {error}. Correct it.") from None
+        reason = " ".join(str(error).split())
+        raise TemplateError(f"The template {path} is not YAML: {reason}. Correct it.") from None
 
 
 def _merged(shared: Any, own: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,7 +12,10 @@ import click
 
 from local.trace import Happening
 
+Fields = Mapping[str, Any]
+
 _COLOURS = {"open": "green", "close": "yellow", "refuse": "red", "unrouted": "red", "dead_letter": "red"}
+_STANDARD = {"level", "location", "message", "timestamp", "service", "cold_start", "xray_trace_id"}
 
 
 class Log:
@@ -19,7 +23,7 @@ class Log:
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
         self._out = out
-        self._colour = out.isatty()
+        self._terminal = out.isatty()
         self._closed = False
         self._posts: Happening | None = None
         self._count = 0
@@ -34,7 +38,7 @@ class Log:
         self.flush()
         if happening.kind == "post":
             self._posts, self._count = happening, 1
-        elif happening.kind in _LINES:
+        elif happening.kind in _LINES and happening.fields.get("caller") not in _TOLD_ELSEWHERE:
             self._print(happening, _LINES[happening.kind](happening.fields))
 
     def close(self) -> None:
@@ -56,30 +60,50 @@ class Log:
     def _print(self, happening: Happening, text: str) -> None:
         moment = time.strftime("%H:%M:%S", time.localtime(happening.at))
         kind = f"{happening.kind:<8}"
-        if self._colour:
+        if self._terminal:
             failed = happening.fields.get("error") or happening.fields.get("status", 200) >= 400
             colour = "red" if failed else _COLOURS.get(happening.kind, "cyan")
             moment, kind = click.style(moment, dim=True), click.style(kind, fg=colour)
-            text = click.style(text, dim=True) if happening.kind == "log" else text
+            text = click.style(_without_json(text), dim=True) if happening.kind == "log" else text
         print(moment, kind, text, file=self._out, flush=True)
 
 
-def _invocation(fields: Mapping[str, Any]) -> str:
+def _without_json(text: str) -> str:
+    """Return a line of a JSON log as people read it, without what is the same in every line; others unchanged."""
+    function, separator, line = text.partition(" │ ")
+    try:
+        said = json.loads(line)
+        head = f"{said['level']} {said['message']}"
+    except (ValueError, TypeError, KeyError):
+        return text
+    told = {name: value for name, value in said.items() if name not in _STANDARD and not name.startswith("function_")}
+    return f"{function}{separator}{head} " + " ".join(f"{name}={value}" for name, value in told.items())
+
+
+def _invocation(fields: Fields) -> str:
     temperature = {True: "cold", False: "warm", None: "-"}[fields.get("cold")]
     error = f"  {fields['error']}" if fields.get("error") else ""
     return f"{fields['milliseconds']:.0f} ms {temperature}{error}"
 
 
-_LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+_TOLD_ELSEWHERE = ("gateway", "emulator")
+"""Callers whose invocations need no line: the gateway's have one by `route` or `http`."""
+
+_LINES: dict[str, Callable[[Fields], str]] = {
     "open": lambda fields: f"{fields['connection_id']}",
     "refuse": lambda fields: f"{fields['connection_id']} handshake answered with {fields['status']}",
     "close": lambda fields: f"{fields['connection_id']} {fields['code']}: {fields['cause']}",
-    "unrouted": lambda fields: f"{fields['connection_id']} no route for this message, and no $default",
+    "unrouted": lambda fields: f"{fields.get('connection_id') or fields['path']} no route, and no $default",
     "route": lambda fields: f"{fields['connection_id']} {fields['route']} → {fields['function']} {_invocation(fields)}",
-    "end": lambda fields: f"{fields['function']} {_invocation(fields)}",
+    "http": lambda fields: (
+        f"{fields['method']} {fields['path']} → {fields['function']} {_invocation(fields)} {fields['status']}"
+    ),
+    "end": lambda fields: f"{fields['caller']} → {fields['function']} {_invocation(fields)}",
+    "wait": lambda fields: f"{fields['function']} all environments are busy",
     "log": lambda fields: f"{fields['function']} │ {fields['line']}",
-    "dead_letter": lambda fields: f"{fields['function']} gave up on {fields['request_id']}",
-    "http": lambda fields: f"{fields['method']} {fields['path']} {fields['status']}",
+    "dead_letter": lambda fields: (
+        f"{fields['function']} gave up on {fields['request_id']} after {fields['attempts']} attempts"
+    ),
     "connections": lambda fields: f"{fields['method']} {fields['connection_id']} {fields['status']}",
     "note": lambda fields: f"{fields['text']}",
 }

@@ -60,7 +60,7 @@ class Functions:
         await asyncio.gather(*map(self._warm, self._functions))
 
     async def _warm(self, name: str) -> None:
-        invocation = self._invocation(name, b"{}")
+        invocation = self._invocation(name, b"{}", "emulator")
         failed = await self._runner.warm(invocation)
         if failed is not None:
             error = json.loads(failed.payload)
@@ -78,16 +78,16 @@ class Functions:
         for task in self._running:
             task.cancel()
 
-    async def invoke(self, name: str, payload: bytes) -> Outcome:
+    async def invoke(self, name: str, payload: bytes, caller: str = "gateway") -> Outcome:
         """Invoke a function and wait for it. Raise UnknownFunction.
 
         It runs to its end even where the caller is cancelled, as on AWS.
         """
-        return await self._run(self._invocation(name, payload))
+        return await self._run(self._invocation(name, payload, caller))
 
     def invoke_later(self, name: str, payload: bytes) -> str:
         """Invoke a function asynchronously. Return the request id. Raise UnknownFunction."""
-        invocation = self._invocation(name, payload)
+        invocation = self._invocation(name, payload, "event")
         self._asynchronous.put(invocation)
         return invocation.request_id
 
@@ -107,12 +107,12 @@ class Functions:
             return invoke_api.would_run()
         if kind is InvocationType.EVENT:
             return invoke_api.accepted(self.invoke_later(name, payload))
-        return invoke_api.answered(await self.invoke(name, payload))
+        return invoke_api.answered(await self.invoke(name, payload, "invoke"))
 
-    def _invocation(self, name: str, payload: bytes) -> Invocation:
+    def _invocation(self, name: str, payload: bytes, caller: str) -> Invocation:
         if name not in self._functions:
             raise UnknownFunction(f"There is no function {name!r}.")
-        return Invocation(self._functions[name], payload, str(uuid.uuid4()))
+        return Invocation(self._functions[name], payload, str(uuid.uuid4()), caller)
 
     async def _run(self, invocation: Invocation) -> Outcome:
         task = asyncio.ensure_future(self._runner.run(invocation))

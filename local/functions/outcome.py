@@ -19,11 +19,15 @@ UNHANDLED = "Unhandled"
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One event for one function. A retry of an asynchronous invocation keeps its request id."""
+    """One event for one function. A retry of an asynchronous invocation keeps its request id.
+
+    `caller` is who wants it done: `gateway`, `invoke` (Lambda's Invoke API), or `event` (nobody waits for it).
+    """
 
     function: Function
     payload: bytes
     request_id: str
+    caller: str = "gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,12 @@ class Run:
     def _record(self, kind: str, **fields: Any) -> None:
         invocation = self._invocation
         self._trace.record(
-            kind, function=invocation.function.name, request_id=invocation.request_id, cold=self._cold, **fields
+            kind,
+            function=invocation.function.name,
+            request_id=invocation.request_id,
+            caller=invocation.caller,
+            cold=self._cold,
+            **fields,
         )
 
 

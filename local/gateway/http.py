@@ -30,15 +30,16 @@ class HttpGateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        response = await self._answer(scope, await read_body(receive))
-        self._trace.record("http", method=scope["method"], path=scope["path"], status=response.status)
-        await response.send(send)
-
-    async def _answer(self, scope: Scope, body: bytes) -> Response:
+        body = await read_body(receive)
         matched = self._match(scope["method"], scope["path"])
         if matched is None:
-            return Response.of_json(404, {"message": "Not Found"})
+            self._trace.record("unrouted", method=scope["method"], path=scope["path"])
+            return await Response.of_json(404, {"message": "Not Found"}).send(send)
         route, parameters = matched
+        response = await self._integrate(route, parameters, scope, body)
+        return await response.send(send)
+
+    async def _integrate(self, route: HttpRoute, parameters: Mapping[str, str], scope: Scope, body: bytes) -> Response:
         event = http_event(
             scope,
             body,
@@ -48,7 +49,18 @@ class HttpGateway:
             parameters=parameters,
         )
         outcome = await self._functions.invoke(route.function, json.dumps(event).encode())
-        return _response(outcome)
+        response = _response(outcome)
+        self._trace.record(
+            "http",
+            method=scope["method"],
+            path=scope["path"],
+            function=route.function,
+            milliseconds=round(outcome.milliseconds, 1),
+            cold=outcome.cold,
+            error=outcome.function_error,
+            status=response.status,
+        )
+        return response
 
     def _match(self, method: str, path: str) -> tuple[HttpRoute, Mapping[str, str]] | None:
         """Return the most specific route: fixed paths before variables, those before greedy ones and `$default`."""

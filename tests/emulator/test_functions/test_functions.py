@@ -154,9 +154,10 @@ async def test_the_trace_tells_starts_and_ends_but_no_payloads(serve):
     service = await serve(echo=ECHO)
     outcome = await service.invoke("echo", "secret")
     [start], [end] = service.traced("start"), service.traced("end")
-    assert start == {"function": "echo", "request_id": outcome.request_id, "cold": True}
+    told = {"function": "echo", "request_id": outcome.request_id, "caller": "gateway", "cold": True}
+    assert start == told
     assert end.pop("milliseconds") == pytest.approx(outcome.milliseconds, abs=0.1)
-    assert end == {"function": "echo", "request_id": outcome.request_id, "cold": True, "error": None}
+    assert end == {**told, "error": None}
     assert "secret" not in str(service.trace.after(0))
 
 
