@@ -1,0 +1,1 @@
+"""Benchmarks, run by hand with `make bench`. Results are ratios against something in the same run."""
