@@ -33,16 +33,19 @@ clean:
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
 .uv/bin/uv:
-	python3 -m venv .uv
-	.uv/bin/pip install --quiet --disable-pip-version-check uv
+	@echo "Installing uv into .uv; only once."
+	@python3 -m venv .uv
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv
 
 # Bytecode is compiled at once, so that the second start is as fast as any later one.
 .venv/up-to-date: uv.lock pyproject.toml | $(UV)
-	UV_COMPILE_BYTECODE=1 $(UV) sync --frozen --quiet
+	@echo "Installing what uv.lock names into .venv; only once."
+	@UV_COMPILE_BYTECODE=1 $(UV) sync --frozen --quiet
 	@touch $@
 
 .venv-sam/up-to-date: uv.lock | $(UV)
-	UV_PROJECT_ENVIRONMENT=.venv-sam $(UV) sync --frozen --quiet --only-group sam
+	@echo "Installing the SAM CLI into .venv-sam; only once."
+	@UV_PROJECT_ENVIRONMENT=.venv-sam $(UV) sync --frozen --quiet --only-group sam
 	@touch $@
 
 -include infra/build.mk
