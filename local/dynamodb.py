@@ -68,16 +68,17 @@ def _plain(headers: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in headers.items() if name.lower() not in skipped}
 
 
-def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
+def furnish(endpoint: str, template: Template, users: Iterable[str], credentials: Mapping[str, str]) -> None:
     """Make the template's tables, and the users, in the DynamoDB at this URL. What is there already is kept.
 
+    `credentials` are variables by AWS's names; without them, some that open nothing are used.
     Raises `StartError` where no DynamoDB answers, or where it refuses.
     """
     # Not at the top: the emulator has better things to do while it starts.
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        client = _client(endpoint)
+        client = _client(endpoint, credentials)
         create_tables(client, template.tables)
         _add_users(client, template, users)
     except ClientError as error:
@@ -92,16 +93,17 @@ def furnish(endpoint: str, template: Template, users: Iterable[str]) -> None:
         raise _absent(endpoint, str(error).rstrip(".")) from None
 
 
-def _client(endpoint: str) -> Any:
+def _client(endpoint: str, credentials: Mapping[str, str]) -> Any:
     import boto3
     from botocore.config import Config
 
     return boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="emulator",
-        aws_secret_access_key="emulator",  # noqa: S106 - opens nothing
+        region_name=credentials.get("AWS_REGION", "us-east-1"),
+        aws_access_key_id=credentials.get("AWS_ACCESS_KEY_ID", "emulator"),
+        aws_secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY", "emulator"),
+        aws_session_token=credentials.get("AWS_SESSION_TOKEN") or None,
         config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
     )
 

@@ -40,6 +40,7 @@ class Emulator:
         self.template = surroundings.furnish(template, self.stage)
         self.options = options
         self.built_in_model = surroundings.built_in_model
+        self._credentials = surroundings.credentials()
         self._functions = Functions(
             self.template.functions,
             trace,
@@ -79,7 +80,7 @@ class Emulator:
 
     async def _furnish_database(self) -> None:
         endpoint = f"{self.options.url}{DYNAMODB_PATH}" if self._database else self.options.dynamodb
-        await asyncio.to_thread(furnish, endpoint, self.template, self.options.users)
+        await asyncio.to_thread(furnish, endpoint, self.template, self.options.users, self._credentials)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request or a handshake to the part that serves its path."""

@@ -12,6 +12,7 @@ from local.identity import DEVELOPMENT_SECRET
 from local.options import EMBEDDED, Options
 from local.template import Template
 
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 DYNAMODB_PATH = "/_parley/dynamodb"
 MODEL_PATH = "/v1"
 
@@ -50,7 +51,15 @@ class Surroundings:
         for name, value in self._stand_ins().items():
             if name in variables and (not variables[name] or self._is_model_endpoint(name)):
                 variables[name] = value
-        return variables | self._endpoints(stage)
+        return variables | self._endpoints(stage) | self.credentials()
+
+    def credentials(self) -> dict[str, str]:
+        """Return the developer's own credentials and region for a DynamoDB elsewhere, nothing for the embedded one."""
+        if self.options.dynamodb == EMBEDDED or not self.given.get("AWS_ACCESS_KEY_ID"):
+            return {}
+        region = self.given.get("AWS_REGION") or self.given.get("AWS_DEFAULT_REGION") or "us-east-1"
+        own = {name: self.given.get(name, "") for name in CREDENTIALS}
+        return own | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 
     def _stand_ins(self) -> dict[str, str]:
         model = {"OPENAI_BASE_URL": f"{self.options.url}{MODEL_PATH}"} if self.built_in_model else {}

@@ -54,7 +54,8 @@ class Replies:
         sealed = self.store.message(turn.chat_id, turn.message_id)
         if sealed is not None:
             return relay.send(_complete(sealed))
-        messages = history.context(self.store.messages(turn.chat_id), self.history_chars)
+        # Up to the question: its id is the last one before the reply's.
+        messages = history.context(self.store.messages(turn.chat_id, turn.message_id), self.history_chars)
         reply = self._generate(turn, messages, relay)
         title = title_of(messages[0].content) if chat.title is None else None
         return self._seal(turn, reply, title, relay)

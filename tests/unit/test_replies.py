@@ -130,6 +130,12 @@ def test_the_model_sees_the_history_oldest_first(store, gateway, chat):
     assert second.asked == [[("user", "Как дела?"), ("assistant", "Хорошо"), ("user", "А у кота?")]]
 
 
+def test_the_model_does_not_see_what_was_asked_after_the_question(store, gateway, chat):
+    store.accept("alice", Message("chat", "m3", Role.USER, "Уже другое", NOON))
+    make(store, gateway, model := Model("Хорошо", Delta("", FinishReason.STOP)))
+    assert model.asked == [[("user", "Как дела?")]]
+
+
 def test_the_model_never_sees_more_than_the_budget(store, gateway, chat):
     store.accept("alice", Message("chat", "m1a", Role.USER, "x" * 90, NOON))
     make(store, gateway, model := Model("ok", Delta("", FinishReason.STOP)), history_chars=95)
