@@ -28,6 +28,7 @@ class Close:
 
 GOING_AWAY = "Going away"
 UNSUPPORTED = Close(1003, "", "a binary frame: API Gateway takes text only")
+LOST = Close(1006, "", "the network connection was lost")
 DELETED = Close(1000, "Connection Closed Normally", "DELETE @connections")
 
 

@@ -4,44 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from local.asgi import Response
-from local.gateway.connection import DELETED, Close, Connection, State
+from local.gateway.connection import DELETED, Connection, State
 from local.gateway.quotas import MESSAGE_BYTES
+from local.gateway.wire import Wire
 from local.trace import Trace
 
+_GONE = Response(410, {"x-amzn-ErrorType": "GoneException"})
 _CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{15}=")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A connection and the two things that can be done to its client."""
-
-    connection: Connection
-    send: Callable[[str], Awaitable[None]]
-    close: Callable[[Close], Awaitable[None]]
 
 
 class Connections:
     """The connections of one stage. `post_latency`, in seconds, is added to every call of the API."""
 
-    def __init__(self, trace: Trace, post_latency: float = 0.0, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, trace: Trace, post_latency: float = 0.0) -> None:
         self._trace = trace
         self._post_latency = post_latency
-        self._clock = clock
-        self._lines: dict[str, Line] = {}
+        self._wires: dict[str, Wire] = {}
 
-    def add(self, line: Line) -> None:
-        """Let a connection be reached, once it is open."""
-        self._lines[line.connection.handshake.connection_id] = line
+    def add(self, wire: Wire) -> None:
+        """Let a connection be reached."""
+        self._wires[wire.connection.handshake.connection_id] = wire
 
-    def remove(self, connection_id: str) -> None:
+    def remove(self, wire: Wire) -> None:
         """Let a connection no longer be reached."""
-        self._lines.pop(connection_id, None)
+        self._wires.pop(wire.connection.handshake.connection_id, None)
 
     async def answer(self, method: str, connection_id: str, body: bytes) -> Response:
         """Answer one call of the @connections API."""
@@ -60,26 +49,25 @@ class Connections:
     async def _answer(self, method: str, connection_id: str, body: bytes) -> Response:
         if not _CONNECTION_ID.fullmatch(connection_id):
             return _error(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
-        line = self._lines.get(connection_id)
-        if line is None or line.connection.state is not State.OPEN:
-            return Response(410, {"x-amzn-ErrorType": "GoneException"})
+        wire = self._wires.get(connection_id)
+        if wire is None or wire.connection.state is not State.OPEN:
+            return _GONE
         match method:
             case "POST":
-                return await self._post(line, body)
+                return await _post(wire, body)
             case "GET":
-                return _describe(line.connection)
+                return _describe(wire.connection)
             case "DELETE":
-                await line.close(DELETED)
+                await wire.close(DELETED)
                 return Response(204)
             case _:
                 return _error(403, "ForbiddenException", "Forbidden")
 
-    async def _post(self, line: Line, body: bytes) -> Response:
-        if len(body) > MESSAGE_BYTES:
-            return _error(413, "PayloadTooLargeException", f"Data is larger than {MESSAGE_BYTES} bytes")
-        await line.send(body.decode(errors="replace"))
-        line.connection.active(self._clock())
-        return Response(200)
+
+async def _post(wire: Wire, body: bytes) -> Response:
+    if len(body) > MESSAGE_BYTES:
+        return _error(413, "PayloadTooLargeException", f"Data is larger than {MESSAGE_BYTES} bytes")
+    return Response(200) if await wire.send(body.decode(errors="replace")) else _GONE
 
 
 def _describe(connection: Connection) -> Response:

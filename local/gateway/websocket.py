@@ -12,11 +12,12 @@ from typing import Any
 from local.asgi import Receive, Response, Scope, Send
 from local.functions.invoke import Functions
 from local.functions.outcome import Outcome
-from local.gateway.connection import UNSUPPORTED, Close, Connection, closed_by_client
-from local.gateway.connections import Connections, Line
+from local.gateway.connection import LOST, UNSUPPORTED, Close, Connection
+from local.gateway.connections import Connections
 from local.gateway.events import Event, Handshake, decoded, new_request_id
 from local.gateway.quotas import TimeLimits
 from local.gateway.routes import select_route
+from local.gateway.wire import Wire
 from local.template import Route, WebSocketApi
 from local.trace import Trace
 
@@ -47,15 +48,14 @@ class WebSocketGateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""
         await receive()
-        connection = Connection(self._handshake(scope), self._limits)
-        answer = await self._connect(connection)
+        wire = Wire(Connection(self._handshake(scope), self._limits), receive, send, self._clock)
+        answer = await self._connect(wire.connection)
         if not 200 <= answer.status < 300:
-            self._record("refuse", connection, status=answer.status)
+            self._record("refuse", wire.connection, status=answer.status)
             return await Response(answer.status).refuse(send)
-        await send({"type": "websocket.accept", "subprotocol": _subprotocol(answer)})
-        close = await self._serve(connection, receive, send)
-        self._record("close", connection, code=close.code, cause=close.cause)
-        self._later(self._disconnect(connection, close))
+        close = await self._serve(wire, answer.headers.get("sec-websocket-protocol"))
+        self._record("close", wire.connection, code=close.code, cause=close.cause)
+        self._later(self._disconnect(wire.connection, close))
         return None
 
     def _handshake(self, scope: Scope) -> Handshake:
@@ -78,66 +78,36 @@ class WebSocketGateway:
         outcome = await self._integrate(route, connection, connection.handshake.connect_event())
         return Response(504) if outcome is None else _connect_answer(outcome)
 
-    async def _serve(self, connection: Connection, receive: Receive, send: Send) -> Close:
-        """Take messages until the connection ends; return how it ended."""
-        ended: list[Close] = []
-
-        async def send_text(text: str) -> None:
-            await send({"type": "websocket.send", "text": text})
-
-        async def close(how: Close) -> None:
-            if not ended:
-                ended.append(how)
-                connection.closed()
-                await send({"type": "websocket.close", "code": how.code, "reason": how.reason})
-
-        connection.opened(self._clock())
-        self._connections.add(Line(connection, send_text, close))
-        self._record("open", connection)
+    async def _serve(self, wire: Wire, subprotocol: str | None) -> Close:
+        """Open the connection and take messages until it ends; return how it ended."""
+        if not await wire.accept(subprotocol):
+            return LOST
+        self._connections.add(wire)
+        self._record("open", wire.connection)
         try:
-            while True:
-                message = await self._receive(connection, receive, close)
-                if message["type"] == "websocket.disconnect":
-                    by_client = closed_by_client(message["code"], message.get("reason") or "")
-                    return ended[0] if ended else by_client
-                if message.get("text") is None:
-                    await close(UNSUPPORTED)
-                elif not ended:
-                    connection.active(self._clock())
-                    self._later(self._message(connection, message["text"], send_text))
+            while not isinstance(message := await wire.receive(), Close):
+                if isinstance(message, bytes):
+                    await wire.close(UNSUPPORTED)
+                else:
+                    self._later(self._message(wire, message))
+            return message
         finally:
-            connection.closed()
-            self._connections.remove(connection.handshake.connection_id)
+            self._connections.remove(wire)
 
-    async def _receive(
-        self, connection: Connection, receive: Receive, close: Callable[[Close], Coroutine[Any, Any, None]]
-    ) -> Any:
-        """Return what comes from the client next, closing the connection when its time is up."""
-        while True:
-            try:
-                return await asyncio.wait_for(receive(), max(0.0, connection.deadline() - self._clock()))
-            except TimeoutError:
-                overdue = connection.overdue(self._clock())
-                if overdue:
-                    await close(overdue)
-                    return await receive()
-
-    async def _message(
-        self, connection: Connection, body: str, send_text: Callable[[str], Coroutine[Any, Any, None]]
-    ) -> None:
-        request_id = new_request_id()
+    async def _message(self, wire: Wire, body: str) -> None:
+        connection, request_id = wire.connection, new_request_id()
         key = select_route(self._api.route_selection_expression, body, self._api.routes)
         if key is None:
             self._record("unrouted", connection)
-            return await send_text(_own_frame("Forbidden", connection, request_id))
+            await wire.send(_own_frame("Forbidden", connection, request_id))
+            return
         route = self._api.routes[key]
         event = connection.handshake.message_event(key, body, request_id)
         outcome = await self._integrate(route, connection, event)
         if outcome is None:
-            return await send_text(_own_frame("Endpoint request timed out", connection, request_id))
-        if outcome.function_error:
-            return await send_text(_own_frame("Internal server error", connection, request_id))
-        return None
+            await wire.send(_own_frame("Endpoint request timed out", connection, request_id))
+        elif outcome.function_error:
+            await wire.send(_own_frame("Internal server error", connection, request_id))
 
     async def _disconnect(self, connection: Connection, close: Close) -> None:
         route = self._api.routes.get(DISCONNECT)
@@ -183,10 +153,6 @@ def _connect_answer(outcome: Outcome) -> Response:
         return Response(int(answer["statusCode"]), {name.lower(): str(headers[name]) for name in headers})
     except (ValueError, TypeError, KeyError, AttributeError):
         return Response(502)
-
-
-def _subprotocol(answer: Response) -> str | None:
-    return answer.headers.get("sec-websocket-protocol")
 
 
 def _own_frame(message: str, connection: Connection, request_id: str) -> str:
