@@ -8,6 +8,7 @@ from datetime import datetime
 
 from handlers.chat import frames, history, turns
 from handlers.chat.auth import Authenticator
+from handlers.chat.envelope import Envelope, open_envelope
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.frames import (
     Authenticated,
@@ -16,7 +17,6 @@ from handlers.chat.frames import (
     ChatLeft,
     ClientFrame,
     CreateChat,
-    Envelope,
     Error,
     History,
     JoinChat,
@@ -74,7 +74,7 @@ class Commands:
         """
         envelope = Envelope({})
         try:
-            envelope = frames.open_envelope(body)
+            envelope = open_envelope(body)
             connection = self.store.connection(connection_id) or Connection(connection_id, self.now())
             frame = envelope.frame()
             logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)

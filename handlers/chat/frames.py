@@ -1,4 +1,4 @@
-"""Every frame of the wire protocol, in and out, and the one place where client text is parsed.
+"""Every frame of the wire protocol, in and out.
 
 The shapes are those of `docs/protocol.md`. A frame is a JSON object `{"type", "data", "requestId"?}`.
 """
@@ -9,25 +9,21 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from math import isfinite
-from typing import Annotated, Any, ClassVar, Never
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
-from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.errors import ErrorCode
 
 LARGEST_FRAME = 32 * 1024
 """Bytes. API Gateway bills every 32 KB started as a message and closes on a larger frame from a client."""
 
-DEEPEST = 32
-MOST_DIGITS = 20
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
+TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
 
 
 class Role(StrEnum):
@@ -66,7 +62,7 @@ def clean(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(clean)]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
-Tag = Annotated[str, Field(pattern=f"^{_TAG.pattern}$")]
+Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
 """A name that a client gives: at most 64 characters, none of them a control character."""
 
 
@@ -121,95 +117,9 @@ class Ping(ClientFrame):
     type: ClassVar[str] = "ping"
 
 
-_CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
+CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
     frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, LoadHistory, LeaveChat, Ping)
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """What a client sent, read as far as is needed to answer it, be it with an error."""
-
-    content: Mapping[str, Any]
-
-    @property
-    def request_id(self) -> str | None:
-        """The client's name for this request, to be repeated in every direct answer."""
-        return _tag(self.content.get("requestId"))
-
-    @property
-    def client_message_id(self) -> str | None:
-        """The client's name for the message in this frame, to be repeated in a refusal of it."""
-        data = self.content.get("data")
-        return _tag(data.get("clientMessageId")) if isinstance(data, dict) else None
-
-    def frame(self) -> ClientFrame:
-        """Return the frame. Raises `Refused` with `invalid_format` or `unknown_type`."""
-        kind, data = self.content.get("type"), self.content.get("data")
-        if not isinstance(kind, str) or (self.content.get("requestId") is not None and not self.request_id):
-            raise Refused(ErrorCode.INVALID_FORMAT)
-        if kind not in _CLIENT_FRAMES:
-            raise Refused(ErrorCode.UNKNOWN_TYPE)
-        try:
-            return _CLIENT_FRAMES[kind].model_validate({} if data is None else data)
-        except ValidationError:
-            # The cause holds what the client sent, a token perhaps, so it must not reach a log.
-            raise Refused(ErrorCode.INVALID_FORMAT) from None
-
-
-def open_envelope(body: str | None) -> Envelope:
-    """Parse the text of a frame.
-
-    Raises `Refused` with `invalid_format` for anything but a JSON object that is at most 32 levels deep, has no
-    number of more than 20 digits, no NaN or Infinity and no lone surrogate.
-    """
-    try:
-        content = json.loads(body or "", parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
-        _check(content)
-    except (ValueError, RecursionError):
-        raise Refused(ErrorCode.INVALID_FORMAT) from None
-    if not isinstance(content, dict):
-        raise Refused(ErrorCode.INVALID_FORMAT)
-    return Envelope(content)
-
-
-def _tag(value: object) -> str | None:
-    return value if isinstance(value, str) and _TAG.fullmatch(value) else None
-
-
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > MOST_DIGITS:
-        raise ValueError("number with too many digits")
-    return int(digits)
-
-
-def _float(text: str) -> float:
-    number = float(text)
-    if sum(character.isdigit() for character in text) > MOST_DIGITS or not isfinite(number):
-        raise ValueError("number with too many digits")
-    return number
-
-
-def _refuse_constant(name: str) -> Never:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _check(content: object) -> None:
-    """Raise ValueError where a parsed value is too deep or holds a lone surrogate."""
-    level, depth = [content], 0
-    while level:
-        depth += 1
-        inner: list[object] = []
-        for value in level:
-            if isinstance(value, str):
-                value.encode()
-            elif isinstance(value, dict):
-                inner += (*value.keys(), *value.values())
-            elif isinstance(value, list):
-                inner += value
-        if depth > DEEPEST and any(isinstance(value, dict | list) for value in level):
-            raise ValueError("nested too deeply")
-        level = inner
 
 
 # Server to client
@@ -396,5 +306,5 @@ def encode(content: Mapping[str, Any]) -> bytes:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the data of every frame: one definition for each, named after its class."""
-    shapes: list[type[BaseModel]] = [*_CLIENT_FRAMES.values(), *SERVER_FRAMES]
+    shapes: list[type[BaseModel]] = [*CLIENT_FRAMES.values(), *SERVER_FRAMES]
     return models_json_schema([(shape, "serialization") for shape in shapes], title="Parley")[1]
