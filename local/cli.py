@@ -12,14 +12,21 @@ import click
 from local.errors import StartError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="parley")
 def main() -> None:
     """Run WebSocket APIs for API Gateway on this machine, and talk to them."""
 
 
 @main.command()
-@click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of everything that is served.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65_535),
+    default=8000,
+    envvar="PORT",
+    show_envvar=True,
+    help="Port of everything that is served.",
+)
 @click.option("--host", default="127.0.0.1", envvar="PARLEY_HOST", show_envvar=True, help="Address to listen on.")
 @click.option(
     "--template",
@@ -29,7 +36,9 @@ def main() -> None:
     show_envvar=True,
     help="SAM or CloudFormation template to run.",
 )
-@click.option("--stage", envvar="PARLEY_STAGE", show_envvar=True, help="Name of the stage.  [default: the template's]")
+@click.option(
+    "--stage", envvar="PARLEY_STAGE", show_envvar=True, show_default="the template's", help="Name of the stage."
+)
 @click.option(
     "--dynamodb",
     default="embedded",
@@ -129,12 +138,12 @@ def token(user: str) -> None:
 
 
 @main.command()
-@click.option("--url", default="", help="Where to connect.  [default: ws://127.0.0.1:PORT/ws/chat]")
-@click.option("--user", default="alice", show_default=True, help="Who to be, with a token made here.")
+@click.option("--url", show_default="ws://127.0.0.1:PORT/ws/chat", help="Where to connect.")
+@click.option("--user", default="alice", help="Who to be, with a token made here.")
 @click.option("--token", "given_token", envvar="PARLEY_TOKEN", show_envvar=True, help="A token, instead of --user.")
 @click.option("--chat", "chat_id", help="Id of a chat to go on with, instead of a new one.")
 @click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of the emulator.")
-def chat(url: str, user: str, given_token: str | None, chat_id: str | None, port: int) -> None:
+def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int) -> None:
     """Chat in the terminal."""
     from local import client, identity
     from local.environment import given

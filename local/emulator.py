@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -153,13 +154,19 @@ def _listen(options: Options) -> socket.socket:
         listener.bind((options.host, options.port))
     except OSError as error:
         listener.close()
-        raise StartError(
-            f"Cannot listen on {options.host}:{options.port}: {error.strerror or error}. "
-            "End what runs there, or choose another port: `make run PORT=8001`, `parley up --port 8001`."
-        ) from None
+        raise StartError(f"Cannot listen on {options.host}:{options.port}: {_cause_and_cure(error)}") from None
     listener.listen(2048)
     listener.setblocking(False)
     return listener
+
+
+def _cause_and_cure(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            "something else listens there. End that, or choose another port: "
+            "`make run PORT=8001`, `parley up --port 8001`."
+        )
+    return f"{error.strerror or error}. Choose an address of this machine with --host, and a port that you may use."
 
 
 def _on_signals(event: asyncio.Event) -> asyncio.Event:
