@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,103 +19,86 @@ def main() -> None:
     """Run WebSocket APIs for API Gateway on this machine, and talk to them."""
 
 
+def _setting(option: str, variable: str, **more: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Declare an option that has a variable, so that `make run` takes it too."""
+    return click.option(option, envvar=variable, show_envvar=True, **more)
+
+
+_SECONDS = click.FloatRange(0, min_open=True)
+
+
 @main.command()
-@click.option(
-    "--port",
-    type=click.IntRange(1, 65_535),
-    default=8000,
-    envvar="PORT",
-    show_envvar=True,
-    help="Port of everything that is served.",
-)
-@click.option("--host", default="127.0.0.1", envvar="PARLEY_HOST", show_envvar=True, help="Address to listen on.")
-@click.option(
+@_setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of everything that is served.")
+@_setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on.")
+@_setting(
     "--template",
+    "PARLEY_TEMPLATE",
     type=click.Path(path_type=Path),
     default=Path("infra/template.yaml"),
-    envvar="PARLEY_TEMPLATE",
-    show_envvar=True,
-    help="SAM or CloudFormation template to run.",
+    help="SAM template to run.",
 )
-@click.option(
-    "--stage", envvar="PARLEY_STAGE", show_envvar=True, show_default="the template's", help="Name of the stage."
-)
-@click.option(
+@_setting("--stage", "PARLEY_STAGE", show_default="the template's", help="Name of the stage.")
+@_setting(
     "--dynamodb",
+    "PARLEY_DYNAMODB",
     default="embedded",
-    envvar="PARLEY_DYNAMODB",
-    show_envvar=True,
     help="`embedded` (in memory), or the URL of a DynamoDB endpoint.",
 )
-@click.option(
+@_setting(
     "--functions",
+    "PARLEY_FUNCTIONS",
     type=click.Choice(["process", "inline"]),
     default="process" if sys.platform == "linux" else "inline",
-    envvar="PARLEY_FUNCTIONS",
-    show_envvar=True,
     help="`process`: each environment a process, as AWS does (Linux). `inline`: threads of this one, for a debugger.",
 )
-@click.option(
+@_setting(
     "--environments",
+    "PARLEY_ENVIRONMENTS",
     type=click.IntRange(1),
     default=10,
-    envvar="PARLEY_ENVIRONMENTS",
-    show_envvar=True,
     help="Most environments of one function; further invocations wait.",
 )
-@click.option(
-    "--users",
-    default="alice,bob",
-    envvar="PARLEY_USERS",
-    show_envvar=True,
-    help="Users who exist from the start, separated by commas.",
-)
-@click.option(
+@_setting("--users", "PARLEY_USERS", default="alice,bob", help="Users who exist from the start, separated by commas.")
+@_setting(
     "--idle-timeout",
-    type=click.FloatRange(0, min_open=True),
+    "PARLEY_IDLE_TIMEOUT",
+    type=_SECONDS,
     default=600,
-    envvar="PARLEY_IDLE_TIMEOUT",
-    show_envvar=True,
     help="Seconds without a message until a connection is closed.",
 )
-@click.option(
+@_setting(
     "--connection-limit",
-    type=click.FloatRange(0, min_open=True),
+    "PARLEY_CONNECTION_LIMIT",
+    type=_SECONDS,
     default=7200,
-    envvar="PARLEY_CONNECTION_LIMIT",
-    show_envvar=True,
     help="Seconds until any connection is closed.",
 )
-@click.option(
+@_setting(
     "--integration-timeout",
-    type=click.FloatRange(0, min_open=True),
+    "PARLEY_INTEGRATION_TIMEOUT",
+    type=_SECONDS,
     default=29,
-    envvar="PARLEY_INTEGRATION_TIMEOUT",
-    show_envvar=True,
     help="Seconds that a route's function has to answer.",
 )
-@click.option(
+@_setting(
     "--post-latency",
+    "PARLEY_POST_LATENCY_MS",
     type=click.FloatRange(0),
     default=0,
-    envvar="PARLEY_POST_LATENCY_MS",
-    show_envvar=True,
     help="Milliseconds added to every @connections call, as the network to AWS would.",
 )
-@click.option(
+@_setting(
     "--retry-delay",
+    "PARLEY_RETRY_DELAY",
     type=click.FloatRange(0),
     default=60,
-    envvar="PARLEY_RETRY_DELAY",
-    show_envvar=True,
     help="Seconds before the first retry of an asynchronous invocation; twice that before the second.",
 )
-@click.option(
+@_setting(
     "--tokens-per-second",
+    "PARLEY_TOKENS_PER_SECOND",
     type=click.FloatRange(0),
     default=40,
-    envvar="PARLEY_TOKENS_PER_SECOND",
-    show_envvar=True,
     help="Pace of the built-in model; 0 for none.",
 )
 def up(**given: Any) -> None:
