@@ -92,10 +92,18 @@ def _route_key(route: HttpRoute) -> str:
 
 
 def _response(outcome: Outcome) -> Response:
-    """Return the response that a function's answer stands for; 500 as in AWS for one that failed."""
+    """Return the response that a function's answer stands for; 500 as in AWS for an error, or for no answer."""
+    failed = Response.of_json(500, {"message": "Internal Server Error"})
     if outcome.function_error:
-        return Response.of_json(500, {"message": "Internal Server Error"})
-    answer: Any = json.loads(outcome.payload)
+        return failed
+    try:
+        return _proxied(json.loads(outcome.payload))
+    except (ValueError, TypeError, AttributeError):
+        return failed
+
+
+def _proxied(answer: Any) -> Response:
+    """Read an answer in payload format 2.0. Raises ValueError, TypeError or AttributeError for garbage."""
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return Response.of_json(200, answer)
     body = answer.get("body") or ""

@@ -3,6 +3,8 @@
 import json
 import re
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +34,13 @@ Resources:
   Answer: {Type: AWS::Serverless::Function, Properties: {Handler: app.answer}}
   Slow: {Type: AWS::Serverless::Function, Properties: {Handler: app.slow}}
   Killed: {Type: AWS::Serverless::Function, Properties: {Handler: app.slow, Timeout: 1}}
+  Web:
+    Type: AWS::Serverless::Function
+    Properties:
+      Handler: app.web
+      Events:
+        One: {Type: HttpApi, Properties: {Method: GET, Path: "/things/{id}"}}
+        All: {Type: HttpApi, Properties: {Method: POST, Path: "/files/{path+}"}}
 """
 
 HANDLERS = """
@@ -77,6 +86,18 @@ def answer(event, context):
 
 def slow(event, context):
     time.sleep(2)
+
+def web(event, context):
+    thing = event["pathParameters"].get("id")
+    if thing == "raise":
+        raise RuntimeError("no")
+    answers = {
+        "garbage": {"statusCode": "many"},
+        "binary": {"statusCode": 201, "isBase64Encoded": True, "body": "//4="},
+        "plain": ["just", "JSON"],
+    }
+    seen = {"route": event["routeKey"], "parameters": event["pathParameters"], "body": event.get("body")}
+    return answers.get(thing, {"statusCode": 200, "headers": {"x-colour": "red"}, "body": json.dumps(seen)})
 """
 
 
@@ -232,3 +253,35 @@ class TestConnectionsApi:
             assert failed.value.response["Error"]["Code"] == code
         gateway.post_to_connection(ConnectionId=connection_id, Data=b"\xff" + b"x" * 131_070)
         assert client.socket.recv(10) == "\ufffd" + "x" * 131_070
+
+
+class TestHttpApi:
+    def call(self, emulator, path, body=None):
+        request = urllib.request.Request(f"http://127.0.0.1:{emulator.port}{path}", data=body)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, response.read(), response.headers
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), error.headers
+
+    def test_routes_have_parameters(self, emulator):
+        status, body, headers = self.call(emulator, "/things/5")
+        seen = {"route": "GET /things/{id}", "parameters": {"id": "5"}, "body": None}
+        assert (status, json.loads(body), headers["x-colour"]) == (200, seen, "red")
+        status, body, _ = self.call(emulator, "/files/a/b.txt", b"hello")
+        seen = {"route": "POST /files/{path+}", "parameters": {"path": "a/b.txt"}, "body": "hello"}
+        assert (status, json.loads(body)) == (200, seen)
+
+    @pytest.mark.parametrize("thing", ["raise", "garbage"])
+    def test_an_exception_or_garbage_is_a_500(self, emulator, thing):
+        status, body, _ = self.call(emulator, f"/things/{thing}")
+        assert (status, json.loads(body)) == (500, {"message": "Internal Server Error"})
+
+    def test_answers_may_be_binary_or_plain_json(self, emulator):
+        assert self.call(emulator, "/things/binary")[:2] == (201, b"\xff\xfe")
+        assert json.loads(self.call(emulator, "/things/plain")[1]) == ["just", "JSON"]
+
+    @pytest.mark.parametrize("path", ["/", "/things", "/things/5/more", "/files/"])
+    def test_without_a_route_there_is_nothing(self, emulator, path):
+        status, body, _ = self.call(emulator, path)
+        assert (status, json.loads(body)) == (404, {"message": "Not Found"})
