@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
@@ -129,7 +130,12 @@ class _Server(uvicorn.Server):
         yield
 
 
+_EXPECTED = ("Invalid UTF-8 sequence received from client.", "ASGI callable returned without completing response.")
+"""What uvicorn reports as errors: a client's bad frame, and the built-in model that breaks off when told to."""
+
+
 def _configuration(application: Emulator) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() not in _EXPECTED)
     return uvicorn.Config(
         application,
         http="httptools",

@@ -91,6 +91,13 @@ def test_the_largest_frame_and_the_largest_message_reach_the_handler(alice):
     assert alice.refusal() == "invalid_format"
 
 
+def test_a_text_frame_that_is_no_utf8_closes_the_connection_with_1007(alice, emulator):
+    with alice.socket.send_context():
+        alice.socket.protocol.send_text(b"\xff\xfe")
+    assert alice.closing_code() == 1007
+    assert not any("Traceback" in line for line in emulator.output)
+
+
 def test_a_binary_frame_closes_the_connection_with_1003(alice):
     assert alice.closing_code(b'{"type":"ping"}') == 1003
 
