@@ -77,6 +77,8 @@ def closed_by_client(code: int, reason: str) -> Close:
             return Close(1005, "Client-side close frame status not set", "the client closed it")
         case 1006:
             return Close(1006, reason, "the network connection was lost")
+        case 1007:
+            return Close(1007, reason, "a text frame that is not UTF-8")
         case 1009:
             cause = "a frame of more than 32 KB, or a message of more than 128 KB (API Gateway's quotas)"
             return Close(1009, reason, cause)
