@@ -41,6 +41,7 @@ replies = Replies(
     Model(client, settings.openai_model, settings.openai_temperature),
     settings.texts,
     settings.history_chars,
+    settings.relay_pace,
     send_to_user,
     now=lambda: datetime.now(UTC),
 )

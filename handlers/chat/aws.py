@@ -21,4 +21,6 @@ CONFIG = Config(
     connect_timeout=CONNECT_TIMEOUT,
     read_timeout=READ_TIMEOUT,
     retries={"mode": "standard", "total_max_attempts": 1 + RETRIES},
+    # As many devices as see one chat, each with a sender of its own.
+    max_pool_connections=50,
 )

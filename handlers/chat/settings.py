@@ -17,13 +17,14 @@ class Settings:
     """The settings of one function. What a function is not given has a default or is empty.
 
     `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
-    the model in characters.
+    the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds.
     """
 
     texts: Texts
     jwt_secret: str
     message_chars: int
     history_chars: int
+    relay_pace: float
     generate_function: str
     deliver_function: str
     openai_model: str
@@ -37,6 +38,7 @@ class Settings:
             jwt_secret=environ.get("JWT_SECRET", ""),
             message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
+            relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             openai_model=environ.get("OPENAI_MODEL") or "gpt-4o",

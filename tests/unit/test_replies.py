@@ -1,7 +1,9 @@
 """How a reply comes to be: with a model and a gateway made for the test, and moto's DynamoDB."""
 
 import json
+from collections import Counter
 from datetime import UTC, datetime
+from itertools import accumulate
 
 import pytest
 
@@ -19,17 +21,18 @@ TURN = Turn("alice", "chat", "m2")
 
 
 class Gateway:
-    """Keeps what is posted to each connection; one of `gone` answers 410."""
+    """Keeps what is posted to each connection; one of `gone` answers 410, one `throttled` fails so many times."""
 
     def __init__(self):
         self.gone = set()
-        self.throttled = set()
+        self.throttled = Counter()
         self.frames = []
 
     def post(self, connection_id, text):
         if connection_id in self.gone:
             raise ConnectionGone(connection_id)
-        if connection_id in self.throttled:
+        if self.throttled[connection_id]:
+            self.throttled[connection_id] -= 1
             raise PostFailed("LimitExceededException")
         self.frames.append((connection_id, json.loads(text)))
 
@@ -75,6 +78,7 @@ def make(store, gateway, model, turn=TURN, history_chars=1_000):
         model,
         RUSSIAN,
         history_chars,
+        0.0,
         lambda user, frame: sent.append((user, frame)),
         now=lambda: NOON,
     ).make(turn)
@@ -97,11 +101,9 @@ def test_every_device_in_the_chat_sees_the_reply_in_order(store, gateway, chat):
     for device in ("c1=", "c2="):
         start, *tokens, complete = gateway.to(device)
         assert start["type"] == "assistant_message_start"
-        assert [(token["data"]["token"], token["data"]["offset"]) for token in tokens] == [
-            ("Хорошо", 0),
-            (", ", 6),
-            ("спасибо", 8),
-        ]
+        assert text_of(tokens) == "Хорошо, спасибо"
+        offsets = [0, *accumulate(len(token["data"]["token"]) for token in tokens)]
+        assert [token["data"]["offset"] for token in tokens] == offsets[:-1]
         assert complete["type"] == "assistant_message_complete"
         assert complete["data"]["content"] == "Хорошо, спасибо"
         assert complete["data"]["usage"] == {"promptTokens": 5, "completionTokens": 3}
@@ -166,8 +168,8 @@ class TestTitle:
 class TestFailingModel:
     def test_before_the_first_token_the_apology_is_the_reply(self, store, gateway, chat):
         make(store, gateway, Model(ModelFailed("503")))
-        start, token, complete = gateway.to("c1=")
-        assert (start["type"], token["data"]["token"]) == ("assistant_message_start", APOLOGY)
+        start, *tokens, complete = gateway.to("c1=")
+        assert (start["type"], text_of(tokens)) == ("assistant_message_start", APOLOGY)
         assert (complete["data"]["content"], complete["data"]["finishReason"]) == (APOLOGY, "error")
         assert store.message("chat", "m2").content == APOLOGY
 
@@ -197,10 +199,12 @@ class TestConnections:
         make(store, gateway, Model("a", Delta("", FinishReason.STOP)))
         assert store.chat("alice", "chat").subscribers == {"c1=", "c2="}
 
-    def test_one_that_is_throttled_harms_nobody_and_stays(self, store, gateway, chat):
-        gateway.throttled = {"c1="}
-        make(store, gateway, Model("a", Delta("", FinishReason.STOP)))
-        assert text_of(gateway.to("c2=")) == "a"
+    def test_one_that_is_throttled_gets_everything_later(self, store, gateway, chat):
+        gateway.throttled["c1="] = 2
+        make(store, gateway, Model("a", "b", Delta("", FinishReason.STOP)))
+        for device in ("c1=", "c2="):
+            assert text_of(gateway.to(device)) == "ab"
+            assert gateway.to(device)[-1]["data"]["content"] == "ab"
         assert store.connection("c1=") is not None
 
     def test_one_that_joins_in_the_middle_gets_the_whole_at_the_end(self, store, gateway, chat):
