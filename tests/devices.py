@@ -129,6 +129,12 @@ class Device:
         self.receive("user_message")
         return self.reply()
 
+    def new_title(self, chat_id: str) -> str:
+        """The title that a chat gets; titles of the user's other chats may come before."""
+        while (updated := self.receive("chat_updated")["data"])["chatId"] != chat_id:
+            pass
+        return str(updated["title"])
+
     def closing_code(self, *sent: Any) -> int | None:
         """Send these, and return the code with which the gateway closes the connection."""
         with suppress(ConnectionClosed):

@@ -89,7 +89,7 @@ class TestConnections:
         assert len(subscribers()) == 1
 
 
-FRAME = {"type": "chat_updated", "data": {"chatId": "x", "title": "всем"}}
+FRAME = {"type": "note", "data": {"text": "Чай готов"}}
 
 
 class TestDelivery:
@@ -100,7 +100,7 @@ class TestDelivery:
         other.join("bob")
         deliver(frame=FRAME, user_id="alice")
         for each in (laptop, phone):
-            assert each.receive("chat_updated") == FRAME
+            assert each.receive("note") == FRAME
         other.send("ping")
         other.receive("pong")
         assert FRAME not in other.frames
@@ -111,7 +111,7 @@ class TestDelivery:
             each.connection_id()
         deliver(frame=FRAME)
         for each in devices:
-            assert each.receive("chat_updated") == FRAME
+            assert each.receive("note") == FRAME
 
 
 class TestHttp:
