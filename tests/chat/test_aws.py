@@ -86,7 +86,7 @@ class TestConnections:
         )
         assert len(subscribers()) == 2
         assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
-        assert len(subscribers()) == 1
+        eventually(lambda: len(subscribers()) == 1)
 
 
 FRAME = {"type": "note", "data": {"text": "Чай готов"}}
