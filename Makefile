@@ -7,7 +7,7 @@ help:
 	@echo "make test    lint, types, import rules and every test"
 	@echo "make lint    ruff, mypy and import-linter"
 	@echo "make bench   benchmarks, printed as a table"
-	@echo "make build   build the six functions with the SAM CLI"
+	@echo "make build   build the functions with the SAM CLI"
 	@echo "make deploy  deploy them (the first time: make deploy ARGS=--guided)"
 	@echo "make clean   remove the environments and what was built"
 

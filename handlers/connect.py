@@ -15,8 +15,9 @@ from handlers.chat.errors import Refused
 from handlers.chat.frames import Connected, Limits
 from handlers.chat.functions import Functions
 from handlers.chat.log import logger
+from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
-from handlers.chat.store import Connection, Store
+from handlers.chat.store import Store
 
 RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat import frames
 from handlers.chat.auth import Authenticator
 from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.commands import Action, Commands, Generate, Post
-from handlers.chat.errors import ConnectionGone
+from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
 from handlers.chat.ids import new_id
@@ -48,13 +49,23 @@ def perform(action: Action) -> None:
         case Post():
             post(action)
         case Generate():
-            functions.invoke(settings.generate_function, action.turn.payload())
+            hand_over(action)
 
 
 def post(action: Post) -> None:
-    """Post a frame. A connection that is gone is forgotten, and keeps nobody else from the frame."""
+    """Post a frame. A connection that does not take it keeps nobody else from it, and one that is gone is forgotten."""
     try:
         gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
     except ConnectionGone:
         store.forget_connection(action.connection_id)
         logger.info("connection gone", gone=action.connection_id)
+    except PostFailed as failure:
+        logger.warning("frame not delivered", receiver=action.connection_id, reason=str(failure))
+
+
+def hand_over(action: Generate) -> None:
+    """Invoke a worker. What was acknowledged stays so where that fails: the next frame from the chat tries again."""
+    try:
+        functions.invoke(settings.generate_function, action.handover.payload())
+    except (BotoCoreError, ClientError):
+        logger.exception("no worker invoked", message_id=action.handover.message_id)

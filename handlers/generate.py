@@ -7,27 +7,33 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from openai import OpenAI, Timeout
+from openai import AsyncOpenAI, Timeout
 
 from handlers.chat import delivery
 from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.frames import ServerFrame
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
+from handlers.chat.ids import new_id
 from handlers.chat.log import logger
 from handlers.chat.model import Model
 from handlers.chat.replies import Replies
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
-from handlers.chat.turns import Turn
+from handlers.chat.turns import Handover
 
-MODEL_TIMEOUT = Timeout(30.0, connect=5.0)
-"""Seconds of silence; openai's own are 600."""
+CONNECT_SECONDS = 5.0
+MODEL_RETRIES = 2
+"""The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
 
 settings = Settings.of(os.environ)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 # Without a key the client does not start, and every turn would die; with a wrong one, each gets its apology.
-client = OpenAI(api_key=os.environ.get("OPENAI_API_KEY") or "not-set", timeout=MODEL_TIMEOUT)
+client = AsyncOpenAI(
+    api_key=os.environ.get("OPENAI_API_KEY") or "not-set",
+    timeout=Timeout(settings.patience.first, connect=CONNECT_SECONDS),
+    max_retries=MODEL_RETRIES,
+)
 
 
 def send_to_user(user_id: str, frame: ServerFrame) -> None:
@@ -38,18 +44,30 @@ def send_to_user(user_id: str, frame: ServerFrame) -> None:
 replies = Replies(
     Store(),
     Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG)),
-    Model(client, settings.openai_model, settings.openai_temperature),
+    Model(client, settings.openai_model, settings.openai_temperature, settings.patience),
     settings.texts,
+    settings.prices,
     settings.history_chars,
     settings.relay_pace,
     send_to_user,
     now=lambda: datetime.now(UTC),
+    new_id=new_id,
 )
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Bring the turn to its end. `event` is a turn's payload: `user_id`, `chat_id`, `message_id`."""
-    turn = Turn.of(event)
-    logger.append_keys(chat_id=turn.chat_id, message_id=turn.message_id)
-    replies.make(turn)
+    """Bring a turn to its end. `event` is its handover: ids and numbers."""
+    replies.make(_handover(event), lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def on_failure(event: dict[str, Any], context: LambdaContext) -> None:
+    """Give up a turn whose invocations have all failed. `event` is Lambda's record of the last one."""
+    replies.give_up(_handover(event["requestPayload"]), lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+def _handover(payload: dict[str, Any]) -> Handover:
+    handover = Handover.of(payload)
+    logger.append_keys(chat_id=handover.chat_id, message_id=handover.message_id)
+    return handover

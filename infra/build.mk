@@ -18,6 +18,7 @@ LAMBDA_PLATFORM = aarch64-manylinux2014
 
 GROUPS = functions
 build-GenerateFunction: GROUPS = functions generate
+build-GiveUpFunction: GROUPS = functions generate
 build-ApiFunction: GROUPS = functions api
 
 build-%Function:

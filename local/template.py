@@ -24,6 +24,7 @@ class Function:
     retries: int = 2
     max_event_age: int = 21_600
     dead_letter: str | None = None
+    on_failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def _function(document: Document, logical_id: str) -> Function:
         retries=int(invoke.number("MaximumRetryAttempts", 2)),
         max_event_age=int(invoke.number("MaximumEventAgeInSeconds", 21_600)),
         dead_letter=_last_of_arn(properties.part("DeadLetterQueue").text("TargetArn")) or None,
+        on_failure=_last_of_arn(invoke.part("DestinationConfig").part("OnFailure").text("Destination")) or None,
     )
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from handlers.chat import frames, history, turns
 from handlers.chat.auth import Authenticator
+from handlers.chat.capacity import metered
 from handlers.chat.envelope import Envelope, open_envelope
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.frames import (
     Authenticated,
+    Cancel,
     ChatCreated,
-    ChatJoined,
     ChatLeft,
     ClientFrame,
     CreateChat,
@@ -24,18 +25,18 @@ from handlers.chat.frames import (
     LoadHistory,
     Ping,
     Pong,
+    Regenerate,
     SendMessage,
     ServerFrame,
     UserMessage,
 )
 from handlers.chat.ids import chat_id_of
+from handlers.chat.joining import Joining
 from handlers.chat.log import logger
+from handlers.chat.records import Chat, Connection
 from handlers.chat.settings import Settings
-from handlers.chat.store import Chat, Connection, Store, StoreError
-from handlers.chat.turns import Turn
-
-JOINED_PAGE = 50
-"""Messages that `chat_joined` holds at most; fewer where they would not fit into a frame."""
+from handlers.chat.store import Store, StoreError
+from handlers.chat.turns import Accepted, Handover, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Post:
 class Generate:
     """Have the reply of a turn made."""
 
-    turn: Turn
+    handover: Handover
 
 
 Action = Post | Generate
@@ -66,6 +67,11 @@ class Commands:
     settings: Settings
     now: Callable[[], datetime]
     new_id: Callable[[], str]
+
+    @property
+    def joining(self) -> Joining:
+        """What lets connections into chats."""
+        return Joining(self.store, self.settings.texts, self.now, self.new_id)
 
     def answer(self, body: str | None, connection_id: str, perform: Callable[[Action], None], reference: str) -> None:
         """Do what a frame asks for. Every failure becomes one `error` frame.
@@ -91,37 +97,53 @@ class Commands:
 
     def decide(self, frame: ClientFrame, connection: Connection, request_id: str | None) -> Iterator[Action]:
         """Store what the frame says and yield the actions that follow, in order. Raises `Refused`."""
+        for answer in self._answers(frame, connection):
+            match answer:
+                case ServerFrame():
+                    yield Post(answer, connection.connection_id, request_id)
+                case _:
+                    yield answer
+
+    def _answers(  # noqa: C901 - a table of what each frame means, not a decision
+        self, frame: ClientFrame, connection: Connection
+    ) -> Iterator[ServerFrame | Action]:
+        """Yield frames for the one who asked, and actions for everything else."""
         match frame:
             case JoinChat():
-                answers = self._join(frame, connection)
+                return self._join(frame, connection)
             case CreateChat():
-                answers = self._create(frame, connection)
-            case LoadHistory():
-                answers = self._load_history(frame, connection)
-            case LeaveChat():
-                answers = self._leave(connection)
-            case Ping():
-                answers = iter([Pong(server_time=frames.timestamp(self.now()))])
+                return self._create(frame, connection)
             case SendMessage():
-                return self._send(frame, connection, request_id)
+                return self._send(frame, connection)
+            case Cancel():
+                return self._cancel(frame, connection)
+            case Regenerate():
+                return self._regenerate(connection)
+            case LoadHistory():
+                return self._load_history(frame, connection)
+            case LeaveChat():
+                return self._leave(connection)
+            case Ping():
+                return self._ping(connection)
             case _:
                 raise NotImplementedError(frame.type)
-        return (Post(answer, connection.connection_id, request_id) for answer in answers)
 
-    def _join(self, frame: JoinChat, connection: Connection) -> Iterator[ServerFrame]:
+    def _join(self, frame: JoinChat, connection: Connection) -> Iterator[ServerFrame | Action]:
         user_id = connection.user_id if frame.token is None else self.authenticator.user_of(frame.token)
         if user_id is None:
             raise Refused(ErrorCode.INVALID_TOKEN)
         if frame.chat_id is None:
             kept = connection.chat_id if user_id == connection.user_id else None
-            self._move(connection, user_id, kept)
+            self.joining.bind(connection, user_id, kept)
             yield Authenticated(user_id=user_id)
             return
-        chat = self._chat(user_id, frame.chat_id)
-        self._move(connection, user_id, chat.chat_id)
-        messages, has_more = history.page(self.store.messages(chat.chat_id), JOINED_PAGE)
+        chat = self.joining.find(user_id, frame.chat_id)
+        self.joining.check(frame.resume, chat)
+        self.joining.bind(connection, user_id, chat.chat_id)
         yield Authenticated(user_id=user_id)
-        yield ChatJoined(chat_id=chat.chat_id, title=self._title(chat), messages=messages, has_more=has_more)
+        chat = yield from self.joining.enter(chat, connection, frame.resume)
+        yield from self.joining.rest(frame.resume, chat)
+        yield from self._see_to(chat)
 
     def _create(self, frame: CreateChat, connection: Connection) -> Iterator[ServerFrame]:
         user_id = connection.user_id
@@ -133,27 +155,38 @@ class Commands:
         except StoreError:
             logger.exception("chat not created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
-        self._move(connection, user_id, chat.chat_id)
-        yield ChatCreated(chat_id=chat.chat_id, title=self._title(chat))
+        self.joining.bind(connection, user_id, chat.chat_id)
+        yield ChatCreated(chat_id=chat.chat_id, title=self.joining.title(chat))
+        self.joining.subscribe(chat, connection)
 
-    def _send(self, frame: SendMessage, connection: Connection, request_id: str | None) -> Iterator[Action]:
+    def _send(self, frame: SendMessage, connection: Connection) -> Iterator[ServerFrame | Action]:
         user_id, chat_id = _seat(connection)
         text = self._sendable(frame.message)
-        chat = self._chat(user_id, chat_id)
-        message, turn = turns.accept(
-            self.store, user_id, chat_id, text, frame.client_message_id, self.now(), self.new_id
-        )
-        acknowledgement = UserMessage(
-            message_id=message.message_id,
-            content=text,
-            timestamp=frames.timestamp(message.timestamp),
-            chat_id=chat_id,
-            client_message_id=message.client_message_id,
-        )
-        yield Post(acknowledgement, connection.connection_id, request_id)
-        for other in sorted(chat.subscribers - {connection.connection_id}):
+        with metered() as meter:
+            chat = self.joining.find(user_id, chat_id)
+            yield from self._see_to(chat)
+            accepted = turns.accept(self.store, chat, text, frame.client_message_id, self.now(), self.new_id)
+        acknowledgement = _acknowledgement(accepted)
+        yield acknowledgement
+        if accepted.handover is None:
+            return
+        others = sorted(chat.subscribers.keys() - {connection.connection_id})
+        for other in others:
             yield Post(acknowledgement, other)
-        yield Generate(turn)
+        units = meter.units
+        yield Generate(
+            replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
+        )
+
+    def _cancel(self, frame: Cancel, connection: Connection) -> Iterator[Action]:
+        chat = self.joining.find(*_seat(connection))
+        turns.cancel(self.store, chat, frame.message_id, self.now())
+        yield from self._see_to(chat)
+
+    def _regenerate(self, connection: Connection) -> Iterator[Action]:
+        chat = self.joining.find(*_seat(connection))
+        yield from self._see_to(chat)
+        yield Generate(turns.regenerate(self.store, chat, self.now(), self.new_id))
 
     def _load_history(self, frame: LoadHistory, connection: Connection) -> Iterator[ServerFrame]:
         _, chat_id = _seat(connection)
@@ -162,29 +195,27 @@ class Commands:
 
     def _leave(self, connection: Connection) -> Iterator[ServerFrame]:
         user_id, chat_id = _seat(connection)
-        self._move(connection, user_id, None)
+        self.joining.bind(connection, user_id, None)
         yield ChatLeft(chat_id=chat_id)
 
-    def _move(self, connection: Connection, user_id: str, chat_id: str | None) -> None:
-        """Bind the connection to a user and to the one chat that it sees.
+    def _ping(self, connection: Connection) -> Iterator[ServerFrame | Action]:
+        yield Pong(server_time=frames.timestamp(self.now()))
+        if connection.user_id and connection.chat_id:
+            chat = self.store.chat(connection.user_id, connection.chat_id)
+            yield from self._see_to(chat) if chat else ()
 
-        It leaves the old chat first: cut short anywhere, it sees too little and never another user's chat.
-        """
-        if connection.user_id and connection.chat_id and connection.chat_id != chat_id:
-            self.store.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
-        if chat_id and not self.store.subscribe(user_id, chat_id, connection.connection_id):
-            raise Refused(ErrorCode.CHAT_NOT_FOUND)
-        if not self.store.bind_connection(connection.connection_id, user_id, chat_id):
-            raise Refused(ErrorCode.INTERNAL, "This connection is no longer known. Connect again")
-
-    def _chat(self, user_id: str, chat_id: str) -> Chat:
-        chat = self.store.chat(user_id, chat_id)
-        if chat is None:
-            raise Refused(ErrorCode.CHAT_NOT_FOUND)
-        return chat
-
-    def _title(self, chat: Chat) -> str:
-        return chat.title or self.settings.texts.new_chat
+    def _see_to(self, chat: Chat) -> Iterator[Action]:
+        """Hand on a turn whose worker is gone; announce a reply that was stored and not announced."""
+        turn, now = chat.turn, self.now()
+        match turns.standing(turn, now):
+            case Standing.ABANDONED if turn and turns.take_over(self.store, chat, turn, now):
+                logger.info("turn taken over", message_id=turn.message_id, attempt=turn.attempt)
+                yield Generate(turns.handover_of(chat, turn))
+            case Standing.UNANNOUNCED if turn and turns.take_over(self.store, chat, turn, now):
+                if reply := self.store.message(chat.chat_id, turn.message_id):
+                    for each in sorted(chat.subscribers):
+                        yield Post(history.complete(reply), each)
+                self.store.clear(chat.user_id, chat.chat_id, turn.message_id)
 
     def _sendable(self, text: str) -> str:
         if not text.strip():
@@ -202,6 +233,23 @@ def _seat(connection: Connection) -> tuple[str, str]:
     return connection.user_id, connection.chat_id
 
 
+def _acknowledgement(accepted: Accepted) -> UserMessage:
+    message = accepted.message
+    return UserMessage(
+        message_id=message.message_id,
+        content=message.content,
+        timestamp=frames.timestamp(message.timestamp),
+        chat_id=message.chat_id,
+        client_message_id=message.client_message_id,
+        duplicate=True if accepted.handover is None else None,
+    )
+
+
 def _error(refusal: Refused, envelope: Envelope, connection_id: str) -> Post:
-    frame = Error(message=refusal.message, code=refusal.code, client_message_id=envelope.client_message_id)
+    frame = Error(
+        message=refusal.message,
+        code=refusal.code,
+        retry_after=refusal.retry_after,
+        client_message_id=envelope.client_message_id,
+    )
     return Post(frame, connection_id, envelope.request_id)

@@ -16,6 +16,9 @@ class ErrorCode(StrEnum):
     CREATE_FAILED = "create_failed"
     MESSAGE_EMPTY = "message_empty"
     MESSAGE_TOO_LARGE = "message_too_large"
+    BUSY = "busy"
+    NOTHING_TO_CANCEL = "nothing_to_cancel"
+    NOTHING_TO_REGENERATE = "nothing_to_regenerate"
     INTERNAL = "internal"
 
 
@@ -28,6 +31,9 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.CREATE_FAILED: "Failed to create chat",
     ErrorCode.MESSAGE_EMPTY: "Message is empty",
     ErrorCode.MESSAGE_TOO_LARGE: "Message is too large",
+    ErrorCode.BUSY: "A reply is already being generated in this chat",
+    ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
+    ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
     ErrorCode.INTERNAL: "Internal error",
 }
 """The text that goes with a code where the raiser gives none."""
@@ -38,11 +44,15 @@ class ParleyError(Exception):
 
 
 class Refused(ParleyError):
-    """What the client asked for is refused, and nothing was stored. It becomes one `error` frame."""
+    """What the client asked for is refused, and nothing was stored. It becomes one `error` frame.
 
-    def __init__(self, code: ErrorCode, message: str | None = None) -> None:
+    `retry_after` is how many seconds the client had better wait before another try.
+    """
+
+    def __init__(self, code: ErrorCode, message: str | None = None, retry_after: int | None = None) -> None:
         self.code = code
         self.message = message or MESSAGES[code]
+        self.retry_after = retry_after
         super().__init__(self.message)
 
 

@@ -22,6 +22,9 @@ from handlers.chat.errors import ErrorCode
 LARGEST_FRAME = 32 * 1024
 """Bytes. API Gateway bills every 32 KB started as a message and closes on a larger frame from a client."""
 
+LARGEST_OFFSET = 2**53 - 1
+"""The largest whole number that JavaScript counts exactly."""
+
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
 
@@ -39,6 +42,7 @@ class FinishReason(StrEnum):
     STOP = "stop"
     LENGTH = "length"
     CONTENT_FILTER = "content_filter"
+    CANCELLED = "cancelled"
     ERROR = "error"
 
 
@@ -73,12 +77,22 @@ class ClientFrame(BaseModel):
     type: ClassVar[str]
 
 
+class Resume(BaseModel):
+    """How much of a reply a client has: `offset` UTF-16 code units of it, from this `attempt` where it says so."""
+
+    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel, validate_by_name=True)
+    message_id: Id
+    offset: Annotated[int, Field(ge=0, le=LARGEST_OFFSET)]
+    attempt: Annotated[int, Field(ge=1, le=LARGEST_OFFSET)] | None = None
+
+
 class JoinChat(ClientFrame):
-    """Authenticate, and with `chat_id` see that chat."""
+    """Authenticate, and with `chat_id` see that chat, a running reply included: from where `resume` says."""
 
     type: ClassVar[str] = "join_chat"
     token: str | None = None
     chat_id: Id | None = None
+    resume: Resume | None = None
 
 
 class CreateChat(ClientFrame):
@@ -95,6 +109,19 @@ class SendMessage(ClientFrame):
     type: ClassVar[str] = "message"
     message: Text
     client_message_id: Tag | None = None
+
+
+class Cancel(ClientFrame):
+    """End the running reply, where it is this one or none is named."""
+
+    type: ClassVar[str] = "cancel"
+    message_id: Id | None = None
+
+
+class Regenerate(ClientFrame):
+    """Have the last reply made anew."""
+
+    type: ClassVar[str] = "regenerate"
 
 
 class LoadHistory(ClientFrame):
@@ -118,7 +145,7 @@ class Ping(ClientFrame):
 
 
 CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
-    frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, LoadHistory, LeaveChat, Ping)
+    frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, Cancel, Regenerate, LoadHistory, LeaveChat, Ping)
 }
 
 
@@ -181,14 +208,22 @@ class MessageView(ServerFrame):
     length: int | None = _absent()
 
 
+class RunningReply(ServerFrame):
+    """A reply that is being made."""
+
+    message_id: str
+    attempt: int
+
+
 class ChatJoined(ServerFrame):
-    """The connection sees this chat now: its newest messages, oldest first."""
+    """The connection sees this chat now: its newest messages, oldest first, and the reply that is being made."""
 
     type: ClassVar[str] = "chat_joined"
     chat_id: str
     title: str
     messages: tuple[MessageView, ...]
     has_more: bool
+    reply: RunningReply | None = _absent()
 
 
 class ChatLeft(ServerFrame):
@@ -216,7 +251,7 @@ class ChatUpdated(ServerFrame):
 
 
 class UserMessage(ServerFrame):
-    """A user's message is stored."""
+    """A user's message is stored: with `duplicate` it was already, by this `client_message_id`."""
 
     type: ClassVar[str] = "user_message"
     message_id: str
@@ -225,10 +260,11 @@ class UserMessage(ServerFrame):
     timestamp: str
     chat_id: str
     client_message_id: str | None = _absent()
+    duplicate: bool | None = _absent()
 
 
 class AssistantMessageStart(ServerFrame):
-    """A reply begins. `content` is its text so far, from `offset` on."""
+    """A reply begins, in place of the reply `replaces`; or goes on here: `content` is its text from `offset` on."""
 
     type: ClassVar[str] = "assistant_message_start"
     message: str
@@ -237,6 +273,7 @@ class AssistantMessageStart(ServerFrame):
     attempt: int = 1
     offset: int = 0
     content: str = ""
+    replaces: str | None = _absent()
 
 
 class AssistantMessageToken(ServerFrame):
@@ -256,6 +293,15 @@ class Usage(ServerFrame):
     completion_tokens: int
 
 
+class Cost(ServerFrame):
+    """What a turn has cost: frames posted, DynamoDB's units as it reported them, an estimate of all in US dollars."""
+
+    frames: int
+    read_units: float
+    write_units: float
+    usd: float
+
+
 class AssistantMessageComplete(ServerFrame):
     """A reply is stored. `content` is None where it does not fit into a frame; `length` is always its length."""
 
@@ -269,14 +315,16 @@ class AssistantMessageComplete(ServerFrame):
     length: int
     finish_reason: FinishReason
     usage: Usage | None = _absent()
+    cost: Cost | None = _absent()
 
 
 class Error(ServerFrame):
-    """A request was refused, or failed."""
+    """A request was refused, or failed. `retry_after` is in seconds, where another try may help."""
 
     type: ClassVar[str] = "error"
     message: str
     code: ErrorCode
+    retry_after: int | None = _absent()
     client_message_id: str | None = _absent()
 
 

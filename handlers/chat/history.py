@@ -1,12 +1,12 @@
-"""Which messages of a chat fit: into a frame for a client, into a prompt for the model."""
+"""Messages of a chat as they fit: into a frame for a client, into a prompt for the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from handlers.chat import frames
-from handlers.chat.frames import MessageView
-from handlers.chat.store import Message
+from handlers.chat.frames import AssistantMessageComplete, Cost, FinishReason, MessageView
+from handlers.chat.records import Message
 
 PAGE_BYTES = frames.LARGEST_FRAME - 2 * 1024
 """What a page of messages may take of a frame; the rest is for the title, the ids and the request id."""
@@ -24,6 +24,24 @@ def view(message: Message) -> MessageView:
     if _size(shown) <= PAGE_BYTES:
         return shown
     return shown.model_copy(update={"content": None, "length": frames.utf16_length(message.content)})
+
+
+def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComplete:
+    """Return the frame that ends a stored reply, without its text where that would overfill the frame."""
+    frame = AssistantMessageComplete(
+        message_id=reply.message_id,
+        content=reply.content,
+        timestamp=frames.timestamp(reply.timestamp),
+        chat_id=reply.chat_id,
+        attempt=reply.attempt,
+        length=frames.utf16_length(reply.content),
+        finish_reason=reply.finish_reason or FinishReason.STOP,
+        usage=reply.usage,
+        cost=cost,
+    )
+    if len(frames.encode(frames.as_json(frame))) <= frames.LARGEST_FRAME:
+        return frame
+    return frame.model_copy(update={"content": None})
 
 
 def page(newest_first: Iterable[Message], limit: int) -> tuple[tuple[MessageView, ...], bool]:

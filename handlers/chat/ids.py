@@ -7,11 +7,22 @@ import uuid
 import uuid_utils
 
 _CHATS = uuid.UUID("6f0c1f5e-6a0e-4d2b-9d57-0d1b6b1f4b7a")
+_BELOW_THE_CLOCK = 80
+"""Bits of a UUIDv7 below its timestamp in milliseconds (RFC 9562 5.7)."""
 
 
 def new_id() -> str:
     """Return a new UUIDv7: ids made one after the other in one process sort in that order (RFC 9562 5.7)."""
     return str(uuid_utils.uuid7())
+
+
+def after(previous: str | None, candidate: str) -> str:
+    """Return an id that sorts after `previous`: the candidate, unless the clock that made it lags behind."""
+    if previous is None or candidate > previous:
+        return candidate
+    clock = (uuid.UUID(previous).int >> _BELOW_THE_CLOCK) + 1
+    chance = uuid.UUID(candidate).int & ((1 << _BELOW_THE_CLOCK) - 1)
+    return str(uuid.UUID(int=clock << _BELOW_THE_CLOCK | chance))
 
 
 def chat_id_of(user_id: str, client_chat_id: str) -> str:

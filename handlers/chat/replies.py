@@ -1,122 +1,263 @@
-"""How a reply comes to be: history, model, relay, store."""
+"""How a reply comes to be: claim, history, model, relay, seal, announcement."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from handlers.chat import frames, history
-from handlers.chat.errors import ChatMissing, ModelFailed
-from handlers.chat.frames import (
-    AssistantMessageComplete,
-    AssistantMessageStart,
-    ChatUpdated,
-    FinishReason,
-    Role,
-    ServerFrame,
-)
+from handlers.chat import history, turns
+from handlers.chat.capacity import Meter, Units, metered
+from handlers.chat.cost import Prices
+from handlers.chat.errors import ModelFailed
+from handlers.chat.frames import AssistantMessageStart, ChatUpdated, Cost, FinishReason, Role, ServerFrame, Usage
 from handlers.chat.gateway import Gateway
 from handlers.chat.log import logger
 from handlers.chat.model import Model
+from handlers.chat.records import Chat, Message, Turn
 from handlers.chat.relay import Relay
-from handlers.chat.store import Chat, Message, Store, StoreError
+from handlers.chat.store import Store, StoreError
 from handlers.chat.texts import Texts
-from handlers.chat.turns import Turn, title_of
+from handlers.chat.threads import THREADS, Threads
+from handlers.chat.turns import Handover, Standing
+from handlers.chat.watch import Ending, Watch
+
+LARGEST_REPLY = 350_000
+"""Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more to it than its text."""
+
+_ENDINGS = {Ending.CANCELLED: FinishReason.CANCELLED, Ending.OUT_OF_TIME: FinishReason.LENGTH}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One worker's try at a turn that it has claimed."""
+
+    handover: Handover
+    chat: Chat
+    turn: Turn
+    relay: Relay
+    meter: Meter
+    remaining: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How a reply ended: its text is the relay's."""
+
+    finish_reason: FinishReason
+    usage: Usage | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Replies:
-    """Makes replies. `pace` is the relay's, `send_to_user` hands a frame over for all connections of a user."""
+    """Makes replies. `pace` is the relay's, `send_to_user` hands a frame over for all connections of a user.
+
+    `now` is the clock, `new_id` the source of ids, `threads` what else the process gives.
+    """
 
     store: Store
     gateway: Gateway
     model: Model
     texts: Texts
+    prices: Prices
     history_chars: int
     pace: float
     send_to_user: Callable[[str, ServerFrame], None]
     now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    threads: Threads = THREADS
 
-    def make(self, turn: Turn) -> None:
+    def make(self, handover: Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to whoever sees the chat.
 
-        A turn whose reply is stored already is only announced again; one whose chat is gone ends quietly.
+        `remaining` tells how many seconds the function still has. Ends quietly where the turn is another worker's, or
+        over, or its chat gone. Whatever it raises is for Lambda to try again.
         """
-        chat = self.store.chat(turn.user_id, turn.chat_id)
-        if chat is None:
-            return logger.info("chat gone")
-        relay = Relay(self.gateway, chat.subscribers, turn.message_id, lambda gone: self._forget(turn, gone), self.pace)
+        self._make(handover, remaining, given_up=False)
+
+    def give_up(self, handover: Handover, remaining: Callable[[], float]) -> None:
+        """Seal a turn with the apology, its last invocation having failed, unless somebody is still at it."""
+        seen: Turn | None = None
+        while True:
+            chat = self.store.chat(handover.user_id, handover.chat_id)
+            turn = chat.turn if chat else None
+            if turn is None or turn.message_id != handover.message_id:
+                return
+            if turns.standing(turn, self.now()) is not Standing.RUNNING:
+                break
+            if seen not in (None, turn):
+                logger.info("somebody is at the turn")
+                return
+            seen = turn
+            self.threads.sleep((turn.lease_until - self.now()).total_seconds())
+        self._make(handover, remaining, given_up=True)
+
+    def _make(self, handover: Handover, remaining: Callable[[], float], given_up: bool) -> None:
+        with metered() as meter:
+            chat = turns.claim(self.store, handover, self.new_id(), self.now())
+            if chat is None or chat.turn is None:
+                return logger.info("nothing to do")
+            logger.info("claimed", attempt=chat.turn.attempt)
+            relay = self._relay(chat, chat.turn)
+            attempt = Attempt(handover, chat, chat.turn, relay, meter, remaining)
+            try:
+                self._bring_to_end(attempt, given_up or chat.turn.attempt > turns.ATTEMPTS)
+            finally:
+                relay.abandon()
+
+    def _relay(self, chat: Chat, turn: Turn) -> Relay:
+        start = AssistantMessageStart(
+            message=self.texts.typing,
+            message_id=turn.message_id,
+            chat_id=chat.chat_id,
+            attempt=turn.attempt,
+            replaces=turn.replaces,
+        )
+        return Relay(self.gateway, start, lambda gone: self._forget(chat, gone), self.pace, self.threads)
+
+    def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
+        if attempt.turn.sealed:
+            return self._announce_again(attempt)
+        attempt.relay.follow(attempt.chat.subscribers)
+        if given_up:
+            return self._seal(attempt, self._apologise(attempt), None)
         try:
-            self._make(turn, chat, relay)
-        finally:
-            relay.abandon()
+            question, said = self._say(attempt)
+        except Exception:
+            self._fail(attempt)
+            raise
+        title = turns.title_of(question) if attempt.chat.title is None else None
+        return self._seal(attempt, said, title) if said else logger.info("turn lost")
+
+    def _fail(self, attempt: Attempt) -> None:
+        """Make way for the next attempt at once. After the last one, what was said ends in the apology."""
+        if attempt.turn.attempt >= turns.ATTEMPTS:
+            return self._seal(attempt, self._apologise(attempt), None)
+        self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.now())
         return None
 
-    def _make(self, turn: Turn, chat: Chat, relay: Relay) -> None:
-        sealed = self.store.message(turn.chat_id, turn.message_id)
-        if sealed is not None:
-            return relay.finish(_complete(sealed))
+    def _say(self, attempt: Attempt) -> tuple[str, Said | None]:
+        """Relay the model's answer. Return the first message that it saw, and how it ended; None where it is lost."""
+        chat, turn = attempt.chat, attempt.turn
         # Up to the question: its id is the last one before the reply's.
-        messages = history.context(self.store.messages(turn.chat_id, turn.message_id), self.history_chars)
-        reply = self._generate(turn, messages, relay)
-        title = title_of(messages[0].content) if chat.title is None else None
-        return self._seal(turn, reply, title, relay)
+        earlier = (
+            each for each in self.store.messages(chat.chat_id, turn.message_id) if each.message_id != turn.replaces
+        )
+        messages = history.context(earlier, self.history_chars)
+        if turn.cancelled:
+            return messages[0].content, Said(FinishReason.CANCELLED)
+        return messages[0].content, self._ask([(each.role, each.content) for each in messages], attempt)
 
-    def _generate(self, turn: Turn, messages: Sequence[Message], relay: Relay) -> Message:
-        """Relay the model's answer as it comes and return it, with an apology where the model failed."""
-        finish_reason, usage = FinishReason.STOP, None
-        relay.start(AssistantMessageStart(message=self.texts.typing, message_id=turn.message_id, chat_id=turn.chat_id))
-        try:
-            for delta in self.model.stream((message.role, message.content) for message in messages):
-                relay.add(delta.text)
-                finish_reason = delta.finish_reason or finish_reason
-                usage = delta.usage or usage
-        except ModelFailed as failure:
-            logger.warning("model failed", reason=str(failure), streamed=len(relay.text))
-            relay.add(f"\n\n{self.texts.apology}" if relay.text else self.texts.apology)
-            finish_reason = FinishReason.ERROR
-        return Message(
-            chat_id=turn.chat_id,
-            message_id=turn.message_id,
-            role=Role.ASSISTANT,
-            content=relay.text,
-            timestamp=self.now(),
-            finish_reason=finish_reason,
-            usage=usage,
+    def _ask(self, prompt: list[tuple[Role, str]], attempt: Attempt) -> Said | None:
+        said = Said(FinishReason.STOP)
+        room = LARGEST_REPLY
+        with closing(self.model.answer(prompt)) as answer, self._watch(attempt, answer.stop) as watch:
+            try:
+                for delta in answer:
+                    piece = _fitting(delta.text, room)
+                    room -= len(piece.encode())
+                    attempt.relay.add(piece)
+                    said = Said(delta.finish_reason or said.finish_reason, delta.usage or said.usage)
+                    if piece != delta.text:
+                        said = replace(said, finish_reason=FinishReason.LENGTH)
+                        break
+                if watch.ending is None and said.finish_reason is FinishReason.STOP and not attempt.relay.text:
+                    raise ModelFailed("the model said nothing")
+            except ModelFailed as failure:
+                if watch.ending is None:
+                    logger.warning("model failed", reason=str(failure), streamed=len(attempt.relay.text))
+                    return replace(self._apologise(attempt), usage=said.usage)
+        if watch.ending is None:
+            return said
+        return None if watch.ending is Ending.LOST else Said(_ENDINGS[watch.ending], said.usage)
+
+    def _watch(self, attempt: Attempt, end: Callable[[], None]) -> Watch:
+        return Watch(
+            self.store,
+            attempt.chat,
+            attempt.turn,
+            attempt.relay,
+            end=end,
+            now=self.now,
+            remaining=attempt.remaining,
+            threads=self.threads,
         )
 
-    def _seal(self, turn: Turn, reply: Message, title: str | None, relay: Relay) -> None:
-        try:
-            sealed = self.store.seal(turn.user_id, reply, title)
-        except ChatMissing:
-            return logger.info("chat gone")
-        logger.info("sealed", finish_reason=sealed.finish_reason, length=len(sealed.content))
-        chat = self.store.chat(turn.user_id, turn.chat_id)
-        relay.finish(_complete(sealed), chat.subscribers if chat else ())
-        if title and chat and chat.title:
-            self.send_to_user(turn.user_id, ChatUpdated(chat_id=turn.chat_id, title=chat.title))
+    def _apologise(self, attempt: Attempt) -> Said:
+        relay = attempt.relay
+        relay.add(f"\n\n{self.texts.apology}" if relay.text else self.texts.apology)
+        return Said(FinishReason.ERROR)
+
+    def _seal(self, attempt: Attempt, said: Said, title: str | None) -> None:
+        chat, turn = attempt.chat, attempt.turn
+        reply = Message(
+            chat_id=chat.chat_id,
+            message_id=turn.message_id,
+            role=Role.ASSISTANT,
+            content=attempt.relay.text,
+            timestamp=self.now(),
+            finish_reason=said.finish_reason,
+            usage=said.usage,
+            attempt=turn.attempt,
+        )
+        if not turns.seal(self.store, chat, turn, reply, title, self.now()):
+            return logger.info("turn lost")
+        logger.info("sealed", finish_reason=said.finish_reason, length=len(reply.content))
+        named = self._greet_newcomers(attempt)
+        attempt.relay.finish(history.complete(reply, self._cost(attempt, said.usage)))
+        self._clear(chat, turn)
+        if title and named:
+            self._send_title(chat.user_id, ChatUpdated(chat_id=chat.chat_id, title=named))
         return None
 
-    def _forget(self, turn: Turn, connection_id: str) -> None:
+    def _greet_newcomers(self, attempt: Attempt) -> str | None:
+        """Let in who joined since the last look, and return the chat's title. Later ones see the stored reply."""
+        try:
+            chat = self.store.chat(attempt.chat.user_id, attempt.chat.chat_id)
+        except StoreError:
+            logger.exception("newcomers not seen")
+            return None
+        if chat is None:
+            return None
+        # Who joined after the reply was stored has seen it.
+        shown = attempt.turn.message_id
+        attempt.relay.follow({name: each for name, each in chat.subscribers.items() if each.shown != shown})
+        return chat.title
+
+    def _announce_again(self, attempt: Attempt) -> None:
+        reply = self.store.message(attempt.chat.chat_id, attempt.turn.message_id)
+        if reply is not None:
+            attempt.relay.announce(attempt.chat.subscribers, history.complete(reply))
+        self._clear(attempt.chat, attempt.turn)
+
+    def _clear(self, chat: Chat, turn: Turn) -> None:
+        try:
+            self.store.clear(chat.user_id, chat.chat_id, turn.message_id)
+        except StoreError:
+            logger.exception("turn not cleared: its reply will be announced again")
+
+    def _send_title(self, user_id: str, frame: ChatUpdated) -> None:
+        try:
+            self.send_to_user(user_id, frame)
+        except Exception:
+            logger.exception("title not sent: clients see it when they join")
+
+    def _cost(self, attempt: Attempt, usage: Usage | None) -> Cost:
+        handover, relay = attempt.handover, attempt.relay
+        units = attempt.meter.units + Units(handover.read_units, handover.write_units)
+        return self.prices.cost(handover.frames + relay.frames, units, usage)
+
+    def _forget(self, chat: Chat, connection_id: str) -> None:
         try:
             # Of this chat by name: the row may be gone already, or moved to another chat, and this entry left behind.
-            self.store.unsubscribe(turn.user_id, turn.chat_id, connection_id)
+            self.store.unsubscribe(chat.user_id, chat.chat_id, connection_id)
             self.store.forget_connection(connection_id)
         except StoreError:
             logger.exception("connection not forgotten")
 
 
-def _complete(reply: Message) -> AssistantMessageComplete:
-    frame = AssistantMessageComplete(
-        message_id=reply.message_id,
-        content=reply.content,
-        timestamp=frames.timestamp(reply.timestamp),
-        chat_id=reply.chat_id,
-        length=frames.utf16_length(reply.content),
-        finish_reason=reply.finish_reason or FinishReason.STOP,
-        usage=reply.usage,
-    )
-    if len(frames.encode(frames.as_json(frame))) > frames.LARGEST_FRAME:
-        return frame.model_copy(update={"content": None})
-    return frame
+def _fitting(text: str, room: int) -> str:
+    """Return as much of a text as fits into so many bytes of UTF-8."""
+    encoded = text.encode()
+    return text if len(encoded) <= room else encoded[:room].decode(errors="ignore")

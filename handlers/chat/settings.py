@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
 from handlers.chat.texts import Texts, texts_in
 
@@ -13,11 +14,23 @@ LARGEST_MESSAGE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds of silence after which a model has failed: before the first piece of its text, and after it.
+
+    The first includes the client's own retries, which it makes before the first token only.
+    """
+
+    first: float = 30.0
+    between: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one function. What a function is not given has a default or is empty.
 
     `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
-    the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds.
+    the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds, and
+    `patience` how long the model may be silent; `prices` are what a turn's cost is estimated by.
     """
 
     texts: Texts
@@ -29,10 +42,13 @@ class Settings:
     deliver_function: str
     openai_model: str
     openai_temperature: float
+    patience: Patience
+    prices: Prices
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Read the settings. Raises `Misconfigured` for a value that cannot be used."""
+        model = environ.get("OPENAI_MODEL") or "gpt-4o"
         return cls(
             texts=texts_in(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
@@ -41,8 +57,13 @@ class Settings:
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
-            openai_model=environ.get("OPENAI_MODEL") or "gpt-4o",
+            openai_model=model,
             openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),
+            patience=Patience(
+                first=_number(environ, "OPENAI_FIRST_TOKEN_SECONDS", 30, 0.1, 800),
+                between=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),
+            ),
+            prices=Prices.of(environ.get("TURN_PRICES", ""), model),
         )
 
 

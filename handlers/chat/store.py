@@ -1,7 +1,7 @@
-"""What is kept, and the operations on it. Callers see dataclasses, never DynamoDB.
+"""What is kept: users, connections, chats and their messages, in DynamoDB.
 
-Every update carries the condition that its item exists: DynamoDB's UpdateItem creates what is missing, and a
-deleted chat or connection must not come back to life.
+Callers see plain values, never PynamoDB's. A write with a condition returns False where the condition does not hold.
+Whoever gets False, or a `StoreError`, may still have written: an answer can be lost on its way. `turns` reads back.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pynamodb.exceptions import PutError, PynamoDBException, TransactWriteError, UpdateError
@@ -18,9 +17,18 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from handlers.chat.errors import ChatMissing
-from handlers.chat.frames import FinishReason, Role, Usage
-from handlers.chat.tables import CONNECTION, ChatItem, ConnectionItem, MessageItem, UsageMap, UserItem
+from handlers.chat.records import Chat, Connection, Message, Subscription, Turn
+from handlers.chat.tables import (
+    CONNECTION,
+    TURN,
+    ChatItem,
+    ConnectionItem,
+    MessageItem,
+    SentItem,
+    TurnMap,
+    UserItem,
+    kept_subscription,
+)
 
 StoreError = PynamoDBException
 """DynamoDB did not do what it was asked to, after the client's own retries."""
@@ -30,42 +38,7 @@ CONNECTION_LIFETIME = timedelta(hours=2, minutes=10)
 
 _PAGE = 20
 _CONDITION_FAILED = "ConditionalCheckFailedException"
-_CONFLICT = "TransactionConflict"
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """An open connection, whose it is, and the chat that it sees."""
-
-    connection_id: str
-    connected_at: datetime
-    user_id: str | None = None
-    chat_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chat:
-    """A chat of one user. `title` is None until it has one; `subscribers` are the ids of the connections in it."""
-
-    user_id: str
-    chat_id: str
-    title: str | None = None
-    message_count: int = 0
-    subscribers: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A stored message. `finish_reason` and `usage` belong to the assistant's."""
-
-    chat_id: str
-    message_id: str
-    role: Role
-    content: str
-    timestamp: datetime
-    client_message_id: str | None = None
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
+_CONDITIONS_FAILED, _CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 
 
 class Store:
@@ -144,6 +117,7 @@ class Store:
             chat.chat_id,
             title=chat.title,
             message_count=0,
+            subscribers={},
             created_at=now,
             updated_at=now,
         )
@@ -162,24 +136,28 @@ class Store:
             item = ChatItem.get(user_id, chat_id, consistent_read=True)
         except ChatItem.DoesNotExist:
             return None
-        return Chat(
-            item.user_id,
-            item.chat_id,
-            item.title,
-            int(item.message_count),
-            frozenset(item.subscribers or ()),
-        )
+        return item.chat()
 
-    def subscribe(self, user_id: str, chat_id: str, connection_id: str) -> bool:
-        """Let a connection see a chat. Returns False where the chat is gone."""
-        return self._update_chat(user_id, chat_id, ChatItem.subscribers.add({connection_id}))
+    def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
+        """Let a connection see a chat, and return the chat as it is then; None where it is gone.
 
-    def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> bool:
-        """Let a connection no longer see a chat. Returns False where the chat is gone."""
-        return self._update_chat(user_id, chat_id, ChatItem.subscribers.delete({connection_id}))
+        None also where a reply has been stored that is about to be announced, unless the subscription says that the
+        connection was shown it: so a worker that seals finds every connection to which it has to announce.
+        """
+        entry = ChatItem.subscribers[connection_id].set(kept_subscription(subscription))
+        condition = ChatItem.chat_id.exists()
+        if subscription.shown is None:
+            condition &= TURN.sealed.does_not_exist()
+        return self._update_chat(user_id, chat_id, [entry], condition)
 
-    def _update_chat(self, user_id: str, chat_id: str, action: Action) -> bool:
-        return _update(ChatItem(user_id, chat_id), [action], ChatItem.chat_id.exists())
+    def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> None:
+        """Let a connection no longer see a chat. Does nothing where the chat is gone."""
+        entry = ChatItem.subscribers[connection_id].remove()
+        self._update_chat(user_id, chat_id, [entry], ChatItem.chat_id.exists())
+
+    def _update_chat(self, user_id: str, chat_id: str, actions: list[Action], condition: Condition) -> Chat | None:
+        item = ChatItem(user_id, chat_id)
+        return item.chat() if _update(item, actions, condition) else None
 
     # Messages
 
@@ -190,52 +168,153 @@ class Store:
         """
         older = MessageItem.message_id < before if before else None
         for item in MessageItem.query(chat_id, older, consistent_read=True, scan_index_forward=False, page_size=_PAGE):
-            yield _message(item)
+            yield item.message()
 
     def message(self, chat_id: str, message_id: str) -> Message | None:
         """Return one message, None where it is not stored."""
         try:
-            return _message(MessageItem.get(chat_id, message_id, consistent_read=True))
+            return MessageItem.get(chat_id, message_id, consistent_read=True).message()
         except MessageItem.DoesNotExist:
             return None
 
-    def accept(self, user_id: str, message: Message) -> None:
-        """Store a user's message and count it in its chat, both or neither. Raises `ChatMissing`."""
-        self._add_message(user_id, message, [])
-
-    def seal(self, user_id: str, reply: Message, title: str | None) -> Message:
-        """Store a reply and count it in its chat, both or neither, with a title for a chat that has none.
-
-        Returns the stored reply: where another invocation was first, that one's. Raises `ChatMissing`.
-        """
-        titles = [ChatItem.title.set(ChatItem.title | title)] if title else []
+    def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
+        """Return the id of the message that was stored under a client's own id, None where there is none."""
         try:
-            self._add_message(user_id, reply, titles)
-        except TransactWriteError:
-            sealed = self.message(reply.chat_id, reply.message_id)
-            if sealed is None:
-                raise
-            return sealed
-        return reply
+            marker = SentItem.get(SentItem.partition_of(chat_id), client_message_id, consistent_read=True)
+        except SentItem.DoesNotExist:
+            return None
+        return str(marker.sent_as)
 
-    def _add_message(self, user_id: str, message: Message, actions: Sequence[Action]) -> None:
-        counted: list[Action] = [
+    # Turns. Every update has a condition on the chat's turn: an update must not bring the deleted back.
+
+    def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
+        """Store a user's message and begin the turn that answers it, all or nothing.
+
+        Nothing is written where another turn runs, where `previous` is not the chat's last message id any more, or
+        where the message's client id was used before.
+        """
+        writes: list[Write] = [_put(MessageItem.of(message), MessageItem.message_id.does_not_exist())]
+        if message.client_message_id is not None:
+            partition = SentItem.partition_of(message.chat_id)
+            marker = SentItem(partition, message.client_message_id, sent_as=message.message_id)
+            writes.append(_put(marker, SentItem.client_message_id.does_not_exist()))
+        actions = [
+            *_begun(turn),
             ChatItem.message_count.add(1),
             ChatItem.updated_at.set(message.timestamp),
-            *actions,
         ]
+        writes.append(_change(ChatItem(user_id, message.chat_id), actions, _free(previous)))
+        return _transact(writes)
 
-        def transaction() -> None:
-            with TransactWrite(connection=CONNECTION) as write:
-                write.save(_item(message), MessageItem.message_id.does_not_exist())
-                write.update(ChatItem(user_id, message.chat_id), counted, ChatItem.chat_id.exists())
+    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
+        """Begin a turn without a new message, under the conditions of `accept`."""
+        return self._update_chat(user_id, chat_id, _begun(turn), _free(previous)) is not None
 
-        try:
-            _retry_conflicts(transaction)
-        except TransactWriteError:
-            if self.chat(user_id, message.chat_id) is None:
-                raise ChatMissing(message.chat_id) from None
+    def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
+        """Make a worker the one that is at the turn, and return the chat; None where the turn has moved on.
+
+        `turn` is the turn as the worker knows it: its id, and the attempt before this one.
+        """
+        actions = [
+            TURN.attempt.set(turn.attempt + 1),
+            TURN.worker.set(worker),
+            TURN.lease_until.set(lease_until),
+        ]
+        return self._update_chat(user_id, chat_id, actions, _is_at(turn))
+
+    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        """Move the end of a turn's lease. Returns False where the turn has moved on."""
+        actions = [TURN.lease_until.set(lease_until)]
+        return self._update_chat(user_id, chat_id, actions, _is_at(turn)) is not None
+
+    def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        """Extend the lease of a turn whose lease ran out: of several that try, one is told True."""
+        condition = (TURN.message_id == turn.message_id) & (TURN.lease_until == turn.lease_until)
+        actions = [TURN.lease_until.set(lease_until)]
+        return self._update_chat(user_id, chat_id, actions, condition) is not None
+
+    def cancel(self, user_id: str, chat_id: str, message_id: str) -> bool:
+        """Mark the running turn as cancelled. Returns False where it is another, or has ended."""
+        condition = (TURN.message_id == message_id) & TURN.sealed.does_not_exist()
+        return self._update_chat(user_id, chat_id, [TURN.cancelled.set(True)], condition) is not None
+
+    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
+        """Store the reply of a turn and mark the turn as sealed, all or nothing.
+
+        A title goes to a chat that has none. A reply that this one replaces is deleted. Until `lease_until` the
+        worker has time to announce the reply.
+        """
+        writes: list[Write] = [_put(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
+        if turn.replaces is not None:
+            writes.append(_delete(MessageItem(reply.chat_id, turn.replaces)))
+        actions = [
+            TURN.sealed.set(True),
+            TURN.lease_until.set(lease_until),
+            ChatItem.message_count.add(0 if turn.replaces else 1),
+            ChatItem.updated_at.set(reply.timestamp),
+        ]
+        if title is not None:
+            actions.append(ChatItem.title.set(ChatItem.title | title))
+        writes.append(_change(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
+        return _transact(writes)
+
+    def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
+        """Forget a sealed turn: its reply has been announced. Returns False where it is another's place already."""
+        condition = (TURN.message_id == message_id) & TURN.sealed.exists()
+        return self._update_chat(user_id, chat_id, [ChatItem.turn.remove()], condition) is not None
+
+
+def _begun(turn: Turn) -> list[Action]:
+    return [ChatItem.turn.set(TurnMap.of(turn)), ChatItem.last_message_id.set(turn.message_id)]
+
+
+def _free(previous: str | None) -> Condition:
+    """Hold where the chat exists, no reply is being made in it, and its last message id is still this one."""
+    last = ChatItem.last_message_id
+    same: Condition = last == previous if previous is not None else last.does_not_exist()
+    free: Condition = ChatItem.turn.does_not_exist() | TURN.sealed.exists()
+    condition: Condition = free & same & ChatItem.chat_id.exists()
+    return condition
+
+
+def _is_at(turn: Turn) -> Condition:
+    """Hold where the turn is still this one, at this attempt, and not sealed."""
+    condition: Condition = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt)
+    condition &= TURN.sealed.does_not_exist()
+    return condition
+
+
+Write = Callable[[TransactWrite], None]
+"""One write of a transaction."""
+
+
+def _put(item: Model, condition: Condition) -> Write:
+    return lambda transaction: transaction.save(item, condition)
+
+
+def _delete(item: Model) -> Write:
+    return lambda transaction: transaction.delete(item)
+
+
+def _change(item: Model, actions: Sequence[Action], condition: Condition) -> Write:
+    return lambda transaction: transaction.update(item, list(actions), condition)
+
+
+def _transact(writes: Sequence[Write]) -> bool:
+    """Write all or nothing. Returns False where a condition does not hold."""
+
+    def transaction() -> None:
+        with TransactWrite(connection=CONNECTION) as write:
+            for each in writes:
+                each(write)
+
+    try:
+        _retry_conflicts(transaction)
+    except TransactWriteError as error:
+        if not any(reason and reason.code == _CONDITIONS_FAILED for reason in error.cancellation_reasons):
             raise
+        return False
+    return True
 
 
 def _retry_conflicts(transaction: Callable[[], None]) -> None:
@@ -258,35 +337,3 @@ def _update(item: Model, actions: list[Action], condition: Condition) -> bool:
             raise
         return False
     return True
-
-
-def _item(message: Message) -> MessageItem:
-    usage = message.usage
-    return MessageItem(
-        message.chat_id,
-        message.message_id,
-        role=message.role.value,
-        content=message.content,
-        timestamp=message.timestamp,
-        client_message_id=message.client_message_id,
-        finish_reason=message.finish_reason and message.finish_reason.value,
-        usage=UsageMap(**usage.model_dump()) if usage else None,  # type: ignore[no-untyped-call]
-    )
-
-
-def _message(item: MessageItem) -> Message:
-    usage: UsageMap | None = item.usage
-    return Message(
-        chat_id=item.chat_id,
-        message_id=item.message_id,
-        role=Role(item.role),
-        content=item.content,
-        timestamp=item.timestamp,
-        client_message_id=item.client_message_id,
-        finish_reason=FinishReason(item.finish_reason) if item.finish_reason else None,
-        usage=_usage(usage) if usage is not None else None,
-    )
-
-
-def _usage(usage: UsageMap) -> Usage:
-    return Usage(prompt_tokens=int(usage.prompt_tokens), completion_tokens=int(usage.completion_tokens))

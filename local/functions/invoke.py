@@ -123,14 +123,14 @@ class Functions:
     def _give_up(self, given_up: GivenUp) -> None:
         """Tell the trace, and hand the event to the function's on-failure destination where that is a function."""
         function = given_up.invocation.function
-        destination = function.dead_letter
         self._trace.record(
             "dead_letter",
             function=function.name,
             request_id=given_up.invocation.request_id,
             condition=given_up.condition.value,
             attempts=given_up.attempts,
-            destination=destination,
+            queue=function.dead_letter,
+            destination=function.on_failure,
         )
-        if destination is not None and destination in self._functions:
-            self.invoke_later(destination, given_up.record(function_arn(function.name, self._region)))
+        if function.on_failure is not None and function.on_failure in self._functions:
+            self.invoke_later(function.on_failure, given_up.record(function_arn(function.name, self._region)))

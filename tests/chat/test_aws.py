@@ -76,13 +76,14 @@ class TestConnections:
         key = {"userId": {"S": "alice"}, "chatId": {"S": alice.create_chat()}}
 
         def subscribers():
-            return chats.get_item(TableName="ChatsTable", Key=key)["Item"].get("subscribers", {}).get("SS", [])
+            return chats.get_item(TableName="ChatsTable", Key=key)["Item"]["subscribers"]["M"]
 
         chats.update_item(
             TableName="ChatsTable",
             Key=key,
-            UpdateExpression="ADD subscribers :ghost",
-            ExpressionAttributeValues={":ghost": {"SS": ["AAAAAAAAAAAAAAA="]}},
+            UpdateExpression="SET subscribers.#ghost = :joined",
+            ExpressionAttributeNames={"#ghost": "AAAAAAAAAAAAAAA="},
+            ExpressionAttributeValues={":joined": {"M": {"join": {"S": "once"}}}},
         )
         assert len(subscribers()) == 2
         assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"

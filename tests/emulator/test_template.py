@@ -71,7 +71,7 @@ class TestOurs:
 
         assert (worker.timeout, worker.memory, worker.handler) == (900, 1024, "handlers.generate.handler")
         assert (worker.retries, worker.max_event_age) == (2, 300)
-        assert worker.dead_letter == "GenerateDeadLetterQueue"
+        assert (worker.dead_letter, worker.on_failure) == ("GenerateDeadLetterQueue", "GiveUpFunction")
         assert worker.code == OURS.parents[1]
         assert worker.environment["DELIVER_FUNCTION"] == "DeliverFunction"
         assert worker.environment["OPENAI_TEMPERATURE"] == "0.7"

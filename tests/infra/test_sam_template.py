@@ -21,12 +21,13 @@ LINTERS = {
 }
 
 FUNCTIONS = {
-    "ConnectFunction": "connect",
-    "DisconnectFunction": "disconnect",
-    "DefaultFunction": "default",
-    "GenerateFunction": "generate",
-    "DeliverFunction": "deliver",
-    "ApiFunction": "api",
+    "ConnectFunction": "connect.handler",
+    "DisconnectFunction": "disconnect.handler",
+    "DefaultFunction": "default.handler",
+    "GenerateFunction": "generate.handler",
+    "GiveUpFunction": "generate.on_failure",
+    "DeliverFunction": "deliver.handler",
+    "ApiFunction": "api.handler",
 }
 MAY_END_IN_A_STAR = re.compile(r"/POST/@connections/\*$|:function:\$\{AWS::StackName\}-DeliverFunction-\*$")
 
@@ -115,9 +116,11 @@ def _text(resource: dict[str, Any]) -> str:
 
 
 def test_every_function_is_a_module_of_handlers(template):
-    for name, module in FUNCTIONS.items():
-        assert functions(template)[name]["Handler"] == f"handlers.{module}.handler"
-        assert "def handler(" in (source := (ROOT / "handlers" / f"{module}.py").read_text()) or "handler = " in source
+    for name, handler in FUNCTIONS.items():
+        assert functions(template)[name]["Handler"] == f"handlers.{handler}"
+        module, function = handler.split(".")
+        source = (ROOT / "handlers" / f"{module}.py").read_text()
+        assert f"def {function}(" in source or f"{function} = " in source
     assert functions(template).keys() == FUNCTIONS.keys()
 
 
@@ -153,7 +156,7 @@ def test_only_those_who_post_may_post_and_only_to_this_stage(template):
         if actions == ["execute-api:ManageConnections"]
     }
 
-    assert posting.keys() == {"DefaultFunction", "GenerateFunction", "DeliverFunction"}
+    assert posting.keys() == {"DefaultFunction", "GenerateFunction", "GiveUpFunction", "DeliverFunction"}
     for name, resource in posting.items():
         assert resource.endswith(":${WebSocketApi}/${StageName}/POST/@connections/*")
         assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
@@ -191,7 +194,12 @@ def test_a_turn_is_tried_three_times_within_five_minutes_and_kept_if_it_fails(te
     worker = functions(template)["GenerateFunction"]
     queue = template["Resources"]["GenerateDeadLetterQueue"]
 
-    assert worker["EventInvokeConfig"] == {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 300}
+    destination = {"Type": "Lambda", "Destination": {"Fn::GetAtt": "GiveUpFunction.Arn"}}
+    assert worker["EventInvokeConfig"] == {
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 300,
+        "DestinationConfig": {"OnFailure": destination},
+    }
     assert worker["DeadLetterQueue"] == {"Type": "SQS", "TargetArn": {"Fn::GetAtt": "GenerateDeadLetterQueue.Arn"}}
     assert queue["Properties"] == {"MessageRetentionPeriod": 14 * 24 * 3600, "SqsManagedSseEnabled": True}
 

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,18 +15,21 @@ from handlers.chat.frames import (
     ChatJoined,
     ChatLeft,
     Error,
-    FinishReason,
     History,
     Pong,
-    Role,
+    Resume,
+    RunningReply,
     UserMessage,
 )
+from handlers.chat.records import Chat, Connection
 from handlers.chat.settings import Settings
-from handlers.chat.store import Chat, Connection, Message, StoreError
+from handlers.chat.store import StoreError
 from local.identity import token
+from tests.unit.conversation import answer, ask, claim, seal
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=16)
 
 
 class Client:
@@ -36,11 +39,12 @@ class Client:
         self.store = store
         self.name = name
         ids = (f"{name}id-{number:03}" for number in itertools.count())
+        self.now = NOON
         self.commands = Commands(
             store,
             Authenticator(SECRET, store.user_exists),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
-            now=lambda: NOON,
+            now=lambda: self.now,
             new_id=lambda: next(ids),
         )
         store.add_connection(Connection(name, NOON))
@@ -62,8 +66,8 @@ class Client:
         assert isinstance(error, Error)
         return error.code
 
-    def joins(self, user, chat_id=None):
-        data = {"token": token(user, SECRET)} | ({"chatId": chat_id} if chat_id else {})
+    def joins(self, user, chat_id=None, **more):
+        data = {"token": token(user, SECRET)} | ({"chatId": chat_id} if chat_id else {}) | more
         return self.is_answered("join_chat", **data)
 
 
@@ -83,8 +87,7 @@ class TestJoinChat:
         assert store.connection("c1=").user_id == "alice"
 
     def test_with_a_chat_its_history_is_shown(self, client, store, chat):
-        store.accept("alice", Message("chat", "m1", Role.USER, "Hi", NOON))
-        store.seal("alice", Message("chat", "m2", Role.ASSISTANT, "Hello", NOON, None, FinishReason.STOP), "Hi")
+        answer(store, ask(store, "m1", "m2"), title="Hi")
         authenticated, joined = client.joins("alice", "chat")
         assert authenticated == Authenticated(user_id="alice")
         assert (joined.title, joined.has_more) == ("Hi", False)
@@ -95,7 +98,7 @@ class TestJoinChat:
 
     def test_the_chat_sends_to_the_connection_from_now_on(self, client, store, chat):
         client.joins("alice", "chat")
-        assert store.chat("alice", "chat").subscribers == {"c1="}
+        assert store.chat("alice", "chat").subscribers.keys() == {"c1="}
         assert store.connection("c1=").chat_id == "chat"
 
     def test_once_authenticated_no_token_is_needed(self, client, chat):
@@ -117,21 +120,21 @@ class TestJoinChat:
     def test_another_users_token_takes_the_connection_out_of_the_old_chat(self, client, store, chat):
         client.joins("alice", "chat")
         client.joins("bob")
-        assert store.chat("alice", "chat").subscribers == frozenset()
+        assert store.chat("alice", "chat").subscribers == {}
         assert store.connection("c1=") == Connection("c1=", NOON, "bob")
 
     def test_a_renewed_token_keeps_the_connection_in_its_chat(self, client, store, chat):
         client.joins("alice", "chat")
         client.joins("alice")
-        assert store.chat("alice", "chat").subscribers == {"c1="}
+        assert store.chat("alice", "chat").subscribers.keys() == {"c1="}
         assert store.connection("c1=").chat_id == "chat"
 
     def test_a_connection_sees_one_chat_at_a_time(self, client, store, chat):
         store.add_chat(Chat("alice", "second"), NOON)
         client.joins("alice", "chat")
         client.joins("alice", "second")
-        assert store.chat("alice", "chat").subscribers == frozenset()
-        assert store.chat("alice", "second").subscribers == {"c1="}
+        assert store.chat("alice", "chat").subscribers == {}
+        assert store.chat("alice", "second").subscribers.keys() == {"c1="}
 
 
 class TestCreateChat:
@@ -143,7 +146,7 @@ class TestCreateChat:
         client.joins("alice")
         [created] = client.is_answered("create_chat")
         assert created == ChatCreated(chat_id="c1=id-000", title="Новый чат")
-        assert store.chat("alice", "c1=id-000").subscribers == {"c1="}
+        assert store.chat("alice", "c1=id-000").subscribers.keys() == {"c1="}
 
     def test_a_title_may_be_given(self, client):
         client.joins("alice")
@@ -175,7 +178,7 @@ class TestMessage:
         acknowledged, generate = client.sends("message", "r1", message="Hi", clientMessageId="mine")
         assert acknowledged == Post(
             UserMessage(
-                message_id="c1=id-000",
+                message_id="c1=id-001",
                 content="Hi",
                 timestamp="2026-11-23T12:00:00.000Z",
                 chat_id="chat",
@@ -184,7 +187,16 @@ class TestMessage:
             "c1=",
             "r1",
         )
-        assert generate.turn.payload() == {"user_id": "alice", "chat_id": "chat", "message_id": "c1=id-001"}
+        payload = generate.handover.payload()
+        assert payload.pop("read_units") > 0
+        assert payload.pop("write_units") >= 0  # moto does not know what a transaction costs
+        assert payload == {
+            "user_id": "alice",
+            "chat_id": "chat",
+            "message_id": "c1=id-002",
+            "attempt": 1,
+            "frames": 1,
+        }
         [stored] = store.messages("chat")
         assert (stored.content, stored.client_message_id) == ("Hi", "mine")
 
@@ -244,12 +256,211 @@ class TestMessage:
         assert error.code is ErrorCode.INTERNAL
         assert [message.content for message in store.messages("chat")] == ["Hi"]
 
+    def test_the_same_message_again_is_acknowledged_again_to_the_sender_alone(self, client, store, chat):
+        Client(store, "c2=").joins("alice", "chat")
+        client.joins("alice", "chat")
+        first, *_ = client.sends("message", message="Hi", clientMessageId="mine")
+        [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
+        assert (again.connection_id, again.request_id) == ("c1=", "r2")
+        assert again.frame == first.frame.model_copy(update={"duplicate": True})
+        assert store.chat("alice", "chat").message_count == 1
+
+    def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi")
+        [error] = client.is_answered("message", message="And?", clientMessageId="second")
+        assert (error.code, error.client_message_id) == (ErrorCode.BUSY, "second")
+        assert [message.content for message in store.messages("chat")] == ["Hi"]
+        assert store.sent_as("chat", "second") is None
+
+    @pytest.mark.parametrize("tag", ["", "x" * 65, "a\x00b", 7, ["a"]])
+    def test_a_client_id_that_is_none_is_refused(self, client, chat, tag):
+        client.joins("alice", "chat")
+        assert client.is_refused("message", message="Hi", clientMessageId=tag) is ErrorCode.INVALID_FORMAT
+
+
+class TestResume:
+    """`join_chat` where the client was cut off in the middle of a reply."""
+
+    def test_a_running_reply_is_named_and_left_to_its_worker(self, client, store, chat):
+        claim(store, ask(store, "m1", "m2"))
+        _, joined = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 3})
+        assert joined.reply == RunningReply(message_id="m2", attempt=1)
+        assert store.chat("alice", "chat").subscribers["c1="].resume == Resume(message_id="m2", offset=3)
+
+    def test_one_that_waits_for_its_first_worker_is_its_first_attempt(self, client, store, chat):
+        ask(store, "m1", "m2")
+        assert client.joins("alice", "chat")[1].reply == RunningReply(message_id="m2", attempt=1)
+
+    def test_of_a_stored_reply_the_rest_is_sent(self, client, store, chat):
+        answer(store, ask(store, "m1", "m2"), "👩 hello")
+        _, joined, start, complete = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 3})
+        assert joined.reply is None
+        assert (start.message_id, start.offset, start.content) == ("m2", 3, "hello")
+        assert (complete.content, complete.length) == ("👩 hello", 8)
+
+    def test_a_reply_longer_than_a_frame_comes_in_several(self, client, store, chat):
+        text = "жук" * 7_000
+        answer(store, ask(store, "m1", "m2"), text)
+        _, _, start, *tokens, complete = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 1})
+        assert start.content + "".join(token.token for token in tokens) == text[1:]
+        assert (complete.content, complete.length) == (None, 21_000)
+
+    def test_who_may_have_another_attempts_text_gets_all_of_it(self, client, store, chat):
+        handover = ask(store, "m1", "m2")
+        claim(store, handover)
+        answer(store, handover, turn=claim(store, handover, now=LATER, worker="w2"))
+        _, _, start, _ = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 70})
+        assert (start.attempt, start.offset, start.content) == (2, 0, "Hello")
+
+    @pytest.mark.parametrize("offset", [-1, 2.5, "3", None, 10**19])
+    def test_an_offset_that_is_none_is_refused(self, client, store, chat, offset):
+        resume = {"messageId": "m2", "offset": offset}
+        data = {"token": token("alice", SECRET), "chatId": "chat", "resume": resume}
+        assert client.is_refused("join_chat", **data) is ErrorCode.INVALID_FORMAT
+        assert store.connection("c1=").user_id is None
+
+    def test_an_offset_beyond_a_stored_reply_is_refused_and_leaves_the_connection_as_it_was(self, client, store, chat):
+        answer(store, ask(store, "m1", "m2"))
+        [error] = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 6})
+        assert (error.code, error.message) == (
+            ErrorCode.INVALID_FORMAT,
+            "resume.offset is beyond the reply's end at 5",
+        )
+        assert store.connection("c1=").user_id is None
+        assert store.chat("alice", "chat").subscribers == {}
+
+    @pytest.mark.parametrize("message_id", ["unknown", "m1", "x2"])
+    def test_what_is_no_reply_of_this_chat_is_not_resumed(self, client, store, chat, message_id):
+        store.add_chat(Chat("bob", "theirs"), NOON)
+        answer(store, ask(store, "x1", "x2", user="bob", chat_id="theirs"))
+        answer(store, ask(store, "m1", "m2"))
+        _, joined = client.joins("alice", "chat", resume={"messageId": message_id, "offset": 0})
+        assert [view.message_id for view in joined.messages] == ["m1", "m2"]
+
+    def test_a_reply_that_ends_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
+        handover = ask(store, "m1", "m2")
+        subscribe = store.subscribe
+
+        def too_late(*arguments):
+            monkeypatch.setattr(store, "subscribe", subscribe)
+            seal(store, handover)
+            return subscribe(*arguments)
+
+        monkeypatch.setattr(store, "subscribe", too_late)
+        _, before, then = client.joins("alice", "chat")
+        assert (before.reply.message_id, len(before.messages)) == ("m2", 1)
+        assert (then.reply, [view.content for view in then.messages]) == (None, ["Hi", "Hello"])
+        assert store.chat("alice", "chat").subscribers["c1="].shown == "m2"
+
+    def test_a_turn_that_begins_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
+        subscribe = store.subscribe
+
+        def too_late(*arguments):
+            monkeypatch.setattr(store, "subscribe", subscribe)
+            ask(store, "m1", "m2")
+            return subscribe(*arguments)
+
+        monkeypatch.setattr(store, "subscribe", too_late)
+        _, before, then = client.joins("alice", "chat")
+        assert (before.reply, before.messages) == (None, ())
+        assert (then.reply.message_id, len(then.messages)) == ("m2", 1)
+
+
+class TestCancelAndRegenerate:
+    def test_the_running_reply_is_cancelled_without_a_word(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi")
+        assert client.sends("cancel") == []
+        assert store.chat("alice", "chat").turn.cancelled
+
+    @pytest.mark.parametrize("data", [{}, {"messageId": "stale"}])
+    def test_where_there_is_no_such_reply_it_is_refused(self, client, store, chat, data):
+        client.joins("alice", "chat")
+        if data:
+            ask(store, "m1", "m2")
+        assert client.is_refused("cancel", **data) is ErrorCode.NOTHING_TO_CANCEL
+
+    def test_the_last_reply_is_made_anew(self, client, store, chat):
+        client.joins("alice", "chat")
+        answer(store, ask(store, "b1", "b2"))
+        [generate] = client.sends("regenerate")
+        assert store.chat("alice", "chat").turn.replaces == "b2"
+        assert generate.handover.message_id == store.chat("alice", "chat").turn.message_id
+
+    def test_without_a_reply_or_with_one_running_it_is_refused(self, client, store, chat):
+        client.joins("alice", "chat")
+        assert client.is_refused("regenerate") is ErrorCode.NOTHING_TO_REGENERATE
+        client.sends("message", message="Hi")
+        assert client.is_refused("regenerate") is ErrorCode.BUSY
+
+    @pytest.mark.parametrize("kind", ["cancel", "regenerate"])
+    def test_they_need_a_chat(self, client, kind):
+        client.joins("alice")
+        assert client.is_refused(kind) is ErrorCode.NOT_AUTHENTICATED
+
+
+class TestAbandoned:
+    """A turn whose worker is gone is handed on by the next frame from its chat, and by one of them."""
+
+    @pytest.fixture
+    def abandoned(self, client, store, chat):
+        client.joins("alice", "chat")
+        claim(store, ask(store, "m1", "m2"))
+        client.now = LATER
+
+    @pytest.mark.parametrize(
+        ("kind", "data", "answers"),
+        [
+            ("ping", {}, ["pong"]),
+            ("message", {"message": "And?"}, ["error"]),
+            ("join_chat", {"chatId": "chat"}, ["authenticated", "chat_joined"]),
+            ("cancel", {}, []),
+            ("regenerate", {}, ["error"]),
+        ],
+    )
+    def test_any_frame_hands_it_on(self, client, store, abandoned, kind, data, answers):
+        actions = client.sends(kind, **data)
+        assert [each.frame.type for each in actions if isinstance(each, Post)] == answers
+        [generate] = [each for each in actions if isinstance(each, Generate)]
+        assert (generate.handover.message_id, generate.handover.attempt) == ("m2", 2)
+        assert [type(each) for each in client.sends("ping")] == [Post], "only the first hands it on"
+
+    def test_one_that_was_accepted_and_never_begun_is_handed_on_as_the_first_attempt(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi")
+        client.now = LATER
+        _, generate = client.sends("ping")
+        assert generate.handover.attempt == 1
+
+    def test_a_message_that_was_sent_before_is_acknowledged_and_its_turn_handed_on(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi", clientMessageId="mine")
+        client.now = LATER
+        generate, again = client.sends("message", message="Hi", clientMessageId="mine")
+        assert (type(generate), again.frame.duplicate) == (Generate, True)
+
+    def test_a_live_one_is_left_alone(self, client, store, chat):
+        client.joins("alice", "chat")
+        ask(store, "m1", "m2")
+        assert len(client.sends("ping")) == 1
+
+    def test_a_stored_reply_that_nobody_announced_is_announced_to_all(self, client, store, chat):
+        Client(store, "c2=").joins("alice", "chat")
+        client.joins("alice", "chat")
+        seal(store, ask(store, "m1", "m2"))
+        client.now = LATER
+        _, *announced = client.sends("ping")
+        assert [(each.connection_id, each.frame.content) for each in announced] == [("c1=", "Hello"), ("c2=", "Hello")]
+        assert store.chat("alice", "chat").turn is None
+        assert len(client.sends("ping")) == 1
+
 
 class TestTheRest:
     def test_older_messages_come_in_pages(self, client, store, chat):
         client.joins("alice", "chat")
-        for number in range(5):
-            store.accept("alice", Message("chat", f"m{number}", Role.USER, "Hi", NOON))
+        for number in (0, 2, 4):
+            answer(store, ask(store, f"m{number}", f"m{number + 1}"))
         [page] = client.is_answered("load_history", before="m3", limit=2)
         assert isinstance(page, History)
         assert ([view.message_id for view in page.messages], page.has_more) == (["m1", "m2"], True)
@@ -260,7 +471,7 @@ class TestTheRest:
     def test_leaving_a_chat_ends_its_frames(self, client, store, chat):
         client.joins("alice", "chat")
         assert client.is_answered("leave_chat") == [ChatLeft(chat_id="chat")]
-        assert store.chat("alice", "chat").subscribers == frozenset()
+        assert store.chat("alice", "chat").subscribers == {}
         assert client.is_refused("leave_chat") is ErrorCode.NOT_AUTHENTICATED
 
     def test_a_ping_is_answered_to_anybody(self, client):

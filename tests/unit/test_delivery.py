@@ -9,7 +9,7 @@ from handlers.chat import delivery
 from handlers.chat.delivery import Delivery, deliver
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.frames import ChatUpdated
-from handlers.chat.store import Connection
+from handlers.chat.records import Connection
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FRAME = ChatUpdated(chat_id="chat", title="Рецепты")

@@ -16,7 +16,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 from moto.apigatewaymanagementapi.models import apigatewaymanagementapi_backends
 
 from handlers import api, connect, default, deliver, disconnect
-from handlers.chat.store import Connection
+from handlers.chat.records import Connection
 from local.identity import token
 
 SECRET = "a secret of at least thirty-two bytes"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from handlers.chat import frames, history
 from handlers.chat.frames import ChatJoined, FinishReason, Role
-from handlers.chat.store import Message
+from handlers.chat.records import Message
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

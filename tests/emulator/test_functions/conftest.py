@@ -38,6 +38,7 @@ class Service:
             "retries": 2,
             "max_event_age": 21600,
             "dead_letter": None,
+            "on_failure": None,
         }
         return Function(name=name, handler=f"{name}.handler", code=code, **(fields | options))
 

@@ -52,7 +52,8 @@ async def test_the_second_retry_waits_twice_as_long_and_is_the_last(serve):
         "request_id": request_id,
         "condition": "RetriesExhausted",
         "attempts": 3,
-        "destination": "failed-events",
+        "queue": "failed-events",
+        "destination": None,
     }
 
 
@@ -72,7 +73,7 @@ async def test_an_event_that_would_be_too_old_is_not_tried_again(serve):
 
 
 async def test_an_on_failure_destination_that_is_a_function_gets_the_record(serve):
-    service = await serve({"retries": 0, "dead_letter": "last"}, f=NEVER, last=TOLD)
+    service = await serve({"retries": 0, "dead_letter": "failed-events", "on_failure": "last"}, f=NEVER, last=TOLD)
     request_id = service.lambda_.invoke_later("f", b'{"turn": 1}')
     await service.until("end", 2)
     record = json.loads(service.lines()[-1])
