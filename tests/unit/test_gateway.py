@@ -166,7 +166,7 @@ class TestErrors:
         assert (len(server.requests), len(pauses)) == (3, 2)
 
     def test_silence_is_a_time_out_on_a_kept_connection_too(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(transport, "READ_TIMEOUT", 0.1)
+        monkeypatch.setattr(transport, "READ_TIMEOUT", 0.5)
         done = Event()
         server.answers.extend([200, lambda _: done.wait(10)])
         gateway.post(CONNECTION_ID, FRAME)
@@ -174,6 +174,24 @@ class TestErrors:
             gateway.post(CONNECTION_ID, FRAME)
         done.set()
         assert len(server.requests) == 2
+
+    def test_after_a_time_out_no_connection_is_trusted_that_was_kept(self, server, gateway, monkeypatch):
+        monkeypatch.setattr(transport, "READ_TIMEOUT", 0.5)
+        together, done = Barrier(2), Event()
+
+        def answer(handler):
+            together.wait(10)
+            handler.answer(200)
+
+        server.answers.extend([answer, answer, lambda _: done.wait(10)])
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda _: gateway.post(CONNECTION_ID, FRAME), range(2)))
+        with pytest.raises(PostFailed, match=r"^TimeoutError$"):
+            gateway.post(CONNECTION_ID, FRAME)
+        assert server.connections == 2
+        gateway.post(CONNECTION_ID, FRAME)
+        done.set()
+        assert server.connections == 3
 
     def test_nobody_there(self):
         with pytest.raises(PostFailed, match=r"^ConnectionRefusedError$"):
