@@ -1,7 +1,16 @@
-"""Run every benchmark and print its table."""
+"""Run the benchmarks that are named, or all, and print their tables."""
+
+import sys
 
 from rich.console import Console
 
-from tests.benchmarks import cold_start
+from tests.benchmarks import cold_start, posts, relay, turn
 
-Console().print(cold_start.table())
+BENCHMARKS = {"cold_start": cold_start.table, "posts": posts.table, "relay": relay.table, "turn": turn.table}
+
+if __name__ == "__main__":
+    named = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := set(named) - set(BENCHMARKS):
+        sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    for name in named:
+        Console().print(BENCHMARKS[name]())
