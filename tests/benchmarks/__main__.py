@@ -8,9 +8,13 @@ from tests.benchmarks import cold_start, posts, relay, turn
 
 BENCHMARKS = {"cold_start": cold_start.table, "posts": posts.table, "relay": relay.table, "turn": turn.table}
 
+TABLE_WIDTH = 135
+"""Columns. In a pipe rich takes 80, and would cut figures off."""
+
 if __name__ == "__main__":
     named = sys.argv[1:] or list(BENCHMARKS)
     if unknown := set(named) - set(BENCHMARKS):
         sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    console = Console(width=max(Console().width, TABLE_WIDTH))
     for name in named:
-        Console().print(BENCHMARKS[name]())
+        console.print(BENCHMARKS[name]())

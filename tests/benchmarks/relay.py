@@ -14,9 +14,10 @@ from dataclasses import astuple, dataclass, fields
 from itertools import product
 from multiprocessing import get_context
 from statistics import median, quantiles
+from threading import Event, Thread
 
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 
 from handlers.chat import frames
 from handlers.chat.frames import AssistantMessageComplete, AssistantMessageStart, AssistantMessageToken, FinishReason
@@ -48,7 +49,7 @@ class Gateway:
 
 
 class Model:
-    """Produces tokens at a rate, reading or not reading it changes nothing: what is late is read at once."""
+    """Produces tokens by the clock, `rate` a second, however late they are read."""
 
     def __init__(self, rate: int, tokens: int) -> None:
         self.started = time.perf_counter()
@@ -79,30 +80,32 @@ def relay(pace: float) -> Way:
 
 
 def each_in_turn(gateway: Gateway, model: Model) -> None:
-    """Post every token, reading on when it has arrived."""
-    _in_windows(gateway, model, 0.0)
+    """Post every token, and read on when it has arrived."""
+    text = ""
+    _post(gateway, START)
+    for token in model:
+        _post(gateway, AssistantMessageToken(token=token, message_id="m", offset=len(text)))
+        text += token
+    _post(gateway, _complete(text))
 
 
 def fixed_window(gateway: Gateway, model: Model) -> None:
-    """Collect tokens and post what there is 40 ms after the first of them."""
-    _in_windows(gateway, model, WINDOW)
+    """Post every 40 ms what has come, by a thread of its own, while the model is read."""
+    text, sent, read = "", 0, Event()
 
-
-def _in_windows(gateway: Gateway, model: Model, window: float) -> None:
-    sent, text, opened = 0, "", 0.0
-
-    def flush() -> None:
-        _post(gateway, AssistantMessageToken(token=text[sent:], message_id="m", offset=sent))
+    def post_windows() -> None:
+        nonlocal sent
+        while not read.wait(WINDOW) or sent < len(text):
+            if piece := text[sent:]:
+                _post(gateway, AssistantMessageToken(token=piece, message_id="m", offset=sent))
+                sent += len(piece)
 
     _post(gateway, START)
+    (poster := Thread(target=post_windows)).start()
     for token in model:
-        opened = opened if len(text) > sent else time.perf_counter()
         text += token
-        if time.perf_counter() - opened >= window:
-            flush()
-            sent = len(text)
-    if len(text) > sent:
-        flush()
+    read.set()
+    poster.join()
     _post(gateway, _complete(text))
 
 
@@ -121,12 +124,12 @@ def _complete(text: str) -> AssistantMessageComplete:
     )
 
 
-UNPACED, PACED = "relay, no pace", "relay, pace 50 ms"
+UNPACED, PACED = "relay, no pace", "relay, 50 ms"
 WAYS: dict[str, Way] = {
     UNPACED: relay(0.0),
     PACED: relay(DEFAULT_PACE),
     "each token in turn": each_in_turn,
-    "window of 40 ms": fixed_window,
+    "window, 40 ms": fixed_window,
 }
 
 
@@ -144,7 +147,7 @@ class Measured:
 
 
 def measure(way: Way, rate: int, latency_ms: float, tokens: int = TOKENS) -> Measured:
-    """Send one reply."""
+    """Send one reply, and look back at it."""
     gateway = Gateway(latency_ms / 1000)
     processor, model = time.process_time(), Model(rate, tokens)
     way(gateway, model)
@@ -208,7 +211,11 @@ def table() -> Group:
         "CPU, ms",
     )
     assert len(heads) == 3 + len(fields(Measured))
-    result = Table(*heads, "goals", title=f"Relay: delays of {TOKENS} tokens, median of {ROUNDS} replies")
+    result = Table(
+        *(Column(head, no_wrap=True) for head in heads),
+        "goals",
+        title=f"Relay: delays of {TOKENS} tokens, median of {ROUNDS} replies",
+    )
     for rate, latency_ms in product(RATES, LATENCIES_MS):
         for name in WAYS:
             measured = by_latency[latency_ms][rate, name]
