@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat import frames
 from handlers.chat.auth import Authenticator
-from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.aws import CONFIG, RETRIES, SESSION
 from handlers.chat.commands import Action, Commands, Generate, Post
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.functions import Functions
@@ -23,7 +23,7 @@ from handlers.chat.store import Store
 
 settings = Settings.of(os.environ)
 store = Store()
-gateway = Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG))
+gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 commands = Commands(
     store,

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.aws import CONFIG, RETRIES, SESSION
 from handlers.chat.delivery import Delivery, deliver
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
 from handlers.chat.log import logger
+from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 
+settings = Settings.of(os.environ)
 store = Store()
-gateway = Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG))
+gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 
 

@@ -43,7 +43,7 @@ def send_to_user(user_id: str, frame: ServerFrame) -> None:
 
 replies = Replies(
     Store(),
-    Gateway(SESSION.client("apigatewaymanagementapi", config=CONFIG)),
+    Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name),
     Model(client, settings.openai_model, settings.openai_temperature, settings.patience),
     settings.texts,
     settings.prices,

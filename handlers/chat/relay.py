@@ -19,7 +19,7 @@ from handlers.chat.frames import (
     Resume,
     ServerFrame,
 )
-from handlers.chat.gateway import Gateway
+from handlers.chat.gateway import Gateway, pause
 from handlers.chat.log import logger
 from handlers.chat.records import Subscription
 from handlers.chat.threads import THREADS, Threads
@@ -32,8 +32,6 @@ UNPACED = 10
 
 FINISH_SECONDS = 10.0
 """How long the end of a reply is tried for a connection that takes no frames."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +219,7 @@ class Relay:
             except PostFailed as failure:
                 failures += 1
                 logger.warning("post failed", connection_id=connection_id, reason=str(failure), failures=failures)
-                self._rest(_pause(failures) * self._threads.jitter())
+                self._rest(pause(failures) * self._threads.jitter())
             else:
                 failures = 0
                 self._move(connection_id, cursor, then)
@@ -251,7 +249,3 @@ class Relay:
     def _rest(self, seconds: float) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._abandoned, seconds)
-
-
-def _pause(failures: int) -> float:
-    return float(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1)))

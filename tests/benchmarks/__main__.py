@@ -1,7 +1,20 @@
-"""Run every benchmark and print its table."""
+"""Run the benchmarks that are named, or all, and print their tables."""
+
+import sys
 
 from rich.console import Console
 
-from tests.benchmarks import cold_start
+from tests.benchmarks import cold_start, posts, relay, turn
 
-Console().print(cold_start.table())
+BENCHMARKS = {"cold_start": cold_start.table, "posts": posts.table, "relay": relay.table, "turn": turn.table}
+
+TABLE_WIDTH = 135
+"""Columns. In a pipe rich takes 80, and would cut figures off."""
+
+if __name__ == "__main__":
+    named = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := set(named) - set(BENCHMARKS):
+        sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    console = Console(width=max(Console().width, TABLE_WIDTH))
+    for name in named:
+        console.print(BENCHMARKS[name]())

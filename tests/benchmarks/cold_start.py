@@ -12,7 +12,12 @@ from rich.table import Table
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = ("connect", "disconnect", "default", "deliver", "generate", "api")
-ENVIRONMENT = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "JWT_SECRET": "x" * 32}
+ENVIRONMENT = {
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": "https://abc.execute-api.us-east-1.amazonaws.com/live",
+    "JWT_SECRET": "x" * 32,
+}
 ROUNDS = 7
 
 

@@ -235,9 +235,8 @@ def test_no_variable_is_one_that_lambda_keeps_for_itself(template):
 
 
 def test_what_is_declared_is_what_is_read(template):
-    # These are read by the libraries: boto3, Powertools, openai.
-    by_libraries = {"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", "POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME"}
-    by_libraries |= {"OPENAI_BASE_URL"}
+    # These are read by the libraries: Powertools, openai.
+    by_libraries = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "OPENAI_BASE_URL"}
     declared = {variable for name in FUNCTIONS for variable in variables(template, name)}
 
     assert declared - by_libraries == variables_read()

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from datetime import UTC, datetime
-from urllib.parse import quote
 
 import boto3
 import pytest
@@ -13,7 +12,6 @@ from aws_lambda_powertools.utilities.parser.models import (
     APIGatewayWebSocketDisconnectEventModel,
     APIGatewayWebSocketMessageEventModel,
 )
-from moto.apigatewaymanagementapi.models import apigatewaymanagementapi_backends
 
 from handlers import api, connect, default, deliver, disconnect
 from handlers.chat.records import Connection
@@ -160,17 +158,22 @@ def http_event(path, **headers):
     return event
 
 
-def posted_to(connection_id):
-    """The frames that moto's @connections API took for a connection."""
-    data = (
-        apigatewaymanagementapi_backends["123456789012"]["us-east-1"].get_connection(quote(connection_id)).data.decode()
-    )
-    frames, decoder = [], json.JSONDecoder()
-    while data:
-        frame, end = decoder.raw_decode(data)
-        frames.append(frame)
-        data = data[end:]
-    return frames
+class Gateway:
+    """Keeps the frames that were posted, by connection."""
+
+    def __init__(self):
+        self.posted = {}
+
+    def post(self, connection_id, text):
+        self.posted.setdefault(connection_id, []).append(json.loads(text))
+
+
+@pytest.fixture
+def gateway(monkeypatch):
+    gateway = Gateway()
+    for function in (default, deliver):
+        monkeypatch.setattr(function, "gateway", gateway)
+    return gateway
 
 
 @pytest.fixture
@@ -207,13 +210,14 @@ def test_disconnecting_forgets_the_connection(store):
 
 class TestDefault:
     @pytest.fixture(autouse=True)
-    def connection(self, store, functions):
+    def connection(self, store, functions, gateway):
+        self.posted = gateway.posted
         store.add_connection(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
         answer = default.handler(message_event(json.dumps({"type": kind, "data": data})), Context())
         assert answer == {"statusCode": 200}
-        return posted_to(CONNECTION_ID)
+        return self.posted[CONNECTION_ID]
 
     def test_answers_are_posted(self):
         [pong] = self.sends("ping")
@@ -227,16 +231,16 @@ class TestDefault:
 
     def test_what_is_no_frame_is_answered_too(self):
         default.handler(message_event("{"), Context())
-        assert posted_to(CONNECTION_ID) == [
+        assert self.posted[CONNECTION_ID] == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
 
 
-def test_delivering_to_a_user(store, functions):
+def test_delivering_to_a_user(store, functions, gateway):
     store.add_connection(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
     deliver.handler({"user_id": "alice", "frame": frame}, Context())
-    assert posted_to(CONNECTION_ID) == [frame]
+    assert gateway.posted == {CONNECTION_ID: [frame]}
 
 
 class TestApi:

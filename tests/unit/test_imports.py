@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": "https://abc.execute-api.us-east-1.amazonaws.com/live",
+    "JWT_SECRET": "x" * 32,
+}
 COMMON = {
     *("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six"),
     *("aws_lambda_powertools", "pynamodb", "typing_extensions"),
@@ -35,9 +41,8 @@ LOADED = {
 
 def modules_of(function: str) -> set[str]:
     code = f"import handlers.{function}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    environment = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "JWT_SECRET": "x" * 32}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
 

@@ -1,0 +1,65 @@
+"""The @connections API as far as a post goes: keeps what it gets, answers as it is told."""
+
+from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+
+class ManagementApi(ThreadingHTTPServer):
+    """Keeps the requests, gives the next of `answers`, 200 when there is none.
+
+    An answer is a status, or a function that answers the request's handler in its own way.
+    """
+
+    daemon_threads = True
+    request_queue_size = 50
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.requests, self.answers = [], deque()
+        self.connections = 0
+        self.url = f"http://127.0.0.1:{self.server_port}/live"
+        Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    def process_request(self, request, client_address):
+        self.connections += 1
+        super().process_request(request, client_address)
+
+    def handle_error(self, request, client_address):
+        """Say nothing: clients that hang up are what the tests are about."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests.append((self.path, dict(self.headers.items()), body))
+        answer = self.server.answers.popleft() if self.server.answers else 200
+        if callable(answer):
+            answer(self)
+        else:
+            self.answer(answer)
+
+    def answer(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in {"Content-Length": len(body), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def failing(status, kind, body=b'{"message":"no"}', **headers):
+    return lambda handler: handler.answer(status, body, x_amzn_ErrorType=kind, **headers)
+
+
+def cut(handler):
+    handler.close_connection = True
+
+
+def answer_then_hang_up_unannounced(handler):
+    handler.answer(200)
+    handler.close_connection = True
