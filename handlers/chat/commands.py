@@ -33,7 +33,7 @@ from handlers.chat.frames import (
 from handlers.chat.ids import chat_id_of
 from handlers.chat.joining import Joining
 from handlers.chat.log import logger
-from handlers.chat.records import Chat, Connection
+from handlers.chat.records import Chat, Connection, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import Accepted, Handover, Standing
@@ -150,14 +150,17 @@ class Commands:
         if user_id is None:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.new_id()
+        subscription = Subscription(self.new_id())
+        new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
         try:
-            chat = self.store.add_chat(Chat(user_id, chat_id, frame.title or None), self.now())
+            chat = self.store.add_chat(new, self.now())
         except StoreError:
             logger.exception("chat not created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
         self.joining.bind(connection, user_id, chat.chat_id)
         yield ChatCreated(chat_id=chat.chat_id, title=self.joining.title(chat))
-        self.joining.subscribe(chat, connection)
+        if chat.subscribers.get(connection.connection_id) != subscription:
+            self.joining.subscribe(chat, connection)
 
     def _send(self, frame: SendMessage, connection: Connection) -> Iterator[ServerFrame | Action]:
         user_id, chat_id = _seat(connection)

@@ -48,17 +48,20 @@ class Joining:
         """
         while True:
             yield self._joined(chat)
-            turn = chat.turn
-            shown = turn.message_id if turn and turn.sealed else None
-            subscription = Subscription(self.new_id(), resume, shown)
-            then = self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
+            then = self._subscribed(chat, connection, resume)
             if then is not None and _scene(then) == _scene(chat):
                 return then
             chat = then or self.find(chat.user_id, chat.chat_id)
 
     def subscribe(self, chat: Chat, connection: Connection) -> None:
-        """Let a connection hear a chat that it has nothing to be shown of."""
-        self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, Subscription(self.new_id()))
+        """Let a connection hear a chat, without showing it."""
+        while self._subscribed(chat, connection, None) is None:
+            chat = self.find(chat.user_id, chat.chat_id)
+
+    def _subscribed(self, chat: Chat, connection: Connection, resume: Resume | None) -> Chat | None:
+        turn = chat.turn
+        subscription = Subscription(self.new_id(), resume, shown=turn.message_id if turn and turn.sealed else None)
+        return self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
 
     def check(self, resume: Resume | None, chat: Chat) -> None:
         """Raise `Refused` with `invalid_format` for a resume beyond the end of a stored reply."""

@@ -117,7 +117,7 @@ class Store:
             chat.chat_id,
             title=chat.title,
             message_count=0,
-            subscribers={},
+            subscribers={name: kept_subscription(each) for name, each in chat.subscribers.items()},
             created_at=now,
             updated_at=now,
         )

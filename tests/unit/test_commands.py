@@ -14,6 +14,7 @@ from handlers.chat.frames import (
     ChatCreated,
     ChatJoined,
     ChatLeft,
+    CreateChat,
     Error,
     History,
     Pong,
@@ -161,6 +162,23 @@ class TestCreateChat:
         other = Client(store, "c2=")
         other.joins("bob")
         assert other.is_answered("create_chat", clientChatId="draft-1")[0].chat_id != first.chat_id
+
+    def test_a_new_chat_has_its_first_subscriber_before_anybody_can_send(self, client, store):
+        client.joins("alice")
+        frames = client.commands.decide(CreateChat(), store.connection("c1="), None)
+        created = next(frames).frame
+        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1="}
+
+    def test_a_chat_that_is_there_is_heard_after_it_was_told_of(self, client, store):
+        client.joins("alice")
+        client.sends("create_chat", clientChatId="draft-1")
+        other = Client(store, "c2=")
+        other.joins("alice")
+        frames = other.commands.decide(CreateChat(clientChatId="draft-1"), store.connection("c2="), None)
+        created = next(frames).frame
+        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1="}
+        assert list(frames) == []
+        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1=", "c2="}
 
     def test_a_store_that_fails_is_told(self, client, store, monkeypatch):
         client.joins("alice")
