@@ -1,0 +1,356 @@
+"""The chat, deployed into a simulated world: its functions, their invocations, and people with devices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from handlers.chat import frames
+from handlers.chat.commands import Action, Commands, Generate, Post
+from handlers.chat.cost import Prices
+from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.records import Chat, Connection
+from handlers.chat.replies import Replies
+from handlers.chat.settings import Settings
+from handlers.chat.store import StoreError
+from handlers.chat.texts import RUSSIAN
+from handlers.chat.turns import Handover
+from tests.faults.simulation.services import Faults, Services, SimulatedGateway, SimulatedModel, SimulatedStore
+from tests.faults.simulation.world import Process, World
+
+USER, CHAT = "alice", "chat"
+FUNCTION_SECONDS = 900.0
+RETRIES = (60.0, 120.0)
+SETTINGS = Settings.of({"JWT_SECRET": "x" * 32})
+
+
+class Tokens:
+    """Stands in for the authenticator: a token is the user's name."""
+
+    def user_of(self, token: str) -> str:
+        return token
+
+
+class Deployment:
+    """One chat of one user, and the functions that serve it."""
+
+    def __init__(self, seed: object, faults: Faults | None = None) -> None:
+        self.world = World(seed)
+        self.faults = faults or Faults()
+        self.services = Services(self.world, self.faults)
+        self.store = SimulatedStore(self.services)
+        self.gateway = SimulatedGateway(self.services)
+        self.model = SimulatedModel(self.services)
+        self.store.chats[USER, CHAT] = Chat(USER, CHAT)
+        self.workers: list[Process] = []
+        self.history: list[str] = []
+
+    # Functions
+
+    def message(self, connection_id: str, frame: dict[str, Any]) -> None:
+        """API Gateway hands a frame to `default`, in a process of its own."""
+        process = self._process("default")
+
+        def perform(action: Action) -> None:
+            match action:
+                case Post():
+                    self._post(action)
+                case Generate():
+                    self.invoke(action.handover.payload())
+
+        def work() -> None:
+            commands = Commands(self.store, Tokens(), SETTINGS, process.now, process.new_id)  # type: ignore[arg-type]
+            commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
+
+        self.world.spawn(process, work)
+
+    def disconnect(self, connection_id: str) -> None:
+        """API Gateway tells of a disconnect, where it does not forget to."""
+        self.gateway.open.pop(connection_id, None)
+        if self.world.random.random() < 0.7:
+            process = self._process("disconnect")
+
+            def work() -> None:
+                try:
+                    self.store.forget_connection(connection_id)
+                except StoreError:
+                    pass  # the row dies by the first 410
+
+            self.world.spawn(process, work)
+
+    def _post(self, action: Post) -> None:
+        try:
+            self.gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
+        except ConnectionGone:
+            self.store.forget_connection(action.connection_id)
+        except PostFailed:
+            pass
+
+    def invoke(self, payload: dict[str, Any]) -> None:
+        """Lambda takes an asynchronous invocation, and runs it: at least once, most of the time."""
+        faults, random = self.faults, self.world.random
+        if faults.happens(self.world, "invocation_lost"):
+            return
+        after = random.uniform(0.001, 0.05)
+        if faults.happens(self.world, "invocation_late"):
+            after = random.uniform(1, 100)
+        self._attempt(payload, after, RETRIES)
+        if faults.happens(self.world, "invocation_doubled"):
+            self._attempt(payload, random.choice([after, random.uniform(0, 30), 3600.0]), RETRIES)
+
+    def _attempt(self, payload: dict[str, Any], after: float, retries: tuple[float, ...]) -> None:
+        process = self._process("generate")
+        self.workers.append(process)
+
+        def fail() -> None:
+            if retries:
+                self._attempt(payload, retries[0], retries[1:])
+            else:
+                self._run(self._process("give_up"), lambda replies: replies.give_up, payload, 0.0, lambda: None)
+
+        self._run(process, lambda replies: replies.make, payload, after, fail)
+
+    def _run(
+        self,
+        process: Process,
+        entry: Callable[[Replies], Callable[[Handover, Callable[[], float]], None]],
+        payload: dict[str, Any],
+        after: float,
+        fail: Callable[[], None],
+    ) -> None:
+        ended = False
+
+        def work() -> None:
+            nonlocal ended
+            end = self.world.time + FUNCTION_SECONDS
+            try:
+                entry(self._replies(process))(Handover.of(payload), lambda: end - self.world.time)
+            except StoreError:
+                process.kill()
+                return
+            ended = True
+            # Lambda freezes what is left of it.
+            process.freeze(10**9)
+
+        def watch() -> None:
+            if process.dead and not ended:
+                fail()
+            elif not ended:
+                self.world.later(0.5, watch)
+
+        self.world.spawn(process, work, after)
+        self.world.later(after, watch)
+
+    def _replies(self, process: Process) -> Replies:
+        return Replies(
+            self.store,  # type: ignore[arg-type]
+            self.gateway,  # type: ignore[arg-type]
+            self.model,  # type: ignore[arg-type]
+            RUSSIAN,
+            Prices(),
+            10_000,
+            0.05,
+            lambda user_id, frame: None,
+            process.now,
+            process.new_id,
+            process,  # type: ignore[arg-type]
+        )
+
+    def _process(self, name: str) -> Process:
+        skew = self.faults.skew and self.world.random.uniform(-self.faults.skew, self.faults.skew)
+        return self.world.process(name, skew)
+
+    # What came of it
+
+    @property
+    def chat(self) -> Chat | None:
+        return self.store.chats.get((USER, CHAT))
+
+    @property
+    def messages(self) -> list[Any]:
+        """The stored messages, oldest first."""
+        items = self.store.items.get(CHAT, {})
+        return [items[message_id] for message_id in sorted(items)]
+
+
+@dataclass
+class Reading:
+    """What a device has of one reply."""
+
+    attempt: int = 0
+    text: str = ""
+    completes: list[dict[str, Any]] = field(default_factory=list)
+    late: list[dict[str, Any]] = field(default_factory=list)
+    """Frames that came after the end."""
+    whole: bool = True
+    """Nothing is missing in `text`."""
+
+
+class Device:
+    """A client that keeps to the protocol: sends again what is not acknowledged, pings, comes back, resumes."""
+
+    PATIENCE, PING, IDLE_PING, CHECK, SILENCE = 8.0, 5.0, 300.0, 1.0, 30.0
+
+    def __init__(self, deployment: Deployment, name: str) -> None:
+        self.deployment, self.world, self.name = deployment, deployment.world, name
+        self.connections = 0
+        self.connection_id: str | None = None
+        self.joined = False
+        self.readings: dict[str, Reading] = {}
+        self.running: str | None = None
+        self.acknowledged: dict[str, dict[str, Any]] = {}
+        self.errors: list[str] = []
+        self.outbox: list[str] = []
+        self.present: dict[str, int] = {}
+        """By which connection of this device each reply was first heard of."""
+        self._asked = self._pinged = self._heard = 0.0
+        self.world.later(self.world.random.random(), self._tick)
+
+    # What a person does
+
+    def connect(self) -> None:
+        if self.connection_id is not None:
+            return
+        self.connections += 1
+        connection_id = self.connection_id = f"{self.name}{self.connections}="
+        self.joined = False
+        self.deployment.gateway.open[connection_id] = lambda text: self._receive(connection_id, json.loads(text))
+        self.deployment.store.rows[connection_id] = Connection(connection_id, self.world.process("x").now())
+        self._join()
+
+    def disconnect(self) -> None:
+        if self.connection_id is not None:
+            gone, self.connection_id, self.joined = self.connection_id, None, False
+            self.deployment.disconnect(gone)
+
+    def say(self, tag: str) -> None:
+        """Send a message until it is acknowledged, whatever happens to the connection."""
+        self.outbox.append(tag)
+        self._send_first()
+
+    def cancel(self) -> None:
+        if self.joined and self.running:
+            self._send("cancel", messageId=self.running)
+
+    def regenerate(self) -> None:
+        if self.joined:
+            self._send("regenerate")
+
+    # What its client does
+
+    def _send(self, kind: str, **data: Any) -> None:
+        if self.connection_id is not None:
+            self.deployment.message(self.connection_id, {"type": kind, "data": data})
+
+    def _join(self) -> None:
+        self._asked = self.world.time
+        resume = {}
+        if self.running:
+            reading = self.readings[self.running]
+            resume = {
+                "resume": {"messageId": self.running, "offset": len(reading.text), "attempt": max(1, reading.attempt)}
+            }
+        self._send("join_chat", token=USER, chatId=CHAT, **resume)
+
+    def _send_first(self) -> None:
+        if self.joined and self.outbox:
+            self._asked = self.world.time
+            self._send("message", message=self.outbox[0], clientMessageId=self.outbox[0])
+
+    def _tick(self) -> None:
+        """Now and then: repeat what was not answered, ping while a reply is awaited."""
+        waiting = self.running is not None or bool(self.outbox)
+        if self.connection_id is not None and self.world.time - self._asked > self.PATIENCE:
+            if not self.joined:
+                self._join()
+            else:
+                self._send_first()
+        if self.joined and self.running and self.world.time - max(self._heard, self._asked) > self.SILENCE:
+            self._join()
+        if self.joined and self.world.time - self._pinged >= (self.PING if waiting else self.IDLE_PING):
+            self._pinged = self.world.time
+            self._send("ping")
+        self.world.later(self.CHECK, self._tick)
+
+    def _receive(self, connection_id: str, frame: dict[str, Any]) -> None:
+        self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {json.dumps(frame, sort_keys=True)}")
+        if connection_id == self.connection_id:
+            self._heard = self.world.time if frame["type"] != "pong" else self._heard
+            getattr(self, f"_on_{frame['type']}", lambda data: None)(frame["data"])
+
+    def _on_chat_joined(self, data: dict[str, Any]) -> None:
+        self.joined = True
+        for message in data["messages"]:
+            if message["role"] == "assistant" and message["messageId"] == self.running:
+                self.readings[self.running].text = message["content"]
+                self.running = None
+        if "reply" in data and not self._reading(data["reply"]["messageId"]).completes:
+            self.running = data["reply"]["messageId"]
+        elif "reply" not in data:
+            self.running = None
+        self._send_first()
+
+    def _on_user_message(self, data: dict[str, Any]) -> None:
+        tag = data.get("clientMessageId")
+        if tag in self.outbox:
+            self.outbox.remove(tag)
+            self.acknowledged[tag] = data
+
+    def _on_error(self, data: dict[str, Any]) -> None:
+        self.errors.append(data["code"])
+
+    def _reading(self, message_id: str) -> Reading:
+        self.present.setdefault(message_id, self.connections)
+        return self.readings.setdefault(message_id, Reading())
+
+    def _on_assistant_message_start(self, data: dict[str, Any]) -> None:
+        self._take(data, data["content"])
+
+    def _on_assistant_message_token(self, data: dict[str, Any]) -> None:
+        self._take(data, data["token"])
+
+    def _take(self, data: dict[str, Any], piece: str) -> None:
+        """The protocol's rule for pieces."""
+        reading = self._reading(data["messageId"])
+        if reading.completes:
+            reading.late.append(data)
+            return
+        self.running = data["messageId"]
+        if data["attempt"] < reading.attempt:
+            return
+        if data["attempt"] > reading.attempt:
+            reading.attempt, reading.text, reading.whole = data["attempt"], "", True
+        if data["offset"] > len(reading.text):
+            if reading.whole:
+                reading.whole = False
+                self._join()
+            return
+        reading.whole = True
+        reading.text = (
+            reading.text[: data["offset"]] + piece if data["offset"] + len(piece) > len(reading.text) else reading.text
+        )
+
+    def _on_assistant_message_complete(self, data: dict[str, Any]) -> None:
+        reading = self._reading(data["messageId"])
+        reading.completes.append(data)
+        if self.running == data["messageId"]:
+            self.running = None
+        self._send_first()
+
+
+def acknowledged(devices: list[Device]) -> Iterator[dict[str, Any]]:
+    """The acknowledgements that the devices got, each message once."""
+    seen = set()
+    for device in devices:
+        for data in device.acknowledged.values():
+            if data["messageId"] not in seen:
+                seen.add(data["messageId"])
+                yield data
+
+
+def running(deployment: Deployment) -> bool:
+    """Tell whether a reply is still to come."""
+    chat = deployment.chat
+    return chat is not None and chat.turn is not None and not chat.turn.sealed

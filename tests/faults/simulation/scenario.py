@@ -1,0 +1,141 @@
+"""What people do in a simulated world, and what must be true of it in the end, whatever went wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from handlers.chat.frames import Role
+from tests.faults.simulation.chat import CHAT, Deployment, Device, acknowledged, running
+from tests.faults.simulation.services import Faults
+
+APOLOGY = "Извините, произошла ошибка при обработке вашего сообщения."
+QUIET_AFTER = 1_500.0
+"""Seconds after the last fault in which everything must have come to an end: leases, retries, give-up."""
+
+
+@dataclass
+class Life:
+    """A world after it was lived through."""
+
+    deployment: Deployment
+    devices: list[Device]
+    cancelled: list[tuple[float, str]] = field(default_factory=list)
+    regenerated: bool = False
+
+    @property
+    def turns(self) -> int:
+        return sum(message.role is Role.USER for message in self.deployment.messages)
+
+
+def live(seed: object, faults: Faults | None = None, questions: int = 8) -> Life:
+    """Let some devices talk for a while, then wait until everything is over."""
+    deployment = Deployment(seed, faults)
+    world, random = deployment.world, deployment.world.random
+    devices = [Device(deployment, name) for name in "abc"[: random.randint(1, 3)]]
+    life = Life(deployment, devices)
+    for device in devices:
+        world.later(random.uniform(0, 20) if device is not devices[0] else 0.0, device.connect)
+    at = 0.5
+    for number in range(questions):
+        speaker = random.choice(devices)
+        world.later(at, lambda speaker=speaker, number=number: speaker.say(f"q{number}"))
+        _meanwhile(life, at)
+        at += random.choice([0.001, random.uniform(0, 5), random.uniform(0, 40)])
+    for device in devices:
+        world.later(at + 30, device.connect)
+    world.run(max(at, Faults.NONE_AFTER) + QUIET_AFTER)
+    return life
+
+
+def _meanwhile(life: Life, at: float) -> None:
+    """Something that may happen around a question."""
+    world, random = life.deployment.world, life.deployment.world.random
+    device = random.choice(life.devices)
+    when = at + random.uniform(0, 3)
+    match random.randint(0, 9):
+        case 0 | 1:
+            world.later(when, device.disconnect)
+            world.later(when + random.choice([0.01, random.uniform(0, 5), 30]), device.connect)
+        case 2 | 3:
+
+            def cancel() -> None:
+                if device.joined and device.running:
+                    life.cancelled.append((world.time, device.running))
+                device.cancel()
+
+            world.later(when, cancel)
+        case 4:
+            world.later(when, device.regenerate)
+            life.regenerated = True
+        case 5:
+            life.deployment.gateway.slowness[device.connection_id or ""] = random.uniform(0.05, 1)
+
+
+def check(life: Life) -> None:
+    """The promises of the protocol that hold under every fault."""
+    deployment, chat = life.deployment, life.deployment.chat
+    assert deployment.world.failures == [], "an unexpected exception"
+    assert chat is not None
+    assert not running(deployment), "a turn never came to its end"
+    check_what_is_stored(life)
+    for device in life.devices:
+        check_what_was_read(life, device)
+
+
+def check_what_is_stored(life: Life) -> None:
+    messages, chat = life.deployment.messages, life.deployment.chat
+    stored = {message.message_id for message in messages}
+    for data in acknowledged(life.devices):
+        assert data["messageId"] in stored, "an acknowledged message is lost"
+    tags = [message.client_message_id for message in messages if message.role is Role.USER]
+    assert len(tags) == len(set(tags)), "a message is stored twice"
+    roles = [message.role for message in messages]
+    assert roles == [Role.USER, Role.ASSISTANT] * (len(roles) // 2), "not one reply to one message"
+    assert chat is not None
+    assert chat.message_count == len(messages), "a message is not counted"
+    for message in messages:
+        if message.role is Role.ASSISTANT:
+            answers = set(re.findall(r"a(\d+)w", message.content))
+            assert len(answers) <= 1, "the words of two attempts are mixed"
+            words = [int(word) for word in re.findall(r"a\d+w(\d+)", message.content)]
+            assert words == list(range(len(words))), "a word is lost, doubled or out of order"
+
+
+def check_what_was_read(life: Life, device: Device) -> None:
+    stored = {message.message_id: message.content for message in life.deployment.messages}
+    assert device.outbox == [], "a message was never acknowledged"
+    assert device.running is None, "a device waits for a reply that is over"
+    for message_id, reading in device.readings.items():
+        for complete in reading.completes:
+            assert complete["content"] == reading.completes[0]["content"], "one reply ends twice, and differently"
+            if message_id in stored:
+                assert complete["content"] == stored[message_id], "a device saw another reply than is stored"
+            if complete["attempt"] == reading.attempt:
+                assert complete["content"].startswith(reading.text), "a device read what the reply does not say"
+
+
+def check_without_faults(life: Life) -> None:
+    """What holds besides where nothing went wrong."""
+    check(life)
+    assert not any(answer.open for answer in life.deployment.model.answers), "a model's stream stays open"
+    contents = [message.content for message in life.deployment.messages]
+    assert not any(APOLOGY in content for content in contents), "an apology without a fault"
+    assert life.deployment.chat is not None
+    assert life.deployment.chat.turn is None, "a turn is not cleared"
+    for device in life.devices:
+        for message_id, reading in device.readings.items():
+            if device.connections == 1:
+                assert len(reading.completes) == 1, "not exactly one end"
+                assert reading.late == [], "something after the end"
+                assert reading.completes[0]["content"] == reading.text, "the tokens are not the text"
+            assert message_id.count("-") == 4
+    for moment, message_id in life.cancelled:
+        check_cancelled_in_time(life, moment, message_id)
+
+
+def check_cancelled_in_time(life: Life, moment: float, message_id: str) -> None:
+    for message in life.deployment.store.items[CHAT].values():
+        if message.message_id == message_id and message.finish_reason == "cancelled":
+            sealed = (message.timestamp - life.deployment.world.process("x").now()).total_seconds()
+            assert sealed + life.deployment.world.time - moment <= 0.5, "cancelled too late"

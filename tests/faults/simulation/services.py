@@ -1,0 +1,340 @@
+"""AWS and the model, simulated: each call takes its time, and may go wrong as the faults of the world say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from greenlet import getcurrent
+
+from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
+from handlers.chat.frames import FinishReason
+from handlers.chat.model import Delta
+from handlers.chat.records import Chat, Connection, Message, Subscription, Turn
+from handlers.chat.store import StoreError
+from tests.faults.simulation.world import World
+
+
+@dataclass
+class Faults:
+    """How likely each fault is, at each opportunity. With 0 everywhere nothing goes wrong."""
+
+    kill: float = 0.0
+    """The process that calls a service dies, before or after the service has done what it was asked to."""
+    freeze: float = 0.0
+    """It stands still for up to 40 seconds."""
+    store_fails: float = 0.0
+    """The store answers with an error and has done nothing."""
+    store_forgets: float = 0.0
+    """The store has done what it was asked to, and its answer is lost: the client hears an error, or a no."""
+    post_fails: float = 0.0
+    post_lies: float = 0.0
+    """The frame arrives, and the post fails."""
+    post_hangs: float = 0.0
+    invocation_lost: float = 0.0
+    invocation_doubled: float = 0.0
+    invocation_late: float = 0.0
+    model_fails: float = 0.0
+    model_silent: float = 0.0
+    skew: float = 0.0
+    """How many seconds a process's clock may be wrong, either way."""
+
+    NONE_AFTER = 400.0
+    """Seconds after which nothing goes wrong any more, so that everything comes to an end."""
+
+    def happens(self, world: World, name: str) -> bool:
+        """Tell whether a fault strikes at this opportunity."""
+        likelihood: float = getattr(self, name)
+        return likelihood > 0 and world.time < self.NONE_AFTER and world.random.random() < likelihood
+
+
+class Services:
+    """What all services share: the time that a call takes, and what befalls the caller."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self.world, self.faults = world, faults
+
+    def travel(self, longest: float = 0.01) -> None:
+        """Half of a call's way. The caller may not live to see its end."""
+        process = self.world.current
+        if self.faults.happens(self.world, "kill"):
+            process.kill()
+        if self.faults.happens(self.world, "freeze"):
+            process.freeze(self.world.random.uniform(1, 40))
+        self.world.sleep(self.world.random.uniform(0.0005, longest))
+
+
+class SimulatedStore:
+    """What `handlers.chat.store.Store` does for turns, in dictionaries. `services` None: at once, and without a fault."""
+
+    def __init__(self, services: Services | None = None) -> None:
+        self._services = services
+        self.chats: dict[tuple[str, str], Chat] = {}
+        self.items: dict[str, dict[str, Message]] = {}
+        self.sent: dict[tuple[str, str], str] = {}
+        self.rows: dict[str, Connection] = {}
+
+    def _call(self, effect: Callable[[], Any], no: Any = None, writes: bool = True) -> Any:
+        if self._services is None:
+            return effect()
+        world, faults = self._services.world, self._services.faults
+        self._services.travel()
+        if faults.happens(world, "store_fails"):
+            raise StoreError("throttled")
+        result = effect()
+        self._services.travel()
+        if writes and faults.happens(world, "store_forgets"):
+            if world.random.random() < 0.5:
+                raise StoreError("no answer")
+            return no
+        return result
+
+    # Users and connections
+
+    def user_exists(self, user_id: str) -> bool:
+        return True
+
+    def add_connection(self, connection: Connection) -> None:
+        self._call(lambda: self.rows.__setitem__(connection.connection_id, connection))
+
+    def connection(self, connection_id: str) -> Connection | None:
+        return self._call(lambda: self.rows.get(connection_id), writes=False)
+
+    def bind_connection(self, connection_id: str, user_id: str, chat_id: str | None) -> bool:
+        def effect() -> bool:
+            row = self.rows.get(connection_id)
+            if row is not None:
+                self.rows[connection_id] = replace(row, user_id=user_id, chat_id=chat_id)
+            return row is not None
+
+        return self._call(effect, True)
+
+    def forget_connection(self, connection_id: str) -> None:
+        row = self.connection(connection_id)
+        if row is not None and row.user_id and row.chat_id:
+            self.unsubscribe(row.user_id, row.chat_id, connection_id)
+        self._call(lambda: self.rows.pop(connection_id, None))
+
+    # Chats
+
+    def add_chat(self, chat: Chat, now: datetime) -> Chat:
+        return self._call(lambda: self.chats.setdefault((chat.user_id, chat.chat_id), chat))
+
+    def chat(self, user_id: str, chat_id: str) -> Chat | None:
+        return self._call(lambda: self.chats.get((user_id, chat_id)), writes=False)
+
+    def delete_chat(self, user_id: str, chat_id: str) -> None:
+        self.chats.pop((user_id, chat_id), None)
+        self.items.pop(chat_id, None)
+
+    def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
+        def change(chat: Chat) -> Chat | None:
+            if subscription.shown is None and chat.turn and chat.turn.sealed:
+                return None
+            return replace(chat, subscribers={**chat.subscribers, connection_id: subscription})
+
+        return self._change(user_id, chat_id, change)
+
+    def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> None:
+        def change(chat: Chat) -> Chat:
+            left = {name: each for name, each in chat.subscribers.items() if name != connection_id}
+            return replace(chat, subscribers=left)
+
+        self._change(user_id, chat_id, change)
+
+    def _change(self, user_id: str, chat_id: str, change: Callable[[Chat], Chat | None]) -> Chat | None:
+        return self._call(lambda: self._changed(user_id, chat_id, change))
+
+    def _changed(self, user_id: str, chat_id: str, change: Callable[[Chat], Chat | None]) -> Chat | None:
+        chat = self.chats.get((user_id, chat_id))
+        changed = change(chat) if chat else None
+        if changed is not None:
+            self.chats[user_id, chat_id] = changed
+        return changed
+
+    # Messages
+
+    def messages(self, chat_id: str, before: str | None = None) -> Iterator[Message]:
+        items = self._call(lambda: dict(self.items.get(chat_id, {})), writes=False)
+        for message_id in sorted(items, reverse=True):
+            if before is None or message_id < before:
+                yield items[message_id]
+
+    def message(self, chat_id: str, message_id: str) -> Message | None:
+        return self._call(lambda: self.items.get(chat_id, {}).get(message_id), writes=False)
+
+    def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
+        return self._call(lambda: self.sent.get((chat_id, client_message_id)), writes=False)
+
+    # Turns
+
+    def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
+        def effect() -> bool:
+            chat_id, tag = message.chat_id, message.client_message_id
+            if (tag and (chat_id, tag) in self.sent) or message.message_id in self.items.get(chat_id, {}):
+                return False
+            if not self._begun(user_id, chat_id, turn, previous, 1):
+                return False
+            self.items.setdefault(chat_id, {})[message.message_id] = message
+            if tag:
+                self.sent[chat_id, tag] = message.message_id
+            return True
+
+        return self._call(effect, False)
+
+    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
+        return self._call(lambda: self._begun(user_id, chat_id, turn, previous, 0), False)
+
+    def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, messages: int) -> bool:
+        def change(chat: Chat) -> Chat | None:
+            if (chat.turn and not chat.turn.sealed) or chat.last_message_id != previous:
+                return None
+            count = chat.message_count + messages
+            return replace(chat, turn=turn, last_message_id=turn.message_id, message_count=count)
+
+        return self._changed(user_id, chat_id, change) is not None
+
+    def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
+        return self._at(user_id, chat_id, turn, attempt=turn.attempt + 1, worker=worker, lease_until=lease_until)
+
+    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        return self._at(user_id, chat_id, turn, lease_until=lease_until) is not None
+
+    def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        def change(chat: Chat) -> Chat | None:
+            now = chat.turn
+            if now is None or (now.message_id, now.lease_until) != (turn.message_id, turn.lease_until):
+                return None
+            return replace(chat, turn=replace(now, lease_until=lease_until))
+
+        return self._change(user_id, chat_id, change) is not None
+
+    def cancel(self, user_id: str, chat_id: str, message_id: str) -> bool:
+        def change(chat: Chat) -> Chat | None:
+            turn = chat.turn
+            if turn is None or turn.message_id != message_id or turn.sealed:
+                return None
+            return replace(chat, turn=replace(turn, cancelled=True))
+
+        return self._change(user_id, chat_id, change) is not None
+
+    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
+        def effect() -> bool:
+            messages = self.items.get(reply.chat_id, {})
+            if reply.message_id in messages:
+                return False
+
+            def change(chat: Chat) -> Chat | None:
+                if not _is_at(chat, turn) or chat.turn is None:
+                    return None
+                sealed = replace(chat.turn, sealed=True, lease_until=lease_until)
+                count = chat.message_count + (0 if turn.replaces else 1)
+                return replace(chat, turn=sealed, title=chat.title or title, message_count=count)
+
+            if self._changed(user_id, reply.chat_id, change) is None:
+                return False
+            messages[reply.message_id] = reply
+            messages.pop(turn.replaces or "", None)
+            return True
+
+        return self._call(effect, False)
+
+    def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
+        def change(chat: Chat) -> Chat | None:
+            turn = chat.turn
+            return replace(chat, turn=None) if turn and turn.message_id == message_id and turn.sealed else None
+
+        return self._change(user_id, chat_id, change) is not None
+
+    def _at(self, user_id: str, chat_id: str, turn: Turn, **values: Any) -> Chat | None:
+        def change(chat: Chat) -> Chat | None:
+            return replace(chat, turn=replace(chat.turn, **values)) if chat.turn and _is_at(chat, turn) else None
+
+        return self._change(user_id, chat_id, change)
+
+
+def _is_at(chat: Chat, turn: Turn) -> bool:
+    now = chat.turn
+    return now is not None and not now.sealed and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
+
+
+class SimulatedGateway:
+    """API Gateway: knows the open connections, and how slow each of them is."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self.open: dict[str, Callable[[bytes], None]] = {}
+        self.slowness: dict[str, float] = {}
+
+    def post(self, connection_id: str, text: bytes) -> None:
+        world, faults = self._services.world, self._services.faults
+        slowness = self.slowness.get(connection_id, 0.01)
+        self._services.travel(slowness)
+        if faults.happens(world, "post_hangs"):
+            world.sleep(5)
+            raise PostFailed("TimeoutError")
+        if faults.happens(world, "post_fails"):
+            raise PostFailed("LimitExceededException")
+        receive = self.open.get(connection_id)
+        if receive is None:
+            raise ConnectionGone(connection_id)
+        receive(text)
+        self._services.travel(slowness)
+        if faults.happens(world, "post_lies"):
+            raise PostFailed("InternalServerError")
+
+
+class SimulatedAnswer:
+    """An answer that comes word by word: other words at every call, so that two attempts can be told apart."""
+
+    def __init__(self, services: Services, number: int, model: SimulatedModel) -> None:
+        self._services, self._model = services, model
+        self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 12))]
+        self._stopped = False
+        self._reader: object = None
+        self.open = True
+
+    def __iter__(self) -> Iterator[Delta]:
+        for word in self._words:
+            self._pause()
+            if self._stopped:
+                return
+            yield Delta(word)
+        yield Delta("", FinishReason.STOP)
+
+    def _pause(self) -> None:
+        world, faults = self._services.world, self._services.faults
+        self._reader = getcurrent()
+        if faults.happens(world, "model_silent"):
+            world.wait(20)
+            if not self._stopped:
+                raise ModelFailed("the model is silent")
+        world.wait(world.random.expovariate(1 / 0.15))
+        self._reader = None
+        if faults.happens(world, "model_fails") and not self._stopped:
+            raise ModelFailed("503")
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._reader is not None:
+            self._services.world.wake(self._reader)
+
+    def close(self) -> None:
+        self.stop()
+        self.open = False
+
+
+@dataclass
+class SimulatedModel:
+    """The model, and every answer that it was asked for."""
+
+    services: Services
+    answers: list[SimulatedAnswer] = field(default_factory=list)
+    prompts: list[list[tuple[str, str]]] = field(default_factory=list)
+
+    def answer(self, prompt: Any) -> SimulatedAnswer:
+        self.prompts.append([(role.value, text) for role, text in prompt])
+        self.answers.append(answer := SimulatedAnswer(self.services, len(self.answers), self))
+        return answer

@@ -1,0 +1,69 @@
+"""10,000 turns in a simulated world: the code that decides is ours, everything around it goes wrong."""
+
+from __future__ import annotations
+
+import os
+import random
+import zlib
+
+import pytest
+
+from tests.faults.simulation.scenario import check, check_without_faults, live
+from tests.faults.simulation.services import Faults
+
+SEED = int(os.environ.get("PARLEY_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
+QUESTIONS = 8
+
+MIXES = {
+    "crashes": Faults(kill=0.004),
+    "zombies": Faults(freeze=0.004),
+    "a store that fails": Faults(store_fails=0.03),
+    "a store that forgets": Faults(store_forgets=0.05),
+    "posts that fail": Faults(post_fails=0.2, post_hangs=0.01),
+    "posts that lie": Faults(post_lies=0.1),
+    "invocations": Faults(invocation_lost=0.2, invocation_doubled=0.3, invocation_late=0.1),
+    "the model": Faults(model_fails=0.05, model_silent=0.01),
+    "clocks": Faults(skew=300.0, kill=0.002),
+    "everything": Faults(
+        kill=0.002,
+        freeze=0.002,
+        store_fails=0.01,
+        store_forgets=0.01,
+        post_fails=0.05,
+        post_lies=0.02,
+        post_hangs=0.005,
+        invocation_lost=0.05,
+        invocation_doubled=0.1,
+        invocation_late=0.02,
+        model_fails=0.01,
+        model_silent=0.005,
+        skew=20.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_the_promises_hold_under(mix):
+    turns, number = 0, 0
+    while turns < 850:
+        seed = (SEED, mix, number)
+        print(f"PARLEY_SEED={SEED} world {number}")
+        life = live(seed, MIXES[mix], QUESTIONS)
+        check(life)
+        turns, number = turns + life.turns, number + 1
+
+
+def test_the_promises_hold_to_the_letter_where_nothing_goes_wrong():
+    turns, number = 0, 0
+    while turns < 1_500:
+        print(f"PARLEY_SEED={SEED} world {number}")
+        life = live((SEED, number), None, QUESTIONS)
+        check_without_faults(life)
+        turns, number = turns + life.turns, number + 1
+
+
+def test_a_seed_lives_through_the_same_again():
+    def digest(seed):
+        return zlib.crc32("\n".join(live(seed, MIXES["everything"]).deployment.history).encode())
+
+    assert digest((SEED, 1)) == digest((SEED, 1)) != digest((SEED, 2))
