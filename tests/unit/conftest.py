@@ -30,9 +30,10 @@ import pytest
 from moto import mock_aws
 
 from handlers.chat.store import Store
-from handlers.chat.tables import UserItem
+from handlers.chat.tables import CONNECTION, UserItem
 from local.dynamodb import create_tables
 from tests import dynamodb
+from tests.capacity import Capacity, metered
 
 
 @pytest.fixture
@@ -50,3 +51,12 @@ def store(aws: None) -> Store:
     for user in ("alice", "bob"):
         UserItem(user, name=user.title()).save()
     return Store()
+
+
+@pytest.fixture
+def capacity(store: Store) -> Iterator[Capacity]:
+    """What the store's requests cost, from here on."""
+    if not dynamodb.URL:
+        pytest.skip("moto's capacity units are wrong; `make test-dynamodb-local` runs this")
+    with metered(CONNECTION.client, dynamodb.client(dynamodb.URL)) as capacity:
+        yield capacity
