@@ -1,10 +1,11 @@
 # make run, make test: all that is needed is python3, make and the package registries.
 
-.PHONY: help run test lint bench clean
+.PHONY: help run test test-dynamodb-local lint bench clean
 
 help:
 	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
 	@echo "make test    lint, types, import rules and every test"
+	@echo "make test-dynamodb-local  what needs a database, on AWS's DynamoDB Local (needs java and npm)"
 	@echo "make lint    ruff, mypy and import-linter"
 	@echo "make bench   benchmarks, printed as a table"
 	@echo "make build   build the functions with the SAM CLI"
@@ -17,6 +18,10 @@ run: .venv/up-to-date
 test: lint .venv-sam/up-to-date
 	.venv/bin/pytest
 
+# ARGS goes to pytest.
+test-dynamodb-local: .venv/up-to-date
+	@.venv/bin/python -m tests.dynamodb_local $(ARGS)
+
 lint: .venv/up-to-date
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
@@ -27,7 +32,7 @@ bench: .venv/up-to-date
 	.venv/bin/python -m tests.benchmarks
 
 clean:
-	rm -rf .venv .venv-sam .uv .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-sam .uv .dynamodb-local .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # uv as it is installed, else from pip into a folder of its own.
 UV := $(or $(shell command -v uv),.uv/bin/uv)

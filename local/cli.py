@@ -127,14 +127,15 @@ def token(user: str) -> None:
 @click.option("--token", "given_token", envvar="PARLEY_TOKEN", show_envvar=True, help="A token, instead of --user.")
 @click.option("--chat", "chat_id", help="Id of a chat to go on with, instead of a new one.")
 @click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of the emulator.")
-def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int) -> None:
-    """Chat in the terminal."""
+@click.option("--cost", "costs", is_flag=True, help="Show what each reply has cost, where the server tells.")
+def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int, costs: bool) -> None:
+    """Chat in the terminal. `/help` there lists the commands; Ctrl-C stops a running reply, else it leaves."""
     from local import client, identity
     from local.environment import given
 
     secret = identity.secret(given(os.environ, Path.cwd()))
     url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(client.run(url, given_token or identity.token(user, secret), chat_id))
+    sys.exit(client.run(url, given_token or identity.token(user, secret), chat_id, costs=costs))
 
 
 def _fail(error: StartError) -> None:

@@ -37,6 +37,7 @@ class Emulator:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
+        self.dynamodb_url = variables.get("PARLEY_DYNAMODB", f"{self.url}/_parley/dynamodb")
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         self.process = subprocess.Popen(
             [PARLEY, "up"],
@@ -62,7 +63,7 @@ class Emulator:
     def client(self, service: str, **more: Any) -> Any:
         """An unmodified boto3 client that finds the emulator where AWS would be."""
         endpoint = {
-            "dynamodb": f"{self.url}/_parley/dynamodb",
+            "dynamodb": self.dynamodb_url,
             "lambda": self.url,
             "apigatewaymanagementapi": f"{self.url}/live",
         }[service]

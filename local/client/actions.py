@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from local.client.frames import Frame
+
 
 class Style(Enum):
     """How a line looks, in rich's words."""
@@ -40,4 +42,18 @@ class Resume:
     """Pieces are missing: join the chat again and say what is here."""
 
 
-Action = Line | Stream | End | Resume
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this frame."""
+
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask for a reply to end; None where only the server knows which one runs."""
+
+    message_id: str | None
+
+
+Action = Line | Stream | End | Resume | Send | Cancel

@@ -5,30 +5,37 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 CHUNK_BYTES = 65536
 
 
-async def lines(descriptor: int) -> AsyncIterator[str]:
+async def lines(descriptor: int, at_once: Callable[[str], bool]) -> AsyncIterator[str]:
     """Yield each line without its end, until the end of input (Ctrl-D at a terminal).
+
+    Every line is first offered to `at_once`, when it arrives; one that it takes is not yielded.
 
     A daemon thread waits in `os.read`. Waiting in `sys.stdin` would lock it, and the interpreter aborts when it finds
     that lock held at its end; a thread of the default executor would be waited for.
     """
     arrived: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def arrive(line: str | None) -> None:
+        if line is None or not at_once(line):
+            arrived.put_nowait(line)
+
     reader = threading.Thread(
-        target=_read, args=(descriptor, asyncio.get_running_loop(), arrived), daemon=True, name="keyboard"
+        target=_read, args=(descriptor, asyncio.get_running_loop(), arrive), daemon=True, name="keyboard"
     )
     reader.start()
     while (line := await arrived.get()) is not None:
         yield line
 
 
-def _read(descriptor: int, loop: asyncio.AbstractEventLoop, arrived: asyncio.Queue[str | None]) -> None:
+def _read(descriptor: int, loop: asyncio.AbstractEventLoop, arrive: Callable[[str | None], None]) -> None:
     def put(line: str | None) -> None:
-        loop.call_soon_threadsafe(arrived.put_nowait, line)
+        loop.call_soon_threadsafe(arrive, line)
 
     rest = b""
     with suppress(RuntimeError):  # the loop is closed: nobody listens any more

@@ -36,6 +36,10 @@ class Screen:
         self._asking = self._prompted = False
         self._midline = False
 
+    def echoed(self) -> None:
+        """Note that the user has entered a line in the middle of something: a terminal has shown it there."""
+        self._midline = self._midline and not self._interactive
+
     def stream(self, text: str) -> None:
         """Append a piece of a reply."""
         text = clean(text)

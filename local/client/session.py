@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from local.client.actions import Action, End, Line, Resume, Stream, Style
+from local.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
 from local.client.frames import Frame, FrameError
 from local.client.screen import Screen
 from local.client.transcript import Transcript
@@ -47,8 +47,17 @@ TIMING = Timing()
 class Session:
     """One user's presence in one chat, over as many connections as it takes."""
 
-    def __init__(self, url: str, token: str, chat_id: str | None, screen: Screen, timing: Timing = TIMING) -> None:
-        self.transcript = Transcript()
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        chat_id: str | None,
+        screen: Screen,
+        timing: Timing = TIMING,
+        *,
+        costs: bool = False,
+    ) -> None:
+        self.transcript = Transcript(costs=costs)
         self._url = url
         self._token = token
         self._wanted = chat_id
@@ -58,6 +67,7 @@ class Session:
         self._connection: ClientConnection | None = None
         self._heard = 0.0
         self._ready = asyncio.Event()
+        self._stopping: set[asyncio.Task[None]] = set()
 
     async def ready(self) -> None:
         """Wait until the chat is joined and nothing more is to come."""
@@ -69,6 +79,15 @@ class Session:
         self.transcript.ask(frame, answer)
         self._ready.clear()
         await self._send(frame)
+
+    def stop(self) -> bool:
+        """Have the running reply end. Return False where none runs."""
+        if not self.transcript.replying:
+            return False
+        task = asyncio.create_task(self._act_all(self.transcript.stop()))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+        return True
 
     async def run(self) -> None:
         """Stay connected until cancelled. Raise ClientError when the server cannot be reached or refuses."""
@@ -116,6 +135,7 @@ class Session:
         self._connection = connection
         if self.transcript.request:
             await self._send(self.transcript.request.frame)
+        await self._act_all(self.transcript.back())
         self._judge()
 
     async def _call(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
@@ -158,6 +178,9 @@ class Session:
         except FrameError as error:
             self._complain(error)
             return
+        await self._act_all(actions)
+
+    async def _act_all(self, actions: Iterable[Action]) -> None:
         for action in actions:
             await self._act(action)
 
@@ -171,6 +194,10 @@ class Session:
                 self._screen.end()
             case Resume():
                 await self._send(Frame("join_chat", {"chatId": self.transcript.chat_id, **self._resume()}))
+            case Send(frame):
+                await self._send(frame)
+            case Cancel(message_id):
+                await self._send(Frame("cancel", {"messageId": message_id} if message_id else {}, _new_id()))
 
     def _judge(self) -> None:
         if self.transcript.busy:
@@ -201,6 +228,7 @@ class Session:
             if unanswered is not None and now - unanswered > self._timing.silence:
                 await connection.close()
                 return
+            await self._act_all(self.transcript.retry())
             if self.transcript.busy or now - pinged >= self._timing.ping_idle:
                 await self._send(Frame("ping"))
                 pinged = now

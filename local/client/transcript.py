@@ -3,35 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from enum import Enum, auto
 
-from local.client.actions import Action, End, Line, Resume, Stream, Style
+from local.client import wording
+from local.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
 from local.client.frames import Frame, Message
+from local.client.pending import Pending, Request
 from local.client.reply import Reply
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked of the server and not answered yet: settled by a frame of `answer`'s kind, or by an error."""
+class _Stop(Enum):
+    """Whether the user wants the running reply to end."""
 
-    frame: Frame
-    answer: str
+    NO = auto()
+    WANTED = auto()
+    ASKED = auto()
 
 
 class Transcript:
     """The chat as this client has seen it, and what it still waits for."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, costs: bool = False) -> None:
         self.chat_id: str | None = None
         self.oldest: str | None = None
         """The first message that was shown: `/history` loads what came before it."""
-        self.request: Request | None = None
         self.reply: Reply | None = None
+        self._costs = costs
+        self._pending = Pending()
+        self._waits_for: str | None = None
+        self._away = False
         self._replying = False
         self._resuming = False
+        self._stop = _Stop.NO
         self._last_role: str | None = None
         self._seen: set[str] = set()
-        self._sent: set[str] = set()
         self._takers: dict[str, Callable[[Frame], list[Action]]] = {
             "chat_created": self._chat_created,
             "chat_joined": self._chat_joined,
@@ -46,39 +51,78 @@ class Transcript:
         }
 
     @property
+    def request(self) -> Request | None:
+        """What is to be answered before anything else is asked."""
+        return self._pending.request
+
+    @property
     def busy(self) -> bool:
         """Whether something is still to come: an answer to a request, or a reply."""
-        return self.request is not None or self._replying or self.reply is not None
+        return bool(self._pending) or self._replying or self.reply is not None
+
+    @property
+    def replying(self) -> bool:
+        """Whether a reply runs, or has been asked for."""
+        return self._replying or self.reply is not None or self._pending.asks_for_a_reply
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the running reply is to end."""
+        return self._stop is not _Stop.NO
 
     def ask(self, frame: Frame, answer: str) -> None:
         """Note that `frame` is being sent, and what kind of frame answers it."""
-        self.request = Request(frame, answer)
-        if frame.kind == "message":
-            self._sent.add(frame.text("clientMessageId"))
+        self._pending.ask(frame, answer)
+        self._stop = _Stop.NO
+
+    def stop(self) -> list[Action]:
+        """Have the reply end that runs or has been asked for: at once, or as soon as the server knows of it."""
+        if self.replying:
+            self._stop = _Stop.WANTED
+        return self._cancel()
+
+    def retry(self) -> list[Action]:
+        """Send a message again that was refused as busy, unless the end of a reply is still to come."""
+        return [] if self.reply or self._replying else self._release()
 
     def lost(self) -> None:
         """Note that the connection is gone. A message is sent again on the next one, other requests are dropped."""
-        if self.request and self.request.frame.kind != "message":
-            self.request = None
+        self._pending.lost()
+        self._away = True
         self._resuming = False
+        if self.stopping:
+            self._stop = _Stop.WANTED
+
+    def back(self) -> list[Action]:
+        """Note that the chat has been joined again, on a new connection."""
+        self._away = False
+        return self._cancel()
 
     def take(self, frame: Frame) -> list[Action]:
         """Take a frame from the server. Raise FrameError where it breaks the protocol; unknown kinds are ignored."""
         taker = self._takers.get(frame.kind)
         actions = taker(frame) if taker else []
-        if self.request and frame.kind == self.request.answer and self._answers(frame, self.request.frame):
-            self.request = None
-        return actions
+        self._pending.answered(frame)
+        return actions + self._cancel()
 
-    def _answers(self, frame: Frame, asked: Frame) -> bool:
-        if asked.kind == "message":
-            return frame.optional("clientMessageId") == asked.text("clientMessageId")
-        return frame.request_id in (asked.request_id, None)
+    def _cancel(self) -> list[Action]:
+        known = self.reply is not None or self._replying or self._pending.held is not None
+        if self._stop is not _Stop.WANTED or not known or self._away:
+            return []
+        self._stop = _Stop.ASKED
+        return [Cancel(self.reply.message_id if self.reply else None)]
+
+    def _release(self) -> list[Action]:
+        frame = self._pending.release()
+        return [Send(frame)] if frame else []
+
+    def _ended(self) -> None:
+        self.reply, self._replying, self._stop = None, False, _Stop.NO
 
     def _enter(self, chat_id: str) -> None:
         self.chat_id = chat_id
-        self.oldest = self.reply = self._last_role = None
-        self._replying = False
+        self.oldest = self._last_role = None
+        self._ended()
         self._seen.clear()
 
     def _chat_created(self, frame: Frame) -> list[Action]:
@@ -93,7 +137,7 @@ class Transcript:
         for message in frame.messages():
             actions += self._missed(message)
         if "reply" not in frame.data and self._last_role == "assistant":
-            self.reply, self._replying = None, False
+            self._ended()
         return actions
 
     def _missed(self, message: Message) -> list[Action]:
@@ -105,7 +149,7 @@ class Transcript:
             actions = self._whole(self.reply, self.reply.attempt, message.content)
             self.reply = None
             return actions
-        return [_line(message)]
+        return [wording.message(message)]
 
     def _history(self, frame: Frame) -> list[Action]:
         messages = frame.messages()
@@ -115,7 +159,7 @@ class Transcript:
             return [Line("There are no earlier messages.")]
         self.oldest = messages[0].id
         self._seen.update(message.id for message in messages)
-        return [_line(message) for message in messages]
+        return [wording.message(message) for message in messages]
 
     def _chat_updated(self, frame: Frame) -> list[Action]:
         return [Line(f"Title: {frame.text('title')}")] if frame.text("chatId") == self.chat_id else []
@@ -123,22 +167,23 @@ class Transcript:
     def _chat_deleted(self, frame: Frame) -> list[Action]:
         if frame.text("chatId") != self.chat_id:
             return []
-        self.request = self.reply = None
-        self._replying = False
+        self._pending.clear()
+        self._ended()
         return [Line("This chat was deleted. `/new` starts another one.", Style.ERROR)]
 
     def _user_message(self, frame: Frame) -> list[Action]:
         if frame.text("chatId") != self.chat_id:
             return []
         message = Message(frame.text("messageId"), "user", frame.text("content"))
-        own = frame.optional("clientMessageId") in self._sent
+        own = self._pending.is_own(frame.optional("clientMessageId"))
         known = message.id in self._seen
         if own:  # sent again after a loss, it may have been answered meanwhile
             answered = known and self.reply is None and self._last_role == "assistant"
             self._replying = not answered
-        if not known:
-            self._see(message.id, "user")
-        return [] if own or known else [_line(message)]
+        if known or (not own and frame.data.get("duplicate") is True):
+            return []
+        self._see(message.id, "user")
+        return [] if own else [wording.message(message)]
 
     def _start(self, frame: Frame) -> list[Action]:
         if frame.text("chatId") != self.chat_id or frame.text("messageId") in self._seen:
@@ -171,11 +216,15 @@ class Transcript:
         reply = self.reply
         if reply is None or reply.message_id != message_id:
             reply = Reply(message_id, attempt)
-        self.reply, self._replying = None, False
+        self._ended()
         self._see(message_id, "assistant")
         actions = self._whole(reply, attempt, frame.optional("content"))
         reason = frame.text("finishReason")
-        return actions if reason == "stop" else [*actions, Line(f"The reply ended early: {reason}.")]
+        if reason != "stop":
+            actions.append(Line(f"The reply ended early: {reason}."))
+        if self._costs:
+            actions += wording.cost(frame)
+        return actions + self._release()
 
     def _whole(self, reply: Reply, attempt: int, content: str | None) -> list[Action]:
         """Show what is missing of a reply whose whole text is `content`, or too large to be sent again."""
@@ -187,24 +236,22 @@ class Transcript:
         return [Stream(rest), End()] if rest else [End()]
 
     def _error(self, frame: Frame) -> list[Action]:
-        settled = self.request and self._refuses(frame, self.request.frame)
-        if settled:
-            self.request = None
-        return [Line(f"{frame.text('message')} ({frame.optional('code') or 'error'})", Style.ERROR)]
+        refused = self._pending.refused(frame)
+        if refused and refused.frame.kind == "message" and frame.optional("code") == "busy":
+            return self._hold(refused)
+        if refused or frame.optional("code") == "nothing_to_cancel":
+            self._stop = _Stop.NO
+        return [wording.refusal(frame)]
 
-    def _refuses(self, frame: Frame, asked: Frame) -> bool:
-        """Tell whether an error settles a request. One that names no request settles whatever is awaited."""
-        named = {frame.request_id, frame.optional("clientMessageId")} - {None}
-        return not named or bool(named & {asked.request_id, asked.data.get("clientMessageId")})
+    def _hold(self, refused: Request) -> list[Action]:
+        """Keep a message until the running reply is complete, and say so once."""
+        self._pending.held = refused
+        self._stop = _Stop.NO  # what was to stop has not begun; what runs may be somebody else's
+        name = refused.frame.text("clientMessageId")
+        known, self._waits_for = self._waits_for, name
+        return [] if known == name else [Line(wording.WAITS)]
 
     def _see(self, message_id: str, role: str) -> None:
         self._seen.add(message_id)
         self._last_role = role
         self.oldest = self.oldest or message_id
-
-
-def _line(message: Message) -> Line:
-    content = "(too long to be shown here)" if message.content is None else message.content
-    if message.role == "user":
-        return Line(f"› {content}", Style.USER)
-    return Line(content, Style.REPLY)

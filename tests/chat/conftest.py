@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
+from tests import dynamodb
 from tests.devices import Device, Emulator
 
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[Emulator]:
-    emulator = Emulator()
+    if dynamodb.URL:
+        dynamodb.delete_tables(dynamodb.client(dynamodb.URL))
+    emulator = Emulator(**({"PARLEY_DYNAMODB": dynamodb.URL} if dynamodb.URL else {}))
     yield emulator
     emulator.stop()
 

@@ -15,10 +15,12 @@ import time
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
+from local.cli import main
 from local.client import ClientError, Timing, chat, run
 
 FAST = Timing(greeting=0.05, answer=2, ping_busy=0.05, ping_idle=0.2, silence=0.3, retries=(0.01, 0.01, 0.01))
@@ -35,6 +37,8 @@ class Server:
         self.answers_pings = True
         self.refuses = {}
         self.cuts_reply_at = None
+        self.pauses_reply_at = None
+        self.cost = None
         self.cuts_before_acknowledging = False
         self.goes_on = asyncio.Event()
         self.goes_on.set()
@@ -96,20 +100,37 @@ class Server:
         text = f"You said: {data['message']}"
         self.replying = asyncio.create_task(self.reply(f"r{len(self.messages)}", text))
 
-    async def reply(self, message_id, text):
+    async def on_cancel(self, data, request_id):
+        if "messageId" in data:
+            self.replying.cancel()
+            await self.complete(data["messageId"], "You ", "cancelled")
+
+    async def on_regenerate(self, data, request_id):
+        replaced = self.messages.pop()
+        text = f"Again: {replaced['content']}"
+        self.replying = asyncio.create_task(self.reply("anew", text, replaces=replaced["messageId"]))
+
+    async def reply(self, message_id, text, **more):
         await self.goes_on.wait()
         whole = stored(message_id, "assistant", text)
         common = {"messageId": message_id, "attempt": 1}
-        await self.send("assistant_message_start", chatId="c1", message="…", offset=0, content="", **common)
+        await self.send("assistant_message_start", chatId="c1", message="…", offset=0, content="", **common, **more)
         for offset in range(0, len(text), 4):
+            if offset == self.pauses_reply_at:
+                await asyncio.Future()
             if offset == self.cuts_reply_at:
                 self.messages.append(whole)
                 self.cut()
                 return
             await self.send("assistant_message_token", token=text[offset : offset + 4], offset=offset, **common)
+        await self.complete(message_id, text, "stop")
+
+    async def complete(self, message_id, text, reason):
+        whole = stored(message_id, "assistant", text)
         self.messages.append(whole)
-        end = {"chatId": "c1", "attempt": 1, "length": len(text), "finishReason": "stop"}
-        await self.send("assistant_message_complete", **whole, **end)
+        end = {"chatId": "c1", "attempt": 1, "length": len(text), "finishReason": reason}
+        cost = {"cost": self.cost} if self.cost else {}
+        await self.send("assistant_message_complete", **whole, **end, **cost)
 
 
 def stored(message_id, role, content):
@@ -150,13 +171,13 @@ class Terminal:
         await until(lambda: text in self.shown)
 
 
-async def piped(server, *lines, chat_id=None):
+async def piped(server, *lines, chat_id=None, costs=False):
     """Pipe these lines into the client, and return what it printed."""
     terminal = Terminal()
     terminal.type(*lines)
     terminal.close()
     async with listening(server) as url, asyncio.timeout(10):
-        await chat(url, "token", chat_id, terminal.console, keyboard=terminal.keyboard, timing=FAST)
+        await chat(url, "token", chat_id, terminal.console, keyboard=terminal.keyboard, timing=FAST, costs=costs)
     return terminal.shown
 
 
@@ -255,6 +276,129 @@ class TestCommands:
         await piped(server, "/fail mid")
 
         assert [data["message"] for data in server.sent("message")] == ["/fail mid"]
+
+    async def test_again_has_the_last_reply_written_anew(self, server):
+        shown = await piped(server, "Hello", "/again", "Bye")
+
+        assert server.sent("regenerate") == [{}]
+        assert "You said: Hello\nThe reply is written anew.\nAgain: You said: Hello\nYou said: Bye\n" in shown
+
+    async def test_help_names_every_command(self, server):
+        shown = await piped(server, "/help")
+
+        assert [line.split()[0] for line in shown.splitlines() if line.startswith("/")] == [
+            "/new",
+            "/join",
+            "/history",
+            "/stop",
+            "/again",
+            "/quit",
+        ]
+
+
+class TestStopping:
+    async def test_stop_ends_the_running_reply_by_its_id(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            terminal.type("/stop")
+            await terminal.shows("The reply ended early: cancelled.")
+
+        assert server.sent("cancel") == [{"messageId": "r1"}]
+
+    async def test_lines_typed_before_it_are_not_overtaken_by_anything_else(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            server.pauses_reply_at = None
+            terminal.type("Next", "/stop")
+            await terminal.shows("You said: Next\n")
+
+        assert [data["message"] for data in server.sent("message")] == ["Hello", "Next"]
+
+    async def test_where_nothing_runs_it_says_so_and_asks_the_server_nothing(self, server):
+        assert "There is no reply to stop.\n" in await piped(server, "/stop")
+        assert server.sent("cancel") == []
+
+    async def test_a_reply_that_has_just_ended_is_no_failure(self, server):
+        server.refuses = {"cancel": "nothing_to_cancel"}
+        server.goes_on.clear()
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await until(lambda: server.sent("message"))
+            terminal.type("/stop")
+            await until(lambda: server.sent("cancel"))
+            server.goes_on.set()
+            await terminal.shows("There is no reply to stop.\nYou said: Hello\n")
+
+    async def test_it_is_asked_for_again_after_a_loss(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            server.cut()
+            await terminal.shows("The connection was lost")
+            terminal.type("/stop")
+            await until(lambda: server.sent("cancel") == [{"messageId": "r1"}])
+            await terminal.shows("The reply ended early: cancelled.")
+
+
+class TestABusyChat:
+    async def test_a_refused_message_follows_when_the_running_reply_is_complete(self, server):
+        server.refuses = {"message": "busy"}
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("A reply is being written. Your message follows as soon as it is complete.\n")
+            server.refuses = {}
+            await server.reply("r9", "For the phone")
+            await terminal.shows("For the phone\nYou said: Hello\n")
+
+        assert len({data["clientMessageId"] for data in server.sent("message")}) == 1
+
+    async def test_it_is_sent_again_where_the_end_of_that_reply_was_missed(self, server):
+        server.refuses = {"message": "busy"}
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await until(lambda: len(server.sent("message")) >= 3)
+            server.refuses = {}
+            await terminal.shows("You said: Hello\n")
+
+        assert terminal.shown.count("Your message follows") == 1
+
+    async def test_asking_for_a_new_reply_then_is_answered_kindly(self, server):
+        server.refuses = {"regenerate": "busy"}
+
+        assert "A reply is being written already. `/stop` ends it.\n" in await piped(server, "/again")
+
+    async def test_asking_for_a_new_reply_in_an_empty_chat_is_answered_kindly(self, server):
+        server.refuses = {"regenerate": "nothing_to_regenerate"}
+
+        assert "There is no reply yet that could be written anew.\n" in await piped(server, "/again")
+
+
+class TestCost:
+    async def test_it_is_shown_after_the_reply_where_it_was_asked_for(self, server):
+        server.cost = {"frames": 12, "readUnits": 3.5, "writeUnits": 14.0, "usd": 0.0000212}
+
+        shown = await piped(server, "Hello", costs=True)
+        assert "You said: Hello\n12 frames · 3.5 read units · 14 write units · $0.000021\n" in shown
+
+    async def test_it_is_not_shown_otherwise(self, server):
+        server.cost = {"frames": 12, "usd": 0.0000212}
+
+        assert "frames" not in await piped(server, "Hello")
+
+    async def test_a_server_that_does_not_tell_gets_no_line(self, server):
+        assert (await piped(server, "Hello", costs=True)).endswith("You said: Hello\n")
+
+    @pytest.mark.parametrize(("options", "costs"), [([], False), (["--cost"], True)])
+    def test_it_is_an_option_of_the_command(self, monkeypatch, options, costs):
+        given = {}
+        monkeypatch.setattr("local.client.run", lambda *_, **more: given.update(more) or 0)
+        assert CliRunner().invoke(main, ["chat", *options]).exit_code == 0
+        assert given == {"costs": costs}
 
 
 class TestOtherDevices:
@@ -383,12 +527,28 @@ class TestLeavingATerminal:
             assert "Traceback" not in process.shown
             assert process.modes() == process.modes_before
 
-    async def test_ctrl_c_leaves_a_running_reply_too(self, server):
+    async def test_ctrl_c_stops_a_running_reply_and_then_leaves(self, server):
+        server.pauses_reply_at = 4
+        async with a_process(server) as process:
+            await process.shows("› ")
+            os.write(process.keys, b"Hello\n")
+            await process.shows("You ")
+            os.write(process.keys, b"\x03")
+            await process.shows("The reply ended early: cancelled.\r\n› ")
+            os.write(process.keys, b"\x03")
+
+            assert await process.ends(within=3) == 0
+            assert "Traceback" not in process.shown
+        assert server.sent("cancel") == [{"messageId": "r1"}]
+
+    async def test_a_second_ctrl_c_leaves_a_reply_that_does_not_stop(self, server):
         server.goes_on.clear()
         async with a_process(server) as process:
             await process.shows("› ")
             os.write(process.keys, b"Hello\n")
             await until(lambda: server.sent("message"))
+            os.write(process.keys, b"\x03")
+            await process.shows("Stopping. Ctrl-C again leaves.\r\n")
             os.write(process.keys, b"\x03")
 
             assert await process.ends(within=3) == 0

@@ -1,8 +1,7 @@
-"""DynamoDB by moto, in this process, with the tables of the template."""
+"""A DynamoDB with the tables of the template: moto's, in this process, or the one at PARLEY_TEST_DYNAMODB."""
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 # Before anything of boto3 is imported: clients are made at import, and must find a region and no real account.
 os.environ.update(
@@ -21,22 +20,20 @@ os.environ.update(
     OPENAI_API_KEY="none",
     AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI="https://execute-api.us-east-1.amazonaws.com",
 )
+os.environ.pop("AWS_ENDPOINT_URL_DYNAMODB", None)
+if "PARLEY_TEST_DYNAMODB" in os.environ:
+    # moto lets pass what goes to no address of AWS's.
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = os.environ["PARLEY_TEST_DYNAMODB"]
 
 import boto3
 import pytest
 from moto import mock_aws
 
 from handlers.chat.store import Store
-from handlers.chat.tables import UserItem
+from handlers.chat.tables import CONNECTION, UserItem
 from local.dynamodb import create_tables
-from local.template import read
-
-TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
-
-
-@pytest.fixture(scope="session")
-def tables():
-    return read(TEMPLATE).tables
+from tests import dynamodb
+from tests.capacity import Capacity, metered
 
 
 @pytest.fixture
@@ -46,8 +43,20 @@ def aws() -> Iterator[None]:
 
 
 @pytest.fixture
-def store(aws: None, tables) -> Store:
-    create_tables(boto3.client("dynamodb"), tables)
+def store(aws: None) -> Store:
+    client = boto3.client("dynamodb")
+    if dynamodb.URL:
+        dynamodb.delete_tables(client)
+    create_tables(client, dynamodb.TABLES)
     for user in ("alice", "bob"):
         UserItem(user, name=user.title()).save()
     return Store()
+
+
+@pytest.fixture
+def capacity(store: Store) -> Iterator[Capacity]:
+    """What the store's requests cost, from here on."""
+    if not dynamodb.URL:
+        pytest.skip("moto's capacity units are wrong; `make test-dynamodb-local` runs this")
+    with metered(CONNECTION.client, dynamodb.client(dynamodb.URL)) as capacity:
+        yield capacity

@@ -1,6 +1,6 @@
 import pytest
 
-from local.client.actions import End, Line, Resume, Stream, Style
+from local.client.actions import Cancel, End, Line, Resume, Send, Stream, Style
 from local.client.frames import Frame, FrameError
 from local.client.reply import Reply, Taken
 from local.client.screen import clean
@@ -168,6 +168,114 @@ class TestATurn:
         assert transcript.take(complete("Hello")) == []
 
 
+def refused(code: str, request_id: str = "q1", **more: object) -> Frame:
+    return frame("error", request_id, message="No", code=code, **more)
+
+
+class TestStopping:
+    def test_a_running_reply_is_cancelled_by_its_id(self, transcript):
+        asked(transcript)
+        transcript.take(acknowledged("m1"))
+        transcript.take(start())
+
+        assert transcript.stop() == [Cancel("r1")]
+        assert transcript.stopping
+        transcript.take(complete("", reason="cancelled"))
+        assert not transcript.stopping
+
+    def test_one_that_has_not_begun_is_cancelled_without_an_id(self, transcript):
+        asked(transcript)
+        transcript.take(acknowledged("m1"))
+
+        assert transcript.stop() == [Cancel(None)]
+
+    def test_a_message_on_its_way_is_stopped_when_it_is_acknowledged(self, transcript):
+        asked(transcript)
+
+        assert transcript.stop() == []
+        assert transcript.take(acknowledged("m1")) == [Cancel(None)]
+        assert transcript.take(start()) == []
+
+    def test_a_message_that_is_refused_takes_the_wish_along(self, transcript):
+        asked(transcript)
+        transcript.stop()
+        transcript.take(refused("rate_limited"))
+
+        assert not transcript.stopping
+
+    def test_a_regenerated_reply_is_cancelled_when_it_begins(self, transcript):
+        transcript.ask(frame("regenerate", "q1"), "assistant_message_start")
+
+        assert transcript.stop() == []
+        assert transcript.take(start("r2", replaces="r1"))[-1] == Cancel("r2")
+
+    def test_where_nothing_runs_there_is_nothing_to_stop(self, transcript):
+        assert not transcript.replying
+        assert transcript.stop() == []
+        assert not transcript.stopping
+
+    def test_after_a_loss_it_is_asked_for_when_the_client_is_back(self, transcript):
+        transcript.take(start())
+        transcript.stop()
+        transcript.lost()
+
+        assert Cancel("r1") not in transcript.take(joined(reply={"messageId": "r1", "attempt": 1}))
+        assert transcript.back() == [Cancel("r1")]
+
+    def test_the_next_message_is_not_stopped(self, transcript):
+        transcript.ask(frame("regenerate", "q1"), "assistant_message_start")
+        transcript.stop()
+        transcript.lost()
+        transcript.back()
+        asked(transcript)
+
+        assert transcript.take(acknowledged("m1")) == []
+
+
+class TestABusyChat:
+    def test_a_message_is_held_and_sent_again_after_the_reply(self, transcript):
+        transcript.take(start())
+        asked(transcript)
+        sent = transcript.request.frame
+
+        assert transcript.take(refused("busy")) == [
+            Line("A reply is being written. Your message follows as soon as it is complete.")
+        ]
+        assert transcript.retry() == []
+        assert transcript.take(complete("Hello")) == [Stream("Hello"), End(), Send(sent)]
+        assert transcript.take(acknowledged("m1")) == []
+        assert transcript.busy
+
+    def test_it_is_tried_again_where_no_reply_is_known_to_run(self, transcript):
+        asked(transcript)
+        sent = transcript.request.frame
+        transcript.take(refused("busy"))
+
+        assert transcript.retry() == [Send(sent)]
+        assert transcript.retry() == []
+        assert transcript.take(refused("busy")) == []
+
+    def test_it_survives_a_loss(self, transcript):
+        asked(transcript)
+        sent = transcript.request.frame
+        transcript.take(refused("busy"))
+        transcript.lost()
+
+        assert transcript.request.frame == sent
+
+    def test_a_stop_meant_for_it_does_not_end_somebody_else_s_reply(self, transcript):
+        asked(transcript)
+        transcript.stop()
+
+        assert [action for action in transcript.take(refused("busy")) if isinstance(action, Cancel)] == []
+
+    def test_stopping_then_ends_the_reply_that_it_waits_for(self, transcript):
+        asked(transcript)
+        transcript.take(refused("busy"))
+
+        assert transcript.stop() == [Cancel(None)]
+
+
 class TestErrors:
     def test_a_refused_message_is_shown_in_red_and_awaited_no_longer(self, transcript):
         asked(transcript)
@@ -210,6 +318,12 @@ class TestOtherDevices:
     def test_their_messages_are_shown(self, transcript):
         assert transcript.take(acknowledged("other")) == [Line("› Hi", Style.USER)]
         assert transcript.take(acknowledged(None, "u2")) == [Line("› Hi", Style.USER)]
+
+    def test_one_that_is_acknowledged_again_is_not_shown_twice(self, transcript):
+        transcript.take(acknowledged("other"))
+
+        assert transcript.take(acknowledged("other", duplicate=True)) == []
+        assert transcript.take(acknowledged("older", "u0", duplicate=True)) == []
 
     def test_a_new_title_is_shown_for_this_chat_only(self, transcript):
         assert transcript.take(frame("chat_updated", chatId="c1", title="Greetings")) == [Line("Title: Greetings")]
