@@ -106,8 +106,8 @@ def chat(store):
         join(store, name)
 
 
-def join(store, name, resume=None, shown=None):
-    store.add_connection(Connection(name, NOON))
+def join(store, name, resume=None, shown=None, now=NOON):
+    store.add_connection(Connection(name, now))
     assert store.subscribe("alice", "chat", name, Subscription("first", resume, shown))
     store.bind_connection(name, "alice", "chat")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,10 +74,8 @@ class Deployment:
             process = self._process("disconnect")
 
             def work() -> None:
-                try:
+                with suppress(StoreError):  # then the row dies by the first 410
                     self.store.forget_connection(connection_id)
-                except StoreError:
-                    pass  # the row dies by the first 410
 
             self.world.spawn(process, work)
 

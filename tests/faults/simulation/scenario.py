@@ -126,8 +126,8 @@ def check_without_faults(life: Life) -> None:
     for device in life.devices:
         for message_id, reading in device.readings.items():
             if device.connections == 1:
-                assert len(reading.completes) == 1, "not exactly one end"
                 assert reading.late == [], "something after the end"
+                assert len(reading.completes) == 1, "not exactly one end"
                 assert reading.completes[0]["content"] == reading.text, "the tokens are not the text"
             assert message_id.count("-") == 4
     for moment, message_id in life.cancelled:

@@ -67,7 +67,7 @@ class Services:
 
 
 class SimulatedStore:
-    """What `handlers.chat.store.Store` does for turns, in dictionaries. `services` None: at once, and without a fault."""
+    """What `handlers.chat.store.Store` does for turns, in dictionaries. Without `services`: at once, and no faults."""
 
     def __init__(self, services: Services | None = None) -> None:
         self._services = services

@@ -1,0 +1,201 @@
+"""Each promise that the simulation checks has a planted fault here, which its check finds."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+from handlers.chat import history, watch
+from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.relay import Relay, Script
+from handlers.chat.replies import Replies
+from tests.faults.simulation.scenario import check, check_without_faults, live
+from tests.faults.simulation.services import Faults, SimulatedAnswer, SimulatedGateway, SimulatedStore
+
+WORLDS = 40
+
+
+def found(promise, mix=None):
+    """Live through some worlds, until one of them breaks the promise."""
+    for number in range(WORLDS):
+        life = live(("planted", number), mix)
+        try:
+            (check if mix else check_without_faults)(life)
+        except AssertionError as broken:
+            if str(broken).startswith(promise):
+                return True
+    return False
+
+
+def plant(monkeypatch, owner, name, make):
+    """Put another function in place of one, made from that one."""
+    monkeypatch.setattr(owner, name, make(getattr(owner, name)))
+
+
+def test_without_a_planted_fault_nothing_is_found():
+    assert not found("")
+
+
+def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
+    def forgetful(seal):
+        def call(self, user_id, reply, turn, title, lease_until):
+            sealed = seal(self, user_id, reply, turn, title, lease_until)
+            messages = self.items[reply.chat_id]
+            del messages[min(messages)]
+            return sealed
+
+        return call
+
+    plant(monkeypatch, SimulatedStore, "seal", forgetful)
+    assert found("an acknowledged message is lost")
+
+
+def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
+    def without_marker(accept):
+        def call(self, user_id, message, turn, previous):
+            self.sent.clear()
+            return accept(self, user_id, message, turn, previous)
+
+        return call
+
+    plant(monkeypatch, SimulatedStore, "accept", without_marker)
+    monkeypatch.setattr(SimulatedStore, "sent_as", lambda *_: None)
+    # The acknowledgement is lost, and the client asks again when the reply is over.
+    assert found("a message is stored twice", Faults(post_fails=0.3))
+
+
+def test_a_turn_that_begins_while_another_runs(monkeypatch):
+    def always_free(begun):
+        def call(self, user_id, chat_id, turn, previous, messages):
+            chat = self.chats[user_id, chat_id]
+            self.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
+            return begun(self, user_id, chat_id, turn, previous, messages)
+
+        return call
+
+    plant(monkeypatch, SimulatedStore, "_begun", always_free)
+    monkeypatch.setattr("handlers.chat.turns.is_running", lambda turn, now: False)
+    assert found("not one reply to one message")
+
+
+def test_a_reply_that_is_not_counted(monkeypatch):
+    def uncounted(seal):
+        def call(self, user_id, reply, turn, title, lease_until):
+            count = self.chats[user_id, reply.chat_id].message_count
+            sealed = seal(self, user_id, reply, turn, title, lease_until)
+            chat = self.chats[user_id, reply.chat_id]
+            self.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
+            return sealed
+
+        return call
+
+    plant(monkeypatch, SimulatedStore, "seal", uncounted)
+    assert found("a message is not counted")
+
+
+def test_an_attempt_that_goes_on_with_the_words_of_the_last_one(monkeypatch):
+    said = []
+
+    def with_old_words(answer_words):
+        def words(self):
+            for delta in answer_words(self):
+                said.append(delta.text)
+                yield replace(delta, text="".join(said[-2:]))
+
+        return words
+
+    plant(monkeypatch, SimulatedAnswer, "__iter__", with_old_words)
+    assert found("the words of two attempts are mixed")
+
+
+def test_a_word_that_is_lost_on_its_way_to_the_store(monkeypatch):
+    def deaf(add):
+        return lambda self, text: add(self, "" if "w2 " in text else text)
+
+    plant(monkeypatch, Relay, "add", deaf)
+    assert found("a word is lost, doubled or out of order")
+
+
+def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
+    monkeypatch.setattr("handlers.chat.turns.take_over", lambda *_: False)
+    monkeypatch.setattr("tests.faults.simulation.chat.RETRIES", ())
+    monkeypatch.setattr(Replies, "give_up", lambda *_: None)
+    assert found("a turn never came to its end", Faults(kill=0.01))
+
+
+def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
+    def always_first(init):
+        def call(self, gateway, start, *arguments):
+            init(self, gateway, start.model_copy(update={"attempt": 1}), *arguments)
+
+        return call
+
+    plant(monkeypatch, Relay, "__init__", always_first)
+    plant(monkeypatch, history, "complete", _with_attempt_1)
+    assert found("a device read what the reply does not say", Faults(kill=0.01))
+
+
+def _with_attempt_1(complete):
+    return lambda *arguments: complete(*arguments).model_copy(update={"attempt": 1})
+
+
+def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):
+    def careless(post):
+        def call(self, connection_id, text):
+            with suppress(PostFailed):
+                post(self, connection_id, text)
+
+        return call
+
+    plant(monkeypatch, SimulatedGateway, "post", careless)
+    monkeypatch.setattr("tests.faults.simulation.chat.Device.SILENCE", 10**9)
+    assert found("a device waits for a reply that is over", Faults(post_fails=0.2))
+
+
+def test_an_end_that_comes_twice(monkeypatch):
+    def twice(post):
+        def call(self, connection_id, text):
+            post(self, connection_id, text)
+            if b"assistant_message_complete" in text:
+                post(self, connection_id, text)
+
+        return call
+
+    plant(monkeypatch, SimulatedGateway, "post", twice)
+    assert found("not exactly one end")
+
+
+def test_an_end_before_the_last_token(monkeypatch):
+    def hasty(after):
+        def call(self, cursor):
+            if self.end is not None and cursor.started and not cursor.ended and not cursor.late:
+                return self.end, replace(cursor, late=True)
+            return after(self, replace(cursor, late=False))
+
+        return call
+
+    plant(monkeypatch, Script, "after", hasty)
+    assert found("something after the end")
+
+
+def test_a_model_that_is_left_talking(monkeypatch):
+    monkeypatch.setattr(SimulatedAnswer, "close", lambda self: None)
+    assert found("a model's stream stays open")
+
+
+def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 2.0)
+    assert found("cancelled too late")
+
+
+def test_a_turn_that_is_not_cleared(monkeypatch):
+    monkeypatch.setattr(SimulatedStore, "clear", lambda *_: True)
+    assert found("a turn is not cleared")
+
+
+def test_a_failure_that_nobody_expects(monkeypatch):
+    def fails(self, connection_id, text):
+        raise ConnectionGone if self.slowness else ZeroDivisionError
+
+    monkeypatch.setattr(SimulatedGateway, "post", fails)
+    assert found("an unexpected exception")
