@@ -101,6 +101,12 @@ _SECONDS = click.FloatRange(0, min_open=True)
     default=40,
     help="Pace of the built-in model; 0 for none.",
 )
+@_setting(
+    "--faults",
+    "PARLEY_FAULTS",
+    type=click.Path(path_type=Path),
+    help="Plan of what is to go wrong, a JSON file; see docs/emulator.md.",
+)
 def up(**given: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from local import startup

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from local.asgi import Response
 from local.errors import StartError
 from local.template import Table, Template
 
+_CREDENTIAL = re.compile(r"Credential=[^/]+/")
 _URL = "https://dynamodb.us-east-1.amazonaws.com/"
 
 
@@ -38,6 +42,33 @@ class Embedded:
         if isinstance(content, str):
             content = content.encode()
         return Response(int(status), {"content-type": "application/x-amz-json-1.0", **_plain(answered)}, content)
+
+
+class Forwarded:
+    """Another DynamoDB, whose requests pass through here so that a plan of faults can meet them."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._executor = ThreadPoolExecutor(16, thread_name_prefix="dynamodb")
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
+        """Answer one request with what the other one answers."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._answer, headers, body)
+
+    def _answer(self, headers: Mapping[str, str], body: bytes) -> Response:
+        lower = {name.lower(): value for name, value in headers.items()}
+        kept = ("content-type", "x-amz-target", "x-amz-date")
+        sent: dict[str, str] = {name: lower[name] for name in kept if name in lower}
+        # DynamoDB Local does not check signatures, but keeps the tables of each access key apart.
+        sent["authorization"] = _CREDENTIAL.sub("Credential=emulator/", lower.get("authorization", ""))
+        request = Request(self._url, body, sent, method="POST")  # noqa: S310 - the developer's own URL
+        try:
+            with urlopen(request, timeout=10) as answer:  # noqa: S310
+                return Response(answer.status, {"content-type": "application/x-amz-json-1.0"}, answer.read())
+        except HTTPError as error:
+            return Response(error.code, {"content-type": "application/x-amz-json-1.0"}, error.read())
+        except OSError as error:
+            return _failure(500, "InternalServerError", f"No answer from {self._url}: {error}")
 
 
 def _load_moto() -> Any:

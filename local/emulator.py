@@ -14,9 +14,10 @@ from dataclasses import replace
 import uvicorn
 
 from local.asgi import Receive, Response, Scope, Send, read_body
-from local.dynamodb import Embedded, furnish
+from local.dynamodb import Embedded, Forwarded, furnish
 from local.environment import DYNAMODB_PATH, MODEL_PATH, Surroundings
 from local.errors import StartError
+from local.faults import Plan, PlanError
 from local.functions.invoke import Functions
 from local.gateway.connections import Connections
 from local.gateway.events import decoded
@@ -25,11 +26,13 @@ from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
 from local.gateway.websocket import WebSocketGateway
 from local.llm import BuiltInModel
 from local.options import EMBEDDED, Options
+from local.sabotage import FAULTS_PATH, Sabotage, is_service
 from local.template import Template
 from local.trace import Trace
 
 WEBSOCKET_PATH = "/ws/chat"
 _INVOKE, _INVOCATIONS = "/2015-03-31/functions/", "/invocations"
+_MODEL_REPORT_PATH = "/_parley/model"
 
 
 class Emulator:
@@ -51,12 +54,18 @@ class Emulator:
             retry_delay=options.retry_delay,
         )
         self._connections = Connections(trace, options.post_latency / 1000)
+        self._sabotage = Sabotage(_plan(options), trace, self._functions.caller, self._functions.signal)
         self._websocket = WebSocketGateway(
-            replace(api, stage=self.stage), self._functions, self._connections, trace, options.limits
+            replace(api, stage=self.stage),
+            self._functions,
+            self._connections,
+            trace,
+            options.limits,
+            fault_at=self._sabotage.at,
         )
         self._http = [HttpGateway(http, self._functions, trace) for http in template.http_apis]
-        self._database = Embedded() if options.dynamodb == EMBEDDED else None
-        self._model = BuiltInModel(options.tokens_per_second)
+        self._database = _database(options)
+        self._model = BuiltInModel(options.tokens_per_second, lambda body: self._sabotage.at("model", body))
         self._ready = asyncio.Event()
 
     async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
@@ -81,22 +90,21 @@ class Emulator:
         await self._functions.warm()
 
     async def _furnish_database(self) -> None:
-        endpoint = f"{self.options.url}{DYNAMODB_PATH}" if self._database else self.options.dynamodb
+        embedded = self.options.dynamodb == EMBEDDED
+        endpoint = f"{self.options.url}{DYNAMODB_PATH}" if embedded else self.options.dynamodb
         await asyncio.to_thread(furnish, endpoint, self.template, self.options.users, self._credentials)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
-        if self._database and path.startswith(DYNAMODB_PATH):
-            answer = await self._database.answer(dict(decoded(scope["headers"])), await read_body(receive))
-            return await answer.send(send)
-        await self._ready.wait()
+        if not (self._database and path.startswith(DYNAMODB_PATH)):
+            await self._ready.wait()
         if scope["type"] == "websocket":
             return await self._serve_websocket(scope, receive, send)
-        if path.startswith(_INVOKE):
-            return await self._serve_invocation(scope, receive, send)
-        if "/@connections/" in path:
-            return await self._serve_connections(scope, receive, send)
+        if is_service(path):
+            return await self._serve_service(scope, receive, send)
+        if self.options.faults and path in (FAULTS_PATH, _MODEL_REPORT_PATH):
+            return await self._serve_faults(scope, receive, send)
         if self.built_in_model and path.startswith(f"{MODEL_PATH}/"):
             return await self._model(scope, receive, send)
         if self._http:
@@ -109,18 +117,45 @@ class Emulator:
         await receive()
         return await Response.of_json(403, {"message": "Forbidden"}).refuse(send)
 
-    async def _serve_connections(self, scope: Scope, receive: Receive, send: Send) -> None:
-        stage, _, connection_id = scope["path"].partition("/@connections/")
-        if stage != f"/{self.stage}":
-            forbidden = {"x-amzn-ErrorType": "ForbiddenException"}
-            return await Response.of_json(403, {"message": "Forbidden"}, forbidden).send(send)
-        answer = await self._connections.answer(scope["method"], connection_id, await read_body(receive))
-        return await answer.send(send)
+    async def _serve_service(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call of DynamoDB's, Lambda's or the management API."""
+        body = await read_body(receive)
+        answer = await self._sabotage.call(scope, body, lambda: self._service(scope, body))
+        await answer.send(send)
 
-    async def _serve_invocation(self, scope: Scope, receive: Receive, send: Send) -> None:
-        name = scope["path"].removeprefix(_INVOKE).removesuffix(_INVOCATIONS)
-        answer = await self._functions.http_invoke(name, dict(decoded(scope["headers"])), await read_body(receive))
-        await Response(*answer).send(send)
+    async def _service(self, scope: Scope, body: bytes) -> Response:
+        path, headers = scope["path"], dict(decoded(scope["headers"]))
+        if self._database and path.startswith(DYNAMODB_PATH):
+            return await self._database.answer(headers, body)
+        if path.startswith(_INVOKE):
+            name = path.removeprefix(_INVOKE).removesuffix(_INVOCATIONS)
+            return Response(*await self._functions.http_invoke(name, headers, body))
+        stage, _, connection_id = path.partition("/@connections/")
+        if stage != f"/{self.stage}":
+            return Response.of_json(403, {"message": "Forbidden"}, {"x-amzn-ErrorType": "ForbiddenException"})
+        return await self._connections.answer(scope["method"], connection_id, body)
+
+    async def _serve_faults(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == _MODEL_REPORT_PATH:
+            return await Response.of_json(200, self._model.report).send(send)
+        return await self._sabotage.answer(scope["method"], await read_body(receive)).send(send)
+
+
+def _plan(options: Options) -> Plan:
+    """Read the plan of faults, where there is one. Raises `StartError`."""
+    if options.faults is None:
+        return Plan()
+    try:
+        return Plan.of(options.faults.read_bytes())
+    except (OSError, PlanError) as error:
+        raise StartError(f"The plan of faults {options.faults} cannot be used: {error}. Correct it.") from None
+
+
+def _database(options: Options) -> Embedded | Forwarded | None:
+    """Return what answers DynamoDB's requests here; None where functions reach theirs by themselves."""
+    if options.dynamodb == EMBEDDED:
+        return Embedded()
+    return Forwarded(options.dynamodb) if options.faults else None
 
 
 class _Server(uvicorn.Server):

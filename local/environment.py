@@ -53,10 +53,18 @@ class Surroundings:
                 variables[name] = value
         return variables | self._endpoints(stage) | self.credentials()
 
+    @property
+    def _through_emulator(self) -> bool:
+        """Whether DynamoDB's requests go through the emulator: to the embedded one, or to be met by faults."""
+        return self.options.dynamodb == EMBEDDED or self.options.faults is not None
+
     def credentials(self) -> dict[str, str]:
         """Return the developer's own credentials and region for a DynamoDB elsewhere, nothing for the embedded one."""
-        if self.options.dynamodb == EMBEDDED or not self.given.get("AWS_ACCESS_KEY_ID"):
+        if self._through_emulator:
             return {}
+        if not self.given.get("AWS_ACCESS_KEY_ID"):
+            # DynamoDB Local keeps the tables of each access key apart.
+            return {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
         region = self.given.get("AWS_REGION") or self.given.get("AWS_DEFAULT_REGION") or "us-east-1"
         own = {name: self.given.get(name, "") for name in CREDENTIALS}
         return own | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
@@ -70,9 +78,8 @@ class Surroundings:
 
     def _endpoints(self, stage: str) -> dict[str, str]:
         url = self.options.url
-        embedded = self.options.dynamodb == EMBEDDED
         return {
-            "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if embedded else self.options.dynamodb,
+            "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if self._through_emulator else self.options.dynamodb,
             "AWS_ENDPOINT_URL_LAMBDA": url,
             "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": f"{url}/{stage}",
         }

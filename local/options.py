@@ -29,6 +29,7 @@ class Options:
     post_latency: float = 0.0
     retry_delay: float = 60.0
     tokens_per_second: float = 40.0
+    faults: Path | None = None
 
     @property
     def url(self) -> str:

@@ -92,6 +92,14 @@ class Inline:
             except TimeoutError:
                 return run.end(faults.timed_out(invocation))
 
+    def caller(self, access_key: str) -> str:
+        """Return nothing: all functions sign with the same key."""
+        return ""
+
+    def signal(self, access_key: str, number: int) -> None:
+        """Send nothing: there is no process but the emulator's own."""
+        self._trace.record("note", text="Functions run inline, so none of them can be killed or frozen.")
+
     async def stop(self) -> None:
         """Leave the threads to end with the process."""
 

@@ -91,6 +91,14 @@ class Functions:
         self._asynchronous.put(invocation)
         return invocation.request_id
 
+    def caller(self, access_key: str) -> str:
+        """Return the name of the function that signs its requests to AWS with this key, where one does."""
+        return self._runner.caller(access_key)
+
+    def signal(self, access_key: str, number: int) -> None:
+        """Send a signal to the process that signs with this key."""
+        self._runner.signal(access_key, number)
+
     async def http_invoke(self, name: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer `POST /2015-03-31/functions/{name}/invocations`. The name may be an ARN, or carry a qualifier."""
         try:

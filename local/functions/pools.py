@@ -78,6 +78,16 @@ class Pools:
         """Handle an event of one of the functions."""
         return await self._pools[invocation.function.name].run(invocation)
 
+    def caller(self, access_key: str) -> str:
+        """Return the name of the function whose process signs with this key; nothing for no such process."""
+        process = self._processes.of_access_key(access_key)
+        return process.variables["AWS_LAMBDA_FUNCTION_NAME"] if process else ""
+
+    def signal(self, access_key: str, number: int) -> None:
+        """Send a signal to the process that signs with this key."""
+        if process := self._processes.of_access_key(access_key):
+            self._processes.signal(process, number)
+
     async def stop(self) -> None:
         """Kill every process. What runs, ends as a process that was killed."""
         await self._processes.stop()

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
@@ -36,6 +36,7 @@ class Process:
 
     number: int
     on_exit: Callable[[int], None]
+    variables: Mapping[str, str] = field(default_factory=dict)
     pid: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -76,7 +77,7 @@ class Processes:
             raise LaunchError("The emulator stops.")
         if self._control is None:
             self.start(self._modules)
-        process = Process(next(self._numbers), on_exit)
+        process = Process(next(self._numbers), on_exit, order.variables)
         self._living[process.number] = process
         self._send({"id": process.number, "launch": asdict(order)}, output)
         await process.pid
@@ -86,6 +87,17 @@ class Processes:
         """Kill a process, and the processes that it started. Does nothing where it has ended."""
         if process.number in self._living:
             self._send({"kill": process.number})
+
+    def of_access_key(self, access_key: str) -> Process | None:
+        """Return the living process that signs its requests to AWS with this key."""
+        named = (each for each in self._living.values() if each.variables.get("AWS_ACCESS_KEY_ID") == access_key)
+        return next(named, None)
+
+    def signal(self, process: Process, number: int) -> None:
+        """Send a signal to a process and those that it started. Does nothing where it has ended."""
+        if process.number in self._living and process.pid.done():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid.result(), number)
 
     async def stop(self) -> None:
         """Kill all processes and the zygote. None can be launched after that."""

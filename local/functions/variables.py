@@ -18,6 +18,11 @@ def log_group(name: str) -> str:
     return f"/aws/lambda/{name}"
 
 
+def access_key(log_stream: str) -> str:
+    """Return the access key of an environment, by its log stream: another one for each, as on AWS."""
+    return f"EMULATOR{log_stream[-12:].upper()}"
+
+
 def of_service(function: Function, region: str, log_stream: str) -> dict[str, str]:
     """Return what Lambda sets for any runtime of this function, credentials that open nothing among it."""
     return {
@@ -29,7 +34,7 @@ def of_service(function: Function, region: str, log_stream: str) -> dict[str, st
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
-        "AWS_ACCESS_KEY_ID": "emulator",
+        "AWS_ACCESS_KEY_ID": access_key(log_stream),
         "AWS_SECRET_ACCESS_KEY": "emulator",
         "AWS_SESSION_TOKEN": "emulator",
         # Without HOME, botocore finds the developer's own profile all the same.

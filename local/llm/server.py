@@ -14,13 +14,17 @@ import asyncio
 import json
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from local.asgi import Receive, Response, Scope, Send
+from local.faults import Fault
 from local.llm.answers import question
+from local.llm.breakage import Broken, broken
 from local.llm.completions import BadRequestError, Completion, parse
 
 MODEL = "built-in"
+_FOR_EVER = 3600.0
 
 
 class _ClientGoneError(Exception):
@@ -28,10 +32,18 @@ class _ClientGoneError(Exception):
 
 
 class BuiltInModel:
-    """The ASGI application. `tokens_per_second` is the pace of its answers; 0 means no pause at all."""
+    """The ASGI application. `tokens_per_second` is the pace of its answers; 0 means no pause at all.
 
-    def __init__(self, tokens_per_second: float = 40.0) -> None:
+    `fault_at` is asked, with the body of each request for a completion, what is to go wrong with it.
+    """
+
+    def __init__(
+        self, tokens_per_second: float = 40.0, fault_at: Callable[[str], Fault | None] = lambda body: None
+    ) -> None:
         self._interval = 1 / tokens_per_second if tokens_per_second else 0.0
+        self._fault_at = fault_at
+        self.report = {"requests": 0, "open": 0, "abandoned": 0}
+        """Completions asked for, being sent, and left by their client before their end."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Paths are matched in full, `/v1` included."""
@@ -54,7 +66,10 @@ class BuiltInModel:
                 await Response.of_json(404, _error(message, "invalid_request_error")).send(send)
 
     async def _complete(self, receive: Receive, send: Send) -> None:
-        request = parse(await _body(receive), default_model=MODEL)
+        body = await _body(receive)
+        self.report["requests"] += 1
+        fault = self._fault_at(body.decode(errors="replace"))
+        request = parse(body, default_model=MODEL)
         command = question(request.messages).strip()
         if command == "/fail":
             await Response.of_json(500, _error("The model fails because it was asked to.", "server_error")).send(send)
@@ -62,13 +77,45 @@ class BuiltInModel:
         completion = Completion.of(request, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()))
         breaks_at = len(completion.pieces) // 2 if command == "/fail mid" else None
         gone = asyncio.create_task(_disconnected(receive))
+        self.report["open"] += 1
         try:
-            if request.stream:
+            if fault is not None and not (fault.do == "no-usage-option" and not request.include_usage):
+                await self._fail(fault, completion, gone, send)
+            elif request.stream:
                 await self._stream(completion, breaks_at, gone, send)
             else:
                 await self._whole(completion, breaks_at, gone, send)
+        except _ClientGoneError:
+            self.report["abandoned"] += 1
+            raise
         finally:
+            self.report["open"] -= 1
             gone.cancel()
+
+    async def _fail(self, fault: Fault, completion: Completion, gone: Gone, send: Send) -> None:
+        match fault.do:
+            case "no-usage-option":
+                message = "Unrecognized request argument supplied: stream_options"
+                await Response.of_json(400, _error(message, "invalid_request_error")).send(send)
+            case "delay":
+                await _wait(gone, time.monotonic() + fault.seconds)
+                await self._stream(completion, None, gone, send)
+            case "stall":
+                await _wait(gone, time.monotonic() + _FOR_EVER)
+            case status if status.isdigit():
+                await Response.of_json(int(status), _error("Failed by the plan of faults.", "server_error")).send(send)
+            case how:
+                await self._stream_broken(broken(completion, how), gone, send)
+
+    async def _stream_broken(self, stream: Broken, gone: Gone, send: Send) -> None:
+        await _start(send, 200, stream.content_type)
+        for piece in stream.pieces:
+            await _wait(gone, time.monotonic() + self._interval)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if stream.then == "stall":
+            await _wait(gone, time.monotonic() + _FOR_EVER)
+        if stream.then == "end":
+            await send({"type": "http.response.body", "body": b""})
 
     async def _stream(self, completion: Completion, breaks_at: int | None, gone: Gone, send: Send) -> None:
         """Send the chunks, each piece at its time. Returning in the middle cuts the connection."""

@@ -1,0 +1,146 @@
+"""What is to go wrong, and when: a plan that the emulator's parts ask at each opportunity.
+
+A plan is a JSON object, `{"seed": 7, "faults": [{"point": "post", "do": "429", "match": "AbC=", "nth": 3}]}`.
+docs/emulator.md has every point and what can be done there. Handlers never know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from random import Random
+from typing import Any, Self
+
+_CALL = ("delay", "hang", "lose", "twice", "kill", "freeze")
+_EVENT = ("delay", "lose", "twice")
+_STATUSES = tuple(str(status) for status in (400, 401, 403, 404, 408, 410, 413, 429, 500, 502, 503))
+_STREAMS = (
+    *("stall", "stall-mid", "cut", "close", "error-event", "unknown-event", "broken-json", "html", "empty", "blank"),
+    *("filter", "length", "odd", "no-usage-option", "huge", "surrogate"),
+)
+POINTS: Mapping[str, tuple[str, ...]] = {
+    "connect": _EVENT,
+    "message": _EVENT,
+    "disconnect": _EVENT,
+    "invoke": (*_CALL, *_STATUSES),
+    "post": (*_CALL, *_STATUSES),
+    "store": (*_CALL, *_STATUSES, "throttle", "conflict"),
+    "model": ("delay", *_STATUSES, *_STREAMS),
+}
+"""Where something can go wrong, and what can be done there."""
+
+
+class PlanError(Exception):
+    """A plan that cannot be used. The text says which part of it, and what it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that goes wrong: `do` at `point`, where the subject holds all of `match`.
+
+    It strikes at the `nth` such opportunity and `times` in all (None: for ever), each with the likelihood `chance`.
+    `seconds` are for what takes time. With `after` a call first has its effect.
+    """
+
+    point: str
+    do: str
+    match: tuple[str, ...] = ()
+    nth: int = 1
+    times: int | None = 1
+    chance: float = 1.0
+    seconds: float = 0.0
+    after: bool = False
+
+    @classmethod
+    def of(cls, content: object) -> Self:
+        """Read a fault from a plan. Raises `PlanError`."""
+        if not isinstance(content, Mapping) or not content.keys() <= {field.name for field in fields(cls)}:
+            raise PlanError(
+                f"A fault is an object of {', '.join(field.name for field in fields(cls))}; not {content!r}"
+            )
+        match = content.get("match", ())
+        texts = (match,) if isinstance(match, str) else match
+        if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            raise PlanError(f"match is {match!r}; give it a text or a list of texts")
+        try:
+            fault = cls(**{**content, "match": tuple(texts)})
+        except TypeError:
+            raise PlanError(f"{dict(content)!r} lacks its point or what to do") from None
+        fault._check()
+        return fault
+
+    def _check(self) -> None:
+        if self.point not in POINTS:
+            raise PlanError(f"There is no point {self.point!r}; there are {', '.join(POINTS)}")
+        if self.do not in POINTS[self.point]:
+            raise PlanError(f"{self.do!r} cannot be done at {self.point}; these can: {', '.join(POINTS[self.point])}")
+        if not (_is_whole(self.nth) and (self.times is None or _is_whole(self.times))):
+            raise PlanError("nth and times are whole numbers from 1; times may be null")
+        if not (_is_number(self.chance) and self.chance <= 1 and _is_number(self.seconds)):
+            raise PlanError("chance is a number from 0 to 1, seconds one from 0")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+class Plan:
+    """The faults to come, and how often each has been met. The same opportunities meet the same faults."""
+
+    def __init__(self, faults: tuple[Fault, ...] = (), seed: int = 0) -> None:
+        self._random = Random(seed)  # noqa: S311 - a plan is to be repeatable
+        self._seed = seed
+        self._faults: list[Fault] = []
+        self._met: list[int] = []
+        self._hits: list[int] = []
+        self.add(faults)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The faults, in the order in which they are asked."""
+        return tuple(self._faults)
+
+    @classmethod
+    def of(cls, text: bytes) -> Self:
+        """Read a plan. Raises `PlanError`."""
+        try:
+            content = json.loads(text or b"{}")
+        except ValueError as error:
+            raise PlanError(f"The plan is not JSON: {error}") from None
+        if not isinstance(content, dict) or not content.keys() <= {"seed", "faults"}:
+            raise PlanError("A plan is an object of seed and faults")
+        seed, faults = content.get("seed", 0), content.get("faults", [])
+        if not isinstance(seed, int) or not isinstance(faults, list):
+            raise PlanError("seed is a whole number, faults is a list")
+        return cls(tuple(map(Fault.of, faults)), seed)
+
+    def add(self, faults: tuple[Fault, ...]) -> None:
+        """Let these go wrong too."""
+        self._faults += faults
+        self._met += [0] * len(faults)
+        self._hits += [0] * len(faults)
+
+    def at(self, point: str, subject: str) -> Fault | None:
+        """Return what is to go wrong at this opportunity: the first fault of those that are due."""
+        due = None
+        for number, fault in enumerate(self._faults):
+            if fault.point != point or not all(text in subject for text in fault.match):
+                continue
+            self._met[number] += 1
+            over = fault.times is not None and self._met[number] >= fault.nth + fault.times
+            if self._met[number] < fault.nth or over or self._random.random() >= fault.chance:
+                continue
+            if due is None:
+                due = fault
+                self._hits[number] += 1
+        return due
+
+    def report(self) -> dict[str, Any]:
+        """Return the plan as JSON, with how often each fault has struck."""
+        faults = [asdict(fault) | {"hits": hits} for fault, hits in zip(self._faults, self._hits, strict=True)]
+        return {"seed": self._seed, "faults": faults}
