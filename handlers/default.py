@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -12,14 +13,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handlers.chat import frames
 from handlers.chat.auth import Authenticator
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
-from handlers.chat.commands import Action, Commands, Generate, Post
+from handlers.chat.commands import Action, Commands, Generate, Post, Share
 from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.frames import ServerFrame
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
 from handlers.chat.ids import new_id
 from handlers.chat.log import logger
 from handlers.chat.settings import Settings
-from handlers.chat.store import Store
+from handlers.chat.store import Store, StoreError
+from handlers.chat.threads import THREADS
+
+SHARE_SECONDS = 2.0
+"""How long other devices may hold up what follows: a reply is not to wait for one that hangs."""
 
 settings = Settings.of(os.environ)
 store = Store()
@@ -47,20 +53,38 @@ def perform(action: Action) -> None:
     """Carry out what was decided."""
     match action:
         case Post():
-            post(action)
+            post(action.connection_id, action.frame, action.request_id)
+        case Share():
+            share(action)
         case Generate():
             hand_over(action)
 
 
-def post(action: Post) -> None:
+def post(connection_id: str, frame: ServerFrame, request_id: str | None = None) -> None:
     """Post a frame. A connection that does not take it keeps nobody else from it, and one that is gone is forgotten."""
     try:
-        gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
+        gateway.post(connection_id, frames.encode(frames.as_json(frame, request_id)))
     except ConnectionGone:
-        store.forget_connection(action.connection_id)
-        logger.info("connection gone", gone=action.connection_id)
+        forget(connection_id)
     except PostFailed as failure:
-        logger.warning("frame not delivered", receiver=action.connection_id, reason=str(failure))
+        logger.warning("frame not delivered", receiver=connection_id, reason=str(failure))
+
+
+def forget(connection_id: str) -> None:
+    """Forget a connection that is gone."""
+    logger.info("connection gone", gone=connection_id)
+    try:
+        store.forget_connection(connection_id)
+    except StoreError:
+        logger.exception("connection not forgotten: its row has a time to live")
+
+
+def share(action: Share) -> None:
+    """Post a frame to several connections at once, and wait a moment for those that take long."""
+    posts = [THREADS.start(partial(post, each, action.frame), name=each) for each in sorted(action.connections)]
+    end = THREADS.monotonic() + SHARE_SECONDS
+    for thread in posts:
+        thread.join(max(0.0, end - THREADS.monotonic()))
 
 
 def hand_over(action: Generate) -> None:

@@ -52,13 +52,21 @@ class Post:
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """Send a frame to several connections at once: none of them may hold up the others, or what follows, for long."""
+
+    frame: ServerFrame
+    connections: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Generate:
     """Have the reply of a turn made."""
 
     handover: Handover
 
 
-Action = Post | Generate
+Action = Post | Share | Generate
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +187,9 @@ class Commands:
         yield acknowledgement
         if accepted.handover is None:
             return
-        others = sorted(chat.subscribers.keys() - {connection.connection_id})
-        for other in others:
-            yield Post(acknowledgement, other)
+        others = frozenset(chat.subscribers) - {connection.connection_id}
+        if others:
+            yield Share(acknowledgement, others)
         units = meter.units
         yield Generate(
             replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
@@ -222,8 +230,7 @@ class Commands:
                 yield Generate(turns.handover_of(chat, turn))
             case Standing.UNANNOUNCED if turn and turns.take_over(self.store, chat, turn, now):
                 if reply := self.store.message(chat.chat_id, turn.message_id):
-                    for each in sorted(chat.subscribers):
-                        yield Post(history.complete(reply), each)
+                    yield Share(history.complete(reply), frozenset(chat.subscribers))
                 self.store.clear(chat.user_id, chat.chat_id, turn.message_id)
 
     def _sendable(self, text: str) -> str:

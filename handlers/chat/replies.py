@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -91,7 +91,7 @@ class Replies:
                 logger.info("somebody is at the turn")
                 return
             seen = turn
-            self.threads.sleep((turn.lease_until - self.now()).total_seconds())
+            self.threads.sleep(max(0.0, (turn.lease_until - self.now()).total_seconds()))
         self._make(handover, remaining, given_up=True)
 
     def _make(self, handover: Handover, remaining: Callable[[], float], given_up: bool) -> None:
@@ -135,7 +135,8 @@ class Replies:
         """Make way for the next attempt at once. After the last one, what was said ends in the apology."""
         if attempt.turn.attempt >= turns.ATTEMPTS:
             return self._seal(attempt, self._apologise(attempt), None)
-        self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.now())
+        with suppress(StoreError):  # then the lease runs out by itself
+            self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.now())
         return None
 
     def _say(self, attempt: Attempt) -> tuple[str, Said | None]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from handlers.chat.auth import Authenticator
-from handlers.chat.commands import Commands, Generate, Post
+from handlers.chat.commands import Commands, Generate, Post, Share
 from handlers.chat.errors import ErrorCode
 from handlers.chat.frames import (
     Authenticated,
@@ -222,11 +222,10 @@ class TestMessage:
         other = Client(store, "c2=")
         client.joins("alice", "chat")
         other.joins("alice", "chat")
-        to_sender, to_other, generate = client.sends("message", "r1", message="Hi")
+        to_sender, to_others, generate = client.sends("message", "r1", message="Hi")
         assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
-        assert (to_other.connection_id, to_other.request_id) == ("c2=", None)
-        assert to_other.frame == to_sender.frame
-        assert isinstance(generate, Generate)
+        assert to_others == Share(to_sender.frame, frozenset({"c2="}))
+        assert (type(generate), generate.handover.frames) == (Generate, 2)
 
     def test_it_needs_a_user_and_a_chat(self, client, chat):
         for _ in ("anonymous", "without a chat"):
@@ -468,8 +467,8 @@ class TestAbandoned:
         client.joins("alice", "chat")
         seal(store, ask(store, "m1", "m2"))
         client.now = LATER
-        _, *announced = client.sends("ping")
-        assert [(each.connection_id, each.frame.content) for each in announced] == [("c1=", "Hello"), ("c2=", "Hello")]
+        _, announced = client.sends("ping")
+        assert (announced.frame.content, announced.connections) == ("Hello", {"c1=", "c2="})
         assert store.chat("alice", "chat").turn is None
         assert len(client.sends("ping")) == 1
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from handlers.chat import frames
-from handlers.chat.commands import Action, Commands, Generate, Post
+from handlers.chat.commands import Action, Commands, Generate, Post, Share
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.records import Chat, Connection
@@ -59,6 +59,9 @@ class Deployment:
             match action:
                 case Post():
                     self._post(action)
+                case Share():
+                    for each in sorted(action.connections):
+                        self._post(Post(action.frame, each))
                 case Generate():
                     self.invoke(action.handover.payload())
 
