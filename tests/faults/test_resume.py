@@ -8,7 +8,7 @@ from tests.devices import Device, Emulator
 from tests.faults.people import Person, check
 from tests.faults.reading import Reading
 
-CUTS = 24
+CUTS = 16
 
 
 def read(device: Device, reading: Reading, frames: int | None) -> int:
@@ -55,9 +55,9 @@ def joined(emulator: Emulator, person: Person) -> Device:
 def test_at_every_frame_while_the_reply_runs(emulator):
     person = Person(emulator)
     devices = [joined(emulator, person) for _ in range(CUTS)]
-    person.say("/long 300")
+    person.say("/long 600")
     person.wait("assistant_message_token")
-    with ThreadPoolExecutor(CUTS) as pool:
+    with ThreadPoolExecutor(8) as pool:
         readings = list(pool.map(lambda cut: cut_and_resumed(emulator, person, cut, devices), range(CUTS)))
     whole = person.reply()
     assert whole.text == whole.completes[0]["content"]
