@@ -206,6 +206,14 @@ class TestPosts:
         assert slow.reply().text == reading.text
         slow.leave()
 
+    def test_a_device_that_hangs_at_the_question_does_not_hold_up_the_answer(self, emulator, person):
+        other = Person(emulator, person.user, person.chat_id)
+        other.fault("post", "hang", other.connection_id, "user_message", seconds=6, times=None)
+        asked = time.monotonic()
+        person.ask()
+        assert time.monotonic() - asked < 5
+        other.leave()
+
 
 class TestModel:
     """Rows 20 to 24."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from websockets.exceptions import ConnectionClosed
+
 from tests.devices import Device, Emulator
 from tests.faults.people import Person, check
 from tests.faults.reading import Reading
@@ -95,3 +97,29 @@ def test_a_second_device_that_joins_in_the_middle_reads_all_of_it(emulator):
     check(other)
     for device in (person, other):
         device.leave()
+
+
+def test_a_reply_that_outlives_its_connection_is_read_to_the_end_on_the_next_one():
+    """API Gateway ends every connection after two hours; here after two seconds."""
+    emulator = Emulator(PARLEY_CONNECTION_LIMIT="2", PARLEY_TOKENS_PER_SECOND="40")
+    try:
+        device, reading, codes = Device(emulator.websocket_url), Reading(), []
+        device.join("alice")
+        chat_id = device.create_chat()
+        device.send("message", message="/long 180")
+        device.receive("user_message")
+        message_id = None
+        while not reading.completes:
+            try:
+                read(device, reading, 1)
+                message_id = message_id or device.frames[-1]["data"]["messageId"]
+            except ConnectionClosed as closed:
+                codes.append(closed.rcvd.code)
+                device = Device(emulator.websocket_url)
+                device.join("alice")
+                device.send("join_chat", chatId=chat_id, resume=reading.resume(message_id))
+        assert codes == [1001] * len(codes)
+        assert len(codes) >= 2
+        assert reading.text == reading.completes[0]["content"]
+    finally:
+        emulator.stop()
