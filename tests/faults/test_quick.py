@@ -211,7 +211,7 @@ class TestPosts:
         other.fault("post", "hang", other.connection_id, "user_message", seconds=6, times=None)
         asked = time.monotonic()
         person.ask()
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - asked < 12, "four tries of five seconds each"
         other.leave()
 
 
@@ -270,7 +270,7 @@ class TestModel:
         person.reply()
         eventually(lambda: model_report(emulator)["abandoned"] == before + 1)
         # The machine of a test may be slow; what the code takes is asserted in the simulation.
-        assert time.monotonic() - asked < 1.5
+        assert time.monotonic() - asked < 5
         check(person)
 
     def test_a_cancelled_reply_that_has_not_begun_closes_it_too(self, emulator, person):
@@ -279,7 +279,7 @@ class TestModel:
         person.say("please wait")
         eventually(lambda: model_report(emulator)["requests"] > before["requests"])
         person.send("cancel")
-        complete = person.reply(timeout=2).completes[0]
+        complete = person.reply(timeout=2.9).completes[0]  # before the model counts as silent
         assert (complete["content"], complete["finishReason"]) == ("", "cancelled")
         eventually(lambda: model_report(emulator)["abandoned"] > before["abandoned"])
 

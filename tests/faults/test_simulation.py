@@ -104,3 +104,26 @@ def test_a_thousand_duplicate_invocations_ask_nothing_and_say_nothing(pair):
     deployment.world.run(130)
     said = [line for line in deployment.history[frames:] if '"pong"' not in line]
     assert (said, len(deployment.model.answers), deployment.chat) == ([], asked, chat)
+
+
+@pytest.mark.parametrize(("pinging", "seconds"), [(True, 21.0), (False, 75.0)])
+def test_a_worker_that_is_killed_is_taken_over_in_time(pinging, seconds, monkeypatch):
+    if not pinging:
+        monkeypatch.setattr(Device, "PING", 10**9)
+    for number in range(100):
+        deployment = Deployment((SEED, "killed", number))
+        world, device = deployment.world, Device(deployment, "a")
+        device.connect()
+        world.run(2)
+        device.say("q0")
+        world.run(2 + world.random.uniform(0.05, 0.4))
+        killed = world.time
+        for worker in deployment.workers:
+            worker.kill()
+        world.run(killed + 300)
+        ends = [line for line in deployment.history if "assistant_message_start" in line and '"attempt": 1' not in line]
+        if not device.readings or not ends:
+            [reading] = device.readings.values()
+            assert reading.completes, "it had ended, or had not begun, when its worker was killed"
+            continue
+        assert float(ends[0].split()[0]) - killed <= seconds

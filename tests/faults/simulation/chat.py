@@ -191,6 +191,8 @@ class Device:
         self.joined = False
         self.readings: dict[str, Reading] = {}
         self.running: str | None = None
+        self.awaiting = False
+        """A reply is due: its message is acknowledged."""
         self.acknowledged: dict[str, dict[str, Any]] = {}
         self.errors: list[str] = []
         self.outbox: list[str] = []
@@ -249,7 +251,7 @@ class Device:
 
     def _tick(self) -> None:
         """Now and then: repeat what was not answered, ping while a reply is awaited."""
-        waiting = self.running is not None or bool(self.outbox)
+        waiting = self.awaiting or self.running is not None or bool(self.outbox)
         if self.connection_id is not None and self.world.time - self._asked > self.PATIENCE:
             if not self.joined:
                 self._join()
@@ -277,7 +279,7 @@ class Device:
         if "reply" in data and not self._reading(data["reply"]["messageId"]).completes:
             self.running = data["reply"]["messageId"]
         elif "reply" not in data:
-            self.running = None
+            self.running, self.awaiting = None, False
         self._send_first()
 
     def _on_user_message(self, data: dict[str, Any]) -> None:
@@ -285,6 +287,7 @@ class Device:
         if tag in self.outbox:
             self.outbox.remove(tag)
             self.acknowledged[tag] = data
+        self.awaiting = self.awaiting or "duplicate" not in data
 
     def _on_error(self, data: dict[str, Any]) -> None:
         self.errors.append(data["code"])
@@ -311,6 +314,7 @@ class Device:
     def _on_assistant_message_complete(self, data: dict[str, Any]) -> None:
         reading = self._reading(data["messageId"])
         reading.end(data)
+        self.awaiting = False
         if self.running == data["messageId"]:
             self.running = None
         self._send_first()
