@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,8 @@ from local.errors import StartError
 from local.template import Table, Template
 
 _CREDENTIAL = re.compile(r"Credential=[^/]+/")
-_URL = "https://dynamodb.us-east-1.amazonaws.com/"
+_REGION = "us-east-1"
+_URL = f"https://dynamodb.{_REGION}.amazonaws.com/"
 
 
 class Embedded:
@@ -73,18 +75,32 @@ class Forwarded:
 
 def _load_moto() -> Any:
     from botocore.model import OperationNotFoundError
+    from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.core.request import Request
+    from moto.dynamodb.models import dynamodb_backends
     from moto.dynamodb.responses import DynamoHandler
 
     from local import partitions
+    from local.consumption import Consumption
 
     partitions.install()
+    consumption = Consumption(dynamodb_backends[DEFAULT_ACCOUNT_ID][_REGION])
 
-    def handle(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any], str | bytes]:
+    def dispatch(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any], str | bytes]:
         try:
             return DynamoHandler.dispatch(Request.from_primitives("POST", _URL, dict(headers), body))  # type: ignore[no-any-return]
         except OperationNotFoundError as error:
             raise NotImplementedError(str(error)) from None
+
+    def handle(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any], str | bytes]:
+        target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
+        operation = target.partition(".")[2]
+        request, before = consumption.before(operation, body)
+        status, answered, content = dispatch(headers, body)
+        if request and int(status) == 200:
+            content = consumption.after(operation, request, before, content)  # type: ignore[arg-type]
+            answered = {**answered, "x-amz-crc32": str(zlib.crc32(content.encode()))}
+        return status, answered, content
 
     return handle
 

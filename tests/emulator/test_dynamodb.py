@@ -285,6 +285,63 @@ def test_a_call_costs_the_same_with_thousands_of_messages_stored(client):
     assert cost() < 4 * few
 
 
+class TestConsumedCapacity:
+    """By DynamoDB's rules: 1 KB a write unit, 4 KB a read unit, twice in a transaction, indexes besides."""
+
+    CHAT = text(userId="alice", chatId="chat", updatedAt="2026-01-01", title="Talk")
+
+    def units(self, answer):
+        consumed = answer["ConsumedCapacity"]
+        tables = consumed if isinstance(consumed, list) else [consumed]
+        return {table["TableName"]: table["CapacityUnits"] for table in tables}
+
+    @pytest.mark.parametrize(
+        ("size", "consistent", "expected"), [(100, True, 1), (100, False, 0.5), (9_000, True, 3), (9_000, False, 1.5)]
+    )
+    def test_a_read_counts_its_size(self, client, size, consistent, expected):
+        key = text(chatId="read", messageId=str(size))
+        client.put_item(TableName="MessagesTable", Item={**key, **text(content="x" * size)})
+        total = {"ReturnConsumedCapacity": "TOTAL", "ConsistentRead": consistent}
+        assert self.units(client.get_item(TableName="MessagesTable", Key=key, **total)) == {"MessagesTable": expected}
+        queried = client.query(
+            TableName="MessagesTable",
+            KeyConditionExpression="chatId = :chat AND messageId = :message",
+            ExpressionAttributeValues={":chat": {"S": "read"}, ":message": {"S": str(size)}},
+            **total,
+        )
+        assert self.units(queried) == {"MessagesTable": expected}
+
+    def test_a_write_counts_the_larger_of_what_was_and_what_is(self, client):
+        item = text(chatId="write", messageId="1", content="x" * 2_500)
+        total = {"TableName": "MessagesTable", "ReturnConsumedCapacity": "TOTAL"}
+        assert self.units(client.put_item(Item=item, **total)) == {"MessagesTable": 3}
+        key = text(chatId="write", messageId="1")
+        shorter = client.update_item(Key=key, UpdateExpression="REMOVE content", **total)
+        assert self.units(shorter) == {"MessagesTable": 3}
+        assert self.units(client.delete_item(Key=key, **total)) == {"MessagesTable": 1}
+
+    def test_an_index_counts_where_it_changes(self, client):
+        put = client.put_item(TableName="ChatsTable", Item=self.CHAT, ReturnConsumedCapacity="INDEXES")
+        assert put["ConsumedCapacity"]["GlobalSecondaryIndexes"] == {"byUpdatedAt": {"CapacityUnits": 1}}
+        assert self.units(put) == {"ChatsTable": 2}
+        touched = client.update_item(
+            TableName="ChatsTable",
+            Key=text(userId="alice", chatId="chat"),
+            UpdateExpression="SET messageCount = :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+            ReturnConsumedCapacity="INDEXES",
+        )
+        assert self.units(touched) == {"ChatsTable": 1}
+
+    def test_a_transaction_costs_twice(self, client):
+        puts = [{"Put": {"TableName": "MessagesTable", "Item": message("both", number)}} for number in range(2)]
+        answer = client.transact_write_items(TransactItems=puts, ReturnConsumedCapacity="TOTAL")
+        assert self.units(answer) == {"MessagesTable": 4}
+
+    def test_who_does_not_ask_is_not_told(self, client):
+        assert "ConsumedCapacity" not in client.put_item(TableName="ChatsTable", Item=self.CHAT)
+
+
 class Counter(Model):
     class Meta:
         table_name = "UsersTable"

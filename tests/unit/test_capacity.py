@@ -8,9 +8,9 @@ from pynamodb.transactions import TransactWrite
 
 from handlers.chat.records import Chat, Connection
 from handlers.chat.tables import CONNECTION, ChatItem, MessageItem
+from local.pricing import charged, size
 from tests import dynamodb
 from tests.capacity import Charge, metered
-from tests.pricing import charged, size
 from tests.turn import a_turn, begin
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

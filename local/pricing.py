@@ -1,8 +1,8 @@
-"""What DynamoDB charges for a write, by its rules.
+"""What DynamoDB charges for reads and writes, by its rules: neither moto nor DynamoDB Local can be asked.
 
-Needed for transactions, where DynamoDB Local 1.25 says 4 units for one small item and 4 for three of them. On AWS a
-table's part costs twice as much as outside a transaction, an index's part the same (measured there by nubo-db/dynoxide,
-issue 176 and pull request 188).
+moto's figures are constants, and DynamoDB Local 1.25 says 4 units for a transaction of one small item and 4 for three.
+On AWS a table's part of a transaction costs twice as much as outside one, an index's part the same (measured there by
+nubo-db/dynoxide, issue 176 and pull request 188).
 """
 
 from __future__ import annotations
@@ -29,6 +29,11 @@ def charged(table: Table, before: Item, after: Item, *, transaction: bool) -> di
 def write_units(before: Item, after: Item) -> int:
     """One for each KB started of the item, as it was or as it is, whichever is larger."""
     return max(1, -(-max(size(before), size(after)) // 1024))
+
+
+def read_units(size_read: int, *, consistent: bool) -> float:
+    """One for each 4 KB started of what is read, at least one; half of that where it may be old."""
+    return max(1, -(-size_read // 4096)) * (1.0 if consistent else 0.5)
 
 
 def index_units(before: Item, after: Item, keys: list[str]) -> int:
