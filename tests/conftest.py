@@ -1,3 +1,31 @@
+"""The variables that functions have, for whatever imports them."""
+
+import os
+
+# Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
+# must find a region, the template's names, and no real account.
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_REGION="us-east-1",
+    AWS_DEFAULT_REGION="us-east-1",
+    POWERTOOLS_SERVICE_NAME="parley",
+    JWT_SECRET="a secret of at least thirty-two bytes",
+    GENERATE_FUNCTION="GenerateFunction",
+    DELIVER_FUNCTION="DeliverFunction",
+    USERS_TABLE="UsersTable",
+    CONNECTIONS_TABLE="ConnectionsTable",
+    CHATS_TABLE="ChatsTable",
+    MESSAGES_TABLE="MessagesTable",
+    OPENAI_API_KEY="none",
+    AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI="https://execute-api.us-east-1.amazonaws.com",
+)
+os.environ.pop("AWS_ENDPOINT_URL_DYNAMODB", None)
+if "PARLEY_TEST_DYNAMODB" in os.environ:
+    # moto lets pass what goes to no address of AWS's.
+    os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = os.environ["PARLEY_TEST_DYNAMODB"]
+
+import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
 

@@ -43,7 +43,7 @@ def table() -> Table | str:
 
 def _measure() -> list[tuple[float, float]]:
     # Sets the variables that clients need when they are made at import.
-    from tests.unit import conftest  # isort: skip
+    from tests import conftest  # isort: skip
     import boto3
 
     from handlers.chat.store import Store

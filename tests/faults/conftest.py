@@ -1,13 +1,10 @@
-"""Quiet logs, and boto3 clients that are made at import without an account."""
+"""Quiet logs, and an emulator with a plan of faults."""
 
 import logging
 import os
 import sys
 import tempfile
 from pathlib import Path
-
-os.environ.setdefault("AWS_REGION", "us-east-1")
-os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import pytest
 

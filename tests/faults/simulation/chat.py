@@ -87,7 +87,8 @@ class Deployment:
         try:
             self.gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
         except ConnectionGone:
-            self.store.forget_connection(action.connection_id)
+            with suppress(StoreError):
+                self.store.forget_connection(action.connection_id)
         except PostFailed:
             pass
 
