@@ -38,6 +38,9 @@ from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import Accepted, Handover, Standing
 
+STORE_REST_SECONDS = 2
+"""What a client is asked to wait where the database did not answer or was throttled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Post:
@@ -90,9 +93,12 @@ class Commands:
         except Refused as refusal:
             logger.info("refused", code=refusal.code.value)
             perform(_error(refusal, envelope, connection_id))
-        except Exception:
+        except Exception as error:
             logger.exception("frame failed")
-            failure = Refused(ErrorCode.INTERNAL, f"Something went wrong on our side. Reference: {reference}")
+            retry_after = STORE_REST_SECONDS if isinstance(error, StoreError) else None
+            failure = Refused(
+                ErrorCode.INTERNAL, f"Something went wrong on our side. Reference: {reference}", retry_after
+            )
             perform(_error(failure, envelope, connection_id))
 
     def decide(self, frame: ClientFrame, connection: Connection, request_id: str | None) -> Iterator[Action]:

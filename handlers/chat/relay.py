@@ -31,7 +31,10 @@ UNPACED = 10
 """Frames at the start of a reply that no pace holds up: each frame is billed, but people judge by the first words."""
 
 FINISH_SECONDS = 10.0
-"""How long the end of a reply is tried for a connection that takes no frames."""
+"""How long the end of a reply is waited for before the reply counts as announced."""
+
+LINGER_SECONDS = 30.0
+"""How much longer it is tried for a connection that takes no frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,12 +187,16 @@ class Relay:
             self._changed.notify_all()
 
     def finish(self, frame: AssistantMessageComplete) -> None:
-        """Send the end of the reply, and wait until all have it, or have had their time."""
+        """Send the end of the reply, and wait until all have it, or have had some time."""
         with self._changed:
             self._script.end = frame
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._sending, FINISH_SECONDS)
-        self.abandon()
+        self.wait(FINISH_SECONDS)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all have the end, so many seconds at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._sending, seconds)
 
     def abandon(self) -> None:
         """Stop sending, whatever was not sent yet."""

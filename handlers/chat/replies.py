@@ -16,7 +16,7 @@ from handlers.chat.gateway import Gateway
 from handlers.chat.log import logger
 from handlers.chat.model import Model
 from handlers.chat.records import Chat, Message, Turn
-from handlers.chat.relay import Relay
+from handlers.chat.relay import LINGER_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.texts import Texts
 from handlers.chat.threads import THREADS, Threads
@@ -26,6 +26,7 @@ from handlers.chat.watch import Ending, Watch
 LARGEST_REPLY = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more to it than its text."""
 
+_EXIT_SECONDS = 1.0
 _ENDINGS = {Ending.CANCELLED: FinishReason.CANCELLED, Ending.OUT_OF_TIME: FinishReason.LENGTH}
 
 
@@ -209,6 +210,7 @@ class Replies:
         self._clear(chat, turn)
         if title and named:
             self._send_title(chat.user_id, ChatUpdated(chat_id=chat.chat_id, title=named))
+        attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
         return None
 
     def _greet_newcomers(self, attempt: Attempt) -> str | None:

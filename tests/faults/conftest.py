@@ -2,11 +2,17 @@
 
 import logging
 import os
+import sys
+import tempfile
+from pathlib import Path
 
 os.environ.setdefault("AWS_REGION", "us-east-1")
 os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 
 import pytest
+
+from tests.devices import Emulator
+from tests.faults.people import USERS
 
 
 @pytest.fixture(autouse=True)
@@ -15,3 +21,26 @@ def quiet():
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
+
+
+@pytest.fixture(scope="session")
+def emulator():
+    """One whose plan of faults is empty as yet. Retries come sooner than AWS's minute, but later than a lease ends."""
+    plan = Path(tempfile.mkdtemp()) / "plan.json"
+    plan.write_text("{}")
+    variables = {"PARLEY_DYNAMODB": os.environ["PARLEY_TEST_DYNAMODB"]} if "PARLEY_TEST_DYNAMODB" in os.environ else {}
+    emulator = Emulator(
+        PARLEY_FAULTS=str(plan),
+        PARLEY_USERS=",".join(f"user{number}" for number in range(USERS)),
+        PARLEY_RETRY_DELAY="16",
+        PARLEY_ENVIRONMENTS="40",
+        PARLEY_TOKENS_PER_SECOND="200",
+        OPENAI_FIRST_TOKEN_SECONDS="3",
+        OPENAI_TOKEN_SECONDS="2",
+        CHAT_LANGUAGE="en",
+        **variables,
+    )
+    yield emulator
+    emulator.stop()
+    if sys.exc_info()[0]:
+        print("".join(emulator.output[-200:]))

@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 
+from tests.faults.simulation.chat import Deployment, Device
 from tests.faults.simulation.scenario import check, check_without_faults, live
 from tests.faults.simulation.services import Faults
 
@@ -67,3 +68,39 @@ def test_a_seed_lives_through_the_same_again():
         return zlib.crc32("\n".join(live(seed, MIXES["everything"]).deployment.history).encode())
 
     assert digest((SEED, 1)) == digest((SEED, 1)) != digest((SEED, 2))
+
+
+@pytest.fixture
+def pair():
+    """Two devices of one user in one chat, in a world without faults."""
+    deployment = Deployment((SEED, "pair"))
+    devices = [Device(deployment, name) for name in "ab"]
+    for device in devices:
+        device.connect()
+    deployment.world.run(3)
+    return deployment, devices
+
+
+def test_of_two_devices_at_once_one_wins_a_thousand_times(pair):
+    deployment, devices = pair
+    for race in range(1_000):
+        for device in devices:
+            deployment.message(device.connection_id, {"type": "message", "data": {"message": f"{device.name}{race}"}})
+        deployment.world.run(deployment.world.time + 20)
+    questions = [message.content for message in deployment.messages if message.role == "user"]
+    assert [question[1:] for question in questions] == [str(race) for race in range(1_000)]
+    assert sorted(devices[0].errors + devices[1].errors) == ["busy"] * 1_000
+    for device in devices:
+        assert [len(reading.completes) for reading in device.readings.values()] == [1] * 1_000
+
+
+def test_a_thousand_duplicate_invocations_ask_nothing_and_say_nothing(pair):
+    deployment, devices = pair
+    devices[0].say("q0")
+    deployment.world.run(60)
+    frames, asked, chat = len(deployment.history), len(deployment.model.answers), deployment.chat
+    for _ in range(1_000):
+        deployment.invoke(deployment.invoked[0])
+    deployment.world.run(130)
+    said = [line for line in deployment.history[frames:] if '"pong"' not in line]
+    assert (said, len(deployment.model.answers), deployment.chat) == ([], asked, chat)

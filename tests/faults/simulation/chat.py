@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 from handlers.chat import frames
@@ -18,6 +17,7 @@ from handlers.chat.settings import Settings
 from handlers.chat.store import StoreError
 from handlers.chat.texts import RUSSIAN
 from handlers.chat.turns import Handover
+from tests.faults.reading import Reading
 from tests.faults.simulation.services import Faults, Services, SimulatedGateway, SimulatedModel, SimulatedStore
 from tests.faults.simulation.world import Process, World
 
@@ -46,6 +46,7 @@ class Deployment:
         self.model = SimulatedModel(self.services)
         self.store.chats[USER, CHAT] = Chat(USER, CHAT)
         self.workers: list[Process] = []
+        self.invoked: list[dict[str, Any]] = []
         self.history: list[str] = []
 
     # Functions
@@ -90,6 +91,7 @@ class Deployment:
     def invoke(self, payload: dict[str, Any]) -> None:
         """Lambda takes an asynchronous invocation, and runs it: at least once, most of the time."""
         faults, random = self.faults, self.world.random
+        self.invoked.append(payload)
         if faults.happens(self.world, "invocation_lost"):
             return
         after = random.uniform(0.001, 0.05)
@@ -174,19 +176,6 @@ class Deployment:
         return [items[message_id] for message_id in sorted(items)]
 
 
-@dataclass
-class Reading:
-    """What a device has of one reply."""
-
-    attempt: int = 0
-    text: str = ""
-    completes: list[dict[str, Any]] = field(default_factory=list)
-    late: list[dict[str, Any]] = field(default_factory=list)
-    """Frames that came after the end."""
-    whole: bool = True
-    """Nothing is missing in `text`."""
-
-
 class Device:
     """A client that keeps to the protocol: sends again what is not acknowledged, pings, comes back, resumes."""
 
@@ -247,10 +236,7 @@ class Device:
         self._asked = self.world.time
         resume = {}
         if self.running:
-            reading = self.readings[self.running]
-            resume = {
-                "resume": {"messageId": self.running, "offset": len(reading.text), "attempt": max(1, reading.attempt)}
-            }
+            resume = {"resume": self.readings[self.running].resume(self.running)}
         self._send("join_chat", token=USER, chatId=CHAT, **resume)
 
     def _send_first(self) -> None:
@@ -311,29 +297,17 @@ class Device:
         self._take(data, data["token"])
 
     def _take(self, data: dict[str, Any], piece: str) -> None:
-        """The protocol's rule for pieces."""
         reading = self._reading(data["messageId"])
-        if reading.completes:
-            reading.late.append(data)
-            return
-        self.running = data["messageId"]
-        if data["attempt"] < reading.attempt:
-            return
-        if data["attempt"] > reading.attempt:
-            reading.attempt, reading.text, reading.whole = data["attempt"], "", True
-        if data["offset"] > len(reading.text):
-            if reading.whole:
-                reading.whole = False
-                self._join()
-            return
-        reading.whole = True
-        reading.text = (
-            reading.text[: data["offset"]] + piece if data["offset"] + len(piece) > len(reading.text) else reading.text
-        )
+        if not reading.completes:
+            self.running = data["messageId"]
+        asked = reading.missing
+        reading.take(data, piece)
+        if reading.missing and not asked:
+            self._join()
 
     def _on_assistant_message_complete(self, data: dict[str, Any]) -> None:
         reading = self._reading(data["messageId"])
-        reading.completes.append(data)
+        reading.end(data)
         if self.running == data["messageId"]:
             self.running = None
         self._send_first()

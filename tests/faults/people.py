@@ -1,0 +1,162 @@
+"""People with devices, talking through a running emulator while its plan of faults makes things go wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable
+from itertools import count
+from threading import Condition, Thread
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+
+from tests.devices import Device, Emulator
+from tests.faults.reading import Reading
+
+PING_SECONDS = 5.0
+_USERS = count()
+USERS = 200
+
+
+def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
+    """Replace the emulator's plan of faults (`PUT`) or add to it (`POST`). Returns it, with what it has hit."""
+    body = json.dumps(content).encode() if content else None
+    request = urllib.request.Request(f"{emulator.url}/_parley/faults", body, method=method)
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return dict(json.loads(answer.read()))
+
+
+class Person:
+    """A user of their own, with one device in one chat. The device pings while `pinging`, as the protocol advises."""
+
+    def __init__(self, emulator: Emulator, user: str | None = None, chat_id: str | None = None, pinging: bool = True):
+        self.emulator = emulator
+        self.user = user or f"user{next(_USERS)}"
+        self.pinging = pinging
+        self.frames: list[dict[str, Any]] = []
+        self.arrived: list[float] = []
+        self.readings: dict[str, Reading] = {}
+        self.changed = Condition()
+        self.device = Device(emulator.websocket_url)
+        self.connection_id = self.device.connection_id()
+        self.device.join(self.user)
+        if chat_id is None:
+            self.chat_id = self.device.create_chat()
+        else:
+            self.chat_id = chat_id
+        Thread(target=self._listen, daemon=True).start()
+        Thread(target=self._ping, daemon=True).start()
+        if chat_id is not None:
+            self.join()
+
+    def join(self, resume: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Join the chat and return what `chat_joined` says."""
+        before = len(self.frames)
+        self.send("join_chat", chatId=self.chat_id, **({"resume": resume} if resume else {}))
+        return self.wait("chat_joined", after=before)["data"]
+
+    def fault(self, point: str, do: str, *match: str, **more: Any) -> None:
+        """Let something go wrong that has to do with this chat, or with what `match` says."""
+        fault = {"point": point, "do": do, "match": [*(match or (self.chat_id,))], **more}
+        plan(self.emulator, "POST", faults=[fault])
+
+    def send(self, kind: str, **data: Any) -> None:
+        self.device.send(kind, **data)
+
+    def say(self, text: str, **data: Any) -> dict[str, Any]:
+        """Send a message and return its acknowledgement."""
+        before = len(self.frames)
+        self.send("message", message=text, **data)
+        return self.wait("user_message", after=before)["data"]
+
+    def wait(self, kind: str, timeout: float = 30, after: int = 0, **data: Any) -> dict[str, Any]:
+        """The first frame of a kind whose data holds this, beyond those `after` which one looks."""
+
+        def found() -> dict[str, Any] | None:
+            fitting = (frame for frame in self.frames[after:] if frame["type"] == kind)
+            return next((frame for frame in fitting if data.items() <= frame["data"].items()), None)
+
+        return self.until(found, timeout)
+
+    def until(self, found: Callable[[], Any], timeout: float = 30) -> Any:
+        """Wait until a condition holds, and return what it found."""
+        with self.changed:
+            if not self.changed.wait_for(found, timeout):
+                kinds = [(frame["type"], frame["data"].get("code")) for frame in self.frames]
+                raise AssertionError(f"not in {timeout} s; there were {kinds}")
+            return found()
+
+    def reply(self, timeout: float = 30, after: int = 0) -> Reading:
+        """Wait for the end of the reply to the newest message here, and return what this device has of it."""
+        complete = self.wait("assistant_message_complete", timeout, after)
+        return self.readings[complete["data"]["messageId"]]
+
+    def ask(self, text: str = "Hello", timeout: float = 30, **data: Any) -> Reading:
+        """Send a message, and wait for the end of its reply."""
+        after = len(self.frames)
+        self.say(text, **data)
+        return self.reply(timeout, after)
+
+    def leave(self) -> None:
+        self.pinging = False
+        self.device.socket.close()
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The messages of the chat as the table has them, oldest first."""
+        answer = self.emulator.client("dynamodb").query(
+            TableName="MessagesTable",
+            KeyConditionExpression="chatId = :chat",
+            ExpressionAttributeValues={":chat": {"S": self.chat_id}},
+            ConsistentRead=True,
+        )
+        return [{name: next(iter(value.values())) for name, value in item.items()} for item in answer["Items"]]
+
+    def chat(self) -> dict[str, Any]:
+        """The chat as the table has it; nothing where it is gone."""
+        key = {"userId": {"S": self.user}, "chatId": {"S": self.chat_id}}
+        answer = self.emulator.client("dynamodb").get_item(TableName="ChatsTable", Key=key, ConsistentRead=True)
+        return dict(answer.get("Item", {}))
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._take(json.loads(self.device.socket.recv()))
+        except ConnectionClosed:
+            return
+
+    def _take(self, frame: dict[str, Any]) -> None:
+        data = frame["data"]
+        with self.changed:
+            self.frames.append(frame)
+            self.arrived.append(time.monotonic())
+            if frame["type"].startswith("assistant_message"):
+                reading = self.readings.setdefault(data["messageId"], Reading())
+                if frame["type"] == "assistant_message_complete":
+                    reading.end(data)
+                else:
+                    reading.take(data, data.get("token", data.get("content", "")))
+            self.changed.notify_all()
+
+    def _ping(self) -> None:
+        while self.pinging:
+            time.sleep(PING_SECONDS)
+            try:
+                self.send("ping")
+            except ConnectionClosed:
+                return
+
+
+def check(person: Person, readings: int = 1) -> None:
+    """What must be true of a chat whose turns are over: the promises of the protocol."""
+    stored = person.stored()
+    assert [message["role"] for message in stored] == ["user", "assistant"] * (len(stored) // 2)
+    assert int(person.chat()["messageCount"]["N"]) == len(stored)
+    replies = {message["messageId"]: message["content"] for message in stored if message["role"] == "assistant"}
+    ended = {message_id: reading for message_id, reading in person.readings.items() if reading.completes}
+    assert len(ended) >= readings
+    for message_id, reading in ended.items():
+        assert reading.completes[0]["content"] in (replies[message_id], None)
+        assert len(reading.completes) == 1, "not exactly one end"
+        assert reading.late == [], "something after the end"

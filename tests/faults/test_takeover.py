@@ -1,0 +1,186 @@
+"""Workers that die, stand still or never come, through real processes. All at once, for each takes a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from tests.devices import Emulator
+from tests.faults.people import Person, check
+from tests.faults.test_quick import APOLOGY
+
+PINGED, SILENT, EVERY_ATTEMPT = 21, 75, 200
+"""Seconds within which a reply must end: with a client that pings, with a silent one, if every attempt dies."""
+
+STEPS = {
+    "as it begins": ("store", "kill", "GenerateFunction", "UpdateItem", "worker", {}),
+    "when it has claimed": ("store", "kill", "GenerateFunction", "UpdateItem", "worker", {"after": True}),
+    "at the first token": ("post", "kill", "assistant_message_token", {}),
+    "in the middle": ("post", "kill", "assistant_message_token", {"nth": 6, "after": True}),
+    "before the seal": ("store", "kill", "GenerateFunction", "TransactWriteItems", {}),
+    "after the seal": ("store", "kill", "GenerateFunction", "TransactWriteItems", {"after": True}),
+}
+"""Where a worker is killed: SIGKILL, before or after a call of it has its effect."""
+
+Scenario = Callable[[Emulator], None]
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(name: str) -> Callable[[Scenario], Scenario]:
+    def register(work: Scenario) -> Scenario:
+        SCENARIOS[name] = work
+        return work
+
+    return register
+
+
+def kill(person: Person, step: str, **more: object) -> None:
+    """Kill a worker of this person's chat. Posts know no chat but its connection."""
+    point, do, *match, options = STEPS[step]
+    person.fault(point, do, person.connection_id if point == "post" else person.chat_id, *match, **options, **more)
+
+
+def ends_within(person: Person, seconds: float, started: float) -> None:
+    person.reply(seconds)
+    # The embedded database and forty processes on a small machine: two seconds for them.
+    assert time.monotonic() - started <= seconds + 2
+    check(person)
+
+
+def killed(step: str) -> Scenario:
+    def work(emulator: Emulator) -> None:
+        person = Person(emulator)
+        kill(person, step)
+        started = time.monotonic()
+        person.say("/long 40")
+        ends_within(person, PINGED, started)
+        reading = person.reply()
+        if step != "after the seal":
+            assert reading.text == reading.completes[0]["content"]
+        assert reading.completes[0]["attempt"] == (2 if step not in ("as it begins", "after the seal") else 1)
+        assert person.ask("And now?").completes[0]["finishReason"] == "stop"
+
+    return work
+
+
+for step in STEPS:
+    SCENARIOS[f"a worker killed {step}"] = killed(step)
+
+
+@scenario("a worker killed while its client is silent")
+def silent(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    kill(person, "in the middle")
+    started = time.monotonic()
+    person.say("/long 40")
+    ends_within(person, SILENT, started)
+    assert person.reply().completes[0]["attempt"] == 2
+
+
+@scenario("every attempt dies and nobody pings")
+def every_attempt(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    kill(person, "when it has claimed", times=3)
+    started = time.monotonic()
+    person.say("/long 40")
+    ends_within(person, EVERY_ATTEMPT, started)
+    complete = person.reply().completes[0]
+    assert (complete["content"], complete["finishReason"]) == (APOLOGY, "error")
+    assert person.ask("And now?").completes[0]["finishReason"] == "stop"
+
+
+@scenario("a handler that fails every time")
+def poison(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    person.fault("store", "500", person.chat_id, "GenerateFunction", "Query", times=None)
+    person.say("/long 40")
+    person.reply(EVERY_ATTEMPT)
+    check(person)
+    assert person.reply().completes[0]["content"] == APOLOGY
+
+
+@scenario("an invocation that is lost")
+def lost(emulator: Emulator) -> None:
+    person = Person(emulator)
+    person.fault("invoke", "lose")
+    started = time.monotonic()
+    person.say("/long 40")
+    ends_within(person, PINGED, started)
+    assert person.reply().completes[0]["attempt"] == 1
+
+
+@scenario("a zombie that wakes after the takeover")
+def zombie(emulator: Emulator) -> None:
+    person = Person(emulator)
+    person.fault("post", "freeze", person.connection_id, "assistant_message_token", nth=4, seconds=24)
+    person.say("/long 40")
+    reading = person.reply(30)
+    assert reading.completes[0]["attempt"] == 2
+    time.sleep(12)
+    check(person)
+    assert reading.text == reading.completes[0]["content"]
+    assert person.ask("And now?").completes[0]["finishReason"] == "stop"
+
+
+@scenario("a message while the worker is dead")
+def message(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    kill(person, "in the middle")
+    person.say("/long 40")
+    time.sleep(15.5)
+    person.send("message", message="Hello?", clientMessageId="second")
+    assert person.wait("error", clientMessageId="second")["data"]["code"] == "busy"
+    assert person.reply(10).completes[0]["attempt"] == 2
+    person.ask("Hello?", clientMessageId="second")
+    check(person, 2)
+
+
+@scenario("a device that joins while the worker is dead")
+def join(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    kill(person, "in the middle")
+    person.say("/long 40")
+    time.sleep(15.5)
+    other = Person(emulator, person.user, person.chat_id, pinging=False)
+    for device in (person, other):
+        assert device.reply(10).completes[0]["attempt"] == 2
+    check(person)
+
+
+@scenario("a cancellation while the worker is dead")
+def cancelled(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    kill(person, "in the middle")
+    person.say("/long 40")
+    time.sleep(15.5)
+    person.send("cancel")
+    assert person.reply(10).completes[0]["finishReason"] == "cancelled"
+    check(person)
+
+
+@scenario("a reply that was stored, and whose device comes back")
+def unannounced(emulator: Emulator) -> None:
+    person = Person(emulator, pinging=False)
+    kill(person, "after the seal")
+    acknowledged = person.say("/long 40")
+    person.wait("assistant_message_token")
+    time.sleep(1)
+    reading = next(iter(person.readings.values()))
+    message_id = next(iter(person.readings))
+    joined = person.join(reading.resume(message_id))
+    assert [each["messageId"] for each in joined["messages"]] == [acknowledged["messageId"], message_id]
+    assert person.reply().text == person.stored()[1]["content"]
+
+
+@pytest.fixture(scope="module")
+def outcomes(emulator: Emulator) -> dict[str, Future[None]]:
+    pool = ThreadPoolExecutor(len(SCENARIOS))
+    return {name: pool.submit(work, emulator) for name, work in SCENARIOS.items()}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_the_turn_comes_to_its_one_end(outcomes, name):
+    outcomes[name].result(EVERY_ATTEMPT + 20)
