@@ -1,6 +1,7 @@
 """moto's tables, so that a call costs what it touches, not what is stored.
 
 By itself moto sorts the whole table for each query and copies it for each transaction: 20 and 120 ms at 5,000 items.
+Its answers take 0.3 ms an item, most of it for values that are JSON already.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
@@ -103,7 +105,26 @@ def _tables(backend: DynamoDBBackend, names: Iterable[str]) -> list[PartitionedT
     return [table for table in tables if isinstance(table, PartitionedTable)]
 
 
+_PLAIN = frozenset(("S", "N", "BOOL", "NULL", "SS", "NS"))
+_serialize_structure = BaseJSONSerializer._serialize_type_structure
+
+
+def _serialize(serializer: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
+    """Take a plain attribute value as it is. moto looks for each of its ten possible members under several names."""
+    if (
+        shape.name == "AttributeValue"
+        and key
+        and isinstance(value, dict)
+        and len(value) == 1
+        and value.keys() <= _PLAIN
+    ):
+        serialized[key] = value
+    else:
+        _serialize_structure(serializer, serialized, value, shape, key)
+
+
 def install() -> None:
-    """Let moto make such tables from now on."""
+    """Let moto make such tables, and write such answers, from now on."""
+    BaseJSONSerializer._serialize_type_structure = _serialize  # type: ignore[method-assign, assignment]
     models.Table = PartitionedTable  # type: ignore[attr-defined]
     DynamoDBBackend.transact_write_items = _transact  # type: ignore[method-assign, assignment]

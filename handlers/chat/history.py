@@ -11,6 +11,9 @@ from handlers.chat.records import Message
 PAGE_BYTES = frames.LARGEST_FRAME - 2 * 1024
 """What a page of messages may take of a frame; the rest is for the title, the ids and the request id."""
 
+MOST_MESSAGES = 100
+"""Messages in a prompt. However short they are, a turn reads no more: its cost does not grow with the chat."""
+
 
 def view(message: Message) -> MessageView:
     """Return a message as clients see it, without its text where that alone would overfill a page."""
@@ -63,12 +66,12 @@ def page(newest_first: Iterable[Message], limit: int) -> tuple[tuple[MessageView
 def context(newest_first: Iterable[Message], budget: int) -> list[Message]:
     """Return the newest messages whose texts have at most `budget` characters together, oldest first.
 
-    The newest message is always among them: it is the question.
+    There are at most a hundred of them, and the newest is always among them: it is the question.
     """
     chosen: list[Message] = []
     for message in newest_first:
         budget -= len(message.content)
-        if chosen and budget < 0:
+        if chosen and (budget < 0 or len(chosen) == MOST_MESSAGES):
             break
         chosen.append(message)
     return chosen[::-1]

@@ -36,7 +36,7 @@ StoreError = PynamoDBException
 CONNECTION_LIFETIME = timedelta(hours=2, minutes=10)
 """API Gateway ends a connection after 2 hours; what still has a row then missed its `$disconnect`."""
 
-_PAGE = 20
+_PAGE = 50
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _CONDITIONS_FAILED, _CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 

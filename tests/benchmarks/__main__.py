@@ -4,9 +4,15 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import cold_start, posts, relay, turn
+from tests.benchmarks import cold_start, posts, relay, turn, units
 
-BENCHMARKS = {"cold_start": cold_start.table, "posts": posts.table, "relay": relay.table, "turn": turn.table}
+BENCHMARKS = {
+    "cold_start": cold_start.table,
+    "posts": posts.table,
+    "relay": relay.table,
+    "turn": turn.table,
+    "units": units.table,
+}
 
 TABLE_WIDTH = 135
 """Columns. In a pipe rich takes 80, and would cut figures off."""

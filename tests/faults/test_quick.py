@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.devices import Device
-from tests.faults.people import Person, check
+from tests.devices import Device, Emulator
+from tests.faults.people import USERS, Person, check
 
 APOLOGY = "Sorry, something went wrong while processing your message."
 
@@ -287,3 +287,17 @@ def test_a_chat_that_is_deleted_in_the_middle_stays_deleted(emulator, person):
     assert person.chat() == {}
     assert [message["role"] for message in person.stored()] == ["user"]
     assert not any(frame["type"] == "assistant_message_complete" for frame in person.frames)
+
+
+def test_with_one_environment_for_each_function_everybody_waits_and_nobody_is_refused():
+    emulator = Emulator(PARLEY_ENVIRONMENTS="1", PARLEY_USERS=",".join(f"user{number}" for number in range(USERS)))
+    try:
+        people = [Person(emulator) for _ in range(4)]
+        for person in people:
+            person.say("/long 20")
+        for person in people:
+            assert person.reply(60).completes[0]["finishReason"] == "stop"
+            check(person)
+            person.leave()
+    finally:
+        emulator.stop()

@@ -1,24 +1,17 @@
 """What is charged for, on DynamoDB Local: the meter itself, and the parts of a chat."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
 from pynamodb.transactions import TransactWrite
 
-from handlers.chat.auth import Authenticator
-from handlers.chat.commands import Commands, Generate
-from handlers.chat.frames import FinishReason
-from handlers.chat.ids import new_id
-from handlers.chat.model import Delta
 from handlers.chat.records import Chat, Connection
-from handlers.chat.settings import Settings
 from handlers.chat.tables import CONNECTION, ChatItem, MessageItem
 from tests import dynamodb
 from tests.capacity import Charge, metered
 from tests.pricing import charged, size
-from tests.unit.test_replies import Gateway, Model, join, replies
+from tests.turn import a_turn, begin
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
@@ -158,38 +151,13 @@ def charges_of(capacity):
 class TestATurn:
     """A message from a device, the worker's whole work, and the end, in a chat that a second device sees too."""
 
-    def units(self, store, capacity, number):
-        """Read and write units of one turn, those of failed conditions counted as one each."""
-        capacity.clear()
-        handovers = []
-        body = {"type": "message", "data": {"message": "And then?", "clientMessageId": f"tag-{number}"}}
-        commands = Commands(
-            store,
-            Authenticator("x" * 32, store.user_exists),
-            Settings.of({}),
-            now=lambda: datetime.now(UTC),
-            new_id=new_id,
-        )
-        commands.answer(
-            json.dumps(body),
-            "c1=",
-            lambda action: handovers.append(action.handover) if isinstance(action, Generate) else None,
-            reference="ref",
-        )
-        [handover] = handovers
-        model = Model("Once ", "upon a time", Delta("", FinishReason.STOP))
-        made = replies(store, Gateway(), model, [], now=lambda: datetime.now(UTC))
-        made.make(handover, lambda: 900.0)
-        assert store.chat("alice", "chat").turn is None
-        return capacity.read_units - 1, capacity.write_units + len(capacity.refused)
-
     def test_it_costs_the_same_at_the_beginning_and_after_two_hundred(self, store, capacity):
-        store.add_chat(Chat("alice", "chat"), NOON)
-        for name in ("c1=", "c2="):
-            join(store, name, now=datetime.now(UTC))  # DynamoDB Local deletes what has expired
-        costs = [self.units(store, capacity, number) for number in range(200)]
+        begin(store)
+        costs = [a_turn(store, capacity, number) for number in range(200)]
         writes = [write for _, write in costs]
         assert set(writes) == {writes[0]}
         assert writes[0] <= 16
-        # The prompt has a budget, and so has what is read for it.
-        assert costs[-1] == costs[-50]
+        # A prompt has a hundred messages at most, so what is read for it stops growing.
+        reads = [read for read, _ in costs]
+        assert max(reads) <= 10
+        assert reads[-1] == reads[-50]

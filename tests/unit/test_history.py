@@ -64,6 +64,11 @@ class TestContext:
         newest_first = [message("3", "c"), message("2", "b" * 200), message("1", "a")]
         assert [kept.message_id for kept in history.context(newest_first, budget=100)] == ["3"]
 
+    def test_however_short_they_are_there_are_no_more_than_a_hundred(self):
+        newest_first = [message(str(number), "x") for number in range(1_000, 0, -1)]
+        kept = [each.message_id for each in history.context(iter(newest_first), budget=100_000)]
+        assert kept == [str(number) for number in range(901, 1_001)]
+
     def test_the_question_is_sent_however_long_it_is(self):
         newest_first = [message("2", "b" * 500), message("1", "a")]
         assert [kept.message_id for kept in history.context(newest_first, budget=100)] == ["2"]

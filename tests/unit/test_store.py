@@ -234,3 +234,19 @@ class TestMessages:
         text = "Жук\n\t👩‍👧 \u202e <b>&amp;</b> \\ \" ' {}"
         ask(store, "m1", "m2", text)
         assert store.message("chat", "m1").content == text
+
+
+def test_what_a_newer_version_has_added_is_kept_and_does_no_harm(store, chat):
+    handover = ask(store, "m1", "m2")
+    boto3.client("dynamodb").update_item(
+        TableName="ChatsTable",
+        Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}},
+        UpdateExpression="SET colour = :new, turn.mood = :new",
+        ExpressionAttributeValues={":new": {"S": "new"}},
+    )
+    turn = claim(store, handover)
+    assert store.extend("alice", "chat", turn, LATER)
+    item = boto3.client("dynamodb").get_item(
+        TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
+    )["Item"]
+    assert (item["colour"], item["turn"]["M"]["mood"]) == ({"S": "new"}, {"S": "new"})
