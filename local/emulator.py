@@ -10,28 +10,32 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 import uvicorn
 
+from local import injector
 from local.asgi import Receive, Response, Scope, Send, read_body
+from local.cut import CuttableProtocol, cuttable
 from local.dynamodb import Embedded, Forwarded, furnish
-from local.environment import DYNAMODB_PATH, MODEL_PATH, Surroundings
+from local.environment import DYNAMODB_PATH, INVOKE_PATH, MODEL_PATH, Surroundings
 from local.errors import StartError
-from local.faults import Plan, PlanError
+from local.functions.asynchronous import ONCE, Delivery
 from local.functions.invoke import Functions
 from local.gateway.connections import Connections
 from local.gateway.events import decoded
 from local.gateway.http import HttpGateway
 from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
 from local.gateway.websocket import WebSocketGateway
+from local.injector import FAULTS_PATH, Injector
 from local.llm import BuiltInModel
 from local.options import EMBEDDED, Options
-from local.sabotage import FAULTS_PATH, Sabotage, is_service
+from local.sabotage import Sabotage
 from local.template import Template
 from local.trace import Trace
 
 WEBSOCKET_PATH = "/ws/chat"
-_INVOKE, _INVOCATIONS = "/2015-03-31/functions/", "/invocations"
+_INVOCATIONS = "/invocations"
 _MODEL_REPORT_PATH = "/_parley/model"
 
 
@@ -46,26 +50,29 @@ class Emulator:
         self.options = options
         self.built_in_model = surroundings.built_in_model
         self._credentials = surroundings.credentials()
+        self._injector = injector.prepare(options, given, trace)
         self._functions = Functions(
             self.template.functions,
             trace,
             mode=options.functions,
             environments=options.environments,
             retry_delay=options.retry_delay,
+            injector=self._injector,
         )
+        self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
         self._connections = Connections(trace, options.post_latency / 1000)
-        self._sabotage = Sabotage(_plan(options), trace, self._functions.caller, self._functions.signal)
         self._websocket = WebSocketGateway(
             replace(api, stage=self.stage),
-            self._functions,
+            (self._sabotage or self._functions).invoke,
             self._connections,
             trace,
             options.limits,
-            fault_at=self._sabotage.at,
         )
         self._http = [HttpGateway(http, self._functions, trace) for http in template.http_apis]
         self._database = _database(options)
-        self._model = BuiltInModel(options.tokens_per_second, lambda body: self._sabotage.at("model", body))
+        self._model = BuiltInModel(
+            options.tokens_per_second, partial(self._injector.at, "model") if self._injector else None
+        )
         self._ready = asyncio.Event()
 
     async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
@@ -77,6 +84,8 @@ class Emulator:
         try:
             await asyncio.gather(self._start_functions(), self._furnish_database())
             self._ready.set()
+            if self._injector:
+                self._injector.arm()
             on_ready()
             await stopping.wait()
         finally:
@@ -97,14 +106,15 @@ class Emulator:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
-        if not (self._database and path.startswith(DYNAMODB_PATH)):
-            await self._ready.wait()
+        if self._database and path.startswith(DYNAMODB_PATH):
+            return await self._serve_service(scope, receive, send)
+        await self._ready.wait()
         if scope["type"] == "websocket":
             return await self._serve_websocket(scope, receive, send)
-        if is_service(path):
+        if path.startswith(INVOKE_PATH) or "/@connections/" in path:
             return await self._serve_service(scope, receive, send)
-        if self.options.faults and path in (FAULTS_PATH, _MODEL_REPORT_PATH):
-            return await self._serve_faults(scope, receive, send)
+        if self._injector and path in (FAULTS_PATH, _MODEL_REPORT_PATH):
+            return await self._serve_faults(self._injector, scope, receive, send)
         if self.built_in_model and path.startswith(f"{MODEL_PATH}/"):
             return await self._model(scope, receive, send)
         if self._http:
@@ -120,35 +130,28 @@ class Emulator:
     async def _serve_service(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of DynamoDB's, Lambda's or the management API."""
         body = await read_body(receive)
-        answer = await self._sabotage.call(scope, body, lambda: self._service(scope, body))
+        if self._sabotage:
+            answer = await self._sabotage.call(scope, body, partial(self._service, scope, body))
+        else:
+            answer = await self._service(scope, body)
         await answer.send(send)
 
-    async def _service(self, scope: Scope, body: bytes) -> Response:
+    async def _service(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
         path, headers = scope["path"], dict(decoded(scope["headers"]))
         if self._database and path.startswith(DYNAMODB_PATH):
             return await self._database.answer(headers, body)
-        if path.startswith(_INVOKE):
-            name = path.removeprefix(_INVOKE).removesuffix(_INVOCATIONS)
-            return Response(*await self._functions.http_invoke(name, headers, body))
+        if path.startswith(INVOKE_PATH):
+            name = path.removeprefix(INVOKE_PATH).removesuffix(_INVOCATIONS)
+            return Response(*await self._functions.http_invoke(name, headers, body, delivery))
         stage, _, connection_id = path.partition("/@connections/")
         if stage != f"/{self.stage}":
             return Response.of_json(403, {"message": "Forbidden"}, {"x-amzn-ErrorType": "ForbiddenException"})
         return await self._connections.answer(scope["method"], connection_id, body)
 
-    async def _serve_faults(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _serve_faults(self, faults: Injector, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == _MODEL_REPORT_PATH:
             return await Response.of_json(200, self._model.report).send(send)
-        return await self._sabotage.answer(scope["method"], await read_body(receive)).send(send)
-
-
-def _plan(options: Options) -> Plan:
-    """Read the plan of faults, where there is one. Raises `StartError`."""
-    if options.faults is None:
-        return Plan()
-    try:
-        return Plan.of(options.faults.read_bytes())
-    except (OSError, PlanError) as error:
-        raise StartError(f"The plan of faults {options.faults} cannot be used: {error}. Correct it.") from None
+        return await faults.answer(scope["method"], await read_body(receive)).send(send)
 
 
 def _database(options: Options) -> Embedded | Forwarded | None:
@@ -172,8 +175,8 @@ _EXPECTED = ("Invalid UTF-8 sequence received from client.", "ASGI callable retu
 def _configuration(application: Emulator) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() not in _EXPECTED)
     return uvicorn.Config(
-        application,
-        http="httptools",
+        cuttable(application) if application.options.faults else application,
+        http=CuttableProtocol if application.options.faults else "httptools",
         ws="websockets-sansio",
         # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
         ws_max_size=(MESSAGE_BYTES, FRAME_BYTES),  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from local.template import Template
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 DYNAMODB_PATH = "/_parley/dynamodb"
+INVOKE_PATH = "/2015-03-31/functions/"
 MODEL_PATH = "/v1"
 
 

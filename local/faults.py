@@ -7,14 +7,15 @@ docs/emulator.md has every point and what can be done there. Handlers never know
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from random import Random
 from typing import Any, Self
 
-_CALL = ("delay", "hang", "lose", "twice", "kill", "freeze")
-_EVENT = ("delay", "lose", "twice")
-_STATUSES = tuple(str(status) for status in (400, 401, 403, 404, 408, 410, 413, 429, 500, 502, 503))
+_EVENT = ("drop", "lose", "twice", "delay")
+_CALL = ("delay", "twice", "lose", "reset", "hang", "kill", "kill-after", "freeze")
+_STATUSES = tuple(str(status) for status in (400, 401, 403, 404, 408, 410, 413, 429, 500, 502, 503, 504))
 _STREAMS = (
     *("stall", "stall-mid", "cut", "close", "error-event", "unknown-event", "broken-json", "html", "empty", "blank"),
     *("filter", "length", "odd", "no-usage-option", "huge", "surrogate"),
@@ -24,8 +25,9 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "message": _EVENT,
     "disconnect": _EVENT,
     "invoke": (*_CALL, *_STATUSES),
-    "post": (*_CALL, *_STATUSES),
-    "store": (*_CALL, *_STATUSES, "throttle", "conflict"),
+    "run": ("kill", "freeze"),
+    "post": (*_CALL, *_STATUSES, "deliver-410", "deliver-500", "deliver-reset"),
+    "store": (*_CALL, *_STATUSES, "cut", "throttle", "conflict"),
     "model": ("delay", *_STATUSES, *_STREAMS),
 }
 """Where something can go wrong, and what can be done there."""
@@ -39,8 +41,8 @@ class PlanError(Exception):
 class Fault:
     """One thing that goes wrong: `do` at `point`, where the subject holds all of `match`.
 
-    It strikes at the `nth` such opportunity and `times` in all (None: for ever), each with the likelihood `chance`.
-    `seconds` are for what takes time. With `after` a call first has its effect.
+    It strikes at the `nth` such opportunity and the following ones, `times` in all (None: for ever), each with the
+    likelihood `chance`. `seconds` are for what takes time. With `after` a call first has its effect.
     """
 
     point: str
@@ -71,7 +73,7 @@ class Fault:
         return fault
 
     def _check(self) -> None:
-        if self.point not in POINTS:
+        if self.point not in tuple(POINTS):
             raise PlanError(f"There is no point {self.point!r}; there are {', '.join(POINTS)}")
         if self.do not in POINTS[self.point]:
             raise PlanError(f"{self.do!r} cannot be done at {self.point}; these can: {', '.join(POINTS[self.point])}")
@@ -79,6 +81,8 @@ class Fault:
             raise PlanError("nth and times are whole numbers from 1; times may be null")
         if not (_is_number(self.chance) and self.chance <= 1 and _is_number(self.seconds)):
             raise PlanError("chance is a number from 0 to 1, seconds one from 0")
+        if not isinstance(self.after, bool):
+            raise PlanError("after is true or false")
 
 
 def _is_whole(value: object) -> bool:
@@ -86,7 +90,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 class Plan:
@@ -110,7 +114,7 @@ class Plan:
         """Read a plan. Raises `PlanError`."""
         try:
             content = json.loads(text or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise PlanError(f"The plan is not JSON: {error}") from None
         if not isinstance(content, dict) or not content.keys() <= {"seed", "faults"}:
             raise PlanError("A plan is an object of seed and faults")

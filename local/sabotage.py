@@ -1,141 +1,146 @@
-"""Lets calls of functions go wrong on their way, as a plan of faults says: posts, invocations, requests of DynamoDB."""
+"""Lets what passes between functions and services go wrong, as the plan of faults says."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
-import signal
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
 
 from local.asgi import Response, Scope
-from local.environment import DYNAMODB_PATH
-from local.faults import Fault, Plan, PlanError
+from local.cut import Cut
+from local.environment import DYNAMODB_PATH, INVOKE_PATH
+from local.failures import failure
+from local.faults import Fault
+from local.functions.asynchronous import ONCE, Delivery
+from local.functions.invoke import Functions
+from local.functions.invoke_api import InvocationType, function_name
+from local.functions.outcome import Outcome
 from local.gateway.events import decoded
-from local.trace import Trace
+from local.injector import Injector
 
-FAULTS_PATH = "/_parley/faults"
 _ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
-_ERRORS = {
-    "post": {
-        "400": "BadRequestException",
-        "403": "ForbiddenException",
-        "410": "GoneException",
-        "413": "PayloadTooLargeException",
-        "429": "LimitExceededException",
-    },
-    "invoke": {"429": "TooManyRequestsException", "500": "ServiceException"},
+_AFTER = {
+    "deliver-410": "410",
+    "deliver-500": "500",
+    "deliver-reset": "reset",
+    "cut": "reset",
+    "kill-after": "kill",
 }
-_DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
+"""Faults of calls that have their effect, and which faults they are apart from that."""
+
+_EVENTS = {"CONNECT": "connect", "MESSAGE": "message", "DISCONNECT": "disconnect"}
+_UNNOTICED = Outcome(b'{"statusCode": 200}', None, cold=False, milliseconds=0.0, request_id="")
+
+Proceed = Callable[[Delivery], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A call of a service. `ids` say which it is, without what it carries; `access_key` tells who makes it."""
+
+    point: str
+    subject: str
+    ids: dict[str, str]
+    access_key: str
+    body: bytes
 
 
 class Sabotage:
-    """Stands between callers and the services.
+    """Stands between the gateway, the functions and the services that these call."""
 
-    Each environment signs with an access key of its own: `caller` names the function of a key, and `signal` sends its
-    process a signal.
-    """
+    def __init__(self, injector: Injector, functions: Functions) -> None:
+        self._injector = injector
+        self._functions = functions
+        self._seconds: set[asyncio.Task[Outcome]] = set()
 
-    def __init__(
-        self, plan: Plan, trace: Trace, caller: Callable[[str], str], signal: Callable[[str, int], None]
-    ) -> None:
-        self._plan = plan
-        self._trace = trace
-        self._caller = caller
-        self._signal = signal
-
-    def at(self, point: str, subject: str) -> Fault | None:
-        """Return what is to go wrong at this opportunity, and tell the trace."""
-        fault = self._plan.at(point, subject)
+    async def invoke(self, name: str, payload: bytes) -> Outcome:
+        """Invoke a function with an event of the gateway's: as `Functions` does, unless a fault is due."""
+        context = json.loads(payload)["requestContext"]
+        subject = f"{name} {payload.decode()}"
+        ids = {"function": name, "connection_id": context["connectionId"]}
+        fault = self._injector.at(_EVENTS[context["eventType"]], subject, **ids)
         if fault is not None:
-            self._trace.record("fault", point=point, do=fault.do, after=fault.after)
-        return fault
+            await asyncio.sleep(fault.seconds)
+            if fault.do in ("drop", "lose"):
+                return _UNNOTICED
+            if fault.do == "twice":
+                second = asyncio.create_task(self._functions.invoke(name, payload))
+                self._seconds.add(second)
+                second.add_done_callback(self._seconds.discard)
+        return await self._functions.invoke(name, payload)
 
-    def answer(self, method: str, body: bytes) -> Response:
-        """Answer a request for the plan itself: `GET` reads it, `PUT` replaces it, `POST` adds to it."""
-        try:
-            if method == "PUT":
-                self._plan = Plan.of(body)
-            elif method == "POST":
-                self._plan.add(Plan.of(body).faults)
-        except PlanError as error:
-            return Response.of_json(400, {"message": str(error)})
-        return Response.of_json(200, self._plan.report())
+    async def call(self, scope: Scope, body: bytes, proceed: Proceed) -> Response:
+        """Answer a call of a service: as the service does, unless a fault is due. Raises `Cut`."""
+        call = self._call(scope, body)
+        fault = self._injector.at(call.point, call.subject, **call.ids) if call else None
+        if call is None or fault is None:
+            return await proceed(ONCE)
+        if fault.do in ("kill", "kill-after", "freeze") and not self._functions.caller(call.access_key):
+            self._injector.impossible(fault)
+            return await proceed(ONCE)
+        return await self._strike(fault, call, proceed)
 
-    async def call(self, scope: Scope, body: bytes, proceed: Callable[[], Awaitable[Response]]) -> Response:
-        """Answer a call of a service: as the service does, unless a fault is due."""
-        point = _point(scope["path"])
+    def _call(self, scope: Scope, body: bytes) -> _Call | None:
+        """Return what is asked of a service; None for what no point of a plan stands for."""
         headers = {name.lower(): value for name, value in decoded(scope["headers"])}
-        key = match[1] if (match := _ACCESS_KEY.search(headers.get("authorization", ""))) else ""
-        subject = f"{scope['path']} {headers.get('x-amz-target', '')} {self._caller(key)} "
-        fault = self.at(point, subject + body.decode(errors="replace"))
-        if fault is None:
-            return await proceed()
-        return await self._strike(fault, key, body, proceed)
+        access_key = match[1] if (match := _ACCESS_KEY.search(headers.get("authorization", ""))) else ""
+        caller = self._functions.caller(access_key)
+        point, ids = _point(scope, headers)
+        if point is None:
+            return None
+        target = headers.get("x-amz-target", "")
+        subject = f"{scope['path']} {target} {caller} {body.decode(errors='replace')}"
+        return _Call(point, subject, {**ids, "caller": caller}, access_key, body)
 
-    async def _strike(
-        self, fault: Fault, key: str, body: bytes, proceed: Callable[[], Awaitable[Response]]
-    ) -> Response:
-        if fault.do == "twice":
-            await proceed()
-        if fault.do in ("twice", "delay"):
-            await asyncio.sleep(fault.seconds)
-            return await proceed()
-        if fault.do == "freeze":
-            return await self._freeze(fault, key, proceed)
-        if fault.after:
-            await proceed()
-        if fault.do == "lose":
-            return Response(202 if fault.point == "invoke" else 200)
-        if fault.do == "kill":
-            self._signal(key, signal.SIGKILL)
-        if fault.do == "hang":
-            await asyncio.sleep(fault.seconds)
-        return _failure(fault, body)
+    async def _strike(self, fault: Fault, call: _Call, proceed: Proceed) -> Response:
+        match fault.do:
+            case "twice" | "delay" | "lose" if call.point == "invoke":
+                return await proceed(_delivery(fault))
+            case "twice":
+                await proceed(ONCE)
+                return await proceed(ONCE)
+            case "delay":
+                await asyncio.sleep(fault.seconds)
+                return await proceed(ONCE)
+            case "freeze":
+                self._functions.freeze(call.access_key, fault.seconds)
+                return await proceed(ONCE)
+            case how:
+                if fault.after or how in _AFTER:
+                    await proceed(ONCE)
+                return await self._fail(_AFTER.get(how, how), fault, call)
 
-    async def _freeze(self, fault: Fault, key: str, proceed: Callable[[], Awaitable[Response]]) -> Response:
-        """Stop the caller's process; the call has its effect, and is answered to deaf ears."""
-        self._signal(key, signal.SIGSTOP)
-        asyncio.get_running_loop().call_later(fault.seconds, self._signal, key, signal.SIGCONT)
-        return await proceed()
+    async def _fail(self, how: str, fault: Fault, call: _Call) -> Response:
+        match how:
+            case "kill":
+                self._functions.kill(call.access_key)
+                raise Cut
+            case "hang":
+                await asyncio.sleep(fault.seconds)
+                raise Cut
+            case "reset":
+                raise Cut
+            case "lose" if call.point == "store":
+                raise Cut
+            case "lose":
+                return Response(200)
+            case _:
+                return failure(call.point, how, call.body)
 
 
-def is_service(path: str) -> bool:
-    """Tell whether functions call AWS by this path."""
-    return path.startswith(DYNAMODB_PATH) or "/@connections/" in path or path.endswith("/invocations")
-
-
-def _point(path: str) -> str:
+def _point(scope: Scope, headers: dict[str, str]) -> tuple[str | None, dict[str, str]]:
+    path: str = scope["path"]
     if path.startswith(DYNAMODB_PATH):
-        return "store"
-    return "post" if "/@connections/" in path else "invoke"
+        return "store", {"operation": headers.get("x-amz-target", "").rpartition(".")[2]}
+    if path.startswith(INVOKE_PATH):
+        is_event = headers.get("x-amz-invocation-type") == InvocationType.EVENT
+        name = path.removeprefix(INVOKE_PATH).rpartition("/")[0]
+        return "invoke" if is_event else None, {"function": function_name(name)}
+    return "post" if scope["method"] == "POST" else None, {"connection_id": path.rpartition("/")[2]}
 
 
-def _failure(fault: Fault, body: bytes) -> Response:
-    """Return the error that a service would answer with."""
-    if fault.do == "throttle":
-        return _dynamodb(400, "ProvisionedThroughputExceededException", "Throttled by the plan of faults.")
-    if fault.do == "conflict":
-        return _conflict(body)
-    status = int(fault.do) if fault.do.isdigit() else 500
-    if fault.point == "store":
-        return _dynamodb(status, "InternalServerError", "Failed by the plan of faults.")
-    kind = _ERRORS[fault.point].get(str(status), "InternalServerErrorException")
-    message = {"message": "Failed by the plan of faults."}
-    return Response.of_json(status, message, {"x-amzn-ErrorType": kind})
-
-
-def _conflict(body: bytes) -> Response:
-    items: list[Any] = json.loads(body).get("TransactItems") or []
-    if not items:
-        return _dynamodb(400, "TransactionConflictException", "Transaction is ongoing for the item")
-    reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"} for _ in items]
-    codes = ", ".join(reason["Code"] for reason in reasons)
-    text = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
-    return _dynamodb(400, "TransactionCanceledException", text, CancellationReasons=reasons)
-
-
-def _dynamodb(status: int, kind: str, message: str, **more: Any) -> Response:
-    content = {"__type": f"{_DYNAMODB}{kind}", "message": message, "Message": message, **more}
-    return Response.of_json(status, content, {"content-type": "application/x-amz-json-1.0"})
+def _delivery(fault: Fault) -> Delivery:
+    """Return what becomes of an event that Lambda has accepted."""
+    return Delivery({"twice": 2, "lose": 0}.get(fault.do, 1), fault.seconds)

@@ -23,6 +23,17 @@ class Condition(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """How often an accepted event is handed on, and after how many seconds: once, at once, unless a fault is due."""
+
+    copies: int = 1
+    delay: float = 0.0
+
+
+ONCE = Delivery()
+
+
+@dataclass(frozen=True, slots=True)
 class GivenUp:
     """An event that its function could not handle in so many attempts."""
 
@@ -68,19 +79,22 @@ class Asynchronous:
         self._retry_delay = retry_delay
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def put(self, invocation: Invocation) -> None:
+    def put(self, invocation: Invocation, delivery: Delivery = ONCE) -> None:
         """Queue an event."""
-        task = asyncio.create_task(self._see_through(invocation))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        for _ in range(delivery.copies):
+            task = asyncio.create_task(self._see_through(invocation, delivery.delay))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
         """Forget every event that has not been handled."""
         for task in self._tasks:
             task.cancel()
 
-    async def _see_through(self, invocation: Invocation) -> None:
+    async def _see_through(self, invocation: Invocation, delay: float) -> None:
         accepted = time.monotonic()
+        if delay:
+            await asyncio.sleep(delay)
         for attempt in count(1):
             outcome = await self._run(invocation)
             if outcome.function_error is None:

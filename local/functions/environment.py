@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
 import time
 from enum import Enum, auto
 
@@ -14,6 +15,7 @@ from local.functions.output import Output
 from local.functions.processes import LaunchError, Process, Processes
 from local.functions.runtime_api import RuntimeApi
 from local.functions.variables import function_arn, of_process
+from local.injector import Injector
 from local.template import Function
 from local.trace import Trace
 
@@ -33,12 +35,15 @@ class State(Enum):
 class Environment:
     """One process of a function. Its first run starts it; one that is dead is of no more use."""
 
-    def __init__(self, function: Function, processes: Processes, trace: Trace, region: str) -> None:
+    def __init__(
+        self, function: Function, processes: Processes, trace: Trace, region: str, injector: Injector | None = None
+    ) -> None:
         self.state = State.STARTING
         self._function = function
         self._processes = processes
         self._trace = trace
         self._region = region
+        self._injector = injector
         self._api = RuntimeApi(self._on_next, self._on_answer)
         self._process: Process | None = None
         self._settled = asyncio.Event()
@@ -70,8 +75,19 @@ class Environment:
             return failed
         self._settled.clear()
         self.state = State.BUSY
+        if self._injector is not None:
+            self._sabotage(self._injector, invocation)
         self._api.give(invocation, function_arn(self._function.name, self._region))
         return self._outcome(invocation, await self._settle(self._function.timeout))
+
+    def _sabotage(self, injector: Injector, invocation: Invocation) -> None:
+        fault = injector.at_run(invocation)
+        if fault is None or self._process is None:
+            return
+        if fault.do == "kill":
+            self._processes.signal(self._process, signal.SIGKILL)
+        else:
+            self._processes.freeze(self._process, fault.seconds)
 
     def _outcome(self, invocation: Invocation, in_time: bool) -> Answer:
         if self._answer is not None:

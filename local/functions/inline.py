@@ -23,6 +23,7 @@ from typing import Any
 from local.functions import outcome as faults
 from local.functions.outcome import Answer, Invocation, Outcome, Run
 from local.functions.variables import VERSION, function_arn, log_group, of_service
+from local.injector import Injector
 from local.template import Function
 from local.trace import Trace
 
@@ -54,10 +55,18 @@ class Context:
 class Inline:
     """Runs functions in threads."""
 
-    def __init__(self, functions: Mapping[str, Function], trace: Trace, size: int, region: str) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        trace: Trace,
+        size: int,
+        region: str,
+        injector: Injector | None = None,
+    ) -> None:
         self._functions = functions
         self._trace = trace
         self._region = region
+        self._injector = injector
         self._free = {name: asyncio.Semaphore(size) for name in functions}
         self._used: set[str] = set()
 
@@ -86,6 +95,8 @@ class Inline:
         async with self._free[function.name]:
             run = Run(invocation, function.name not in self._used, self._trace)
             self._used.add(function.name)
+            if self._injector and (fault := self._injector.at_run(invocation)):
+                self._injector.impossible(fault)
             try:
                 async with asyncio.timeout(function.timeout):
                     return run.end(await self._in_thread(invocation))
@@ -96,9 +107,11 @@ class Inline:
         """Return nothing: all functions sign with the same key."""
         return ""
 
-    def signal(self, access_key: str, number: int) -> None:
-        """Send nothing: there is no process but the emulator's own."""
-        self._trace.record("note", text="Functions run inline, so none of them can be killed or frozen.")
+    def kill(self, access_key: str) -> None:
+        """Kill nothing: there is no process but the emulator's own."""
+
+    def freeze(self, access_key: str, seconds: float) -> None:
+        """Freeze nothing: there is no process but the emulator's own."""
 
     async def stop(self) -> None:
         """Leave the threads to end with the process."""

@@ -10,12 +10,13 @@ from typing import Literal
 
 from local.errors import StartError
 from local.functions import invoke_api
-from local.functions.asynchronous import Asynchronous, GivenUp
+from local.functions.asynchronous import ONCE, Asynchronous, Delivery, GivenUp
 from local.functions.inline import Inline
 from local.functions.invoke_api import InvocationType, Refusal, Response
 from local.functions.outcome import Invocation, Outcome
 from local.functions.pools import Pools
 from local.functions.variables import function_arn
+from local.injector import Injector
 from local.template import Function
 from local.trace import Trace
 
@@ -42,12 +43,13 @@ class Functions:
         environments: int = 10,
         retry_delay: float = 60.0,
         region: str = "us-east-1",
+        injector: Injector | None = None,
     ) -> None:
         runner = Pools if mode == "process" else Inline
         self._functions = functions
         self._trace = trace
         self._region = region
-        self._runner = runner(functions, trace, environments, region)
+        self._runner = runner(functions, trace, environments, region, injector)
         self._asynchronous = Asynchronous(self._run, self._give_up, retry_delay)
         self._running: set[asyncio.Task[Outcome]] = set()
 
@@ -85,28 +87,34 @@ class Functions:
         """
         return await self._run(self._invocation(name, payload, caller))
 
-    def invoke_later(self, name: str, payload: bytes) -> str:
+    def invoke_later(self, name: str, payload: bytes, delivery: Delivery = ONCE) -> str:
         """Invoke a function asynchronously. Return the request id. Raise UnknownFunction."""
         invocation = self._invocation(name, payload, "event")
-        self._asynchronous.put(invocation)
+        self._asynchronous.put(invocation, delivery)
         return invocation.request_id
 
     def caller(self, access_key: str) -> str:
         """Return the name of the function that signs its requests to AWS with this key, where one does."""
         return self._runner.caller(access_key)
 
-    def signal(self, access_key: str, number: int) -> None:
-        """Send a signal to the process that signs with this key."""
-        self._runner.signal(access_key, number)
+    def kill(self, access_key: str) -> None:
+        """Kill the process that signs with this key, if there is one."""
+        self._runner.kill(access_key)
 
-    async def http_invoke(self, name: str, headers: Mapping[str, str], body: bytes) -> Response:
+    def freeze(self, access_key: str, seconds: float) -> None:
+        """Stop the process that signs with this key, if there is one, and let it go on after so many seconds."""
+        self._runner.freeze(access_key, seconds)
+
+    async def http_invoke(
+        self, name: str, headers: Mapping[str, str], body: bytes, delivery: Delivery = ONCE
+    ) -> Response:
         """Answer `POST /2015-03-31/functions/{name}/invocations`. The name may be an ARN, or carry a qualifier."""
         try:
-            return await self._answer(invoke_api.function_name(name), headers, body)
+            return await self._answer(invoke_api.function_name(name), headers, body, delivery)
         except Refusal as refusal:
             return refusal.response()
 
-    async def _answer(self, name: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def _answer(self, name: str, headers: Mapping[str, str], body: bytes, delivery: Delivery) -> Response:
         if name not in self._functions:
             invoke_api.refuse_unknown(name, self._region)
         kind = invoke_api.invocation_type(headers)
@@ -114,7 +122,7 @@ class Functions:
         if kind is InvocationType.DRY_RUN:
             return invoke_api.would_run()
         if kind is InvocationType.EVENT:
-            return invoke_api.accepted(self.invoke_later(name, payload))
+            return invoke_api.accepted(self.invoke_later(name, payload, delivery))
         return invoke_api.answered(await self.invoke(name, payload, "invoke"))
 
     def _invocation(self, name: str, payload: bytes, caller: str) -> Invocation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import signal
 from collections.abc import Callable, Mapping
 
 from local.errors import StartError
@@ -11,6 +12,7 @@ from local.functions.environment import Environment, State
 from local.functions.imports import heavy_imports
 from local.functions.outcome import Answer, Invocation, Outcome
 from local.functions.processes import Processes
+from local.injector import Injector
 from local.template import Function
 from local.trace import Trace
 
@@ -56,13 +58,26 @@ class Pool:
 class Pools:
     """Runs functions as AWS does: in processes, each with the variables and the modules of one function."""
 
-    def __init__(self, functions: Mapping[str, Function], trace: Trace, size: int, region: str) -> None:
+    def __init__(
+        self,
+        functions: Mapping[str, Function],
+        trace: Trace,
+        size: int,
+        region: str,
+        injector: Injector | None = None,
+    ) -> None:
         self._functions = functions
+        self._trace = trace
+        self._region = region
+        self._injector = injector
         self._processes = Processes()
-        self._pools = {name: self._pool(function, trace, size, region) for name, function in functions.items()}
+        self._pools = {name: self._pool(function, size) for name, function in functions.items()}
 
-    def _pool(self, function: Function, trace: Trace, size: int, region: str) -> Pool:
-        return Pool(lambda: Environment(function, self._processes, trace, region), size, trace)
+    def _pool(self, function: Function, size: int) -> Pool:
+        def make() -> Environment:
+            return Environment(function, self._processes, self._trace, self._region, self._injector)
+
+        return Pool(make, size, self._trace)
 
     async def start(self) -> None:
         """Have the libraries loaded from which environments are forked. Raise StartError where none can run."""
@@ -83,10 +98,15 @@ class Pools:
         process = self._processes.of_access_key(access_key)
         return process.variables["AWS_LAMBDA_FUNCTION_NAME"] if process else ""
 
-    def signal(self, access_key: str, number: int) -> None:
-        """Send a signal to the process that signs with this key."""
+    def kill(self, access_key: str) -> None:
+        """Kill the process that signs with this key, if there is one."""
         if process := self._processes.of_access_key(access_key):
-            self._processes.signal(process, number)
+            self._processes.signal(process, signal.SIGKILL)
+
+    def freeze(self, access_key: str, seconds: float) -> None:
+        """Stop the process that signs with this key, if there is one, and let it go on after so many seconds."""
+        if process := self._processes.of_access_key(access_key):
+            self._processes.freeze(process, seconds)
 
     async def stop(self) -> None:
         """Kill every process. What runs, ends as a process that was killed."""

@@ -94,10 +94,15 @@ class Processes:
         return next(named, None)
 
     def signal(self, process: Process, number: int) -> None:
-        """Send a signal to a process and those that it started. Does nothing where it has ended."""
+        """Send a signal to a process and those that it started, now. Does nothing where it has ended."""
         if process.number in self._living and process.pid.done():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid.result(), number)
+
+    def freeze(self, process: Process, seconds: float) -> None:
+        """Stop a process, and let it go on after so many seconds."""
+        self.signal(process, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(seconds, self.signal, process, signal.SIGCONT)
 
     async def stop(self) -> None:
         """Kill all processes and the zygote. None can be launched after that."""

@@ -6,12 +6,10 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from local.asgi import Receive, Response, Scope, Send
-from local.faults import Fault
-from local.functions.invoke import Functions
 from local.functions.outcome import Outcome
 from local.gateway.connection import LOST, UNSUPPORTED, Close, Connection
 from local.gateway.connections import Connections
@@ -23,8 +21,6 @@ from local.template import Route, WebSocketApi
 from local.trace import Trace
 
 CONNECT, DISCONNECT = "$connect", "$disconnect"
-_POINTS = {"CONNECT": "connect", "MESSAGE": "message", "DISCONNECT": "disconnect"}
-"""Where a plan of faults meets each kind of event."""
 
 
 class WebSocketGateway:
@@ -33,21 +29,19 @@ class WebSocketGateway:
     def __init__(
         self,
         api: WebSocketApi,
-        functions: Functions,
+        invoke: Callable[[str, bytes], Awaitable[Outcome]],
         connections: Connections,
         trace: Trace,
         limits: TimeLimits,
         clock: Callable[[], float] = time.time,
-        fault_at: Callable[[str, str], Fault | None] = lambda point, subject: None,
     ) -> None:
         self._api = api
         self._api_id = _api_id(api.logical_id)
-        self._functions = functions
+        self._invoke = invoke
         self._connections = connections
         self._trace = trace
         self._limits = limits
         self._clock = clock
-        self._fault_at = fault_at
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -123,14 +117,7 @@ class WebSocketGateway:
     async def _integrate(self, route: Route, connection: Connection, event: Event) -> Outcome | None:
         """Invoke a route's function; None where it does not answer in time. It runs on all the same, as in AWS."""
         started = self._clock()
-        payload = json.dumps(event)
-        if (fault := self._fault_at(_POINTS[event["requestContext"]["eventType"]], payload)) is not None:
-            await asyncio.sleep(fault.seconds)
-            if fault.do == "lose":
-                return Outcome(b'{"statusCode": 200}', None, cold=False, milliseconds=0.0, request_id="")
-            if fault.do == "twice":
-                self._later(self._again(route.function, payload.encode()))
-        invocation = asyncio.ensure_future(self._functions.invoke(route.function, payload.encode()))
+        invocation = asyncio.ensure_future(self._invoke(route.function, json.dumps(event).encode()))
         limit = min(route.timeout, self._limits.integration)
         done, _ = await asyncio.wait([invocation], timeout=limit)
         outcome = invocation.result() if done else None
@@ -144,9 +131,6 @@ class WebSocketGateway:
             error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
         )
         return outcome
-
-    async def _again(self, function: str, payload: bytes) -> None:
-        await self._functions.invoke(function, payload)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Run on its own: one slow message holds up neither the next nor the connection's end."""

@@ -37,9 +37,7 @@ class BuiltInModel:
     `fault_at` is asked, with the body of each request for a completion, what is to go wrong with it.
     """
 
-    def __init__(
-        self, tokens_per_second: float = 40.0, fault_at: Callable[[str], Fault | None] = lambda body: None
-    ) -> None:
+    def __init__(self, tokens_per_second: float = 40.0, fault_at: Callable[[str], Fault | None] | None = None) -> None:
         self._interval = 1 / tokens_per_second if tokens_per_second else 0.0
         self._fault_at = fault_at
         self.report = {"requests": 0, "open": 0, "abandoned": 0}
@@ -68,7 +66,7 @@ class BuiltInModel:
     async def _complete(self, receive: Receive, send: Send) -> None:
         body = await _body(receive)
         self.report["requests"] += 1
-        fault = self._fault_at(body.decode(errors="replace"))
+        fault = self._fault_at(body.decode(errors="replace")) if self._fault_at else None
         request = parse(body, default_model=MODEL)
         command = question(request.messages).strip()
         if command == "/fail":
@@ -79,9 +77,9 @@ class BuiltInModel:
         gone = asyncio.create_task(_disconnected(receive))
         self.report["open"] += 1
         try:
-            if fault is not None and not (fault.do == "no-usage-option" and not request.include_usage):
-                await self._fail(fault, completion, gone, send)
-            elif request.stream:
+            if fault is not None and await self._fail(fault, completion, gone, send):
+                return
+            if request.stream:
                 await self._stream(completion, breaks_at, gone, send)
             else:
                 await self._whole(completion, breaks_at, gone, send)
@@ -92,20 +90,24 @@ class BuiltInModel:
             self.report["open"] -= 1
             gone.cancel()
 
-    async def _fail(self, fault: Fault, completion: Completion, gone: Gone, send: Send) -> None:
+    async def _fail(self, fault: Fault, completion: Completion, gone: Gone, send: Send) -> bool:
+        """Do what the fault says. Returns whether that was all of the answer."""
         match fault.do:
+            case "no-usage-option" if not completion.request.include_usage:
+                return False
             case "no-usage-option":
                 message = "Unrecognized request argument supplied: stream_options"
                 await Response.of_json(400, _error(message, "invalid_request_error")).send(send)
             case "delay":
                 await _wait(gone, time.monotonic() + fault.seconds)
-                await self._stream(completion, None, gone, send)
+                return False
             case "stall":
                 await _wait(gone, time.monotonic() + _FOR_EVER)
             case status if status.isdigit():
                 await Response.of_json(int(status), _error("Failed by the plan of faults.", "server_error")).send(send)
             case how:
                 await self._stream_broken(broken(completion, how), gone, send)
+        return True
 
     async def _stream_broken(self, stream: Broken, gone: Gone, send: Send) -> None:
         await _start(send, 200, stream.content_type)
