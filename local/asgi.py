@@ -44,11 +44,17 @@ class Response:
         return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
+class ClientGone(Exception):
+    """The client went away before its whole request had come. Such a request has no effect."""
+
+
 async def read_body(receive: Receive) -> bytes:
-    """Return the whole body of a request; what has come until the client went away, if it does."""
+    """Return the whole body of a request. Raises `ClientGone`."""
     chunks = []
     while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
         chunks.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(chunks)

@@ -15,7 +15,7 @@ from functools import partial
 import uvicorn
 
 from local import injector
-from local.asgi import Receive, Response, Scope, Send, read_body
+from local.asgi import ClientGone, Receive, Response, Scope, Send, read_body
 from local.cut import CuttableProtocol, cuttable
 from local.dynamodb import Embedded, Forwarded, furnish
 from local.environment import DYNAMODB_PATH, INVOKE_PATH, MODEL_PATH, Surroundings
@@ -104,6 +104,11 @@ class Emulator:
         await asyncio.to_thread(furnish, endpoint, self.template, self.options.users, self._credentials)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or a handshake."""
+        with contextlib.suppress(ClientGone):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
         if self._database and path.startswith(DYNAMODB_PATH):

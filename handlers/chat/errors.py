@@ -64,10 +64,6 @@ class PostFailed(ParleyError):
     """A frame did not reach its connection, which may well be open: throttled, timed out, or an error of AWS's."""
 
 
-class ChatMissing(ParleyError):
-    """The chat does not exist: it was deleted, or it never was this user's."""
-
-
 class ModelFailed(ParleyError):
     """The model did not bring its answer to an end: an error, a broken stream, or silence."""
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -253,6 +254,18 @@ class TestConnectionsApi:
             assert failed.value.response["Error"]["Code"] == code
         gateway.post_to_connection(ConnectionId=connection_id, Data=b"\xff" + b"x" * 131_070)
         assert client.socket.recv(10) == "\ufffd" + "x" * 131_070
+
+    def test_a_request_of_which_only_a_part_came_has_no_effect(self, emulator, device):
+        client = device()
+        connection_id = connection_id_of(client)
+        with socket.create_connection(("127.0.0.1", emulator.port)) as caller:
+            head = f"POST /live/@connections/{connection_id} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+            caller.sendall(head.encode() + b"hal")
+            # Until the request is being served, so that its end is the end of its body.
+            time.sleep(0.1)
+        time.sleep(0.1)
+        emulator.client("apigatewaymanagementapi").post_to_connection(ConnectionId=connection_id, Data=b"whole")
+        assert client.socket.recv(10) == "whole"
 
 
 class TestHttpApi:
