@@ -11,7 +11,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 
 from local.pricing import Item, charged, read_units, size
-from local.template import Table
+from local.template.model import Table
 
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 _TRANSACTION = "TransactWriteItems"

@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from local.asgi import Response
 from local.errors import StartError
-from local.template import Table, Template
+from local.template.model import Table, Template
 
 _CREDENTIAL = re.compile(r"Credential=[^/]+/")
 _REGION = "us-east-1"

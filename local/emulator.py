@@ -31,7 +31,7 @@ from local.injector import FAULTS_PATH, Injector
 from local.llm import BuiltInModel
 from local.options import EMBEDDED, Options
 from local.sabotage import Sabotage
-from local.template import Template
+from local.template.model import Template
 from local.trace import Trace
 
 WEBSOCKET_PATH = "/ws/chat"
@@ -44,7 +44,7 @@ class Emulator:
 
     def __init__(self, options: Options, template: Template, given: Mapping[str, str], trace: Trace) -> None:
         api = template.websocket_apis[0]
-        self.stage = options.stage or api.stage
+        self.stage = options.stage or api.stages[0].name
         surroundings = Surroundings(options, given)
         self.template = surroundings.furnish(template, self.stage)
         self.options = options
@@ -62,7 +62,8 @@ class Emulator:
         self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
         self._connections = Connections(trace, options.post_latency / 1000)
         self._websocket = WebSocketGateway(
-            replace(api, stage=self.stage),
+            api,
+            replace(api.stages[0], name=self.stage),
             (self._sabotage or self._functions).invoke,
             self._connections,
             trace,

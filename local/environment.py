@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 
 from local.identity import DEVELOPMENT_SECRET
 from local.options import EMBEDDED, Options
-from local.template import Template
+from local.template.model import Template
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 DYNAMODB_PATH = "/_parley/dynamodb"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from local.template import Table
+from local.template.model import Table
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB's JSON has it, `{"name": {"S": "text"}}`; empty for none."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import boto3
 
-from local.template import Table, read
+from local.template import read
+from local.template.model import Table
 
 VARIABLE = "PARLEY_TEST_DYNAMODB"
 URL = os.environ.get(VARIABLE)

@@ -93,6 +93,7 @@ class Asynchronous:
 
     async def _see_through(self, invocation: Invocation, delay: float) -> None:
         accepted = time.monotonic()
+        config = invocation.function.invoke_config(invocation.qualifier)
         if delay:
             await asyncio.sleep(delay)
         for attempt in count(1):
@@ -101,9 +102,9 @@ class Asynchronous:
                 return
             delay = self._retry_delay * 2 ** (attempt - 1)
             condition = None
-            if attempt > invocation.function.retries:
+            if attempt > config.retries:
                 condition = Condition.RETRIES_EXHAUSTED
-            elif time.monotonic() - accepted + delay > invocation.function.max_event_age:
+            elif time.monotonic() - accepted + delay > config.max_event_age:
                 condition = Condition.EVENT_AGE_EXCEEDED
             if condition:
                 self._give_up(GivenUp(invocation, condition, attempt, outcome))

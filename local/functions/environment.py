@@ -16,7 +16,7 @@ from local.functions.processes import LaunchError, Process, Processes
 from local.functions.runtime_api import RuntimeApi
 from local.functions.variables import function_arn, of_process
 from local.injector import Injector
-from local.template import Function
+from local.template.model import Function
 from local.trace import Trace
 
 INIT_SECONDS = 10.0

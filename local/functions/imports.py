@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from local.template import Function
+from local.template.model import Function
 
 _FILES = 300
 """Most files read of one folder: enough for its own code, too little for libraries that were copied beside it."""

@@ -24,7 +24,7 @@ from local.functions import outcome as faults
 from local.functions.outcome import Answer, Invocation, Outcome, Run
 from local.functions.variables import VERSION, function_arn, log_group, of_service
 from local.injector import Injector
-from local.template import Function
+from local.template.model import Function
 from local.trace import Trace
 
 Handler = Callable[[Any, "Context"], Any]

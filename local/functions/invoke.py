@@ -17,7 +17,7 @@ from local.functions.outcome import Invocation, Outcome
 from local.functions.pools import Pools
 from local.functions.variables import function_arn
 from local.injector import Injector
-from local.template import Function
+from local.template.model import Function
 from local.trace import Trace
 
 _STOP_SECONDS = 0.1
@@ -139,6 +139,7 @@ class Functions:
     def _give_up(self, given_up: GivenUp) -> None:
         """Tell the trace, and hand the event to the function's on-failure destination where that is a function."""
         function = given_up.invocation.function
+        on_failure = function.invoke_config(given_up.invocation.qualifier).on_failure
         self._trace.record(
             "dead_letter",
             function=function.name,
@@ -146,7 +147,8 @@ class Functions:
             condition=given_up.condition.value,
             attempts=given_up.attempts,
             queue=function.dead_letter,
-            destination=function.on_failure,
+            destination=on_failure,
         )
-        if function.on_failure is not None and function.on_failure in self._functions:
-            self.invoke_later(function.on_failure, given_up.record(function_arn(function.name, self._region)))
+        destination = invoke_api.function_name(on_failure or "")
+        if destination in self._functions:
+            self.invoke_later(destination, given_up.record(function_arn(function.name, self._region)))

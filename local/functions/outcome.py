@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from local.template import Function
+from local.template.model import LATEST, Function
 from local.trace import Trace
 
 RESPONSE_BYTES = 6 * 1024 * 1024 + 100
@@ -22,12 +22,14 @@ class Invocation:
     """One event for one function. A retry of an asynchronous invocation keeps its request id.
 
     `caller` is who wants it done: `gateway`, `invoke` (Lambda's Invoke API), or `event` (nobody waits for it).
+    `qualifier` is the alias or version that was asked for.
     """
 
     function: Function
     payload: bytes
     request_id: str
     caller: str = "gateway"
+    qualifier: str = LATEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from local.functions.imports import heavy_imports
 from local.functions.outcome import Answer, Invocation, Outcome
 from local.functions.processes import Processes
 from local.injector import Injector
-from local.template import Function
+from local.template.model import Function
 from local.trace import Trace
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from local.template import Function
+from local.template.model import Function
 
 ACCOUNT = "000000000000"
 VERSION = "$LATEST"

@@ -13,7 +13,7 @@ from local.asgi import Receive, Response, Scope, Send, read_body
 from local.functions.invoke import Functions
 from local.functions.outcome import Outcome
 from local.gateway.events import http_event
-from local.template import HttpApi, HttpRoute
+from local.template.model import HttpApi, HttpRoute
 from local.trace import Trace
 
 DEFAULT_ROUTE = "$default"
@@ -45,7 +45,7 @@ class HttpGateway:
             body,
             route_key=_route_key(route),
             stage=self._api.stage,
-            api_id=self._api.logical_id.lower(),
+            api_id=self._api.api_id,
             parameters=parameters,
         )
         outcome = await self._functions.invoke(route.function, json.dumps(event).encode())

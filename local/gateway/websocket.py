@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -17,7 +16,7 @@ from local.gateway.events import Event, Handshake, decoded, new_request_id
 from local.gateway.quotas import TimeLimits
 from local.gateway.routes import select_route
 from local.gateway.wire import Wire
-from local.template import Route, WebSocketApi
+from local.template.model import LambdaIntegration, Route, Stage, WebSocketApi
 from local.trace import Trace
 
 CONNECT, DISCONNECT = "$connect", "$disconnect"
@@ -29,6 +28,7 @@ class WebSocketGateway:
     def __init__(
         self,
         api: WebSocketApi,
+        stage: Stage,
         invoke: Callable[[str, bytes], Awaitable[Outcome]],
         connections: Connections,
         trace: Trace,
@@ -36,7 +36,7 @@ class WebSocketGateway:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._api = api
-        self._api_id = _api_id(api.logical_id)
+        self._stage = stage
         self._invoke = invoke
         self._connections = connections
         self._trace = trace
@@ -62,8 +62,8 @@ class WebSocketGateway:
         return Handshake(
             connection_id=new_request_id(),
             connected_at=self._clock(),
-            api_id=self._api_id,
-            stage=self._api.stage,
+            api_id=self._api.api_id,
+            stage=self._stage.name,
             domain_name=next((value for name, value in headers if name.lower() == "host"), "localhost"),
             source_ip=scope["client"][0] if scope["client"] else "127.0.0.1",
             headers=headers,
@@ -116,16 +116,18 @@ class WebSocketGateway:
 
     async def _integrate(self, route: Route, connection: Connection, event: Event) -> Outcome | None:
         """Invoke a route's function; None where it does not answer in time. It runs on all the same, as in AWS."""
+        integration = route.integration
+        assert isinstance(integration, LambdaIntegration)  # noqa: S101
         started = self._clock()
-        invocation = asyncio.ensure_future(self._invoke(route.function, json.dumps(event).encode()))
-        limit = min(route.timeout, self._limits.integration)
+        invocation = asyncio.ensure_future(self._invoke(integration.function, json.dumps(event).encode()))
+        limit = min(integration.timeout, self._limits.integration)
         done, _ = await asyncio.wait([invocation], timeout=limit)
         outcome = invocation.result() if done else None
         self._record(
             "route",
             connection,
             route=route.key,
-            function=route.function,
+            function=integration.function,
             milliseconds=round((self._clock() - started) * 1000, 1),
             cold=outcome.cold if outcome else None,
             error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
@@ -158,8 +160,3 @@ def _own_frame(message: str, connection: Connection, request_id: str) -> str:
     """Return a frame of the gateway's own, with the spaces where AWS has them (AWS.md section 3)."""
     connection_id = connection.handshake.connection_id
     return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'
-
-
-def _api_id(logical_id: str) -> str:
-    """Return an id in API Gateway's form, the same for the same API of the template."""
-    return hashlib.sha256(logical_id.encode()).hexdigest()[:10]

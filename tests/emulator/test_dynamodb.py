@@ -25,7 +25,8 @@ from local.asgi import read_body
 from local.dynamodb import Embedded, furnish
 from local.errors import StartError
 from local.gateway.events import decoded
-from local.template import Table, read
+from local.template import read
+from local.template.model import Table
 
 TEMPLATE = read(Path(__file__).parents[2] / "infra" / "template.yaml")
 

@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 from textwrap import dedent
+from unittest.mock import ANY
 
 import pytest
 
-from local.template import HttpApi, HttpRoute, Route, TemplateError, read
+from local.template import TemplateError, read
+from local.template.model import HttpApi, HttpRoute, InvokeConfig, LambdaIntegration, Route
 
 OURS = Path(__file__).parents[2] / "infra" / "template.yaml"
 
@@ -58,20 +60,23 @@ class TestOurs:
     def test_its_routes_lead_to_its_functions(self):
         (api,) = read(OURS).websocket_apis
 
-        assert (api.stage, api.route_selection_expression) == ("live", "$request.body.type")
+        assert (api.stages[0].name, api.route_selection_expression) == ("live", "$request.body.type")
         assert api.routes == {
-            "$connect": Route("$connect", "ConnectFunction"),
-            "$disconnect": Route("$disconnect", "DisconnectFunction"),
-            "$default": Route("$default", "DefaultFunction"),
+            "$connect": Route("$connect", LambdaIntegration("ConnectFunction")),
+            "$disconnect": Route("$disconnect", LambdaIntegration("DisconnectFunction")),
+            "$default": Route("$default", LambdaIntegration("DefaultFunction")),
         }
-        assert read(OURS).http_apis == (HttpApi("HttpApi", "$default", (HttpRoute("ANY", "$default", "ApiFunction"),)),)
+        assert read(OURS).http_apis == (
+            HttpApi("HttpApi", ANY, "$default", (HttpRoute("ANY", "$default", "ApiFunction"),)),
+        )
 
     def test_the_worker_is_as_declared(self):
         worker = read(OURS).functions["GenerateFunction"]
 
         assert (worker.timeout, worker.memory, worker.handler) == (900, 1024, "handlers.generate.handler")
-        assert (worker.retries, worker.max_event_age) == (2, 300)
-        assert (worker.dead_letter, worker.on_failure) == ("GenerateDeadLetterQueue", "GiveUpFunction")
+        assert (worker.invoke_config().retries, worker.invoke_config().max_event_age) == (2, 300)
+        assert worker.dead_letter.endswith(":GenerateDeadLetterQueue")
+        assert worker.invoke_config().on_failure.endswith(":function:GiveUpFunction")
         assert worker.code == OURS.parents[1]
         assert worker.environment["DELIVER_FUNCTION"] == "DeliverFunction"
         assert worker.environment["OPENAI_TEMPERATURE"] == "0.7"
@@ -107,7 +112,7 @@ class TestOurs:
         }
 
     def test_a_parameter_takes_the_given_value(self):
-        assert read(OURS, {"StageName": "test"}).websocket_apis[0].stage == "test"
+        assert read(OURS, {"StageName": "test"}).websocket_apis[0].stages[0].name == "test"
 
 
 class TestDefaults:
@@ -115,23 +120,23 @@ class TestDefaults:
         function = read(template()).functions["Echo"]
 
         assert (function.timeout, function.memory) == (3, 128)
-        assert (function.retries, function.max_event_age, function.dead_letter) == (2, 21_600, None)
+        assert (function.invoke_config(), function.dead_letter) == (InvokeConfig(), None)
         assert function.environment == {}
 
     def test_an_api_that_names_no_stage_has_the_stage_default(self, template):
-        assert read(template()).websocket_apis[0].stage == "default"
+        assert read(template()).websocket_apis[0].stages[0].name == "default"
 
     def test_an_integration_has_29_seconds_and_may_have_fewer(self, template):
         api = API.replace("Echo.Arn}", "Echo.Arn, IntegrationTimeout: 1500}")
 
-        assert read(template()).websocket_apis[0].routes["$default"].timeout == 29
-        assert read(template(api=api)).websocket_apis[0].routes["$default"].timeout == 1.5
+        assert read(template()).websocket_apis[0].routes["$default"].integration.timeout == 29
+        assert read(template(api=api)).websocket_apis[0].routes["$default"].integration.timeout == 1.5
 
     def test_a_function_goes_by_the_name_that_it_is_given(self, template):
         read_template = read(template("", echo="FunctionName: !Sub ${AWS::StackName}-echo"), stack="shop")
 
         assert list(read_template.functions) == ["shop-echo"]
-        assert read_template.websocket_apis[0].routes["$default"].function == "shop-echo"
+        assert read_template.websocket_apis[0].routes["$default"].integration.function == "shop-echo"
 
     def test_an_http_event_without_an_api_is_of_the_implicit_one(self, template):
         echo = """
@@ -143,6 +148,7 @@ class TestDefaults:
         assert read(template(echo=echo)).http_apis == (
             HttpApi(
                 "ServerlessHttpApi",
+                ANY,
                 "$default",
                 (HttpRoute("ANY", "$default", "Echo"), HttpRoute("GET", "/items/{id}", "Echo")),
             ),
@@ -274,7 +280,7 @@ def test_json_is_read_too_with_tabs(tmp_path):
     }
     path.write_text(json.dumps({"Resources": resources}, indent="\t"))
 
-    assert read(path).websocket_apis[0].routes["$default"].function == "Echo"
+    assert read(path).websocket_apis[0].routes["$default"].integration.function == "Echo"
 
 
 def test_an_index_is_what_create_table_knows_of_it_with_numbers_as_numbers(template):

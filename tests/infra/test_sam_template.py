@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from local.intrinsics import load
+from local.template.intrinsics import load
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "infra" / "template.yaml"

@@ -7,7 +7,7 @@ import pytest
 from local.environment import Surroundings, given
 from local.identity import DEVELOPMENT_SECRET
 from local.options import Options
-from local.template import Function, Template
+from local.template.model import Function, Template
 
 DECLARED = {
     "JWT_SECRET": "",

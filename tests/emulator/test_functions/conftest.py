@@ -11,7 +11,7 @@ import pytest
 
 from local.functions.invoke import Functions
 from local.functions.outcome import Outcome
-from local.template import Function
+from local.template.model import LATEST, Function, InvokeConfig
 from local.trace import Trace
 
 
@@ -35,12 +35,13 @@ class Service:
             "timeout": 10.0,
             "memory": 128,
             "environment": {},
-            "retries": 2,
-            "max_event_age": 21600,
-            "dead_letter": None,
-            "on_failure": None,
         }
-        return Function(name=name, handler=f"{name}.handler", code=code, **(fields | options))
+        invoke = {
+            each: options[each] for each in ("retries", "max_event_age", "on_success", "on_failure") if each in options
+        }
+        fields |= {each: value for each, value in options.items() if each not in invoke}
+        configs = {LATEST: InvokeConfig(**invoke)}
+        return Function(name=name, handler=f"{name}.handler", code=code, invoke_configs=configs, **fields)
 
     async def invoke(self, name: str, event: Any = None) -> Outcome:
         return await self.lambda_.invoke(name, json.dumps(event).encode())

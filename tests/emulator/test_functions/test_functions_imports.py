@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.functions.imports import heavy_imports
-from local.template import Function
+from local.template.model import Function
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -24,9 +24,6 @@ def function(code: Path, handler: str) -> Function:
         timeout=3.0,
         memory=128,
         environment={},
-        retries=2,
-        max_event_age=60,
-        dead_letter=None,
     )
 
 

@@ -35,7 +35,7 @@ EMULATOR = """
     sys.path.insert(0, {root!r})
     from pathlib import Path
     from local.functions.invoke import Functions
-    from local.template import Function
+    from local.template.model import Function
     from local.trace import Trace
 
     async def main():
@@ -43,7 +43,6 @@ EMULATOR = """
         trace.listen(lambda happening: happening.kind == "log" and print(happening.fields["line"], flush=True))
         function = Function(
             name="f", handler="f.handler", code=Path({code!r}), timeout=60.0, memory=128, environment={{}},
-            retries=2, max_event_age=60, dead_letter=None,
         )
         functions = Functions({{"f": function}}, trace)
         await functions.start()

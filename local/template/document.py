@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from local.errors import StartError
-from local.intrinsics import NO_VALUE, Resolver, as_text, load
+from local.template.intrinsics import NO_VALUE, Resolver, as_text, load
 
 
 class TemplateError(StartError):

@@ -1,87 +1,27 @@
-"""A SAM template as the emulator sees it: functions, routes, tables."""
+"""SAM and CloudFormation templates, read: `read` gives what one describes."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.document import Deployment, Document, Properties
-from local.document import TemplateError as TemplateError
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A Lambda function. `timeout` and `max_event_age` are in seconds, `memory` in MB."""
-
-    name: str
-    handler: str
-    code: Path
-    timeout: float
-    memory: int
-    environment: Mapping[str, str]
-    retries: int = 2
-    max_event_age: int = 21_600
-    dead_letter: str | None = None
-    on_failure: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A route of a WebSocket API and the function that is its integration. `timeout` is in seconds."""
-
-    key: str
-    function: str
-    timeout: float = 29.0
-
-
-@dataclass(frozen=True, slots=True)
-class WebSocketApi:
-    """A WebSocket API with its one stage."""
-
-    logical_id: str
-    stage: str
-    route_selection_expression: str
-    routes: Mapping[str, Route]
-
-
-@dataclass(frozen=True, slots=True)
-class HttpRoute:
-    """A route of an HTTP API. The path of the catch-all route is `$default`."""
-
-    method: str
-    path: str
-    function: str
-
-
-@dataclass(frozen=True, slots=True)
-class HttpApi:
-    """An HTTP API with its one stage."""
-
-    logical_id: str
-    stage: str
-    routes: tuple[HttpRoute, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A DynamoDB table: the arguments of CreateTable, and the attribute that holds the expiry."""
-
-    name: str
-    definition: Mapping[str, Any]
-    ttl_attribute: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """What a template describes. `notes` say what in it was not understood, and what follows from that."""
-
-    functions: Mapping[str, Function]
-    websocket_apis: tuple[WebSocketApi, ...]
-    http_apis: tuple[HttpApi, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...] = ()
+from local.template.document import Deployment, Document, Properties
+from local.template.document import TemplateError as TemplateError
+from local.template.model import (
+    LATEST,
+    Function,
+    HttpApi,
+    HttpRoute,
+    InvokeConfig,
+    LambdaIntegration,
+    Route,
+    Stage,
+    Table,
+    Template,
+    WebSocketApi,
+)
 
 
 def read(
@@ -124,10 +64,18 @@ def _function(document: Document, logical_id: str) -> Function:
         timeout=properties.number("Timeout", 3),
         memory=int(properties.number("MemorySize", 128)),
         environment={name: variables.text(name) for name in variables},
-        retries=int(invoke.number("MaximumRetryAttempts", 2)),
-        max_event_age=int(invoke.number("MaximumEventAgeInSeconds", 21_600)),
-        dead_letter=_last_of_arn(properties.part("DeadLetterQueue").text("TargetArn")) or None,
-        on_failure=_last_of_arn(invoke.part("DestinationConfig").part("OnFailure").text("Destination")) or None,
+        dead_letter=properties.part("DeadLetterQueue").text("TargetArn") or None,
+        invoke_configs={LATEST: _invoke_config(invoke)},
+    )
+
+
+def _invoke_config(properties: Properties) -> InvokeConfig:
+    destinations = properties.part("DestinationConfig")
+    return InvokeConfig(
+        retries=int(properties.number("MaximumRetryAttempts", 2)),
+        max_event_age=int(properties.number("MaximumEventAgeInSeconds", 21_600)),
+        on_success=destinations.part("OnSuccess").text("Destination") or None,
+        on_failure=destinations.part("OnFailure").text("Destination") or None,
     )
 
 
@@ -157,7 +105,8 @@ def _websocket_api(document: Document, logical_id: str) -> WebSocketApi:
     found = (_route(document, key, routes.part(key)) for key in routes)
     return WebSocketApi(
         logical_id=logical_id,
-        stage=properties.text("StageName", "default"),
+        api_id=_api_id(logical_id),
+        stages=(Stage(properties.text("StageName", "default")),),
         route_selection_expression=properties.text("RouteSelectionExpression"),
         routes={route.key: route for route in found if route},
     )
@@ -168,7 +117,7 @@ def _route(document: Document, key: str, properties: Properties) -> Route | None
     if function not in map(document.name, document.of_type("AWS::Serverless::Function")):
         document.note(f"{properties.where} leads to no function of the template, the route is left out")
         return None
-    return Route(key, function, properties.number("IntegrationTimeout", 29_000) / 1000)
+    return Route(key, LambdaIntegration(function, timeout=properties.number("IntegrationTimeout", 29_000) / 1000))
 
 
 def _http_apis(document: Document) -> Iterator[HttpApi]:
@@ -182,7 +131,7 @@ def _http_apis(document: Document) -> Iterator[HttpApi]:
             else:
                 document.note(f"{event.where} is of the type {event.get('Type')}, which does not occur here")
     for name, found in routes.items():
-        yield HttpApi(name, document.properties(name).text("StageName", "$default"), tuple(found))
+        yield HttpApi(name, _api_id(name), document.properties(name).text("StageName", "$default"), tuple(found))
 
 
 def _http_route(event: Properties, function: str) -> tuple[str, HttpRoute]:
@@ -222,3 +171,8 @@ def _throughput(properties: Properties) -> dict[str, int]:
 
 def _last_of_arn(arn: str) -> str:
     return arn.rpartition(":")[2]
+
+
+def _api_id(logical_id: str) -> str:
+    """Return an id in API Gateway's form, the same for the same API of the template."""
+    return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
