@@ -107,6 +107,16 @@ _SECONDS = click.FloatRange(0, min_open=True)
     type=click.Path(path_type=Path),
     help="Plan of what is to go wrong, a JSON file; see docs/emulator.md.",
 )
+@_setting(
+    "--reorder", "PARLEY_REORDER", type=int, help="Let messages of a connection overtake each other, by this seed."
+)
+@_setting("--iam", "PARLEY_IAM", is_flag=True, help="Check the signatures of AWS_IAM handshakes and of @connections.")
+@_setting(
+    "--assume",
+    "PARLEY_ASSUME",
+    multiple=True,
+    help="How AWS behaves where that is not known for sure, NAME=VALUE; see docs/emulator.md.",
+)
 def up(**given: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from local import startup

@@ -22,7 +22,7 @@ class Clock:
         """Return the seconds since the epoch."""
         return time.time()
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call back, in the event loop, after so many seconds."""
         return asyncio.get_running_loop().call_later(seconds, callback)
 

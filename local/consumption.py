@@ -26,28 +26,29 @@ class Consumption:
         self._backend = backend
 
     def before(self, operation: str, body: bytes) -> tuple[dict[str, Any], Images]:
-        """Return a request that asks for its capacity, with the items that it will write; nothing for another one."""
+        """Return a request that has a capacity, with the items that it will write; nothing for another one."""
         if operation not in (*_WRITES, _TRANSACTION, "GetItem", "Query"):
             return {}, []
         try:
             request: dict[str, Any] = json.loads(body)
         except ValueError:
             return {}, []  # moto says so to the caller
-        if request.get("ReturnConsumedCapacity", "NONE") == "NONE":
-            return {}, []
         return request, list(self._images(operation, request))
 
-    def after(self, operation: str, request: Mapping[str, Any], before: Images, content: str) -> str:
-        """Return the answer with what its request has consumed."""
+    def after(self, operation: str, request: Mapping[str, Any], before: Images, content: str) -> tuple[str, float]:
+        """Return the answer, with what its request has consumed if it asks for that, and the units."""
         answer: dict[str, Any] = json.loads(content)
+        asked = request.get("ReturnConsumedCapacity", "NONE") != "NONE"
+        request = {**request, "ReturnConsumedCapacity": request["ReturnConsumedCapacity"] if asked else "TOTAL"}
         if operation in ("GetItem", "Query"):
             table, index = request["TableName"], request.get("IndexName")
             units = {f"{table}/{index}" if index else table: _read(request, answer)}
-            answer["ConsumedCapacity"] = _entry(table, units, request)
+            consumed: Any = _entry(table, units, request)
         else:
             tables = list(self._written(operation, request, before))
-            answer["ConsumedCapacity"] = tables if operation == _TRANSACTION else tables[0]
-        return json.dumps(answer)
+            consumed = tables if operation == _TRANSACTION else tables[0]
+        total = sum(each["CapacityUnits"] for each in (consumed if isinstance(consumed, list) else [consumed]))
+        return (json.dumps({**answer, "ConsumedCapacity": consumed}) if asked else content), total
 
     def _written(self, operation: str, request: Mapping[str, Any], before: Images) -> Iterator[dict[str, Any]]:
         units: dict[str, Counter[str]] = {}

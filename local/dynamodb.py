@@ -12,6 +12,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from local.asgi import Response
+from local.calls import UNITS_HEADER
 from local.errors import StartError
 from local.template.model import Table, Template
 
@@ -98,8 +99,8 @@ def _load_moto() -> Any:
         request, before = consumption.before(operation, body)
         status, answered, content = dispatch(headers, body)
         if request and int(status) == 200:
-            content = consumption.after(operation, request, before, content)  # type: ignore[arg-type]
-            answered = {**answered, "x-amz-crc32": str(zlib.crc32(content.encode()))}
+            content, units = consumption.after(operation, request, before, content)  # type: ignore[arg-type]
+            answered = {**answered, "x-amz-crc32": str(zlib.crc32(content.encode())), UNITS_HEADER: str(units)}
         return status, answered, content
 
     return handle

@@ -4,52 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
+from random import Random
 
 import uvicorn
 
 from local import injector
 from local.asgi import ClientGone, Receive, Response, Scope, Send, read_body
+from local.calls import Call
+from local.certificate import certificate
+from local.clock import Clock
 from local.cut import CuttableProtocol, cuttable
 from local.dynamodb import Embedded, Forwarded, furnish
 from local.environment import DYNAMODB_PATH, INVOKE_PATH, MODEL_PATH, Surroundings
-from local.errors import StartError
 from local.functions.asynchronous import ONCE, Delivery
 from local.functions.invoke import Functions
+from local.functions.outcome import Outcome
+from local.gateway.backend import Backend
 from local.gateway.connections import Connections
-from local.gateway.events import decoded
+from local.gateway.events import Handshake, decoded
 from local.gateway.http import HttpGateway
-from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
+from local.gateway.protocol import GatewayProtocol
+from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES, Account
+from local.gateway.service import Service
+from local.gateway.signature import Request, is_right, is_signed
 from local.gateway.websocket import WebSocketGateway
-from local.injector import FAULTS_PATH, Injector
+from local.injector import FAULTS_PATH
+from local.listener import Acceptor, listen
 from local.llm import BuiltInModel
+from local.mounts import mounted
 from local.options import EMBEDDED, Options
 from local.sabotage import Sabotage
 from local.template.model import Template
 from local.trace import Trace
 
-WEBSOCKET_PATH = "/ws/chat"
 _INVOCATIONS = "/invocations"
 _MODEL_REPORT_PATH = "/_parley/model"
+_TRACE_PATH = "/_parley/trace"
 
 
 class Emulator:
     """Everything that a template needs around its functions, until it is told to stop."""
 
-    def __init__(self, options: Options, template: Template, given: Mapping[str, str], trace: Trace) -> None:
-        api = template.websocket_apis[0]
-        self.stage = options.stage or api.stages[0].name
-        surroundings = Surroundings(options, given)
-        self.template = surroundings.furnish(template, self.stage)
+    def __init__(
+        self, options: Options, template: Template, given: Mapping[str, str], trace: Trace, clock: Clock | None = None
+    ) -> None:
+        clock = clock or Clock()
+        self.certificate = certificate(options.host, given)
+        surroundings = Surroundings(options, given, self.certificate)
+        self.template = surroundings.furnish(template)
         self.options = options
         self.built_in_model = surroundings.built_in_model
+        self._trace = trace
         self._credentials = surroundings.credentials()
+        self._secret_of = surroundings.secret
         self._injector = injector.prepare(options, given, trace)
         self._functions = Functions(
             self.template.functions,
@@ -60,28 +72,51 @@ class Emulator:
             injector=self._injector,
         )
         self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
-        self._connections = Connections(trace, options.post_latency / 1000)
-        self._websocket = WebSocketGateway(
-            api,
-            replace(api.stages[0], name=self.stage),
-            (self._sabotage or self._functions).invoke,
-            self._connections,
-            trace,
-            options.limits,
-        )
-        self._http = [HttpGateway(http, self._functions, trace) for http in template.http_apis]
+        self._service = self._api_gateway(clock)
+        self.mounts = {
+            path: WebSocketGateway(api, stage, self._service)
+            for path, (api, stage) in mounted(self.template.websocket_apis).items()
+        }
+        self._http = [HttpGateway(http, self._functions, trace) for http in self.template.http_apis]
+        self.http_paths = ["/" for _ in self._http]
         self._database = _database(options)
         self._model = BuiltInModel(
             options.tokens_per_second, partial(self._injector.at, "model") if self._injector else None
         )
         self._ready = asyncio.Event()
 
+    def _api_gateway(self, clock: Clock) -> Service:
+        options, trace = self.options, self._trace
+        account = Account(options.quotas, clock.time)
+        stages = {stage.name for api in self.template.websocket_apis for stage in api.stages}
+        assumptions = options.assumptions
+        waits = assumptions.post_in_connect == "hangs"
+        return Service(
+            backend=Backend(self._invoke, trace, clock, options.limits),
+            connections=Connections(stages, account, trace, clock, options.post_latency / 1000, waits=waits),
+            account=account,
+            trace=trace,
+            clock=clock,
+            is_signed=self._is_handshake_signed,
+            limits=options.limits,
+            assumptions=assumptions,
+            reordering=None if options.reorder is None else Random(options.reorder),  # noqa: S311 - not a secret
+        )
+
+    async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
+        return await (self._sabotage or self._functions).invoke(name, payload)
+
+    def _is_handshake_signed(self, handshake: Handshake) -> bool:
+        return self._is_signed(Request("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
+
+    def _is_signed(self, request: Request) -> bool:
+        return is_right(request, self._secret_of) if self.options.iam else is_signed(request)
+
     async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; then end every child at once. Raises `StartError`."""
-        listener = _listen(self.options)
-        server = _Server(_configuration(self))
+        server = _Server(self)
         stopping = _on_signals(asyncio.Event())
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        serving = asyncio.create_task(server.serve(sockets=[]))
         try:
             await asyncio.gather(self._start_functions(), self._furnish_database())
             self._ready.set()
@@ -113,14 +148,14 @@ class Emulator:
         """Hand a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
         if self._database and path.startswith(DYNAMODB_PATH):
-            return await self._serve_service(scope, receive, send)
+            return await self._serve_call(scope, receive, send)
         await self._ready.wait()
         if scope["type"] == "websocket":
             return await self._serve_websocket(scope, receive, send)
         if path.startswith(INVOKE_PATH) or "/@connections/" in path:
-            return await self._serve_service(scope, receive, send)
-        if self._injector and path in (FAULTS_PATH, _MODEL_REPORT_PATH):
-            return await self._serve_faults(self._injector, scope, receive, send)
+            return await self._serve_call(scope, receive, send)
+        if path.startswith("/_parley/"):
+            return await self._serve_itself(scope, receive, send)
         if self.built_in_model and path.startswith(f"{MODEL_PATH}/"):
             return await self._model(scope, receive, send)
         if self._http:
@@ -128,36 +163,52 @@ class Emulator:
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] in (WEBSOCKET_PATH, f"/{self.stage}"):
-            return await self._websocket(scope, receive, send)
+        gateway = self.mounts.get(scope["path"].rstrip("/"))
+        if gateway is not None:
+            return await gateway(scope, receive, send)
         await receive()
+        there = ", ".join(self.mounts)
+        self._trace.record("refuse", path=scope["path"], status=403, why=f"no stage has this path; there are {there}")
         return await Response.of_json(403, {"message": "Forbidden"}).refuse(send)
 
-    async def _serve_service(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a call of DynamoDB's, Lambda's or the management API."""
+    async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call of one of AWS's services."""
         body = await read_body(receive)
+        call = Call(scope, self._functions.caller)
         if self._sabotage:
-            answer = await self._sabotage.call(scope, body, partial(self._service, scope, body))
+            answer = await self._sabotage.call(scope, body, partial(self._answer, scope, body))
         else:
-            answer = await self._service(scope, body)
+            answer = await self._answer(scope, body)
+        call.answered(answer, self._trace)
         await answer.send(send)
 
-    async def _service(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
+    async def _answer(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
         path, headers = scope["path"], dict(decoded(scope["headers"]))
         if self._database and path.startswith(DYNAMODB_PATH):
             return await self._database.answer(headers, body)
         if path.startswith(INVOKE_PATH):
             name = path.removeprefix(INVOKE_PATH).removesuffix(_INVOCATIONS)
             return Response(*await self._functions.http_invoke(name, headers, body, delivery))
-        stage, _, connection_id = path.partition("/@connections/")
-        if stage != f"/{self.stage}":
-            return Response.of_json(403, {"message": "Forbidden"}, {"x-amzn-ErrorType": "ForbiddenException"})
-        return await self._connections.answer(scope["method"], connection_id, body)
+        return await self._answer_connections(scope, body)
 
-    async def _serve_faults(self, faults: Injector, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == _MODEL_REPORT_PATH:
+    async def _answer_connections(self, scope: Scope, body: bytes) -> Response:
+        before, _, connection_id = scope["path"].partition("/@connections/")
+        query = scope["query_string"].decode("latin-1")
+        path = scope["raw_path"].decode("latin-1")
+        signed = self._is_signed(Request(scope["method"], path, query, decoded(scope["headers"]), body))
+        stage = before.rpartition("/")[2]
+        return await self._service.connections.answer(scope["method"], stage, connection_id, body, signed)
+
+    async def _serve_itself(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for the emulator's own sake."""
+        path = scope["path"]
+        if path == _TRACE_PATH:
+            return await self._trace.answer(scope["query_string"]).send(send)
+        if self._injector and path == _MODEL_REPORT_PATH:
             return await Response.of_json(200, self._model.report).send(send)
-        return await faults.answer(scope["method"], await read_body(receive)).send(send)
+        if self._injector and path == FAULTS_PATH:
+            return await self._injector.answer(scope["method"], await read_body(receive)).send(send)
+        return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
 
 def _database(options: Options) -> Embedded | Forwarded | None:
@@ -168,10 +219,36 @@ def _database(options: Options) -> Embedded | Forwarded | None:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn, on a port that takes TLS too."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(_configuration(emulator))
+        self._listener = listen(emulator.options.host, emulator.options.port)
+        self._certificate = emulator.certificate
+        self._acceptor: Acceptor | None = None
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the emulator: uvicorn would wait for requests whose functions still run."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept connections."""
+        await super().startup(sockets=[])
+        self._acceptor = Acceptor(self._listener, self._protocol, self._certificate.context)
+        self._acceptor.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end what there is."""
+        if self._acceptor is not None:
+            self._acceptor.stop()
+        await super().shutdown()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol
 
 
 _EXPECTED = ("Invalid UTF-8 sequence received from client.", "ASGI callable returned without completing response.")
@@ -183,7 +260,7 @@ def _configuration(application: Emulator) -> uvicorn.Config:
     return uvicorn.Config(
         cuttable(application) if application.options.faults else application,
         http=CuttableProtocol if application.options.faults else "httptools",
-        ws="websockets-sansio",
+        ws=GatewayProtocol,
         # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
         ws_max_size=(MESSAGE_BYTES, FRAME_BYTES),  # type: ignore[arg-type]
         ws_ping_interval=None,
@@ -193,30 +270,6 @@ def _configuration(application: Emulator) -> uvicorn.Config:
         access_log=False,
         server_header=False,
     )
-
-
-def _listen(options: Options) -> socket.socket:
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    # With the protocol named, asyncio switches Nagle's algorithm off; it would hold up every small answer by 40 ms.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((options.host, options.port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"Cannot listen on {options.host}:{options.port}: {_cause_and_cure(error)}") from None
-    listener.listen(2048)
-    listener.setblocking(False)
-    return listener
-
-
-def _cause_and_cure(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            "something else listens there. End that, or choose another port: "
-            "`make run PORT=8001`, `parley up --port 8001`."
-        )
-    return f"{error.strerror or error}. Choose an address of this machine with --host, and a port that you may use."
 
 
 def _on_signals(event: asyncio.Event) -> asyncio.Event:

@@ -14,7 +14,14 @@ from local.trace import Happening
 
 Fields = Mapping[str, Any]
 
-_COLOURS = {"open": "green", "close": "yellow", "refuse": "red", "unrouted": "red", "dead_letter": "red"}
+_COLOURS = {
+    "open": "green",
+    "close": "yellow",
+    "refuse": "red",
+    "limit": "red",
+    "unrouted": "red",
+    "dead_letter": "red",
+}
 _STANDARD = {"level", "location", "message", "timestamp", "service", "cold_start", "xray_trace_id"}
 
 
@@ -86,13 +93,20 @@ def _invocation(fields: Fields) -> str:
     return f"{fields['milliseconds']:.0f} ms {temperature}{error}"
 
 
+def _limit(fields: Fields) -> str:
+    return f"; {fields['limit']}: {fields['document']}" if "limit" in fields else ""
+
+
 _TOLD_ELSEWHERE = ("gateway", "emulator")
 """Callers whose invocations need no line: the gateway's have one by `route` or `http`."""
 
 _LINES: dict[str, Callable[[Fields], str]] = {
     "open": lambda fields: f"{fields['connection_id']}",
-    "refuse": lambda fields: f"{fields['connection_id']} handshake answered with {fields['status']}",
-    "close": lambda fields: f"{fields['connection_id']} {fields['code']}: {fields['cause']}",
+    "refuse": lambda fields: (
+        f"{fields.get('connection_id') or fields['path']} handshake answered with {fields['status']}: {fields['why']}"
+    ),
+    "close": lambda fields: f"{fields['connection_id']} {fields['code']}: {fields['cause']}{_limit(fields)}",
+    "limit": lambda fields: f"{fields['connection_id']} {fields['what']}{_limit(fields)}",
     "unrouted": lambda fields: f"{fields.get('connection_id') or fields['path']} no route, and no $default",
     "route": lambda fields: f"{fields['connection_id']} {fields['route']} → {fields['function']} {_invocation(fields)}",
     "http": lambda fields: (

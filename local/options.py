@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from local.gateway.quotas import TimeLimits
+from local.gateway.assumptions import Assumptions
+from local.gateway.quotas import Quotas, TimeLimits
 
 Mode = Literal["process", "inline"]
 
@@ -15,7 +16,10 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of `parley up`, with their defaults. Times are in seconds but for `post_latency`, in ms."""
+    """The options of `parley up`, with their defaults. Times are in seconds but for `post_latency`, in ms.
+
+    `reorder` is the seed by which messages overtake each other; with `iam` signatures are checked.
+    """
 
     template: Path = Path("infra/template.yaml")
     host: str = "127.0.0.1"
@@ -30,6 +34,10 @@ class Options:
     retry_delay: float = 60.0
     tokens_per_second: float = 40.0
     faults: Path | None = None
+    reorder: int | None = None
+    iam: bool = False
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    quotas: Quotas = field(default_factory=Quotas)
 
     @property
     def url(self) -> str:

@@ -8,6 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs
+
+from local.asgi import Response
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,16 @@ class Trace:
     def after(self, number: int) -> list[Happening]:
         """Return the kept happenings whose number is higher than `number`, oldest first."""
         return [happening for happening in list(self._ring) if happening.number > number]
+
+    def answer(self, query: bytes) -> Response:
+        """Answer a request for what is kept, by a query string: `after=N` leaves out what came up to number N."""
+        after = parse_qs(query.decode("latin-1")).get("after", ["0"])[-1]
+        if not after.isdecimal():
+            return Response.of_json(400, {"message": f"after={after} is no number of a happening"})
+        found = [
+            {"number": each.number, "at": each.at, "kind": each.kind, **each.fields} for each in self.after(int(after))
+        ]
+        return Response.of_json(200, found)
 
     def listen(self, listener: Callable[[Happening], None]) -> None:
         """Call `listener` with every happening from now on, in the thread that records it."""

@@ -21,7 +21,7 @@ class ManualClock(Clock):
     def time(self) -> float:
         return self.now
 
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> _Timer:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> _Timer:
         timer = _Timer(callback)
         heapq.heappush(self._timers, (self.now + seconds, next(self._numbers), timer))
         return timer
@@ -41,7 +41,7 @@ class ManualClock(Clock):
 
 
 class _Timer:
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, callback: Callable[[], object]) -> None:
         self.callback = callback
         self.cancelled = False
 

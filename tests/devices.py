@@ -54,7 +54,7 @@ class Emulator:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.output.append(line)
-            if line.startswith("Chat in another terminal"):
+            if line.startswith("  Trace "):
                 break
         else:
             raise AssertionError("".join(self.output))

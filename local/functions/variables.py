@@ -6,6 +6,10 @@ from local.template.model import Function
 
 ACCOUNT = "000000000000"
 VERSION = "$LATEST"
+FUNCTIONS_KEYS = "EMULATOR"
+"""What every access key of a function's begins with."""
+
+FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
 
 
 def function_arn(name: str, region: str) -> str:
@@ -20,7 +24,7 @@ def log_group(name: str) -> str:
 
 def access_key(log_stream: str) -> str:
     """Return the access key of an environment, by its log stream: another one for each, as on AWS."""
-    return f"EMULATOR{log_stream[-12:].upper()}"
+    return f"{FUNCTIONS_KEYS}{log_stream[-12:].upper()}"
 
 
 def of_service(function: Function, region: str, log_stream: str) -> dict[str, str]:
@@ -35,7 +39,7 @@ def of_service(function: Function, region: str, log_stream: str) -> dict[str, st
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_ACCESS_KEY_ID": access_key(log_stream),
-        "AWS_SECRET_ACCESS_KEY": "emulator",
+        "AWS_SECRET_ACCESS_KEY": FUNCTIONS_SECRET,
         "AWS_SESSION_TOKEN": "emulator",
         # Without HOME, botocore finds the developer's own profile all the same.
         "AWS_CONFIG_FILE": "/dev/null",

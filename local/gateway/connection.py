@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from local.gateway.events import Handshake
-from local.gateway.quotas import TimeLimits
+from local.gateway.quotas import BINARY, FRAME_SIZE, IDLE, LIFETIME, Limit, TimeLimits
 
 
 class State(Enum):
@@ -19,15 +19,19 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """How a connection ends: what the client sees, what `$disconnect` is told, and why, for the log."""
+    """How a connection ends: what the client sees, what `$disconnect` is told, and why, for the log.
+
+    `limit` is the limit of AWS's that ended it, if one did.
+    """
 
     code: int
     reason: str
     cause: str
+    limit: Limit | None = None
 
 
 GOING_AWAY = "Going away"
-UNSUPPORTED = Close(1003, "", "a binary frame: API Gateway takes text only")
+UNSUPPORTED = Close(1003, "", "a binary frame", BINARY)
 LOST = Close(1006, "", "the network connection was lost")
 DELETED = Close(1000, "Connection Closed Normally", "DELETE @connections")
 
@@ -64,9 +68,9 @@ class Connection:
     def overdue(self, now: float) -> Close | None:
         """Return how the gateway closes the connection now, None while it may stay open."""
         if now >= self.handshake.connected_at + self._limits.connection:
-            return Close(1001, GOING_AWAY, f"open for {self._limits.connection:g} s, the longest API Gateway allows")
+            return Close(1001, GOING_AWAY, f"open for {self._limits.connection:g} s", LIFETIME)
         if now >= self.last_active_at + self._limits.idle:
-            return Close(1001, GOING_AWAY, f"idle for {self._limits.idle:g} s")
+            return Close(1001, GOING_AWAY, f"idle for {self._limits.idle:g} s", IDLE)
         return None
 
 
@@ -80,7 +84,6 @@ def closed_by_client(code: int, reason: str) -> Close:
         case 1007:
             return Close(1007, reason, "a text frame that is not UTF-8")
         case 1009:
-            cause = "a frame of more than 32 KB, or a message of more than 128 KB (API Gateway's quotas)"
-            return Close(1009, reason, cause)
+            return Close(1009, reason, "a frame or a message that is too large", FRAME_SIZE)
         case _:
             return Close(code, reason, "the client closed it")

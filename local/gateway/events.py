@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -53,53 +53,80 @@ class Handshake:
     source_ip: str
     headers: Headers
     query: str
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+    authorizer: Mapping[str, str] | None = None
 
-    def connect_event(self) -> Event:
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query's parameters, in their order."""
+        return parse_qsl(self.query, keep_blank_values=True)
+
+    def authorizer_event(self, method_arn: str, now: float) -> Event:
+        """Return the event of a REQUEST authorizer: all the headers, and every map even if it is empty."""
+        shown = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN]
+        own = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")]
+        headers = [*shown, *own, *self._forwarded()]
+        query = self.parameters()
+        return {
+            "type": "REQUEST",
+            "methodArn": method_arn,
+            "headers": joined(headers),
+            "multiValueHeaders": grouped(headers),
+            "queryStringParameters": joined(query),
+            "multiValueQueryStringParameters": grouped(query),
+            "stageVariables": dict(self.stage_variables),
+            "requestContext": self._context("$connect", "CONNECT", now),
+        }
+
+    def connect_event(self, now: float) -> Event:
         """Return the event of `$connect`."""
-        forwarded = [
+        headers = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN] + self._forwarded()
+        event: Event = {"headers": joined(headers), "multiValueHeaders": grouped(headers)}
+        query = self.parameters()
+        if query:
+            event |= {"queryStringParameters": joined(query), "multiValueQueryStringParameters": grouped(query)}
+        return self._event(event | {"requestContext": self._context("$connect", "CONNECT", now)})
+
+    def message_event(self, route_key: str, body: str, request_id: str, now: float) -> Event:
+        """Return the event of a message."""
+        context = self._context(route_key, "MESSAGE", now, request_id) | {"messageId": new_request_id()}
+        return self._event({"requestContext": context, "body": body})
+
+    def disconnect_event(self, code: int, reason: str, now: float) -> Event:
+        """Return the event of `$disconnect`."""
+        headers = {"Host": self.domain_name, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+        context = self._context("$disconnect", "DISCONNECT", now) | {
+            "disconnectStatusCode": code,
+            "disconnectReason": reason,
+        }
+        return self._event(
+            {
+                "headers": headers,
+                "multiValueHeaders": {name: [value] for name, value in headers.items()},
+                "requestContext": context,
+            }
+        )
+
+    def _event(self, event: Event) -> Event:
+        variables = {"stageVariables": dict(self.stage_variables)} if self.stage_variables else {}
+        return event | variables | {"isBase64Encoded": False}
+
+    def _forwarded(self) -> Headers:
+        return [
             ("X-Amzn-Trace-Id", f"Root=1-{int(self.connected_at):08x}-{secrets.token_hex(12)}"),
             ("X-Forwarded-For", self.source_ip),
             ("X-Forwarded-Port", "443"),
             ("X-Forwarded-Proto", "https"),
         ]
-        headers = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN] + forwarded
-        event: Event = {"headers": joined(headers), "multiValueHeaders": grouped(headers)}
-        query = parse_qsl(self.query, keep_blank_values=True)
-        if query:
-            event |= {"queryStringParameters": joined(query), "multiValueQueryStringParameters": grouped(query)}
-        return event | {
-            "requestContext": self._context("$connect", "CONNECT"),
-            "isBase64Encoded": False,
-        }
-
-    def message_event(self, route_key: str, body: str, request_id: str) -> Event:
-        """Return the event of a message."""
-        context = self._context(route_key, "MESSAGE", request_id) | {"messageId": new_request_id()}
-        return {"requestContext": context, "body": body, "isBase64Encoded": False}
-
-    def disconnect_event(self, code: int, reason: str) -> Event:
-        """Return the event of `$disconnect`."""
-        headers = {"Host": self.domain_name, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
-        context = self._context("$disconnect", "DISCONNECT") | {
-            "disconnectStatusCode": code,
-            "disconnectReason": reason,
-        }
-        return {
-            "headers": headers,
-            "multiValueHeaders": {name: [value] for name, value in headers.items()},
-            "requestContext": context,
-            "isBase64Encoded": False,
-        }
 
     def identity(self) -> dict[str, str]:
         """Return who the client is, as far as the gateway can tell."""
         agent = next((value for name, value in self.headers if name.lower() == "user-agent"), None)
         return {"sourceIp": self.source_ip} | ({"userAgent": agent} if agent else {})
 
-    def _context(self, route_key: str, event_type: str, request_id: str | None = None) -> Event:
+    def _context(self, route_key: str, event_type: str, now: float, request_id: str | None = None) -> Event:
         request_id = request_id or new_request_id()
-        now = time.time()
-        return {
+        authorizer = {"authorizer": dict(self.authorizer)} if self.authorizer is not None else {}
+        return authorizer | {
             "routeKey": route_key,
             "eventType": event_type,
             "extendedRequestId": request_id,

@@ -1,138 +1,130 @@
-"""A WebSocket API: handshakes, messages and disconnects, each handed to the function of its route."""
+"""A stage of a WebSocket API: its connections served, each message handed to the integration of its route."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from local.asgi import Receive, Response, Scope, Send
-from local.functions.outcome import Outcome
+from local.gateway.admission import CONNECT, Admission, Admitted
+from local.gateway.backend import Answer, Ending
 from local.gateway.connection import LOST, UNSUPPORTED, Close, Connection
-from local.gateway.connections import Connections
-from local.gateway.events import Event, Handshake, decoded, new_request_id
-from local.gateway.quotas import TimeLimits
+from local.gateway.events import Handshake, decoded, new_request_id
+from local.gateway.quotas import Limit
 from local.gateway.routes import select_route
+from local.gateway.service import Service
+from local.gateway.throttling import Throttling
 from local.gateway.wire import Wire
-from local.template.model import LambdaIntegration, Route, Stage, WebSocketApi
-from local.trace import Trace
+from local.template.model import Route, Stage, WebSocketApi
 
-CONNECT, DISCONNECT = "$connect", "$disconnect"
+DISCONNECT = "$disconnect"
+_REORDERING_SECONDS = 0.05
 
 
 class WebSocketGateway:
-    """Serves one WebSocket API of the template, as an ASGI application for `websocket` scopes."""
+    """Serves one stage of a WebSocket API, as an ASGI application for `websocket` scopes."""
 
-    def __init__(
-        self,
-        api: WebSocketApi,
-        stage: Stage,
-        invoke: Callable[[str, bytes], Awaitable[Outcome]],
-        connections: Connections,
-        trace: Trace,
-        limits: TimeLimits,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, api: WebSocketApi, stage: Stage, service: Service) -> None:
         self._api = api
         self._stage = stage
-        self._invoke = invoke
-        self._connections = connections
-        self._trace = trace
-        self._limits = limits
-        self._clock = clock
+        self._service = service
+        self._clock = service.clock
+        self._assumptions = service.assumptions
+        self._throttling = Throttling(stage, service.clock.time)
+        self._admission = Admission(api.routes.get(CONNECT), self._throttling, service)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""
         await receive()
-        wire = Wire(Connection(self._handshake(scope), self._limits), receive, send, self._clock)
-        answer = await self._connect(wire.connection)
-        if not 200 <= answer.status < 300:
-            self._record("refuse", wire.connection, status=answer.status)
-            return await Response(answer.status).refuse(send)
-        close = await self._serve(wire, answer.headers.get("sec-websocket-protocol"))
-        self._record("close", wire.connection, code=close.code, cause=close.cause)
-        self._later(self._disconnect(wire.connection, close))
+        wire = self._wire(self._handshake(scope), receive, send)
+        self._service.connections.add(wire)
+        try:
+            admitted = await self._admission.decide(wire.connection.handshake, _url_bytes(scope))
+            if isinstance(admitted, Response):
+                return await wire.refuse(admitted)
+            wire.connection.handshake = admitted.handshake
+            close = await self._serve(wire, admitted)
+        finally:
+            self._service.connections.remove(wire)
+        self._tell_of(wire.connection, close)
+        self._later(self._disconnect(wire.connection.handshake, close))
         return None
 
     def _handshake(self, scope: Scope) -> Handshake:
         headers = decoded(scope["headers"])
+        in_event = self._assumptions.stage_variables == "in-event"
         return Handshake(
             connection_id=new_request_id(),
-            connected_at=self._clock(),
+            connected_at=self._clock.time(),
             api_id=self._api.api_id,
             stage=self._stage.name,
             domain_name=next((value for name, value in headers if name.lower() == "host"), "localhost"),
             source_ip=scope["client"][0] if scope["client"] else "127.0.0.1",
             headers=headers,
             query=scope["query_string"].decode("latin-1"),
+            stage_variables=self._stage.variables if in_event else {},
         )
 
-    async def _connect(self, connection: Connection) -> Response:
-        route = self._api.routes.get(CONNECT)
-        if route is None:
-            return Response(200)
-        outcome = await self._integrate(route, connection, connection.handshake.connect_event())
-        return Response(504) if outcome is None else _connect_answer(outcome)
+    def _wire(self, handshake: Handshake, receive: Receive, send: Send) -> Wire:
+        return Wire(
+            Connection(handshake, self._service.limits),
+            receive,
+            send,
+            self._clock,
+            self._service.trace,
+            pings=self._assumptions.ping == "keeps-alive",
+            fragments=self._assumptions.large_post == "split",
+        )
 
-    async def _serve(self, wire: Wire, subprotocol: str | None) -> Close:
+    async def _serve(self, wire: Wire, admitted: Admitted) -> Close:
         """Open the connection and take messages until it ends; return how it ended."""
-        if not await wire.accept(subprotocol):
+        if not await wire.accept(admitted.subprotocol, admitted.headers):
             return LOST
-        self._connections.add(wire)
-        self._record("open", wire.connection)
-        try:
-            while not isinstance(message := await wire.receive(), Close):
-                if isinstance(message, bytes):
-                    await wire.close(UNSUPPORTED)
-                else:
-                    self._later(self._message(wire, message))
-            return message
-        finally:
-            self._connections.remove(wire)
+        self._record("open", wire.connection.handshake)
+        while not isinstance(message := await wire.receive(), Close):
+            if isinstance(message, bytes):
+                await wire.close(UNSUPPORTED)
+            else:
+                self._later(self._message(wire, message))
+        return message
 
     async def _message(self, wire: Wire, body: str) -> None:
-        connection, request_id = wire.connection, new_request_id()
+        if reordering := self._service.reordering:
+            await self._clock.sleep(reordering.uniform(0, _REORDERING_SECONDS))
+        handshake, request_id = wire.connection.handshake, new_request_id()
         key = select_route(self._api.route_selection_expression, body, self._api.routes)
         if key is None:
-            self._record("unrouted", connection)
-            await wire.send(_own_frame("Forbidden", connection, request_id))
-            return
-        route = self._api.routes[key]
-        event = connection.handshake.message_event(key, body, request_id)
-        outcome = await self._integrate(route, connection, event)
-        if outcome is None:
-            await wire.send(_own_frame("Endpoint request timed out", connection, request_id))
-        elif outcome.function_error:
-            await wire.send(_own_frame("Internal server error", connection, request_id))
+            self._record("unrouted", handshake)
+            await wire.send(_own_frame("Forbidden", handshake, request_id))
+        elif limit := self._service.account.request() or self._throttling.take(key):
+            await self._throttle(wire, limit, request_id)
+        else:
+            route = self._api.routes[key]
+            event = handshake.message_event(key, body, request_id, self._clock.time())
+            answer = await self._service.backend.call(route, event, handshake)
+            frame = _frame(answer, route, handshake, request_id)
+            if frame is not None:
+                await wire.send(frame)
 
-    async def _disconnect(self, connection: Connection, close: Close) -> None:
+    async def _throttle(self, wire: Wire, limit: Limit, request_id: str) -> None:
+        handshake = wire.connection.handshake
+        self._record("limit", handshake, what="a message not handled (429)", **limit.told())
+        if self._assumptions.throttled_message == "frame":
+            await wire.send(_own_frame("Too Many Requests", handshake, request_id))
+
+    async def _disconnect(self, handshake: Handshake, close: Close) -> None:
+        if close.code == LOST.code and self._assumptions.network_loss == "when-idle":
+            await self._clock.sleep(self._service.limits.idle)
         route = self._api.routes.get(DISCONNECT)
         if route is not None:
-            event = connection.handshake.disconnect_event(close.code, close.reason)
-            await self._integrate(route, connection, event)
+            event = handshake.disconnect_event(close.code, close.reason, self._clock.time())
+            await self._service.backend.call(route, event, handshake)
 
-    async def _integrate(self, route: Route, connection: Connection, event: Event) -> Outcome | None:
-        """Invoke a route's function; None where it does not answer in time. It runs on all the same, as in AWS."""
-        integration = route.integration
-        assert isinstance(integration, LambdaIntegration)  # noqa: S101
-        started = self._clock()
-        invocation = asyncio.ensure_future(self._invoke(integration.function, json.dumps(event).encode()))
-        limit = min(integration.timeout, self._limits.integration)
-        done, _ = await asyncio.wait([invocation], timeout=limit)
-        outcome = invocation.result() if done else None
-        self._record(
-            "route",
-            connection,
-            route=route.key,
-            function=integration.function,
-            milliseconds=round((self._clock() - started) * 1000, 1),
-            cold=outcome.cold if outcome else None,
-            error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
-        )
-        return outcome
+    def _tell_of(self, connection: Connection, close: Close) -> None:
+        limit = close.limit.told() if close.limit else {}
+        self._record("close", connection.handshake, code=close.code, cause=close.cause, **limit)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Run on its own: one slow message holds up neither the next nor the connection's end."""
@@ -140,23 +132,24 @@ class WebSocketGateway:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _record(self, kind: str, connection: Connection, **fields: Any) -> None:
-        self._trace.record(kind, connection_id=connection.handshake.connection_id, **fields)
+    def _record(self, kind: str, handshake: Handshake, **fields: Any) -> None:
+        self._service.trace.record(kind, connection_id=handshake.connection_id, **fields)
 
 
-def _connect_answer(outcome: Outcome) -> Response:
-    """Return what `$connect` answered; what is no answer, or an error, is a 502."""
-    if outcome.function_error:
-        return Response(502)
-    try:
-        answer = json.loads(outcome.payload)
-        headers = answer.get("headers") or {}
-        return Response(int(answer["statusCode"]), {name.lower(): str(headers[name]) for name in headers})
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return Response(502)
+def _url_bytes(scope: Scope) -> int:
+    return len(scope["raw_path"]) + len(scope["query_string"]) + 1
 
 
-def _own_frame(message: str, connection: Connection, request_id: str) -> str:
+def _frame(answer: Answer, route: Route, handshake: Handshake, request_id: str) -> str | None:
+    """Return the frame that a message is answered with: an error, the body for a route response, or none."""
+    if answer.ending is Ending.TIMED_OUT:
+        return _own_frame("Endpoint request timed out", handshake, request_id)
+    if answer.ending is Ending.FAILED or (route.responds and answer.status is None):
+        return _own_frame("Internal server error", handshake, request_id)
+    return answer.body if route.responds else None
+
+
+def _own_frame(message: str, handshake: Handshake, request_id: str) -> str:
     """Return a frame of the gateway's own, with the spaces where AWS has them (AWS.md section 3)."""
-    connection_id = connection.handshake.connection_id
+    connection_id = handshake.connection_id
     return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'

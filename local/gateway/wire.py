@@ -3,35 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
 
-from local.asgi import Message, Receive, Send
-from local.gateway.connection import Close, Connection, closed_by_client
+from local.asgi import Message, Receive, Response, Send
+from local.clock import Clock, Timer
+from local.gateway.connection import Close, Connection, State, closed_by_client
+from local.gateway.events import Headers
+from local.gateway.protocol import FRAGMENTS, PING
+from local.trace import Trace
 
 
 class Wire:
-    """A connection together with its client. `clock` gives seconds since the epoch."""
+    """A connection together with its client. Closes itself when its time is up.
 
-    def __init__(self, connection: Connection, receive: Receive, send: Send, clock: Callable[[], float]) -> None:
+    With `pings` a ping of the client's is a sign of life; with `fragments` a large frame is sent in parts.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        receive: Receive,
+        send: Send,
+        clock: Clock,
+        trace: Trace,
+        *,
+        pings: bool = False,
+        fragments: bool = False,
+    ) -> None:
         self.connection = connection
+        self.decided = asyncio.Event()
         self._receive = receive
         self._send = send
         self._clock = clock
+        self._trace = trace
+        self._pings = pings
+        self._fragments = fragments
         self._closed: Close | None = None
+        self._timer: Timer | None = None
+        self._closing: asyncio.Task[None] | None = None
 
-    async def accept(self, subprotocol: str | None) -> bool:
+    async def accept(self, subprotocol: str | None, headers: Headers) -> bool:
         """Finish the handshake. Returns False where the client has gone away meanwhile."""
-        if not await self._sent({"type": "websocket.accept", "subprotocol": subprotocol}):
-            return False
-        self.connection.opened(self._clock())
-        return True
+        raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        accepted = await self._sent({"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw})
+        if accepted:
+            self.connection.opened(self._clock.time())
+            self._watch()
+        else:
+            self.connection.closed()
+        self.decided.set()
+        return accepted
+
+    async def refuse(self, response: Response) -> None:
+        """Answer the handshake with this instead of opening the connection."""
+        self.connection.closed()
+        self.decided.set()
+        await response.refuse(self._send)
 
     async def send(self, text: str) -> bool:
         """Send a frame. Returns False where the client has gone away meanwhile."""
-        if not await self._sent({"type": "websocket.send", "text": text}):
+        message = {"type": "websocket.send", "text": text}
+        if not await self._sent(message | {FRAGMENTS: True} if self._fragments else message):
             return False
-        self.connection.active(self._clock())
+        self.connection.active(self._clock.time())
+        self._record("frame_out", text)
         return True
 
     async def close(self, how: Close) -> None:
@@ -43,22 +77,32 @@ class Wire:
 
     async def receive(self) -> str | bytes | Close:
         """Return the next message, or how the connection ended: at the latest when its time is up."""
-        message = await self._next()
+        while (message := await self._receive())["type"] == PING:
+            if self._pings:
+                self.connection.active(self._clock.time())
         if message["type"] == "websocket.disconnect":
-            self.connection.closed()
+            self._end()
             return self._closed or closed_by_client(message["code"], message.get("reason") or "")
-        self.connection.active(self._clock())
+        self.connection.active(self._clock.time())
         content: str | bytes = message["bytes"] if message.get("text") is None else message["text"]
+        self._record("frame_in", content)
         return content
 
-    async def _next(self) -> Message:
-        while self._closed is None:
-            with suppress(TimeoutError):
-                return await asyncio.wait_for(self._receive(), max(0.0, self.connection.deadline() - self._clock()))
-            overdue = self.connection.overdue(self._clock())
-            if overdue:
-                await self.close(overdue)
-        return await self._receive()
+    def _watch(self) -> None:
+        """Close the connection at its deadline, which moves while the connection is used: then look again."""
+        if self.connection.state is not State.OPEN:
+            return
+        now = self._clock.time()
+        overdue = self.connection.overdue(now)
+        if overdue:
+            self._closing = asyncio.ensure_future(self.close(overdue))
+        else:
+            self._timer = self._clock.call_later(self.connection.deadline() - now, self._watch)
+
+    def _end(self) -> None:
+        self.connection.closed()
+        if self._timer is not None:
+            self._timer.cancel()
 
     async def _sent(self, message: Message) -> bool:
         try:
@@ -66,3 +110,7 @@ class Wire:
         except OSError:  # uvicorn's way to say that the client is gone
             return False
         return True
+
+    def _record(self, kind: str, content: str | bytes) -> None:
+        size = len(content.encode()) if isinstance(content, str) else len(content)
+        self._trace.record(kind, connection_id=self.connection.handshake.connection_id, bytes=size)

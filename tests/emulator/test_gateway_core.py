@@ -16,6 +16,7 @@ from local.gateway.quotas import TimeLimits
 from local.gateway.routes import select_route
 
 CONNECTED_AT = 1_731_324_924.553
+NOW = CONNECTED_AT + 0.002
 
 
 def handshake(query=""):
@@ -111,7 +112,7 @@ class TestEvents:
     """AWS.md section 1."""
 
     def test_connect(self):
-        event = handshake("token=abc&x=1&x=2").connect_event()
+        event = handshake("token=abc&x=1&x=2").connect_event(NOW)
         APIGatewayWebSocketConnectEventModel.model_validate(event)
         assert set(event) == {
             *("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters"),
@@ -130,16 +131,16 @@ class TestEvents:
         assert "messageId" not in context
 
     def test_connect_without_a_query_has_no_field_for_one(self):
-        assert "queryStringParameters" not in handshake().connect_event()
+        assert "queryStringParameters" not in handshake().connect_event(NOW)
 
     def test_message(self):
-        event = handshake().message_event("$default", "{}", "BFaUtHRKIAMFgBA=")
+        event = handshake().message_event("$default", "{}", "BFaUtHRKIAMFgBA=", NOW)
         APIGatewayWebSocketMessageEventModel.model_validate(event)
         assert set(event) == {"requestContext", "body", "isBase64Encoded"}
         assert event["requestContext"]["requestId"] == "BFaUtHRKIAMFgBA="
 
     def test_disconnect(self):
-        event = handshake().disconnect_event(1001, "Going away")
+        event = handshake().disconnect_event(1001, "Going away", NOW)
         APIGatewayWebSocketDisconnectEventModel.model_validate(event)
         assert event["requestContext"]["disconnectStatusCode"] == 1001
         assert event["headers"] == {

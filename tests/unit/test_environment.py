@@ -4,10 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from local.certificate import Certificate
 from local.environment import Surroundings, given
 from local.identity import DEVELOPMENT_SECRET
 from local.options import Options
-from local.template.model import Function, Template
+from local.template.model import Function, Stage, Template, WebSocketApi
+
+CERTIFICATE = Certificate(Path("own.pem"), Path("bundle.pem"))
 
 DECLARED = {
     "JWT_SECRET": "",
@@ -20,9 +23,10 @@ DECLARED = {
 
 def variables(said, declared=DECLARED, **options):
     function = Function("f", "app.handler", Path(), 3.0, 128, declared)
-    template = Template({"f": function}, (), (), ())
-    surroundings = Surroundings(Options(**options), said)
-    return surroundings.furnish(template, "live").functions["f"].environment
+    api = WebSocketApi("Api", "abcdef1234", (Stage("live"),), "$request.body.type", {})
+    template = Template({"f": function}, (api,), (), ())
+    surroundings = Surroundings(Options(**options), said, CERTIFICATE)
+    return surroundings.furnish(template).functions["f"].environment
 
 
 def test_without_a_key_the_built_in_model_answers():
@@ -57,6 +61,20 @@ def test_the_services_are_the_emulators_whatever_the_shell_says():
     assert seen["AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"] == "http://127.0.0.1:9000/live"
     assert seen["AWS_ENDPOINT_URL_LAMBDA"] == "http://127.0.0.1:9000"
     assert seen["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:9000/_parley/dynamodb"
+
+
+def test_where_a_variable_names_the_apis_own_host_it_names_this_machine():
+    declared = {
+        "URL": "https://abcdef1234.execute-api.us-east-1.amazonaws.com/live",
+        "OTHER": "https://x.amazonaws.com",
+    }
+    seen = variables({}, declared)
+    assert (seen["URL"], seen["OTHER"]) == ("https://127.0.0.1:8000/live", "https://x.amazonaws.com")
+
+
+def test_functions_trust_the_emulators_certificate_unless_they_name_another():
+    assert variables({})["AWS_CA_BUNDLE"] == "bundle.pem"
+    assert variables({}, {"AWS_CA_BUNDLE": "mine.pem"})["AWS_CA_BUNDLE"] == "mine.pem"
 
 
 @pytest.mark.parametrize(("dynamodb", "key"), [("embedded", None), ("https://dynamodb.eu-west-1.amazonaws.com", "AK")])

@@ -1,0 +1,104 @@
+"""What stands behind a route: its integration called, its answer read (AWS.md sections 2 and 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from local.clock import Clock
+from local.functions.outcome import Outcome
+from local.gateway.events import Event, Handshake
+from local.gateway.quotas import INTEGRATION_TIME, TimeLimits
+from local.template.model import LambdaIntegration, Route
+from local.trace import Trace
+
+Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
+"""Invokes a function: its name, the event, the qualifier."""
+
+
+class Ending(Enum):
+    """How a call of an integration ended."""
+
+    ANSWERED = auto()
+    FAILED = auto()
+    TIMED_OUT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an integration answered. `status` is None for an answer in which there is none."""
+
+    ending: Ending
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+
+
+class Backend:
+    """Calls the integrations of routes."""
+
+    def __init__(self, invoke: Invoke, trace: Trace, clock: Clock, limits: TimeLimits) -> None:
+        self._invoke = invoke
+        self._trace = trace
+        self._clock = clock
+        self._limits = limits
+
+    async def call(self, route: Route, event: Event, handshake: Handshake) -> Answer:
+        """Call a route's integration with an event. What takes too long runs on all the same, as in AWS."""
+        integration = route.integration
+        assert isinstance(integration, LambdaIntegration)  # noqa: S101
+        outcome = await self.invoke(integration, event, handshake, route.key)
+        if outcome is None:
+            return Answer(Ending.TIMED_OUT)
+        return Answer(Ending.FAILED) if outcome.function_error else _read(outcome.payload)
+
+    async def invoke(
+        self, integration: LambdaIntegration, event: Event, handshake: Handshake, route: str
+    ) -> Outcome | None:
+        """Invoke a function for a route, or for its authorizer. Returns None where that takes too long."""
+        function, limit = integration.function, min(integration.timeout, self._limits.integration)
+        started = self._clock.time()
+        payload = json.dumps(event).encode()
+        invocation = asyncio.ensure_future(self._invoke(function, payload, integration.qualifier))
+        outcome = invocation.result() if await self._in_time(invocation, limit) else None
+        connection_id = handshake.connection_id
+        self._trace.record(
+            "route",
+            connection_id=connection_id,
+            route=route,
+            function=function,
+            milliseconds=round((self._clock.time() - started) * 1000, 1),
+            cold=outcome.cold if outcome else None,
+            error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
+        )
+        if outcome is None:
+            what = f"{route} given up after {limit:g} s, while {function} runs on"
+            self._trace.record("limit", connection_id=connection_id, what=what, **INTEGRATION_TIME.told())
+        return outcome
+
+    async def _in_time(self, work: asyncio.Future[Outcome], seconds: float) -> bool:
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, late.cancel)
+        futures: list[asyncio.Future[Any]] = [work, late]
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        late.cancel()
+        return work.done()
+
+
+def _read(payload: bytes) -> Answer:
+    """Read what a function returned: `statusCode`, `headers`, `body`; what is no such answer has no status."""
+    try:
+        answer = json.loads(payload)
+        headers = {str(name).lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
+        return Answer(Ending.ANSWERED, int(answer["statusCode"]), headers, _body(answer.get("body")))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Answer(Ending.ANSWERED)
+
+
+def _body(body: Any) -> str | None:
+    return body if body is None or isinstance(body, str) else json.dumps(body)

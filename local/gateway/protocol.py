@@ -1,0 +1,42 @@
+"""uvicorn's WebSocket protocol with what ASGI has no word for: pings, lost networks, frames in fragments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+from local.gateway.quotas import FRAME_BYTES
+
+PING = "parley.ping"
+"""The type of the message that the application receives for a ping of the client's."""
+
+FRAGMENTS = "parley.fragments"
+"""A key of `websocket.send`: send a text of more than 32 KB as fragments of one message."""
+
+
+class GatewayProtocol(WebSocketsSansIOProtocol):
+    """Tells a connection that was lost (1006) from one that was closed without a status (1005)."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the network connection has ended, in whatever way."""
+        if self.handshake_complete and self.conn.close_rcvd is None and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": 1006})
+        super().connection_lost(exc)
+
+    def handle_ping(self) -> None:
+        """Answer a ping, and tell of it."""
+        super().handle_ping()
+        ping: Any = {"type": PING}
+        self.queue.put_nowait(ping)
+
+    async def send(self, message: Any) -> None:
+        """Carry out what the application says."""
+        text = message.get("text", "").encode() if message.get(FRAGMENTS) else b""
+        if len(text) <= FRAME_BYTES or self.disconnected or self.close_sent:
+            return await super().send(message)
+        self.conn.send_text(text[:FRAME_BYTES], fin=False)
+        for start in range(FRAME_BYTES, len(text), FRAME_BYTES):
+            self.conn.send_continuation(text[start : start + FRAME_BYTES], fin=start + FRAME_BYTES >= len(text))
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return None
