@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 _SCHEME = "AWS4-HMAC-SHA256"
 _HEADER = re.compile(rf"{_SCHEME} +Credential=([^,\s]+), *SignedHeaders=([^,\s]+), *Signature=([0-9a-f]{{64}})")
@@ -71,7 +71,7 @@ def _expected(request: Request, signature: _Signature, region: str, access_key: 
     query = [pair for pair in parse_qsl(request.query, keep_blank_values=True) if pair[0] != "X-Amz-Signature"]
     headers = {name: value for name, value in request.headers if name.lower() in signed}
     host = next((value for name, value in headers.items() if name.lower() == "host"), "")
-    url = f"https://{host}{request.path}" + (f"?{urlencode(query)}" if query else "")
+    url = f"https://{host}{request.path}" + (f"?{urlencode(query, quote_via=quote, safe='-_.~')}" if query else "")
     made = AWSRequest(request.method, url, headers=headers, data=request.body)
     made.context["timestamp"] = signature.timestamp
     auth: Any = SigV4Auth(Credentials(access_key, secret), "execute-api", region)
