@@ -13,6 +13,9 @@ from local.gateway.quotas import MESSAGE_BYTES, POST_SIZE, Account
 from local.gateway.wire import Wire
 from local.trace import Trace
 
+_LOOK = 0.02
+"""Seconds between two looks at a handshake that is waited for."""
+
 _GONE = Response(410, {"x-amzn-ErrorType": "GoneException"})
 _CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{15}=")
 
@@ -82,8 +85,8 @@ class Connections:
         wire = self._wires.get(connection_id)
         if wire is None or wire.connection.handshake.stage != stage:
             return _GONE
-        if self._waits:
-            await wire.decided.wait()
+        while self._waits and wire.connection.state is State.CONNECTING:
+            await self._clock.sleep(_LOOK)
         if wire.connection.state is not State.OPEN:
             return _GONE
         match method:

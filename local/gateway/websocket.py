@@ -44,7 +44,7 @@ class WebSocketGateway:
             admitted = await self._admission.decide(wire.connection.handshake, _url_bytes(scope))
             if isinstance(admitted, Response):
                 return await wire.refuse(admitted)
-            wire.connection.handshake = admitted.handshake
+            wire.connection.handshake = admitted.handshake.without_request()
             close = await self._serve(wire, admitted)
         finally:
             self._service.connections.remove(wire)

@@ -30,7 +30,6 @@ class Wire:
         fragments: bool = False,
     ) -> None:
         self.connection = connection
-        self.decided = asyncio.Event()
         self._receive = receive
         self._send = send
         self._clock = clock
@@ -50,13 +49,11 @@ class Wire:
             self._watch()
         else:
             self.connection.closed()
-        self.decided.set()
         return accepted
 
     async def refuse(self, response: Response) -> None:
         """Answer the handshake with this instead of opening the connection."""
         self.connection.closed()
-        self.decided.set()
         await response.refuse(self._send)
 
     async def send(self, text: str) -> bool:

@@ -9,7 +9,6 @@ import pytest
 
 from local.gateway.quotas import Quotas
 from local.template.model import Authorizer, LambdaIntegration, Route, Stage, Throttle
-from tests.clock import settle
 from tests.gateway import Gateway, Raised
 
 CONNECT = Route("$connect", LambdaIntegration("connect"))
@@ -234,5 +233,5 @@ class TestPostsFromConnect:
 
         gateway = Gateway({"connect": connect}, CONNECT, post_in_connect=assumed)
         await gateway.connect()
-        await settle()
+        await gateway.clock.advance(0.1)
         assert answers == [status]
