@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from local.gateway.routes import problem
 from local.template.arns import function_in
 from local.template.document import Document, Properties, mapping
 from local.template.integrations import Integrations
@@ -47,6 +48,8 @@ class _Api:
 
     def made(self, stages: tuple[Stage, ...], routes: Iterator[Route]) -> WebSocketApi:
         expression = self.properties.text("RouteSelectionExpression")
+        if wrong := problem(expression):
+            self.properties.note(f"{wrong}: every message goes to $default", "RouteSelectionExpression")
         return WebSocketApi(
             self.logical_id, api_id(self.logical_id), stages, expression, {route.key: route for route in routes}
         )
