@@ -28,7 +28,7 @@ from local.gateway.backend import Backend
 from local.gateway.connections import Connections
 from local.gateway.events import Handshake, decoded
 from local.gateway.http import HttpGateway
-from local.gateway.protocol import GatewayProtocol
+from local.gateway.protocol import GatewayProtocol, HttpProtocol
 from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES, Account
 from local.gateway.service import Service
 from local.gateway.signature import Request, is_right, is_signed
@@ -266,7 +266,7 @@ def _configuration(application: Emulator) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() not in _EXPECTED)
     return uvicorn.Config(
         cuttable(application) if application.options.faults else application,
-        http=CuttableProtocol if application.options.faults else "httptools",
+        http=CuttableProtocol if application.options.faults else HttpProtocol,
         ws=GatewayProtocol,
         # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
         ws_max_size=(MESSAGE_BYTES, FRAME_BYTES),  # type: ignore[arg-type]

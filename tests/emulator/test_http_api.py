@@ -42,8 +42,13 @@ class Api:
 
     async def request(self, method, path, body=b"", query=b"", headers=((b"host", b"h"),)):
         scope = {
-            "method": method, "raw_path": path.encode(), "path": path, "query_string": query,
-            "headers": list(headers), "client": ("127.0.0.1", 5), "http_version": "1.1",
+            "method": method,
+            "raw_path": path.encode(),
+            "path": path,
+            "query_string": query,
+            "headers": list(headers),
+            "client": ("127.0.0.1", 5),
+            "http_version": "1.1",
         }
         sent = []
 
