@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -19,24 +19,58 @@ def main() -> None:
     """Run WebSocket APIs for API Gateway on this machine, and talk to them."""
 
 
-def _setting(option: str, variable: str, **more: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _setting(
+    option: str, variable: str, *names: str, **more: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Declare an option that has a variable, so that `make run` takes it too."""
-    return click.option(option, envvar=variable, show_envvar=True, **more)
+    return click.option(option, *names, envvar=variable, show_envvar=True, **more)
 
 
 _SECONDS = click.FloatRange(0, min_open=True)
 
 
-@main.command()
-@_setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of everything that is served.")
-@_setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on.")
-@_setting(
+def _pairs(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+    """Return options of the form NAME=VALUE as a dictionary."""
+    pairs = [each.partition("=") for each in given]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise click.BadParameter(f"{name!r} is not of the form NAME=VALUE.", context, option)
+    return {name: value for name, _, value in pairs}
+
+
+_TEMPLATE = _setting(
     "--template",
     "PARLEY_TEMPLATE",
     type=click.Path(path_type=Path),
     default=Path("infra/template.yaml"),
-    help="SAM template to run.",
+    help="SAM, CloudFormation or synthesised CDK template to read.",
 )
+_PARAMETERS = _setting(
+    "--parameter",
+    "PARLEY_PARAMETERS",
+    "parameters",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="Value of one of the template's parameters; may be given several times.",
+)
+_IMPORTS = _setting(
+    "--import",
+    "PARLEY_IMPORTS",
+    "imports",
+    multiple=True,
+    callback=_pairs,
+    metavar="NAME=VALUE",
+    help="What another stack exports, for Fn::ImportValue; may be given several times.",
+)
+
+
+@main.command()
+@_setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of everything that is served.")
+@_setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on.")
+@_TEMPLATE
+@_PARAMETERS
+@_IMPORTS
 @_setting("--stage", "PARLEY_STAGE", show_default="the template's", help="Name of the stage.")
 @_setting(
     "--dynamodb",
@@ -128,6 +162,23 @@ def up(**given: Any) -> None:
 
 
 @main.command()
+@_TEMPLATE
+@_PARAMETERS
+@_IMPORTS
+@click.option("--json", "machine", is_flag=True, help="Print everything, as JSON.")
+def template(template: Path, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
+    """Print what is read from a template, and what in it is not understood."""
+    from local import description
+    from local.template import read
+
+    try:
+        found = read(template, parameters, imports=imports)
+    except StartError as error:
+        _fail(error)
+    click.echo(description.as_json(found) if machine else description.as_text(found))
+
+
+@main.command()
 @click.argument("user")
 def token(user: str) -> None:
     """Print a token for USER, valid for 12 hours, signed with JWT_SECRET or the development secret."""
@@ -154,6 +205,6 @@ def chat(url: str | None, user: str, given_token: str | None, chat_id: str | Non
     sys.exit(client.run(url, given_token or identity.token(user, secret), chat_id, costs=costs))
 
 
-def _fail(error: StartError) -> None:
+def _fail(error: StartError) -> NoReturn:
     click.echo(f"parley: {error}", err=True)
     sys.exit(1)

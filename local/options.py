@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -18,7 +19,8 @@ EMBEDDED = "embedded"
 class Options:
     """The options of `parley up`, with their defaults. Times are in seconds but for `post_latency`, in ms.
 
-    `reorder` is the seed by which messages overtake each other; with `iam` signatures are checked.
+    `parameters` and `imports` are the template's. `reorder` is the seed by which messages overtake each other;
+    with `iam` signatures are checked.
     """
 
     template: Path = Path("infra/template.yaml")
@@ -34,6 +36,8 @@ class Options:
     retry_delay: float = 60.0
     tokens_per_second: float = 40.0
     faults: Path | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
     reorder: int | None = None
     iam: bool = False
     assumptions: Assumptions = field(default_factory=Assumptions)

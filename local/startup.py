@@ -54,7 +54,7 @@ async def _up(options: Options) -> None:
     trace = Trace()
     log = Log()
     said = given(os.environ, Path.cwd())
-    emulator = Emulator(options, read(options.template), said, trace)
+    emulator = Emulator(options, read(options.template, options.parameters, imports=options.imports), said, trace)
 
     def ready() -> None:
         click.echo(greeting(emulator, identity.secret(said)))

@@ -12,7 +12,7 @@ from local.gateway.backend import Answer, Ending
 from local.gateway.connection import LOST, UNSUPPORTED, Close, Connection
 from local.gateway.events import Handshake, decoded, new_request_id
 from local.gateway.quotas import Limit
-from local.gateway.routes import select_route
+from local.gateway.routes import Selection
 from local.gateway.service import Service
 from local.gateway.throttling import Throttling
 from local.gateway.wire import Wire
@@ -31,6 +31,8 @@ class WebSocketGateway:
         self._service = service
         self._clock = service.clock
         self._assumptions = service.assumptions
+        is_default = service.assumptions.reserved_key == "default"
+        self._selection = Selection(api.route_selection_expression, reserved_is_default=is_default)
         self._throttling = Throttling(stage, service.clock.time)
         self._admission = Admission(api.routes.get(CONNECT), self._throttling, service)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -94,7 +96,7 @@ class WebSocketGateway:
         if reordering := self._service.reordering:
             await self._clock.sleep(reordering.uniform(0, _REORDERING_SECONDS))
         handshake, request_id = wire.connection.handshake, new_request_id()
-        key = select_route(self._api.route_selection_expression, body, self._api.routes)
+        key = self._selection.route(body, self._api.routes)
         if key is None:
             self._record("unrouted", handshake)
             await wire.send(_own_frame("Forbidden", handshake, request_id))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ import yaml
 NO_VALUE = object()
 """What `AWS::NoValue` stands for: the property, or the item of a list, is not there at all."""
 
+_DYNAMIC = re.compile(r"\{\{resolve:([\w-]+):([^}]*)\}\}")
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
@@ -50,6 +52,11 @@ def load(text: str) -> Any:
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
 
 
+def compose(text: str) -> yaml.Node | None:
+    """Parse YAML or JSON into nodes, which know their lines. Raises `yaml.YAMLError`."""
+    return yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, Loader=_Loader)
+
+
 def as_text(value: Any) -> str:
     """Return a scalar of a template as CloudFormation passes it on: `true`, not `True`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -60,19 +67,24 @@ class Resolver:
     """Resolves intrinsic functions.
 
     `names` is what `Ref` gives for parameters, pseudo parameters and resources; `attribute` what `Fn::GetAtt`
-    gives. What cannot be resolved becomes "" and a note.
+    gives, `imports` what other stacks export, `ssm` the value of a parameter of SSM's.
+    What cannot be resolved becomes "" and a note.
     """
 
     names: Mapping[str, Any]
     attribute: Callable[[str, str], str | None]
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    mappings: Mapping[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+    conditions: Mapping[str, Any]
+    mappings: Mapping[str, Any]
+    imports: Mapping[str, str]
+    ssm: Callable[[str], str | None]
+    note: Callable[[str], None]
 
     def __call__(self, value: Any) -> Any:
         """Return a value of the template with all its intrinsic functions resolved."""
         if isinstance(value, list):
             return [item for item in map(self, value) if item is not NO_VALUE]
+        if isinstance(value, str) and "{{resolve:" in value:
+            return _DYNAMIC.sub(self._dynamic, value)
         if not isinstance(value, dict):
             return value
         if len(value) == 1:
@@ -93,11 +105,15 @@ class Resolver:
             return self._unresolved(f"{name} has arguments that are not understood: {argument!r:.200}")
 
     def _unresolved(self, text: str) -> str:
-        if text not in self.notes:
-            self.notes.append(text)
+        self.note(text)
         return ""
 
-    def condition(self, name: str) -> bool:
+    def _dynamic(self, match: re.Match[str]) -> str:
+        service, name = match[1], match[2]
+        value = self.ssm(name.partition(":")[0]) if service.startswith("ssm") else None
+        return self._unresolved(f"{match[0]} is not known here, it is empty") if value is None else value
+
+    def condition(self, name: Any) -> bool:
         """Tell whether a condition of the template holds. One that is not there does not."""
         return bool(self(self.conditions[name])) if name in self.conditions else False
 
@@ -126,7 +142,8 @@ def _sub(resolver: Resolver, argument: Any) -> str:
             return f"${{{name}}}"
         if name in variables:
             return as_text(resolver(variables[name]))
-        return as_text(_get_att(resolver, name) if "." in name else _ref(resolver, name))
+        is_attribute = "." in name and name not in resolver.names
+        return as_text(_get_att(resolver, name) if is_attribute else _ref(resolver, name))
 
     return _SUBSTITUTION.sub(value, text)
 
@@ -142,8 +159,18 @@ def _if(resolver: Resolver, argument: Any) -> Any:
 
 
 def _find_in_map(resolver: Resolver, argument: Any) -> Any:
-    name, first, second = (resolver(part) for part in argument[:3])
-    return resolver(resolver.mappings[name][first][second])
+    name, first, second, *default = (resolver(part) for part in argument)
+    found = resolver.mappings.get(name, {}).get(first, {})
+    if second not in found and default:
+        return default[0]["DefaultValue"]
+    return resolver(found[second])
+
+
+def _import_value(resolver: Resolver, argument: Any) -> str:
+    name = as_text(resolver(argument))
+    if name not in resolver.imports:
+        raise Unresolved(f"Fn::ImportValue {name} is of another stack; give it with --import {name}=VALUE")
+    return resolver.imports[name]
 
 
 def _select(resolver: Resolver, argument: Any) -> Any:
@@ -168,6 +195,11 @@ _FUNCTIONS: dict[str, Callable[[Resolver, Any], Any]] = {
     "Fn::Join": _join,
     "Fn::If": _if,
     "Fn::FindInMap": _find_in_map,
+    "Fn::ImportValue": _import_value,
+    "Fn::Base64": lambda resolver, argument: base64.b64encode(as_text(resolver(argument)).encode()).decode(),
+    "Fn::GetAZs": lambda resolver, argument: [f"{resolver.names['AWS::Region']}{letter}" for letter in "abc"],
+    "Fn::Length": lambda resolver, argument: len(resolver(argument)),
+    "Fn::ToJsonString": lambda resolver, argument: json.dumps(resolver(argument)),
     "Fn::Select": _select,
     "Fn::Split": _split,
     "Fn::Equals": _equals,

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 from local.gateway.connection import Connection, State, closed_by_client
 from local.gateway.events import Handshake, http_event, new_request_id
 from local.gateway.quotas import TimeLimits
-from local.gateway.routes import select_route
+from local.gateway.routes import Selection, problem
 
 CONNECTED_AT = 1_731_324_924.553
 NOW = CONNECTED_AT + 0.002
@@ -62,10 +62,47 @@ class TestRoutes:
         ],
     )
     def test_the_expression_chooses_the_route(self, expression, body, route):
-        assert select_route(expression, body, self.routes) == route
+        assert Selection(expression).route(body, self.routes) == route
 
     def test_without_a_default_route_there_may_be_none(self):
-        assert select_route("$request.body.action", '{"action": "other"}', ("$connect", "send")) is None
+        assert Selection("$request.body.action").route('{"action": "other"}', ("$connect", "send")) is None
+
+    @pytest.mark.parametrize(
+        ("expression", "body", "key"),
+        [
+            ("$request.body.items[1].kind", '{"items": [{"kind": "a"}, {"kind": "b"}]}', "b"),
+            ("$request.body.items[-1].kind", '{"items": [{"kind": "a"}, {"kind": "b"}]}', "b"),
+            ("$request.body.items[7].kind", '{"items": []}', ""),
+            ("$request.body.items[*].kind", '{"items": [{"kind": "a"}, {"kind": "b"}]}', '["a", "b"]'),
+            ("$request.body.['a b'].c", '{"a b": {"c": "d"}}', "d"),
+            ("${request.body.a}-${request.body.b[0]}!", '{"a": 1, "b": [true]}', "1-true!"),
+            ("${request.body.a}/${request.body.b}", '{"a": "x"}', "x/"),
+            ("$request.body.a", '{"a": {"b": [1, null]}}', '{"b": [1, null]}'),
+            ("$request.body.a", '{"a": 1e400}', "Infinity"),
+            ("$request.body.a.b", '{"a": "text"}', ""),
+            ("\\$default", "{}", "$default"),
+            ("$request.body.a", "[" * 100_000, None),
+            ("$request.body.a", "", None),
+        ],
+    )
+    def test_what_an_expression_comes_to(self, expression, body, key):
+        assert Selection(expression).key(body) == key
+
+    def test_a_reserved_key_leads_to_the_default_route_or_by_the_switch_to_none(self):
+        body = '{"action": "$connect"}'
+        assert Selection("$request.body.action").route(body, self.routes) == "$default"
+        assert Selection("$request.body.action", reserved_is_default=False).route(body, self.routes) is None
+
+    @pytest.mark.parametrize("expression", ["$request.body.a[", "$request.header.x", "${request.querystring.a}"])
+    def test_an_expression_that_is_none_is_told_and_harmless(self, expression):
+        assert problem(expression)
+        assert Selection(expression).route("{}", self.routes) == "$default"
+
+    @pytest.mark.parametrize(
+        "expression", ["$request.body.a", "${request.body.a}/x", "fixed", "$request.body.a[0]['b']"]
+    )
+    def test_an_expression_that_is_right_has_no_problem(self, expression):
+        assert problem(expression) is None
 
 
 class TestDeadlines:

@@ -1,0 +1,153 @@
+"""What `Ref` and `Fn::GetAtt` give for a resource: its name, its ARN, its URL, as if it were deployed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Where the template would be deployed, as its pseudo parameters say it."""
+
+    region: str
+    account: str
+    stack: str
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of something in this account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+    def pseudo_parameters(self, no_value: object) -> dict[str, Any]:
+        """Return what `Ref` gives for `AWS::Region` and its like."""
+        return {
+            "AWS::Region": self.region,
+            "AWS::AccountId": self.account,
+            "AWS::StackName": self.stack,
+            "AWS::StackId": self.arn("cloudformation", f"stack/{self.stack}/local"),
+            "AWS::Partition": "aws",
+            "AWS::URLSuffix": "amazonaws.com",
+            "AWS::NotificationARNs": [],
+            "AWS::NoValue": no_value,
+        }
+
+
+def api_id(logical_id: str) -> str:
+    """Return an id in API Gateway's form, the same for the same API of the template."""
+    return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
+
+
+NAMES = {
+    "AWS::Serverless::Function": "FunctionName",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::DynamoDB::Table": "TableName",
+    "AWS::Serverless::SimpleTable": "TableName",
+    "AWS::SQS::Queue": "QueueName",
+    "AWS::SSM::Parameter": "Name",
+    "AWS::ApiGatewayV2::Stage": "StageName",
+    "AWS::Lambda::Alias": "Name",
+    "AWS::SNS::Topic": "TopicName",
+    "AWS::IAM::Role": "RoleName",
+    "AWS::S3::Bucket": "BucketName",
+}
+"""The property that names a resource, by its type."""
+
+APIS = {
+    "AWS::Serverless::WebSocketApi": "wss",
+    "AWS::Serverless::HttpApi": "https",
+    "AWS::ApiGatewayV2::Api": "wss",
+}
+_FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
+_SERVICES = {
+    "AWS::Lambda::Function": ("lambda", "function:"),
+    "AWS::Serverless::Function": ("lambda", "function:"),
+    "AWS::DynamoDB::Table": ("dynamodb", "table/"),
+    "AWS::Serverless::SimpleTable": ("dynamodb", "table/"),
+    "AWS::SQS::Queue": ("sqs", ""),
+    "AWS::SNS::Topic": ("sns", ""),
+    "AWS::IAM::Role": ("iam", "role/"),
+    "AWS::Logs::LogGroup": ("logs", "log-group:"),
+    "AWS::S3::Bucket": ("s3", ""),
+    "AWS::SSM::Parameter": ("ssm", "parameter/"),
+}
+
+
+class References:
+    """Answers for the resources of one template.
+
+    `kind` gives a resource's type, `name` its name, `text` one of its properties as text.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        kind: Callable[[str], str],
+        name: Callable[[str], str],
+        text: Callable[[str, str], str],
+    ) -> None:
+        self._deployment = deployment
+        self._kind = kind
+        self._name = name
+        self._text = text
+
+    def reference(self, logical_id: str) -> str:
+        """Return what `Ref` gives."""
+        kind = self._kind(logical_id)
+        match kind:
+            case "AWS::SQS::Queue":
+                region, account = self._deployment.region, self._deployment.account
+                return f"https://sqs.{region}.amazonaws.com/{account}/{self._name(logical_id)}"
+            case "AWS::Lambda::Version":
+                return f"{self._function_arn(logical_id)}:1"
+            case "AWS::Lambda::Alias":
+                return f"{self._function_arn(logical_id)}:{self._name(logical_id)}"
+            case "AWS::SNS::Topic":
+                return self.arn(logical_id)
+        return api_id(logical_id) if kind in APIS else self._name(logical_id)
+
+    def attribute(self, logical_id: str, attribute: str) -> str | None:
+        """Return what `Fn::GetAtt` gives; None for what is not known here."""
+        kind = self._kind(logical_id)
+        match kind, attribute:
+            case "AWS::SQS::Queue", "QueueName":
+                return self._name(logical_id)
+            case "AWS::SQS::Queue", "QueueUrl":
+                return self.reference(logical_id)
+            case "AWS::Lambda::Version", "Version":
+                return "1"
+            case "AWS::SSM::Parameter", "Value":
+                return self._text(logical_id, "Value")
+            case "AWS::DynamoDB::Table", "StreamArn":
+                return None
+        if kind in APIS:
+            return self._api_attribute(logical_id, kind, attribute)
+        return self.arn(logical_id) if attribute.endswith("Arn") and kind else None
+
+    def arn(self, logical_id: str) -> str:
+        """Return a resource's ARN; for a type that means nothing here, one of the usual form."""
+        kind = self._kind(logical_id)
+        service, prefix = _SERVICES.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
+        return self._deployment.arn(service, prefix + self._name(logical_id))
+
+    def generated(self, logical_id: str) -> Mapping[str, str]:
+        """Return what SAM makes beside a function: its role, its published version and alias, by what names them."""
+        if self._kind(logical_id) not in _FUNCTIONS:
+            return {}
+        alias = self._text(logical_id, "AutoPublishAlias")
+        arn = self.arn(logical_id)
+        made = {f"{logical_id}Role": f"{self._deployment.stack}-{logical_id}Role"}
+        if alias:
+            qualified = {f"{logical_id}Alias{alias}": f"{arn}:{alias}", f"{logical_id}.Alias": f"{arn}:{alias}"}
+            made |= qualified | {f"{logical_id}.Version": f"{arn}:1"}
+        return made
+
+    def _api_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
+        scheme = "https" if self._text(logical_id, "ProtocolType") == "HTTP" else APIS[kind]
+        host = f"{api_id(logical_id)}.execute-api.{self._deployment.region}.amazonaws.com"
+        return {"ApiEndpoint": f"{scheme}://{host}", "ApiId": api_id(logical_id)}.get(attribute)
+
+    def _function_arn(self, logical_id: str) -> str:
+        name = self._text(logical_id, "FunctionName")
+        return name if name.startswith("arn:") else self._deployment.arn("lambda", f"function:{name}")
