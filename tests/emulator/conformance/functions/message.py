@@ -42,9 +42,9 @@ def act(event, order):
     for number in range(order.get("posts", 0)):
         say(event, "post", n=number)
     if not order.get("quiet"):
-        body = event["body"]
-        route = event["requestContext"]["routeKey"]
-        say(event, "echo", route=route, n=order.get("n"), body=body[:QUOTED], length=len(body))
+        context, body = event["requestContext"], event["body"]
+        seen = {"route": context["routeKey"], "connectionId": context["connectionId"]}
+        say(event, "echo", n=order.get("n"), body=body[:QUOTED], length=len(body), **seen)
 
 
 def observed(event, order):
