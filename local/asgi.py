@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,16 +16,23 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole HTTP response."""
+    """A whole HTTP response. `more_headers` may hold a name several times."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    more_headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of_json(cls, status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
         """Return a response whose body is JSON."""
         return cls(status, {"content-type": "application/json", **(headers or {})}, json.dumps(content).encode())
+
+    @classmethod
+    def of_pairs(cls, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Response:
+        """Return a response of which a header may occur several times."""
+        kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        return cls(status, {}, body, tuple(kept))
 
     async def send(self, send: Send) -> None:
         """Answer a request with this response."""
@@ -40,8 +47,11 @@ class Response:
         await send({"type": f"{kind}.body", "body": self.body})
 
     def _raw_headers(self) -> list[tuple[bytes, bytes]]:
-        headers = {**self.headers, "content-length": str(len(self.body))}
-        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        length = ("content-length", str(len(self.body)))
+        headers = [*self.headers.items(), *self.more_headers, length]
+        return [
+            (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers
+        ]
 
 
 class ClientGone(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Timer(Protocol):
@@ -25,6 +25,16 @@ class Clock:
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """Call back, in the event loop, after so many seconds."""
         return asyncio.get_running_loop().call_later(seconds, callback)
+
+    async def within(self, seconds: float, work: asyncio.Future[Any]) -> bool:
+        """Wait for work, so many seconds at most. Returns whether it is done; it is not cancelled."""
+        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self.call_later(seconds, late.cancel)
+        futures: list[asyncio.Future[Any]] = [work, late]
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        late.cancel()
+        return work.done()
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""

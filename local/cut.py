@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from local.asgi import Application, Receive, Scope, Send
+from local.gateway.protocol import HttpProtocol
 
 _EXTENSION = "parley.cut"
 
@@ -13,7 +12,7 @@ class Cut(Exception):
     """The connection is to be cut, without any answer, or any more of it."""
 
 
-class CuttableProtocol(HttpToolsProtocol):
+class CuttableProtocol(HttpProtocol):
     """uvicorn's HTTP, with an extension in the scope that cuts the connection."""
 
     def on_message_begin(self) -> None:

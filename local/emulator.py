@@ -28,7 +28,7 @@ from local.gateway.backend import Backend
 from local.gateway.connections import Connections
 from local.gateway.events import Handshake, decoded
 from local.gateway.http import HttpGateway
-from local.gateway.protocol import GatewayProtocol
+from local.gateway.protocol import GatewayProtocol, HttpProtocol
 from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES, Account
 from local.gateway.service import Service
 from local.gateway.signature import Request, is_right, is_signed
@@ -36,7 +36,7 @@ from local.gateway.websocket import WebSocketGateway
 from local.injector import FAULTS_PATH
 from local.listener import Acceptor, listen
 from local.llm import BuiltInModel
-from local.mounts import mounted
+from local.mounts import mounted, mounted_http
 from local.options import EMBEDDED, Options
 from local.sabotage import Sabotage
 from local.template.model import Template
@@ -77,8 +77,11 @@ class Emulator:
             path: WebSocketGateway(api, stage, self._service)
             for path, (api, stage) in mounted(self.template.websocket_apis).items()
         }
-        self._http = [HttpGateway(http, self._functions, trace) for http in self.template.http_apis]
-        self.http_paths = ["/" for _ in self._http]
+        self._http = {
+            path: HttpGateway(api, self._functions_invoke, trace, clock, path)
+            for path, api in mounted_http(self.template.http_apis).items()
+        }
+        self.http_paths = [path or "/" for path in self._http]
         self._database = _database(options)
         self._model = BuiltInModel(
             options.tokens_per_second, partial(self._injector.at, "model") if self._injector else None
@@ -105,6 +108,9 @@ class Emulator:
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         return await (self._sabotage or self._functions).invoke(name, payload)
+
+    async def _functions_invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
+        return await self._functions.invoke(name, payload)
 
     def _is_handshake_signed(self, handshake: Handshake) -> bool:
         return self._is_signed(Request("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
@@ -158,8 +164,9 @@ class Emulator:
             return await self._serve_itself(scope, receive, send)
         if self.built_in_model and path.startswith(f"{MODEL_PATH}/"):
             return await self._model(scope, receive, send)
-        if self._http:
-            return await self._http[0](scope, receive, send)
+        first = f"/{path.split('/')[1]}"
+        if gateway := self._http.get(first) or self._http.get(""):
+            return await gateway(scope, receive, send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -259,7 +266,7 @@ def _configuration(application: Emulator) -> uvicorn.Config:
     logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() not in _EXPECTED)
     return uvicorn.Config(
         cuttable(application) if application.options.faults else application,
-        http=CuttableProtocol if application.options.faults else "httptools",
+        http=CuttableProtocol if application.options.faults else HttpProtocol,
         ws=GatewayProtocol,
         # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
         ws_max_size=(MESSAGE_BYTES, FRAME_BYTES),  # type: ignore[arg-type]

@@ -1,11 +1,11 @@
-"""Where the stages of a template's WebSocket APIs are found."""
+"""Where a template's APIs are found."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 
-from local.template.model import Stage, WebSocketApi
+from local.template.model import HttpApi, Stage, WebSocketApi
 
 WEBSOCKET_PATH = "/ws/chat"
 """Another path of the first API's first stage."""
@@ -26,3 +26,8 @@ def mounted(apis: Sequence[WebSocketApi]) -> dict[str, tuple[WebSocketApi, Stage
 def path_of(apis: Sequence[WebSocketApi], api: WebSocketApi, stage: Stage) -> str:
     """Return the path of a stage that is its own, whatever other APIs there are."""
     return f"/{api.logical_id}/{stage.name}" if len(apis) > 1 else f"/{stage.name}"
+
+
+def mounted_http(apis: Sequence[HttpApi]) -> dict[str, HttpApi]:
+    """Return where HTTP APIs are found: the first at the root, the others below their logical ids."""
+    return {"" if index == 0 else f"/{api.logical_id}": api for index, api in enumerate(apis)}

@@ -12,8 +12,9 @@ from typing import Any
 from local.clock import Clock
 from local.functions.outcome import Outcome
 from local.gateway.events import Event, Handshake
+from local.gateway.outgoing import IntegrationError, Message, Outgoing
 from local.gateway.quotas import INTEGRATION_TIME, TimeLimits
-from local.template.model import LambdaIntegration, Route
+from local.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route
 from local.trace import Trace
 
 Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
@@ -46,11 +47,13 @@ class Backend:
         self._trace = trace
         self._clock = clock
         self._limits = limits
+        self._outgoing = Outgoing()
 
     async def call(self, route: Route, event: Event, handshake: Handshake) -> Answer:
         """Call a route's integration with an event. What takes too long runs on all the same, as in AWS."""
         integration = route.integration
-        assert isinstance(integration, LambdaIntegration)  # noqa: S101
+        if not isinstance(integration, LambdaIntegration):
+            return await self._send(integration, route.key, event, handshake)
         outcome = await self.invoke(integration, event, handshake, route.key)
         if outcome is None:
             return Answer(Ending.TIMED_OUT)
@@ -64,7 +67,7 @@ class Backend:
         started = self._clock.time()
         payload = json.dumps(event).encode()
         invocation = asyncio.ensure_future(self._invoke(function, payload, integration.qualifier))
-        outcome = invocation.result() if await self._in_time(invocation, limit) else None
+        outcome = invocation.result() if await self._clock.within(limit, invocation) else None
         connection_id = handshake.connection_id
         self._trace.record(
             "route",
@@ -80,14 +83,30 @@ class Backend:
             self._trace.record("limit", connection_id=connection_id, what=what, **INTEGRATION_TIME.told())
         return outcome
 
-    async def _in_time(self, work: asyncio.Future[Outcome], seconds: float) -> bool:
-        late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, late.cancel)
-        futures: list[asyncio.Future[Any]] = [work, late]
-        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        late.cancel()
-        return work.done()
+    async def _send(
+        self, integration: HttpIntegration | MockIntegration, route: str, event: Event, handshake: Handshake
+    ) -> Answer:
+        limit = min(integration.timeout, self._limits.integration)
+        started = self._clock.time()
+        message = Message(event.get("body", ""), event["requestContext"], handshake.stage_variables)
+        sending = asyncio.ensure_future(self._outgoing.send(integration, message))
+        answer, error = Answer(Ending.TIMED_OUT), f"no answer within {limit:g} s"
+        if await self._clock.within(limit, sending):
+            try:
+                result = sending.result()
+                answer, error = Answer(Ending.ANSWERED, result.status, body=result.body), ""
+            except IntegrationError as failure:
+                answer, error = Answer(Ending.FAILED), str(failure)
+        self._trace.record(
+            "route",
+            connection_id=handshake.connection_id,
+            route=route,
+            function=type(integration).__name__,
+            milliseconds=round((self._clock.time() - started) * 1000, 1),
+            cold=None,
+            error=error or None,
+        )
+        return answer
 
 
 def _read(payload: bytes) -> Answer:

@@ -1,11 +1,10 @@
-"""The events that API Gateway hands to functions (AWS.md section 1; the HTTP API's payload format 2.0)."""
+"""The events that API Gateway hands to functions (AWS.md section 1)."""
 
 from __future__ import annotations
 
 import base64
 import os
 import secrets
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -146,57 +145,3 @@ class Handshake:
             "connectionId": self.connection_id,
             "apiId": self.api_id,
         }
-
-
-def http_event(
-    scope: Mapping[str, Any], body: bytes, *, route_key: str, stage: str, api_id: str, parameters: Mapping[str, str]
-) -> Event:
-    """Return the HTTP API's event (payload format 2.0) for an ASGI request."""
-    pairs = decoded(scope["headers"])
-    cookies = [cookie for name, value in pairs if name == "cookie" for cookie in value.split("; ")]
-    headers = {name: ",".join(values) for name, values in grouped(pairs).items() if name != "cookie"}
-    query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    now = time.time()
-    path = scope["path"]
-    event: Event = {
-        "version": "2.0",
-        "routeKey": route_key,
-        "rawPath": path,
-        "rawQueryString": scope["query_string"].decode("latin-1"),
-        "headers": headers,
-        "requestContext": {
-            "accountId": "000000000000",
-            "apiId": api_id,
-            "domainName": headers.get("host", ""),
-            "domainPrefix": headers.get("host", "").split(".")[0],
-            "http": {
-                "method": scope["method"],
-                "path": path,
-                "protocol": f"HTTP/{scope['http_version']}",
-                "sourceIp": scope["client"][0] if scope["client"] else "",
-                "userAgent": headers.get("user-agent", ""),
-            },
-            "requestId": new_request_id(),
-            "routeKey": route_key,
-            "stage": stage,
-            "time": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
-            "timeEpoch": int(now * 1000),
-        },
-        "isBase64Encoded": False,
-    }
-    if cookies:
-        event["cookies"] = cookies
-    if query:
-        event["queryStringParameters"] = {name: ",".join(values) for name, values in grouped(query).items()}
-    if parameters:
-        event["pathParameters"] = dict(parameters)
-    return event | _body(body)
-
-
-def _body(body: bytes) -> Event:
-    if not body:
-        return {}
-    try:
-        return {"body": body.decode(), "isBase64Encoded": False}
-    except UnicodeDecodeError:
-        return {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}

@@ -1,9 +1,10 @@
-"""uvicorn's WebSocket protocol with what ASGI has no word for: pings, lost networks, frames in fragments."""
+"""uvicorn's protocols with what ASGI has no word for: headers as they are spelled, pings, lost networks, fragments."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from local.gateway.quotas import FRAME_BYTES
@@ -13,6 +14,25 @@ PING = "parley.ping"
 
 FRAGMENTS = "parley.fragments"
 """A key of `websocket.send`: send a text of more than 32 KB as fragments of one message."""
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Hands a handshake on with its headers spelled as the client spells them, as events have them."""
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        super().on_message_begin()
+        self._spelled: list[tuple[bytes, bytes]] = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        super().on_header(name, value)
+        self._spelled.append((name, value))
+
+    def handle_websocket_upgrade(self) -> None:
+        """Go on as a WebSocket."""
+        self.scope["headers"] = self._spelled
+        super().handle_websocket_upgrade()
 
 
 class GatewayProtocol(WebSocketsSansIOProtocol):

@@ -44,6 +44,10 @@ REQUEST_RATE = Limit("an account has 10,000 requests a second over all its APIs,
 ROUTE_RATE = Limit("the stage's throttling settings for this route", _THROTTLING)
 URL_LENGTH = Limit("a URL may have 4,096 characters")
 POST_SIZE = Limit("a post may have 128 KB")
+HTTP_REQUEST_BYTES = 10 * 1024 * 1024
+_HTTP_QUOTAS = f"{_GUIDE}/http-api-quotas.html"
+HTTP_REQUEST_SIZE = Limit("a request to an HTTP API may have 10 MB", _HTTP_QUOTAS)
+HTTP_INTEGRATION_TIME = Limit("an integration of an HTTP API has 30 s to answer", _HTTP_QUOTAS)
 AUTHORIZER_RESULT = Limit("an authorizer's result may have 8 KB")
 
 

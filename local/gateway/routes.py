@@ -47,6 +47,11 @@ class Selection:
             return None
 
 
+def lookup(content: Any, path: str) -> Any:
+    """Return what is at a path of members and items; None where there is nothing. Raises ValueError for no path."""
+    return _lookup(content, _steps(path))
+
+
 def problem(expression: str) -> str | None:
     """Return what is wrong with an expression; None where it is right. A wrong one is taken as a fixed text."""
     try:

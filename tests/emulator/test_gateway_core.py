@@ -1,17 +1,14 @@
 """The gateway's decisions, without a socket: routes, deadlines, events."""
 
-import json
-
 import pytest
 from aws_lambda_powertools.utilities.parser.models import (
-    APIGatewayProxyEventV2Model,
     APIGatewayWebSocketConnectEventModel,
     APIGatewayWebSocketDisconnectEventModel,
     APIGatewayWebSocketMessageEventModel,
 )
 
 from local.gateway.connection import Connection, State, closed_by_client
-from local.gateway.events import Handshake, http_event, new_request_id
+from local.gateway.events import Handshake, new_request_id
 from local.gateway.quotas import TimeLimits
 from local.gateway.routes import Selection, problem
 
@@ -189,22 +186,3 @@ class TestEvents:
 
     def test_ids_have_fifteen_characters_and_an_equals_sign(self):
         assert {len(new_request_id().rstrip("=")) for _ in range(100)} == {15}
-
-    def test_http(self):
-        scope = {
-            "method": "POST",
-            "path": "/chats/5",
-            "query_string": b"a=1&a=2&b=",
-            "http_version": "1.1",
-            "client": ("127.0.0.1", 50_000),
-            "headers": [(b"host", b"h"), (b"cookie", b"c=1; d=2"), (b"x-a", b"1"), (b"x-a", b"2")],
-        }
-        parameters = {"id": "5"}
-        event = http_event(
-            scope, b"\xff\xfe", route_key="POST /chats/{id}", stage="$default", api_id="x", parameters=parameters
-        )
-        APIGatewayProxyEventV2Model.model_validate(json.loads(json.dumps(event)))
-        assert event["queryStringParameters"] == {"a": "1,2", "b": ""}
-        assert (event["headers"]["x-a"], event["cookies"]) == ("1,2", ["c=1", "d=2"])
-        assert (event["body"], event["isBase64Encoded"]) == ("//4=", True)
-        assert event["pathParameters"] == {"id": "5"}

@@ -1,0 +1,84 @@
+"""Templates of three kinds with handlers that are not ours, unmodified: SAM, CloudFormation, synthesised CDK."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from tests.devices import Emulator
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@pytest.fixture(scope="class")
+def emulator(request) -> Iterator[Emulator]:
+    emulator = Emulator(PARLEY_TEMPLATE=str(TEMPLATES / request.cls.template))
+    yield emulator
+    emulator.stop()
+
+
+class Client:
+    """A WebSocket client that knows nothing of any protocol."""
+
+    def __init__(self, emulator, path, **headers):
+        url = f"ws://127.0.0.1:{emulator.port}{path}"
+        self.socket = connect(url, additional_headers=headers, compression=None, legacy=True)
+
+    def ask(self, text):
+        self.socket.send(text)
+        return self.socket.recv(10)
+
+
+def refusal(*arguments, **headers):
+    with pytest.raises(InvalidStatus) as refused:
+        Client(*arguments, **headers)
+    return refused.value.response.status_code
+
+
+class TestSam:
+    template = "sam/template.yaml"
+
+    def test_its_authorizer_lets_friends_in(self, emulator):
+        assert refusal(emulator, "/prod") == 401
+        assert refusal(emulator, "/prod?token=enemy") == 403
+        assert Client(emulator, "/prod?token=friend-ann").ask('{"action": "whoami"}') == "ann"
+
+    def test_a_message_reaches_everyone_by_the_url_of_the_event(self, emulator):
+        ann, bob = (Client(emulator, f"/prod?token=friend-{name}") for name in ("ann", "bob"))
+        ann.socket.send('{"action": "sendmessage", "data": "hi"}')
+        for each in (ann, bob):
+            assert json.loads(each.socket.recv(10)) == {"from": "ann", "text": "hi"}
+
+    def test_what_has_no_route_is_forbidden(self, emulator):
+        assert json.loads(Client(emulator, "/prod?token=friend-ann").ask("hello"))["message"] == "Forbidden"
+
+
+class TestCloudFormation:
+    template = "cloudformation/template.yaml"
+
+    def test_a_composite_expression_leads_to_an_alias_whose_answer_is_sent(self, emulator):
+        body = '{"service": "text", "items": [{"action": "echo"}]}'
+        assert Client(emulator, "/Echo/development").ask(body) == f"hello from 1: {body}"
+
+    def test_the_default_route_goes_through_a_queue(self, emulator):
+        assert json.loads(Client(emulator, "/development").ask("not JSON")) == {"queued": "not JSON"}
+
+    def test_the_second_api_has_a_path_of_its_own_and_no_backend(self, emulator):
+        assert list(json.loads(Client(emulator, "/Mock/v1").ask('{"type": "ping"}'))) == ["pong"]
+
+
+class TestCdk:
+    template = "cdk/Stack.template.json"
+
+    def test_it_runs_as_synthesised(self, emulator):
+        client = Client(emulator, "/prod", Authorization="Basic let-me-in")
+        assert json.loads(client.ask("hello")) == {"you": "cdk-user", "connections": 1, "said": "hello"}
+
+    def test_its_authorizer_is_asked(self, emulator):
+        assert refusal(emulator, "/prod") == 401
+        assert refusal(emulator, "/prod", Authorization="Basic wrong") == 401
