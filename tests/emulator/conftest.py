@@ -68,14 +68,20 @@ def _connecting(deployment: Deployment) -> Iterator[Connect]:
         client.leave()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def hasty() -> Iterator[Deployment]:
-    """An emulator in which connections live for seconds, and lost invocations are retried at once."""
+    """An emulator in which connections live for seconds, and failed invocations are retried at once."""
     deployment = Deployment.here(
-        PARLEY_IDLE_TIMEOUT="1", PARLEY_CONNECTION_LIMIT="3", PARLEY_RETRY_DELAY="0", PARLEY_INTEGRATION_TIMEOUT="1"
+        PARLEY_IDLE_TIMEOUT="1.5", PARLEY_CONNECTION_LIMIT="3", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
     )
     yield deployment
     deployment.stop()
+
+
+@pytest.fixture
+def connect_hastily(hasty: Deployment) -> Iterator[Connect]:
+    """Opens connections that live for seconds."""
+    yield from _connecting(hasty)
 
 
 @pytest.fixture

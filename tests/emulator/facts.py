@@ -18,6 +18,8 @@ EVENTS = "powertools fixtures of November 2024"
 MODEL = "SDK model"
 TRANSCRIPT = "transcript (AWS.md 2)"
 FRAMES = "twenty transcripts (AWS.md 3)"
+NETWORKING = "ServerlessNetworkingClients#3"
+LAMBDA = "Lambda developer guide"
 UNSURE = "nobody knows"
 
 SECTIONS = {
@@ -165,14 +167,14 @@ _ALL = [
         "another stage, or no signature: 403 `ForbiddenException`",
         (MODEL, "aws/aws-sdk-php#1955"),
     ),
-    Fact("connections.text", 5, "frames are text; what is not UTF-8 becomes U+FFFD", ("MiniStack, measured",)),
+    Fact("connections.text", 5, "frames are text; what is not UTF-8 becomes U+FFFD", ("MiniStack, measured", MODEL)),
     unsure("connections.large", 5, "a post of more than 32 KB is one frame", "large_post"),
     Fact("connections.javascript", 5, "the AWS SDK for JavaScript v3 sees the same", (MODEL,)),
     Fact("connections.policy", 5, "IAM policies decide who may call", (GUIDE,), "not"),
     Fact(28, 6, "messages of one connection run concurrently", ("re:Post", "serverlessland")),
     Fact("order.posts", 6, "posts that one sender awaits arrive in their order", ("re:Post",)),
-    Fact(30, 6, "over a rate: 429, for handshakes and posts", ("ServerlessNetworkingClients#3", "gchq/sleeper#7494")),
-    Fact("quotas.stage", 6, "the throttling settings of a stage and of a route", (GUIDE,)),
+    Fact(30, 6, "over a rate: 429, for handshakes and posts", (NETWORKING, "gchq/sleeper#7494", GUIDE)),
+    Fact("quotas.stage", 6, "the throttling settings of a stage and of a route", (GUIDE, NETWORKING)),
     Fact(
         "quotas.account",
         6,
@@ -183,8 +185,8 @@ _ALL = [
     Fact("quotas.url", 6, "a URL of 4,096 characters", (QUOTAS,), "approximately"),
     Fact("quotas.authorizer", 6, "an authorizer's result of 8 KB", (QUOTAS,)),
     Fact("quotas.counts", 6, "300 routes, 300 integrations, 10 stages, 10 authorizers", (QUOTAS,), "not"),
-    Fact("async.accepted", 6, "an asynchronous invocation is accepted with 202", ("Lambda developer guide",)),
-    Fact("async.retries", 6, "and retried twice, after 1 and 2 minutes", ("Lambda developer guide",)),
+    Fact("async.accepted", 6, "an asynchronous invocation is accepted with 202", (LAMBDA,)),
+    Fact("async.retries", 6, "and retried twice, after 1 and 2 minutes", (LAMBDA,)),
     Fact("price", 6, "metering: messages by 32 KB, minutes of connection", (GUIDE,), "not"),
 ]
 

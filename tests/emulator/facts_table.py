@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+
+import pytest
 
 from tests.emulator.facts import FACTS, SECTIONS, Fact, Key
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "emulator.md"
-BEGIN = "<!-- facts: made by `python -m tests.emulator.facts` -->"
+BEGIN = "<!-- facts -->"
 END = "<!-- /facts -->"
+MARK = "pytest.mark.fact("
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +30,25 @@ class Holding:
 
 
 def holdings(folder: Path = Path(__file__).parent) -> Iterator[Holding]:
-    """Return what the tests say that they hold, as their source code has it."""
+    """Return what the tests of a folder say that they hold, in their order."""
     for file in sorted(folder.glob("test_*.py")):
-        yield from _in(file, ast.parse(file.read_text()).body, "", [])
+        if MARK in file.read_text():
+            module = import_module(f"tests.emulator.{file.stem}")
+            yield from _of(file, "", module, _marks(module))
 
 
-def _in(file: Path, body: list[ast.stmt], prefix: str, outer: list[tuple[Key, str]]) -> Iterator[Holding]:
-    for node in body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            marks = outer + [mark for decorator in node.decorator_list for mark in _marks(decorator)]
-            if isinstance(node, ast.ClassDef):
-                yield from _in(file, node.body, f"{node.name}::", marks)
-            elif node.name.startswith("test_"):
-                yield from (Holding(key, source, file, prefix + node.name) for key, source in marks)
+def _of(file: Path, prefix: str, owner: object, outer: list[pytest.Mark]) -> Iterator[Holding]:
+    for name, member in vars(owner).items():
+        if isinstance(member, type) and name.startswith("Test"):
+            yield from _of(file, f"{name}::", member, outer + _marks(member))
+        elif callable(member) and name.startswith("test_"):
+            for mark in outer + _marks(member):
+                yield from (Holding(key, mark.kwargs["source"], file, prefix + name) for key in mark.args)
 
 
-def _marks(decorator: ast.expr) -> Iterator[tuple[Key, str]]:
-    if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.fact":
-        [source] = [ast.literal_eval(each.value) for each in decorator.keywords if each.arg == "source"]
-        yield from ((ast.literal_eval(key), source) for key in decorator.args)
+def _marks(of: object) -> list[pytest.Mark]:
+    marks = getattr(of, "pytestmark", [])
+    return [each.mark if isinstance(each, pytest.MarkDecorator) else each for each in marks if each.name == "fact"]
 
 
 def tables() -> str:

@@ -12,8 +12,8 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 
 from local.gateway.events import Handshake, new_request_id
+from tests.emulator.facts import EVENTS, GUIDE, UNSURE
 
-RECORDED = "powertools fixtures of November 2024"
 CONTEXT = {
     *("routeKey", "eventType", "extendedRequestId", "requestTime", "messageDirection", "stage", "connectedAt"),
     *("requestTimeEpoch", "identity", "requestId", "domainName", "connectionId", "apiId"),
@@ -68,7 +68,7 @@ def life(deployment):
         client.leave()
 
 
-@pytest.mark.fact(29, source=RECORDED)
+@pytest.mark.fact(29, source=EVENTS)
 class TestShape:
     def test_connect(self, life):
         assert set(life.connect) == {"headers", "multiValueHeaders", "requestContext", "isBase64Encoded"} | QUERY
@@ -98,7 +98,7 @@ class TestShape:
         assert said == [("$connect", "CONNECT"), ("$default", "MESSAGE"), ("$disconnect", "DISCONNECT")]
 
 
-@pytest.mark.fact("events.models", source=RECORDED)
+@pytest.mark.fact("events.models", source=EVENTS)
 def test_powertools_models_take_them(life):
     APIGatewayWebSocketConnectEventModel.model_validate(life.connect)
     APIGatewayWebSocketMessageEventModel.model_validate(life.message)
@@ -106,7 +106,7 @@ def test_powertools_models_take_them(life):
 
 
 class TestConnect:
-    @pytest.mark.fact(29, "events.headers", source=RECORDED)
+    @pytest.mark.fact(29, "events.headers", source=EVENTS)
     def test_headers_are_in_title_case_without_those_of_the_hop(self, life):
         assert set(life.connect["headers"]) == HEADERS | {"X-Colour"}
         assert {name: values[-1] for name, values in life.connect["multiValueHeaders"].items()} == life.connect[
@@ -120,7 +120,7 @@ class TestConnect:
         )
         assert re.fullmatch(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24}", life.connect["headers"]["X-Amzn-Trace-Id"])
 
-    @pytest.mark.fact("events.query", source=RECORDED)
+    @pytest.mark.fact("events.query", source=EVENTS)
     def test_the_query_is_there_by_last_value_and_by_all_values(self, connect):
         tag = uuid.uuid4().hex
         connect("main", [("tag", tag), ("x", "1"), ("x", "2"), ("empty", "")])
@@ -128,7 +128,7 @@ class TestConnect:
         assert seen["event"]["queryStringParameters"] == {"tag": tag, "x": "2", "empty": ""}
         assert seen["event"]["multiValueQueryStringParameters"] == {"tag": [tag], "x": ["1", "2"], "empty": [""]}
 
-    @pytest.mark.fact("events.query", source=RECORDED)
+    @pytest.mark.fact("events.query", source=EVENTS)
     def test_without_a_query_there_is_no_field_for_one(self, connect):
         client = connect()
         [seen] = client.observed(client.connection_id(), "CONNECT")
@@ -136,7 +136,7 @@ class TestConnect:
 
 
 class TestMessage:
-    @pytest.mark.fact("events.body", source=RECORDED)
+    @pytest.mark.fact("events.body", source=EVENTS)
     @pytest.mark.parametrize("body", ["{}", "no JSON", '{"a": [1, "ü \U0001f600"]}', " ", "\u0000"])
     def test_the_body_is_the_text_as_it_came(self, connect, body):
         client = connect()
@@ -144,7 +144,7 @@ class TestMessage:
 
 
 class TestContext:
-    @pytest.mark.fact("events.ids", source=RECORDED)
+    @pytest.mark.fact("events.ids", source=EVENTS)
     def test_ids_have_fifteen_characters_and_an_equals_sign(self, life):
         message_id = life.message["requestContext"]["messageId"]
         request_ids = [context["requestId"] for context in life.contexts]
@@ -153,13 +153,13 @@ class TestContext:
         assert all(ID.fullmatch(each) for each in ids), ids
         assert len(set(ids)) == 5
 
-    @pytest.mark.fact("events.ids", source=RECORDED)
+    @pytest.mark.fact("events.ids", source=EVENTS)
     def test_no_two_are_the_same(self):
         made = {new_request_id() for _ in range(1_000)}
         assert len(made) == 1_000
         assert all(ID.fullmatch(each) for each in made)
 
-    @pytest.mark.fact("events.moments", source=RECORDED)
+    @pytest.mark.fact("events.moments", source=EVENTS)
     def test_moments_are_milliseconds_and_a_text_of_the_same(self, life):
         pattern = r"\d\d/(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)/\d{4}:\d\d:\d\d:\d\d \+0000"
         assert all(re.fullmatch(pattern, context["requestTime"]) for context in life.contexts)
@@ -168,14 +168,14 @@ class TestContext:
         assert [connected_at, *moments] == sorted([connected_at, *moments])
         assert moments[0] - connected_at < 60_000
 
-    @pytest.mark.fact("events.moments", source=RECORDED)
+    @pytest.mark.fact("events.moments", source=EVENTS)
     def test_a_moment_of_2024_as_it_was_recorded(self):
         handshake = Handshake("BFHPhfCWIAMCKlQ=", 1_731_324_924.553, "id", "prod", "host", "127.0.0.1", [], "")
         context = handshake.connect_event(1_731_324_924.561)["requestContext"]
         moments = (context["connectedAt"], context["requestTimeEpoch"], context["requestTime"])
         assert moments == (1_731_324_924_553, 1_731_324_924_561, "11/Nov/2024:11:35:24 +0000")
 
-    @pytest.mark.fact("events.identity", source=RECORDED)
+    @pytest.mark.fact("events.identity", source=EVENTS)
     def test_the_user_agent_is_there_only_where_one_was_sent(self, life, connect):
         assert [set(context["identity"]) for context in life.contexts] == [{"sourceIp"}] * 3
         client = connect(user_agent_header="a test")
@@ -185,7 +185,7 @@ class TestContext:
 
 
 class TestAuthorizer:
-    @pytest.mark.fact("events.authorizer", source="developer guide")
+    @pytest.mark.fact("events.authorizer", source=GUIDE)
     def test_its_context_is_in_all_three_events_as_text(self, connect):
         life = Life(connect, "guarded", token="allow")
         seen = [context["authorizer"] for context in life.contexts]
@@ -194,12 +194,12 @@ class TestAuthorizer:
         assert seen == [expected] * 3
         assert latency.isdecimal()
 
-    @pytest.mark.fact("events.authorizer", source="developer guide")
+    @pytest.mark.fact("events.authorizer", source=GUIDE)
     def test_without_one_there_is_no_field_for_it(self, life):
         assert not any("authorizer" in context for context in life.contexts)
 
     @pytest.mark.fact("events.request", source="powertools fixture of January 2025")
-    @pytest.mark.fact("events.once", source="developer guide")
+    @pytest.mark.fact("events.once", source=GUIDE)
     def test_its_own_event_has_every_map_and_the_headers_of_the_hop(self, connect):
         life = Life(connect, "guarded", token="allow")
         [event] = life.authorize
@@ -215,14 +215,14 @@ class TestAuthorizer:
         assert (event["type"], bool(re.fullmatch(arn, event["methodArn"]))) == ("REQUEST", True)
         assert APIGatewayAuthorizerRequestEvent(event).parsed_arn.stage == "guarded"
 
-    @pytest.mark.fact("events.request", source="developer guide")
+    @pytest.mark.fact("events.request", source=GUIDE)
     def test_its_maps_are_there_even_if_they_are_empty(self):
         handshake = Handshake("BFHPhfCWIAMCKlQ=", 1.0, "id", "prod", "host", "127.0.0.1", [("Host", "host")], "")
         event = handshake.authorizer_event("arn", 1.0)
         assert [event[name] for name in (*sorted(QUERY), "stageVariables")] == [{}, {}, {}]
 
 
-@pytest.mark.fact("events.variables", source="nobody knows")
+@pytest.mark.fact("events.variables", source=UNSURE)
 def test_stage_variables_are_in_all_three_events(connect):
     life = Life(connect, "guarded", token="allow")
     assert [event.get("stageVariables") for event in life.all] == [{"colour": "red"}] * 3

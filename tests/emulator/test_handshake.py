@@ -8,10 +8,8 @@ import pytest
 
 from local.template.model import LambdaIntegration, Route
 from tests.emulator.conformance.deployment import refusal
+from tests.emulator.facts import GUIDE, QUOTAS, TRANSCRIPT, UNSURE
 from tests.gateway import Gateway
-
-GUIDE = "developer guide"
-TRANSCRIPT = "transcript (AWS.md 2)"
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ class TestConnect:
     def test_an_exception_refuses_it_with_502(self, refused):
         assert refused("main", {"raise": 1}).status_code == 502
 
-    @pytest.mark.fact(4, source="nobody knows")
+    @pytest.mark.fact(4, source=UNSURE)
     @pytest.mark.parametrize("answer", ["null", "text", "number", "empty"])
     def test_no_status_refuses_it_with_502(self, refused, answer):
         assert refused("main", {"answer": answer}).status_code == 502
@@ -124,7 +122,7 @@ class TestAuthorizers:
     def test_what_raises_or_is_no_policy_is_500(self, refused, token):
         assert refused("guarded", {"token": token}).status_code == 500
 
-    @pytest.mark.fact("quotas.authorizer", source="developer guide, WebSocket quotas")
+    @pytest.mark.fact("quotas.authorizer", source=QUOTAS)
     def test_a_result_of_more_than_8_kb_is_500(self, refused):
         assert refused("guarded", {"token": "long"}).status_code == 500
 
@@ -134,18 +132,18 @@ class TestAuthorizers:
 
 
 class TestUnsure:
-    @pytest.mark.fact("handshake.body", source="nobody knows")
+    @pytest.mark.fact("handshake.body", source=UNSURE)
     @pytest.mark.parametrize(("stage", "query"), [("main", {"status": 400}), ("main", {"raise": 1}), ("guarded", {})])
     def test_the_body_of_a_refusal_is_empty(self, refused, stage, query):
         assert not refused(stage, query).body
 
-    @pytest.mark.fact("handshake.headers", source="nobody knows")
+    @pytest.mark.fact("handshake.headers", source=UNSURE)
     @pytest.mark.parametrize("status", [200, 400])
     def test_headers_of_the_answer_are_dropped(self, connect, refused, status):
         query = {"header": 1, "status": status}
         answer = connect("main", query).socket.response if status == 200 else refused("main", query)
         assert "x-colour" not in answer.headers
 
-    @pytest.mark.fact("handshake.deflate", source="nobody knows")
+    @pytest.mark.fact("handshake.deflate", source=UNSURE)
     def test_compression_is_not_negotiated(self, connect):
         assert "sec-websocket-extensions" not in connect("main", compression="deflate").socket.response.headers

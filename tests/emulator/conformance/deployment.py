@@ -102,11 +102,11 @@ class Client:
         """Have a function call @connections with boto3, or with `raw` by a plain request; return what it came to."""
         return self.ask({"action": "manage", "method": method, "connectionId": connection_id, **more})
 
-    def end(self) -> tuple[int | None, str | None]:
+    def end(self, seconds: float = SECONDS) -> tuple[int | None, str | None]:
         """Receive until the other side closes the connection; return its code and its reason."""
         with suppress(ConnectionClosed):
             while True:
-                self.receive()
+                self.receive(seconds)
         return self.socket.close_code, self.socket.close_reason
 
     def leave(self) -> None:
