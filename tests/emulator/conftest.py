@@ -1,0 +1,101 @@
+"""Where the conformance tests run, `--target`, and what they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
+from tests.emulator.tally import Tally
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--target", metavar="WSS_URL", help="The conformance stack's output Target: test AWS itself.")
+    parser.addoption("--slow", action="store_true", help="Also run what takes minutes: 29 s, 10 minutes, 2 hours.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "fact(*keys, source): the facts (facts.py) that a test holds, on whose word.")
+    config.addinivalue_line("markers", "slow(duration): runs with --slow only.")
+    config.addinivalue_line("markers", "here(reason): cannot be forced on AWS, and why.")
+    config.pluginmanager.register(Tally())
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    target, slow = config.getoption("--target", None), config.getoption("--slow", False)
+    for item in items:
+        if (mark := item.get_closest_marker("slow")) and not slow:
+            item.add_marker(pytest.mark.skip(f"takes {mark.args[0]}: --slow runs it"))
+        if target and (reason := _reason_against_aws(item)):
+            item.add_marker(pytest.mark.skip(reason))
+
+
+def _reason_against_aws(item: pytest.Item) -> str | None:
+    """Return why a test has nothing to say about a deployment on AWS."""
+    if mark := item.get_closest_marker("here"):
+        return str(mark.args[0])
+    return None if "deployment" in getattr(item, "fixturenames", ()) else "tests the emulator's own parts"
+
+
+@pytest.fixture(scope="session")
+def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    """The conformance template: on AWS with `--target`, else in an emulator of its own."""
+    target = request.config.getoption("--target", None)
+    deployment = Deployment.on_aws(target) if target else Deployment.here()
+    yield deployment
+    deployment.stop()
+
+
+@pytest.fixture
+def connect(deployment: Deployment) -> Iterator[Connect]:
+    """Opens connections of the deployment, and closes them at the end of the test."""
+    yield from _connecting(deployment)
+
+
+def _connecting(deployment: Deployment) -> Iterator[Connect]:
+    clients: list[Client] = []
+
+    def connected(*arguments: Any, **options: Any) -> Client:
+        clients.append(deployment.connect(*arguments, **options))
+        return clients[-1]
+
+    yield connected
+    for client in clients:
+        client.leave()
+
+
+@pytest.fixture(scope="session")
+def hasty() -> Iterator[Deployment]:
+    """An emulator in which connections live for seconds, and failed invocations are retried at once."""
+    deployment = Deployment.here(
+        PARLEY_IDLE_TIMEOUT="1.5", PARLEY_CONNECTION_LIMIT="3", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
+    )
+    yield deployment
+    deployment.stop()
+
+
+@pytest.fixture
+def connect_hastily(hasty: Deployment) -> Iterator[Connect]:
+    """Opens connections that live for seconds."""
+    yield from _connecting(hasty)
+
+
+@pytest.fixture
+def throttled(connect: Connect) -> Callable[[], tuple[Client, InvalidStatus | None]]:
+    """Opens a connection of the stage with one request a second; also returns how one before it was refused, if so."""
+
+    def connected() -> tuple[Client, InvalidStatus | None]:
+        deadline, refused = time.monotonic() + SECONDS, None
+        while True:
+            try:
+                return connect("throttled"), refused
+            except InvalidStatus as refusal:
+                refused = refusal
+                assert time.monotonic() < deadline, "the stage lets nobody in"
+                time.sleep(0.2)
+
+    return connected

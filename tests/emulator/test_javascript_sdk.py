@@ -1,0 +1,99 @@
+"""The @connections API, called by the AWS SDK for JavaScript v3 (AWS.md section 5)."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from local.gateway.quotas import MESSAGE_BYTES, Quotas
+from tests.emulator.facts import MODEL
+from tests.emulator.served import served
+from tests.gateway import Gateway
+
+FOLDER = Path(__file__).with_name("javascript")
+INSTALLED = FOLDER / "node_modules" / ".package-lock.json"
+NEVER = "AAAAAAAAAAAAAAA="
+
+pytestmark = [
+    pytest.mark.here("calls with a key of its own"),
+    pytest.mark.fact("connections.javascript", source=MODEL),
+]
+
+
+@pytest.fixture(scope="module")
+def sdk():
+    """Makes calls with the SDK, which is installed once; returns what each came to."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not (node and npm):
+        pytest.skip("there is no Node here: install Node 20 or later, with npm")
+    if not INSTALLED.exists() or INSTALLED.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
+        command = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=1"]
+        installing = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300)
+        if installing.returncode:
+            pytest.skip(f"npm ci could not install the SDK: {installing.stderr[-300:]}")
+
+    def call(endpoint, *calls):
+        order = json.dumps({"endpoint": endpoint, "calls": calls})
+        command = [node, "connections.mjs"]
+        done = subprocess.run(command, cwd=FOLDER, input=order, capture_output=True, text=True, timeout=60, check=True)
+        return json.loads(done.stdout)
+
+    return call
+
+
+@pytest.fixture
+def endpoint(deployment):
+    return f"{deployment.emulator.url}/main"
+
+
+def failed(status, name):
+    return {"status": status, "name": name, "isOfItsType": True}
+
+
+def test_its_errors_are_the_sdks_own_types(sdk, endpoint, connect):
+    connection_id = connect().connection_id()
+    large = "78" * (MESSAGE_BYTES + 1)
+    outcomes = sdk(
+        endpoint,
+        ["PostToConnection", {"ConnectionId": NEVER, "Data": "78"}],
+        ["GetConnection", {"ConnectionId": NEVER}],
+        ["DeleteConnection", {"ConnectionId": NEVER}],
+        ["PostToConnection", {"ConnectionId": connection_id, "Data": large}],
+    )
+    assert outcomes == [failed(410, "GoneException")] * 3 + [failed(413, "PayloadTooLargeException")]
+
+
+def test_an_id_of_the_wrong_form_is_a_bad_request(sdk, endpoint):
+    [outcome] = sdk(endpoint, ["PostToConnection", {"ConnectionId": "not-an-id", "Data": "78"}])
+    assert (outcome["status"], outcome["name"]) == (400, "BadRequestException")
+
+
+def test_another_stage_is_forbidden(sdk, endpoint):
+    other = endpoint.replace("/main", "/other")
+    assert sdk(other, ["GetConnection", {"ConnectionId": NEVER}]) == [failed(403, "ForbiddenException")]
+
+
+def test_over_the_accounts_rate_the_limit_is_exceeded(sdk):
+    with served(Gateway({}, quotas=Quotas(requests=0, burst=0))) as url:
+        [outcome] = sdk(url, ["PostToConnection", {"ConnectionId": NEVER, "Data": "78"}])
+    assert outcome == failed(429, "LimitExceededException")
+
+
+def test_it_posts_describes_and_deletes(sdk, endpoint, connect):
+    client = connect("main", user_agent_header="a test")
+    connection_id = client.connection_id()
+    posted, described, deleted, gone = sdk(
+        endpoint,
+        ["PostToConnection", {"ConnectionId": connection_id, "Data": "ü".encode().hex()}],
+        ["GetConnection", {"ConnectionId": connection_id}],
+        ["DeleteConnection", {"ConnectionId": connection_id}],
+        ["GetConnection", {"ConnectionId": connection_id}],
+    )
+    assert (posted["status"], described["status"], deleted["status"]) == (200, 200, 204)
+    assert described["answer"]["Identity"] == {"SourceIp": "127.0.0.1", "UserAgent": "a test"}
+    assert set(described["moments"]) == {"ConnectedAt", "LastActiveAt"}
+    assert gone == failed(410, "GoneException")
+    assert client.receive() == "ü"
+    assert client.end()[0] == 1000
