@@ -50,5 +50,7 @@ def _operation(scope: Scope, headers: dict[str, str]) -> str:
         return target.rpartition(".")[2]
     if scope["path"].startswith(INVOKE_PATH):
         return "Invoke"
+    if "/@connections/" not in scope["path"]:
+        return ""
     verbs = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}
     return verbs.get(scope["method"], "")

@@ -144,6 +144,13 @@ _IMPORTS = _setting(
 @_setting(
     "--reorder", "PARLEY_REORDER", type=int, help="Let messages of a connection overtake each other, by this seed."
 )
+@_setting(
+    "--duplicates",
+    "PARLEY_DUPLICATES",
+    type=click.FloatRange(0, 1),
+    default=0,
+    help="Likelihood that an asynchronous event is delivered twice, as Lambda may.",
+)
 @_setting("--iam", "PARLEY_IAM", is_flag=True, help="Check the signatures of AWS_IAM handshakes and of @connections.")
 @_setting(
     "--assume",

@@ -39,6 +39,7 @@ from local.llm import BuiltInModel
 from local.mounts import mounted, mounted_http
 from local.options import EMBEDDED, Options
 from local.sabotage import Sabotage
+from local.services import SERVICES_PATH, Services
 from local.template.model import Template
 from local.trace import Trace
 
@@ -63,12 +64,17 @@ class Emulator:
         self._credentials = surroundings.credentials()
         self._secret_of = surroundings.secret
         self._injector = injector.prepare(options, given, trace)
+        self._services = Services(options.url, trace)
+        self._sending: set[asyncio.Task[None]] = set()
         self._functions = Functions(
             self.template.functions,
             trace,
             mode=options.functions,
             environments=options.environments,
             retry_delay=options.retry_delay,
+            duplicates=options.duplicates,
+            clock=clock,
+            enqueue=self._enqueue,
             injector=self._injector,
         )
         self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
@@ -107,10 +113,15 @@ class Emulator:
         )
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
-        return await (self._sabotage or self._functions).invoke(name, payload)
+        return await (self._sabotage or self._functions).invoke(name, payload, qualifier)
+
+    def _enqueue(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
+        task = asyncio.ensure_future(self._services.send(arn, body, attributes))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     async def _functions_invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
-        return await self._functions.invoke(name, payload)
+        return await self._functions.invoke(name, payload, qualifier)
 
     def _is_handshake_signed(self, handshake: Handshake) -> bool:
         return self._is_signed(Request("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
@@ -124,7 +135,11 @@ class Emulator:
         stopping = _on_signals(asyncio.Event())
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
-            await asyncio.gather(self._start_functions(), self._furnish_database())
+            await asyncio.gather(
+                self._start_functions(),
+                self._furnish_database(),
+                self._services.furnish(self.template.queues, self.template.parameters),
+            )
             self._ready.set()
             if self._injector:
                 self._injector.arm()
@@ -158,7 +173,7 @@ class Emulator:
         await self._ready.wait()
         if scope["type"] == "websocket":
             return await self._serve_websocket(scope, receive, send)
-        if path.startswith(INVOKE_PATH) or "/@connections/" in path:
+        if path.startswith((INVOKE_PATH, SERVICES_PATH)) or "/@connections/" in path:
             return await self._serve_call(scope, receive, send)
         if path.startswith("/_parley/"):
             return await self._serve_itself(scope, receive, send)
@@ -195,7 +210,10 @@ class Emulator:
             return await self._database.answer(headers, body)
         if path.startswith(INVOKE_PATH):
             name = path.removeprefix(INVOKE_PATH).removesuffix(_INVOCATIONS)
-            return Response(*await self._functions.http_invoke(name, headers, body, delivery))
+            query = scope["query_string"].decode("latin-1")
+            return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
+        if path.startswith(SERVICES_PATH):
+            return await self._services.answer(path, scope["method"], headers, body)
         return await self._answer_connections(scope, body)
 
     async def _answer_connections(self, scope: Scope, body: bytes) -> Response:

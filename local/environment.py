@@ -14,12 +14,14 @@ from local.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from local.identity import DEVELOPMENT_SECRET
 from local.mounts import path_of
 from local.options import EMBEDDED, Options
+from local.services import SERVICES_PATH
 from local.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
 
 CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 DYNAMODB_PATH = "/_parley/dynamodb"
 INVOKE_PATH = "/2015-03-31/functions/"
 MODEL_PATH = "/v1"
+_MANAGEMENT = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
 
 
 def given(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -76,7 +78,13 @@ class Surroundings:
             if name in variables and (not variables[name] or self._is_model_endpoint(name)):
                 variables[name] = value
         trust = {name: value for name, value in self.certificate.variables().items() if name not in variables}
-        return variables | trust | self._endpoints(_management_path(apis, function.name)) | self.credentials()
+        endpoints = self._endpoints(_management_path(apis, function.name))
+        own = {name: value for name, value in variables.items() if name not in endpoints or self._is_elsewhere(name)}
+        return trust | endpoints | own | self.credentials()
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Tell whether a service's endpoint is the template's own: all but those that are what the emulator is for."""
+        return name not in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_LAMBDA", _MANAGEMENT)
 
     def _here(self, value: str, hosts: Iterable[str]) -> str:
         """Return a variable's value with this machine in the place of the APIs' hosts on AWS."""
@@ -113,7 +121,11 @@ class Surroundings:
         return {
             "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if self._through_emulator else self.options.dynamodb,
             "AWS_ENDPOINT_URL_LAMBDA": url,
-            "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": f"{url}{management_path}",
+            "AWS_ENDPOINT_URL_SQS": f"{url}{SERVICES_PATH}/sqs",
+            "AWS_ENDPOINT_URL_SSM": f"{url}{SERVICES_PATH}/ssm",
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"{url}{SERVICES_PATH}/secretsmanager",
+            "AWS_ENDPOINT_URL": f"{url}{SERVICES_PATH}",
+            _MANAGEMENT: f"{url}{management_path}",
         }
 
 

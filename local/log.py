@@ -19,6 +19,7 @@ _COLOURS = {
     "close": "yellow",
     "refuse": "red",
     "limit": "red",
+    "throttle": "red",
     "unrouted": "red",
     "dead_letter": "red",
 }
@@ -115,6 +116,9 @@ _LINES: dict[str, Callable[[Fields], str]] = {
     "end": lambda fields: f"{fields['caller']} → {fields['function']} {_invocation(fields)}",
     "wait": lambda fields: f"{fields['function']} all environments are busy",
     "log": lambda fields: f"{fields['function']} │ {fields['line']}",
+    "throttle": lambda fields: (
+        f"{fields['function']} throttled: {fields['reserved']} at once (ReservedConcurrentExecutions)"
+    ),
     "dead_letter": lambda fields: (
         f"{fields['function']} gave up on {fields['request_id']} after {fields['attempts']} attempts"
     ),

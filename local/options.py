@@ -38,6 +38,7 @@ class Options:
     faults: Path | None = None
     parameters: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
+    duplicates: float = 0.0
     reorder: int | None = None
     iam: bool = False
     assumptions: Assumptions = field(default_factory=Assumptions)

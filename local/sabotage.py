@@ -15,7 +15,7 @@ from local.failures import failure
 from local.faults import Fault
 from local.functions.asynchronous import ONCE, Delivery
 from local.functions.invoke import Functions
-from local.functions.invoke_api import InvocationType, function_name
+from local.functions.invoke_api import InvocationType, reference
 from local.functions.outcome import Outcome
 from local.gateway.events import decoded
 from local.injector import Injector
@@ -55,11 +55,11 @@ class Sabotage:
         self._functions = functions
         self._seconds: set[asyncio.Task[Outcome]] = set()
 
-    async def invoke(self, name: str, payload: bytes) -> Outcome:
+    async def invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         """Invoke a function with an event of the gateway's: as `Functions` does, unless a fault is due."""
         event = json.loads(payload)
         if event.get("type") == "REQUEST":  # an authorizer's, which no point of a plan stands for
-            return await self._functions.invoke(name, payload)
+            return await self._functions.invoke(name, payload, qualifier)
         context = event["requestContext"]
         subject = f"{name} {payload.decode()}"
         ids = {"function": name, "connection_id": context["connectionId"]}
@@ -69,10 +69,10 @@ class Sabotage:
             if fault.do in ("drop", "lose"):
                 return _UNNOTICED
             if fault.do == "twice":
-                second = asyncio.create_task(self._functions.invoke(name, payload))
+                second = asyncio.create_task(self._functions.invoke(name, payload, qualifier))
                 self._seconds.add(second)
                 second.add_done_callback(self._seconds.discard)
-        return await self._functions.invoke(name, payload)
+        return await self._functions.invoke(name, payload, qualifier)
 
     async def call(self, scope: Scope, body: bytes, proceed: Proceed) -> Response:
         """Answer a call of a service: as the service does, unless a fault is due. Raises `Cut`."""
@@ -140,8 +140,9 @@ def _point(scope: Scope, headers: dict[str, str]) -> tuple[str | None, dict[str,
     if path.startswith(INVOKE_PATH):
         is_event = headers.get("x-amz-invocation-type") == InvocationType.EVENT
         name = path.removeprefix(INVOKE_PATH).rpartition("/")[0]
-        return "invoke" if is_event else None, {"function": function_name(name)}
-    return "post" if scope["method"] == "POST" else None, {"connection_id": path.rpartition("/")[2]}
+        return "invoke" if is_event else None, {"function": reference(name).name}
+    is_post = scope["method"] == "POST" and "/@connections/" in path
+    return "post" if is_post else None, {"connection_id": path.rpartition("/")[2]}
 
 
 def _delivery(fault: Fault) -> Delivery:

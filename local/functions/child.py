@@ -26,6 +26,7 @@ def become(order: Order) -> None:
     time.tzset()
     os.chdir(order.code)
     sys.path[0] = order.code
+    sys.path[1:1] = [folder for folder in order.variables.get("PYTHONPATH", "").split(os.pathsep) if folder]
     sys.argv = ["awslambdaric", order.handler]
     _forget_modules_of(Path(order.code))
     # Only now: its native client takes the address of the Runtime API from the variables when it is loaded.

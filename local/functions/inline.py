@@ -20,11 +20,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from local.clock import Clock
 from local.functions import outcome as faults
 from local.functions.outcome import Answer, Invocation, Outcome, Run
-from local.functions.variables import VERSION, function_arn, log_group, of_service
+from local.functions.variables import log_group, of_service
 from local.injector import Injector
-from local.template.model import Function
+from local.template.model import LATEST, Function
 from local.trace import Trace
 
 Handler = Callable[[Any, "Context"], Any]
@@ -43,7 +44,7 @@ class Context:
     log_group_name: str
     deadline: float
     log_stream_name: str = _LOG_STREAM
-    function_version: str = VERSION
+    function_version: str = LATEST
     client_context: None = None
     identity: None = None
 
@@ -61,6 +62,7 @@ class Inline:
         trace: Trace,
         size: int,
         region: str,
+        clock: Clock,
         injector: Injector | None = None,
     ) -> None:
         self._functions = functions
@@ -79,7 +81,7 @@ class Inline:
             for name, value in function.environment.items():
                 if os.environ.get(name, value) != value:
                     self._trace.record("note", text=f"{name} is now {function.name}'s, for all: functions run inline.")
-            os.environ.update({**of_service(function, self._region, _LOG_STREAM), **function.environment})
+            os.environ.update({**of_service(function, LATEST, self._region, _LOG_STREAM), **function.environment})
 
     async def warm(self, invocation: Invocation) -> Answer | None:
         """Import a function's handler. Return the error where that fails."""
@@ -148,7 +150,8 @@ class Inline:
         return Context(
             aws_request_id=invocation.request_id,
             function_name=function.name,
-            invoked_function_arn=function_arn(function.name, self._region),
+            invoked_function_arn=invocation.arn(self._region),
+            function_version=invocation.version,
             memory_limit_in_mb=str(function.memory),
             log_group_name=log_group(function.name),
             deadline=time.time() + function.timeout,

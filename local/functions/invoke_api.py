@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from math import ceil
 from typing import Never
+from urllib.parse import parse_qsl
 
-from local.functions.outcome import Outcome
-from local.functions.variables import VERSION, function_arn
+from local.functions.outcome import THROTTLED, Invocation, Outcome
+from local.functions.variables import function_arn
+from local.template.model import LATEST
 
 REQUEST_BYTES = 6 * 1024 * 1024
 EVENT_BYTES = 1024 * 1024
@@ -19,7 +24,20 @@ EVENT_BYTES = 1024 * 1024
 Response = tuple[int, dict[str, str], bytes]
 """Status, headers and body of an HTTP response."""
 
-_NAME = re.compile(r"(?:(?:arn:aws[\w-]*:lambda:[\w-]+:)?\d{12}:function:)?(?P<name>[\w-]+)(?::[\w$-]+)?", re.ASCII)
+_LOG_BYTES = 4 * 1024
+"""How much of the end of a log `LogType: Tail` gives."""
+
+_NAME = re.compile(
+    r"(?:(?:arn:aws[\w-]*:lambda:[\w-]+:)?\d{12}:function:)?(?P<name>[\w-]+)(?::(?P<qualifier>[\w$-]+))?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A function as a caller names it."""
+
+    name: str
+    qualifier: str = LATEST
 
 
 class InvocationType(StrEnum):
@@ -46,15 +64,25 @@ class Refusal(Exception):
         return self.status, {**_headers(str(uuid.uuid4())), "x-amzn-ErrorType": self.error_type}, body
 
 
-def function_name(name: str) -> str:
-    """Return the name in `name`, `name:qualifier`, a partial or a full ARN; anything else as it is."""
-    match = _NAME.fullmatch(name)
-    return match["name"] if match else name
+def reference(path: str, query: str = "") -> Reference:
+    """Return the function in `name`, `name:qualifier`, a partial or a full ARN, and `Qualifier=` of a query.
+
+    Anything else is a name, which no function has. Raise Refusal where the two qualifiers differ.
+    """
+    match = _NAME.fullmatch(path)
+    asked = dict(parse_qsl(query)).get("Qualifier")
+    if match is None:
+        return Reference(path, asked or LATEST)
+    if match["qualifier"] and asked and match["qualifier"] != asked:
+        text = "The derived qualifier from the function name does not match the specified qualifier."
+        raise Refusal(400, "InvalidParameterValueException", text)
+    return Reference(match["name"], match["qualifier"] or asked or LATEST)
 
 
-def refuse_unknown(name: str, region: str) -> Never:
-    """Refuse a function that does not exist."""
-    raise Refusal(404, "ResourceNotFoundException", f"Function not found: {function_arn(name, region)}")
+def refuse_unknown(name: str, qualifier: str, region: str) -> Never:
+    """Refuse a function, or a qualifier of it, that does not exist."""
+    arn = function_arn(name, region) + ("" if qualifier == LATEST else f":{qualifier}")
+    raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}")
 
 
 def invocation_type(headers: Mapping[str, str]) -> InvocationType:
@@ -83,12 +111,31 @@ def payload(body: bytes, kind: InvocationType) -> bytes:
     return body or b"{}"
 
 
-def answered(outcome: Outcome) -> Response:
-    """Return the response to a synchronous invocation."""
-    headers = _headers(outcome.request_id) | {"X-Amz-Executed-Version": VERSION}
+def answered(outcome: Outcome, invocation: Invocation, asked: Mapping[str, str]) -> Response:
+    """Return the response to a synchronous invocation. `asked` are the headers of its request."""
+    if outcome.throttled:
+        headers = _headers(outcome.request_id) | {"x-amzn-ErrorType": THROTTLED, "Retry-After": "1"}
+        return 429, headers, outcome.payload
+    headers = _headers(outcome.request_id) | {"X-Amz-Executed-Version": invocation.version}
     if outcome.function_error:
         headers["X-Amz-Function-Error"] = outcome.function_error
+    if any(name.lower() == "x-amz-log-type" and value == "Tail" for name, value in asked.items()):
+        log = _log(outcome, invocation).encode()[-_LOG_BYTES:]
+        headers["X-Amz-Log-Result"] = base64.b64encode(log).decode()
     return 200, headers, outcome.payload
+
+
+def _log(outcome: Outcome, invocation: Invocation) -> str:
+    """Return what an invocation printed, between the lines that Lambda adds."""
+    request_id = outcome.request_id
+    report = (
+        f"REPORT RequestId: {request_id}\tDuration: {outcome.milliseconds:.2f} ms\t"
+        f"Billed Duration: {ceil(outcome.milliseconds)} ms\tMemory Size: {invocation.function.memory} MB\t"
+    )
+    if outcome.memory is not None:
+        report += f"Max Memory Used: {outcome.memory:.0f} MB\t"
+    start = f"START RequestId: {request_id} Version: {invocation.version}"
+    return "\n".join([start, *outcome.lines, f"END RequestId: {request_id}", report]) + "\n"
 
 
 def accepted(request_id: str) -> Response:

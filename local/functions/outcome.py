@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from local.functions.variables import function_arn
 from local.template.model import LATEST, Function
 from local.trace import Trace
 
@@ -15,6 +17,7 @@ RESPONSE_BYTES = 6 * 1024 * 1024 + 100
 """The largest response, in bytes; Lambda's own figure."""
 
 UNHANDLED = "Unhandled"
+THROTTLED = "TooManyRequestsException"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class Invocation:
     """One event for one function. A retry of an asynchronous invocation keeps its request id.
 
     `caller` is who wants it done: `gateway`, `invoke` (Lambda's Invoke API), or `event` (nobody waits for it).
-    `qualifier` is the alias or version that was asked for.
+    `qualifier` is the alias or version that was asked for, `version` the one that runs.
     """
 
     function: Function
@@ -30,6 +33,12 @@ class Invocation:
     request_id: str
     caller: str = "gateway"
     qualifier: str = LATEST
+    version: str = LATEST
+
+    def arn(self, region: str) -> str:
+        """Return the ARN as it was asked for, with its qualifier."""
+        arn = function_arn(self.function.name, region)
+        return arn if self.qualifier == LATEST else f"{arn}:{self.qualifier}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class Outcome:
     """An invocation that has ended.
 
     `cold` tells that an environment was started for it, `milliseconds` includes that start but no waiting for a
-    free environment.
+    free environment. `throttled` tells that it did not run at all. `lines` are the last that the handler printed;
+    `memory` is how many MB it used, None for one that was over before anybody looked.
     """
 
     payload: bytes
@@ -53,6 +63,9 @@ class Outcome:
     cold: bool
     milliseconds: float
     request_id: str
+    throttled: bool = False
+    lines: tuple[str, ...] = ()
+    memory: float | None = None
 
 
 class Run:
@@ -65,11 +78,20 @@ class Run:
         self._began = time.perf_counter()
         self._record("start")
 
-    def end(self, answer: Answer) -> Outcome:
-        """Return the outcome that this answer makes."""
+    def end(self, answer: Answer, lines: Iterable[str] = (), memory: float | None = None) -> Outcome:
+        """Return the outcome that this answer makes, with the last lines that were printed and the MB used."""
         milliseconds = (time.perf_counter() - self._began) * 1000
-        self._record("end", milliseconds=round(milliseconds, 1), error=_error_type(answer))
-        return Outcome(answer.payload, answer.function_error, self._cold, milliseconds, self._invocation.request_id)
+        used = {} if memory is None else {"memory": round(memory)}
+        self._record("end", milliseconds=round(milliseconds, 1), error=_error_type(answer), **used)
+        return Outcome(
+            answer.payload,
+            answer.function_error,
+            self._cold,
+            milliseconds,
+            self._invocation.request_id,
+            lines=tuple(lines),
+            memory=memory,
+        )
 
     def _record(self, kind: str, **fields: Any) -> None:
         invocation = self._invocation
@@ -106,6 +128,19 @@ def exited(invocation: Invocation, status: int) -> Answer:
 def not_launched(invocation: Invocation, reason: str) -> Answer:
     """Return the answer where no process could be started; in the cloud that would be Lambda's own fault."""
     return failure("Runtime.LaunchError", f"RequestId: {invocation.request_id} Error: {reason}")
+
+
+def out_of_memory(invocation: Invocation) -> Answer:
+    """Return what Lambda answers for a function that used more memory than it has."""
+    reason = "Runtime exited with error: signal: killed"
+    return failure("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: {reason}")
+
+
+def throttled(invocation: Invocation) -> Outcome:
+    """Return the outcome of an invocation beyond the function's reserved concurrency."""
+    reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+    body = {"Reason": reason, "Type": "User", "message": "Rate Exceeded."}
+    return Outcome(json.dumps(body).encode(), THROTTLED, False, 0.0, invocation.request_id, throttled=True)
 
 
 def too_large(size: int) -> Answer:

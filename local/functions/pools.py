@@ -7,8 +7,9 @@ import importlib.util
 import signal
 from collections.abc import Callable, Mapping
 
+from local.clock import Clock
 from local.errors import StartError
-from local.functions.environment import Environment, State
+from local.functions.environment import Environment, Place, State
 from local.functions.imports import heavy_imports
 from local.functions.outcome import Answer, Invocation, Outcome
 from local.functions.processes import Processes
@@ -16,15 +17,24 @@ from local.injector import Injector
 from local.template.model import Function
 from local.trace import Trace
 
+IDLE_SECONDS = 300.0
+"""After so long without an event an environment is ended; on AWS it is some minutes, which are not documented."""
+
 
 class Pool:
-    """The environments of one function. An invocation takes the one used last, or starts one, or waits its turn."""
+    """The environments of one version of a function.
 
-    def __init__(self, make: Callable[[], Environment], size: int, trace: Trace) -> None:
+    An invocation takes the one used last, or starts one, or waits its turn. Of those that are idle for long all but
+    one are ended: the next message of a developer finds that one warm.
+    """
+
+    def __init__(self, make: Callable[[], Environment], size: int, trace: Trace, clock: Clock) -> None:
         self._make = make
         self._free = asyncio.Semaphore(size)
         self._idle: list[Environment] = []
         self._trace = trace
+        self._clock = clock
+        self._watched = False
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Have an environment handle an event."""
@@ -36,7 +46,7 @@ class Pool:
                 return await environment.run(invocation)
             finally:
                 if environment.state is State.READY:
-                    self._idle.append(environment)
+                    self._rest(environment)
 
     async def warm(self, invocation: Invocation) -> Answer | None:
         """Start an environment ahead of events. Return the error that kept it from being ready, if one did."""
@@ -44,7 +54,7 @@ class Pool:
             environment = self._make()
             failed = await environment.start(invocation)
             if failed is None:
-                self._idle.append(environment)
+                self._rest(environment)
             return failed
 
     def _take(self) -> Environment:
@@ -53,6 +63,22 @@ class Pool:
             if environment.state is State.READY:
                 return environment
         return self._make()
+
+    def _rest(self, environment: Environment) -> None:
+        environment.idle_since = self._clock.time()
+        self._idle.append(environment)
+        if not self._watched and len(self._idle) > 1:
+            self._watched = True
+            self._clock.call_later(IDLE_SECONDS, self._reap)
+
+    def _reap(self) -> None:
+        """End who has been idle for long. The longest idle are at the front."""
+        now = self._clock.time()
+        while len(self._idle) > 1 and self._idle[0].idle_since + IDLE_SECONDS <= now:
+            self._idle.pop(0).retire()
+        self._watched = len(self._idle) > 1
+        if self._watched:
+            self._clock.call_later(max(1.0, self._idle[0].idle_since + IDLE_SECONDS - now), self._reap)
 
 
 class Pools:
@@ -64,20 +90,22 @@ class Pools:
         trace: Trace,
         size: int,
         region: str,
+        clock: Clock,
         injector: Injector | None = None,
     ) -> None:
         self._functions = functions
-        self._trace = trace
-        self._region = region
-        self._injector = injector
+        self._size = size
         self._processes = Processes()
-        self._pools = {name: self._pool(function, size) for name, function in functions.items()}
+        self._place = Place(self._processes, trace, clock, region, injector)
+        self._pools: dict[tuple[str, str], Pool] = {}
 
-    def _pool(self, function: Function, size: int) -> Pool:
-        def make() -> Environment:
-            return Environment(function, self._processes, self._trace, self._region, self._injector)
-
-        return Pool(make, size, self._trace)
+    def _pool(self, invocation: Invocation) -> Pool:
+        function, version = invocation.function, invocation.version
+        if (function.name, version) not in self._pools:
+            self._pools[function.name, version] = Pool(
+                lambda: Environment(function, version, self._place), self._size, self._place.trace, self._place.clock
+            )
+        return self._pools[function.name, version]
 
     async def start(self) -> None:
         """Have the libraries loaded from which environments are forked. Raise StartError where none can run."""
@@ -87,11 +115,11 @@ class Pools:
 
     async def warm(self, invocation: Invocation) -> Answer | None:
         """Start an environment of a function ahead of its events. Return the error where it does not start."""
-        return await self._pools[invocation.function.name].warm(invocation)
+        return await self._pool(invocation).warm(invocation)
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Handle an event of one of the functions."""
-        return await self._pools[invocation.function.name].run(invocation)
+        return await self._pool(invocation).run(invocation)
 
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; nothing for no such process."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from local.template.model import Function
 
 ACCOUNT = "000000000000"
-VERSION = "$LATEST"
 FUNCTIONS_KEYS = "EMULATOR"
 """What every access key of a function's begins with."""
 
@@ -27,12 +28,12 @@ def access_key(log_stream: str) -> str:
     return f"{FUNCTIONS_KEYS}{log_stream[-12:].upper()}"
 
 
-def of_service(function: Function, region: str, log_stream: str) -> dict[str, str]:
+def of_service(function: Function, version: str, region: str, log_stream: str) -> dict[str, str]:
     """Return what Lambda sets for any runtime of this function, credentials that open nothing among it."""
     return {
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
-        "AWS_LAMBDA_FUNCTION_VERSION": VERSION,
+        "AWS_LAMBDA_FUNCTION_VERSION": version,
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function.name),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
@@ -50,13 +51,19 @@ def of_service(function: Function, region: str, log_stream: str) -> dict[str, st
     }
 
 
-def of_process(function: Function, region: str, log_stream: str, runtime_api: str) -> dict[str, str]:
+def of_process(function: Function, version: str, region: str, log_stream: str, runtime_api: str) -> dict[str, str]:
     """Return all that a process of this function sees. Nothing of the emulator's own variables is in it."""
     return {
-        **of_service(function, region, log_stream),
+        **of_service(function, version, region, log_stream),
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "TZ": ":UTC",
         "LANG": "en_US.UTF-8",
+        **({"PYTHONPATH": layers} if (layers := _layers(function)) else {}),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         **function.environment,
     }
+
+
+def _layers(function: Function) -> str:
+    """Return the folders of a function's layers that its modules may come from, as Lambda has them below /opt."""
+    return os.pathsep.join(str(folder) for layer in function.layers for folder in (layer / "python", layer))

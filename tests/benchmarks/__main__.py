@@ -4,10 +4,11 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import cold_start, posts, relay, turn, units
+from tests.benchmarks import cold_start, gateway, posts, relay, turn, units
 
 BENCHMARKS = {
     "cold_start": cold_start.table,
+    "gateway": gateway.table,
     "posts": posts.table,
     "relay": relay.table,
     "turn": turn.table,

@@ -20,11 +20,12 @@ class Service:
 
     def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
         self.trace = Trace(size=100_000)
-        settings = {"mode": "process", "environments": 10, "retry_delay": 60.0}
+        settings = {"mode": "process", "environments": 10, "retry_delay": 60.0, "duplicates": 0.0}
         service = {name: options.get(name, value) for name, value in settings.items()}
         function = {name: value for name, value in options.items() if name not in settings}
         functions = {name: self._function(folder, name, source, function) for name, source in sources.items()}
-        self.lambda_ = Functions(functions, self.trace, **service)
+        self.sent: list[tuple[str, str, Mapping[str, str]]] = []
+        self.lambda_ = Functions(functions, self.trace, enqueue=lambda *sent: self.sent.append(sent), **service)
 
     @staticmethod
     def _function(folder: Path, name: str, source: str, options: Mapping[str, Any]) -> Function:

@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from local.errors import StartError
 from local.functions import processes
 from local.functions.invoke import UnknownFunction
 
@@ -89,10 +88,13 @@ async def test_functions_can_be_started_ahead_of_their_first_event(serve, mode):
 
 
 @pytest.mark.parametrize("mode", ["process", "inline"])
-async def test_a_function_that_does_not_start_is_told_before_its_first_event(serve, mode):
+async def test_a_function_that_does_not_start_is_told_before_its_first_event_and_keeps_no_other_from_it(serve, mode):
     service = await serve({"mode": mode}, good=ECHO, bad="import no_such_module")
-    with pytest.raises(StartError, match=r"Function bad .* bad\.handler .* No module named 'no_such_module'"):
-        await service.lambda_.warm()
+    await service.lambda_.warm()
+    [note] = service.traced("note")
+    assert re.search(r"Function bad .* bad\.handler .* No module named 'no_such_module'", note["text"])
+    assert await service.answer("good", 1) == 1
+    assert "no_such_module" in (await service.failure("bad"))["errorMessage"]
 
 
 async def test_each_function_sees_its_own_modules_and_variables(serve, monkeypatch):

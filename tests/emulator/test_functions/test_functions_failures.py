@@ -1,5 +1,6 @@
 """What is answered where a function fails, and that the next event is handled all the same."""
 
+import json
 import os
 
 import pytest
@@ -104,3 +105,68 @@ async def test_a_function_that_hangs_while_it_is_imported_is_killed(serve, monke
     monkeypatch.setattr("local.functions.environment.INIT_SECONDS", 0.2)
     service = await serve({"timeout": 0.1}, f="import time; time.sleep(60)")
     assert (await service.failure("f"))["errorType"] == "Sandbox.Timedout"
+
+
+MISCHIEF = """
+    import os, signal, sys, threading, time
+
+    def close_stdout():
+        os.close(1)
+        return "closed"
+
+    def leave_a_thread():
+        threading.Thread(target=lambda: time.sleep(3600)).start()
+        return "left"
+
+    def print_from_a_thread():
+        threading.Thread(target=lambda: [print("late") or time.sleep(0.01) for _ in range(50)]).start()
+        return "printing"
+
+    def fork():
+        if os.fork() == 0:
+            time.sleep(3600)
+        return "forked"
+
+    def ignore_signals():
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+            signal.signal(number, signal.SIG_IGN)
+        return "deaf"
+
+    def go_away():
+        os.chdir("/")
+        return os.getcwd()
+
+    def print_binary():
+        os.write(1, bytes(range(256)) * 10)
+        return "printed"
+
+    def forget_modules():
+        for name in list(sys.modules):
+            if name.startswith("json"):
+                del sys.modules[name]
+        return "forgotten"
+
+    def handler(event, context):
+        return globals()[event]()
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("close_stdout", "leave_a_thread", "print_from_a_thread", "fork"),
+        *("ignore_signals", "go_away", "print_binary", "forget_modules"),
+    ],
+)
+async def test_mischief_is_answered_and_the_next_event_runs(serve, what):
+    service = await serve(f=MISCHIEF)
+    assert await service.answer("f", what)
+    assert await service.answer("f", "go_away") == "/"
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "{1, 2}", "object()", "{(1, 2): 3}", "10**5000"])
+async def test_what_is_no_json_is_an_error_or_at_least_no_harm(serve, value):
+    service = await serve(f=f"def handler(event, context): return {value} if event else 'fine'")
+    outcome = await service.invoke("f", 1)
+    assert outcome.function_error == "Unhandled" or json.loads(outcome.payload) != json.loads(outcome.payload)
+    assert await service.answer("f", 0) == "fine"

@@ -64,7 +64,6 @@ async def refused(client, **arguments):
         "echo:$LATEST",
         "000000000000:function:echo",
         "arn:aws:lambda:us-east-1:000000000000:function:echo",
-        "arn:aws:lambda:us-east-1:000000000000:function:echo:live",
     ],
 )
 async def test_a_function_is_found_by_all_its_names(client, name):
