@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
 from tests.emulator.tally import Tally
@@ -55,9 +55,17 @@ def _reason_against_aws(item: pytest.Item) -> str | None:
 def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """The conformance template: on AWS with `--target`, else in an emulator of its own."""
     target = request.config.getoption("--target", None)
-    deployment = Deployment.on_aws(target) if target else Deployment.here()
+    deployment = _on_aws(target) if target else Deployment.here()
     yield deployment
     deployment.stop()
+
+
+def _on_aws(url: str) -> Deployment:
+    try:
+        return Deployment.on_aws(url)
+    except (OSError, WebSocketException, KeyError, ValueError) as error:
+        why = f"No conformance stack answers at {url}: {error!r}. Give --target the stack's output Target."
+        pytest.exit(why, pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture

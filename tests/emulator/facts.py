@@ -182,6 +182,7 @@ _ALL = [
         (GUIDE,),
     ),
     Fact("quotas.connections", 6, "500 new connections a second", (QUOTAS,)),
+    Fact("quotas.open", 6, "no limit to how many connections are open", (QUOTAS,)),
     Fact("quotas.url", 6, "a URL of 4,096 characters; that a longer one is 414 is assumed", (QUOTAS,), "approximately"),
     Fact("quotas.authorizer", 6, "an authorizer's result of 8 KB", (QUOTAS,)),
     Fact("quotas.counts", 6, "300 routes, 300 integrations, 10 stages, 10 authorizers", (QUOTAS,), "not"),
