@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
 from tests.emulator.tally import Tally
@@ -26,28 +26,46 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    target, slow = config.getoption("--target", None), config.getoption("--slow", False)
-    for item in items:
-        if (mark := item.get_closest_marker("slow")) and not slow:
-            item.add_marker(pytest.mark.skip(f"takes {mark.args[0]}: --slow runs it"))
-        if target and (reason := _reason_against_aws(item)):
-            item.add_marker(pytest.mark.skip(reason))
+    if config.getoption("--target", None):
+        conformance = [item for item in items if _is_conformance(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not _is_conformance(item)])
+        items[:] = conformance
+        for item in items:
+            if reason := _reason_against_aws(item):
+                item.add_marker(pytest.mark.skip(reason))
+    if not config.getoption("--slow", False):
+        for item in items:
+            if mark := item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(f"takes {mark.args[0]}: --slow runs it"))
+
+
+def _is_conformance(item: pytest.Item) -> bool:
+    """Tell whether a test is about AWS's behaviour, and not about a part of the emulator."""
+    return bool(item.get_closest_marker("fact")) or "deployment" in getattr(item, "fixturenames", ())
 
 
 def _reason_against_aws(item: pytest.Item) -> str | None:
     """Return why a test has nothing to say about a deployment on AWS."""
     if mark := item.get_closest_marker("here"):
         return str(mark.args[0])
-    return None if "deployment" in getattr(item, "fixturenames", ()) else "tests the emulator's own parts"
+    return None if "deployment" in getattr(item, "fixturenames", ()) else "looks into the emulator"
 
 
 @pytest.fixture(scope="session")
 def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """The conformance template: on AWS with `--target`, else in an emulator of its own."""
     target = request.config.getoption("--target", None)
-    deployment = Deployment.on_aws(target) if target else Deployment.here()
+    deployment = _on_aws(target) if target else Deployment.here()
     yield deployment
     deployment.stop()
+
+
+def _on_aws(url: str) -> Deployment:
+    try:
+        return Deployment.on_aws(url)
+    except (OSError, WebSocketException, KeyError, ValueError) as error:
+        why = f"No conformance stack answers at {url}: {error!r}. Give --target the stack's output Target."
+        pytest.exit(why, pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture
@@ -72,7 +90,7 @@ def _connecting(deployment: Deployment) -> Iterator[Connect]:
 def hasty() -> Iterator[Deployment]:
     """An emulator in which connections live for seconds, and failed invocations are retried at once."""
     deployment = Deployment.here(
-        PARLEY_IDLE_TIMEOUT="1.5", PARLEY_CONNECTION_LIMIT="3", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
+        PARLEY_IDLE_TIMEOUT="2", PARLEY_CONNECTION_LIMIT="4", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
     )
     yield deployment
     deployment.stop()

@@ -134,7 +134,7 @@ _ALL = [
     Fact("close.status", 4, "the client's own status and reason reach `$disconnect`", (GUIDE,)),
     Fact(26, 4, "10 minutes without data: 1001, for the client and for `$disconnect`", (QUOTAS,)),
     Fact("close.activity", 4, "data either way starts the 10 minutes again", (QUOTAS,)),
-    Fact(27, 4, "2 hours: 1001, however busy the connection is", (QUOTAS,)),
+    Fact(27, 4, "2 hours end a connection, however busy it is; that the code is 1001 is assumed", (QUOTAS,)),
     Fact(23, 4, "DELETE: 204, and the client sees 1000", (MODEL, "aws/chalice#2060")),
     Fact(
         24, 4, "`$disconnect` after DELETE: 1000, `Connection Closed Normally`", ("aws/chalice#2060", "boto/boto3#3789")
@@ -182,7 +182,8 @@ _ALL = [
         (GUIDE,),
     ),
     Fact("quotas.connections", 6, "500 new connections a second", (QUOTAS,)),
-    Fact("quotas.url", 6, "a URL of 4,096 characters", (QUOTAS,), "approximately"),
+    Fact("quotas.open", 6, "no limit to how many connections are open", (QUOTAS,)),
+    Fact("quotas.url", 6, "a URL of 4,096 characters; that a longer one is 414 is assumed", (QUOTAS,), "approximately"),
     Fact("quotas.authorizer", 6, "an authorizer's result of 8 KB", (QUOTAS,)),
     Fact("quotas.counts", 6, "300 routes, 300 integrations, 10 stages, 10 authorizers", (QUOTAS,), "not"),
     Fact("async.accepted", 6, "an asynchronous invocation is accepted with 202", (LAMBDA,)),

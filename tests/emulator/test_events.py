@@ -37,7 +37,8 @@ class Life:
             stage,
             {"tag": tag, **query},
             user_agent_header=None,
-            additional_headers=[("X-Colour", "red"), ("X-Colour", "blue"), ("Sec-WebSocket-Extensions", DEFLATE)],
+            compression="deflate",
+            additional_headers=[("X-Colour", "red"), ("X-Colour", "blue")],
         )
         self.id = client.connection_id()
         client.leave()

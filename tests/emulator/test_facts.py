@@ -1,10 +1,14 @@
 """The facts themselves: each is held by a test, and the documentation says which."""
 
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from local.gateway.assumptions import Assumptions
+from tests.emulator.conformance.deployment import TEMPLATE
 from tests.emulator.facts import COUNTED, FACTS
 from tests.emulator.facts_table import DOCUMENT, document, holdings
 
@@ -40,3 +44,9 @@ def test_each_switch_is_of_one_fact_and_each_of_those_is_unsure():
 
 def test_the_documentation_is_up_to_date():
     assert DOCUMENT.read_text() == document(), "run: python -m tests.emulator.facts"
+
+
+def test_cloudformation_would_take_the_template():
+    linter = Path(sys.executable).with_name("cfn-lint")
+    linted = subprocess.run([linter, TEMPLATE], capture_output=True, text=True)
+    assert (linted.returncode, linted.stdout) == (0, "")

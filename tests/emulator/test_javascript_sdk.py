@@ -29,10 +29,13 @@ def sdk():
     if not (node and npm):
         pytest.skip("there is no Node here: install Node 20 or later, with npm")
     if not INSTALLED.exists() or INSTALLED.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
-        command = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=1"]
-        installing = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300)
+        command = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"]
+        installing = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
         if installing.returncode:
-            pytest.skip(f"npm ci could not install the SDK: {installing.stderr[-300:]}")
+            why = next(
+                (line for line in installing.stderr.splitlines() if line.startswith("npm error")), "no reason given"
+            )
+            pytest.skip(f"the SDK cannot be installed, `npm ci` says: {why}")
 
     def call(endpoint, *calls):
         order = json.dumps({"endpoint": endpoint, "calls": calls})

@@ -100,6 +100,16 @@ class TestThrottling:
         await account.clock.advance(1)
         assert (await account.connect()).accepted
 
+    @pytest.mark.here(ACCOUNT)
+    @pytest.mark.fact("quotas.open", source=QUOTAS)
+    async def test_any_number_of_connections_may_be_open(self):
+        account = gateway()
+        clients = []
+        for _ in range(3):
+            clients += [await account.connect() for _ in range(400)]
+            await account.clock.advance(1)
+        assert all(client.accepted and client.closed is None for client in clients)
+
 
 class TestUrl:
     @pytest.mark.fact("quotas.url", source=QUOTAS)
