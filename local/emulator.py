@@ -24,6 +24,7 @@ from local.environment import DYNAMODB_PATH, INVOKE_PATH, MODEL_PATH, Surroundin
 from local.functions.asynchronous import ONCE, Delivery
 from local.functions.invoke import Functions
 from local.functions.outcome import Outcome
+from local.functions.parent import Parent
 from local.gateway.backend import Backend
 from local.gateway.connections import Connections
 from local.gateway.events import Handshake, decoded
@@ -52,9 +53,14 @@ class Emulator:
     """Everything that a template needs around its functions, until it is told to stop."""
 
     def __init__(
-        self, options: Options, template: Template, given: Mapping[str, str], trace: Trace, clock: Clock | None = None
+        self,
+        options: Options,
+        template: Template,
+        given: Mapping[str, str],
+        trace: Trace,
+        parent: Parent | None = None,
     ) -> None:
-        clock = clock or Clock()
+        clock = Clock()
         self.certificate = certificate(options.host, given)
         surroundings = Surroundings(options, given, self.certificate)
         self.template = surroundings.furnish(template)
@@ -76,6 +82,7 @@ class Emulator:
             clock=clock,
             enqueue=self._enqueue,
             injector=self._injector,
+            parent=parent,
         )
         self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
         self._service = self._api_gateway(clock)

@@ -23,6 +23,7 @@ from typing import Any
 from local.clock import Clock
 from local.functions import outcome as faults
 from local.functions.outcome import Answer, Invocation, Outcome, Run
+from local.functions.parent import Parent
 from local.functions.variables import log_group, of_service
 from local.injector import Injector
 from local.template.model import LATEST, Function
@@ -64,6 +65,7 @@ class Inline:
         region: str,
         clock: Clock,
         injector: Injector | None = None,
+        parent: Parent | None = None,
     ) -> None:
         self._functions = functions
         self._trace = trace

@@ -15,6 +15,7 @@ from local.functions.asynchronous import ONCE, Asynchronous, Condition, Delivery
 from local.functions.inline import Inline
 from local.functions.invoke_api import InvocationType, Refusal, Response
 from local.functions.outcome import Invocation, Outcome
+from local.functions.parent import Parent
 from local.functions.pools import Pools
 from local.functions.variables import function_arn
 from local.injector import Injector
@@ -36,6 +37,7 @@ class Functions:
 
     `environments` is how many events of one function are handled at once, `retry_delay` how many seconds pass
     before the first retry of an asynchronous invocation, `duplicates` the likelihood that one is delivered twice.
+    `parent` is the zygote that environments are forked from, if it runs already.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Functions:
         clock: Clock | None = None,
         enqueue: Enqueue | None = None,
         injector: Injector | None = None,
+        parent: Parent | None = None,
     ) -> None:
         runner = Pools if mode == "process" else Inline
         clock = clock or Clock()
@@ -58,7 +61,7 @@ class Functions:
         self._trace = trace
         self._region = region
         self._enqueue = enqueue
-        self._runner = runner(functions, trace, environments, region, clock, injector)
+        self._runner = runner(functions, trace, environments, region, clock, injector, parent)
         self._asynchronous = Asynchronous(self._run, self._settle, retry_delay, clock, duplicates)
         self._running: set[asyncio.Task[Outcome]] = set()
         self._concurrency: Counter[str] = Counter()

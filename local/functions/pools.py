@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from local.clock import Clock
 from local.errors import StartError
 from local.functions.environment import Environment, Place, State
-from local.functions.imports import heavy_imports
 from local.functions.outcome import Answer, Invocation, Outcome
+from local.functions.parent import Parent, launch_for
 from local.functions.processes import Processes
 from local.injector import Injector
 from local.template.model import Function
@@ -92,8 +92,10 @@ class Pools:
         region: str,
         clock: Clock,
         injector: Injector | None = None,
+        parent: Parent | None = None,
     ) -> None:
         self._functions = functions
+        self._parent = parent
         self._size = size
         self._processes = Processes()
         self._place = Place(self._processes, trace, clock, region, injector)
@@ -110,8 +112,9 @@ class Pools:
     async def start(self) -> None:
         """Have the libraries loaded from which environments are forked. Raise StartError where none can run."""
         _require_runtime()
-        modules = await asyncio.to_thread(heavy_imports, self._functions.values())
-        self._processes.start(modules)
+        if self._parent is None:
+            self._parent = await asyncio.to_thread(launch_for, self._functions.values())
+        self._processes.start(self._parent)
 
     async def warm(self, invocation: Invocation) -> Answer | None:
         """Start an environment of a function ahead of its events. Return the error where it does not start."""

@@ -8,19 +8,14 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
-from pathlib import Path
 
 from local.functions.child import Order
+from local.functions.parent import Parent, launch
 
-FORK = sys.platform == "linux"
-"""Whether to fork. Elsewhere a system's own libraries may not survive it; a process started afresh is slower."""
-
-_ROOT = Path(__file__).parents[2]
 _REPORT_BYTES = 64 * 1024
 _GRACE = 0.1
 """Seconds for the zygote to end by itself. One that still imports has no children to be left behind."""
@@ -52,23 +47,10 @@ class Processes:
         self._rest = b""
         self._stopped = False
 
-    def start(self, modules: Sequence[str]) -> None:
-        """Start the zygote, which loads these modules while the caller goes on."""
-        self._modules = modules
-        self._control, theirs = socket.socketpair()
-        method = "fork" if FORK else "spawn"
-        with theirs:
-            self._zygote = subprocess.Popen(  # noqa: S603 - our own interpreter
-                [sys.executable, "-m", "local.functions.zygote", str(theirs.fileno()), method, *modules],
-                cwd=_ROOT,
-                # The developer's own variables must not steer what the libraries do while they are loaded.
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                # Ctrl-C in the terminal is for the emulator, which then ends the processes.
-                start_new_session=True,
-            )
+    def start(self, zygote: Parent) -> None:
+        """Have processes made by this zygote; by another of its kind, where it dies."""
+        self._modules = zygote.modules
+        self._zygote, self._control = zygote.process, zygote.control
         asyncio.get_running_loop().add_reader(self._control, self._receive)
 
     async def launch(self, order: Order, output: int, on_exit: Callable[[int], None]) -> Process:
@@ -76,7 +58,7 @@ class Processes:
         if self._stopped:
             raise LaunchError("The emulator stops.")
         if self._control is None:
-            self.start(self._modules)
+            self.start(launch(self._modules))
         process = Process(next(self._numbers), on_exit, order.variables)
         self._living[process.number] = process
         self._send({"id": process.number, "launch": asdict(order)}, output)

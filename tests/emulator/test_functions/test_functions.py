@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from local.functions import processes
+from local.functions import parent
 from local.functions.invoke import UnknownFunction
 
 ECHO = """
@@ -164,7 +164,7 @@ async def test_the_trace_tells_starts_and_ends_but_no_payloads(serve):
 
 
 async def test_a_system_that_cannot_fork_starts_processes_afresh(serve, monkeypatch):
-    monkeypatch.setattr(processes, "FORK", False)
+    monkeypatch.setattr(parent, "FORK", False)
     service = await serve({"environment": {"TABLE": "chats"}}, one=VARIABLES)
     variables = await service.answer("one")
     assert variables["TABLE"] == "chats"
