@@ -12,7 +12,7 @@ from typing import Any
 from local.clock import Clock
 from local.functions.outcome import Outcome
 from local.gateway.events import Event, Handshake
-from local.gateway.outgoing import IntegrationError, Message, Outgoing
+from local.gateway.integrations import IntegrationFailure, IntegrationRequest, Integrations
 from local.gateway.quotas import INTEGRATION_TIME, TimeLimits
 from local.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route
 from local.trace import Trace
@@ -47,7 +47,7 @@ class Backend:
         self._trace = trace
         self._clock = clock
         self._limits = limits
-        self._outgoing = Outgoing()
+        self._integrations = Integrations()
 
     async def call(self, route: Route, event: Event, handshake: Handshake) -> Answer:
         """Call a route's integration with an event. What takes too long runs on all the same, as in AWS."""
@@ -88,15 +88,17 @@ class Backend:
     ) -> Answer:
         limit = min(integration.timeout, self._limits.integration)
         started = self._clock.time()
-        message = Message(event.get("body", ""), event["requestContext"], handshake.stage_variables)
-        sending = asyncio.ensure_future(self._outgoing.send(integration, message))
+        request = IntegrationRequest.of(event, handshake.stage_variables)
+        sending = asyncio.ensure_future(self._integrations.send(integration, request))
         answer, error = Answer(Ending.TIMED_OUT), f"no answer within {limit:g} s"
         if await self._clock.within(limit, sending):
-            try:
-                result = sending.result()
+            result = sending.result()
+            if not isinstance(result, IntegrationFailure):
                 answer, error = Answer(Ending.ANSWERED, result.status, body=result.body), ""
-            except IntegrationError as failure:
-                answer, error = Answer(Ending.FAILED), str(failure)
+            else:
+                answer, error = Answer(Ending.TIMED_OUT if result.timed_out else Ending.FAILED), result.why
+        else:
+            sending.cancel()
         self._trace.record(
             "route",
             connection_id=handshake.connection_id,

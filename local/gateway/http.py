@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from local.asgi import Receive, Response, Scope, Send, read_body
+from local.asgi import ClientGone, Receive, Scope, Send
 from local.clock import Clock
+from local.functions.invoke import UnknownFunction
 from local.functions.outcome import Outcome
-from local.gateway.events import decoded
-from local.gateway.http_event import Answer, Request
-from local.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_BYTES, HTTP_REQUEST_SIZE
-from local.template.model import HttpApi, HttpRoute
+from local.gateway.events import new_request_id
+from local.gateway.http_answer import HttpAnswer, NoAnswer, read_answer
+from local.gateway.http_event import HttpRequest
+from local.gateway.http_routes import Match, Router
+from local.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_BYTES, HTTP_REQUEST_SIZE, Limit
+from local.template.model import HttpApi
 from local.trace import Trace
 
-DEFAULT_ROUTE = "$default"
-_SECONDS = 30.0
-_FAILED = Response.of_json(500, {"message": "Internal Server Error"})
+EVENT_BYTES = 6 * 1024 * 1024
+"""The largest event that Lambda takes from a caller who waits (Lambda quotas)."""
+
+INTEGRATION_SECONDS = 30.0
+"""How long an integration may take (quotas for HTTP APIs)."""
+
+DEFAULT_STAGE = "$default"
+
+_FAILED = HttpAnswer.of_message(500, "Internal Server Error")
+_TOO_LARGE = HttpAnswer.of_message(413, "Request Entity Too Large")
 
 
 class HttpGateway:
-    """Serves one HTTP API of the template, as an ASGI application for `http` scopes, below `path`."""
+    """Serves one HTTP API of the template, as an ASGI application for `http` scopes.
+
+    `path` is where it is mounted, as `/Other`; clients' paths begin with it, events' do not.
+    """
 
     def __init__(
         self,
@@ -38,99 +50,107 @@ class HttpGateway:
         self._invoke = invoke
         self._trace = trace
         self._clock = clock
-        self._prefix = path
-        self._stage = "" if api.stage == DEFAULT_ROUTE else f"/{api.stage}"
-        self._patterns = sorted(map(_Pattern.of, api.routes), key=lambda pattern: pattern.generality)
+        self._mount = path.rstrip("/")
+        self._stage = "" if api.stage == DEFAULT_STAGE else f"/{api.stage}"
+        self._router = Router(api.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        body = await read_body(receive)
-        response = await self._answer(scope, body)
-        await response.send(send)
-
-    async def _answer(self, scope: Scope, body: bytes) -> Response:
-        method, path = scope["method"], scope["raw_path"].decode("latin-1").removeprefix(self._prefix)
-        if len(body) > HTTP_REQUEST_BYTES:
-            what = f"{method} {path} with {len(body)} bytes answered with 413"
-            self._trace.record("limit", connection_id="", what=what, **HTTP_REQUEST_SIZE.told())
-            return Response.of_json(413, {"message": "Request Entity Too Large"})
-        matched = self._match(method, path.removeprefix(self._stage)) if path.startswith(self._stage) else None
-        if matched is None:
-            self._trace.record("unrouted", method=method, path=path)
-            return Response.of_json(404, {"message": "Not Found"})
-        route, parameters = matched
-        request = Request(
-            method=method,
-            path=unquote(path),
-            query=scope["query_string"].decode("latin-1"),
-            headers=decoded(scope["headers"]),
-            body=body,
-            source_ip=scope["client"][0] if scope["client"] else "",
-            protocol=f"HTTP/{scope['http_version']}",
-            route_key=_route_key(route),
-            stage=self._api.stage,
+        """Answer one request. Raises `ClientGone`."""
+        body = await _read_body(receive)
+        asked = _path(scope).removeprefix(self._mount) or "/"
+        match = self._match(scope["method"], asked)
+        if match is None:
+            self._trace.record("unrouted", method=scope["method"], path=scope["path"])
+            return await HttpAnswer.of_message(404, "Not Found").response(new_request_id()).send(send)
+        request = HttpRequest.of(
+            scope,
+            body or b"",
             api_id=self._api.api_id,
+            stage=self._api.stage,
+            route_key=match.route_key,
+            resource=match.route.path,
+            path=unquote(asked).partition("?")[0],
+            parameters=match.parameters,
             now=self._clock.time(),
-            parameters=parameters,
         )
-        return await self._integrate(route, request)
+        if body is None:
+            self._limit(request, "a request answered with 413", HTTP_REQUEST_SIZE)
+            done = _Done(_TOO_LARGE, "more than 10 MB")
+        else:
+            done = await self._integrate(match, request)
+        self._record(match, request, done)
+        return await done.answer.response(request.request_id).send(send)
 
-    async def _integrate(self, route: HttpRoute, request: Request) -> Response:
-        payload = json.dumps(request.event(route.payload)).encode()
-        invocation = asyncio.ensure_future(self._invoke(route.function, payload, route.qualifier))
-        if not await self._clock.within(_SECONDS, invocation):
-            what = f"{request.method} {request.path} given up after {_SECONDS:g} s, while {route.function} runs on"
-            self._trace.record("limit", connection_id="", what=what, **HTTP_INTEGRATION_TIME.told())
-            return Response.of_json(503, {"message": "Service Unavailable"})
-        outcome = invocation.result()
-        response, error = _response(outcome, route.payload)
+    def _match(self, method: str, path: str) -> Match | None:
+        if self._stage and path != self._stage and not path.startswith(f"{self._stage}/"):
+            return None
+        return self._router.match(method, path.removeprefix(self._stage) or "/")
+
+    async def _integrate(self, match: Match, request: HttpRequest) -> _Done:
+        """Invoke the route's function. What takes too long runs on all the same, as on AWS."""
+        route = match.route
+        event = json.dumps(request.event(route.payload)).encode()
+        if len(event) > EVENT_BYTES:
+            return _Done(_TOO_LARGE, "an event of more than 6 MB, which Lambda does not take")
+        invocation = asyncio.ensure_future(self._invoke(route.function, event, route.qualifier))
+        if not await self._clock.within(INTEGRATION_SECONDS, invocation):
+            why = f"given up after {INTEGRATION_SECONDS:g} s, while {route.function} runs on"
+            self._limit(request, why, HTTP_INTEGRATION_TIME)
+            return _Done(HttpAnswer.of_message(503, "Service Unavailable"), why)
+        try:
+            return _answered(invocation.result(), route.payload)
+        except UnknownFunction as error:
+            return _Done(_FAILED, str(error))
+
+    def _limit(self, request: HttpRequest, what: str, limit: Limit) -> None:
+        told = f"{request.scope['method']} {request.path} {what}"
+        self._trace.record("limit", connection_id="", what=told, **limit.told())
+
+    def _record(self, match: Match, request: HttpRequest, done: _Done) -> None:
         self._trace.record(
             "http",
-            method=request.method,
-            path=request.path,
-            function=route.function,
-            milliseconds=round(outcome.milliseconds, 1),
-            cold=outcome.cold,
-            error=error,
-            status=response.status,
+            method=request.scope["method"],
+            path=request.scope["path"],
+            function=match.route.function,
+            milliseconds=round((self._clock.time() - request.now) * 1000, 1),
+            cold=done.outcome.cold if done.outcome else None,
+            error=done.error,
+            status=done.answer.status,
         )
-        return response
-
-    def _match(self, method: str, path: str) -> tuple[HttpRoute, Mapping[str, str]] | None:
-        """Return the most specific route: fixed paths before variables, those before greedy ones and `$default`."""
-        for pattern in self._patterns:
-            match = pattern.expression.fullmatch(path or "/")
-            if match and pattern.route.method in (method, "ANY"):
-                return pattern.route, {name: unquote(value) for name, value in match.groupdict().items()}
-        return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Pattern:
-    route: HttpRoute
-    expression: re.Pattern[str]
-    generality: tuple[int, int, bool]
-
-    @classmethod
-    def of(cls, route: HttpRoute) -> _Pattern:
-        if route.path == DEFAULT_ROUTE:
-            return cls(route, re.compile(r".*", re.DOTALL), (2, 0, True))
-        expression = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(route.path))
-        expression = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+)", expression)
-        generality = (int("+}" in route.path), route.path.count("{"), route.method == "ANY")
-        return cls(route, re.compile(expression, re.DOTALL), generality)
+class _Done:
+    answer: HttpAnswer
+    error: str | None = None
+    outcome: Outcome | None = None
 
 
-def _route_key(route: HttpRoute) -> str:
-    return DEFAULT_ROUTE if route.path == DEFAULT_ROUTE else f"{route.method} {route.path}"
-
-
-def _response(outcome: Outcome, version: str) -> tuple[Response, str | None]:
-    """Return the response that a function's answer stands for, and what is wrong with it: then it is a 500."""
+def _answered(outcome: Outcome, payload: str) -> _Done:
     if outcome.function_error:
-        return _FAILED, outcome.function_error
+        return _Done(_FAILED, outcome.function_error, outcome)
     try:
-        answer = Answer.of(outcome.payload, version)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        return _FAILED, f"the answer is none of payload format {version}: {error!r:.100}"
-    return Response.of_pairs(answer.status, answer.headers, answer.body), None
+        return _Done(read_answer(outcome.payload, payload), None, outcome)
+    except NoAnswer as error:
+        return _Done(_FAILED, str(error), outcome)
+
+
+def _path(scope: Scope) -> str:
+    """Return the path as it was sent: still encoded."""
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the body of a request, None for one that is too large. Raises `ClientGone`."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        size += len(message.get("body", b""))
+        if size <= HTTP_REQUEST_BYTES:
+            chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks) if size <= HTTP_REQUEST_BYTES else None

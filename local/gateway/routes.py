@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Container
-from typing import Any
+from collections.abc import Container
+
+from local.gateway.expressions import Expression, json_document
 
 DEFAULT = "$default"
-
-_WHOLE = re.compile(r"\$request\.body\.(.+)", re.DOTALL)
-_VARIABLE = re.compile(r"\$\{request\.body\.([^}]+)\}")
-_STEP = re.compile(r"""\.?([^.\[\]'"]+)|\[(-?\d+)\]|\[\*\]|\['([^']*)'\]|\["([^"]*)"\]""")
-
-Step = str | int | None
-"""A step of a path: the key of a member, the index of an item, or None for every item."""
+_BODY = "request.body"
 
 
 class Selection:
-    """A route selection expression, parsed once.
+    """A route selection expression, parsed once; one that cannot be read is taken as a fixed text.
 
-    It is `$request.body.path`, a text with `${request.body.path}` in it, or a fixed text. A path has members (`a.b`,
-    `['a']`) and items (`[0]`, `[*]`), as JSONPath writes them. What a message does not have is empty text; what is
-    not text is written as JSON. With `reserved_is_default` a key that begins with `$`, which only API Gateway may
-    choose, leads to `$default`, else to nothing.
+    It is `$request.body.path`, a text with `${request.body.path}` in it, or a fixed text; the path is JSONPath. What
+    a message does not have is empty text. With `reserved_is_default` a key that begins with `$`, which only API
+    Gateway may choose, leads to `$default`, else to nothing.
     """
 
     def __init__(self, expression: str, *, reserved_is_default: bool = True) -> None:
-        self._evaluate = _parsed(expression)
+        self._text = expression
+        self._expression = None if problem(expression) else Expression(expression)
         self._reserved_is_default = reserved_is_default
 
     def route(self, body: str, routes: Container[str]) -> str | None:
@@ -42,80 +35,19 @@ class Selection:
     def key(self, body: str) -> str | None:
         """Return what the expression comes to for a message; None for one that is not JSON."""
         try:
-            return self._evaluate(json.loads(body))
+            document = {"request": {"body": json_document(body)}}
+            return self._text if self._expression is None else self._expression.evaluate(document)
         except (ValueError, RecursionError):
             return None
-
-
-def lookup(content: Any, path: str) -> Any:
-    """Return what is at a path of members and items; None where there is nothing. Raises ValueError for no path."""
-    return _lookup(content, _steps(path))
 
 
 def problem(expression: str) -> str | None:
     """Return what is wrong with an expression; None where it is right. A wrong one is taken as a fixed text."""
     try:
-        _parts(expression)
+        variables = Expression(expression).variables
     except ValueError as error:
         return str(error)
-    return None
-
-
-def _parsed(expression: str) -> Callable[[Any], str]:
-    try:
-        literals, paths = _parts(expression)
-    except ValueError:
-        literals, paths = [expression], []
-    if not paths:
-        return lambda content: literals[0]
-    if len(paths) == 1 and literals == ["", ""]:
-        [path] = paths
-        return lambda content: _text(_lookup(content, path))
-    return lambda content: (
-        literals[0]
-        + "".join(_text(_lookup(content, path)) + literal for path, literal in zip(paths, literals[1:], strict=True))
-    )
-
-
-def _parts(expression: str) -> tuple[list[str], list[list[Step]]]:
-    """Return the fixed texts of an expression and the paths between them. Raises ValueError."""
-    whole = _WHOLE.fullmatch(expression)
-    if whole:
-        return ["", ""], [_steps(whole[1])]
-    pieces = _VARIABLE.split(expression)
-    literals = [literal.replace("\\$", "$") for literal in pieces[::2]]
-    if any("${" in literal or literal.startswith("$request") for literal in pieces[::2]):
-        raise ValueError(f"{expression} has a variable that is not of request.body")
-    return literals, [_steps(path) for path in pieces[1::2]]
-
-
-def _steps(path: str) -> list[Step]:
-    steps: list[Step] = []
-    position = 0
-    while position < len(path):
-        match = _STEP.match(path, position)
-        if match is None:
-            raise ValueError(f"{path} is no path of JSONPath's: {path[position:]!r} is not understood")
-        member, index, *quoted = match.groups()
-        name = next((each for each in (member, *quoted) if each is not None), None)
-        steps.append(int(index) if index is not None else name)
-        position = match.end()
-    return steps
-
-
-def _lookup(content: Any, steps: list[Step]) -> Any:
-    for number, step in enumerate(steps):
-        if step is None:
-            items = content if isinstance(content, list) else []
-            return [_lookup(item, steps[number + 1 :]) for item in items]
-        if isinstance(step, int):
-            content = content[step] if isinstance(content, list) and -len(content) <= step < len(content) else None
-        else:
-            content = content.get(step) if isinstance(content, dict) else None
-    return content
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    foreign = next((name for name in variables if not name.startswith((f"{_BODY}.", f"{_BODY}["))), None)
+    if foreign is None:
+        return None
+    return f"{expression} has the variable {foreign}, but routes are selected by parts of {_BODY} only"

@@ -60,6 +60,7 @@ class Integrations:
             proxy=kind == "HTTP_PROXY",
             templates=_templates(properties, "RequestTemplates"),
             responses=self._responses(logical_id),
+            parameters=_texts(properties.part("RequestParameters")),
         )
 
     def _responses(self, logical_id: str) -> tuple[IntegrationResponse, ...]:
@@ -76,5 +77,8 @@ def _timeout(properties: Properties) -> float:
 
 
 def _templates(properties: Properties, name: str) -> Templates:
-    part = properties.part(name)
-    return Templates({key: part.text(key) for key in part}, properties.text("TemplateSelectionExpression"))
+    return Templates(_texts(properties.part(name)), properties.text("TemplateSelectionExpression"))
+
+
+def _texts(part: Properties) -> dict[str, str]:
+    return {key: part.text(key) for key in part}

@@ -75,7 +75,8 @@ class LambdaIntegration:
 class HttpIntegration:
     """A URL that is sent the message. `timeout` is in seconds. `templates` are those of the request (not for proxies).
 
-    `stage` variables and request parameters in the URL are not resolved here.
+    `stage` variables and request parameters in the URL are not resolved here. `parameters` are the RequestParameters,
+    as `integration.request.header.Id` for `context.connectionId`.
     """
 
     method: str
@@ -84,6 +85,7 @@ class HttpIntegration:
     proxy: bool = True
     templates: Templates = field(default_factory=Templates)
     responses: tuple[IntegrationResponse, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

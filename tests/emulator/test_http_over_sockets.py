@@ -64,7 +64,7 @@ def test_routes_have_parameters(emulator):
     seen = {"route": "GET /things/{id}", "parameters": {"id": "5"}, "body": None}
     assert (status, json.loads(body), headers["x-colour"]) == (200, seen, "red")
     status, body, _ = call(emulator, "/files/a/b.txt", b"hello")
-    seen = {"route": "POST /files/{path+}", "parameters": {"path": "a/b.txt"}, "body": "hello"}
+    seen = {"route": "POST /files/{path+}", "parameters": {"path": "a/b.txt"}, "body": "aGVsbG8="}
     assert (status, json.loads(body)) == (200, seen)
 
 

@@ -1,16 +1,11 @@
-"""Routes without a function: MOCK, HTTP_PROXY and HTTP integrations."""
+"""Routes without a function, as their clients see them. What integrations send and get is in tests/unit."""
 
 from __future__ import annotations
 
 import json
 import re
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
-import pytest
-
-from local.gateway.mapping import MappingError, rendered
-from local.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Route, Stage, Templates
+from local.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Route, Templates
 from tests.clock import settle
 from tests.gateway import Gateway
 
@@ -66,90 +61,12 @@ class TestMock:
         assert frames == ["four", "two"]
 
 
-@pytest.fixture
-def server():
-    """An HTTP server that tells what it got; `/fail` is a 418, `/away` a redirect."""
-    got = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            got.append((self.path, self.rfile.read(int(self.headers.get("content-length", 0))).decode()))
-            self.send_response({"/fail": 418, "/away": 302}.get(self.path, 200))
-            self.send_header("Location", "/elsewhere")
-            self.end_headers()
-            self.wfile.write(json.dumps({"got": got[-1][1]}).encode())
-
-        def log_message(self, *args):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", got
-    server.shutdown()
-    server.server_close()
-
-
-async def call(integration, said, stage=None):
-    """The answer of one call of an integration."""
-    from local.gateway.outgoing import Message, Outgoing
-
-    variables = stage.variables if stage else {}
-    return await Outgoing().send(integration, Message(said, {"connectionId": "C="}, variables))
-
-
 class TestHttp:
-    async def test_a_proxy_sends_the_message_as_it_is_and_hands_the_answer_on(self, server):
-        url, got = server
-        stage = Stage("live", {"path": "inbox"})
-        result = await call(HttpIntegration("POST", url + "/${stageVariables.path}"), "hello", stage)
-        assert got == [("/inbox", "hello")]
-        assert (result.status, result.body) == (200, '{"got": "hello"}')
+    async def test_where_nothing_answers_it_is_an_error(self):
+        [frame] = await replies(HttpIntegration("POST", "ftp://127.0.0.1/"), "{}")
+        assert json.loads(frame)["message"] == "Internal server error"
 
-    async def test_statuses_and_redirects_are_handed_on(self, server):
-        url, got = server
-        for path, status in (("/fail", 418), ("/away", 302)):
-            assert (await call(HttpIntegration("POST", url + path), "x")).status == status
-        assert [path for path, _ in got] == ["/fail", "/away"]
-
-    async def test_without_proxy_templates_make_request_and_response(self, server):
-        url, got = server
-        response = IntegrationResponse("$default", templates("it got $input.path('$.got')"))
-        integration = HttpIntegration(
-            "POST", url, proxy=False, templates=templates('<$input.path("$.a")>'), responses=(response,)
-        )
-        result = await call(integration, '{"a": "x"}')
-        assert got == [("", "<x>")] or got == [("/", "<x>")]
-        assert result.body == "it got <x>"
-
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "ftp://127.0.0.1/", "file:///etc/passwd", ""])
-    async def test_where_nothing_answers_it_is_an_error(self, url):
-        from local.gateway.outgoing import IntegrationError
-
-        with pytest.raises(IntegrationError):
-            await call(HttpIntegration("POST", url), "x")
-
-
-class TestMapping:
-    @pytest.mark.parametrize(
-        ("template", "text"),
-        [
-            ("$input.body", '{"a": [1, "x"], "q": "it\'s"}'),
-            ("$input.json('$.a')", '[1, "x"]'),
-            ("$input.path('$.a[1]')", "x"),
-            ("#set($x = $input.path('$.a'))#foreach($each in $x)<$each>#end", "<1><x>"),
-            ("#if($context.stage == 'live')yes#{else}no#end", "yes"),
-            ("$stageVariables.colour", "red"),
-            ("$util.escapeJavaScript($input.path('$.q'))", "it\\'s"),
-            ("$util.base64Encode('a') $util.base64Decode('YQ==')", "YQ== a"),
-            ("$util.urlEncode('a b') $util.urlDecode('a+b')", "a+b a b"),
-            ("$util.parseJson('[7]').get(0)", "7"),
-        ],
-    )
-    def test_api_gateways_variables(self, template, text):
-        body = '{"a": [1, "x"], "q": "it\'s"}'
-        assert rendered(template, body, {"stage": "live"}, {"colour": "red"}) == text
-
-    @pytest.mark.parametrize("template", ["#if($x)", "$util.parseJson('no')", "$input.path('$.[')"])
-    def test_what_cannot_be_carried_out_is_told(self, template):
-        with pytest.raises(MappingError):
-            rendered(template, "{}", {}, {})
+    async def test_what_fails_is_told_with_its_reason(self):
+        gateway = Gateway({}, Route("$connect", HttpIntegration("POST", "ftp://127.0.0.1/")))
+        assert (await gateway.connect()).status == 502
+        assert "http or https" in gateway.told("route")[0]["error"]

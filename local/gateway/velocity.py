@@ -1,0 +1,139 @@
+"""JSON as a Velocity template sees it: objects, lists and truth values with Java's methods and Java's spelling.
+
+What is not there is empty text, as in API Gateway (a guess for null). Written out, an object is `{key=value}`: so does
+`$context` on AWS (a public transcript of 2022); that lists are `[a, b]` is a guess by analogy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def seen(value: Any) -> Any:
+    """Return a JSON value as a template sees it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return Truth(value)
+    if isinstance(value, Mapping):
+        return Object(value)
+    return Items(map(seen, value)) if isinstance(value, list) else value
+
+
+def plain(value: Any) -> Any:
+    """Return the JSON value that a template sees as this."""
+    if isinstance(value, Object):
+        return value.members
+    if isinstance(value, Truth):
+        return bool(value)
+    return [plain(each) for each in value] if isinstance(value, list) else value
+
+
+class Truth(int):
+    """A boolean."""
+
+    def __str__(self) -> str:
+        return "true" if self else "false"
+
+
+class Items(list[Any]):
+    """A list."""
+
+    def __str__(self) -> str:
+        return f"[{', '.join(map(str, self))}]"
+
+    def size(self) -> int:  # noqa: D102
+        return len(self)
+
+    def get(self, index: int) -> Any:  # noqa: D102
+        return self[index]
+
+    def contains(self, value: Any) -> bool:  # noqa: D102
+        return value in self
+
+    def isEmpty(self) -> Truth:  # noqa: D102, N802
+        return Truth(not self)
+
+    def add(self, value: Any) -> str:  # noqa: D102
+        self.append(value)
+        return ""
+
+
+class Object:
+    """An object. A member is found before a method of the same name; `#foreach` goes through the values, as in Java."""
+
+    def __init__(self, members: Mapping[str, Any]) -> None:
+        self.members = dict(members)
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.members:
+            return seen(self.members[name])
+        if name in _METHODS:
+            raise KeyError(name)  # so that the template engine looks for the method
+        return ""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.members[name] = plain(value)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.values())
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Object) and self.members == other.members
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{name}={_shown(seen(value), value)}" for name, value in self.members.items()) + "}"
+
+    def size(self) -> int:  # noqa: D102
+        return len(self)
+
+    def get(self, name: str) -> Any:  # noqa: D102
+        return self[name] if name in self.members else ""
+
+    def put(self, name: str, value: Any) -> str:  # noqa: D102
+        self[name] = value
+        return ""
+
+    def isEmpty(self) -> Truth:  # noqa: D102, N802
+        return Truth(not self.members)
+
+    def containsKey(self, name: str) -> Truth:  # noqa: D102, N802
+        return Truth(name in self.members)
+
+    def keySet(self) -> Items:  # noqa: D102, N802
+        return Items(self.members)
+
+    def values(self) -> Items:  # noqa: D102
+        return Items(map(seen, self.members.values()))
+
+    def entrySet(self) -> Items:  # noqa: D102, N802
+        return Items(Object({"key": name, "value": value}) for name, value in self.members.items())
+
+
+def _shown(value: Any, origin: Any) -> str:
+    return "null" if origin is None else str(value)
+
+
+_METHODS = {name for name in vars(Object) if not name.startswith("_")}
+
+STRING_METHODS = {
+    "contains": lambda text, part: Truth(part in text),
+    "endsWith": lambda text, end: Truth(text.endswith(end)),
+    "equals": lambda text, other: Truth(text == other),
+    "indexOf": lambda text, part: text.find(part),
+    "isEmpty": lambda text: Truth(not text),
+    "length": len,
+    "startsWith": lambda text, start: Truth(text.startswith(start)),
+    "substring": lambda text, start, stop=None: text[start:stop],
+    "toLowerCase": str.lower,
+    "toString": str,
+    "toUpperCase": str.upper,
+    "trim": str.strip,
+}
+"""Java's methods of texts that templates call, and Python has by another name."""
