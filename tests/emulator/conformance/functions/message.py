@@ -34,6 +34,8 @@ def say(event, kind, **content):
 def act(event, order):
     """Keep the event, do what the body says, and tell of it."""
     keep(event)
+    context, body = event["requestContext"], event["body"]
+    together = len(kept(context["connectionId"], "MESSAGE", order["await"])) if "await" in order else None
     time.sleep(order.get("sleep", 0))
     if order.get("raise"):
         raise RuntimeError("asked for")
@@ -42,8 +44,7 @@ def act(event, order):
     for number in range(order.get("posts", 0)):
         say(event, "post", n=number)
     if not order.get("quiet"):
-        context, body = event["requestContext"], event["body"]
-        seen = {"route": context["routeKey"], "connectionId": context["connectionId"]}
+        seen = {"route": context["routeKey"], "connectionId": context["connectionId"], "together": together}
         say(event, "echo", n=order.get("n"), body=body[:QUOTED], length=len(body), **seen)
 
 
