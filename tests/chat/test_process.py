@@ -1,5 +1,6 @@
 """Starting and stopping the emulator, and what it says when it cannot start."""
 
+import json
 import os
 import re
 import shutil
@@ -148,10 +149,21 @@ class TestCannotStart:
         url = f"http://127.0.0.1:{free_port()}"
         self.refused(start("--port", str(free_port()), "--dynamodb", url), url)
 
-    def test_a_handler_that_does_not_import(self, tmp_path):
-        shutil.copytree(ROOT / "handlers", tmp_path / "handlers")
-        shutil.copytree(ROOT / "infra", tmp_path / "infra")
-        (tmp_path / "handlers" / "default.py").write_text("import no_such_module\n")
-        template = str(tmp_path / "infra" / "template.yaml")
-        result = start("--port", str(free_port()), "--template", template)
-        self.refused(result, "handlers.default", "no_such_module")
+
+def test_a_handler_that_does_not_import_is_told_and_keeps_nothing_else_from_running(tmp_path):
+    shutil.copytree(ROOT / "handlers", tmp_path / "handlers")
+    shutil.copytree(ROOT / "infra", tmp_path / "infra")
+    (tmp_path / "handlers" / "default.py").write_text("import no_such_module\n")
+    emulator = Emulator(PARLEY_TEMPLATE=str(tmp_path / "infra" / "template.yaml"))
+    try:
+        deadline = time.monotonic() + 5
+        while not any("Function DefaultFunction does not start" in line for line in emulator.output):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert any("handlers.default" in line and "no_such_module" in line for line in emulator.output)
+        client = Device(emulator.websocket_url)
+        assert client.connection_id()
+        client.send("ping")
+        assert json.loads(client.socket.recv(10))["message"] == "Internal server error"
+    finally:
+        emulator.stop()

@@ -183,7 +183,9 @@ class TestApis:
 
     def test_what_leads_nowhere_is_noted_with_its_line(self, template):
         path = template("""
-            Raw: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.x}}
+            Raw:
+              Type: AWS::ApiGatewayV2::Api
+              Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.x}
             R: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Raw, RouteKey: x, Target: integrations/none}}
         """)
         lines = path.read_text().splitlines()
@@ -192,7 +194,7 @@ class TestApis:
         assert any("has no stage; it is given one of the name default" in note for note in notes)
         for note in notes:
             number = int(note.removeprefix(f"{path}:").partition(":")[0])
-            assert lines[number - 1].strip().startswith(("Raw:", "R:"))
+            assert lines[number - 1].strip().startswith(("Raw:", "R:", "Properties: {Proto"))
 
     def test_unknown_resources_are_said_once_for_each_type_and_silent_where_they_mean_nothing(self, template):
         path = template("""
