@@ -70,6 +70,8 @@ def table() -> Table:
             result.add_row(f"{other}, {count} connections", *load.row(), "", "")
     with _emulator() as (process, port, ready):
         url = f"ws://127.0.0.1:{port}/live"
+        # First: memory that other connections have left behind would be used again.
+        growth = uvloop.run(_growth(url, process.pid, 1000))
         for count, messages, goal, met in (
             (1, 2000, "p50 ≤ 2.5 ms", lambda load: median(load.times) <= 2.5),
             (50, 10_000, "≥ 800/s, none lost", lambda load: load.rate >= 800 and not load.lost),
@@ -77,7 +79,6 @@ def table() -> Table:
         ):
             load = uvloop.run(_echoes(url, count, messages))
             result.add_row(f"parley, {count} connections", *load.row(), goal, "ok" if met(load) else "missed")
-        growth = uvloop.run(_growth(url, process.pid, 1000))
         posts = _posts(port)
     for name, value, goal, met in (
         ("1,000 idle connections", f"{growth:.1f} MB", "< 25 MB", growth < 25),
