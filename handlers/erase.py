@@ -1,4 +1,4 @@
-"""Deletes what a deleted chat has left behind. Invoked asynchronously by `api`; Lambda's retries go on where it stopped."""
+"""Deletes what a deleted chat has left behind. Invoked asynchronously by `api`; a retry goes on where it stopped."""
 
 from __future__ import annotations
 

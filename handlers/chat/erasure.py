@@ -71,9 +71,7 @@ def delete_chat(
     announce(user_id, chat_id)
 
 
-def erase(
-    store: Store, erasure: Erasure, announce: Callable[[str, str], None], remaining: Callable[[], float]
-) -> None:
+def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], remaining: Callable[[], float]) -> None:
     """Delete whatever is left of a chat. Idempotent: events come twice, and late.
 
     `remaining` tells how many seconds the function still has. Raises `Unfinished`.

@@ -350,7 +350,18 @@ class Pong(ServerFrame):
 
 
 SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
-    *(Connected, Authenticated, ChatCreated, ChatJoined, ChatLeft, History, ChatUpdated, ChatDeleted, Notice, UserMessage),
+    *(
+        Connected,
+        Authenticated,
+        ChatCreated,
+        ChatJoined,
+        ChatLeft,
+        History,
+        ChatUpdated,
+        ChatDeleted,
+        Notice,
+        UserMessage,
+    ),
     *(AssistantMessageStart, AssistantMessageToken, AssistantMessageComplete, Error, Pong),
 )
 

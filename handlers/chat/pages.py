@@ -10,7 +10,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from pynamodb.attributes import UTCDateTimeAttribute
@@ -20,7 +19,7 @@ from handlers.chat.records import Chat, Message, Spent, User
 from handlers.chat.tables import ChatItem, MessageItem, UserItem
 
 Item = TypeVar("Item")
-_TIME = UTCDateTimeAttribute()
+_TIME: Any = UTCDateTimeAttribute()
 _LONGEST_KEY = 200
 
 
@@ -80,8 +79,11 @@ def messages_from_first(chat_id: str) -> Iterator[Message]:
 
 def spent(user_id: str, day: str) -> Spent:
     """Return what a user has used up on this day. Zero where nobody counts."""
-    item = next(islice(UserItem.query(user_id), 1), None)
-    kept: Mapping[str, Any] = item.spent.as_dict() if item and item.spent else {}  # type: ignore[no-untyped-call]
+    try:
+        map_of_spent = UserItem.get(user_id).spent
+    except UserItem.DoesNotExist:
+        map_of_spent = None
+    kept: Mapping[str, Any] = map_of_spent.as_dict() if map_of_spent else {}  # type: ignore[no-untyped-call]
     if kept.get("day") != day:
         return Spent(day)
     return Spent(day, _count(kept.get("messages")), _count(kept.get("tokens")))

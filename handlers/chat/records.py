@@ -7,14 +7,13 @@ from datetime import datetime
 
 from handlers.chat.frames import FinishReason, Resume, Role, Usage
 
-
 ADMIN = "admin"
 """The role of administrators: the one that means something here."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may have a token. One who is `disabled` may not use it. `roles` come from here, never from a token."""
+    """Somebody who may have a token, and may not use it while `disabled`. `roles` are never a token's."""
 
     user_id: str
     name: str | None = None

@@ -79,7 +79,7 @@ class UserItem(_Table):
 
     user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
     name = UnicodeAttribute(null=True)
-    roles: ListAttribute[str] = ListAttribute(of=UnicodeAttribute, null=True)
+    roles: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     disabled = BooleanAttribute(null=True)
     created_at = UTCDateTimeAttribute(null=True, attr_name="createdAt")
     spent: MapAttribute[str, Any] = MapAttribute(null=True)  # type: ignore[no-untyped-call]
