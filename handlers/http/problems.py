@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 from starlette.types import Scope
 
 from handlers.chat.errors import MESSAGES, ErrorCode, Refused
@@ -118,7 +119,17 @@ def on_http(request: Request, error: Exception) -> JSONResponse:
     """Answer what FastAPI itself refuses: a path or a method that is none of ours."""
     assert isinstance(error, HTTPException)  # noqa: S101
     code = _OF_STATUS.get(error.status_code, ErrorCode.INVALID_FORMAT)
-    return problem(request.scope, Refused(code), dict(error.headers or {}))
+    allowed = {"Allow": _methods_of(request)} if code is ErrorCode.METHOD_NOT_ALLOWED else {}
+    return problem(request.scope, Refused(code), allowed)
+
+
+def _methods_of(request: Request) -> str:
+    """Return the methods that a path takes: FastAPI names those of its first operation only."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    path = request.scope["path"]
+    return ", ".join(
+        sorted(name.upper() for each, of in paths.items() if compile_path(each)[0].match(path) for name in of)
+    )
 
 
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
