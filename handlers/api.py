@@ -1,60 +1,45 @@
-"""The HTTP API: FastAPI behind Mangum."""
+"""The HTTP API: FastAPI behind Mangum. What it offers is in `handlers/http`."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Any
 
-from fastapi import Depends, FastAPI, HTTPException
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from mangum import Mangum
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
 from handlers.chat.auth import Authenticator
-from handlers.chat.errors import Refused
+from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.functions import Functions
+from handlers.chat.ids import new_id
+from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
+from handlers.http import problems
+from handlers.http.application import application
+from handlers.http.services import Services
 
+settings = Settings.of(os.environ)
 store = Store()
-authenticator = Authenticator(Settings.of(os.environ).jwt_secret, store.user_exists)
-app = FastAPI(title="Parley", version="1")
+functions = Functions(SESSION.client("lambda", config=CONFIG))
+services = Services(
+    store,
+    Authenticator(settings.jwt_secret, store.user_exists),
+    functions,
+    settings,
+    # Only administrators hang up, so not every cold start reads that service's model.
+    management=lambda: SESSION.client("apigatewaymanagementapi", config=CONFIG),
+    now=lambda: datetime.now(UTC),
+    new_id=new_id,
+)
+app = application(services)
+adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])
 
 
-class Health(BaseModel):
-    """The function runs."""
-
-    status: str = "ok"
-
-
-class Me(BaseModel):
-    """Whose the token is."""
-
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True)
-    user_id: str
-    name: str
-
-
-def current_user(
-    bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))],
-) -> str:
-    """Return the id of the bearer token's user. Answers 401 for a missing or bad token."""
-    try:
-        return authenticator.user_of(bearer.credentials if bearer else "")
-    except Refused as refusal:
-        raise HTTPException(401, refusal.message, {"WWW-Authenticate": "Bearer"}) from None
-
-
-@app.get("/health")
-def health() -> Health:
-    """Tell that the API answers. Touches nothing behind it."""
-    return Health()
-
-
-@app.get("/me")
-def me(user_id: Annotated[str, Depends(current_user)]) -> Me:
-    """Return the user of the bearer token."""
-    return Me(user_id=user_id, name=store.user_name(user_id) or user_id)
-
-
-handler = Mangum(app, lifespan="off")
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer an HTTP request."""
+    answer: dict[str, Any] = adapter(event, context)  # type: ignore[arg-type]
+    return answer

@@ -13,6 +13,7 @@ os.environ.update(
     JWT_SECRET="a secret of at least thirty-two bytes",
     GENERATE_FUNCTION="GenerateFunction",
     DELIVER_FUNCTION="DeliverFunction",
+    ERASE_FUNCTION="EraseFunction",
     USERS_TABLE="UsersTable",
     CONNECTIONS_TABLE="ConnectionsTable",
     CHATS_TABLE="ChatsTable",

@@ -206,9 +206,9 @@ class Commands:
         yield Generate(turns.regenerate(self.store, chat, self.now(), self.new_id))
 
     def _load_history(self, frame: LoadHistory, connection: Connection) -> Iterator[ServerFrame]:
-        _, chat_id = _seat(connection)
-        messages, has_more = history.page(self.store.messages(chat_id, frame.before), frame.limit)
-        yield History(chat_id=chat_id, messages=messages, has_more=has_more)
+        chat = self.joining.find(*_seat(connection))
+        messages, has_more = history.page(self.store.messages(chat.chat_id, frame.before), frame.limit)
+        yield History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _leave(self, connection: Connection) -> Iterator[ServerFrame]:
         user_id, chat_id = _seat(connection)

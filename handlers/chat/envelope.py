@@ -53,19 +53,25 @@ class Envelope:
 
 
 def open_envelope(body: str | None) -> Envelope:
-    """Parse the text of a frame.
-
-    Raises `Refused` with `invalid_format` for anything but a JSON object that is at most 32 levels deep, has no
-    number of more than 20 digits, no NaN or Infinity and no lone surrogate.
-    """
-    try:
-        content = json.loads(body or "", parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
-        _check(content)
-    except (ValueError, RecursionError):
-        raise Refused(ErrorCode.INVALID_FORMAT) from None
+    """Parse the text of a frame. Raises `Refused` with `invalid_format` for anything but a JSON object as `parse`d."""
+    content = parse(body or "")
     if not isinstance(content, dict):
         raise Refused(ErrorCode.INVALID_FORMAT)
     return Envelope(content)
+
+
+def parse(text: str | bytes) -> object:
+    """Return the value of a JSON text from a client.
+
+    Raises `Refused` with `invalid_format` for one that is no JSON, is more than 32 levels deep, has a number of more
+    than 20 digits, NaN, Infinity or a lone surrogate.
+    """
+    try:
+        content: object = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
+        _check(content)
+    except (ValueError, RecursionError):
+        raise Refused(ErrorCode.INVALID_FORMAT) from None
+    return content
 
 
 def _tag(value: object) -> str | None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """The codes of `error` frames."""
+    """The codes of `error` frames, and of the HTTP API's problem documents."""
 
     INVALID_FORMAT = "invalid_format"
     UNKNOWN_TYPE = "unknown_type"
@@ -19,6 +19,14 @@ class ErrorCode(StrEnum):
     BUSY = "busy"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    BODY_TOO_LARGE = "body_too_large"
+    CHAT_TOO_LARGE = "chat_too_large"
+    USER_NOT_FOUND = "user_not_found"
+    USER_EXISTS = "user_exists"
+    RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
 
 
@@ -34,6 +42,14 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.BUSY: "A reply is already being generated in this chat",
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
+    ErrorCode.FORBIDDEN: "This takes an administrator",
+    ErrorCode.NOT_FOUND: "There is nothing at this path",
+    ErrorCode.METHOD_NOT_ALLOWED: "This path does not take this method",
+    ErrorCode.BODY_TOO_LARGE: "The request's body is too large",
+    ErrorCode.CHAT_TOO_LARGE: "The chat is too large for one export",
+    ErrorCode.USER_NOT_FOUND: "There is no such user",
+    ErrorCode.USER_EXISTS: "A user with this id exists",
+    ErrorCode.RATE_LIMITED: "Too many requests",
     ErrorCode.INTERNAL: "Internal error",
 }
 """The text that goes with a code where the raiser gives none."""

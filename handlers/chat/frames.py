@@ -250,6 +250,20 @@ class ChatUpdated(ServerFrame):
     title: str
 
 
+class ChatDeleted(ServerFrame):
+    """A chat is gone, with everything in it. What still comes of it is to be ignored."""
+
+    type: ClassVar[str] = "chat_deleted"
+    chat_id: str
+
+
+class Notice(ServerFrame):
+    """What an administrator has to say, to one user or to everyone."""
+
+    type: ClassVar[str] = "notice"
+    message: str
+
+
 class UserMessage(ServerFrame):
     """A user's message is stored: with `duplicate` it was already, by this `client_message_id`."""
 
@@ -336,7 +350,18 @@ class Pong(ServerFrame):
 
 
 SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
-    *(Connected, Authenticated, ChatCreated, ChatJoined, ChatLeft, History, ChatUpdated, UserMessage),
+    *(
+        Connected,
+        Authenticated,
+        ChatCreated,
+        ChatJoined,
+        ChatLeft,
+        History,
+        ChatUpdated,
+        ChatDeleted,
+        Notice,
+        UserMessage,
+    ),
     *(AssistantMessageStart, AssistantMessageToken, AssistantMessageComplete, Error, Pong),
 )
 

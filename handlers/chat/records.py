@@ -7,6 +7,29 @@ from datetime import datetime
 
 from handlers.chat.frames import FinishReason, Resume, Role, Usage
 
+ADMIN = "admin"
+"""The role of administrators: the one that means something here."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may have a token, and may not use it while `disabled`. `roles` are never a token's."""
+
+    user_id: str
+    name: str | None = None
+    roles: frozenset[str] = frozenset()
+    disabled: bool = False
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a user has used up on one day (UTC, `2026-11-23`): messages sent, tokens of the model."""
+
+    day: str
+    messages: int = 0
+    tokens: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Connection:
@@ -53,7 +76,8 @@ class Subscription:
 class Chat:
     """A chat of one user. `title` is None until it has one; `subscribers` are the connections in it, by id.
 
-    `last_message_id` is the highest id that a message or a reply of this chat was given.
+    `last_message_id` is the highest id that a message or a reply of this chat was given. The times are None where they
+    were not read.
     """
 
     user_id: str
@@ -63,6 +87,8 @@ class Chat:
     subscribers: dict[str, Subscription] = field(default_factory=dict)
     last_message_id: str | None = None
     turn: Turn | None = None
+    created_at: datetime | None = field(default=None, compare=False)
+    updated_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,8 @@ class Replies:
             each for each in self.store.messages(chat.chat_id, turn.message_id) if each.message_id != turn.replaces
         )
         messages = history.context(earlier, self.history_chars)
+        if not messages:
+            return "", None  # the chat was deleted, and its messages with it
         if turn.cancelled:
             return messages[0].content, Said(FinishReason.CANCELLED)
         return messages[0].content, self._ask([(each.role, each.content) for each in messages], attempt)

@@ -31,6 +31,7 @@ class Settings:
     `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
     the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds, and
     `patience` how long the model may be silent; `prices` are what a turn's cost is estimated by;
+    `allowed_origins` are the web pages whose scripts may read the HTTP API's answers, by scheme and host;
     `management_endpoint` is the URL of the @connections API, its stage included.
     """
 
@@ -41,6 +42,8 @@ class Settings:
     relay_pace: float
     generate_function: str
     deliver_function: str
+    erase_function: str
+    allowed_origins: tuple[str, ...]
     management_endpoint: str
     openai_model: str
     openai_temperature: float
@@ -59,6 +62,8 @@ class Settings:
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
+            erase_function=environ.get("ERASE_FUNCTION", ""),
+            allowed_origins=tuple(filter(None, map(str.strip, environ.get("ALLOWED_ORIGINS", "").split(",")))),
             management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
             openai_model=model,
             openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
-from pynamodb.exceptions import PutError, PynamoDBException, TransactWriteError, UpdateError
+from pynamodb.exceptions import DeleteError, PutError, PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from handlers.chat.records import Chat, Connection, Message, Subscription, Turn
+from handlers.chat.records import Chat, Connection, Message, Subscription, Turn, User
 from handlers.chat.tables import (
     CONNECTION,
     TURN,
@@ -47,19 +47,50 @@ class Store:
     # Users
 
     def user_exists(self, user_id: str) -> bool:
-        """Tell whether this user is known."""
-        return self._user(user_id) is not None
+        """Tell whether this user is known, and not disabled."""
+        user = self.user(user_id)
+        return user is not None and not user.disabled
 
     def user_name(self, user_id: str) -> str | None:
         """Return the user's name for display, None for an unknown user or one without a name."""
-        item = self._user(user_id)
-        return item.name if item else None
+        user = self.user(user_id)
+        return user.name if user else None
 
-    def _user(self, user_id: str) -> UserItem | None:
+    def user(self, user_id: str) -> User | None:
+        """Return a user, None for one who is not known."""
         try:
-            return UserItem.get(user_id)
+            return UserItem.get(user_id).user()
         except UserItem.DoesNotExist:
             return None
+
+    def add_user(self, user: User) -> bool:
+        """Keep a new user. Returns False where there is one with this id."""
+        roles = sorted(user.roles) or None
+        item = UserItem(
+            user.user_id, name=user.name, roles=roles, disabled=user.disabled or None, created_at=user.created_at
+        )
+        try:
+            item.save(UserItem.user_id.does_not_exist())
+        except PutError as error:
+            if error.cause_response_code != _CONDITION_FAILED:
+                raise
+            return False
+        return True
+
+    def set_disabled(self, user_id: str, disabled: bool) -> bool:
+        """Lock a user out, or let them in again. Returns False for one who is not known."""
+        return self._change_user(user_id, [UserItem.disabled.set(True) if disabled else UserItem.disabled.remove()])
+
+    def set_name(self, user_id: str, name: str) -> bool:
+        """Give a user another name. Returns False for one who is not known."""
+        return self._change_user(user_id, [UserItem.name.set(name)])
+
+    def set_roles(self, user_id: str, roles: Iterable[str]) -> bool:
+        """Give a user these roles and no others. Returns False for one who is not known."""
+        return self._change_user(user_id, [UserItem.roles.set(sorted(roles))])
+
+    def _change_user(self, user_id: str, actions: list[Action]) -> bool:
+        return _update(UserItem(user_id), actions, UserItem.user_id.exists())
 
     # Connections
 
@@ -137,6 +168,25 @@ class Store:
         except ChatItem.DoesNotExist:
             return None
         return item.chat()
+
+    def rename(self, user_id: str, chat_id: str, title: str) -> Chat | None:
+        """Give a chat a title, and return it; None where it is not there or not theirs."""
+        return self._update_chat(user_id, chat_id, [ChatItem.title.set(title)], ChatItem.chat_id.exists())
+
+    def delete_chat(self, user_id: str, chat_id: str, created_at: datetime) -> Chat | None:
+        """Delete a chat and return it as it was; None where it is gone, or is another one, made later under its id.
+
+        From then on nothing can be written to it: every write has a condition on this item.
+        """
+        try:
+            answer = ChatItem._get_connection().delete_item(
+                user_id, chat_id, condition=ChatItem.created_at == created_at, return_values="ALL_OLD"
+            )
+        except DeleteError as error:
+            if error.cause_response_code != _CONDITION_FAILED:
+                raise
+            return None
+        return ChatItem.from_raw_data(answer["Attributes"]).chat()
 
     def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
         """Let a connection see a chat, and return the chat as it is then; None where it is gone.

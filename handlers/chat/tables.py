@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pynamodb.attributes import (
     BooleanAttribute,
+    ListAttribute,
     MapAttribute,
     NumberAttribute,
     TTLAttribute,
@@ -19,13 +20,13 @@ from pynamodb.attributes import (
 )
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.exceptions import TableError
-from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
 from pynamodb.models import Model
 
 from handlers.chat import capacity
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES
 from handlers.chat.frames import FinishReason, Resume, Role, Usage
-from handlers.chat.records import Chat, Message, Subscription, Turn
+from handlers.chat.records import Chat, Message, Subscription, Turn, User
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -78,6 +79,14 @@ class UserItem(_Table):
 
     user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
     name = UnicodeAttribute(null=True)
+    roles: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
+    disabled = BooleanAttribute(null=True)
+    created_at = UTCDateTimeAttribute(null=True, attr_name="createdAt")
+    spent: MapAttribute[str, Any] = MapAttribute(null=True)  # type: ignore[no-untyped-call]
+
+    def user(self) -> User:
+        """Return the user who is kept."""
+        return User(self.user_id, self.name, frozenset(self.roles or ()), bool(self.disabled), self.created_at)
 
 
 class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignore[no-untyped-call]
@@ -140,6 +149,15 @@ class TurnMap(MapAttribute[str, Any]):
         )
 
 
+class _ChatsByUpdatedAt(GlobalSecondaryIndex["ChatItem"]):  # type: ignore[no-untyped-call]
+    class Meta:
+        index_name = "byUpdatedAt"
+        projection = IncludeProjection(["title"])
+
+    user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
+    updated_at = UTCDateTimeAttribute(range_key=True, attr_name="updatedAt")
+
+
 class ChatItem(_Table):
     """A chat. `title` is absent until somebody, or the first exchange, gives one.
 
@@ -158,6 +176,7 @@ class ChatItem(_Table):
     turn = TurnMap(null=True)  # type: ignore[no-untyped-call]
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
+    by_updated_at = _ChatsByUpdatedAt()
 
     def chat(self) -> Chat:
         """Return the chat that is kept."""
@@ -170,6 +189,8 @@ class ChatItem(_Table):
             subscribers={name: _subscription(kept) for name, kept in self._subscribers()},
             last_message_id=self.last_message_id,
             turn=turn.turn() if turn is not None else None,
+            created_at=self.created_at,
+            updated_at=self.updated_at,
         )
 
     def _subscribers(self) -> Iterable[tuple[str, dict[str, Any]]]:

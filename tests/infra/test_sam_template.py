@@ -27,9 +27,10 @@ FUNCTIONS = {
     "GenerateFunction": "generate.handler",
     "GiveUpFunction": "generate.on_failure",
     "DeliverFunction": "deliver.handler",
+    "EraseFunction": "erase.handler",
     "ApiFunction": "api.handler",
 }
-MAY_END_IN_A_STAR = re.compile(r"/POST/@connections/\*$|:function:\$\{AWS::StackName\}-DeliverFunction-\*$")
+MAY_END_IN_A_STAR = re.compile(r"/(POST|DELETE)/@connections/\*$|:function:\$\{AWS::StackName\}-DeliverFunction-\*$")
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: "Defined runtime environment variables"
 RESERVED_BY_LAMBDA = {
@@ -141,7 +142,7 @@ def test_no_function_may_do_everything_or_touch_everything(template):
     [
         ("ConnectFunction", {"UsersTable.Arn", "ConnectionsTable.Arn", "DeliverFunction.Arn"}),
         ("DisconnectFunction", {"ConnectionsTable.Arn", "ChatsTable.Arn"}),
-        ("ApiFunction", {"UsersTable.Arn"}),
+        ("EraseFunction", {"ChatsTable.Arn", "MessagesTable.Arn", "DeliverFunction.Arn"}),
     ],
 )
 def test_a_function_reaches_only_what_it_works_with(template, function, granted):
@@ -153,13 +154,34 @@ def test_only_those_who_post_may_post_and_only_to_this_stage(template):
         name: resource
         for name, properties in functions(template).items()
         for actions, resource in statements(properties)
-        if actions == ["execute-api:ManageConnections"]
+        if actions == ["execute-api:ManageConnections"] and "/DELETE/" not in resource
     }
 
     assert posting.keys() == {"DefaultFunction", "GenerateFunction", "GiveUpFunction", "DeliverFunction"}
     for name, resource in posting.items():
         assert resource.endswith(":${WebSocketApi}/${StageName}/POST/@connections/*")
         assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
+
+
+def test_only_the_http_api_may_hang_up(template):
+    hanging_up = [
+        name
+        for name, properties in functions(template).items()
+        for _, resource in statements(properties)
+        if resource.endswith(":${WebSocketApi}/${StageName}/DELETE/@connections/*")
+    ]
+    assert hanging_up == ["ApiFunction"]
+    assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, "ApiFunction")
+
+
+def test_the_http_api_writes_no_message_and_reads_no_index_but_by_name(template):
+    granted = {resource: set(actions) for actions, resource in statements(functions(template)["ApiFunction"])}
+    assert granted["MessagesTable.Arn"] == {"dynamodb:Query"}
+    assert granted["ConnectionsTable.Arn"] == {"dynamodb:GetItem"}
+    assert {each for each in granted if "/index/" in each} == {
+        "${ChatsTable.Arn}/index/byUpdatedAt",
+        "${ConnectionsTable.Arn}/index/byUser",
+    }
 
 
 def test_a_function_that_is_told_of_another_one_may_invoke_it(template):

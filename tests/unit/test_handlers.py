@@ -257,9 +257,12 @@ class TestApi:
 
     def test_me(self, store):
         answer = api.handler(http_event("/me", authorization=f"Bearer {token('alice', SECRET)}"), Context())
-        assert json.loads(answer["body"]) == {"userId": "alice", "name": "Alice"}
+        assert json.loads(answer["body"]) == {"userId": "alice", "name": "Alice", "roles": []}
 
-    @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer bad"}])
-    def test_me_without_a_good_token(self, store, headers):
+    @pytest.mark.parametrize(
+        ("headers", "challenge"),
+        [({}, "Bearer"), ({"authorization": "Bearer bad"}, 'Bearer error="invalid_token"')],
+    )
+    def test_me_without_a_good_token(self, store, headers, challenge):
         answer = api.handler(http_event("/me", **headers), Context())
-        assert (answer["statusCode"], answer["headers"]["www-authenticate"]) == (401, "Bearer")
+        assert (answer["statusCode"], answer["headers"]["www-authenticate"]) == (401, challenge)

@@ -36,6 +36,7 @@ LOADED = {
     "disconnect": COMMON,
     "default": COMMON | {"jwt", "uuid_utils"},
     "deliver": COMMON,
+    "erase": COMMON,
 }
 
 

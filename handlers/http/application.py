@@ -1,0 +1,81 @@
+"""The HTTP API as an ASGI application, with its OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
+
+from handlers.chat.errors import Refused
+from handlers.http import admin, chats, me, messages, problems
+from handlers.http.guard import Guard
+from handlers.http.problems import Problem
+from handlers.http.services import Services
+from handlers.http.shapes import Export, Health
+
+_EXPOSED = ["Content-Disposition", "Retry-After", "WWW-Authenticate"]
+_CORS_SECONDS = 600
+
+
+class Api(FastAPI):
+    """FastAPI, whose document knows the shapes that no operation returns by name."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            _, definitions = models_json_schema(
+                [(Problem, "serialization"), (Export, "serialization")], ref_template="#/components/schemas/{model}"
+            )
+            document["components"]["schemas"].update(definitions["$defs"])
+        return self.openapi_schema or {}
+
+
+def application(services: Services) -> Api:
+    """Return the application."""
+    app = Api(
+        title="Parley",
+        version="1",
+        summary="Chats, messages and users, beside the WebSocket API.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        separate_input_output_schemas=False,
+    )
+    app.state.services = services
+    app.add_exception_handler(Refused, problems.on_refused)
+    app.add_exception_handler(RequestValidationError, problems.on_invalid)
+    app.add_exception_handler(HTTPException, problems.on_http)
+    for router in (chats.router, messages.router, me.router, admin.router):
+        app.include_router(router)
+    app.get("/health", tags=["health"])(health)
+    _guard(app, services.settings.allowed_origins)
+    return app
+
+
+def _guard(app: FastAPI, origins: tuple[str, ...]) -> None:
+    app.add_middleware(Guard)
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=_EXPOSED,
+            max_age=_CORS_SECONDS,
+        )
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def health() -> Health:
+    """Tell that the API answers. Touches nothing behind it, and takes no token."""
+    return Health()

@@ -1,0 +1,25 @@
+"""The user of the token."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from handlers.chat import pages
+from handlers.http.problems import COMMON
+from handlers.http.services import CurrentUser, Desk
+from handlers.http.shapes import Me, Usage
+
+router = APIRouter(prefix="/me", tags=["me"], responses=COMMON)
+
+
+@router.get("")
+def get_me(desk: Desk, user_id: CurrentUser) -> Me:
+    """Return the user of the bearer token."""
+    user = desk.store.user(user_id)
+    return Me(user_id=user_id, name=(user and user.name) or user_id, roles=sorted(user.roles) if user else [])
+
+
+@router.get("/usage")
+def get_usage(desk: Desk, user_id: CurrentUser) -> Usage:
+    """Return what the user has used up today, UTC."""
+    return Usage.of(pages.spent(user_id, desk.now().date().isoformat()))

@@ -1,0 +1,90 @@
+"""The messages of a chat, in pages and as a whole."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from handlers.chat import pages
+from handlers.chat.errors import ErrorCode, Refused
+from handlers.http import export
+from handlers.http.export import within
+from handlers.http.problems import COMMON, NO_CHAT, documented
+from handlers.http.services import CurrentUser, Desk
+from handlers.http.shapes import ChatId, ChatView, Export, Limit, MessageId, MessageList, MessageView
+
+router = APIRouter(prefix="/chats/{chatId}", tags=["messages"], responses=COMMON | NO_CHAT)
+
+
+@router.get("/messages")
+def list_messages(
+    desk: Desk,
+    user_id: CurrentUser,
+    chat_id: ChatId,
+    before: MessageId | None = None,
+    after: MessageId | None = None,
+    limit: Limit = 50,
+) -> MessageList:
+    """Return the newest messages of a chat, or those `before` or `after` one.
+
+    A page has fewer messages than `limit` where they would be too large for one answer: it is `before` that tells
+    whether there are more.
+    """
+    if before is not None and after is not None:
+        raise Refused(ErrorCode.INVALID_FORMAT, "Give `before` or `after`, not both")
+    desk.chat(user_id, chat_id)
+    if after is not None:
+        newer, _ = within(pages.messages_after(chat_id, after, limit), limit)
+        views = [MessageView.of(each) for each in newer]
+        return _page(views, before=views[0].message_id if views else after, after=after)
+    newest, more = within(desk.store.messages(chat_id, before), limit)
+    views = [MessageView.of(each) for each in reversed(newest)]
+    return _page(views, before=views[0].message_id if more else None, after=before)
+
+
+def _page(views: list[MessageView], before: str | None, after: str | None) -> MessageList:
+    return MessageList(messages=views, before=before, after=views[-1].message_id if views else after)
+
+
+class Format(StrEnum):
+    """What an export is made of."""
+
+    JSON = "json"
+    MARKDOWN = "markdown"
+
+
+EXPORTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The chat, as a file",
+        "content": {
+            "application/json": {"schema": {"$ref": "#/components/schemas/Export"}},
+            "text/markdown": {"schema": {"type": "string"}, "example": "# Tea\n"},
+        },
+        "headers": {"Content-Disposition": {"description": "The file's name.", "schema": {"type": "string"}}},
+    }
+}
+
+
+@router.get(
+    "/export",
+    response_class=JSONResponse,
+    response_model=None,
+    responses=EXPORTED | documented(ErrorCode.CHAT_TOO_LARGE),
+)
+def export_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId, format: Format = Format.JSON) -> Response:  # noqa: A002
+    """Return a whole chat as a file. One that does not fit into Lambda's 6 MB is refused: read it in pages."""
+    chat = desk.chat(user_id, chat_id)
+    messages, more = within(pages.messages_from_first(chat_id))
+    if more:
+        raise Refused(ErrorCode.CHAT_TOO_LARGE, "The chat is too large for one export; read its messages page by page")
+    view = ChatView.of(chat, desk.title(chat))
+    whole = Export(chat=view, messages=[MessageView.of(each) for each in messages])
+    if format is Format.MARKDOWN:
+        return PlainTextResponse(
+            export.markdown(whole), headers=export.file_name(view.title, "md"), media_type="text/markdown"
+        )
+    content = whole.model_dump(mode="json", by_alias=True)
+    return JSONResponse(content, headers=export.file_name(view.title, "json"))
