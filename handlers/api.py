@@ -15,6 +15,7 @@ from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.functions import Functions
 from handlers.chat.ids import new_id
 from handlers.chat.log import logger
+from handlers.chat.membership import Membership
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.http import problems
@@ -26,7 +27,7 @@ store = Store()
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 services = Services(
     store,
-    Authenticator(settings.jwt_secret, store.user_exists),
+    Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC))),
     functions,
     settings,
     # Only administrators hang up, so not every cold start reads that service's model.

@@ -8,13 +8,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.chat import delivery, frames
+from handlers.chat import delivery, frames, origins
 from handlers.chat.auth import Authenticator, offered_token
 from handlers.chat.aws import CONFIG, SESSION
-from handlers.chat.errors import Refused
+from handlers.chat.errors import KeysUnavailable, Refused
 from handlers.chat.frames import Connected, Limits
 from handlers.chat.functions import Functions
 from handlers.chat.log import logger
+from handlers.chat.membership import Membership
 from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
@@ -25,22 +26,29 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 settings = Settings.of(os.environ)
 store = Store()
 functions = Functions(SESSION.client("lambda", config=CONFIG))
-authenticator = Authenticator(settings.jwt_secret, store.user_exists)
+authenticator = Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC)))
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refuse a bad token with 401, keep the connection otherwise. Without a token it is anonymous."""
+    """Refuse a bad token with 401 and a foreign page with 403; else keep the connection, anonymous without a token."""
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
     connected_at = datetime.fromtimestamp(event["requestContext"]["connectedAt"] / 1000, UTC)
-    token = offered_token(event.get("headers") or {}, event.get("queryStringParameters") or {})
+    headers = event.get("headers") or {}
+    if not origins.is_allowed(headers, settings.allowed_origins):
+        logger.info("handshake refused: its page's origin is not among ALLOWED_ORIGINS")
+        return {"statusCode": 403}
+    token = offered_token(headers, event.get("queryStringParameters") or {})
     try:
-        user_id = authenticator.user_of(token) if token else None
+        identity = authenticator.identify(token) if token else None
     except Refused:
-        logger.info("handshake refused")
+        logger.info("handshake refused: invalid token")
         return {"statusCode": 401}
-    store.add_connection(Connection(connection_id, connected_at, user_id))
+    except KeysUnavailable:
+        return {"statusCode": 503}
+    user_id, until = (identity.user_id, identity.until) if identity else (None, None)
+    store.add_connection(Connection(connection_id, connected_at, user_id, until=until))
     greeting = delivery.to_connection(connection_id, _greeting(connection_id, connected_at))
     functions.invoke(settings.deliver_function, greeting.payload())
     return {"statusCode": 200}

@@ -20,6 +20,7 @@ from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
 from handlers.chat.ids import new_id
 from handlers.chat.log import logger
+from handlers.chat.membership import Membership
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.threads import THREADS
@@ -33,7 +34,7 @@ gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSI
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 commands = Commands(
     store,
-    Authenticator(settings.jwt_secret, store.user_exists),
+    Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC))),
     settings,
     now=lambda: datetime.now(UTC),
     new_id=new_id,

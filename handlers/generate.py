@@ -9,7 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from openai import AsyncOpenAI, Timeout
 
-from handlers.chat import delivery
+from handlers.chat import delivery, secrets
 from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.frames import ServerFrame
 from handlers.chat.functions import Functions
@@ -30,7 +30,7 @@ settings = Settings.of(os.environ)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 # Without a key the client does not start, and every turn would die; with a wrong one, each gets its apology.
 client = AsyncOpenAI(
-    api_key=os.environ.get("OPENAI_API_KEY") or "not-set",
+    api_key=secrets.value_of(os.environ.get("OPENAI_API_KEY", "")) or "not-set",
     timeout=Timeout(settings.patience.first, connect=CONNECT_SECONDS),
     max_retries=MODEL_RETRIES,
 )

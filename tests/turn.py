@@ -9,6 +9,7 @@ from handlers.chat.auth import Authenticator
 from handlers.chat.commands import Action, Commands, Generate
 from handlers.chat.frames import FinishReason
 from handlers.chat.ids import new_id
+from handlers.chat.keys import SharedSecret
 from handlers.chat.model import Delta
 from handlers.chat.records import Chat
 from handlers.chat.settings import Settings
@@ -44,7 +45,7 @@ def a_turn(store: Store, capacity: Capacity, number: int) -> tuple[float, float]
         if isinstance(action, Generate):
             handovers.append(action.handover)
 
-    authenticator = Authenticator("x" * 32, store.user_exists)
+    authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user_exists(identity.user_id))
     commands = Commands(store, authenticator, Settings.of({}), now=now, new_id=new_id)
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")

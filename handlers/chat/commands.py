@@ -10,7 +10,7 @@ from handlers.chat import frames, history, turns
 from handlers.chat.auth import Authenticator
 from handlers.chat.capacity import metered
 from handlers.chat.envelope import Envelope, open_envelope
-from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.errors import ErrorCode, KeysUnavailable, Refused
 from handlers.chat.frames import (
     Authenticated,
     Cancel,
@@ -103,7 +103,7 @@ class Commands:
             perform(_error(refusal, envelope, connection_id))
         except Exception as error:
             logger.exception("frame failed")
-            retry_after = STORE_REST_SECONDS if isinstance(error, StoreError) else None
+            retry_after = STORE_REST_SECONDS if isinstance(error, StoreError | KeysUnavailable) else None
             failure = Refused(
                 ErrorCode.INTERNAL, f"Something went wrong on our side. Reference: {reference}", retry_after
             )
@@ -111,6 +111,7 @@ class Commands:
 
     def decide(self, frame: ClientFrame, connection: Connection, request_id: str | None) -> Iterator[Action]:
         """Store what the frame says and yield the actions that follow, in order. Raises `Refused`."""
+        self._check_session(frame, connection)
         for answer in self._answers(frame, connection):
             match answer:
                 case ServerFrame():
@@ -142,18 +143,25 @@ class Commands:
             case _:
                 raise NotImplementedError(frame.type)
 
+    def _check_session(self, frame: ClientFrame, connection: Connection) -> None:
+        """Raise `Refused` where the token has ended that a connection came with. Only a new one helps then."""
+        renews = isinstance(frame, JoinChat) and frame.token is not None
+        if connection.until and self.now() >= connection.until and not renews:
+            raise Refused(ErrorCode.INVALID_TOKEN)
+
     def _join(self, frame: JoinChat, connection: Connection) -> Iterator[ServerFrame | Action]:
-        user_id = connection.user_id if frame.token is None else self.authenticator.user_of(frame.token)
+        identity = self.authenticator.identify(frame.token) if frame.token is not None else None
+        user_id, until = (identity.user_id, identity.until) if identity else (connection.user_id, None)
         if user_id is None:
             raise Refused(ErrorCode.INVALID_TOKEN)
         if frame.chat_id is None:
             kept = connection.chat_id if user_id == connection.user_id else None
-            self.joining.bind(connection, user_id, kept)
+            self.joining.bind(connection, user_id, kept, until)
             yield Authenticated(user_id=user_id)
             return
         chat = self.joining.find(user_id, frame.chat_id)
         self.joining.check(frame.resume, chat)
-        self.joining.bind(connection, user_id, chat.chat_id)
+        self.joining.bind(connection, user_id, chat.chat_id, until)
         yield Authenticated(user_id=user_id)
         chat = yield from self.joining.enter(chat, connection, frame.resume)
         yield from self.joining.rest(frame.resume, chat)

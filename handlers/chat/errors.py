@@ -80,6 +80,10 @@ class PostFailed(ParleyError):
     """A frame did not reach its connection, which may well be open: throttled, timed out, or an error of AWS's."""
 
 
+class KeysUnavailable(ParleyError):
+    """The identity provider's keys could not be fetched, and none were fetched before: no token can be checked."""
+
+
 class ModelFailed(ParleyError):
     """The model did not bring its answer to an end: an error, a broken stream, or silence."""
 

@@ -34,11 +34,14 @@ class Joining:
             raise Refused(ErrorCode.CHAT_NOT_FOUND)
         return chat
 
-    def bind(self, connection: Connection, user_id: str, chat_id: str | None) -> None:
-        """Bind a connection to a user and to the one chat that it is in, once it has left the old one."""
+    def bind(self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> None:
+        """Bind a connection to a user and to the one chat that it is in, once it has left the old one.
+
+        `until` is when the token ends that it came with, if it came with one.
+        """
         if connection.user_id and connection.chat_id and connection.chat_id != chat_id:
             self.store.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
-        if not self.store.bind_connection(connection.connection_id, user_id, chat_id):
+        if not self.store.bind_connection(connection.connection_id, user_id, chat_id, until):
             raise Refused(ErrorCode.INTERNAL, "This connection is no longer known. Connect again")
 
     def enter(self, chat: Chat, connection: Connection, resume: Resume | None) -> Generator[ServerFrame, None, Chat]:

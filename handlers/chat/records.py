@@ -33,12 +33,13 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection, whose it is, and the chat that it sees."""
+    """An open connection, whose it is, and the chat that it sees. `until` is when its token ends."""
 
     connection_id: str
     connected_at: datetime
     user_id: str | None = None
     chat_id: str | None = None
+    until: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,12 +31,17 @@ class Settings:
     `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
     the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds, and
     `patience` how long the model may be silent; `prices` are what a turn's cost is estimated by;
-    `allowed_origins` are the web pages whose scripts may read the HTTP API's answers, by scheme and host;
+    `allowed_origins` are the web pages whose scripts may connect and read the HTTP API's answers, by scheme and
+    host; `jwt_secret` may name its value (see `secrets`);
     `management_endpoint` is the URL of the @connections API, its stage included.
     """
 
     texts: Texts
     jwt_secret: str
+    jwks_url: str
+    jwt_issuer: str
+    jwt_audience: str
+    auto_create_users: bool
     message_chars: int
     history_chars: int
     relay_pace: float
@@ -57,6 +62,10 @@ class Settings:
         return cls(
             texts=texts_in(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
+            jwks_url=environ.get("JWT_JWKS_URL", ""),
+            jwt_issuer=environ.get("JWT_ISSUER", ""),
+            jwt_audience=environ.get("JWT_AUDIENCE", ""),
+            auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
             message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
@@ -73,6 +82,13 @@ class Settings:
             ),
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
         )
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    text = environ.get(name) or "false"
+    if text not in ("true", "false"):
+        raise Misconfigured(f"{name} is {text!r}; set it to true or false")
+    return text == "true"
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -100,6 +100,7 @@ class Store:
             connection_id=connection.connection_id,
             user_id=connection.user_id,
             connected_at=connection.connected_at,
+            until=connection.until,
             expires_at=connection.connected_at + CONNECTION_LIFETIME,
         ).save()
 
@@ -109,14 +110,20 @@ class Store:
             item = ConnectionItem.get(connection_id, consistent_read=True)
         except ConnectionItem.DoesNotExist:
             return None
-        return Connection(item.connection_id, item.connected_at, item.user_id, item.chat_id)
+        return Connection(item.connection_id, item.connected_at, item.user_id, item.chat_id, item.until)
 
-    def bind_connection(self, connection_id: str, user_id: str, chat_id: str | None) -> bool:
-        """Say whose a connection is and which chat it sees. Returns False where the connection is gone."""
+    def bind_connection(
+        self, connection_id: str, user_id: str, chat_id: str | None, until: datetime | None = None
+    ) -> bool:
+        """Say whose a connection is, which chat it sees and, with a new token, until when that is good.
+
+        Returns False where the connection is gone.
+        """
+        renewed = [ConnectionItem.until.set(until)] if until else []
         chat = ConnectionItem.chat_id.set(chat_id) if chat_id else ConnectionItem.chat_id.remove()
         return _update(
             ConnectionItem(connection_id),
-            [ConnectionItem.user_id.set(user_id), chat],
+            [ConnectionItem.user_id.set(user_id), chat, *renewed],
             ConnectionItem.connection_id.exists(),
         )
 

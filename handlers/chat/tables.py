@@ -108,6 +108,7 @@ class ConnectionItem(_Table):
     user_id = UnicodeAttribute(null=True, attr_name="userId")
     chat_id = UnicodeAttribute(null=True, attr_name="chatId")
     connected_at = UTCDateTimeAttribute(attr_name="connectedAt")
+    until = UTCDateTimeAttribute(null=True, attr_name="authenticatedUntil")
     expires_at = TTLAttribute(attr_name="expiresAt")
     by_user = _ConnectionsByUser()
 

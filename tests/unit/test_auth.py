@@ -7,6 +7,7 @@ import pytest
 
 from handlers.chat.auth import Authenticator, offered_token
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
+from handlers.chat.keys import SharedSecret
 
 SECRET = "a secret of at least thirty-two bytes"
 OTHER_SECRET = "another secret of at least thirty-two"
@@ -14,7 +15,7 @@ OTHER_SECRET = "another secret of at least thirty-two"
 
 @pytest.fixture
 def authenticator():
-    return Authenticator(SECRET, {"alice"}.__contains__)
+    return Authenticator(SharedSecret(SECRET), lambda identity: identity.user_id == "alice")
 
 
 def signed(secret=SECRET, algorithm="HS256", **claims):
@@ -65,7 +66,7 @@ def test_every_other_token_is_refused_alike(authenticator, token):
 
 def test_a_short_secret_is_refused_at_start():
     with pytest.raises(Misconfigured, match="JWT_SECRET is shorter than 32 bytes"):
-        Authenticator("short", lambda _: True)
+        SharedSecret("short")
 
 
 def test_a_token_may_come_in_a_header_or_in_the_query():

@@ -22,6 +22,7 @@ from handlers.chat.frames import (
     RunningReply,
     UserMessage,
 )
+from handlers.chat.keys import SharedSecret
 from handlers.chat.records import Chat, Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import StoreError
@@ -43,7 +44,7 @@ class Client:
         self.now = NOON
         self.commands = Commands(
             store,
-            Authenticator(SECRET, store.user_exists),
+            Authenticator(SharedSecret(SECRET), lambda identity: store.user_exists(identity.user_id)),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
             now=lambda: self.now,
             new_id=lambda: next(ids),

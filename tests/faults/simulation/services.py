@@ -102,7 +102,9 @@ class SimulatedStore:
     def connection(self, connection_id: str) -> Connection | None:
         return self._call(lambda: self.rows.get(connection_id), writes=False)
 
-    def bind_connection(self, connection_id: str, user_id: str, chat_id: str | None) -> bool:
+    def bind_connection(
+        self, connection_id: str, user_id: str, chat_id: str | None, until: datetime | None = None
+    ) -> bool:
         def effect() -> bool:
             row = self.rows.get(connection_id)
             if row is not None:
