@@ -111,7 +111,8 @@ class Surroundings:
 
     def _stand_ins(self) -> dict[str, str]:
         model = {"OPENAI_BASE_URL": f"{self.options.url}{MODEL_PATH}"} if self.built_in_model else {}
-        return {"JWT_SECRET": DEVELOPMENT_SECRET, "OPENAI_API_KEY": "none-needed", **model}
+        secret = {} if self.given.get("JWT_JWKS_URL") else {"JWT_SECRET": DEVELOPMENT_SECRET}
+        return {"OPENAI_API_KEY": "none-needed", **secret, **model}
 
     def _is_model_endpoint(self, name: str) -> bool:
         return name == "OPENAI_BASE_URL" and self.built_in_model

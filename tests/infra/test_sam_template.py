@@ -107,7 +107,7 @@ def statements(properties: dict[str, Any]) -> list[tuple[list[str], str]]:
     return [
         (action if isinstance(action := statement["Action"], list) else [action], _text(statement["Resource"]))
         for policy in properties["Policies"]
-        for statement in policy["Statement"]
+        for statement in policy.get("Statement", ())
     ]
 
 
@@ -210,6 +210,15 @@ def test_a_secret_is_not_shown_and_has_no_default(template, parameter):
 
     assert declared["NoEcho"] is True
     assert "Default" not in declared
+
+
+@pytest.mark.parametrize(
+    ("secret", "parameter"), [("JWT_SECRET", "JwtSecret"), ("OPENAI_API_KEY", "OpenAiApiKey")]
+)
+def test_who_holds_a_secret_may_read_it_where_it_is_kept(template, secret, parameter):
+    reading = {"Fn::If": [f"{parameter}IsKept", {"Ref": f"{parameter}Policy"}, {"Ref": "AWS::NoValue"}]}
+    for name, properties in functions(template).items():
+        assert (reading in properties["Policies"]) == (secret in variables(template, name)), name
 
 
 def test_a_turn_is_tried_three_times_within_five_minutes_and_kept_if_it_fails(template):
