@@ -21,7 +21,7 @@ STEPS = {
     "as it begins": ("store", "kill", "GenerateFunction", "UpdateItem", "worker", {}),
     "when it has claimed": ("store", "kill", "GenerateFunction", "UpdateItem", "worker", {"after": True}),
     "at the first token": ("post", "kill", "assistant_message_token", {}),
-    "in the middle": ("post", "kill", "assistant_message_token", {"nth": 6, "after": True}),
+    "in the middle": ("post", "kill", "assistant_message_token", {"nth": 3, "after": True}),
     "before the seal": ("store", "kill", "GenerateFunction", "TransactWriteItems", {}),
     "after the seal": ("store", "kill", "GenerateFunction", "TransactWriteItems", {"after": True}),
 }
@@ -57,7 +57,7 @@ def killed(step: str) -> Scenario:
         person = Person(emulator)
         kill(person, step)
         started = time.monotonic()
-        person.say("/long 40")
+        person.say("/long 400")
         ends_within(person, PINGED, started)
         reading = person.reply()
         if step != "after the seal":
@@ -77,7 +77,7 @@ def silent(emulator: Emulator) -> None:
     person = Person(emulator, pinging=False)
     kill(person, "in the middle")
     started = time.monotonic()
-    person.say("/long 40")
+    person.say("/long 400")
     ends_within(person, SILENT, started)
     assert person.reply().completes[0]["attempt"] == 2
 
@@ -87,7 +87,7 @@ def every_attempt(emulator: Emulator) -> None:
     person = Person(emulator, pinging=False)
     kill(person, "when it has claimed", times=3)
     started = time.monotonic()
-    person.say("/long 40")
+    person.say("/long 400")
     ends_within(person, EVERY_ATTEMPT, started)
     complete = person.reply().completes[0]
     assert (complete["content"], complete["finishReason"]) == (APOLOGY, "error")
@@ -98,7 +98,7 @@ def every_attempt(emulator: Emulator) -> None:
 def poison(emulator: Emulator) -> None:
     person = Person(emulator, pinging=False)
     person.fault("store", "500", person.chat_id, "GenerateFunction", "Query", times=None)
-    person.say("/long 40")
+    person.say("/long 400")
     person.reply(EVERY_ATTEMPT)
     check(person)
     assert person.reply().completes[0]["content"] == APOLOGY
@@ -109,7 +109,7 @@ def lost(emulator: Emulator) -> None:
     person = Person(emulator)
     person.fault("invoke", "lose")
     started = time.monotonic()
-    person.say("/long 40")
+    person.say("/long 400")
     ends_within(person, PINGED, started)
     assert person.reply().completes[0]["attempt"] == 1
 
@@ -118,7 +118,7 @@ def lost(emulator: Emulator) -> None:
 def zombie(emulator: Emulator) -> None:
     person = Person(emulator)
     person.fault("post", "freeze", person.connection_id, "assistant_message_token", nth=4, seconds=24)
-    person.say("/long 40")
+    person.say("/long 400")
     reading = person.reply(40)
     assert reading.completes[0]["attempt"] == 2
     time.sleep(12)
@@ -131,7 +131,7 @@ def zombie(emulator: Emulator) -> None:
 def message(emulator: Emulator) -> None:
     person = Person(emulator, pinging=False)
     kill(person, "in the middle")
-    person.say("/long 40")
+    person.say("/long 400")
     time.sleep(15.5)
     person.send("message", message="Hello?", clientMessageId="second")
     assert person.wait("error", clientMessageId="second")["data"]["code"] == "busy"
@@ -144,7 +144,7 @@ def message(emulator: Emulator) -> None:
 def join(emulator: Emulator) -> None:
     person = Person(emulator, pinging=False)
     kill(person, "in the middle")
-    person.say("/long 40")
+    person.say("/long 400")
     time.sleep(15.5)
     other = Person(emulator, person.user, person.chat_id, pinging=False)
     for device in (person, other):
@@ -156,7 +156,7 @@ def join(emulator: Emulator) -> None:
 def cancelled(emulator: Emulator) -> None:
     person = Person(emulator, pinging=False)
     kill(person, "in the middle")
-    person.say("/long 40")
+    person.say("/long 400")
     time.sleep(15.5)
     person.send("cancel")
     assert person.reply(20).completes[0]["finishReason"] == "cancelled"
