@@ -30,7 +30,7 @@ from tests.http_api import SECRET, Context, Management, request, services
 from tests.unit.test_replies import NOON, Model, replies
 
 SEQUENCES = 200
-STEPS = 12
+STEPS = 8
 NO_CHAT = {
     "type": "urn:parley:problem:chat_not_found",
     "title": "Chat not found or access denied",
