@@ -12,8 +12,8 @@ from tests import dynamodb
 from tests.devices import PARLEY, Emulator
 
 SCHEMATHESIS = PARLEY.with_name("schemathesis")
-# A cursor or a pair of ids can have the right form and be wrong all the same; a text that is too long can be short enough
-# without its control characters.
+# A cursor or a pair of ids can have the right form and be wrong all the same; a text that is too long can be short
+# enough without its control characters.
 CHECKS = ["--exclude-checks", "positive_data_acceptance,negative_data_rejection", "--seed", "1"]
 
 
