@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from local.administration.commands import COMMANDS
 from local.errors import StartError
 
 
@@ -215,3 +216,7 @@ def chat(url: str | None, user: str, given_token: str | None, chat_id: str | Non
 def _fail(error: StartError) -> NoReturn:
     click.echo(f"parley: {error}", err=True)
     sys.exit(1)
+
+
+for command in COMMANDS:
+    main.add_command(command)

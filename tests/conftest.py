@@ -26,10 +26,21 @@ if "PARLEY_TEST_DYNAMODB" in os.environ:
     # moto lets pass what goes to no address of AWS's.
     os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = os.environ["PARLEY_TEST_DYNAMODB"]
 
+from collections.abc import Iterator
+
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
+
+from tests import logs
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_private_is_logged() -> Iterator[None]:
+    """At the end of a run, look at everything that emulators have printed. Tests feed it without knowing."""
+    yield
+    logs.check()

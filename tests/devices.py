@@ -12,7 +12,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 from websockets.exceptions import ConnectionClosed
@@ -33,6 +33,9 @@ def free_port() -> int:
 class Emulator:
     """A running `parley up`."""
 
+    printed: ClassVar[list[list[str]]] = []
+    """What each has printed, for the check at the end of the run that no log tells what it must not."""
+
     def __init__(self, **variables: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -48,6 +51,7 @@ class Emulator:
             text=True,
         )
         self.output: list[str] = []
+        self.printed.append(self.output)
         self._wait_until_up()
 
     def _wait_until_up(self) -> None:
@@ -81,11 +85,15 @@ class Emulator:
 class Device:
     """A plain WebSocket client that speaks the protocol. `frames` are all that it has received."""
 
+    said: ClassVar[set[str]] = set()
+    """The texts that all of them have sent or received."""
+
     def __init__(self, url: str, **options: Any) -> None:
         self.socket: ClientConnection = connect(url, compression=None, ping_interval=None, legacy=True, **options)
         self.frames: list[dict[str, Any]] = []
 
     def send(self, kind: str, request_id: str | None = None, **data: Any) -> None:
+        self._note(data)
         frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
         self.socket.send(json.dumps(frame))
 
@@ -99,7 +107,15 @@ class Device:
 
     def receive_any(self, timeout: float = 10) -> dict[str, Any]:
         self.frames.append(json.loads(self.socket.recv(timeout)))
+        self._note(self.frames[-1].get("data"))
         return self.frames[-1]
+
+    def _note(self, data: Any) -> None:
+        """Remember what no log may hold."""
+        if isinstance(data, dict):
+            self.said.update(
+                data[name] for name in ("message", "content", "title", "token") if isinstance(data.get(name), str)
+            )
 
     def connection_id(self) -> str:
         return self.receive("connected")["data"]["connectionId"]

@@ -9,6 +9,7 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from handlers import api
+from handlers.chat.frames import timestamp
 from handlers.chat.records import Chat, Connection, User
 from handlers.chat.store import StoreError
 from handlers.chat.tables import UserItem
@@ -306,11 +307,12 @@ class TestAdministrators:
         assert invocations.invoked == []
 
     def test_connections_are_shown_and_closed(self, store, invocations):
-        store.add_connection(Connection("c1=", NOON, "bob", None))
-        store.add_connection(Connection("c2=", NOON, "bob"))
-        store.add_connection(Connection("c3=", NOON, "alice"))
+        now = datetime.now(UTC)  # DynamoDB Local deletes rows whose time to live is over
+        for name, user in (("c1=", "bob"), ("c2=", "bob"), ("c3=", "alice")):
+            store.add_connection(Connection(name, now, user))
         shown = request("GET", "/admin/users/bob/connections", "root").json["connections"]
-        assert shown[0] == {"connectionId": "c1=", "chatId": None, "connectedAt": "2026-11-23T12:00:00.000Z"}
+        assert sorted(each["connectionId"] for each in shown) == ["c1=", "c2="]
+        assert (shown[0]["chatId"], shown[0]["connectedAt"]) == (None, timestamp(now))
         invocations.management.gone = {"c2="}
         assert request("DELETE", "/admin/users/bob/connections", "root").json == {"closed": 1}
         assert invocations.management.closed == ["c1="]
@@ -339,7 +341,7 @@ class TestAdministrators:
         assert found == {"alice", "bob", "root"}
 
     def test_whoever_is_disabled_is_unknown_and_disconnected_until_enabled(self, store, invocations):
-        store.add_connection(Connection("c1=", NOON, "bob"))
+        store.add_connection(Connection("c1=", datetime.now(UTC), "bob"))
         changed = request("PATCH", "/admin/users/bob", "root", {"disabled": True})
         assert changed.json["disabled"] is True
         assert invocations.management.closed == ["c1="]

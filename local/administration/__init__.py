@@ -1,0 +1,1 @@
+"""Users and announcements, from the command line: in the running emulator, or in a deployment."""
