@@ -212,9 +212,7 @@ def test_a_secret_is_not_shown_and_has_no_default(template, parameter):
     assert "Default" not in declared
 
 
-@pytest.mark.parametrize(
-    ("secret", "parameter"), [("JWT_SECRET", "JwtSecret"), ("OPENAI_API_KEY", "OpenAiApiKey")]
-)
+@pytest.mark.parametrize(("secret", "parameter"), [("JWT_SECRET", "JwtSecret"), ("OPENAI_API_KEY", "OpenAiApiKey")])
 def test_who_holds_a_secret_may_read_it_where_it_is_kept(template, secret, parameter):
     reading = {"Fn::If": [f"{parameter}IsKept", {"Ref": f"{parameter}Policy"}, {"Ref": "AWS::NoValue"}]}
     for name, properties in functions(template).items():
