@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat import delivery, frames, origins
+from handlers.chat.anonymity import Anonymity
 from handlers.chat.auth import Authenticator, offered_token
 from handlers.chat.aws import CONFIG, SESSION
 from handlers.chat.errors import KeysUnavailable, Refused
@@ -26,6 +28,7 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 settings = Settings.of(os.environ)
 store = Store()
 functions = Functions(SESSION.client("lambda", config=CONFIG))
+anonymity = Anonymity(SESSION.client("sqs", config=CONFIG), settings.anonymous_queue, settings.anonymous_seconds)
 authenticator = Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC)))
 
 
@@ -49,9 +52,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"statusCode": 503}
     user_id, until = (identity.user_id, identity.until) if identity else (None, None)
     store.add_connection(Connection(connection_id, connected_at, user_id, until=until))
+    if identity is None:
+        expire(connection_id)
     greeting = delivery.to_connection(connection_id, _greeting(connection_id, connected_at))
     functions.invoke(settings.deliver_function, greeting.payload())
     return {"statusCode": 200}
+
+
+def expire(connection_id: str) -> None:
+    """Have a connection closed that nobody authenticates. Where that cannot be arranged it is let in all the same."""
+    try:
+        anonymity.expires(connection_id)
+    except (BotoCoreError, ClientError):
+        logger.exception("anonymous connection will not be closed")
 
 
 def _greeting(connection_id: str, connected_at: datetime) -> Connected:

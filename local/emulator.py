@@ -25,6 +25,7 @@ from local.functions.asynchronous import ONCE, Delivery
 from local.functions.invoke import Functions
 from local.functions.outcome import Outcome
 from local.functions.parent import Parent
+from local.functions.sources import Sources
 from local.gateway.backend import Backend
 from local.gateway.connections import Connections
 from local.gateway.events import Handshake, decoded
@@ -85,6 +86,7 @@ class Emulator:
             parent=parent,
         )
         self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
+        self._sources = Sources(self.template.event_sources, self._services, self._functions_invoke, clock)
         self._service = self._api_gateway(clock)
         self.mounts = {
             path: WebSocketGateway(api, stage, self._service)
@@ -148,12 +150,14 @@ class Emulator:
                 self._services.furnish(self.template.queues, self.template.parameters),
             )
             self._ready.set()
+            self._sources.start()
             if self._injector:
                 self._injector.arm()
             on_ready()
             await stopping.wait()
         finally:
             on_stop()
+            self._sources.stop()
             await self._functions.stop()
             server.should_exit = server.force_exit = True
             await serving

@@ -58,21 +58,37 @@ class Services:
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message to a queue, by its ARN, with attributes that are text."""
         said = {name: {"DataType": "String", "StringValue": value or " "} for name, value in attributes.items()}
-        account, name = arn.split(":")[4:6]
         content = {
-            "QueueUrl": f"https://sqs.{_REGION}.amazonaws.com/{account}/{name}",
+            "QueueUrl": _queue_url(arn.rpartition(":")[2]),
             "MessageBody": body,
             "MessageAttributes": said,
         }
         await self._call("sqs", "SendMessage", content)
 
-    async def _call(self, service: str, operation: str, content: Mapping[str, Any]) -> None:
+    async def receive(self, queue: str, count: int) -> list[dict[str, Any]]:
+        """Receive so many messages of a queue at most, as SQS has them."""
+        content = {
+            "QueueUrl": _queue_url(queue),
+            "MaxNumberOfMessages": min(count, 10),
+            "AttributeNames": ["All"],
+            "MessageAttributeNames": ["All"],
+        }
+        messages: list[dict[str, Any]] = (await self._call("sqs", "ReceiveMessage", content)).get("Messages", [])
+        return messages
+
+    async def delete(self, queue: str, receipt: str) -> None:
+        """Delete a message that was received."""
+        await self._call("sqs", "DeleteMessage", {"QueueUrl": _queue_url(queue), "ReceiptHandle": receipt})
+
+    async def _call(self, service: str, operation: str, content: Mapping[str, Any]) -> dict[str, Any]:
         target = {"sqs": "AmazonSQS", "ssm": "AmazonSSM"}[service]
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"{target}.{operation}"}
         answer = await self.answer(f"{SERVICES_PATH}/{service}", "POST", headers, json.dumps(content).encode())
         if answer.status >= 400:
             said = answer.body.decode(errors="replace")[:300]
             self._trace.record("note", text=f"{service} {operation} was refused ({answer.status}): {said}")
+            return {}
+        return dict(json.loads(answer.body or b"{}"))
 
     def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes) -> Response:
         # Without signature and host moto takes region and URLs from its own URL: all functions see the same queues.
@@ -114,6 +130,10 @@ class Services:
         is_query = "x-www-form-urlencoded" in lower.get("content-type", "")
         body = f"<ErrorResponse>{error}</ErrorResponse>" if is_query else error
         return Response(501, {"content-type": "application/xml"}, body.encode())
+
+
+def _queue_url(name: str) -> str:
+    return f"https://sqs.{_REGION}.amazonaws.com/{ACCOUNT}/{name}"
 
 
 def _load(service: str) -> Any:

@@ -32,7 +32,8 @@ class Settings:
     the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds, and
     `patience` how long the model may be silent; `prices` are what a turn's cost is estimated by;
     `allowed_origins` are the web pages whose scripts may connect and read the HTTP API's answers, by scheme and
-    host; `jwt_secret` may name its value (see `secrets`);
+    host; `jwt_secret` may name its value (see `secrets`); a connection that has no user after `anonymous_seconds` is
+    closed, 0 for never;
     `management_endpoint` is the URL of the @connections API, its stage included.
     """
 
@@ -42,6 +43,8 @@ class Settings:
     jwt_issuer: str
     jwt_audience: str
     auto_create_users: bool
+    anonymous_queue: str
+    anonymous_seconds: int
     message_chars: int
     history_chars: int
     relay_pace: float
@@ -66,6 +69,8 @@ class Settings:
             jwt_issuer=environ.get("JWT_ISSUER", ""),
             jwt_audience=environ.get("JWT_AUDIENCE", ""),
             auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
+            anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
+            anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
             message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,

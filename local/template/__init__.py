@@ -8,6 +8,7 @@ from pathlib import Path
 
 from local.template.document import Document
 from local.template.document import TemplateError as TemplateError
+from local.template.event_sources import event_sources
 from local.template.functions import functions
 from local.template.http_apis import http_apis
 from local.template.model import Template
@@ -47,6 +48,7 @@ def read(
         tables=tuple(tables(document)),
         queues=tuple(queues(document)),
         parameters=tuple(ssm_parameters(document)),
+        event_sources=tuple(event_sources(document, found)),
     )
     note_unknown(document)
     return replace(template, notes=document.notes())

@@ -37,7 +37,7 @@ def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRout
         kind = event.text("Type")
         if kind == "HttpApi":
             yield _event_route(event.part("Properties"), document.name(logical_id))
-        else:
+        elif kind != "SQS":
             event.note(f"{event.where} is of the type {kind or '(none)'}, which does not occur here")
 
 

@@ -195,6 +195,17 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class EventSource:
+    """A queue, by name, whose messages invoke a function. With `reports_failures` it says which it has not handled."""
+
+    queue: str
+    function: str
+    qualifier: str = LATEST
+    batch_size: int = 10
+    reports_failures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Parameter:
     """A parameter of SSM's Parameter Store: the arguments of PutParameter that matter."""
 
@@ -214,3 +225,4 @@ class Template:
     queues: tuple[Queue, ...] = ()
     parameters: tuple[Parameter, ...] = ()
     notes: tuple[str, ...] = ()
+    event_sources: tuple[EventSource, ...] = ()

@@ -28,6 +28,7 @@ FUNCTIONS = {
     "GiveUpFunction": "generate.on_failure",
     "DeliverFunction": "deliver.handler",
     "EraseFunction": "erase.handler",
+    "ExpireFunction": "expire.handler",
     "ApiFunction": "api.handler",
 }
 MAY_END_IN_A_STAR = re.compile(r"/(POST|DELETE)/@connections/\*$|:function:\$\{AWS::StackName\}-DeliverFunction-\*$")
@@ -140,7 +141,7 @@ def test_no_function_may_do_everything_or_touch_everything(template):
 @pytest.mark.parametrize(
     ("function", "granted"),
     [
-        ("ConnectFunction", {"UsersTable.Arn", "ConnectionsTable.Arn", "DeliverFunction.Arn"}),
+        ("ConnectFunction", {"UsersTable.Arn", "ConnectionsTable.Arn", "DeliverFunction.Arn", "AnonymousQueue.Arn"}),
         ("DisconnectFunction", {"ConnectionsTable.Arn", "ChatsTable.Arn"}),
         ("EraseFunction", {"ChatsTable.Arn", "MessagesTable.Arn", "DeliverFunction.Arn"}),
     ],
@@ -163,15 +164,16 @@ def test_only_those_who_post_may_post_and_only_to_this_stage(template):
         assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
 
 
-def test_only_the_http_api_may_hang_up(template):
+def test_only_the_http_api_and_the_anonymous_ones_end_may_hang_up(template):
     hanging_up = [
         name
         for name, properties in functions(template).items()
         for _, resource in statements(properties)
         if resource.endswith(":${WebSocketApi}/${StageName}/DELETE/@connections/*")
     ]
-    assert hanging_up == ["ApiFunction"]
-    assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, "ApiFunction")
+    assert hanging_up == ["ExpireFunction", "ApiFunction"]
+    for name in hanging_up:
+        assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
 
 
 def test_the_http_api_writes_no_message_and_reads_no_index_but_by_name(template):

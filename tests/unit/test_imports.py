@@ -37,6 +37,7 @@ LOADED = {
     "default": COMMON | {"jwt", "uuid_utils"},
     "deliver": COMMON,
     "erase": COMMON,
+    "expire": COMMON,
 }
 
 
