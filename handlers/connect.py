@@ -9,11 +9,13 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat import delivery, frames
+from handlers.chat.allowance import Allowance
 from handlers.chat.auth import Authenticator, offered_token
-from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.aws import CONFIG, RETRIES, SESSION
 from handlers.chat.errors import Refused
 from handlers.chat.frames import Connected, Limits
 from handlers.chat.functions import Functions
+from handlers.chat.gateway import Gateway
 from handlers.chat.log import logger
 from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
@@ -24,13 +26,18 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 
 settings = Settings.of(os.environ)
 store = Store()
+gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 authenticator = Authenticator(settings.jwt_secret, store.user_exists)
+allowance = Allowance(store, settings.limits, now=lambda: datetime.now(UTC))
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refuse a bad token with 401, keep the connection otherwise. Without a token it is anonymous."""
+    """Refuse a bad token with 401, keep the connection otherwise. Without a token it is anonymous.
+
+    Where the user has too many, the oldest makes way.
+    """
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
     connected_at = datetime.fromtimestamp(event["requestContext"]["connectedAt"] / 1000, UTC)
@@ -40,7 +47,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Refused:
         logger.info("handshake refused")
         return {"statusCode": 401}
+    crowded_out = allowance.crowded_out(user_id) if user_id else ()
     store.add_connection(Connection(connection_id, connected_at, user_id))
+    for oldest in crowded_out:
+        delivery.close(oldest, store, gateway)
     greeting = delivery.to_connection(connection_id, _greeting(connection_id, connected_at))
     functions.invoke(settings.deliver_function, greeting.payload())
     return {"statusCode": 200}
@@ -51,5 +61,8 @@ def _greeting(connection_id: str, connected_at: datetime) -> Connected:
         connection_id=connection_id,
         server_time=frames.timestamp(datetime.now(UTC)),
         reconnect_before=frames.timestamp(connected_at + RECONNECT_AFTER),
-        limits=Limits(message_chars=settings.message_chars),
+        limits=Limits(
+            message_chars=settings.message_chars,
+            messages_per_minute=settings.limits.messages_per_minute or None,
+        ),
     )

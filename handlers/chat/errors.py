@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
     MESSAGE_EMPTY = "message_empty"
     MESSAGE_TOO_LARGE = "message_too_large"
     BUSY = "busy"
+    RATE_LIMITED = "rate_limited"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
     INTERNAL = "internal"
@@ -32,6 +33,7 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.MESSAGE_EMPTY: "Message is empty",
     ErrorCode.MESSAGE_TOO_LARGE: "Message is too large",
     ErrorCode.BUSY: "A reply is already being generated in this chat",
+    ErrorCode.RATE_LIMITED: "Too many requests",
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
     ErrorCode.INTERNAL: "Internal error",

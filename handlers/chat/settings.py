@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
+from handlers.chat.limits import Limits
 from handlers.chat.texts import Texts, texts_in
 
 LARGEST_MESSAGE = 10_000
 """UTF-16 code units. At 3 bytes of UTF-8 each, `user_message` still fits into one 32 KB frame."""
+
+MOST_REPLIES = 100
+"""Each has a place of about 100 bytes on the user's item, whose write costs a unit for each kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,13 @@ class Settings:
     `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
     the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds, and
     `patience` how long the model may be silent; `prices` are what a turn's cost is estimated by;
-    `management_endpoint` is the URL of the @connections API, its stage included.
+    `limits` are what one user may do; `management_endpoint` is the URL of the @connections API, its stage included.
     """
 
     texts: Texts
     jwt_secret: str
     message_chars: int
+    limits: Limits
     history_chars: int
     relay_pace: float
     generate_function: str
@@ -55,6 +60,7 @@ class Settings:
             texts=texts_in(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
             message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
+            limits=_limits(environ),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
             generate_function=environ.get("GENERATE_FUNCTION", ""),
@@ -68,6 +74,17 @@ class Settings:
             ),
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
         )
+
+
+def _limits(environ: Mapping[str, str]) -> Limits:
+    return Limits(
+        messages_per_minute=_integer(environ, "MESSAGES_PER_MINUTE", 20, 0, 60_000),
+        messages_per_day=_integer(environ, "MESSAGES_PER_DAY", 0, 0, 10_000_000),
+        tokens_per_day=_integer(environ, "TOKENS_PER_DAY", 0, 0, 10_000_000_000),
+        connections_per_user=_integer(environ, "CONNECTIONS_PER_USER", 20, 0, 1_000),
+        concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MOST_REPLIES),
+        frames_per_second=_integer(environ, "FRAMES_PER_SECOND", 10, 0, 10_000),
+    )
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
