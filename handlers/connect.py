@@ -9,9 +9,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat import delivery, frames
-from handlers.chat.allowance import Allowance
 from handlers.chat.auth import Authenticator, offered_token
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
+from handlers.chat.crowd import crowded_out
 from handlers.chat.errors import Refused
 from handlers.chat.frames import Connected, Limits
 from handlers.chat.functions import Functions
@@ -29,7 +29,6 @@ store = Store()
 gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 authenticator = Authenticator(settings.jwt_secret, store.user_exists)
-allowance = Allowance(store, settings.limits, now=lambda: datetime.now(UTC))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -47,9 +46,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except Refused:
         logger.info("handshake refused")
         return {"statusCode": 401}
-    crowded_out = allowance.crowded_out(user_id) if user_id else ()
+    most = settings.limits.connections_per_user
+    makes_way = crowded_out(store, user_id, most, datetime.now(UTC)) if user_id else ()
     store.add_connection(Connection(connection_id, connected_at, user_id))
-    for oldest in crowded_out:
+    for oldest in makes_way:
         delivery.close(oldest, store, gateway)
     greeting = delivery.to_connection(connection_id, _greeting(connection_id, connected_at))
     functions.invoke(settings.deliver_function, greeting.payload())

@@ -1,13 +1,6 @@
 """Settings for tests that send faster than people do."""
 
-UNLIMITED = {
-    name: "0"
-    for name in (
-        "MESSAGES_PER_MINUTE",
-        "MESSAGES_PER_DAY",
-        "TOKENS_PER_DAY",
-        "CONNECTIONS_PER_USER",
-        "CONCURRENT_REPLIES",
-        "FRAMES_PER_SECOND",
-    )
-}
+_MESSAGES = ("MESSAGES_PER_MINUTE", "MESSAGES_PER_DAY", "TOKENS_PER_DAY", "CONCURRENT_REPLIES")
+_CONNECTIONS = ("CONNECTIONS_PER_USER", "FRAMES_PER_SECOND")
+
+UNLIMITED = dict.fromkeys((*_MESSAGES, *_CONNECTIONS), "0")

@@ -1,11 +1,11 @@
-"""What is left to a user of their limits: read with every message, and written once for each that may pass.
+"""What is left to a user of the limits on messages: read with every message, and written once for each that may pass.
 
 The whole of `Spent` is replaced, on condition that nobody else has: two devices at once never get more than the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -25,7 +25,7 @@ SETTLING_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Takes from what users are allowed. `now` is the clock."""
+    """Takes messages from what users are allowed. `now` is the clock."""
 
     store: Store
     limits: Limits
@@ -49,15 +49,6 @@ class Allowance:
             if self.store.spend(chat.user_id, before, after):
                 return
         raise limits.refusal("Too many messages at once", retry_after=1)
-
-    def crowded_out(self, user_id: str) -> Sequence[str]:
-        """Return the connections that a user's next one is to take the place of: the oldest ones.
-
-        They, and not the new one: rows whose connection is long gone must keep nobody out.
-        """
-        if not self.limits.connections_per_user:
-            return ()
-        return limits.crowded_out(self.store.open_connections_of(user_id, self.now()), self.limits)
 
     def _check_tokens(self, user_id: str, now: datetime) -> None:
         if self.limits.tokens_per_day:

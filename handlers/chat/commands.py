@@ -10,6 +10,7 @@ from handlers.chat import frames, history, turns
 from handlers.chat.allowance import Allowance
 from handlers.chat.auth import Authenticator
 from handlers.chat.capacity import metered
+from handlers.chat.crowd import crowded_out
 from handlers.chat.envelope import Envelope, open_envelope
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.frames import (
@@ -94,7 +95,7 @@ class Commands:
 
     @property
     def allowance(self) -> Allowance:
-        """What users may still do."""
+        """What users may still send."""
         return Allowance(self.store, self.settings.limits, self.now)
 
     def answer(self, body: str | None, connection_id: str, perform: Callable[[Action], None], reference: str) -> None:
@@ -181,10 +182,11 @@ class Commands:
 
     def _bind(self, connection: Connection, user_id: str, chat_id: str | None) -> Iterator[ServerFrame | Action]:
         """Bind a connection to its user, in place of the oldest where there are too many."""
-        crowded_out = self.allowance.crowded_out(user_id) if user_id != connection.user_id else ()
+        most = self.settings.limits.connections_per_user
+        makes_way = crowded_out(self.store, user_id, most, self.now()) if user_id != connection.user_id else ()
         self.joining.bind(connection, user_id, chat_id)
         yield Authenticated(user_id=user_id)
-        yield from map(Close, crowded_out)
+        yield from map(Close, makes_way)
 
     def _create(self, frame: CreateChat, connection: Connection) -> Iterator[ServerFrame]:
         user_id = connection.user_id

@@ -6,7 +6,7 @@ theoretical arrival time). Moments and spans are whole microseconds, so that not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from math import ceil
@@ -22,9 +22,6 @@ CHARACTERS_PER_TOKEN = 3
 
 REPLY_SECONDS = 5
 """What a client is asked to wait for one of its replies to end."""
-
-MOST_CLOSED = 5
-"""How many connections are closed to let one in, should a user have that many more than there may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +106,9 @@ def spend_message(spent: Spent, limits: Limits, now: datetime) -> Spent:
 
 def _take_from_minute(full_at: int, limits: Limits, now: int) -> int:
     bucket = Bucket.of(limits.messages_per_minute, limits.messages_per_minute, MINUTE)
-    # Later only a wrong clock can have said: nobody is locked out for longer than an empty bucket does.
-    full_at = min(full_at, now + bucket.size * bucket.interval)
+    if full_at > now + 2 * MINUTE:
+        # Only a clock that is wrong by more than a minute writes that. One message passes, and puts it right.
+        full_at = now + (bucket.size - 1) * bucket.interval
     if wait := bucket.wait(full_at, now):
         raise refusal(f"No more than {limits.messages_per_minute} messages a minute", ceil(wait / SECOND))
     return bucket.take(full_at, now)
@@ -126,12 +124,6 @@ def check_places(taken: int, limits: Limits) -> None:
     """Raise `Refused` with `rate_limited` where so many running replies in other chats are as many as there may be."""
     if taken >= limits.concurrent_replies:
         raise refusal(f"No more than {limits.concurrent_replies} replies at once", REPLY_SECONDS)
-
-
-def crowded_out(connections: Sequence[str], limits: Limits) -> Sequence[str]:
-    """Return which of a user's connections, given the oldest first, make way for one more; a few at most."""
-    excess = len(connections) + 1 - limits.connections_per_user
-    return connections[: max(0, min(excess, MOST_CLOSED))]
 
 
 def until_midnight(now: datetime) -> int:
