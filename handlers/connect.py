@@ -12,10 +12,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handlers.chat import delivery, frames, origins
 from handlers.chat.anonymity import Anonymity
 from handlers.chat.auth import Authenticator, offered_token
-from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.aws import CONFIG, RETRIES, SESSION
+from handlers.chat.crowd import crowded_out
 from handlers.chat.errors import KeysUnavailable, Refused
 from handlers.chat.frames import Connected, Limits
 from handlers.chat.functions import Functions
+from handlers.chat.gateway import Gateway
 from handlers.chat.log import logger
 from handlers.chat.membership import Membership
 from handlers.chat.records import Connection
@@ -27,6 +29,7 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 
 settings = Settings.of(os.environ)
 store = Store()
+gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 anonymity = Anonymity(SESSION.client("sqs", config=CONFIG), settings.anonymous_queue, settings.anonymous_seconds)
 authenticator = Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC)))
@@ -34,7 +37,10 @@ authenticator = Authenticator.of(settings, Membership(store, settings.auto_creat
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Refuse a bad token with 401 and a foreign page with 403; else keep the connection, anonymous without a token."""
+    """Refuse a bad token with 401 and a foreign page with 403; else keep the connection, anonymous without a token.
+
+    Where the user has too many, the oldest makes way.
+    """
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
     connected_at = datetime.fromtimestamp(event["requestContext"]["connectedAt"] / 1000, UTC)
@@ -51,7 +57,11 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except KeysUnavailable:
         return {"statusCode": 503}
     user_id, until = (identity.user_id, identity.until) if identity else (None, None)
+    most = settings.limits.connections_per_user
+    makes_way = crowded_out(store, user_id, most, datetime.now(UTC)) if user_id else ()
     store.add_connection(Connection(connection_id, connected_at, user_id, until=until))
+    for oldest in makes_way:
+        delivery.close(oldest, store, gateway)
     if identity is None:
         expire(connection_id)
     greeting = delivery.to_connection(connection_id, _greeting(connection_id, connected_at))
@@ -72,5 +82,8 @@ def _greeting(connection_id: str, connected_at: datetime) -> Connected:
         connection_id=connection_id,
         server_time=frames.timestamp(datetime.now(UTC)),
         reconnect_before=frames.timestamp(connected_at + RECONNECT_AFTER),
-        limits=Limits(message_chars=settings.message_chars),
+        limits=Limits(
+            message_chars=settings.message_chars,
+            messages_per_minute=settings.limits.messages_per_minute or None,
+        ),
     )

@@ -10,11 +10,12 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.chat import frames
+from handlers.chat import delivery, frames
 from handlers.chat.auth import Authenticator
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
-from handlers.chat.commands import Action, Commands, Generate, Post, Share
+from handlers.chat.commands import Action, Close, Commands, Generate, Post, Share
 from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.floods import Floods, Verdict
 from handlers.chat.frames import ServerFrame
 from handlers.chat.functions import Functions
 from handlers.chat.gateway import Gateway
@@ -39,6 +40,7 @@ commands = Commands(
     now=lambda: datetime.now(UTC),
     new_id=new_id,
 )
+floods = Floods(settings.limits.frames_per_second)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -46,7 +48,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Do what the frame asks for; answers are posted to the connection, never returned."""
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
-    commands.answer(event.get("body"), connection_id, perform, reference=context.aws_request_id)
+    body = event.get("body")
+    judgement = floods.judge(connection_id)
+    match judgement.verdict:
+        case Verdict.PASS:
+            commands.answer(body, connection_id, perform, reference=context.aws_request_id)
+        case Verdict.REFUSE:
+            perform(commands.refuse(body, connection_id, floods.refusal(judgement.retry_after)))
+        case Verdict.CLOSE:
+            logger.warning("connection closed: it floods")
+            perform(Close(connection_id))
     return {"statusCode": 200}
 
 
@@ -59,6 +70,8 @@ def perform(action: Action) -> None:
             share(action)
         case Generate():
             hand_over(action)
+        case Close():
+            delivery.close(action.connection_id, store, gateway)
 
 
 def post(connection_id: str, frame: ServerFrame, request_id: str | None = None) -> None:

@@ -52,6 +52,7 @@ replies = Replies(
     send_to_user,
     now=lambda: datetime.now(UTC),
     new_id=new_id,
+    counts_tokens=settings.limits.tokens_per_day > 0,
 )
 
 

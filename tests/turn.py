@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from handlers.chat.auth import Authenticator
@@ -17,6 +19,7 @@ from handlers.chat.store import Store
 from handlers.chat.turns import Handover
 from tests.capacity import Capacity
 from tests.unit.test_replies import Gateway, Model, join, replies
+from tests.unlimited import UNLIMITED
 
 QUESTION = "And then?"
 
@@ -33,7 +36,7 @@ def begin(store: Store) -> None:
         join(store, name, now=now())
 
 
-def a_turn(store: Store, capacity: Capacity, number: int) -> tuple[float, float]:
+def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, str] = UNLIMITED) -> tuple[float, float]:
     """Ask, and have the answer made. Returns read and write units, a failed condition counted as one write.
 
     Not counted is the read of the connection's row, which every frame of a client costs.
@@ -46,10 +49,12 @@ def a_turn(store: Store, capacity: Capacity, number: int) -> tuple[float, float]
             handovers.append(action.handover)
 
     authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user_exists(identity.user_id))
-    commands = Commands(store, authenticator, Settings.of({}), now=now, new_id=new_id)
+    settings = Settings.of(limits)
+    commands = Commands(store, authenticator, settings, now=now, new_id=new_id)
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers
     model = Model("Once ", "upon a time", Delta("", FinishReason.STOP))
-    replies(store, Gateway(), model, [], now=now, history_chars=48_000).make(handover, lambda: 900.0)
+    maker = replies(store, Gateway(), model, [], now=now, history_chars=48_000)
+    replace(maker, counts_tokens=settings.limits.tokens_per_day > 0).make(handover, lambda: 900.0)
     return capacity.read_units - 1, capacity.write_units + len(capacity.refused)

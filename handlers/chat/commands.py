@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from handlers.chat import frames, history, turns
+from handlers.chat.allowance import Allowance
 from handlers.chat.auth import Authenticator
 from handlers.chat.capacity import metered
+from handlers.chat.crowd import crowded_out
 from handlers.chat.envelope import Envelope, open_envelope
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Refused
 from handlers.chat.frames import (
@@ -66,7 +68,14 @@ class Generate:
     handover: Handover
 
 
-Action = Post | Share | Generate
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection and forget it."""
+
+    connection_id: str
+
+
+Action = Post | Share | Generate | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +92,11 @@ class Commands:
     def joining(self) -> Joining:
         """What lets connections into chats."""
         return Joining(self.store, self.settings.texts, self.now, self.new_id)
+
+    @property
+    def allowance(self) -> Allowance:
+        """What users may still send."""
+        return Allowance(self.store, self.settings.limits, self.now)
 
     def answer(self, body: str | None, connection_id: str, perform: Callable[[Action], None], reference: str) -> None:
         """Do what a frame asks for. Every failure becomes one `error` frame.
@@ -108,6 +122,15 @@ class Commands:
                 ErrorCode.INTERNAL, f"Something went wrong on our side. Reference: {reference}", retry_after
             )
             perform(_error(failure, envelope, connection_id))
+
+    def refuse(self, body: str | None, connection_id: str, refusal: Refused) -> Post:
+        """Return the answer to a frame that is refused unread: a limit is over. Nothing is asked of the store."""
+        try:
+            envelope = open_envelope(body)
+        except Refused:
+            envelope = Envelope({})
+        logger.info("refused", code=refusal.code.value)
+        return _error(refusal, envelope, connection_id)
 
     def decide(self, frame: ClientFrame, connection: Connection, request_id: str | None) -> Iterator[Action]:
         """Store what the frame says and yield the actions that follow, in order. Raises `Refused`."""
@@ -156,16 +179,24 @@ class Commands:
             raise Refused(ErrorCode.INVALID_TOKEN)
         if frame.chat_id is None:
             kept = connection.chat_id if user_id == connection.user_id else None
-            self.joining.bind(connection, user_id, kept, until)
-            yield Authenticated(user_id=user_id)
+            yield from self._bind(connection, user_id, kept, until)
             return
         chat = self.joining.find(user_id, frame.chat_id)
         self.joining.check(frame.resume, chat)
-        self.joining.bind(connection, user_id, chat.chat_id, until)
-        yield Authenticated(user_id=user_id)
+        yield from self._bind(connection, user_id, chat.chat_id, until)
         chat = yield from self.joining.enter(chat, connection, frame.resume)
         yield from self.joining.rest(frame.resume, chat)
         yield from self._see_to(chat)
+
+    def _bind(
+        self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None
+    ) -> Iterator[ServerFrame | Action]:
+        """Bind a connection to its user, in place of the oldest where there are too many."""
+        most = self.settings.limits.connections_per_user
+        makes_way = crowded_out(self.store, user_id, most, self.now()) if user_id != connection.user_id else ()
+        self.joining.bind(connection, user_id, chat_id, until)
+        yield Authenticated(user_id=user_id)
+        yield from map(Close, makes_way)
 
     def _create(self, frame: CreateChat, connection: Connection) -> Iterator[ServerFrame]:
         user_id = connection.user_id
@@ -190,7 +221,7 @@ class Commands:
         with metered() as meter:
             chat = self.joining.find(user_id, chat_id)
             yield from self._see_to(chat)
-            accepted = turns.accept(self.store, chat, text, frame.client_message_id, self.now(), self.new_id)
+            accepted = self._sent_before(chat, frame) or self._accept(chat, text, frame)
         acknowledgement = _acknowledgement(accepted)
         yield acknowledgement
         if accepted.handover is None:
@@ -203,6 +234,18 @@ class Commands:
             replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
         )
 
+    def _sent_before(self, chat: Chat, frame: SendMessage) -> Accepted | None:
+        """Return the message where it is stored already: a repeat takes nothing from the allowance."""
+        if frame.client_message_id is None or not self.settings.limits.apply_to_messages:
+            return None
+        message = turns.message_sent_as(self.store, chat.chat_id, frame.client_message_id)
+        return Accepted(message, None) if message else None
+
+    def _accept(self, chat: Chat, text: str, frame: SendMessage) -> Accepted:
+        turns.check_free(chat, self.now())
+        self.allowance.spend_message(chat)
+        return turns.accept(self.store, chat, text, frame.client_message_id, self.now(), self.new_id)
+
     def _cancel(self, frame: Cancel, connection: Connection) -> Iterator[Action]:
         chat = self.joining.find(*_seat(connection))
         turns.cancel(self.store, chat, frame.message_id, self.now())
@@ -211,6 +254,8 @@ class Commands:
     def _regenerate(self, connection: Connection) -> Iterator[Action]:
         chat = self.joining.find(*_seat(connection))
         yield from self._see_to(chat)
+        turns.check_free(chat, self.now())
+        self.allowance.spend_message(chat)
         yield Generate(turns.regenerate(self.store, chat, self.now(), self.new_id))
 
     def _load_history(self, frame: LoadHistory, connection: Connection) -> Iterator[ServerFrame]:

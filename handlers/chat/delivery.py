@@ -15,7 +15,7 @@ from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.frames import ServerFrame
 from handlers.chat.gateway import Gateway
 from handlers.chat.log import logger
-from handlers.chat.store import Store
+from handlers.chat.store import Store, StoreError
 
 SEGMENTS = 4
 """Into how many invocations a broadcast fans out. Each reads its share of the connections' table."""
@@ -81,6 +81,21 @@ def deliver(
     else:
         for segment in range(SEGMENTS):
             invoke(Delivery(delivery.frame, segment=segment).payload())
+
+
+def close(connection_id: str, store: Store, gateway: Gateway) -> None:
+    """Close a connection and forget it, be it open or long gone. One that cannot be closed now keeps its row."""
+    try:
+        gateway.close(connection_id)
+    except ConnectionGone:
+        pass
+    except PostFailed as failure:
+        logger.warning("connection not closed", closed=connection_id, reason=str(failure))
+        return
+    try:
+        store.forget_connection(connection_id)
+    except StoreError:
+        logger.exception("connection not forgotten: its row has a time to live", closed=connection_id)
 
 
 def _recipients(delivery: Delivery, store: Store) -> Iterator[str]:

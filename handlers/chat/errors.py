@@ -17,6 +17,7 @@ class ErrorCode(StrEnum):
     MESSAGE_EMPTY = "message_empty"
     MESSAGE_TOO_LARGE = "message_too_large"
     BUSY = "busy"
+    RATE_LIMITED = "rate_limited"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
     FORBIDDEN = "forbidden"
@@ -26,7 +27,6 @@ class ErrorCode(StrEnum):
     CHAT_TOO_LARGE = "chat_too_large"
     USER_NOT_FOUND = "user_not_found"
     USER_EXISTS = "user_exists"
-    RATE_LIMITED = "rate_limited"
     INTERNAL = "internal"
 
 

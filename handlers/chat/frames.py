@@ -165,9 +165,13 @@ class ServerFrame(BaseModel):
 
 
 class Limits(ServerFrame):
-    """What a client may do: `message_chars` in UTF-16 code units, `idle_seconds` until the gateway hangs up."""
+    """What a client may do: `message_chars` in UTF-16 code units, `idle_seconds` until the gateway hangs up.
+
+    `messages_per_minute` is all of a user's devices'; absent where there is no such limit.
+    """
 
     message_chars: int
+    messages_per_minute: int | None = _absent()
     idle_seconds: int = 600
 
 

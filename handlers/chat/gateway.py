@@ -1,4 +1,4 @@
-"""Frames to connections: API Gateway's PostToConnection (AWS.md section 5), as boto3 sends it but for less CPU."""
+"""Frames to connections, and their end: API Gateway's @connections (AWS.md section 5), as boto3 but for less CPU."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 from handlers.chat.threads import THREADS
 from handlers.chat.transport import NO_ANSWER, Transport
 
+_DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
@@ -52,28 +53,35 @@ class Gateway:
 
     def post(self, connection_id: str, text: bytes) -> None:
         """Send one frame. Raises `ConnectionGone` for a 410, `PostFailed` for the rest, after the last try."""
+        self._request("POST", connection_id, text)
+
+    def close(self, connection_id: str) -> None:
+        """Close a connection: its client sees 1000. Raises as `post` does."""
+        self._request("DELETE", connection_id, None)
+
+    def _request(self, method: str, connection_id: str, text: bytes | None) -> None:
         for failures in range(1, self._tries):
             try:
-                return self._post(connection_id, text)
+                return self._request_once(method, connection_id, text)
             except _Transient:
                 self._sleep(pause(failures) * THREADS.jitter())
-        return self._post(connection_id, text)
+        return self._request_once(method, connection_id, text)
 
-    def _post(self, connection_id: str, text: bytes) -> None:
+    def _request_once(self, method: str, connection_id: str, text: bytes | None) -> None:
         path = f"/@connections/{quote(connection_id, safe='')}"
-        headers = self._signed(f"{self._endpoint}{path}", text)
+        headers = self._signed(method, f"{self._endpoint}{path}", text)
         try:
-            response = self._transport.post(f"{self._stage_path}{path}", text, headers)
+            response = self._transport.request(method, f"{self._stage_path}{path}", text, headers)
         except NO_ANSWER as error:
             raise _Transient(type(error).__name__) from error
-        if response.status != HTTPStatus.OK:
+        if response.status not in _DONE:
             raise _failure(response, connection_id)
 
-    def _signed(self, url: str, text: bytes) -> dict[str, str]:
-        """Return the headers that authorise a post."""
+    def _signed(self, method: str, url: str, text: bytes | None) -> dict[str, str]:
+        """Return the headers that authorise a request."""
         if self._credentials is None:
             raise PostFailed("NoCredentialsError")
-        request = AWSRequest("POST", url, {"User-Agent": "parley"}, text)
+        request = AWSRequest(method, url, {"User-Agent": "parley"}, text)
         try:
             # Each time: botocore refreshes temporary ones before they expire.
             credentials = self._credentials.get_frozen_credentials()

@@ -1,4 +1,4 @@
-"""Lists, page by page, for the HTTP API: a user's chats, a chat's messages, all users; what a user has spent.
+"""Lists, page by page, for the HTTP API: a user's chats, a chat's messages, all users.
 
 A cursor is opaque to clients and never says whose list it is of: a made-up one is a place in one's own list at most.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from pynamodb.attributes import UTCDateTimeAttribute
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.records import Chat, Message, Spent, User
+from handlers.chat.records import Chat, Message, User
 from handlers.chat.tables import ChatItem, MessageItem, UserItem
 
 Item = TypeVar("Item")
@@ -75,22 +75,6 @@ def messages_from_first(chat_id: str) -> Iterator[Message]:
     """Yield all messages of a chat, the oldest first. Lazy, as a whole chat may be large."""
     for item in MessageItem.query(chat_id, consistent_read=True):
         yield item.message()
-
-
-def spent(user_id: str, day: str) -> Spent:
-    """Return what a user has used up on this day. Zero where nobody counts."""
-    try:
-        map_of_spent = UserItem.get(user_id).spent
-    except UserItem.DoesNotExist:
-        map_of_spent = None
-    kept: Mapping[str, Any] = map_of_spent.as_dict() if map_of_spent else {}  # type: ignore[no-untyped-call]
-    if kept.get("day") != day:
-        return Spent(day)
-    return Spent(day, _count(kept.get("messages")), _count(kept.get("tokens")))
-
-
-def _count(value: Any) -> int:
-    return int(value) if isinstance(value, int | float) else 0
 
 
 def _cursor(*keys: str | None) -> str:

@@ -23,15 +23,6 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a user has used up on one day (UTC, `2026-11-23`): messages sent, tokens of the model."""
-
-    day: str
-    messages: int = 0
-    tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Connection:
     """An open connection, whose it is, and the chat that it sees. `until` is when its token ends."""
 

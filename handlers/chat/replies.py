@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from handlers.chat import history, turns
+from handlers.chat import history, limits, turns
 from handlers.chat.capacity import Meter, Units, metered
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ModelFailed
@@ -44,17 +44,19 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """How a reply ended: its text is the relay's."""
+    """How a reply ended: its text is the relay's. `asked` is the length of the prompt, 0 where the model got none."""
 
     finish_reason: FinishReason
     usage: Usage | None = None
+    asked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Replies:
     """Makes replies. `pace` is the relay's, `send_to_user` hands a frame over for all connections of a user.
 
-    `now` is the clock, `new_id` the source of ids, `threads` what else the process gives.
+    `now` is the clock, `new_id` the source of ids, `threads` what else the process gives. `counts_tokens` has each
+    reply's added to what its user takes in a day.
     """
 
     store: Store
@@ -68,6 +70,7 @@ class Replies:
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     threads: Threads = THREADS
+    counts_tokens: bool = False
 
     def make(self, handover: Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to whoever sees the chat.
@@ -154,7 +157,7 @@ class Replies:
         return messages[0].content, self._ask([(each.role, each.content) for each in messages], attempt)
 
     def _ask(self, prompt: list[tuple[Role, str]], attempt: Attempt) -> Said | None:
-        said = Said(FinishReason.STOP)
+        said = Said(FinishReason.STOP, asked=sum(len(text) for _, text in prompt))
         room = LARGEST_REPLY
         with closing(self.model.answer(prompt)) as answer, self._watch(attempt, answer.stop) as watch:
             try:
@@ -162,7 +165,7 @@ class Replies:
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)
-                    said = Said(delta.finish_reason or said.finish_reason, delta.usage or said.usage)
+                    said = Said(delta.finish_reason or said.finish_reason, delta.usage or said.usage, said.asked)
                     if piece != delta.text:
                         said = replace(said, finish_reason=FinishReason.LENGTH)
                         break
@@ -171,10 +174,10 @@ class Replies:
             except ModelFailed as failure:
                 if watch.ending is None:
                     logger.warning("model failed", reason=str(failure), streamed=len(attempt.relay.text))
-                    return replace(self._apologise(attempt), usage=said.usage)
+                    return replace(self._apologise(attempt), usage=said.usage, asked=said.asked)
         if watch.ending is None:
             return said
-        return None if watch.ending is Ending.LOST else Said(_ENDINGS[watch.ending], said.usage)
+        return None if watch.ending is Ending.LOST else replace(said, finish_reason=_ENDINGS[watch.ending])
 
     def _watch(self, attempt: Attempt, end: Callable[[], None]) -> Watch:
         return Watch(
@@ -205,7 +208,8 @@ class Replies:
             usage=said.usage,
             attempt=turn.attempt,
         )
-        if not turns.seal(self.store, chat, turn, reply, title, self.now()):
+        tokens = self._tokens(said, reply.content)
+        if not turns.seal(self.store, chat, turn, reply, title, self.now(), tokens):
             return logger.info("turn lost")
         logger.info("sealed", finish_reason=said.finish_reason, length=len(reply.content))
         named = self._greet_newcomers(attempt)
@@ -215,6 +219,11 @@ class Replies:
             self._send_title(chat.user_id, ChatUpdated(chat_id=chat.chat_id, title=named))
         attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
         return None
+
+    def _tokens(self, said: Said, text: str) -> int:
+        if not self.counts_tokens or not said.asked:
+            return 0
+        return limits.tokens_of(said.usage, said.asked + len(text))
 
     def _greet_newcomers(self, attempt: Attempt) -> str | None:
         """Let in who joined since the last look, and return the chat's title. Later ones see the stored reply."""

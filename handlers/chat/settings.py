@@ -7,10 +7,14 @@ from dataclasses import dataclass
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
+from handlers.chat.limits import Limits
 from handlers.chat.texts import Texts, texts_in
 
 LARGEST_MESSAGE = 10_000
 """UTF-16 code units. At 3 bytes of UTF-8 each, `user_message` still fits into one 32 KB frame."""
+
+MOST_REPLIES = 100
+"""Each has a place of about 100 bytes on the user's item, whose write costs a unit for each kilobyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Settings:
     `allowed_origins` are the web pages whose scripts may connect and read the HTTP API's answers, by scheme and
     host; `jwt_secret` may name its value (see `secrets`); a connection that has no user after `anonymous_seconds` is
     closed, 0 for never;
-    `management_endpoint` is the URL of the @connections API, its stage included.
+    `limits` are what one user may do; `management_endpoint` is the URL of the @connections API, its stage included.
     """
 
     texts: Texts
@@ -46,6 +50,7 @@ class Settings:
     anonymous_queue: str
     anonymous_seconds: int
     message_chars: int
+    limits: Limits
     history_chars: int
     relay_pace: float
     generate_function: str
@@ -72,6 +77,7 @@ class Settings:
             anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
             anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
             message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
+            limits=_limits(environ),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
             generate_function=environ.get("GENERATE_FUNCTION", ""),
@@ -94,6 +100,17 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise Misconfigured(f"{name} is {text!r}; set it to true or false")
     return text == "true"
+
+
+def _limits(environ: Mapping[str, str]) -> Limits:
+    return Limits(
+        messages_per_minute=_integer(environ, "MESSAGES_PER_MINUTE", 20, 0, 60_000),
+        messages_per_day=_integer(environ, "MESSAGES_PER_DAY", 0, 0, 10_000_000),
+        tokens_per_day=_integer(environ, "TOKENS_PER_DAY", 0, 0, 10_000_000_000),
+        connections_per_user=_integer(environ, "CONNECTIONS_PER_USER", 20, 0, 1_000),
+        concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MOST_REPLIES),
+        frames_per_second=_integer(environ, "FRAMES_PER_SECOND", 10, 0, 10_000),
+    )
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

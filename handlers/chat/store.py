@@ -17,14 +17,18 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from handlers.chat.limits import Spent, day_of
 from handlers.chat.records import Chat, Connection, Message, Subscription, Turn, User
 from handlers.chat.tables import (
     CONNECTION,
+    SPENT,
     TURN,
     ChatItem,
     ConnectionItem,
     MessageItem,
     SentItem,
+    SpentMap,
+    TokensItem,
     TurnMap,
     UserItem,
     kept_subscription,
@@ -92,6 +96,35 @@ class Store:
     def _change_user(self, user_id: str, actions: list[Action]) -> bool:
         return _update(UserItem(user_id), actions, UserItem.user_id.exists())
 
+    # What users have used up
+
+    def spent(self, user_id: str) -> Spent | None:
+        """Return what a user has used up, read consistently; None for an unknown user."""
+        try:
+            item = UserItem.get(user_id, consistent_read=True)
+        except UserItem.DoesNotExist:
+            return None
+        kept: SpentMap | None = item.spent
+        return kept.spent() if kept is not None else Spent()
+
+    def spend(self, user_id: str, before: Spent, after: Spent) -> bool:
+        """Replace what a user has used up. Returns False where it is not as `before` says any more."""
+        if before == Spent():
+            unchanged = SPENT.does_not_exist()
+        else:
+            unchanged = (SPENT.day == before.day) & (SPENT.messages == before.messages)
+        return _update(
+            UserItem(user_id), [UserItem.spent.set(SpentMap.of(after))], UserItem.user_id.exists() & unchanged
+        )
+
+    def tokens_of(self, user_id: str, day: str) -> int:
+        """Return how many tokens of the model a user's replies took on a day (an ISO date), read consistently."""
+        try:
+            item = TokensItem.get(TokensItem.partition_of(user_id), day, consistent_read=True)
+        except TokensItem.DoesNotExist:
+            return 0
+        return int(item.tokens)
+
     # Connections
 
     def add_connection(self, connection: Connection) -> None:
@@ -140,6 +173,13 @@ class Store:
         """Yield the ids of a user's connections, as the index knows them: some milliseconds late."""
         for item in ConnectionItem.by_user.query(user_id):
             yield item.connection_id
+
+    def open_connections_of(self, user_id: str, now: datetime) -> list[str]:
+        """Return the ids of a user's connections that may still be open, the oldest first, as the index knows them."""
+        rows = [(item.connected_at, item.connection_id) for item in ConnectionItem.by_user.query(user_id)]
+        return [
+            connection_id for connected_at, connection_id in sorted(rows) if connected_at + CONNECTION_LIFETIME > now
+        ]
 
     def connections_in(self, segment: int, segments: int) -> Iterator[str]:
         """Yield the ids of all connections in one segment (from 0) of the table."""
@@ -295,13 +335,18 @@ class Store:
         condition = (TURN.message_id == message_id) & TURN.sealed.does_not_exist()
         return self._update_chat(user_id, chat_id, [TURN.cancelled.set(True)], condition) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
+    def seal(
+        self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime, tokens: int = 0
+    ) -> bool:
         """Store the reply of a turn and mark the turn as sealed, all or nothing.
 
         A title goes to a chat that has none. A reply that this one replaces is deleted. Until `lease_until` the
-        worker has time to announce the reply.
+        worker has time to announce the reply. `tokens` are added to what the user's replies took that day.
         """
         writes: list[Write] = [_put(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
+        if tokens:
+            item = TokensItem(TokensItem.partition_of(user_id), day_of(reply.timestamp))
+            writes.append(_change(item, [TokensItem.tokens.add(tokens)], None))
         if turn.replaces is not None:
             writes.append(_delete(MessageItem(reply.chat_id, turn.replaces)))
         actions = [
@@ -353,7 +398,7 @@ def _delete(item: Model) -> Write:
     return lambda transaction: transaction.delete(item)
 
 
-def _change(item: Model, actions: Sequence[Action], condition: Condition) -> Write:
+def _change(item: Model, actions: Sequence[Action], condition: Condition | None) -> Write:
     return lambda transaction: transaction.update(item, list(actions), condition)
 
 

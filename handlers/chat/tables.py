@@ -20,12 +20,13 @@ from pynamodb.attributes import (
 )
 from pynamodb.connection import Connection, TableConnection
 from pynamodb.exceptions import TableError
-from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection, KeysOnlyProjection
+from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
 from handlers.chat import capacity
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES
 from handlers.chat.frames import FinishReason, Resume, Role, Usage
+from handlers.chat.limits import Place, Spent
 from handlers.chat.records import Chat, Message, Subscription, Turn, User
 
 if TYPE_CHECKING:
@@ -71,6 +72,30 @@ def _share(table: TableConnection) -> None:
     table.connection = CONNECTION
 
 
+class SpentMap(MapAttribute[str, Any]):
+    """What a user has used up, on the user."""
+
+    day = UnicodeAttribute()
+    messages = NumberAttribute()
+    full_at = NumberAttribute(attr_name="fullAt")
+    places: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def of(cls, spent: Spent) -> Self:
+        """Return what is kept of it."""
+        places = {
+            chat_id: {"since": place.since} | ({"after": place.last_message_id} if place.last_message_id else {})
+            for chat_id, place in spent.places.items()
+        }
+        return cls(day=spent.day, messages=spent.messages, full_at=spent.full_at, places=places)
+
+    def spent(self) -> Spent:
+        """Return what is kept."""
+        kept: dict[str, dict[str, Any]] = self.places.as_dict()  # type: ignore[no-untyped-call]
+        places = {chat_id: Place(int(place["since"]), place.get("after")) for chat_id, place in kept.items()}
+        return Spent(self.day, int(self.messages), int(self.full_at), places)
+
+
 class UserItem(_Table):
     """A user: made by an administrator, or by the emulator for `--users`."""
 
@@ -82,20 +107,25 @@ class UserItem(_Table):
     roles: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     disabled = BooleanAttribute(null=True)
     created_at = UTCDateTimeAttribute(null=True, attr_name="createdAt")
-    spent: MapAttribute[str, Any] = MapAttribute(null=True)  # type: ignore[no-untyped-call]
+    spent = SpentMap(null=True)  # type: ignore[no-untyped-call]
 
     def user(self) -> User:
         """Return the user who is kept."""
         return User(self.user_id, self.name, frozenset(self.roles or ()), bool(self.disabled), self.created_at)
 
 
+SPENT: Any = UserItem.spent
+"""What a user has used up, in conditions, as `TURN` below."""
+
+
 class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignore[no-untyped-call]
     class Meta:
         index_name = "byUser"
-        projection = KeysOnlyProjection()
+        projection = IncludeProjection(["connectedAt"])
 
     user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
     connection_id = UnicodeAttribute(attr_name="connectionId")
+    connected_at = UTCDateTimeAttribute(attr_name="connectedAt")
 
 
 class ConnectionItem(_Table):
@@ -292,3 +322,22 @@ class SentItem(_Table):
     def partition_of(chat_id: str) -> str:
         """Return the partition of a chat's markers. No chat's id holds a `#`."""
         return f"{chat_id}#sent"
+
+
+class TokensItem(_Table):
+    """The model's tokens that a user's replies took on one day, in a partition of its own beside the messages.
+
+    Not on the user: a seal must neither need that item nor wait for it, and every day begins at 0 by itself.
+    """
+
+    class Meta:
+        table_name = os.environ.get("MESSAGES_TABLE", "messages")
+
+    partition = UnicodeAttribute(hash_key=True, attr_name="chatId")
+    day = UnicodeAttribute(range_key=True, attr_name="messageId")
+    tokens = NumberAttribute()
+
+    @staticmethod
+    def partition_of(user_id: str) -> str:
+        """Return the partition of a user's days. No chat's id begins with a `#`."""
+        return f"#tokens#{user_id}"

@@ -19,7 +19,7 @@ NO_ANSWER = (OSError, HTTPException)
 
 
 class Transport:
-    """Posts to the server of a URL: its scheme, host and port."""
+    """Sends requests to the server of a URL: its scheme, host and port."""
 
     def __init__(self, url: SplitResult) -> None:
         self._host = url.hostname or ""
@@ -28,8 +28,8 @@ class Transport:
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._idle: deque[HTTPConnection] = deque()
 
-    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
-        """Post, and return the answer, its body read and dropped. Raises one of `NO_ANSWER`.
+    def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HTTPResponse:
+        """Send a request, and return the answer, its body read and dropped. Raises one of `NO_ANSWER`.
 
         The server may close a kept connection just as a request is on its way. Such a request is sent again, on a
         new connection: it may arrive twice, but it is not lost.
@@ -37,12 +37,12 @@ class Transport:
         kept = self._kept()
         if kept is not None:
             try:
-                return self._exchange(kept, path, body, headers)
+                return self._exchange(kept, method, path, body, headers)
             except TimeoutError:
                 raise
             except NO_ANSWER:
                 pass
-        return self._exchange(self._opened(), path, body, headers)
+        return self._exchange(self._opened(), method, path, body, headers)
 
     def _kept(self) -> HTTPConnection | None:
         try:
@@ -59,9 +59,11 @@ class Transport:
         connection.sock.settimeout(READ_TIMEOUT)
         return connection
 
-    def _exchange(self, connection: HTTPConnection, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
+    def _exchange(
+        self, connection: HTTPConnection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> HTTPResponse:
         try:
-            connection.request("POST", path, body, headers)
+            connection.request(method, path, body, headers)
             response = connection.getresponse()
         except NO_ANSWER:
             connection.close()

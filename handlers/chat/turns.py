@@ -90,6 +90,12 @@ def is_running(turn: Turn | None, now: datetime) -> bool:
     return standing(turn, now) in (Standing.RUNNING, Standing.ABANDONED)
 
 
+def check_free(chat: Chat, now: datetime) -> None:
+    """Raise `Refused` with `busy` where a reply is still to come in this chat."""
+    if is_running(chat.turn, now):
+        raise Refused(ErrorCode.BUSY)
+
+
 def verdict(chat: Chat | None, own: Turn) -> Verdict:
     """Tell a worker whether the turn that it claimed, `own`, is still its own in the chat as it is now."""
     turn = chat.turn if chat else None
@@ -121,14 +127,13 @@ def accept(
     for _ in range(_TRIES):
         if first := client_message_id and _sent_before(store, chat, client_message_id, now):
             return Accepted(first, None)
-        if is_running(chat.turn, now):
-            raise Refused(ErrorCode.BUSY)
+        check_free(chat, now)
         message_id = ids.after(chat.last_message_id, new_id())
         message = Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id)
         turn = Turn(ids.after(message_id, new_id()), now + LEASE)
         if _accepted(store, chat, message, turn):
             return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id))
-        if client_message_id and (repeated := _message_of(store, chat.chat_id, client_message_id)):
+        if client_message_id and (repeated := message_sent_as(store, chat.chat_id, client_message_id)):
             return Accepted(repeated, None)
         chat = _read_again(store, chat)
     raise Refused(ErrorCode.BUSY)
@@ -143,10 +148,11 @@ def _accepted(store: Store, chat: Chat, message: Message, turn: Turn) -> bool:
 
 def _sent_before(store: Store, chat: Chat, client_message_id: str, now: datetime) -> Message | None:
     """Return the message that was stored under this client id: looked up only where it would be refused else."""
-    return _message_of(store, chat.chat_id, client_message_id) if is_running(chat.turn, now) else None
+    return message_sent_as(store, chat.chat_id, client_message_id) if is_running(chat.turn, now) else None
 
 
-def _message_of(store: Store, chat_id: str, client_message_id: str) -> Message | None:
+def message_sent_as(store: Store, chat_id: str, client_message_id: str) -> Message | None:
+    """Return the message that was stored under a client's own id, None where there is none."""
     message_id = store.sent_as(chat_id, client_message_id)
     return store.message(chat_id, message_id) if message_id else None
 
@@ -157,8 +163,7 @@ def regenerate(store: Store, chat: Chat, now: datetime, new_id: Callable[[], str
     Raises `Refused` with `busy`, `nothing_to_regenerate` or `chat_not_found`.
     """
     for _ in range(_TRIES):
-        if is_running(chat.turn, now):
-            raise Refused(ErrorCode.BUSY)
+        check_free(chat, now)
         last = next(store.messages(chat.chat_id), None)
         if last is None or last.role is not Role.ASSISTANT:
             raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
@@ -233,14 +238,16 @@ def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, n
     return claimed or store.chat(user_id, chat_id)
 
 
-def seal(store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime) -> bool:
-    """Store the reply of a turn. Returns False where the turn is not this worker's any more."""
+def seal(
+    store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime, tokens: int = 0
+) -> bool:
+    """Store the reply of a turn, and the tokens that it took. Returns False where the turn is another's by now."""
 
     def landed() -> bool:
         stored = store.message(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    return _committed(lambda: store.seal(chat.user_id, reply, turn, title, now + LEASE), landed)
+    return _committed(lambda: store.seal(chat.user_id, reply, turn, title, now + LEASE, tokens), landed)
 
 
 def title_of(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from handlers.chat import pages
+from handlers.chat.limits import day_of
 from handlers.http.problems import COMMON
 from handlers.http.services import CurrentUser, Desk
 from handlers.http.shapes import Me, Usage
@@ -22,4 +22,7 @@ def get_me(desk: Desk, user_id: CurrentUser) -> Me:
 @router.get("/usage")
 def get_usage(desk: Desk, user_id: CurrentUser) -> Usage:
     """Return what the user has used up today, UTC."""
-    return Usage.of(pages.spent(user_id, desk.now().date().isoformat()))
+    today = day_of(desk.now())
+    spent = desk.store.spent(user_id)
+    messages = spent.messages if spent and spent.day == today else 0
+    return Usage(day=today, messages=messages, tokens=desk.store.tokens_of(user_id, today))

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from handlers.chat import frames
 from handlers.chat.frames import FinishReason, Role, Tag, Text
-from handlers.chat.records import Chat, Message, Spent, User
+from handlers.chat.records import Chat, Message, User
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
@@ -70,16 +70,11 @@ class Me(Shape):
 
 
 class Usage(Shape):
-    """What the user has used up today (UTC): messages sent, tokens of the model."""
+    """What the user has used up today (UTC): messages sent, tokens of the model. 0 where no limit has it counted."""
 
     day: Annotated[str, Field(examples=["2026-11-23"])]
     messages: int
     tokens: int
-
-    @classmethod
-    def of(cls, spent: Spent) -> Usage:
-        """Return what is shown of it."""
-        return cls(day=spent.day, messages=spent.messages, tokens=spent.tokens)
 
 
 class NewChat(Request):

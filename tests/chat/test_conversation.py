@@ -18,7 +18,7 @@ def test_the_whole_conversation(device):
     assert greeting["message"] == "WebSocket connection established"
     assert RFC3339.fullmatch(greeting["serverTime"])
     assert greeting["reconnectBefore"] > greeting["serverTime"]
-    assert greeting["limits"] == {"messageChars": 10_000, "idleSeconds": 600}
+    assert greeting["limits"] == {"messageChars": 10_000, "messagesPerMinute": 20, "idleSeconds": 600}
 
     alice.join("alice")
     alice.send("create_chat", "r1")

@@ -38,8 +38,8 @@ def test_without_a_planted_fault_nothing_is_found():
 
 def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
-        def call(self, user_id, reply, turn, title, lease_until):
-            sealed = seal(self, user_id, reply, turn, title, lease_until)
+        def call(self, user_id, reply, turn, title, lease_until, tokens):
+            sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
             messages = self.items[reply.chat_id]
             del messages[min(messages)]
             return sealed
@@ -80,9 +80,9 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
-        def call(self, user_id, reply, turn, title, lease_until):
+        def call(self, user_id, reply, turn, title, lease_until, tokens):
             count = self.chats[user_id, reply.chat_id].message_count
-            sealed = seal(self, user_id, reply, turn, title, lease_until)
+            sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
             chat = self.chats[user_id, reply.chat_id]
             self.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
             return sealed

@@ -32,6 +32,7 @@ FUNCTIONS = {
     "ApiFunction": "api.handler",
 }
 MAY_END_IN_A_STAR = re.compile(r"/(POST|DELETE)/@connections/\*$|:function:\$\{AWS::StackName\}-DeliverFunction-\*$")
+CONNECTIONS = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${WebSocketApi}/${StageName}"
 
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html: "Defined runtime environment variables"
 RESERVED_BY_LAMBDA = {
@@ -141,7 +142,19 @@ def test_no_function_may_do_everything_or_touch_everything(template):
 @pytest.mark.parametrize(
     ("function", "granted"),
     [
-        ("ConnectFunction", {"UsersTable.Arn", "ConnectionsTable.Arn", "DeliverFunction.Arn", "AnonymousQueue.Arn"}),
+        (
+            "ConnectFunction",
+            {
+                *(
+                    "UsersTable.Arn",
+                    "ConnectionsTable.Arn",
+                    "ChatsTable.Arn",
+                    "DeliverFunction.Arn",
+                    "AnonymousQueue.Arn",
+                ),
+                *("${ConnectionsTable.Arn}/index/byUser", f"{CONNECTIONS}/DELETE/@connections/*"),
+            },
+        ),
         ("DisconnectFunction", {"ConnectionsTable.Arn", "ChatsTable.Arn"}),
         ("EraseFunction", {"ChatsTable.Arn", "MessagesTable.Arn", "DeliverFunction.Arn"}),
     ],
@@ -150,35 +163,30 @@ def test_a_function_reaches_only_what_it_works_with(template, function, granted)
     assert {resource for _, resource in statements(functions(template)[function])} == granted
 
 
-def test_only_those_who_post_may_post_and_only_to_this_stage(template):
-    posting = {
-        name: resource
+@pytest.mark.parametrize(
+    ("method", "allowed"),
+    [
+        ("POST", {"DefaultFunction", "GenerateFunction", "GiveUpFunction", "DeliverFunction"}),
+        ("DELETE", {"ConnectFunction", "DefaultFunction", "ExpireFunction", "ApiFunction"}),
+    ],
+)
+def test_only_those_who_post_or_close_may_and_only_on_this_stage(template, method, allowed):
+    granted = {
+        name: [each for actions, each in statements(properties) if actions == ["execute-api:ManageConnections"]]
         for name, properties in functions(template).items()
-        for actions, resource in statements(properties)
-        if actions == ["execute-api:ManageConnections"] and "/DELETE/" not in resource
     }
+    resource = f"{CONNECTIONS}/{method}/@connections/*"
+    others = {f"{CONNECTIONS}/{each}/@connections/*" for each in ("POST", "DELETE")}
 
-    assert posting.keys() == {"DefaultFunction", "GenerateFunction", "GiveUpFunction", "DeliverFunction"}
-    for name, resource in posting.items():
-        assert resource.endswith(":${WebSocketApi}/${StageName}/POST/@connections/*")
-        assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
-
-
-def test_only_the_http_api_and_the_anonymous_ones_end_may_hang_up(template):
-    hanging_up = [
-        name
-        for name, properties in functions(template).items()
-        for _, resource in statements(properties)
-        if resource.endswith(":${WebSocketApi}/${StageName}/DELETE/@connections/*")
-    ]
-    assert hanging_up == ["ExpireFunction", "ApiFunction"]
-    for name in hanging_up:
-        assert "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
+    assert {name for name, resources in granted.items() if resource in resources} == allowed
+    for name, resources in granted.items():
+        assert set(resources) <= others
+        assert not resources or "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
 
 
 def test_the_http_api_writes_no_message_and_reads_no_index_but_by_name(template):
     granted = {resource: set(actions) for actions, resource in statements(functions(template)["ApiFunction"])}
-    assert granted["MessagesTable.Arn"] == {"dynamodb:Query"}
+    assert granted["MessagesTable.Arn"] == {"dynamodb:GetItem", "dynamodb:Query"}
     assert granted["ConnectionsTable.Arn"] == {"dynamodb:GetItem"}
     assert {each for each in granted if "/index/" in each} == {
         "${ChatsTable.Arn}/index/byUpdatedAt",

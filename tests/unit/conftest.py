@@ -1,10 +1,12 @@
 """A DynamoDB with the tables of the template: moto's, in this process, or the one at PARLEY_TEST_DYNAMODB."""
 
 from collections.abc import Iterator
+from threading import Lock
 
 import boto3
 import pytest
 from moto import mock_aws
+from moto.dynamodb.responses import DynamoHandler
 
 from handlers.chat.store import Store
 from handlers.chat.tables import CONNECTION, UserItem
@@ -14,7 +16,15 @@ from tests.capacity import Capacity, metered
 
 
 @pytest.fixture
-def aws() -> Iterator[None]:
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # moto looks and then writes, and lets another thread in between: DynamoDB does not.
+    lock, call_action = Lock(), DynamoHandler.call_action
+
+    def one_at_a_time(self: DynamoHandler) -> object:
+        with lock:
+            return call_action(self)
+
+    monkeypatch.setattr(DynamoHandler, "call_action", one_at_a_time)
     with mock_aws(config={"lambda": {"use_docker": False}}):
         yield
 

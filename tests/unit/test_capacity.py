@@ -12,6 +12,7 @@ from local.pricing import charged, size
 from tests import dynamodb
 from tests.capacity import Charge, metered
 from tests.turn import a_turn, begin
+from tests.unlimited import UNLIMITED
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
@@ -161,3 +162,42 @@ class TestATurn:
         reads = [read for read, _ in costs]
         assert max(reads) <= 10
         assert reads[-1] == reads[-50]
+
+
+class TestLimits:
+    """What limits add to a turn. Whoever is refused costs no write: see `test_limited_messages`."""
+
+    def cost(self, store, capacity, **limits):
+        """Read and write units of the later of two turns."""
+        return [a_turn(store, capacity, number, UNLIMITED | limits) for number in range(2)][-1]
+
+    @pytest.fixture
+    def unlimited(self, store, capacity):
+        begin(store)
+        return [a_turn(store, capacity, number) for number in range(2, 4)][-1]
+
+    def test_the_default_ones_cost_one_write_and_two_reads(self, store, capacity, unlimited):
+        read, write = self.cost(store, capacity, MESSAGES_PER_MINUTE="20", CONCURRENT_REPLIES="3")
+        assert (read - unlimited[0], write - unlimited[1]) == (2, 1)
+
+    def test_a_daily_one_costs_no_more_than_those(self, store, capacity, unlimited):
+        read, write = self.cost(store, capacity, MESSAGES_PER_MINUTE="20", MESSAGES_PER_DAY="100")
+        assert (read - unlimited[0], write - unlimited[1]) == (2, 1)
+
+    def test_a_budget_of_tokens_is_part_of_the_seals_transaction(self, store, capacity, unlimited):
+        read, write = self.cost(store, capacity, TOKENS_PER_DAY="1000")
+        assert (read - unlimited[0], write - unlimited[1]) == (3, 3)
+
+    def test_counting_twenty_connections_costs_half_a_read(self, store, capacity):
+        for number in range(20):
+            store.add_connection(Connection(f"connection-{number}=", datetime.now(UTC), "alice"))
+        capacity.clear()
+        store.open_connections_of("alice", NOON)
+        assert (capacity.read_units, capacity.write_units) == (0.5, 0)
+
+    def test_binding_a_connection_costs_what_it_did_and_no_more_for_its_age_in_the_index(self, store, capacity):
+        store.add_connection(Connection("c1=", datetime.now(UTC)))
+        capacity.clear()
+        store.bind_connection("c1=", "alice", "chat")
+        store.bind_connection("c1=", "alice", "other")
+        assert capacity.writes == {"UpdateItem": 2 + 1}

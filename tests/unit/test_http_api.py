@@ -10,9 +10,10 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from handlers import api
 from handlers.chat.frames import timestamp
+from handlers.chat.limits import Spent
 from handlers.chat.records import Chat, Connection, User
 from handlers.chat.store import StoreError
-from handlers.chat.tables import UserItem
+from handlers.chat.tables import TokensItem
 from tests.http_api import SECRET, Context, Invocations, Management, event, request, services
 from tests.unit.conversation import answer, ask, claim
 
@@ -240,21 +241,17 @@ def test_a_foreign_a_deleted_and_a_made_up_chat_are_the_same(store, invocations,
 
 
 class TestUsage:
-    def usage(self, **spent):
-        UserItem("alice").update([UserItem.spent.set(spent)])
+    def usage(self):
         return request("GET", "/me/usage", "alice").json
 
     def test_nothing_is_spent_at_first(self):
-        assert request("GET", "/me/usage", "alice").json == {"day": "2026-11-23", "messages": 0, "tokens": 0}
+        assert self.usage() == {"day": "2026-11-23", "messages": 0, "tokens": 0}
 
-    def test_what_is_counted_is_shown_and_yesterdays_is_not(self):
-        assert self.usage(day="2026-11-23", messages=3, tokens=1200) == {
-            "day": "2026-11-23",
-            "messages": 3,
-            "tokens": 1200,
-        }
-        assert self.usage(day="2026-11-22", messages=3)["messages"] == 0
-        assert self.usage(day="2026-11-23", messages="x")["messages"] == 0
+    @pytest.mark.parametrize(("day", "messages", "tokens"), [("2026-11-23", 3, 1200), ("2026-11-22", 0, 0)])
+    def test_what_is_counted_is_shown_and_yesterdays_is_not(self, store, day, messages, tokens):
+        store.spend("alice", Spent(), Spent(day, 3))
+        TokensItem(TokensItem.partition_of("alice"), day, tokens=1200).save()
+        assert self.usage() == {"day": "2026-11-23", "messages": messages, "tokens": tokens}
 
 
 ADMINISTRATION = [

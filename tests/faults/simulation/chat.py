@@ -22,11 +22,12 @@ from handlers.chat.turns import Handover
 from tests.faults.reading import Reading
 from tests.faults.simulation.services import Faults, Services, SimulatedGateway, SimulatedModel, SimulatedStore
 from tests.faults.simulation.world import Process, World
+from tests.unlimited import UNLIMITED
 
 USER, CHAT = "alice", "chat"
 FUNCTION_SECONDS = 900.0
 RETRIES = (60.0, 120.0)
-SETTINGS = Settings.of({"JWT_SECRET": "x" * 32})
+SETTINGS = Settings.of({"JWT_SECRET": "x" * 32, **UNLIMITED})
 
 
 class Tokens:

@@ -222,7 +222,9 @@ class SimulatedStore:
 
         return self._change(user_id, chat_id, change) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
+    def seal(
+        self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime, tokens: int = 0
+    ) -> bool:
         def effect() -> bool:
             messages = self.items.get(reply.chat_id, {})
             if reply.message_id in messages:

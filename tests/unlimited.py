@@ -1,0 +1,6 @@
+"""Settings for tests that send faster than people do."""
+
+_MESSAGES = ("MESSAGES_PER_MINUTE", "MESSAGES_PER_DAY", "TOKENS_PER_DAY", "CONCURRENT_REPLIES")
+_CONNECTIONS = ("CONNECTIONS_PER_USER", "FRAMES_PER_SECOND")
+
+UNLIMITED = dict.fromkeys((*_MESSAGES, *_CONNECTIONS), "0")
