@@ -34,8 +34,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        self.take(body, 200)
+
+    def do_DELETE(self):
+        self.take(b"DELETE", 204)
+
+    def take(self, body, success):
         self.server.requests.append((self.path, dict(self.headers.items()), body))
-        answer = self.server.answers.popleft() if self.server.answers else 200
+        answer = self.server.answers.popleft() if self.server.answers else success
         if callable(answer):
             answer(self)
         else:

@@ -9,6 +9,7 @@ from openai import OpenAI
 from rich.table import Table
 
 from tests.devices import Device, Emulator
+from tests.unlimited import UNLIMITED
 
 TURNS, WARMING, EARLIER = 20, 5, 20
 TOKENS_PER_SECOND = 50
@@ -18,7 +19,7 @@ GOAL_MS = 30
 
 def table() -> Table:
     """Ask the model directly, in a new chat and in a long one, in turns; return the medians as a table."""
-    emulator = Emulator(PARLEY_TOKENS_PER_SECOND=str(TOKENS_PER_SECOND))
+    emulator = Emulator(PARLEY_TOKENS_PER_SECOND=str(TOKENS_PER_SECOND), **UNLIMITED)
     try:
         directly, new, long = (median(times) * 1000 for times in zip(*_rounds(emulator), strict=True))
     finally:

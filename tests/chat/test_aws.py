@@ -129,7 +129,7 @@ class TestHttp:
 
     def test_me_is_whose_the_token_is(self, emulator):
         bearer = f"Bearer {token('bob', DEVELOPMENT_SECRET)}"
-        assert self.get(emulator, "/me", Authorization=bearer) == (200, {"userId": "bob", "name": "bob"})
+        assert self.get(emulator, "/me", Authorization=bearer) == (200, {"userId": "bob", "name": "bob", "roles": []})
 
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic x"}])
     def test_me_without_a_good_token(self, emulator, headers):

@@ -10,6 +10,7 @@ import pytest
 
 from tests.devices import Emulator
 from tests.faults.people import USERS
+from tests.unlimited import UNLIMITED
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,7 @@ def emulator():
         OPENAI_FIRST_TOKEN_SECONDS="3",
         OPENAI_TOKEN_SECONDS="2",
         CHAT_LANGUAGE="en",
+        **UNLIMITED,
         **variables,
     )
     yield emulator

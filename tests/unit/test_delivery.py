@@ -20,6 +20,13 @@ class Gateway:
         self.gone, self.failing, self.opens_after = gone, failing, opens_after
         self.posted = []
 
+    def close(self, connection_id):
+        self.posted.append((connection_id, "closed"))
+        if connection_id in self.gone:
+            raise ConnectionGone(connection_id)
+        if connection_id in self.failing:
+            raise PostFailed("ConnectTimeoutError")
+
     def post(self, connection_id, text):
         if connection_id in self.gone:
             raise ConnectionGone(connection_id)
@@ -83,4 +90,17 @@ def test_a_greeting_waits_for_the_connection_to_open(store, connections):
 
 def test_a_greeting_that_never_arrives_does_not_cost_the_connection(store, connections):
     run(delivery.to_connection("c1=", FRAME), store, Gateway(gone={"c1="}))
+    assert store.connection("c1=") is not None
+
+
+@pytest.mark.parametrize("gone", [[], ["c1="]])
+def test_a_connection_that_is_closed_is_forgotten_be_it_open_or_not(store, connections, gone):
+    gateway = Gateway(gone=gone)
+    delivery.close("c1=", store, gateway)
+    assert gateway.posted == [("c1=", "closed")]
+    assert store.connection("c1=") is None
+
+
+def test_one_that_cannot_be_closed_keeps_its_row(store, connections):
+    delivery.close("c1=", store, Gateway(failing=["c1="]))
     assert store.connection("c1=") is not None

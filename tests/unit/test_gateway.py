@@ -211,3 +211,24 @@ class TestErrors:
     def test_an_endpoint_that_is_no_url_is_refused_at_start(self, endpoint):
         with pytest.raises(Misconfigured, match="AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"):
             Gateway(endpoint, KEYS, "eu-central-1")
+
+
+class TestClosing:
+    def test_it_is_a_deletion_and_keeps_the_connection_to_the_server(self, server, gateway):
+        gateway.close(CONNECTION_ID)
+        gateway.post(CONNECTION_ID, FRAME)
+        assert [(path, body) for path, _, body in server.requests] == [
+            ("/live/@connections/BFaT_fALIAMCKug%3D", b"DELETE"),
+            ("/live/@connections/BFaT_fALIAMCKug%3D", FRAME),
+        ]
+        assert server.connections == 1
+
+    def test_a_connection_that_is_gone_is_told(self, server, gateway):
+        server.answers.append(failing(410, "GoneException", body=b""))
+        with pytest.raises(ConnectionGone):
+            gateway.close(CONNECTION_ID)
+
+    def test_it_is_tried_again_where_that_may_help(self, server, gateway_of, pauses):
+        server.answers.append(failing(429, "LimitExceededException"))
+        gateway_of(tries=2).close(CONNECTION_ID)
+        assert (len(server.requests), len(pauses)) == (2, 1)

@@ -129,6 +129,14 @@ class TestTheRequest:
         assert (path, comparable(headers), body) == (their_path, comparable(their_headers), their_body)
         assert path == "/live/@connections/BFaT_fALIAMCKug%3D"
 
+    def test_the_request_that_closes_a_connection_is_boto3s_too(self, server):
+        boto3_client(server.url).delete_connection(ConnectionId=CONNECTION_ID)
+        Gateway(server.url, KEYS, "eu-central-1").close(CONNECTION_ID)
+        [(their_path, their_headers, their_body), (path, headers, body)] = server.requests
+        # boto3 says that it sends nothing; where nothing is sent, that goes without saying.
+        assert comparable(headers) | {"Content-Length": "0"} == comparable(their_headers)
+        assert (path, body) == (their_path, their_body)
+
     def test_it_is_signed_with_the_credentials_of_the_moment(self, server):
         keys = Credentials("first", "secret")
         gateway = Gateway(server.url, keys, "eu-central-1")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.parser.models import (
 )
 
 from handlers import api, connect, default, deliver, disconnect
+from handlers.chat.floods import Floods
 from handlers.chat.records import Connection
 from local.identity import token
 
@@ -163,6 +164,10 @@ class Gateway:
 
     def __init__(self):
         self.posted = {}
+        self.closed = []
+
+    def close(self, connection_id):
+        self.closed.append(connection_id)
 
     def post(self, connection_id, text):
         self.posted.setdefault(connection_id, []).append(json.loads(text))
@@ -171,7 +176,7 @@ class Gateway:
 @pytest.fixture
 def gateway(monkeypatch):
     gateway = Gateway()
-    for function in (default, deliver):
+    for function in (connect, default, deliver):
         monkeypatch.setattr(function, "gateway", gateway)
     return gateway
 
@@ -199,6 +204,15 @@ class TestConnect:
     def test_a_bad_one_is_refused_and_leaves_nothing_behind(self, store):
         assert connect.handler(connect_event(token="bad"), Context()) == {"statusCode": 401}
         assert store.connection(CONNECTION_ID) is None
+
+    def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway):
+        now = datetime.now(UTC)
+        for minutes in range(connect.settings.limits.connections_per_user):
+            store.add_connection(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
+        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert gateway.closed == ["19="]
+        assert store.connection("19=") is None
+        assert store.connection(CONNECTION_ID).user_id == "alice"
 
 
 def test_disconnecting_forgets_the_connection(store):
@@ -234,6 +248,39 @@ class TestDefault:
         assert self.posted[CONNECTION_ID] == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
+
+
+class TestAFlood:
+    @pytest.fixture(autouse=True)
+    def connection(self, store, functions, gateway, monkeypatch):
+        self.gateway = gateway
+        store.add_connection(Connection(CONNECTION_ID, NOON))
+        monkeypatch.setattr(default, "floods", Floods(1, lambda: 1_731_324_924.0))
+
+    def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
+        for _ in range(number):
+            assert default.handler(message_event(body), Context()) == {"statusCode": 200}
+
+    def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
+        self.sends(5)
+        monkeypatch.setattr(type(default.store), "connection", None)
+        self.sends(9)
+        *pongs, error = self.gateway.posted[CONNECTION_ID]
+        assert [pong["type"] for pong in pongs] == ["pong"] * 5
+        assert error["requestId"] == "r1"
+        data = {"message": "No more than 1 frames a second", "code": "rate_limited", "retryAfter": 2}
+        assert error["data"] == data
+
+    def test_of_what_is_no_frame_is_answered_too(self):
+        self.sends(5)
+        self.sends(1, body="{")
+        assert self.gateway.posted[CONNECTION_ID][-1]["data"]["code"] == "rate_limited"
+
+    def test_that_goes_on_ends_the_connection(self, store):
+        self.sends(100)
+        assert self.gateway.closed == [CONNECTION_ID]
+        assert store.connection(CONNECTION_ID) is None
+        assert len(self.gateway.posted[CONNECTION_ID]) == 5 + 1
 
 
 def test_delivering_to_a_user(store, functions, gateway):

@@ -1,0 +1,139 @@
+"""One user sends fifty times as much as there may be. The others notice nothing, and it costs no call of the model."""
+
+import json
+import time
+import urllib.request
+from collections import Counter
+from statistics import median
+from threading import Event, Thread
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from tests.devices import Device, Emulator
+
+PER_MINUTE = 20
+FLOOD_PER_SECOND = 50 * PER_MINUTE / 60
+PAIRS = 3
+TURN = "/long 30"
+
+
+@pytest.fixture
+def emulator(tmp_path):
+    plan = tmp_path / "plan.json"
+    plan.write_text("{}")
+    emulator = Emulator(
+        PARLEY_FAULTS=str(plan),
+        PARLEY_USERS="alice,mallory",
+        PARLEY_TOKENS_PER_SECOND="30",
+        MESSAGES_PER_MINUTE=str(PER_MINUTE),
+    )
+    yield emulator
+    emulator.stop()
+
+
+def model_requests(emulator):
+    with urllib.request.urlopen(f"{emulator.url}/_parley/model", timeout=10) as answer:
+        return json.loads(answer.read())["requests"]
+
+
+class Flood:
+    """Mallory's two devices: each sends slower than a connection may, together far faster than a user may."""
+
+    def __init__(self, emulator):
+        self.emulator = emulator
+        self.on, self.over = Event(), Event()
+        self.answers = Counter()
+        self.waits = set()
+        self.started = time.monotonic()
+        devices = [Device(emulator.websocket_url) for _ in range(2)]
+        devices[0].join("mallory")
+        self.chat_id = devices[0].create_chat()
+        devices[1].join("mallory", self.chat_id)
+        self.threads = [Thread(target=self.listen, args=(device,)) for device in devices]
+        self.threads += [Thread(target=self.send, args=(devices,))]
+        for thread in self.threads:
+            thread.start()
+
+    def send(self, devices):
+        number = 0
+        while not self.over.is_set():
+            if self.on.wait(0.05):
+                number += 1
+                devices[number % 2].send("message", message="/long 1", clientMessageId=f"m{number}")
+                time.sleep(1 / FLOOD_PER_SECOND)
+        for device in devices:
+            device.socket.close()
+
+    def listen(self, device):
+        while True:
+            try:
+                frame = device.receive_any(60)
+            except ConnectionClosed:
+                return
+            data = frame["data"]
+            if frame["type"] == "error":
+                self.answers[data["code"]] += 1
+                self.waits.add(data.get("retryAfter"))
+
+    def stop(self):
+        self.over.set()
+        for thread in self.threads:
+            thread.join(10)
+
+    def stored(self):
+        """How many of mallory's messages are in the table."""
+        items = self.emulator.client("dynamodb").query(
+            TableName="MessagesTable",
+            KeyConditionExpression="chatId = :chat",
+            ExpressionAttributeValues={":chat": {"S": self.chat_id}},
+        )["Items"]
+        return sum(item["role"]["S"] == "user" for item in items)
+
+
+def until(condition, seconds=10):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_flood_delays_nobody_else_and_asks_the_model_nothing(emulator):
+    alice = Device(emulator.websocket_url)
+    alice.join("alice")
+    alice.create_chat()
+    alice.ask(TURN)
+    flood = Flood(emulator)
+    try:
+        flood.on.set()
+        until(lambda: flood.answers["rate_limited"])
+        took = {False: [], True: []}
+        for flooded in [False, True] * PAIRS:
+            (flood.on.set if flooded else flood.on.clear)()
+            started = time.monotonic()
+            assert alice.ask(TURN)[-1]["data"]["finishReason"] == "stop"
+            took[flooded].append(time.monotonic() - started)
+    finally:
+        flood.stop()
+        alice.socket.close()
+    allowed = PER_MINUTE + (time.monotonic() - flood.started) * PER_MINUTE / 60
+    assert flood.answers["rate_limited"] >= 20
+    assert flood.waits - {None} <= {1, 2, 3}
+    assert flood.stored() <= allowed
+    assert model_requests(emulator) == 1 + 2 * PAIRS + flood.stored()
+    assert median(took[True]) <= 1.2 * median(took[False])
+
+
+def test_a_connection_that_floods_is_closed_and_its_user_may_come_back():
+    emulator = Emulator(FRAMES_PER_SECOND="2", PARLEY_ENVIRONMENTS="2")
+    try:
+        device = Device(emulator.websocket_url)
+        device.join("bob")
+        ping = json.dumps({"type": "ping"})
+        # Two environments hear five seconds' worth each, and bear ten more.
+        assert device.closing_code(*[ping] * 200) == 1000
+        told = Counter(frame["data"].get("code") for frame in device.frames)
+        assert 1 <= told["rate_limited"] <= 20
+        Device(emulator.websocket_url).join("bob")
+    finally:
+        emulator.stop()
