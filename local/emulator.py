@@ -40,6 +40,7 @@ from local.listener import Acceptor, listen
 from local.llm import BuiltInModel
 from local.mounts import mounted, mounted_http
 from local.options import EMBEDDED, Options
+from local.rebinding import is_this_machine
 from local.sabotage import Sabotage
 from local.services import SERVICES_PATH, Services
 from local.template.model import Template
@@ -179,6 +180,8 @@ class Emulator:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
+        if path.startswith(("/_parley/", INVOKE_PATH)) and not self._is_meant(scope):
+            return await Response.of_json(403, {"message": "This host is not this machine"}).send(send)
         if self._database and path.startswith(DYNAMODB_PATH):
             return await self._serve_call(scope, receive, send)
         await self._ready.wait()
@@ -194,6 +197,10 @@ class Emulator:
         if gateway := self._http.get(first) or self._http.get(""):
             return await gateway(scope, receive, send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
+
+    def _is_meant(self, scope: Scope) -> bool:
+        host = next((value for name, value in scope["headers"] if name.lower() == b"host"), b"")
+        return scope["type"] == "http" and is_this_machine(host.decode("latin-1"), self.options.host)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         gateway = self.mounts.get(scope["path"].rstrip("/"))
