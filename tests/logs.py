@@ -8,7 +8,7 @@ import re
 from local.identity import DEVELOPMENT_SECRET
 from tests.devices import Device, Emulator
 
-SHORTEST = 6
+SHORTEST = 8
 """Characters of a text that is looked for: shorter ones are in every log by chance."""
 
 _TOKEN = re.compile(r"eyJ[\w-]+\.eyJ[\w-]+\.[\w-]+")

@@ -14,7 +14,7 @@ from local.services import Services
 from local.template.model import EventSource, Queue
 from local.trace import Trace
 
-QUEUE = "arn:aws:sqs:us-east-1:000000000000:work"
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:polled"
 
 
 class Function:
@@ -38,10 +38,10 @@ async def polled():
 
     async def start(function, reports=False):
         services = Services("http://127.0.0.1:1", Trace())
-        await services.furnish((Queue("work", {"VisibilityTimeout": "1"}),), ())
-        for message in await services.receive("work", 10):
-            await services.delete("work", message["ReceiptHandle"])
-        sources = Sources((EventSource("work", "f", reports_failures=reports),), services, function, Clock())
+        await services.furnish((Queue("polled", {"VisibilityTimeout": "1"}),), ())
+        for message in await services.receive("polled", 10):
+            await services.delete("polled", message["ReceiptHandle"])
+        sources = Sources((EventSource("polled", "f", reports_failures=reports),), services, function, Clock())
         sources.start()
         running.append(sources)
         return services
