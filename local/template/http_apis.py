@@ -15,6 +15,8 @@ IMPLICIT = "ServerlessHttpApi"
 
 def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
     """Return the template's HTTP APIs. What does not lead to a function that runs here is noted, and left out."""
+    for logical_id in document.of_type("AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"):
+        _note_definition(document.properties(logical_id))
     declared = document.of_type("AWS::Serverless::HttpApi")
     routes: dict[str, list[HttpRoute]] = {api_id(name): [] for name in declared}
     for logical_id in document.of_type(SAM_FUNCTION):
@@ -29,6 +31,12 @@ def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[H
     for logical_id in document.of_type("AWS::ApiGatewayV2::Api"):
         if document.properties(logical_id).text("ProtocolType") == "HTTP":
             yield _raw(document, logical_id, functions)
+
+
+def _note_definition(properties: Properties) -> None:
+    for name in ("DefinitionBody", "DefinitionUri", "Body", "BodyS3Location"):
+        if name in properties.raw:
+            properties.note(f"the OpenAPI definition of {properties.where} is not read: its routes are left out", name)
 
 
 def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRoute]]:

@@ -165,6 +165,14 @@ class TestApis:
         [api] = read(path).http_apis
         assert (api.stage, api.routes) == ("v1", (HttpRoute("GET", "/x", "F", payload="1.0"),))
 
+    def test_an_openapi_definition_is_said_not_to_be_read(self, template):
+        path = template("""
+            Web: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {openapi: 3.0.1}}}
+        """)
+        assert [note.partition(": ")[2] for note in read(path).notes] == [
+            "the OpenAPI definition of Web is not read: its routes are left out"
+        ]
+
     def test_a_stage_variable_may_name_the_function(self, template):
         path = template("""
             Raw: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: x}}
