@@ -150,7 +150,7 @@ class TestStore:
             before = len(person.frames), len(other.frames)
             with ThreadPoolExecutor(2) as pool:
                 for device in (person, other):
-                    pool.submit(device.send, "message", message=f"{device.connection_id} {number}")
+                    pool.submit(device.send, "message", message=f"race {number} of {device.connection_id}")
             won = person.wait("user_message", after=before[0])["data"]
             assert other.wait("user_message", after=before[1])["data"] == won
             loser = person if other.connection_id in won["content"] else other
