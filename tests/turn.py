@@ -48,7 +48,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
         if isinstance(action, Generate):
             handovers.append(action.handover)
 
-    authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user_exists(identity.user_id))
+    authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user(identity.user_id) is not None)
     settings = Settings.of(limits)
     commands = Commands(store, authenticator, settings, now=now, new_id=new_id)
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}

@@ -50,16 +50,6 @@ class Store:
 
     # Users
 
-    def user_exists(self, user_id: str) -> bool:
-        """Tell whether this user is known, and not disabled."""
-        user = self.user(user_id)
-        return user is not None and not user.disabled
-
-    def user_name(self, user_id: str) -> str | None:
-        """Return the user's name for display, None for an unknown user or one without a name."""
-        user = self.user(user_id)
-        return user.name if user else None
-
     def user(self, user_id: str) -> User | None:
         """Return a user, None for one who is not known."""
         try:

@@ -48,7 +48,7 @@ def message(name, content="Hi"):
 
 class TestTheMeter:
     def test_reading_what_may_be_old_costs_half(self, store, capacity):
-        store.user_exists("alice")
+        store.user("alice")
         assert capacity.read_units == 0.5
 
     def test_a_query_of_an_index_is_charged_there(self, store, capacity):

@@ -44,7 +44,7 @@ class Client:
         self.now = NOON
         self.commands = Commands(
             store,
-            Authenticator(SharedSecret(SECRET), lambda identity: store.user_exists(identity.user_id)),
+            Authenticator(SharedSecret(SECRET), lambda identity: store.user(identity.user_id) is not None),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
             now=lambda: self.now,
             new_id=lambda: next(ids),

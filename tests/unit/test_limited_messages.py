@@ -52,7 +52,7 @@ class Person:
         settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
         self.commands = Commands(
             self.store,
-            Authenticator(SharedSecret(SECRET), lambda identity: self.store.user_exists(identity.user_id)),
+            Authenticator(SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None),
             settings,
             now=lambda: self.now,
             new_id=lambda: next(self.ids),
@@ -288,7 +288,7 @@ class TestTheStore:
         spent = Spent("2026-11-23", 3, 10**15 + 1, {"one": Place(10**15, "m1"), "two": Place(10**15)})
         assert store.spend("alice", Spent(), spent)
         assert store.spent("alice") == spent
-        assert store.user_name("alice") == "Alice"
+        assert store.user("alice").name == "Alice"
 
     def test_only_who_knows_what_is_spent_spends(self, store):
         first = Spent("2026-11-23", 1)

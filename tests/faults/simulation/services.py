@@ -91,10 +91,7 @@ class SimulatedStore:
             return no
         return result
 
-    # Users and connections
-
-    def user_exists(self, user_id: str) -> bool:
-        return True
+    # Connections
 
     def add_connection(self, connection: Connection) -> None:
         self._call(lambda: self.rows.__setitem__(connection.connection_id, connection))
