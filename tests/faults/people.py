@@ -127,6 +127,8 @@ class Person:
             return
 
     def _take(self, frame: dict[str, Any]) -> None:
+        if "type" not in frame:
+            return  # API Gateway's own, for a function that failed: clients wait for an answer, and ask again
         data = frame["data"]
         with self.changed:
             self.frames.append(frame)
