@@ -20,7 +20,7 @@ test: lint .venv-sam/up-to-date
 
 # ARGS goes to pytest.
 test-dynamodb-local: .venv/up-to-date
-	@.venv/bin/python -m tests.dynamodb_local $(ARGS)
+	@.venv/bin/python -m tests.support.dynamodb_local $(ARGS)
 
 lint: .venv/up-to-date
 	.venv/bin/ruff format --check

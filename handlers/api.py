@@ -10,17 +10,17 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from handlers.chat.auth import Authenticator
 from handlers.chat.aws import CONFIG, SESSION
-from handlers.chat.functions import Functions
+from handlers.chat.delivery.functions import Functions
+from handlers.chat.identity.tokens import Authenticator
+from handlers.chat.identity.users import Membership
 from handlers.chat.ids import new_id
 from handlers.chat.log import logger
-from handlers.chat.membership import Membership
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.http import problems
 from handlers.http.application import application
-from handlers.http.services import Services
+from handlers.http.dependencies import Services
 
 settings = Settings.of(os.environ)
 store = Store()

@@ -9,17 +9,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.chat import delivery, frames, origins
 from handlers.chat.anonymity import Anonymity
-from handlers.chat.auth import Authenticator, offered_token
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
 from handlers.chat.crowd import crowded_out
+from handlers.chat.delivery import delivery
+from handlers.chat.delivery.functions import Functions
+from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import KeysUnavailable, Refused
-from handlers.chat.frames import Connected, Limits
-from handlers.chat.functions import Functions
-from handlers.chat.gateway import Gateway
+from handlers.chat.identity import origins
+from handlers.chat.identity.tokens import Authenticator, offered_token
+from handlers.chat.identity.users import Membership
 from handlers.chat.log import logger
-from handlers.chat.membership import Membership
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import Connected, Limits
 from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store

@@ -10,21 +10,22 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.chat import delivery, frames
-from handlers.chat.auth import Authenticator
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
-from handlers.chat.commands import Action, Close, Commands, Generate, Post, Share
+from handlers.chat.concurrency import THREADS
+from handlers.chat.delivery import delivery
+from handlers.chat.delivery.functions import Functions
+from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
-from handlers.chat.floods import Floods, Verdict
-from handlers.chat.frames import ServerFrame
-from handlers.chat.functions import Functions
-from handlers.chat.gateway import Gateway
+from handlers.chat.identity.tokens import Authenticator
+from handlers.chat.identity.users import Membership
 from handlers.chat.ids import new_id
+from handlers.chat.limits.frame_rate import Floods, Verdict
 from handlers.chat.log import logger
-from handlers.chat.membership import Membership
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import ServerFrame
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
-from handlers.chat.threads import THREADS
+from handlers.chat.turns.commands import Action, Close, Commands, Generate, Post, Share
 
 SHARE_SECONDS = 2.0
 """How long other devices may hold up what follows: a reply is not to wait for one that hangs."""

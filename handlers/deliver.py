@@ -8,9 +8,9 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
-from handlers.chat.delivery import Delivery, deliver
-from handlers.chat.functions import Functions
-from handlers.chat.gateway import Gateway
+from handlers.chat.delivery.delivery import Delivery, deliver
+from handlers.chat.delivery.functions import Functions
+from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store

@@ -7,12 +7,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.chat import delivery, erasure
+from handlers.chat import erasure
 from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.delivery import delivery
+from handlers.chat.delivery.functions import Functions
 from handlers.chat.erasure import Erasure
-from handlers.chat.frames import ChatDeleted
-from handlers.chat.functions import Functions
 from handlers.chat.log import logger
+from handlers.chat.protocol.frames import ChatDeleted
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 

@@ -9,18 +9,19 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from openai import AsyncOpenAI, Timeout
 
-from handlers.chat import delivery, secrets
 from handlers.chat.aws import CONFIG, SESSION
-from handlers.chat.frames import ServerFrame
-from handlers.chat.functions import Functions
-from handlers.chat.gateway import Gateway
+from handlers.chat.delivery import delivery
+from handlers.chat.delivery.functions import Functions
+from handlers.chat.delivery.gateway import Gateway
+from handlers.chat.identity import secrets
 from handlers.chat.ids import new_id
 from handlers.chat.log import logger
-from handlers.chat.model import Model
-from handlers.chat.replies import Replies
+from handlers.chat.protocol.frames import ServerFrame
+from handlers.chat.replies.llm import Model
+from handlers.chat.replies.worker import Replies
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
-from handlers.chat.turns import Handover
+from handlers.chat.turns.lifecycle import Handover
 
 CONNECT_SECONDS = 5.0
 MODEL_RETRIES = 2

@@ -31,7 +31,7 @@ from collections.abc import Iterator
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
-from tests import logs
+from tests.support import log_check
 
 
 @pytest.fixture
@@ -43,4 +43,4 @@ def anyio_backend() -> str:
 def nothing_private_is_logged() -> Iterator[None]:
     """At the end of a run, look at everything that emulators have printed. Tests feed it without knowing."""
     yield
-    logs.check()
+    log_check.check()

@@ -1,4 +1,4 @@
-"""Hanging up on connections: API Gateway's DeleteConnection (AWS.md section 5)."""
+"""Hanging up on connections: API Gateway's DeleteConnection (docs/aws.md section 5)."""
 
 from __future__ import annotations
 

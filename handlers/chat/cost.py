@@ -9,7 +9,7 @@ from typing import Self
 
 from handlers.chat.capacity import Units
 from handlers.chat.errors import Misconfigured
-from handlers.chat.frames import Cost, Usage
+from handlers.chat.protocol.frames import Cost, Usage
 
 MILLION = 1_000_000
 

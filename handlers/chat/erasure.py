@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
-from handlers.chat.deletion import delete_markers, delete_messages
 from handlers.chat.errors import ErrorCode, ParleyError, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import Store
+from handlers.chat.store.deletion import delete_markers, delete_messages
 
 RESERVE_SECONDS = 5.0
 """What is left of a function's time when it stops for its next try."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from handlers.chat.frames import FinishReason, Resume, Role, Usage
+from handlers.chat.protocol.frames import FinishReason, Resume, Role, Usage
 
 ADMIN = "admin"
 """The role of administrators: the one that means something here."""

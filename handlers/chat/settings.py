@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
-from handlers.chat.limits import Limits
+from handlers.chat.limits.policy import Limits
 from handlers.chat.texts import Texts, texts_in
 
 LARGEST_MESSAGE = 10_000

@@ -6,14 +6,15 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from handlers.chat import frames, pages
-from handlers.chat.delivery import Delivery
+from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.frames import Notice
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import Notice
 from handlers.chat.records import User
+from handlers.chat.store import pages
+from handlers.http.dependencies import Desk, administrator
 from handlers.http.problems import COMMON, NO_USER, TOO_LARGE, documented
-from handlers.http.services import Desk, administrator
-from handlers.http.shapes import (
+from handlers.http.schemas import (
     Announcement,
     ConnectionList,
     ConnectionView,

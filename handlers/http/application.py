@@ -13,10 +13,10 @@ from starlette.exceptions import HTTPException
 
 from handlers.chat.errors import Refused
 from handlers.http import admin, chats, me, messages, problems
-from handlers.http.guard import Guard
+from handlers.http.dependencies import Services
+from handlers.http.middleware import Guard
 from handlers.http.problems import Problem
-from handlers.http.services import Services
-from handlers.http.shapes import Export, Health
+from handlers.http.schemas import Export, Health
 
 _EXPOSED = ["Content-Disposition", "Retry-After", "WWW-Authenticate"]
 _CORS_SECONDS = 600

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from handlers.chat import erasure, pages
-from handlers.chat.frames import ChatDeleted, ChatUpdated
+from handlers.chat import erasure
 from handlers.chat.ids import chat_id_of
+from handlers.chat.protocol.frames import ChatDeleted, ChatUpdated
 from handlers.chat.records import Chat
+from handlers.chat.store import pages
+from handlers.http.dependencies import CurrentUser, Desk
 from handlers.http.problems import COMMON, NO_CHAT, TOO_LARGE
-from handlers.http.services import CurrentUser, Desk
-from handlers.http.shapes import ChatChange, ChatId, ChatList, ChatSummary, ChatView, Cursor, Limit, NewChat
+from handlers.http.schemas import ChatChange, ChatId, ChatList, ChatSummary, ChatView, Cursor, Limit, NewChat
 
 router = APIRouter(prefix="/chats", tags=["chats"], responses=COMMON)
 

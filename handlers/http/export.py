@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from handlers.chat.frames import Role
+from handlers.chat.protocol.frames import Role
 from handlers.chat.records import Message
-from handlers.http.shapes import Export
+from handlers.http.schemas import Export
 
 LARGEST_ANSWER = 2_500_000
 """Bytes of JSON. It becomes a text in the JSON of Lambda's answer, which may double it, and that holds 6 MB."""

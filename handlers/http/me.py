@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from handlers.chat.limits import day_of
+from handlers.chat.limits.policy import day_of
+from handlers.http.dependencies import CurrentUser, Desk
 from handlers.http.problems import COMMON
-from handlers.http.services import CurrentUser, Desk
-from handlers.http.shapes import Me, Usage
+from handlers.http.schemas import Me, Usage
 
 router = APIRouter(prefix="/me", tags=["me"], responses=COMMON)
 

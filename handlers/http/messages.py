@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
-from handlers.chat import pages
 from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.store import pages
 from handlers.http import export
+from handlers.http.dependencies import CurrentUser, Desk
 from handlers.http.export import within
 from handlers.http.problems import COMMON, NO_CHAT, documented
-from handlers.http.services import CurrentUser, Desk
-from handlers.http.shapes import ChatId, ChatView, Export, Limit, MessageId, MessageList, MessageView
+from handlers.http.schemas import ChatId, ChatView, Export, Limit, MessageId, MessageList, MessageView
 
 router = APIRouter(prefix="/chats/{chatId}", tags=["messages"], responses=COMMON | NO_CHAT)
 

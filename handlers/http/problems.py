@@ -17,7 +17,7 @@ from starlette.types import Scope
 from handlers.chat.errors import MESSAGES, ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import StoreError
-from handlers.http.shapes import Shape
+from handlers.http.schemas import Shape
 
 MEDIA_TYPE = "application/problem+json"
 STORE_REST_SECONDS = 2

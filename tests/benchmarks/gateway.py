@@ -23,7 +23,7 @@ import uvloop
 from rich.table import Table
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.devices import PARLEY, free_port
+from tests.support.devices import PARLEY, free_port
 
 TEMPLATE = Path(__file__).parent / "echo" / "template.yaml"
 WAIT = 10.0

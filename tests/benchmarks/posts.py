@@ -13,8 +13,8 @@ import boto3
 from botocore.credentials import Credentials
 from rich.table import Table
 
-from handlers.chat.gateway import Gateway
-from tests.management_api import ManagementApi
+from handlers.chat.delivery.gateway import Gateway
+from tests.support.management_api import ManagementApi
 
 ROUNDS, POSTS = 9, 300
 KEYS = Credentials("AKIDEXAMPLE", "secret", "a token, as a function's role has one")
@@ -26,7 +26,7 @@ GOAL = 0.5
 def table() -> Table:
     """Measure both in turns, and return the medians as a table."""
     with _server() as url:
-        ways = {"boto3": _boto3(url), "handlers.chat.gateway": _ours(url)}
+        ways = {"boto3": _boto3(url), "handlers.chat.delivery.gateway": _ours(url)}
         for post in ways.values():
             _milliseconds(post)  # the first opens the connection
         measured: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}

@@ -19,10 +19,15 @@ from threading import Event, Thread
 from rich.console import Group
 from rich.table import Column, Table
 
-from handlers.chat import frames
-from handlers.chat.frames import AssistantMessageComplete, AssistantMessageStart, AssistantMessageToken, FinishReason
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import (
+    AssistantMessageComplete,
+    AssistantMessageStart,
+    AssistantMessageToken,
+    FinishReason,
+)
 from handlers.chat.records import Subscription
-from handlers.chat.relay import Relay
+from handlers.chat.replies.relay import Relay
 
 RATES = (50, 100, 200, 400)
 LATENCIES_MS = (0, 5, 20, 50)

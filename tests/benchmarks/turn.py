@@ -8,8 +8,8 @@ from statistics import median
 from openai import OpenAI
 from rich.table import Table
 
-from tests.devices import Device, Emulator
-from tests.unlimited import UNLIMITED
+from tests.support.devices import Device, Emulator
+from tests.support.unlimited import UNLIMITED
 
 TURNS, WARMING, EARLIER = 20, 5, 20
 TOKENS_PER_SECOND = 50

@@ -17,7 +17,7 @@ LENGTHS = (1, 2, 10, 50, 200, 400)
 
 def table() -> Table | str:
     """Have the turns of one chat made in a process of its own, and return the units of some of them as a table."""
-    from tests.dynamodb_local import fetched, running
+    from tests.support.dynamodb_local import fetched, running
 
     java = shutil.which("java")
     if java is None or shutil.which("npm") is None:
@@ -45,13 +45,13 @@ def _measure() -> list[tuple[float, float]]:
     # Sets the variables that clients need when they are made at import.
     from tests import conftest  # isort: skip
     import boto3
+    from parley.dynamodb.embedded import create_tables
 
     from handlers.chat.store import Store
-    from handlers.chat.tables import CONNECTION
-    from local.dynamodb import create_tables
+    from handlers.chat.store.tables import CONNECTION
     from tests import dynamodb
-    from tests.capacity import metered
-    from tests.turn import a_turn, begin
+    from tests.support.capacity import metered
+    from tests.support.turn import a_turn, begin
 
     assert conftest
     assert dynamodb.URL

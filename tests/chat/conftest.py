@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests import dynamodb
-from tests.devices import Device, Emulator
+from tests.support import dynamodb
+from tests.support.devices import Device, Emulator
 
 
 @pytest.fixture(scope="session")

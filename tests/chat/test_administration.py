@@ -10,9 +10,9 @@ import urllib.request
 from urllib.error import HTTPError
 
 import pytest
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
 
-from local.identity import DEVELOPMENT_SECRET, token
-from tests.devices import PARLEY, ROOT, free_port
+from tests.support.devices import PARLEY, ROOT, free_port
 
 
 def parley(*arguments, port):

@@ -6,8 +6,7 @@ import urllib.error
 import urllib.request
 
 import pytest
-
-from local.identity import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
 
 
 @pytest.fixture

@@ -5,9 +5,8 @@ import time
 
 import jwt
 import pytest
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
 from websockets.exceptions import InvalidStatus
-
-from local.identity import DEVELOPMENT_SECRET, token
 
 
 @pytest.fixture

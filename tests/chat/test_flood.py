@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.devices import Device, Emulator
+from tests.support.devices import Device, Emulator
 
 PER_MINUTE = 20
 FLOOD_PER_SECOND = 50 * PER_MINUTE / 60

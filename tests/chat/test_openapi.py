@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
 
-from local.identity import DEVELOPMENT_SECRET, token
-from tests import dynamodb
-from tests.devices import PARLEY, Emulator
+from tests.support import dynamodb
+from tests.support.devices import PARLEY, Emulator
 
 SCHEMATHESIS = PARLEY.with_name("schemathesis")
 # A cursor or a pair of ids can have the right form and be wrong all the same; a text that is too long can be short

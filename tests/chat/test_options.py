@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.devices import Device, Emulator
+from tests.support.devices import Device, Emulator
 
 
 @pytest.fixture(scope="module")

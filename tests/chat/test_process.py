@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices import PARLEY, ROOT, Device, Emulator, free_port
+from tests.support.devices import PARLEY, ROOT, Device, Emulator, free_port
 
 
 def start(*arguments, cwd=ROOT, **variables):

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
 from websockets.exceptions import InvalidStatus
 
-from local.identity import DEVELOPMENT_SECRET, token
-from tests.devices import Device, Emulator
+from tests.support.devices import Device, Emulator
 
 PAGE = "https://chat.example.com"
 

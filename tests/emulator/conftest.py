@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
-from tests.emulator.tally import Tally
+from tests.emulator.fact_report import Tally
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.devices import Emulator
+from tests.support.devices import Emulator
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -1,19 +1,19 @@
-"""How connections end, and what `$disconnect` is told (AWS.md section 4)."""
+"""How connections end, and what `$disconnect` is told (docs/aws.md section 4)."""
 
 import logging
 import socket
 import time
 
 import pytest
+from parley.gateway.events import Handshake
+from parley.gateway.quotas import FRAME_BYTES, TimeLimits
+from parley.gateway.websocket.connection import Connection, State, closed_by_client
+from parley.template.model import LambdaIntegration, Route
 from websockets.exceptions import ConnectionClosed
 
-from local.gateway.connection import Connection, State, closed_by_client
-from local.gateway.events import Handshake
-from local.gateway.quotas import FRAME_BYTES, TimeLimits
-from local.template.model import LambdaIntegration, Route
 from tests.emulator.conformance.deployment import Client
 from tests.emulator.facts import EVENTS, GUIDE, MODEL, QUOTAS, UNSURE
-from tests.gateway import Gateway
+from tests.support.gateway import Gateway
 
 GOING_AWAY = (1001, "Going away")
 CLOCK = "moves the clock; --slow waits"

@@ -1,4 +1,4 @@
-"""The @connections API (AWS.md section 5), called by an unmodified boto3 within a function."""
+"""The @connections API (docs/aws.md section 5), called by an unmodified boto3 within a function."""
 
 import json
 import re
@@ -8,12 +8,12 @@ from datetime import datetime
 import boto3
 import pytest
 from botocore.config import Config
+from parley.gateway.quotas import MESSAGE_BYTES, Quotas
+from parley.template.model import LambdaIntegration, Route
 
-from local.gateway.quotas import MESSAGE_BYTES, Quotas
-from local.template.model import LambdaIntegration, Route
 from tests.emulator.facts import MODEL, UNSURE
-from tests.emulator.served import served
-from tests.gateway import Gateway
+from tests.support.gateway import Gateway
+from tests.support.http_server import served
 
 NEVER = "AAAAAAAAAAAAAAA="
 """An id of the right form, of no connection."""

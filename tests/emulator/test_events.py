@@ -1,4 +1,4 @@
-"""The events that functions are given (AWS.md section 1), field by field, as AWS was seen to make them."""
+"""The events that functions are given (docs/aws.md section 1), field by field, as AWS was seen to make them."""
 
 import re
 import uuid
@@ -10,8 +10,8 @@ from aws_lambda_powertools.utilities.parser.models import (
     APIGatewayWebSocketDisconnectEventModel,
     APIGatewayWebSocketMessageEventModel,
 )
+from parley.gateway.events import Handshake, new_request_id
 
-from local.gateway.events import Handshake, new_request_id
 from tests.emulator.facts import EVENTS, GUIDE, UNSURE
 
 CONTEXT = {

@@ -6,8 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from parley.gateway.assumptions import Assumptions
 
-from local.gateway.assumptions import Assumptions
 from tests.emulator.conformance.deployment import TEMPLATE
 from tests.emulator.facts import COUNTED, FACTS
 from tests.emulator.facts_table import DOCUMENT, document, holdings

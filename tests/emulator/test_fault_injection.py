@@ -14,7 +14,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from tests.devices import PARLEY, ROOT, Device, Emulator, free_port
+from tests.support.devices import PARLEY, ROOT, Device, Emulator, free_port
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31

@@ -1,15 +1,15 @@
-"""Messages and the gateway's own frames (AWS.md section 3)."""
+"""Messages and the gateway's own frames (docs/aws.md section 3)."""
 
 import json
 import re
 
 import pytest
+from parley.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
+from parley.gateway.websocket.route_selection import Selection, problem
+from parley.template.model import LambdaIntegration, Route
 
-from local.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
-from local.gateway.routes import Selection, problem
-from local.template.model import LambdaIntegration, Route
 from tests.emulator.facts import FRAMES, GUIDE, QUOTAS, TRANSCRIPT, UNSURE
-from tests.gateway import Gateway
+from tests.support.gateway import Gateway
 
 ROUTES = ("$connect", "$default", "send", "a/b", "5", "true")
 

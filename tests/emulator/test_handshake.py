@@ -1,15 +1,15 @@
-"""The handshake (AWS.md section 2): what opens it, what refuses it, and with which status."""
+"""The handshake (docs/aws.md section 2): what opens it, what refuses it, and with which status."""
 
 import asyncio
 import uuid
 from functools import partial
 
 import pytest
+from parley.template.model import LambdaIntegration, Route
 
-from local.template.model import LambdaIntegration, Route
 from tests.emulator.conformance.deployment import refusal
 from tests.emulator.facts import GUIDE, QUOTAS, TRANSCRIPT, UNSURE
-from tests.gateway import Gateway
+from tests.support.gateway import Gateway
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ class TestConnect:
     def test_2xx_opens_it(self, connect, status):
         assert connect("main", {"status": status}).is_open()
 
-    @pytest.mark.fact(2, source="two transcripts (AWS.md 2)")
+    @pytest.mark.fact(2, source="two transcripts (docs/aws.md section 2)")
     def test_an_exception_refuses_it_with_502(self, refused):
         assert refused("main", {"raise": 1}).status_code == 502
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.devices import Emulator
+from tests.support.devices import Emulator
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31

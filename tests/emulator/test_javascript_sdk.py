@@ -1,4 +1,4 @@
-"""The @connections API, called by the AWS SDK for JavaScript v3 (AWS.md section 5)."""
+"""The @connections API, called by the AWS SDK for JavaScript v3 (docs/aws.md section 5)."""
 
 import json
 import shutil
@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from parley.gateway.quotas import MESSAGE_BYTES, Quotas
 
-from local.gateway.quotas import MESSAGE_BYTES, Quotas
 from tests.emulator.facts import MODEL
-from tests.emulator.served import served
-from tests.gateway import Gateway
+from tests.support.gateway import Gateway
+from tests.support.http_server import served
 
 FOLDER = Path(__file__).with_name("javascript")
 INSTALLED = FOLDER / "node_modules" / ".package-lock.json"

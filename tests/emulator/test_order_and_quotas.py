@@ -1,16 +1,16 @@
-"""Order, quotas and asynchronous invocations (AWS.md section 6)."""
+"""Order, quotas and asynchronous invocations (docs/aws.md section 6)."""
 
 import json
 import uuid
 
 import pytest
+from parley.emulator.options import Options
+from parley.gateway.quotas import Quotas
+from parley.template.model import LambdaIntegration, Route, Stage, Throttle
 from websockets.exceptions import InvalidStatus
 
-from local.gateway.quotas import Quotas
-from local.options import Options
-from local.template.model import LambdaIntegration, Route, Stage, Throttle
 from tests.emulator.facts import GUIDE, LAMBDA, QUOTAS
-from tests.gateway import Gateway
+from tests.support.gateway import Gateway
 
 ACCOUNT = "an account's quotas are not for tests to exhaust"
 ROUTES = [Route(key, LambdaIntegration(key)) for key in ("$connect", "$default")]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.devices import Emulator
 from tests.faults.people import USERS
-from tests.unlimited import UNLIMITED
+from tests.support.devices import Emulator
+from tests.support.unlimited import UNLIMITED
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 from websockets.exceptions import ConnectionClosed
 
-from tests.devices import Device, Emulator
 from tests.faults.reading import Reading
+from tests.support.devices import Device, Emulator
 
 PING_SECONDS = 5.0
 _USERS = count()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from handlers.chat import history, watch
 from handlers.chat.errors import ConnectionGone, PostFailed
-from handlers.chat.relay import Relay, Script
-from handlers.chat.replies import Replies
+from handlers.chat.protocol import views
+from handlers.chat.replies import monitor
+from handlers.chat.replies.relay import Relay, Script
+from handlers.chat.replies.worker import Replies
 from tests.faults.simulation.scenario import check, check_without_faults, live
 from tests.faults.simulation.services import Faults, SimulatedAnswer, SimulatedGateway, SimulatedStore
 
@@ -74,7 +75,7 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
         return call
 
     plant(monkeypatch, SimulatedStore, "_begun", always_free)
-    monkeypatch.setattr("handlers.chat.turns.is_running", lambda turn, now: False)
+    monkeypatch.setattr("handlers.chat.turns.lifecycle.is_running", lambda turn, now: False)
     assert found("not one reply to one message")
 
 
@@ -117,7 +118,7 @@ def test_a_word_that_is_lost_on_its_way_to_the_store(monkeypatch):
 
 
 def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
-    monkeypatch.setattr("handlers.chat.turns.take_over", lambda *_: False)
+    monkeypatch.setattr("handlers.chat.turns.lifecycle.take_over", lambda *_: False)
     monkeypatch.setattr("tests.faults.simulation.chat.RETRIES", ())
     monkeypatch.setattr(Replies, "give_up", lambda *_: None)
     assert found("a turn never came to its end", Faults(kill=0.01))
@@ -131,7 +132,7 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
         return call
 
     plant(monkeypatch, Relay, "__init__", always_first)
-    plant(monkeypatch, history, "complete", _with_attempt_1)
+    plant(monkeypatch, views, "complete", _with_attempt_1)
     assert found("a device read what the reply does not say", Faults(kill=0.01))
 
 
@@ -184,7 +185,7 @@ def test_a_model_that_is_left_talking(monkeypatch):
 
 
 def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
-    monkeypatch.setattr(watch, "LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(monitor, "LOOK_SECONDS", 2.0)
     assert found("cancelled too late")
 
 

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.devices import Device, Emulator
 from tests.faults.people import USERS, Person, check
+from tests.support.devices import Device, Emulator
 
 APOLOGY = "Sorry, something went wrong while processing your message."
 

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from websockets.exceptions import ConnectionClosed
 
-from tests.devices import Device, Emulator
 from tests.faults.people import Person, check
 from tests.faults.reading import Reading
+from tests.support.devices import Device, Emulator
 
 CUTS = 16
 

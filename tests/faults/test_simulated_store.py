@@ -3,7 +3,7 @@
 import pytest
 
 from tests.faults.simulation.services import SimulatedStore
-from tests.unit import test_store
+from tests.handlers.chat.store import test_store
 
 
 @pytest.fixture

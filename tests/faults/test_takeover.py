@@ -8,9 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.devices import Emulator
 from tests.faults.people import Person, check
 from tests.faults.test_quick import APOLOGY
+from tests.support.devices import Emulator
 
 PINGED, SILENT, EVERY_ATTEMPT = 21, 75, 200
 """Seconds within which a reply must end: with a client that pings, with a silent one, if every attempt dies."""

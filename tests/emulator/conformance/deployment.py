@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.devices import Emulator
+from tests.support.devices import Emulator
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
 SECONDS = 15

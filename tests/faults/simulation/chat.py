@@ -8,21 +8,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from handlers.chat import frames
-from handlers.chat.auth import Identity
-from handlers.chat.commands import Action, Commands, Generate, Post, Share
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.identity.tokens import Identity
+from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
-from handlers.chat.replies import Replies
+from handlers.chat.replies.worker import Replies
 from handlers.chat.settings import Settings
 from handlers.chat.store import StoreError
 from handlers.chat.texts import RUSSIAN
-from handlers.chat.turns import Handover
+from handlers.chat.turns.commands import Action, Commands, Generate, Post, Share
+from handlers.chat.turns.lifecycle import Handover
 from tests.faults.reading import Reading
 from tests.faults.simulation.services import Faults, Services, SimulatedGateway, SimulatedModel, SimulatedStore
 from tests.faults.simulation.world import Process, World
-from tests.unlimited import UNLIMITED
+from tests.support.unlimited import UNLIMITED
 
 USER, CHAT = "alice", "chat"
 FUNCTION_SECONDS = 900.0

@@ -42,7 +42,7 @@ class Process:
         clock = int(self.now().timestamp() * 1000)
         return str(UUID(int=clock << 80 | 0x7 << 76 | 0b10 << 62 | next(self.world.numbers)))
 
-    # What `handlers.chat.threads.Threads` gives
+    # What `handlers.chat.concurrency.Threads` gives
 
     def start(self, work: Callable[[], None], name: str) -> None:
         context = contextvars.copy_context()

@@ -1,0 +1,153 @@
+"""The keys that tokens are checked with: one family of algorithms for a deployment, never the token's own choice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import HTTPRedirectHandler, build_opener
+
+from handlers.chat.errors import KeysUnavailable, Misconfigured
+from handlers.chat.identity import secrets
+from handlers.chat.log import logger
+
+SHORTEST_SECRET = 32
+"""Bytes: as long as the hash, RFC 7518 3.2."""
+
+FRESH_SECONDS = 600.0
+"""How long keys are used before they are fetched again."""
+
+REFETCH_SECONDS = 60.0
+"""The least time between two fetches: an unknown `kid` is anybody's to invent."""
+
+_FETCH_SECONDS = 3.0
+_LARGEST_SET = 64 * 1024
+_CURVES = {"P-256": "ES256"}
+
+
+class Keys(Protocol):
+    """Where keys come from."""
+
+    algorithms: tuple[str, ...]
+
+    def key_for(self, header: Mapping[str, Any]) -> Any:
+        """Return the key for a token with this header; None for a token that none of the keys can have signed."""
+
+
+class SharedSecret:
+    """HS256 with one secret, which may be named. Raises `Misconfigured` for one that is too short to be one."""
+
+    algorithms: tuple[str, ...] = ("HS256",)
+
+    def __init__(self, setting: str) -> None:
+        self._setting = setting
+        if not secrets.is_named(setting):
+            _checked(setting)
+
+    def key_for(self, header: Mapping[str, Any]) -> str:
+        """Return the secret."""
+        return _checked(secrets.value_of(self._setting))
+
+
+def _checked(secret: str) -> str:
+    if len(secret.encode()) < SHORTEST_SECRET:
+        raise Misconfigured(f"JWT_SECRET is shorter than {SHORTEST_SECRET} bytes; set it to a longer random text")
+    return secret
+
+
+class KeySet:
+    """RS256 and ES256 with the keys that an identity provider publishes (a JWK set, RFC 7517).
+
+    They are fetched from the configured URL alone, when they are first needed, when they are old, and at most once a
+    minute for a `kid` that is not among them. While the provider does not answer, the old ones are used.
+    """
+
+    algorithms: tuple[str, ...] = ("RS256", "ES256")
+
+    def __init__(
+        self,
+        url: str,
+        fetch: Callable[[str], bytes] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = _allowed(url)
+        self._fetch = fetch or fetched
+        self._now = now
+        self._keys: dict[str, Any] | None = None
+        self._tried_at = float("-inf")
+
+    def key_for(self, header: Mapping[str, Any]) -> Any:
+        """Return the key that `kid` names; without one, the only key there is. Raises `KeysUnavailable`."""
+        kid = header.get("kid")
+        age = self._now() - self._tried_at
+        if self._keys is None or age > FRESH_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
+            self._refresh()
+        keys = self._keys or {}
+        if kid is None and len(keys) == 1:
+            [kid] = keys
+        return keys.get(kid) if isinstance(kid, str) else None
+
+    def _refresh(self) -> None:
+        if self._keys is None and self._now() - self._tried_at < 1.0:
+            raise KeysUnavailable(f"No keys from {self._url}")
+        self._tried_at = self._now()
+        try:
+            self._keys = dict(_usable(json.loads(self._fetch(self._url))))
+        except (OSError, ValueError, RecursionError) as error:
+            logger.warning("keys not fetched", url=self._url, reason=f"{type(error).__name__}: {error}")
+            if self._keys is None:
+                raise KeysUnavailable(f"No keys from {self._url}") from None
+
+
+def _allowed(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
+        return url
+    raise Misconfigured(f"JWT_JWKS_URL is {url!r}; set it to an https URL")
+
+
+def _usable(content: Any) -> list[tuple[str, Any]]:
+    """Return the keys of a set that may verify what we take, by their ids. Raises ValueError for no set."""
+    import jwt
+
+    if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
+        raise ValueError("no JWK set")
+    usable = []
+    for number, each in enumerate(content["keys"]):
+        algorithm = _algorithm(each)
+        if algorithm is None:
+            continue
+        try:
+            key = jwt.PyJWK(each, algorithm=algorithm)
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            continue
+        usable.append((str(each.get("kid", f"#{number}")), key))
+    return usable
+
+
+def _algorithm(each: Any) -> str | None:
+    """Return the algorithm of a key that is for signatures and of a family that we take."""
+    if not isinstance(each, dict) or each.get("use", "sig") != "sig":
+        return None
+    algorithm = {"RSA": "RS256", "EC": _CURVES.get(each.get("crv", ""))}.get(each.get("kty", ""))
+    return algorithm if each.get("alg", algorithm) == algorithm else None
+
+
+def fetched(url: str) -> bytes:
+    """Return what a URL holds: no redirect is followed, nobody is waited for long. Raises OSError, ValueError."""
+    try:
+        with build_opener(_NoRedirects).open(url, timeout=_FETCH_SECONDS) as answer:
+            body: bytes = answer.read(_LARGEST_SET + 1)
+    except URLError as error:
+        raise OSError(str(error)) from None
+    if len(body) > _LARGEST_SET:
+        raise ValueError(f"more than {_LARGEST_SET} bytes")
+    return body
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **more: Any) -> None:
+        """Follow none."""

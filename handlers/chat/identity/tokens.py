@@ -1,0 +1,172 @@
+"""Whose a token is."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Any
+
+import jwt
+
+from handlers.chat.errors import ErrorCode, Misconfigured, Refused
+from handlers.chat.identity.keys import Keys, KeySet, SharedSecret
+from handlers.chat.settings import Settings
+
+LEEWAY = 30
+"""Seconds that two clocks may differ."""
+
+LONGEST = timedelta(days=30)
+"""How far ahead a token may expire: one that lives longer is as good as a password that nobody can change."""
+
+LARGEST_TOKEN = 8 * 1024
+"""Characters: API Gateway's own limit for all headers is 10 KB."""
+
+LONGEST_NAME = 128
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token says that its bearer is, and until when. `name` is what it calls them, if it does."""
+
+    user_id: str
+    until: datetime
+    name: str | None = None
+
+
+class Authenticator:
+    """Verifies JSON Web Tokens: their algorithm, signature, times, issuer and audience, and that the user may use one.
+
+    `is_user` tells the last; it may make a user who is new. Raises `Misconfigured` for keys that are none.
+    """
+
+    def __init__(
+        self,
+        keys: Keys,
+        is_user: Callable[[Identity], bool],
+        *,
+        issuer: str = "",
+        audience: str = "",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._keys = keys
+        self._is_user = is_user
+        self._issuer = issuer
+        self._audience = audience
+        self._now = now
+        self._jwt = jwt.PyJWT({"enforce_minimum_key_length": True})
+
+    @classmethod
+    def of(cls, settings: Settings, is_user: Callable[[Identity], bool]) -> Authenticator:
+        """Return the authenticator of a deployment. Raises `Misconfigured`."""
+        if bool(settings.jwt_secret) == bool(settings.jwks_url):
+            raise Misconfigured("Set one of JWT_SECRET and JWT_JWKS_URL: how tokens are signed is one decision")
+        if settings.jwks_url and not settings.jwt_issuer:
+            raise Misconfigured(
+                "JWT_ISSUER is not set: with JWT_JWKS_URL, set it to the `iss` of the provider's tokens"
+            )
+        keys: Keys = KeySet(settings.jwks_url) if settings.jwks_url else SharedSecret(settings.jwt_secret)
+        return cls(keys, is_user, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+
+    def user_of(self, token: str) -> str:
+        """Return the id of the token's user. Raises as `identify`."""
+        return self.identify(token).user_id
+
+    def identify(self, token: str) -> Identity:
+        """Return whose a token is.
+
+        Raises `Refused` with `invalid_token`: the same for a bad token and for a user who is unknown or disabled.
+        Raises `KeysUnavailable` where the identity provider does not answer.
+        """
+        identity = self._identity(token)
+        if identity is None or not self._is_user(identity):
+            raise Refused(ErrorCode.INVALID_TOKEN)
+        return identity
+
+    def _identity(self, token: str) -> Identity | None:
+        if len(token) > LARGEST_TOKEN or not _is_canonical(token):
+            return None
+        try:
+            claims = self._claims(token)
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+            return None
+        return self._read(claims) if claims is not None else None
+
+    def _claims(self, token: str) -> dict[str, Any] | None:
+        header = jwt.get_unverified_header(token)
+        if header.get("alg") not in self._keys.algorithms or "crit" in header:
+            return None
+        key = self._keys.key_for(header)
+        if key is None:
+            return None
+        claims: dict[str, Any] = self._jwt.decode(
+            token,
+            key,
+            algorithms=list(self._keys.algorithms),
+            leeway=LEEWAY,
+            issuer=self._issuer or None,
+            options={"require": ["exp", *(["iss"] if self._issuer else [])], "verify_aud": False},
+        )
+        return claims
+
+    def _read(self, claims: Mapping[str, Any]) -> Identity | None:
+        expiry, user_id = _number(claims.get("exp")), claims.get("userId", claims.get("sub"))
+        if expiry is None or not self._is_for_us(claims) or not _is_user_id(user_id):
+            return None
+        if expiry > self._now() + LONGEST.total_seconds():
+            return None
+        name = claims.get("name")
+        called = name[:LONGEST_NAME] if isinstance(name, str) and name.isprintable() and name.strip() else None
+        return Identity(user_id, datetime.fromtimestamp(expiry + LEEWAY, UTC), called)
+
+    def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
+        """Tell whether the audience is ours. Cognito's access tokens have `client_id` in its place."""
+        if not self._audience:
+            return True
+        audience = claims.get("aud", claims.get("client_id"))
+        return self._audience in (audience if isinstance(audience, list) else [audience])
+
+
+def _is_canonical(token: str) -> bool:
+    """Tell whether a token is spelled as it was made: base64 would let one token have many spellings."""
+    if not _COMPACT.fullmatch(token):
+        return False
+    return all(_respelled(part) == part for part in token.split("."))
+
+
+def _respelled(part: str) -> str | None:
+    try:
+        content = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except ValueError:
+        return None
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _number(value: object) -> float | None:
+    """Return a number as JSON means it: no text of one, which PyJWT would take, no truth value, nothing infinite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and isfinite(value) else None  # type: ignore[arg-type]
+
+
+def _is_user_id(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= 128
+        and not any(unicodedata.category(character).startswith("C") for character in value)
+    )
+
+
+def offered_token(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
+    """Return the token that came with an HTTP request or handshake: `Authorization: Bearer`, or `?token=`."""
+    authorization = next((value for name, value in headers.items() if name.lower() == "authorization"), "")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    return query.get("token") or None

@@ -1,0 +1,211 @@
+"""The language model: any server that speaks OpenAI's chat completions.
+
+The client runs in an event loop of its own, in a thread beside the callers': only so can an answer be ended at any
+moment, also while the server has not said a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from openai import APIStatusError, OpenAIError, omit
+
+from handlers.chat.errors import ModelFailed
+from handlers.chat.protocol.frames import FinishReason, Role, Usage
+from handlers.chat.settings import Patience
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, AsyncStream
+    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
+    from openai.types.completion_usage import CompletionUsage
+
+_FINISH_REASONS = {
+    "stop": FinishReason.STOP,
+    "length": FinishReason.LENGTH,
+    "content_filter": FinishReason.CONTENT_FILTER,
+}
+_CLOSING_SECONDS = 0.5
+_USAGE_SECONDS = 2.0
+"""How long the count of tokens is waited for, which comes after the reason why the answer ended."""
+
+_REFUSED = (400, 422)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a model sent: a piece of text, the reason why it ended, the count of its tokens."""
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+class Answer:
+    """One answer of a model, while it comes. Iterate it once, for its `Delta`s."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Delta | Exception | None] = SimpleQueue()
+        self._reading: Future[None] | None = None
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Delta]:
+        """Yield what comes, until the answer is whole or stopped.
+
+        Raises `ModelFailed` for whatever keeps the answer from being whole, also where the stream just ends: a
+        success has a finish reason.
+        """
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def stop(self) -> None:
+        """End the iteration, and have the connection to the server closed. Safe from any thread, and more than once."""
+        self._queue.put(None)
+        if self._reading is not None:
+            self._reading.cancel()
+
+    def close(self) -> None:
+        """Stop, and wait a moment until the connection is closed: a provider bills for as long as it can write."""
+        self.stop()
+        self._closed.wait(_CLOSING_SECONDS)
+
+    def read(self, reading: Callable[[], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop) -> None:
+        """Let it come, in this loop. `reading` hands each delta to `add`."""
+        self._reading = asyncio.run_coroutine_threadsafe(self._guard(reading), loop)
+
+    def add(self, delta: Delta) -> None:
+        """Hand a delta to whoever iterates."""
+        self._queue.put(delta)
+
+    async def _guard(self, reading: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await reading()
+        except (OpenAIError, ValueError) as error:
+            # ValueError: broken JSON or UTF-8 in the stream, which the client does not turn into its own errors.
+            self._queue.put(ModelFailed(_reason(error)))
+        except Exception as error:
+            self._queue.put(error)
+        else:
+            self._queue.put(None)
+        finally:
+            self._closed.set()
+
+
+class Model:
+    """One model of one server."""
+
+    def __init__(self, client: AsyncOpenAI, name: str, temperature: float, patience: Patience | None = None) -> None:
+        self._client = client
+        self._name = name
+        self._temperature = temperature
+        self._patience = patience or Patience()
+        self._counts_tokens = True
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def answer(self, prompt: Iterable[tuple[Role, str]]) -> Answer:
+        """Ask the model, with these messages, oldest first, and return its answer at once, to come."""
+        answer = Answer()
+        messages = [{"role": role.value, "content": text} for role, text in prompt]
+        answer.read(lambda: self._read(messages, answer), self._running_loop())
+        return answer
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            threading.Thread(target=self._loop.run_forever, name="model", daemon=True).start()
+        return self._loop
+
+    async def _read(self, messages: list[dict[str, str]], answer: Answer) -> None:
+        silent_until = asyncio.get_running_loop().time() + self._patience.first
+        async with await _within(silent_until, self._open(messages)) as stream:
+            await self._take(stream, silent_until, answer)
+
+    async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: Answer) -> None:
+        """Hand on what the stream holds. Once it has said why it ended, nothing that follows can fail it."""
+        clock = asyncio.get_running_loop().time
+        chunks, finished, half = aiter(stream), False, ""
+        try:
+            while (chunk := await _within(silent_until, anext(chunks, None))) is not None:
+                delta, half = _delta(chunk, half)
+                finished = finished or delta.finish_reason is not None
+                silent_until = self._silent_until(silent_until, clock(), delta, finished)
+                if delta != Delta():
+                    answer.add(delta)
+        except (OpenAIError, ValueError, ModelFailed):
+            if not finished:
+                raise
+        if not finished:
+            raise ModelFailed("the stream ended without a finish reason")
+
+    def _silent_until(self, before: float, now: float, delta: Delta, finished: bool) -> float:
+        if finished:
+            return now + _USAGE_SECONDS
+        return now + self._patience.between if delta.text else max(before, now + self._patience.between)
+
+    async def _open(self, messages: list[dict[str, str]]) -> AsyncStream[ChatCompletionChunk]:
+        try:
+            return await self._create(messages)
+        except APIStatusError as error:
+            if not (self._counts_tokens and error.status_code in _REFUSED and "stream_options" in error.message):
+                raise
+            # A server that does not know the option: it is not asked again.
+            self._counts_tokens = False
+            return await self._create(messages)
+
+    async def _create(self, messages: list[dict[str, str]]) -> AsyncStream[ChatCompletionChunk]:
+        return await self._client.chat.completions.create(
+            model=self._name,
+            messages=cast("list[ChatCompletionMessageParam]", messages),
+            temperature=self._temperature,
+            stream=True,
+            stream_options={"include_usage": True} if self._counts_tokens else omit,
+        )
+
+
+T = TypeVar("T")
+
+
+async def _within(deadline: float, awaitable: Awaitable[T]) -> T:
+    """Wait until a moment of the loop's clock. Raises `ModelFailed` then."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await awaitable
+    except TimeoutError:
+        raise ModelFailed("the model is silent") from None
+
+
+def _delta(chunk: ChatCompletionChunk, half: str) -> tuple[Delta, str]:
+    """Return what a chunk holds, behind half a character of the one before, and the half that it ends with itself.
+
+    Servers differ: any of a chunk's parts may be missing, and some cut characters beyond U+FFFF in two.
+    """
+    usage = _usage(chunk.usage) if chunk.usage else None
+    choice = chunk.choices[0] if chunk.choices else None
+    reason = choice.finish_reason if choice else None
+    # Typed as always there, but not every server sends a delta.
+    delta = choice.delta if choice else None
+    text = half + ((delta.content if delta is not None else None) or "")
+    half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" and reason is None else ""
+    whole = _whole(text.removesuffix(half))
+    return Delta(whole, _FINISH_REASONS.get(reason, FinishReason.STOP) if reason else None, usage), half
+
+
+def _whole(text: str) -> str:
+    """Return a text that can be encoded, its surrogate pairs joined and single ones replaced."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _usage(usage: CompletionUsage) -> Usage:
+    return Usage(prompt_tokens=usage.prompt_tokens or 0, completion_tokens=usage.completion_tokens or 0)
+
+
+def _reason(error: Exception) -> str:
+    status = f" {error.status_code}" if isinstance(error, APIStatusError) else ""
+    return f"{type(error).__name__}{status}"

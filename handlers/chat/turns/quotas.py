@@ -1,0 +1,82 @@
+"""What is left to a user of the limits on messages: read with every message, and written once for each that may pass.
+
+The whole of `Spent` is replaced, on condition that nobody else has: two devices at once never get more than the limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.limits import policy
+from handlers.chat.limits.policy import SECOND, Limits, Place, Spent, microseconds
+from handlers.chat.records import Chat
+from handlers.chat.store import Store
+from handlers.chat.turns import lifecycle
+from handlers.chat.turns.lifecycle import Standing
+
+TRIES = 10
+"""Each one that fails means that another message of the user's has passed."""
+
+SETTLING_SECONDS = 30
+"""How long a turn may take to begin after its place was taken: the function that begins it has 29 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Takes messages from what users are allowed. `now` is the clock."""
+
+    store: Store
+    limits: Limits
+    now: Callable[[], datetime]
+
+    def spend_message(self, chat: Chat) -> None:
+        """Take one message, and a place for the reply in this chat, from its user's allowance.
+
+        Raises `Refused` with `rate_limited`, having written nothing.
+        """
+        if not self.limits.apply_to_messages:
+            return
+        for _ in range(TRIES):
+            now = self.now()
+            before = self.store.spent(chat.user_id)
+            if before is None:
+                raise Refused(ErrorCode.NOT_AUTHENTICATED)
+            after = policy.spend_message(before, self.limits, now)
+            self._check_tokens(chat.user_id, now)
+            after = replace(after, places=self._seated(before, chat, now))
+            if self.store.spend(chat.user_id, before, after):
+                return
+        raise policy.refusal("Too many messages at once", retry_after=1)
+
+    def _check_tokens(self, user_id: str, now: datetime) -> None:
+        if self.limits.tokens_per_day:
+            policy.check_tokens(self.store.tokens_of(user_id, policy.day_of(now)), self.limits, now)
+
+    def _seated(self, spent: Spent, chat: Chat, now: datetime) -> Mapping[str, Place]:
+        """Return the places with one for this chat. Whether the others' replies still run is read where it matters."""
+        if not self.limits.concurrent_replies:
+            return {}
+        places = {chat_id: place for chat_id, place in spent.places.items() if chat_id != chat.chat_id}
+        if len(places) >= self.limits.concurrent_replies:
+            places = {
+                chat_id: place
+                for chat_id, place in places.items()
+                if _is_taken(place, self.store.chat(chat.user_id, chat_id), now)
+            }
+            policy.check_places(len(places), self.limits)
+        return places | {chat.chat_id: Place(microseconds(now), chat.last_message_id)}
+
+
+def _is_taken(place: Place, chat: Chat | None, now: datetime) -> bool:
+    """Tell whether the reply that a place was taken for runs, or is just about to begin.
+
+    One whose worker is gone does not: nobody may ever look after it.
+    """
+    if chat is None:
+        return False
+    if chat.last_message_id == place.last_message_id:
+        return microseconds(now) - place.since < SETTLING_SECONDS * SECOND
+    return lifecycle.standing(chat.turn, now) is Standing.RUNNING

@@ -1,0 +1,88 @@
+"""What every request passes first, and every answer last."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.log import logger
+from handlers.chat.protocol import parsing
+from handlers.http.problems import failure, problem
+
+LARGEST_BODY = 64 * 1024
+"""Bytes."""
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    # What users and the model wrote is data, never a page: nothing in it may run or be loaded.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
+}
+
+
+class Guard:
+    """Refuses bodies that are too large or no decent JSON before anybody looks at them; lets no exception out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        answer = _Answer(send)
+        try:
+            body = await _body(receive)
+            _check(Headers(scope=scope), body)
+            await self._app(scope, _replay(body), answer)
+        except Refused as refusal:
+            await problem(scope, refusal)(scope, receive, answer)
+        except Exception as error:
+            await failure(scope, error)(scope, receive, answer)
+        logger.info("answered", method=scope["method"], status=answer.status)
+        return None
+
+
+class _Answer:
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.status = 0
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers.update(HEADERS)
+            if self.status == HTTPStatus.NO_CONTENT:
+                # FastAPI's, of a body that there is not.
+                del headers["content-type"]
+        await self._send(message)
+
+
+async def _body(receive: Receive) -> bytes:
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > LARGEST_BODY:
+            raise Refused(ErrorCode.BODY_TOO_LARGE, f"A body has at most {LARGEST_BODY} bytes")
+    return body
+
+
+def _check(headers: Headers, body: bytes) -> None:
+    """Raise `Refused` where the body is said to be JSON and is none that may be parsed."""
+    if body and "json" in headers.get("content-type", ""):
+        parsing.parse(body)
+
+
+def _replay(body: bytes) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return receive

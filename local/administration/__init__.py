@@ -1,1 +1,0 @@
-"""Users and announcements, from the command line: in the running emulator, or in a deployment."""

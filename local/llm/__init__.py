@@ -1,5 +1,0 @@
-"""The built-in model."""
-
-from local.llm.server import MODEL, BuiltInModel
-
-__all__ = ["MODEL", "BuiltInModel"]

@@ -1,0 +1,164 @@
+"""Where the tables and functions of a deployment are, and what an administrator does with them.
+
+It goes past the HTTP API: whoever may write the tables needs no token, and the first administrator has none yet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from parley.emulator.variables import DYNAMODB_PATH
+from parley.errors import StartError
+
+_CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
+_MADE_UP = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": "us-east-1"}
+_OUTPUTS = ("UsersTableName", "ConnectionsTableName", "DeliverFunctionName", "ManagementUrl")
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A deployment's tables and functions, by name, and clients that reach them."""
+
+    users_table: str
+    connections_table: str
+    deliver_function: str
+    dynamodb: Any
+    functions: Any
+    management: Any
+
+    @classmethod
+    def emulated(cls, port: int, stage: str, dynamodb: str | None) -> Deployment:
+        """Return the one that the emulator runs on a port; `dynamodb` is the URL that it was given, if any."""
+        url = f"http://127.0.0.1:{port}"
+        return cls(
+            "UsersTable",
+            "ConnectionsTable",
+            "DeliverFunction",
+            _emulated("dynamodb", dynamodb or f"{url}{DYNAMODB_PATH}"),
+            _emulated("lambda", url),
+            _emulated("apigatewaymanagementapi", f"{url}/{stage}"),
+        )
+
+    @classmethod
+    def deployed(cls, stack: str) -> Deployment:
+        """Return the one of a CloudFormation stack, with the credentials and the region that boto3 finds.
+
+        Raises `StartError` where there is no such stack, or where it is none of Parley's.
+        """
+        try:
+            stacks = boto3.client("cloudformation", config=_CONFIG).describe_stacks(StackName=stack)["Stacks"]
+            outputs = {each["OutputKey"]: each["OutputValue"] for each in stacks[0].get("Outputs", [])}
+            missing = [name for name in _OUTPUTS if name not in outputs]
+            if missing:
+                raise StartError(
+                    f"Stack {stack} has no output {missing[0]}. Deploy this version with make deploy first."
+                )
+            users, connections, deliver, url = (outputs[name] for name in _OUTPUTS)
+            return cls(
+                users,
+                connections,
+                deliver,
+                boto3.client("dynamodb", config=_CONFIG),
+                boto3.client("lambda", config=_CONFIG),
+                boto3.client("apigatewaymanagementapi", endpoint_url=url, config=_CONFIG),
+            )
+        except (ClientError, BotoCoreError) as error:
+            raise failed(error, f"the stack {stack}") from None
+
+    def add_user(self, user_id: str, name: str | None, roles: tuple[str, ...]) -> None:
+        """Create a user. Raises `StartError` where there is one with this id."""
+        now = datetime.now(UTC).isoformat(timespec="microseconds")
+        item: dict[str, Any] = {"userId": {"S": user_id}, "createdAt": {"S": now.replace("+00:00", "+0000")}}
+        if name:
+            item["name"] = {"S": name}
+        if roles:
+            item["roles"] = {"L": [{"S": role} for role in sorted(set(roles))]}
+        try:
+            self.dynamodb.put_item(
+                TableName=self.users_table, Item=item, ConditionExpression="attribute_not_exists(userId)"
+            )
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            raise StartError(f"There is a user {user_id} already. See parley users list.") from None
+
+    def set_disabled(self, user_id: str, disabled: bool) -> int:
+        """Lock a user out and close their connections, or let them in again. Returns how many were closed.
+
+        Raises `StartError` where there is no such user.
+        """
+        update: dict[str, Any] = {"UpdateExpression": "REMOVE disabled"}
+        if disabled:
+            update = {"UpdateExpression": "SET disabled = :yes", "ExpressionAttributeValues": {":yes": {"BOOL": True}}}
+        try:
+            self.dynamodb.update_item(
+                TableName=self.users_table,
+                Key={"userId": {"S": user_id}},
+                ConditionExpression="attribute_exists(userId)",
+                **update,
+            )
+        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+            raise _unknown(user_id) from None
+        return sum(map(self._close, list(self._connections(user_id)))) if disabled else 0
+
+    def users(self) -> Iterator[dict[str, Any]]:
+        """Yield the rows of all users, in DynamoDB's types."""
+        for page in self.dynamodb.get_paginator("scan").paginate(TableName=self.users_table):
+            yield from page["Items"]
+
+    def send(self, frame: dict[str, Any], user_id: str | None) -> int:
+        """Hand a frame over for a user's connections, or for everyone's. Returns how many a user has.
+
+        Raises `StartError` where there is no such user.
+        """
+        connections = 0
+        payload: dict[str, Any] = {"frame": frame}
+        if user_id is not None:
+            key = {"userId": {"S": user_id}}
+            if "Item" not in self.dynamodb.get_item(TableName=self.users_table, Key=key):
+                raise _unknown(user_id)
+            connections = len(list(self._connections(user_id)))
+            payload["user_id"] = user_id
+        self.functions.invoke(FunctionName=self.deliver_function, InvocationType="Event", Payload=json.dumps(payload))
+        return connections
+
+    def _connections(self, user_id: str) -> Iterator[str]:
+        query = {
+            "TableName": self.connections_table,
+            "IndexName": "byUser",
+            "KeyConditionExpression": "userId = :user",
+            "ExpressionAttributeValues": {":user": {"S": user_id}},
+        }
+        for page in self.dynamodb.get_paginator("query").paginate(**query):
+            yield from (item["connectionId"]["S"] for item in page["Items"])
+
+    def _close(self, connection_id: str) -> bool:
+        try:
+            self.management.delete_connection(ConnectionId=connection_id)
+        except self.management.exceptions.GoneException:
+            return False
+        return True
+
+
+def failed(error: ClientError | BotoCoreError, what: str) -> StartError:
+    """Return what to tell somebody whose call of AWS, or of the emulator, has failed."""
+    said = str(error).rstrip(".")
+    if isinstance(error, ClientError):
+        return StartError(f"{what} refused: {said}. Check the name, the credentials and the region.")
+    return StartError(
+        f"No answer from {what}: {said}. Start it with parley up (see --port), or name a deployment with --stack."
+    )
+
+
+def _emulated(service: str, url: str) -> Any:
+    return boto3.client(service, endpoint_url=url, config=_CONFIG, **_MADE_UP)  # type: ignore[call-overload]
+
+
+def _unknown(user_id: str) -> StartError:
+    return StartError(f"There is no user {user_id}. parley users add {user_id} creates one.")

@@ -1,0 +1,122 @@
+"""What was read from a template, for people: `parley template`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from parley.emulator.paths import path_of
+from parley.template.model import (
+    LATEST,
+    Function,
+    HttpIntegration,
+    Integration,
+    LambdaIntegration,
+    Route,
+    Template,
+    WebSocketApi,
+)
+
+
+def as_json(template: Template) -> str:
+    """Return the whole of it for machines."""
+    return json.dumps(asdict(template), indent=2, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: object) -> str:
+    return str(value) if isinstance(value, Path) else repr(value)
+
+
+def as_text(template: Template) -> str:
+    """Return the lines that matter: APIs with their routes, functions, what they keep things in, and the notes."""
+    lines = [*_websocket_apis(template), *_http_apis(template), *_functions(template), *_kept(template)]
+    if template.notes:
+        lines += ["", "Not understood, or not emulated:", *(f"  {note}" for note in template.notes)]
+    return "\n".join(lines).lstrip("\n")
+
+
+def _websocket_apis(template: Template) -> Iterator[str]:
+    for api in template.websocket_apis:
+        paths = [path_of(template.websocket_apis, api, stage) for stage in api.stages]
+        yield ""
+        yield f"WebSocket API {api.logical_id} ({', '.join(paths)}), routes by {api.route_selection_expression}"
+        for route in api.routes.values():
+            yield f"  {route.key:<16} {_integration(route.integration)}{_conditions(route)}"
+        yield from _throttles(api)
+
+
+def _integration(integration: Integration) -> str:
+    match integration:
+        case LambdaIntegration(function, qualifier, timeout):
+            return f"{_qualified(function, qualifier)}, {timeout:g} s"
+        case HttpIntegration(method, url, timeout, proxy):
+            return f"{method} {url}{'' if proxy else ' (not as a proxy)'}, {timeout:g} s"
+        case _:
+            return "mock"
+
+
+def _conditions(route: Route) -> str:
+    said = ", its answer is sent" if route.responds else ""
+    if route.authorizer:
+        sources = ", ".join(route.authorizer.identity_sources)
+        asked = _qualified(route.authorizer.function, route.authorizer.qualifier)
+        said += f", authorizer {asked}" + (f" by {sources}" if sources else "")
+    return said + (", AWS_IAM" if route.iam else "")
+
+
+def _throttles(api: WebSocketApi) -> Iterator[str]:
+    for stage in api.stages:
+        throttles = {"every route": stage.throttle, **stage.route_throttles}
+        for name, throttle in throttles.items():
+            if throttle:
+                yield f"  stage {stage.name}: {name} {throttle.rate:g} a second, {throttle.burst} at once"
+
+
+def _http_apis(template: Template) -> Iterator[str]:
+    for api in template.http_apis:
+        yield ""
+        yield f"HTTP API {api.logical_id}, stage {api.stage}"
+        for route in api.routes:
+            function = _qualified(route.function, route.qualifier)
+            yield f"  {route.method:<7} {route.path:<24} {function}, payload {route.payload}"
+
+
+def _functions(template: Template) -> Iterator[str]:
+    if template.functions:
+        yield ""
+        yield "Functions"
+    for function in template.functions.values():
+        yield f"  {function.name:<24} {function.handler} in {function.code}"
+        yield f"  {'':<24} {', '.join(_settings(function))}"
+
+
+def _settings(function: Function) -> Iterator[str]:
+    yield f"{function.timeout:g} s"
+    yield f"{function.memory} MB"
+    if function.reserved_concurrency is not None:
+        yield f"{function.reserved_concurrency} at once"
+    for alias, version in function.aliases.items():
+        yield f"alias {alias} of version {version}"
+    for qualifier, config in function.invoke_configs.items():
+        yield f"asynchronously ({qualifier}): {config.retries} retries within {config.max_event_age} s"
+        if config.on_failure:
+            yield f"on failure {config.on_failure}"
+    if function.dead_letter:
+        yield f"dead letters to {function.dead_letter}"
+
+
+def _kept(template: Template) -> Iterator[str]:
+    for title, names in (
+        ("Tables", [table.name for table in template.tables]),
+        ("Queues", [queue.name for queue in template.queues]),
+        ("Parameters", [parameter.name for parameter in template.parameters]),
+    ):
+        if names:
+            yield ""
+            yield f"{title}  {', '.join(names)}"
+
+
+def _qualified(function: str, qualifier: str) -> str:
+    return function if qualifier == LATEST else f"{function}:{qualifier}"

@@ -1,0 +1,257 @@
+"""The client's connection: enters the chat, keeps it alive, comes back after a loss."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from parley.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
+from parley.client.frames import Frame, FrameError
+from parley.client.screen import Screen
+from parley.client.transcript import Transcript
+
+LOSSES = (OSError, TimeoutError, WebSocketException)
+PASSING = ("internal", "rate_limited")
+"""Codes of errors that another try may not meet."""
+
+
+class ClientError(Exception):
+    """The client has to give up. The text says what happened and the next step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Intervals in seconds."""
+
+    greeting: float = 0.5
+    answer: float = 30
+    ping_busy: float = 5
+    ping_idle: float = 300
+    silence: float = 30
+    """How long after a ping nothing may come before the connection counts as lost."""
+    retries: tuple[float, ...] = (0.5, 1, 2, 4, 8, 8, 8)
+    """The pause before each try to connect again."""
+
+
+TIMING = Timing()
+
+
+class Session:
+    """One user's presence in one chat, over as many connections as it takes."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        chat_id: str | None,
+        screen: Screen,
+        timing: Timing = TIMING,
+        *,
+        costs: bool = False,
+    ) -> None:
+        self.transcript = Transcript(costs=costs)
+        self._url = url
+        self._token = token
+        self._wanted = chat_id
+        self._first_chat = _new_id()
+        self._screen = screen
+        self._timing = timing
+        self._connection: ClientConnection | None = None
+        self._heard = 0.0
+        self._ready = asyncio.Event()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def ready(self) -> None:
+        """Wait until the chat is joined and nothing more is to come."""
+        await self._ready.wait()
+
+    async def ask(self, kind: str, data: Mapping[str, Any], answer: str) -> None:
+        """Send a request. It is answered when `ready` returns; a message survives the loss of the connection."""
+        frame = Frame(kind, data, _new_id())
+        self.transcript.ask(frame, answer)
+        self._ready.clear()
+        await self._send(frame)
+
+    def stop(self) -> bool:
+        """Have the running reply end. Return False where none runs."""
+        if not self.transcript.replying:
+            return False
+        task = asyncio.create_task(self._act_all(self.transcript.stop()))
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+        return True
+
+    async def run(self) -> None:
+        """Stay connected until cancelled. Raise ClientError when the server cannot be reached or refuses."""
+        failures = 0
+        while True:
+            try:
+                async with self._connect() as connection:
+                    await self._enter(connection)
+                    if failures:
+                        self._screen.line("Connected again.", Style.NOTE.value)
+                    failures = 0
+                    await self._listen(connection)
+            except LOSSES as loss:
+                if self.transcript.chat_id is None or failures == len(self._timing.retries):
+                    raise ClientError(_unreachable(self._url, loss)) from loss
+                self._leave(first=failures == 0)
+            await asyncio.sleep(self._timing.retries[failures])
+            failures += 1
+
+    def _connect(self) -> connect:
+        # API Gateway does not send WebSocket pings; the protocol's own `ping` is what resets its idle timer.
+        return connect(self._url, compression=None, ping_interval=None, close_timeout=1)
+
+    def _leave(self, first: bool) -> None:
+        self._connection = None
+        self._ready.clear()
+        self.transcript.lost()
+        if first:
+            self._screen.line("The connection was lost; connecting again …", Style.NOTE.value)
+
+    async def _enter(self, connection: ClientConnection) -> None:
+        """Authenticate and join the chat, or create it, then repeat a message that was not acknowledged."""
+        self._heard = time.monotonic()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._timing.greeting):
+                await self._take_until(connection, "connected")
+        chat_id = self.transcript.chat_id or self._wanted
+        if chat_id:
+            join = {"token": self._token, "chatId": chat_id, **self._resume()}
+            await self._call(connection, "join_chat", join, "chat_joined")
+        else:
+            await self._call(connection, "join_chat", {"token": self._token}, "authenticated")
+            created = {"clientChatId": self._first_chat}
+            await self._call(connection, "create_chat", created, "chat_created")
+        self._connection = connection
+        if self.transcript.request:
+            await self._send(self.transcript.request.frame)
+        await self._act_all(self.transcript.back())
+        self._judge()
+
+    async def _call(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
+        """Send a request while entering, and take frames until its answer. Raise ClientError on a refusal."""
+        request = Frame(kind, data, _new_id())
+        await connection.send(request.dump())
+        async with asyncio.timeout(self._timing.answer):
+            await self._take_until(connection, answer, request.request_id)
+
+    async def _take_until(self, connection: ClientConnection, answer: str, request_id: str | None = None) -> None:
+        while True:
+            frame = await self._next(connection)
+            if frame.kind == "error" and frame.request_id in (request_id, None):
+                _refuse(frame)
+            await self._take(frame)
+            if frame.kind == answer:
+                return
+
+    async def _listen(self, connection: ClientConnection) -> None:
+        alive = asyncio.create_task(self._keep_alive(connection))
+        try:
+            while True:
+                await self._take(await self._next(connection))
+                self._judge()
+        finally:
+            alive.cancel()
+
+    async def _next(self, connection: ClientConnection) -> Frame:
+        while True:
+            raw = await connection.recv()
+            self._heard = time.monotonic()
+            try:
+                return Frame.parse(raw)
+            except FrameError as error:
+                self._complain(error)
+
+    async def _take(self, frame: Frame) -> None:
+        try:
+            actions = self.transcript.take(frame)
+        except FrameError as error:
+            self._complain(error)
+            return
+        await self._act_all(actions)
+
+    async def _act_all(self, actions: Iterable[Action]) -> None:
+        for action in actions:
+            await self._act(action)
+
+    async def _act(self, action: Action) -> None:
+        match action:
+            case Line(text, style):
+                self._screen.line(text, style.value)
+            case Stream(text):
+                self._screen.stream(text)
+            case End():
+                self._screen.end()
+            case Resume():
+                await self._send(Frame("join_chat", {"chatId": self.transcript.chat_id, **self._resume()}))
+            case Send(frame):
+                await self._send(frame)
+            case Cancel(message_id):
+                await self._send(Frame("cancel", {"messageId": message_id} if message_id else {}, _new_id()))
+
+    def _judge(self) -> None:
+        if self.transcript.busy:
+            self._ready.clear()
+        else:
+            self._ready.set()
+
+    def _complain(self, error: FrameError) -> None:
+        self._screen.line(f"The server sent an unreadable frame: {error}", Style.ERROR.value)
+
+    def _resume(self) -> dict[str, Any]:
+        reply = self.transcript.reply
+        return {"resume": {"messageId": reply.message_id, "offset": reply.length}} if reply else {}
+
+    async def _send(self, frame: Frame) -> None:
+        if self._connection:
+            with suppress(ConnectionClosed):  # whoever reads from it notices, and connects again
+                await self._connection.send(frame.dump())
+
+    async def _keep_alive(self, connection: ClientConnection) -> None:
+        pinged = time.monotonic()
+        unanswered: float | None = None
+        while True:
+            await asyncio.sleep(self._timing.ping_busy)
+            now = time.monotonic()
+            if unanswered is not None and self._heard >= unanswered:
+                unanswered = None
+            if unanswered is not None and now - unanswered > self._timing.silence:
+                await connection.close()
+                return
+            await self._act_all(self.transcript.retry())
+            if self.transcript.busy or now - pinged >= self._timing.ping_idle:
+                await self._send(Frame("ping"))
+                pinged = now
+                unanswered = now if unanswered is None else unanswered
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
+
+
+def _refuse(error: Frame) -> None:
+    """Raise what an error means while entering: a loss where it may pass, else the end."""
+    text, code = error.text("message"), error.optional("code")
+    if code in PASSING:
+        raise TimeoutError(text)
+    step = {
+        "invalid_token": "Make a token with `parley token USER`.",
+        "chat_not_found": "Leave out the chat to begin a new one.",
+    }.get(code or "", "The server's log says more.")
+    raise ClientError(f"The server refused: {text} ({code or 'error'}). {step}")
+
+
+def _unreachable(url: str, loss: Exception) -> str:
+    if isinstance(loss, InvalidStatus):
+        return f"{url} refused the connection with HTTP {loss.response.status_code}. Check the URL and the token."
+    return f"Cannot reach {url}: {str(loss) or type(loss).__name__}. If nothing runs there, start it with `make run`."

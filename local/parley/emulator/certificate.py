@@ -1,0 +1,119 @@
+"""A certificate for this machine's own names, so that `https://{domainName}/{stage}` works here as it does on AWS.
+
+Handlers make that URL from their events. The certificate signs no other one, and names nothing beyond this machine:
+to trust it opens nothing else. It is made once for each user and kept in their cache folder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import certifi
+
+_NAMES = ("localhost", "127.0.0.1", "::1")
+_LIFETIME = timedelta(days=365)
+_RENEWAL = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Files in PEM: `own` holds the certificate and its key; `bundle` what functions trust, the world's included."""
+
+    own: Path
+    bundle: Path
+
+    def context(self) -> ssl.SSLContext:
+        """Return what a server speaks TLS with."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.own)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def variables(self) -> dict[str, str]:
+        """Return the variables by which boto3, requests, httpx and Python's own clients trust it."""
+        return dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(self.bundle))
+
+
+def certificate(host: str, environ: Mapping[str, str]) -> Certificate:
+    """Return the certificate of this machine, for `host` too; made now if there is none, or if it ends soon."""
+    names = [*_NAMES, *({host} - {*_NAMES, "0.0.0.0", "::"})]  # noqa: S104 - compared, not bound
+    folder = _folder(environ)
+    stem = "-".join(["parley", *names[len(_NAMES) :]]).replace(":", "_")
+    found = Certificate(folder / f"{stem}.pem", folder / f"{stem}-bundle.pem")
+    if not _is_fresh(found):
+        _write(found, *_made(names))
+    return found
+
+
+def _folder(environ: Mapping[str, str]) -> Path:
+    cache = environ.get("XDG_CACHE_HOME") or (Path(environ["HOME"]) / ".cache" if environ.get("HOME") else None)
+    if cache:
+        folder = Path(cache) / "parley"
+        with suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.mkdtemp(prefix="parley-"))
+
+
+def _is_fresh(kept: Certificate) -> bool:
+    try:
+        made = kept.own.stat().st_mtime
+        current = kept.bundle.stat().st_mtime >= Path(certifi.where()).stat().st_mtime
+    except OSError:
+        return False
+    return current and datetime.now(UTC).timestamp() < made + (_LIFETIME - _RENEWAL).total_seconds()
+
+
+def _write(to: Certificate, own: bytes, key: bytes) -> None:
+    # Another emulator may be starting: a file is there whole, or not at all.
+    for path, content in ((to.bundle, Path(certifi.where()).read_bytes() + own), (to.own, key + own)):
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(name).replace(path)
+
+
+def _made(names: Iterable[str]) -> tuple[bytes, bytes]:
+    """Return a new certificate for these names, and its key."""
+    # Not at the top: it takes longer to import than all the rest, and is needed once a year.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Parley on this machine")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + _LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([_general_name(each) for each in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    return made.public_bytes(serialization.Encoding.PEM), private
+
+
+def _general_name(name: str) -> x509.GeneralName:  # type: ignore[name-defined]  # noqa: F821
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -1,0 +1,104 @@
+"""The one port of the emulator, which takes plain connections and TLS alike."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+
+from parley.errors import StartError
+
+_ACCEPTS = 256
+_TLS_HANDSHAKE = b"\x16"
+"""The first byte of every TLS connection (RFC 8446 section 5.1: content type `handshake`), and of no HTTP request."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises `StartError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartError(f"Cannot listen on {host}:{port}: {_cause_and_cure(error)}") from None
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
+
+
+def _cause_and_cure(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            "something else listens there. End that, or choose another port: "
+            "`make run PORT=8001`, `parley up --port 8001`."
+        )
+    return f"{error.strerror or error}. Choose an address of this machine with --host, and a port that you may use."
+
+
+class Acceptor:
+    """Gives each connection of a listening socket a protocol, behind TLS where the client begins with that."""
+
+    def __init__(
+        self, listener: socket.socket, make: Callable[[], asyncio.Protocol], context: Callable[[], ssl.SSLContext]
+    ) -> None:
+        self._listener = listener
+        self._make = make
+        self._context = context
+        self._tls: ssl.SSLContext | None = None
+        self._loop = asyncio.get_running_loop()
+        self._undecided: set[socket.socket] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._loop.add_reader(self._listener, self._accept)
+
+    def stop(self) -> None:
+        """Accept no more, and drop those who have not said anything yet."""
+        self._loop.remove_reader(self._listener)
+        self._listener.close()
+        for connection in self._undecided:
+            self._loop.remove_reader(connection)
+            connection.close()
+
+    def _accept(self) -> None:
+        for _ in range(_ACCEPTS):
+            try:
+                connection, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError:  # out of descriptors: what waits is accepted when there are some again
+                return
+            connection.setblocking(False)
+            # Nagle's algorithm would hold up every small answer by 40 ms.
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._undecided.add(connection)
+            self._loop.add_reader(connection, self._decide, connection)
+
+    def _decide(self, connection: socket.socket) -> None:
+        try:
+            first = connection.recv(1, socket.MSG_PEEK)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            first = b""
+        self._loop.remove_reader(connection)
+        self._undecided.discard(connection)
+        if not first:
+            connection.close()
+            return
+        task = self._loop.create_task(self._serve(connection, first == _TLS_HANDSHAKE))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, connection: socket.socket, tls: bool) -> None:
+        if tls and self._tls is None:
+            self._tls = self._context()
+        try:
+            await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls if tls else None)
+        except OSError:  # the handshake failed, and the client knows why
+            connection.close()

@@ -1,0 +1,152 @@
+"""Lambda's Invoke API over HTTP, as values: what a request asks for, and how the answers look. No I/O."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import ceil
+from typing import Never
+from urllib.parse import parse_qsl
+
+from parley.functions.invocation import THROTTLED, Invocation, Outcome
+from parley.functions.variables import function_arn
+from parley.template.model import LATEST
+
+REQUEST_BYTES = 6 * 1024 * 1024
+EVENT_BYTES = 1024 * 1024
+"""The most that a synchronous and an asynchronous invocation may carry."""
+
+Response = tuple[int, dict[str, str], bytes]
+"""Status, headers and body of an HTTP response."""
+
+_LOG_BYTES = 4 * 1024
+"""How much of the end of a log `LogType: Tail` gives."""
+
+_NAME = re.compile(
+    r"(?:(?:arn:aws[\w-]*:lambda:[\w-]+:)?\d{12}:function:)?(?P<name>[\w-]+)(?::(?P<qualifier>[\w$-]+))?", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A function as a caller names it."""
+
+    name: str
+    qualifier: str = LATEST
+
+
+class InvocationType(StrEnum):
+    """How the caller wants the function to be invoked."""
+
+    REQUEST_RESPONSE = "RequestResponse"
+    EVENT = "Event"
+    DRY_RUN = "DryRun"
+
+
+class Refusal(Exception):
+    """A request that Lambda refuses, with the error's type."""
+
+    def __init__(self, status: int, error_type: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error_type = error_type
+        self.message = message
+
+    def response(self) -> Response:
+        """Return the refusal as AWS words it: `Message` has a capital where the function is not found, else none."""
+        key = "Message" if self.status == 404 else "message"
+        body = json.dumps({"Type": "User", key: self.message}).encode()
+        return self.status, {**_headers(str(uuid.uuid4())), "x-amzn-ErrorType": self.error_type}, body
+
+
+def reference(path: str, query: str = "") -> Reference:
+    """Return the function in `name`, `name:qualifier`, a partial or a full ARN, and `Qualifier=` of a query.
+
+    Anything else is a name, which no function has. Raise Refusal where the two qualifiers differ.
+    """
+    match = _NAME.fullmatch(path)
+    asked = dict(parse_qsl(query)).get("Qualifier")
+    if match is None:
+        return Reference(path, asked or LATEST)
+    if match["qualifier"] and asked and match["qualifier"] != asked:
+        text = "The derived qualifier from the function name does not match the specified qualifier."
+        raise Refusal(400, "InvalidParameterValueException", text)
+    return Reference(match["name"], match["qualifier"] or asked or LATEST)
+
+
+def refuse_unknown(name: str, qualifier: str, region: str) -> Never:
+    """Refuse a function, or a qualifier of it, that does not exist."""
+    arn = function_arn(name, region) + ("" if qualifier == LATEST else f":{qualifier}")
+    raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}")
+
+
+def invocation_type(headers: Mapping[str, str]) -> InvocationType:
+    """Return the type that the headers ask for. Raise Refusal for one that does not exist."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    value = lower.get("x-amz-invocation-type", InvocationType.REQUEST_RESPONSE)
+    try:
+        return InvocationType(value)
+    except ValueError:
+        raise Refusal(400, "InvalidParameterValueException", f"Invalid invocation type: {value}") from None
+
+
+def payload(body: bytes, kind: InvocationType) -> bytes:
+    """Return the event in a request's body, `{}` for none. Raise Refusal where it is too large or not JSON."""
+    if len(body) > REQUEST_BYTES:
+        text = f"Request must be smaller than {REQUEST_BYTES} bytes for the InvokeFunction operation"
+        raise Refusal(413, "RequestEntityTooLargeException", text)
+    if kind is InvocationType.EVENT and len(body) > EVENT_BYTES:
+        text = f"{len(body)} byte payload is too large for the Event invocation type (limit {EVENT_BYTES} bytes)"
+        raise Refusal(413, "RequestEntityTooLargeException", text)
+    try:
+        json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        text = f"Could not parse request body into json: Could not parse payload into json: {error}"
+        raise Refusal(400, "InvalidRequestContentException", text) from None
+    return body or b"{}"
+
+
+def answered(outcome: Outcome, invocation: Invocation, asked: Mapping[str, str]) -> Response:
+    """Return the response to a synchronous invocation. `asked` are the headers of its request."""
+    if outcome.throttled:
+        headers = _headers(outcome.request_id) | {"x-amzn-ErrorType": THROTTLED, "Retry-After": "1"}
+        return 429, headers, outcome.payload
+    headers = _headers(outcome.request_id) | {"X-Amz-Executed-Version": invocation.version}
+    if outcome.function_error:
+        headers["X-Amz-Function-Error"] = outcome.function_error
+    if any(name.lower() == "x-amz-log-type" and value == "Tail" for name, value in asked.items()):
+        log = _log(outcome, invocation).encode()[-_LOG_BYTES:]
+        headers["X-Amz-Log-Result"] = base64.b64encode(log).decode()
+    return 200, headers, outcome.payload
+
+
+def _log(outcome: Outcome, invocation: Invocation) -> str:
+    """Return what an invocation printed, between the lines that Lambda adds."""
+    request_id = outcome.request_id
+    report = (
+        f"REPORT RequestId: {request_id}\tDuration: {outcome.milliseconds:.2f} ms\t"
+        f"Billed Duration: {ceil(outcome.milliseconds)} ms\tMemory Size: {invocation.function.memory} MB\t"
+    )
+    if outcome.memory is not None:
+        report += f"Max Memory Used: {outcome.memory:.0f} MB\t"
+    start = f"START RequestId: {request_id} Version: {invocation.version}"
+    return "\n".join([start, *outcome.lines, f"END RequestId: {request_id}", report]) + "\n"
+
+
+def accepted(request_id: str) -> Response:
+    """Return the response to an asynchronous invocation."""
+    return 202, _headers(request_id), b""
+
+
+def would_run() -> Response:
+    """Return the response to a dry run."""
+    return 204, _headers(str(uuid.uuid4())), b""
+
+
+def _headers(request_id: str) -> dict[str, str]:
+    return {"Content-Type": "application/json", "x-amzn-RequestId": request_id}

@@ -1,0 +1,149 @@
+"""The emulator's side of the zygote: launches and kills processes, and is told when they end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from itertools import count
+
+from parley.functions.processes.bootstrap import Order
+from parley.functions.processes.launch import Parent, launch
+
+_REPORT_BYTES = 64 * 1024
+_GRACE = 0.1
+"""Seconds for the zygote to end by itself. One that still imports has no children to be left behind."""
+
+
+class LaunchError(Exception):
+    """No process could be started; the text says why."""
+
+
+@dataclass(slots=True, eq=False)
+class Process:
+    """A process of the zygote's. `on_exit` gets its exit status, or the negative number of a signal, once."""
+
+    number: int
+    on_exit: Callable[[int], None]
+    variables: Mapping[str, str] = field(default_factory=dict)
+    pid: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Processes:
+    """Makes processes, by way of a zygote. Where that one dies, the next order starts another."""
+
+    def __init__(self) -> None:
+        self._modules: Sequence[str] = ()
+        self._numbers = count(1)
+        self._living: dict[int, Process] = {}
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._rest = b""
+        self._stopped = False
+
+    def start(self, zygote: Parent) -> None:
+        """Have processes made by this zygote; by another of its kind, where it dies."""
+        self._modules = zygote.modules
+        self._zygote, self._control = zygote.process, zygote.control
+        asyncio.get_running_loop().add_reader(self._control, self._receive)
+
+    async def launch(self, order: Order, output: int, on_exit: Callable[[int], None]) -> Process:
+        """Start a process that prints into the descriptor `output`. Raise LaunchError where that fails."""
+        if self._stopped:
+            raise LaunchError("The emulator stops.")
+        if self._control is None:
+            self.start(launch(self._modules))
+        process = Process(next(self._numbers), on_exit, order.variables)
+        self._living[process.number] = process
+        self._send({"id": process.number, "launch": asdict(order)}, output)
+        await process.pid
+        return process
+
+    def kill(self, process: Process) -> None:
+        """Kill a process, and the processes that it started. Does nothing where it has ended."""
+        if process.number in self._living:
+            self._send({"kill": process.number})
+
+    def of_access_key(self, access_key: str) -> Process | None:
+        """Return the living process that signs its requests to AWS with this key."""
+        named = (each for each in self._living.values() if each.variables.get("AWS_ACCESS_KEY_ID") == access_key)
+        return next(named, None)
+
+    def signal(self, process: Process, number: int) -> None:
+        """Send a signal to a process and those that it started, now. Does nothing where it has ended."""
+        if process.number in self._living and process.pid.done():
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(process.pid.result(), number)
+
+    def freeze(self, process: Process, seconds: float) -> None:
+        """Stop a process, and let it go on after so many seconds."""
+        self.signal(process, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(seconds, self.signal, process, signal.SIGCONT)
+
+    async def stop(self) -> None:
+        """Kill all processes and the zygote. None can be launched after that."""
+        self._stopped = True
+        if self._zygote is None or self._control is None:
+            return
+        self._control.shutdown(socket.SHUT_WR)
+        with suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._zygote.wait, _GRACE)
+        self._lose_zygote()
+
+    def _send(self, order: dict[str, object], *descriptors: int) -> None:
+        # Where this fails the zygote has died, and the reader will find its end of the socket closed.
+        if self._control is not None:
+            with suppress(OSError):
+                socket.send_fds(self._control, [json.dumps(order).encode() + b"\n"], descriptors)
+
+    def _receive(self) -> None:
+        data = b""
+        if self._control is not None:
+            with suppress(ConnectionResetError):
+                data = self._control.recv(_REPORT_BYTES, socket.MSG_DONTWAIT)
+        if not data:
+            return self._lose_zygote()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._take_report(**json.loads(line))
+        return None
+
+    def _take_report(self, id: int, pid: int = 0, status: int | None = None, failed: str = "") -> None:  # noqa: A002
+        process = self._living[id]
+        if pid:
+            process.pid.set_result(pid)
+            return
+        del self._living[id]
+        if status is None:
+            process.pid.set_exception(LaunchError(failed))
+        else:
+            process.on_exit(status)
+
+    def _lose_zygote(self) -> None:
+        """End what the zygote leaves behind, whether it was told to stop or was killed."""
+        zygote, control, self._zygote, self._control = self._zygote, self._control, None, None
+        if zygote is None or control is None:
+            return
+        asyncio.get_running_loop().remove_reader(control)
+        control.close()
+        zygote.kill()
+        zygote.wait()
+        self._rest = b""
+        living, self._living = self._living, {}
+        for process in living.values():
+            _end(process)
+
+
+def _end(process: Process) -> None:
+    if process.pid.done() and not process.pid.cancelled():
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid.result(), signal.SIGKILL)
+        process.on_exit(-signal.SIGKILL)
+    else:
+        process.pid.set_exception(LaunchError("The process that makes processes has ended."))

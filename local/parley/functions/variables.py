@@ -1,0 +1,69 @@
+"""The environment variables of an environment: the function's, over those that Lambda sets."""
+
+from __future__ import annotations
+
+import os
+
+from parley.template.model import Function
+
+ACCOUNT = "000000000000"
+FUNCTIONS_KEYS = "EMULATOR"
+"""What every access key of a function's begins with."""
+
+FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
+
+
+def function_arn(name: str, region: str) -> str:
+    """Return the ARN of a function."""
+    return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+
+
+def log_group(name: str) -> str:
+    """Return the name of the log group of a function."""
+    return f"/aws/lambda/{name}"
+
+
+def access_key(log_stream: str) -> str:
+    """Return the access key of an environment, by its log stream: another one for each, as on AWS."""
+    return f"{FUNCTIONS_KEYS}{log_stream[-12:].upper()}"
+
+
+def of_service(function: Function, version: str, region: str, log_stream: str) -> dict[str, str]:
+    """Return what Lambda sets for any runtime of this function, credentials that open nothing among it."""
+    return {
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_VERSION": version,
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function.name),
+        "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
+        "AWS_ACCESS_KEY_ID": access_key(log_stream),
+        "AWS_SECRET_ACCESS_KEY": FUNCTIONS_SECRET,
+        "AWS_SESSION_TOKEN": "emulator",
+        # Without HOME, botocore finds the developer's own profile all the same.
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "LAMBDA_TASK_ROOT": str(function.code.absolute()),
+        "_HANDLER": function.handler,
+    }
+
+
+def of_process(function: Function, version: str, region: str, log_stream: str, runtime_api: str) -> dict[str, str]:
+    """Return all that a process of this function sees. Nothing of the emulator's own variables is in it."""
+    return {
+        **of_service(function, version, region, log_stream),
+        "AWS_LAMBDA_RUNTIME_API": runtime_api,
+        "TZ": ":UTC",
+        "LANG": "en_US.UTF-8",
+        **({"PYTHONPATH": layers} if (layers := _layers(function)) else {}),
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        **function.environment,
+    }
+
+
+def _layers(function: Function) -> str:
+    """Return the folders of a function's layers that its modules may come from, as Lambda has them below /opt."""
+    return os.pathsep.join(str(folder) for layer in function.layers for folder in (layer / "python", layer))

@@ -1,0 +1,147 @@
+"""The events that API Gateway hands to functions (docs/aws.md section 1)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+Event = dict[str, Any]
+Headers = list[tuple[str, str]]
+
+_NOT_SHOWN = {"connection", "upgrade", "content-length"}
+
+
+def new_request_id() -> str:
+    """Return an id in API Gateway's style, as connections, requests and messages have it: 15 characters and `=`."""
+    return base64.urlsafe_b64encode(os.urandom(11)).decode()
+
+
+def decoded(raw: list[tuple[bytes, bytes]]) -> Headers:
+    """Return an ASGI scope's headers as text, in their order and spelling."""
+    return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+
+
+def joined(pairs: Headers) -> dict[str, str]:
+    """Return headers or query parameters by name; of several values the last, as in REST and WebSocket events."""
+    return dict(pairs)
+
+
+def grouped(pairs: Headers) -> dict[str, list[str]]:
+    """Return all values of headers or query parameters by name."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What is known of a connection from its first request on. `connected_at` is in seconds since the epoch."""
+
+    connection_id: str
+    connected_at: float
+    api_id: str
+    stage: str
+    domain_name: str
+    source_ip: str
+    headers: Headers
+    query: str
+    stage_variables: Mapping[str, str] = field(default_factory=dict)
+    authorizer: Mapping[str, str] | None = None
+
+    def without_request(self) -> Handshake:
+        """Return what later events still need of it. A thousand idle connections would keep 2 MB of headers else."""
+        agent = [pair for pair in self.headers if pair[0].lower() == "user-agent"]
+        return replace(self, headers=agent, query="")
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """Return the query's parameters, in their order."""
+        return parse_qsl(self.query, keep_blank_values=True)
+
+    def authorizer_event(self, method_arn: str, now: float) -> Event:
+        """Return the event of a REQUEST authorizer: all the headers, and every map even if it is empty."""
+        shown = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN]
+        own = [("Connection", "upgrade"), ("content-length", "0"), ("Upgrade", "websocket")]
+        headers = [*shown, *own, *self._forwarded()]
+        query = self.parameters()
+        return {
+            "type": "REQUEST",
+            "methodArn": method_arn,
+            "headers": joined(headers),
+            "multiValueHeaders": grouped(headers),
+            "queryStringParameters": joined(query),
+            "multiValueQueryStringParameters": grouped(query),
+            "stageVariables": dict(self.stage_variables),
+            "requestContext": self._context("$connect", "CONNECT", now),
+        }
+
+    def connect_event(self, now: float) -> Event:
+        """Return the event of `$connect`."""
+        headers = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN] + self._forwarded()
+        event: Event = {"headers": joined(headers), "multiValueHeaders": grouped(headers)}
+        query = self.parameters()
+        if query:
+            event |= {"queryStringParameters": joined(query), "multiValueQueryStringParameters": grouped(query)}
+        return self._event(event | {"requestContext": self._context("$connect", "CONNECT", now)})
+
+    def message_event(self, route_key: str, body: str, request_id: str, now: float) -> Event:
+        """Return the event of a message."""
+        context = self._context(route_key, "MESSAGE", now, request_id) | {"messageId": new_request_id()}
+        return self._event({"requestContext": context, "body": body})
+
+    def disconnect_event(self, code: int, reason: str, now: float) -> Event:
+        """Return the event of `$disconnect`."""
+        headers = {"Host": self.domain_name, "x-api-key": "", "X-Forwarded-For": "", "x-restapi": ""}
+        context = self._context("$disconnect", "DISCONNECT", now) | {
+            "disconnectStatusCode": code,
+            "disconnectReason": reason,
+        }
+        return self._event(
+            {
+                "headers": headers,
+                "multiValueHeaders": {name: [value] for name, value in headers.items()},
+                "requestContext": context,
+            }
+        )
+
+    def _event(self, event: Event) -> Event:
+        variables = {"stageVariables": dict(self.stage_variables)} if self.stage_variables else {}
+        return event | variables | {"isBase64Encoded": False}
+
+    def _forwarded(self) -> Headers:
+        return [
+            ("X-Amzn-Trace-Id", f"Root=1-{int(self.connected_at):08x}-{secrets.token_hex(12)}"),
+            ("X-Forwarded-For", self.source_ip),
+            ("X-Forwarded-Port", "443"),
+            ("X-Forwarded-Proto", "https"),
+        ]
+
+    def identity(self) -> dict[str, str]:
+        """Return who the client is, as far as the gateway can tell."""
+        agent = next((value for name, value in self.headers if name.lower() == "user-agent"), None)
+        return {"sourceIp": self.source_ip} | ({"userAgent": agent} if agent else {})
+
+    def _context(self, route_key: str, event_type: str, now: float, request_id: str | None = None) -> Event:
+        request_id = request_id or new_request_id()
+        authorizer = {"authorizer": dict(self.authorizer)} if self.authorizer is not None else {}
+        return authorizer | {
+            "routeKey": route_key,
+            "eventType": event_type,
+            "extendedRequestId": request_id,
+            "requestTime": datetime.fromtimestamp(now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "messageDirection": "IN",
+            "stage": self.stage,
+            "connectedAt": int(self.connected_at * 1000),
+            "requestTimeEpoch": int(now * 1000),
+            "identity": self.identity(),
+            "requestId": request_id,
+            "domainName": self.domain_name,
+            "connectionId": self.connection_id,
+            "apiId": self.api_id,
+        }

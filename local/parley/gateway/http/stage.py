@@ -1,0 +1,156 @@
+"""An HTTP API: requests to events, and functions' answers to responses."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import quote, unquote
+
+from parley.asgi import ClientGone, Receive, Scope, Send
+from parley.clock import Clock
+from parley.functions.invocation import Outcome
+from parley.functions.service import UnknownFunction
+from parley.gateway.events import new_request_id
+from parley.gateway.http.event import HttpRequest
+from parley.gateway.http.response import HttpAnswer, NoAnswer, read_answer
+from parley.gateway.http.router import Match, Router
+from parley.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_BYTES, HTTP_REQUEST_SIZE, Limit
+from parley.template.model import HttpApi
+from parley.trace import Trace
+
+EVENT_BYTES = 6 * 1024 * 1024
+"""The largest event that Lambda takes from a caller who waits (Lambda quotas)."""
+
+INTEGRATION_SECONDS = 30.0
+"""How long an integration may take (quotas for HTTP APIs)."""
+
+DEFAULT_STAGE = "$default"
+
+_FAILED = HttpAnswer.of_message(500, "Internal Server Error")
+_TOO_LARGE = HttpAnswer.of_message(413, "Request Entity Too Large")
+
+
+class HttpGateway:
+    """Serves one HTTP API of the template, as an ASGI application for `http` scopes.
+
+    `path` is where it is mounted, as `/Other`; clients' paths begin with it, events' do not.
+    """
+
+    def __init__(
+        self,
+        api: HttpApi,
+        invoke: Callable[[str, bytes, str], Awaitable[Outcome]],
+        trace: Trace,
+        clock: Clock,
+        path: str = "",
+    ) -> None:
+        self._api = api
+        self._invoke = invoke
+        self._trace = trace
+        self._clock = clock
+        self._mount = path.rstrip("/")
+        self._stage = "" if api.stage == DEFAULT_STAGE else f"/{api.stage}"
+        self._router = Router(api.routes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. Raises `ClientGone`."""
+        body = await _read_body(receive)
+        asked = _path(scope).removeprefix(self._mount) or "/"
+        match = self._match(scope["method"], asked)
+        if match is None:
+            self._trace.record("unrouted", method=scope["method"], path=scope["path"])
+            return await HttpAnswer.of_message(404, "Not Found").response(new_request_id()).send(send)
+        request = HttpRequest.of(
+            scope,
+            body or b"",
+            api_id=self._api.api_id,
+            stage=self._api.stage,
+            route_key=match.route_key,
+            resource=match.route.path,
+            path=unquote(asked).partition("?")[0],
+            parameters=match.parameters,
+            now=self._clock.time(),
+        )
+        if body is None:
+            self._limit(request, "a request answered with 413", HTTP_REQUEST_SIZE)
+            done = _Done(_TOO_LARGE, "more than 10 MB")
+        else:
+            done = await self._integrate(match, request)
+        self._record(match, request, done)
+        return await done.answer.response(request.request_id).send(send)
+
+    def _match(self, method: str, path: str) -> Match | None:
+        if self._stage and path != self._stage and not path.startswith(f"{self._stage}/"):
+            return None
+        return self._router.match(method, path.removeprefix(self._stage) or "/")
+
+    async def _integrate(self, match: Match, request: HttpRequest) -> _Done:
+        """Invoke the route's function. What takes too long runs on all the same, as on AWS."""
+        route = match.route
+        event = json.dumps(request.event(route.payload)).encode()
+        if len(event) > EVENT_BYTES:
+            return _Done(_TOO_LARGE, "an event of more than 6 MB, which Lambda does not take")
+        invocation = asyncio.ensure_future(self._invoke(route.function, event, route.qualifier))
+        if not await self._clock.within(INTEGRATION_SECONDS, invocation):
+            why = f"given up after {INTEGRATION_SECONDS:g} s, while {route.function} runs on"
+            self._limit(request, why, HTTP_INTEGRATION_TIME)
+            return _Done(HttpAnswer.of_message(503, "Service Unavailable"), why)
+        try:
+            return _answered(invocation.result(), route.payload)
+        except UnknownFunction as error:
+            return _Done(_FAILED, str(error))
+
+    def _limit(self, request: HttpRequest, what: str, limit: Limit) -> None:
+        told = f"{request.scope['method']} {request.path} {what}"
+        self._trace.record("limit", connection_id="", what=told, **limit.told())
+
+    def _record(self, match: Match, request: HttpRequest, done: _Done) -> None:
+        self._trace.record(
+            "http",
+            method=request.scope["method"],
+            path=request.scope["path"],
+            function=match.route.function,
+            milliseconds=round((self._clock.time() - request.now) * 1000, 1),
+            cold=done.outcome.cold if done.outcome else None,
+            error=done.error,
+            status=done.answer.status,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    answer: HttpAnswer
+    error: str | None = None
+    outcome: Outcome | None = None
+
+
+def _answered(outcome: Outcome, payload: str) -> _Done:
+    if outcome.function_error:
+        return _Done(_FAILED, outcome.function_error, outcome)
+    try:
+        return _Done(read_answer(outcome.payload, payload), None, outcome)
+    except NoAnswer as error:
+        return _Done(_FAILED, str(error), outcome)
+
+
+def _path(scope: Scope) -> str:
+    """Return the path as it was sent: still encoded."""
+    raw: bytes | None = scope.get("raw_path")
+    return quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the body of a request, None for one that is too large. Raises `ClientGone`."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        size += len(message.get("body", b""))
+        if size <= HTTP_REQUEST_BYTES:
+            chunks.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(chunks) if size <= HTTP_REQUEST_BYTES else None

@@ -1,0 +1,125 @@
+"""What stands behind a route: its integration called, its answer read (docs/aws.md sections 2 and 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from parley.clock import Clock
+from parley.functions.invocation import Outcome
+from parley.gateway.events import Event, Handshake
+from parley.gateway.integrations.non_lambda import IntegrationFailure, IntegrationRequest, Integrations
+from parley.gateway.quotas import INTEGRATION_TIME, TimeLimits
+from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route
+from parley.trace import Trace
+
+Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
+"""Invokes a function: its name, the event, the qualifier."""
+
+
+class Ending(Enum):
+    """How a call of an integration ended."""
+
+    ANSWERED = auto()
+    FAILED = auto()
+    TIMED_OUT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an integration answered. `status` is None for an answer in which there is none."""
+
+    ending: Ending
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+
+
+class Backend:
+    """Calls the integrations of routes."""
+
+    def __init__(self, invoke: Invoke, trace: Trace, clock: Clock, limits: TimeLimits) -> None:
+        self._invoke = invoke
+        self._trace = trace
+        self._clock = clock
+        self._limits = limits
+        self._integrations = Integrations()
+
+    async def call(self, route: Route, event: Event, handshake: Handshake) -> Answer:
+        """Call a route's integration with an event. What takes too long runs on all the same, as in AWS."""
+        integration = route.integration
+        if not isinstance(integration, LambdaIntegration):
+            return await self._send(integration, route.key, event, handshake)
+        outcome = await self.invoke(integration, event, handshake, route.key)
+        if outcome is None:
+            return Answer(Ending.TIMED_OUT)
+        return Answer(Ending.FAILED) if outcome.function_error else _read(outcome.payload)
+
+    async def invoke(
+        self, integration: LambdaIntegration, event: Event, handshake: Handshake, route: str
+    ) -> Outcome | None:
+        """Invoke a function for a route, or for its authorizer. Returns None where that takes too long."""
+        function, limit = integration.function, min(integration.timeout, self._limits.integration)
+        started = self._clock.time()
+        payload = json.dumps(event).encode()
+        invocation = asyncio.ensure_future(self._invoke(function, payload, integration.qualifier))
+        outcome = invocation.result() if await self._clock.within(limit, invocation) else None
+        connection_id = handshake.connection_id
+        self._trace.record(
+            "route",
+            connection_id=connection_id,
+            route=route,
+            function=function,
+            milliseconds=round((self._clock.time() - started) * 1000, 1),
+            cold=outcome.cold if outcome else None,
+            error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
+        )
+        if outcome is None:
+            what = f"{route} given up after {limit:g} s, while {function} runs on"
+            self._trace.record("limit", connection_id=connection_id, what=what, **INTEGRATION_TIME.told())
+        return outcome
+
+    async def _send(
+        self, integration: HttpIntegration | MockIntegration, route: str, event: Event, handshake: Handshake
+    ) -> Answer:
+        limit = min(integration.timeout, self._limits.integration)
+        started = self._clock.time()
+        request = IntegrationRequest.of(event, handshake.stage_variables)
+        sending = asyncio.ensure_future(self._integrations.send(integration, request))
+        answer, error = Answer(Ending.TIMED_OUT), f"no answer within {limit:g} s"
+        if await self._clock.within(limit, sending):
+            result = sending.result()
+            if not isinstance(result, IntegrationFailure):
+                answer, error = Answer(Ending.ANSWERED, result.status, body=result.body), ""
+            else:
+                answer, error = Answer(Ending.TIMED_OUT if result.timed_out else Ending.FAILED), result.why
+        else:
+            sending.cancel()
+        self._trace.record(
+            "route",
+            connection_id=handshake.connection_id,
+            route=route,
+            function=type(integration).__name__,
+            milliseconds=round((self._clock.time() - started) * 1000, 1),
+            cold=None,
+            error=error or None,
+        )
+        return answer
+
+
+def _read(payload: bytes) -> Answer:
+    """Read what a function returned: `statusCode`, `headers`, `body`; what is no such answer has no status."""
+    try:
+        answer = json.loads(payload)
+        headers = {str(name).lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
+        return Answer(Ending.ANSWERED, int(answer["statusCode"]), headers, _body(answer.get("body")))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return Answer(Ending.ANSWERED)
+
+
+def _body(body: Any) -> str | None:
+    return body if body is None or isinstance(body, str) else json.dumps(body)

@@ -1,0 +1,66 @@
+"""What an HTTP integration is sent: the URL with its variables, headers, query and path by request parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from parley.expressions.jsonpath import Path
+from parley.expressions.selection import text_of
+from parley.gateway.integrations.http_client import Request
+from parley.template.model import HttpIntegration
+
+_VARIABLE = re.compile(r"\$\{(stageVariables\.[^}]+)\}")
+_PREFIX = "integration.request."
+_SPARE_SECONDS = 1.0
+_NOT_PASSED = {
+    *("host", "content-length", "content-type", "connection", "upgrade", "transfer-encoding", "te", "keep-alive"),
+    *("proxy-authorization", "proxy-connection", "accept-encoding", "expect", "user-agent"),
+}
+
+
+def http_request(integration: HttpIntegration, body: str, document: Mapping[str, Any]) -> Request:
+    """Return the request of an HTTP integration. Raises ValueError for a parameter that cannot be read.
+
+    Guesses: a proxy on `$connect` passes the client's own headers on, as those of REST APIs do, but no query; the
+    content is called JSON. The user agent is that of REST APIs.
+    """
+    given = {location: _given(integration, location, document) for location in ("header", "querystring", "path")}
+    url = _VARIABLE.sub(lambda match: _looked_up(match[1], document), integration.url)
+    for name, value in given["path"].items():
+        url = url.replace(f"{{{name}}}", quote(value, safe=""))
+    if given["querystring"]:
+        url += ("&" if "?" in url else "?") + urlencode(given["querystring"])
+    return Request(
+        method=integration.method,
+        url=url,
+        headers=_headers(integration, body, document) | given["header"],
+        body=body.encode(errors="replace") if body else None,
+        timeout=integration.timeout + _SPARE_SECONDS,  # the gateway's own limit comes first
+    )
+
+
+def _headers(integration: HttpIntegration, body: str, document: Mapping[str, Any]) -> dict[str, str]:
+    passed = document["request"]["header"] if integration.proxy else {}
+    api_id = document["context"].get("apiId", "")
+    own = {"User-Agent": f"AmazonAPIGateway_{api_id}", "x-amzn-apigateway-api-id": api_id}
+    content = {"Content-Type": "application/json"} if body else {}
+    return {name: value for name, value in passed.items() if name.lower() not in _NOT_PASSED} | own | content
+
+
+def _given(integration: HttpIntegration, location: str, document: Mapping[str, Any]) -> dict[str, str]:
+    prefix = f"{_PREFIX}{location}."
+    return {
+        name.removeprefix(prefix): _looked_up(source, document)
+        for name, source in integration.parameters.items()
+        if name.startswith(prefix)
+    }
+
+
+def _looked_up(source: str, document: Mapping[str, Any]) -> str:
+    """Return what a source leads to: `'static'`, `context.x`, `stageVariables.x`, `route.request.body.x`."""
+    if len(source) > 1 and source[0] == source[-1] == "'":
+        return source[1:-1]
+    return text_of(Path(f"$.{source}").find(document))

@@ -1,0 +1,113 @@
+"""The wire to a connection's client: what the gateway can do to it over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+
+from parley.asgi import Message, Receive, Response, Send
+from parley.clock import Clock, Timer
+from parley.gateway.events import Headers
+from parley.gateway.websocket.connection import Close, Connection, State, closed_by_client
+from parley.gateway.websocket.protocol import FRAGMENTS, PING
+from parley.trace import Trace
+
+
+class Wire:
+    """A connection together with its client. Closes itself when its time is up.
+
+    With `pings` a ping of the client's is a sign of life; with `fragments` a large frame is sent in parts.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        receive: Receive,
+        send: Send,
+        clock: Clock,
+        trace: Trace,
+        *,
+        pings: bool = False,
+        fragments: bool = False,
+    ) -> None:
+        self.connection = connection
+        self._receive = receive
+        self._send = send
+        self._clock = clock
+        self._trace = trace
+        self._pings = pings
+        self._fragments = fragments
+        self._closed: Close | None = None
+        self._timer: Timer | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    async def accept(self, subprotocol: str | None, headers: Headers) -> bool:
+        """Finish the handshake. Returns False where the client has gone away meanwhile."""
+        raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
+        accepted = await self._sent({"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw})
+        if accepted:
+            self.connection.opened(self._clock.time())
+            self._watch()
+        else:
+            self.connection.closed()
+        return accepted
+
+    async def refuse(self, response: Response) -> None:
+        """Answer the handshake with this instead of opening the connection."""
+        self.connection.closed()
+        await response.refuse(self._send)
+
+    async def send(self, text: str) -> bool:
+        """Send a frame. Returns False where the client has gone away meanwhile."""
+        message = {"type": "websocket.send", "text": text}
+        if not await self._sent(message | {FRAGMENTS: True} if self._fragments else message):
+            return False
+        self.connection.active(self._clock.time())
+        self._record("frame_out", text)
+        return True
+
+    async def close(self, how: Close) -> None:
+        """Close the connection. Does nothing where it is closed already."""
+        if self._closed is None:
+            self._closed = how
+            self.connection.closed()
+            await self._sent({"type": "websocket.close", "code": how.code, "reason": how.reason})
+
+    async def receive(self) -> str | bytes | Close:
+        """Return the next message, or how the connection ended: at the latest when its time is up."""
+        while (message := await self._receive())["type"] == PING:
+            if self._pings:
+                self.connection.active(self._clock.time())
+        if message["type"] == "websocket.disconnect":
+            self._end()
+            return self._closed or closed_by_client(message["code"], message.get("reason") or "")
+        self.connection.active(self._clock.time())
+        content: str | bytes = message["bytes"] if message.get("text") is None else message["text"]
+        self._record("frame_in", content)
+        return content
+
+    def _watch(self) -> None:
+        """Close the connection at its deadline, which moves while the connection is used: then look again."""
+        if self.connection.state is not State.OPEN:
+            return
+        now = self._clock.time()
+        overdue = self.connection.overdue(now)
+        if overdue:
+            self._closing = asyncio.ensure_future(self.close(overdue))
+        else:
+            self._timer = self._clock.call_later(self.connection.deadline() - now, self._watch)
+
+    def _end(self) -> None:
+        self.connection.closed()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    async def _sent(self, message: Message) -> bool:
+        try:
+            await self._send(message)
+        except OSError:  # uvicorn's way to say that the client is gone
+            return False
+        return True
+
+    def _record(self, kind: str, content: str | bytes) -> None:
+        size = len(content.encode()) if isinstance(content, str) else len(content)
+        self._trace.record(kind, connection_id=self.connection.handshake.connection_id, bytes=size)

@@ -1,0 +1,35 @@
+"""What the ARNs of a template mean: which function, with which qualifier."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from parley.template.model import LATEST
+
+_INVOCATION = re.compile(r"functions/(?P<arn>.+?)/invocations")
+_VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionReference:
+    """A function by its name, with the qualifier that the reference carries."""
+
+    name: str
+    qualifier: str = LATEST
+
+
+def function_in(reference: str, variables: Mapping[str, str] | None = None) -> FunctionReference:
+    """Return the function that an integration's URI, an ARN or a plain name means.
+
+    `variables` are the stage's: the name may be made of them. An empty name for what is no reference.
+    """
+    reference = _VARIABLE.sub(lambda match: (variables or {}).get(match[1], ""), reference)
+    match = _INVOCATION.search(reference)
+    arn = match["arn"] if match else reference
+    parts = arn.split(":")
+    if len(parts) >= 7 and parts[5] == "function":
+        return FunctionReference(parts[6], parts[7] if len(parts) > 7 and parts[7] else LATEST)
+    name, _, qualifier = arn.partition(":")
+    return FunctionReference(name, qualifier or LATEST) if re.fullmatch(r"[\w-]*", name) else FunctionReference("")

@@ -1,0 +1,304 @@
+"""A template file while it is read: its parts found, its names known, its values resolved when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parley.errors import StartError
+from parley.template.intrinsics import NO_VALUE, Resolver, as_text, compose, load
+from parley.template.references import NAMES, Deployment, References, api_id
+
+
+class TemplateError(StartError):
+    """The template cannot be used."""
+
+
+Place = tuple[str | int, ...]
+"""Where something is in a template: the keys and indexes that lead to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """Properties of a resource, or a part of them. `where` names them in notes, `place` says where they are.
+
+    Values are resolved when they are asked for, so that a note is about the very line.
+    """
+
+    where: str
+    raw: Mapping[str, Any]
+    document: Document
+    place: Place
+
+    def __iter__(self) -> Iterator[str]:
+        return (str(name) for name, value in self.raw.items() if _is_plain(value) or self.get(name) is not None)
+
+    def get(self, name: str) -> Any:
+        """Return a property, resolved; None where it is not there."""
+        value = self.document.resolved(self.raw.get(name), (*self.place, name))
+        return None if value is NO_VALUE else value
+
+    def text(self, name: str, default: str = "") -> str:
+        """Return a property as text, the default where it is not there, empty, or no plain value."""
+        value = self.get(name)
+        return default if value is None or value == "" or isinstance(value, dict | list) else as_text(value)
+
+    def number(self, name: str, default: float) -> float:
+        """Return a property as a number; the default where it is not there or, with a note, where it is none."""
+        value = self.get(name)
+        try:
+            return default if value is None else float(value)
+        except (TypeError, ValueError):
+            self.note(f"{name} of {self.where} is {value!r}; {default:g} is used instead", name)
+            return default
+
+    def texts(self, name: str) -> list[str]:
+        """Return the plain values of a property that is a list, as text; a single one as a list of one."""
+        value = self.get(name)
+        values = value if isinstance(value, list) else [] if value is None or value == "" else [value]
+        return [as_text(each) for each in values if not isinstance(each, dict | list)]
+
+    def part(self, name: str) -> Properties:
+        """Return the properties within a property; none where it is not there."""
+        return Properties(f"{self.where}.{name}", mapping(self._opened(name)), self.document, (*self.place, name))
+
+    def parts(self, name: str) -> list[Properties]:
+        """Return the properties within each item of a property that is a list."""
+        value = self._opened(name)
+        items = value if isinstance(value, list) else []
+        return [
+            Properties(f"{self.where}.{name}", mapping(self._item(item, place)), self.document, place)
+            for index, item in enumerate(items)
+            for place in [(*self.place, name, index)]
+        ]
+
+    def _item(self, item: Any, place: Place) -> Any:
+        return item if _is_plain(item) else self.document.resolved(item, place)
+
+    def _opened(self, name: str) -> Any:
+        """Return a property that has parts, these as they are written."""
+        value = self.raw.get(name)
+        return value if _is_plain(value) or isinstance(value, list) else self.get(name)
+
+    def note(self, text: str, name: str | None = None) -> None:
+        """Say that something here, or in the property `name`, was not understood, and what follows from that."""
+        self.document.note(text, (*self.place, name) if name else self.place)
+
+
+class Document:
+    """A template. What in it cannot be resolved is said in `notes`."""
+
+    def __init__(
+        self,
+        path: Path,
+        content: Mapping[str, Any],
+        parameters: Mapping[str, str],
+        imports: Mapping[str, str],
+        deployment: Deployment,
+    ) -> None:
+        self.path = path
+        self._content = content
+        self._notes: dict[str, Place] = {}
+        self._place: Place = ()
+        self._globals = mapping(content.get("Globals"))
+        self._resources: dict[str, dict[str, Any]] = {
+            str(name): resource for name, resource in mapping(content["Resources"]).items() if mapping(resource)
+        }
+        names = deployment.pseudo_parameters(NO_VALUE)
+        references = References(deployment, self.kind, self.name, lambda name, key: self.properties(name).text(key))
+        self._resolve = Resolver(
+            names,
+            references.attribute,
+            mapping(content.get("Conditions")),
+            mapping(content.get("Mappings")),
+            imports,
+            self._ssm_value,
+            lambda text: self.note(text, self._place),
+        )
+        self._physical: dict[str, str] = {name: name for name in self._resources}
+        names |= self._physical
+        names |= self._parameters(mapping(content.get("Parameters")), parameters)
+        # Only now, for a resource's name may depend on parameters and on conditions.
+        self._physical |= {name: self._given_name(name) or name for name in self._resources}
+        names |= {name: references.reference(name) for name in self._resources}
+        for name in self._resources:
+            names |= references.generated(name)
+        names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
+
+    @classmethod
+    def read(
+        cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], deployment: Deployment
+    ) -> Document:
+        """Read a template file. Raises `TemplateError` for a file that is none."""
+        content = _load(path)
+        if not mapping(content) or not mapping(content.get("Resources")):
+            raise TemplateError(
+                f"The template {path} has no Resources. Name a SAM or CloudFormation template with --template."
+            )
+        return cls(path, content, parameters, imports, deployment)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each resource by its logical id, those left out whose condition does not hold."""
+        return {name: self.kind(name) for name in self._resources if self._is_there(name)}
+
+    def of_type(self, *kinds: str) -> list[str]:
+        """Return the logical ids of the resources of these types."""
+        return [name for name, kind in self.types.items() if kind in kinds]
+
+    def kind(self, logical_id: str) -> str:
+        """Return the type of a resource; empty where there is no such resource, or no type."""
+        kind = mapping(self._resources.get(logical_id)).get("Type")
+        return kind if isinstance(kind, str) else ""
+
+    def properties(self, logical_id: str) -> Properties:
+        """Return a resource's properties, merged into what Globals give to its type."""
+        resource = mapping(self._resources.get(logical_id))
+        section = self.kind(logical_id).removeprefix("AWS::Serverless::")
+        return Properties(
+            logical_id,
+            _merged(mapping(self._globals.get(section)), mapping(resource.get("Properties"))),
+            self,
+            ("Resources", logical_id, "Properties"),
+        )
+
+    def metadata(self, logical_id: str) -> Mapping[str, Any]:
+        """Return what a resource's Metadata say, as they are written."""
+        return mapping(mapping(self._resources.get(logical_id)).get("Metadata"))
+
+    def name(self, logical_id: str) -> str:
+        """Return the name of a resource: the one that the template gives it, else its logical id."""
+        return self._physical.get(logical_id, logical_id)
+
+    def resolved(self, value: Any, place: Place) -> Any:
+        """Return a value of the template, at this place, with its intrinsic functions resolved."""
+        before, self._place = self._place, place
+        try:
+            return self._resolve(value)
+        finally:
+            self._place = before
+
+    def note(self, text: str, place: Place = ()) -> None:
+        """Say, once, that something was not understood, and what follows from that."""
+        self._notes.setdefault(text, place)
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was noted, each with the line that it is about."""
+        if not self._notes:
+            return ()
+        lines = Lines(self.path)
+        return tuple(f"{self.path}{lines.of(place)}: {text}" for text, place in self._notes.items())
+
+    def _is_there(self, logical_id: str) -> bool:
+        resource = self._resources[logical_id]
+        condition = resource.get("Condition")
+        if not isinstance(condition, str):
+            return True
+        if condition not in mapping(self._content.get("Conditions")):
+            self.note(f"{logical_id} has the Condition {condition}, which is not there: it is left out")
+        return self._resolve.condition(condition)
+
+    def _parameters(self, declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+        for name in given.keys() - declared.keys():
+            self.note(f"parameter {name} is not declared, its value not used")
+        return {str(name): self._parameter(str(name), mapping(declared[name]), given.get(name)) for name in declared}
+
+    def _parameter(self, name: str, declared: Mapping[str, Any], given: str | None) -> Any:
+        value = declared.get("Default") if given is None else given
+        kind = str(declared.get("Type", ""))
+        if kind.startswith("AWS::SSM::Parameter::Value") and value is not None and given is None:
+            value = self._ssm_value(as_text(value)) if as_text(value) else None
+        # A secret has no default by nature; its variable is set otherwise. A rule of the deployment's is for that.
+        if value is None and as_text(declared.get("NoEcho")) != "true" and name != "BootstrapVersion":
+            self.note(f"parameter {name} has no default and no value, it is empty", ("Parameters", name))
+        text = "" if value is None else as_text(value)
+        is_list = kind.startswith(("CommaDelimitedList", "List<"))
+        return [item.strip() for item in text.split(",")] if is_list else text
+
+    def _ssm_value(self, name: str) -> str | None:
+        """Return the value of a parameter of SSM's that the template itself makes."""
+        for logical_id in self._resources:
+            if self.kind(logical_id) == "AWS::SSM::Parameter":
+                properties = self.properties(logical_id)
+                if properties.text("Name", logical_id) == name:
+                    return properties.text("Value")
+        return None
+
+    def _given_name(self, logical_id: str) -> str:
+        name_property = NAMES.get(self.kind(logical_id))
+        return self.properties(logical_id).text(name_property) if name_property else ""
+
+
+class Lines:
+    """Where in a file things are. The file is read again for it, which only a template with notes has to pay for."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._root = compose(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError, RecursionError):
+            self._root = None
+
+    def of(self, place: Place) -> str:
+        """Return `:12` for what is in line 12; of what is not written there, the line of what would hold it."""
+        node, line = self._root, None
+        for step in place:
+            found = _child(node, step)
+            if found is None:
+                break
+            line, node = found
+        return f":{line + 1}" if line is not None else ""
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
+    """Return the line where a child of a node begins, and the child."""
+    if isinstance(node, yaml.MappingNode):
+        named = ((key.start_mark.line, value) for key, value in node.value if key.value == step)
+        return next(named, None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark.line, node.value[step]
+    return None
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """Return the value if it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def _load(path: Path) -> Any:
+    try:
+        return load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TemplateError(
+            f"Cannot read the template {path}: {error.strerror}. Name another one with --template."
+        ) from None
+    except UnicodeDecodeError:
+        raise TemplateError(f"The template {path} is not UTF-8 text. Name another one with --template.") from None
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise TemplateError(f"The template {path} is not YAML{where}: {error.problem}. Correct it there.") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise TemplateError(f"The template {path} is not YAML: {reason}. Correct it.") from None
+    except RecursionError:
+        raise TemplateError(f"The template {path} is nested too deeply to be read. Correct it.") from None
+    except (ValueError, TypeError) as error:  # a key that is a mapping, a number that is none
+        raise TemplateError(
+            f"The template {path} is not YAML as CloudFormation takes it: {error}. Correct it."
+        ) from None
+
+
+def _merged(shared: Any, own: Any) -> Any:
+    """Merge as SAM merges Globals: mappings key by key, lists one after the other, of anything else the own."""
+    if isinstance(shared, list) and isinstance(own, list):
+        return shared + own
+    if not _is_plain(shared) or not _is_plain(own):
+        return own
+    return shared | {name: _merged(shared[name], value) if name in shared else value for name, value in own.items()}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, dict) and not any(name == "Ref" or str(name).startswith("Fn::") for name in value)

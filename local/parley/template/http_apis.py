@@ -1,0 +1,77 @@
+"""HTTP APIs in templates: SAM's events and resources, or CloudFormation's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from parley.template.document import Document, Properties
+from parley.template.functions import SAM as SAM_FUNCTION
+from parley.template.integrations import Integrations
+from parley.template.model import HttpApi, HttpRoute, LambdaIntegration
+from parley.template.references import api_id
+
+IMPLICIT = "ServerlessHttpApi"
+
+
+def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
+    """Return the template's HTTP APIs. What does not lead to a function that runs here is noted, and left out."""
+    for logical_id in document.of_type("AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"):
+        _note_definition(document.properties(logical_id))
+    declared = document.of_type("AWS::Serverless::HttpApi")
+    routes: dict[str, list[HttpRoute]] = {api_id(name): [] for name in declared}
+    for logical_id in document.of_type(SAM_FUNCTION):
+        for api, route in _events(document, logical_id):
+            if route.function in functions:
+                routes.setdefault(api, []).append(route)
+    names = {api_id(name): name for name in (*declared, IMPLICIT)}
+    for identifier, found in routes.items():
+        name = names.get(identifier, identifier)
+        stage = document.properties(name).text("StageName", "$default")
+        yield HttpApi(name, identifier, stage, tuple(found))
+    for logical_id in document.of_type("AWS::ApiGatewayV2::Api"):
+        if document.properties(logical_id).text("ProtocolType") == "HTTP":
+            yield _raw(document, logical_id, functions)
+
+
+def _note_definition(properties: Properties) -> None:
+    for name in ("DefinitionBody", "DefinitionUri", "Body", "BodyS3Location"):
+        if name in properties.raw:
+            properties.note(f"the OpenAPI definition of {properties.where} is not read: its routes are left out", name)
+
+
+def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRoute]]:
+    events = document.properties(logical_id).part("Events")
+    for event in map(events.part, events):
+        kind = event.text("Type")
+        if kind == "HttpApi":
+            yield _event_route(event.part("Properties"), document.name(logical_id))
+        elif kind != "SQS":
+            event.note(f"{event.where} is of the type {kind or '(none)'}, which does not occur here")
+
+
+def _event_route(event: Properties, function: str) -> tuple[str, HttpRoute]:
+    method, path = event.text("Method", "ANY").upper(), event.text("Path", "$default")
+    payload = event.text("PayloadFormatVersion", "2.0")
+    route = HttpRoute("ANY" if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" else method, path, function, payload=payload)
+    return event.text("ApiId", api_id(IMPLICIT)), route
+
+
+def _raw(document: Document, logical_id: str, functions: Mapping[str, object]) -> HttpApi:
+    identifier = api_id(logical_id)
+    integrations = Integrations(document, {})
+    routes = []
+    for properties in map(document.properties, document.of_type("AWS::ApiGatewayV2::Route")):
+        if properties.text("ApiId") != identifier:
+            continue
+        target = properties.text("Target").removeprefix("integrations/")
+        integration = integrations.of(target)
+        if not isinstance(integration, LambdaIntegration) or integration.function not in functions:
+            key = properties.text("RouteKey")
+            properties.note(f"route {key} of {logical_id} leads to no function that runs here, it is left out")
+            continue
+        method, _, path = properties.text("RouteKey").rpartition(" ")
+        payload = document.properties(target).text("PayloadFormatVersion", "1.0")
+        routes.append(HttpRoute(method or "ANY", path, integration.function, integration.qualifier, payload))
+    stages = map(document.properties, document.of_type("AWS::ApiGatewayV2::Stage"))
+    stage = next((each.text("StageName") for each in stages if each.text("ApiId") == identifier), "$default")
+    return HttpApi(logical_id, identifier, stage, tuple(routes))

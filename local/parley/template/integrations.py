@@ -1,0 +1,84 @@
+"""The integrations of APIs that a template describes by CloudFormation's own resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from parley.template.arns import function_in
+from parley.template.document import Document, Properties
+from parley.template.model import (
+    HttpIntegration,
+    Integration,
+    IntegrationResponse,
+    LambdaIntegration,
+    MockIntegration,
+    Templates,
+)
+
+_KIND = "AWS::ApiGatewayV2::Integration"
+
+
+class Integrations:
+    """The integrations of a template, by logical id. `variables` are those of the stage."""
+
+    def __init__(self, document: Document, variables: Mapping[str, str]) -> None:
+        self._document = document
+        self._variables = variables
+        self._ids = set(document.of_type(_KIND))
+
+    def of(self, logical_id: str) -> Integration | None:
+        """Return an integration; None, noted, for one that is not there or of a kind that does not occur here."""
+        if logical_id not in self._ids:
+            return None
+        properties = self._document.properties(logical_id)
+        kind = properties.text("IntegrationType")
+        match kind:
+            case "AWS_PROXY" | "AWS":
+                return self._lambda(properties, kind)
+            case "MOCK":
+                responses = self._responses(logical_id)
+                return MockIntegration(_templates(properties, "RequestTemplates"), responses, _timeout(properties))
+            case "HTTP_PROXY" | "HTTP":
+                return self._http(properties, kind, logical_id)
+        properties.note(f"{logical_id} is of the type {kind or '(none)'}, which does not occur here", "IntegrationType")
+        return None
+
+    def _lambda(self, properties: Properties, kind: str) -> Integration | None:
+        function = function_in(properties.text("IntegrationUri"), self._variables)
+        if not function.name:
+            properties.note(f"{properties.where} calls another service than Lambda, which does not occur here")
+            return None
+        if kind == "AWS":
+            properties.note(f"{properties.where} is a non-proxy integration; its function gets the proxy's event here")
+        return LambdaIntegration(function.name, function.qualifier, _timeout(properties))
+
+    def _http(self, properties: Properties, kind: str, logical_id: str) -> Integration:
+        return HttpIntegration(
+            method=properties.text("IntegrationMethod", "POST"),
+            url=properties.text("IntegrationUri"),
+            timeout=_timeout(properties),
+            proxy=kind == "HTTP_PROXY",
+            templates=_templates(properties, "RequestTemplates"),
+            responses=self._responses(logical_id),
+            parameters=_texts(properties.part("RequestParameters")),
+        )
+
+    def _responses(self, logical_id: str) -> tuple[IntegrationResponse, ...]:
+        resources = map(self._document.properties, self._document.of_type("AWS::ApiGatewayV2::IntegrationResponse"))
+        return tuple(
+            IntegrationResponse(each.text("IntegrationResponseKey", "$default"), _templates(each, "ResponseTemplates"))
+            for each in resources
+            if each.text("IntegrationId") == logical_id
+        )
+
+
+def _timeout(properties: Properties) -> float:
+    return properties.number("TimeoutInMillis", 29_000) / 1000
+
+
+def _templates(properties: Properties, name: str) -> Templates:
+    return Templates(_texts(properties.part(name)), properties.text("TemplateSelectionExpression"))
+
+
+def _texts(part: Properties) -> dict[str, str]:
+    return {key: part.text(key) for key in part}

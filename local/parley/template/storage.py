@@ -1,0 +1,90 @@
+"""Tables, queues and parameters in templates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from parley.template.document import Document, Properties, mapping
+from parley.template.model import Parameter, Queue, Table
+
+_QUEUE_ATTRIBUTES = {
+    *("DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds"),
+    *("VisibilityTimeout", "FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"),
+}
+
+
+def tables(document: Document) -> Iterator[Table]:
+    """Return the DynamoDB tables. Streams are noted: nothing reads them here."""
+    for logical_id in document.of_type("AWS::DynamoDB::Table"):
+        yield _table(document, logical_id)
+    for logical_id in document.of_type("AWS::Serverless::SimpleTable"):
+        yield _simple_table(document, logical_id)
+
+
+def _table(document: Document, logical_id: str) -> Table:
+    properties = document.properties(logical_id)
+    if properties.raw.get("StreamSpecification"):
+        properties.note(f"the stream of {logical_id} is left out: no function is invoked by it", "StreamSpecification")
+    name = document.name(logical_id)
+    given = {each: properties.get(each) for each in ("AttributeDefinitions", "KeySchema", "BillingMode")}
+    indexes = {
+        each: [_index(index) for index in properties.parts(each)]
+        for each in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
+    }
+    definition = {"TableName": name, **given, **indexes, "ProvisionedThroughput": _throughput(properties)}
+    ttl = properties.part("TimeToLiveSpecification")
+    return Table(
+        name,
+        {argument: value for argument, value in definition.items() if value},
+        ttl.text("AttributeName") if ttl.text("Enabled") == "true" else None,
+    )
+
+
+def _simple_table(document: Document, logical_id: str) -> Table:
+    key = document.properties(logical_id).part("PrimaryKey")
+    name = document.name(logical_id)
+    attribute = key.text("Name", "id")
+    kind = {"String": "S", "Number": "N", "Binary": "B"}.get(key.text("Type", "String"), "S")
+    definition = {
+        "TableName": name,
+        "AttributeDefinitions": [{"AttributeName": attribute, "AttributeType": kind}],
+        "KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    return Table(name, definition, None)
+
+
+def _index(properties: Properties) -> dict[str, Any]:
+    """Return an index as CreateTable takes it; CloudFormation has more to say about one."""
+    given = {each: properties.get(each) for each in ("IndexName", "KeySchema", "Projection")}
+    index = {**given, "ProvisionedThroughput": _throughput(properties)}
+    return {name: value for name, value in index.items() if value}
+
+
+def _throughput(properties: Properties) -> dict[str, int]:
+    """Return the provisioned capacity as numbers, for a parameter's value is text."""
+    units = properties.part("ProvisionedThroughput")
+    return {name: int(units.number(name, 1)) for name in units if name in ("ReadCapacityUnits", "WriteCapacityUnits")}
+
+
+def queues(document: Document) -> Iterator[Queue]:
+    """Return the SQS queues, those first that others have as their dead-letter queue."""
+    found = [_queue(document, logical_id) for logical_id in document.of_type("AWS::SQS::Queue")]
+    yield from sorted(found, key=lambda queue: "RedrivePolicy" in queue.attributes)
+
+
+def _queue(document: Document, logical_id: str) -> Queue:
+    properties = document.properties(logical_id)
+    attributes = {name: properties.text(name) for name in _QUEUE_ATTRIBUTES if properties.text(name)}
+    if redrive := mapping(properties.get("RedrivePolicy")):
+        attributes["RedrivePolicy"] = json.dumps(redrive)
+    return Queue(document.name(logical_id), attributes)
+
+
+def parameters(document: Document) -> Iterator[Parameter]:
+    """Return the parameters of SSM's Parameter Store."""
+    for logical_id in document.of_type("AWS::SSM::Parameter"):
+        properties = document.properties(logical_id)
+        yield Parameter(document.name(logical_id), properties.text("Value"), properties.text("Type", "String"))

@@ -1,0 +1,346 @@
+"""Bad tokens, one by one, against both ways to sign (docs/failures.md threats 1 to 8; RFC 8725)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
+from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
+from handlers.chat.identity.tokens import LONGEST, Authenticator
+from handlers.chat.settings import Settings
+
+SECRET = "a secret of at least thirty-two bytes"
+URL = "https://id.example.com/.well-known/jwks.json"
+ISSUER, AUDIENCE = "https://id.example.com/", "parley"
+RSA = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+STRANGER = rsa.generate_private_key(65537, 2048)
+
+
+def public_jwk(key, kid, **more):
+    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
+    return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig", **more}
+
+
+class Provider:
+    """An identity provider: what it publishes, how often it was asked, and the time that the deployment sees."""
+
+    def __init__(self, *keys):
+        self.keys = list(keys)
+        self.asked = []
+        self.now = 0.0
+        self.down = False
+
+    def fetch(self, url):
+        self.asked.append(url)
+        if self.down:
+            raise OSError("connection refused")
+        return json.dumps({"keys": self.keys}).encode()
+
+    def key_set(self):
+        return KeySet(URL, self.fetch, lambda: self.now)
+
+
+def everyone(identity):
+    return identity.user_id in ("alice", "sub-7")
+
+
+@pytest.fixture
+def shared():
+    return Authenticator(SharedSecret(SECRET), everyone)
+
+
+@pytest.fixture
+def provider():
+    return Provider(public_jwk(RSA, "r1", alg="RS256"), public_jwk(EC, "e1"))
+
+
+@pytest.fixture
+def published(provider):
+    return Authenticator(provider.key_set(), everyone, issuer=ISSUER, audience=AUDIENCE)
+
+
+def claims(**more):
+    """The claims of a good token; what is None is left out."""
+    good = {"exp": time.time() + 3600, "userId": "alice", "iss": ISSUER, "aud": AUDIENCE}
+    return {name: value for name, value in {**good, **more}.items() if value is not None}
+
+
+def hs256(payload=None, secret=SECRET, header=None, **more):
+    """A token with any header and payload, rightly signed by HMAC."""
+    parts = [
+        {"alg": "HS256", "typ": "JWT"} if header is None else header,
+        claims(**more) if payload is None else payload,
+    ]
+    signed = ".".join(encoded(json.dumps(part).encode()) for part in parts)
+    secret = secret if isinstance(secret, bytes) else secret.encode()
+    return f"{signed}.{encoded(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
+
+
+def encoded(content):
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def rs256(key=RSA, kid="r1", algorithm="RS256", headers=None, **more):
+    return jwt.encode(claims(**more), key, algorithm=algorithm, headers={"kid": kid, **(headers or {})})
+
+
+def refused(authenticator, token):
+    with pytest.raises(Refused) as refusal:
+        authenticator.identify(token)
+    assert (refusal.value.code, refusal.value.message) == (ErrorCode.INVALID_TOKEN, "Invalid authentication token")
+
+
+PUBLIC = RSA.public_key()
+PEM = PUBLIC.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+DER = PUBLIC.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+JWK = json.dumps(public_jwk(RSA, "r1")).encode()
+SOON = time.time() + 60
+
+BAD_CLAIMS = {
+    "no exp": {"exp": None},
+    "expired": {"exp": time.time() - 60},
+    "exp as text": {"exp": str(int(SOON))},
+    "exp as truth": {"exp": True},
+    "exp as list": {"exp": [SOON]},
+    "exp in 31 days": {"exp": time.time() + LONGEST.total_seconds() + 86_400},
+    "exp of 300 digits": {"exp": 10**300},
+    "exp infinite": {"exp": float("inf")},
+    "exp not a number": {"exp": float("nan")},
+    "not yet valid": {"nbf": time.time() + 86_400},
+    "nbf as text": {"nbf": "soon"},
+    "issued in the future": {"iat": time.time() + 86_400},
+    "iat as list": {"iat": []},
+    "no user": {"userId": None},
+    "user as number": {"userId": 7},
+    "user as list": {"userId": ["alice"]},
+    "user as object": {"userId": {"$ne": ""}},
+    "user as null, sub good": {"userId": False, "sub": "alice"},
+    "empty user": {"userId": ""},
+    "long user": {"userId": "a" * 129},
+    "user with a line break": {"userId": "alice\n"},
+    "user with NUL": {"userId": "alice\0"},
+    "unknown user": {"userId": "mallory"},
+    "another case": {"userId": "Alice"},
+}
+
+
+class TestBothWays:
+    @pytest.mark.parametrize("more", BAD_CLAIMS.values(), ids=BAD_CLAIMS)
+    def test_bad_claims(self, shared, published, more):
+        refused(shared, hs256(**more))
+        refused(published, rs256(**more))
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            *("", "token", "a.b", "a.b.c", "a.b.c.d", "é.ü.ö", "..", "." * 9000, "x" * 10_000),
+            *(hs256() + "=", hs256() + " ", " " + hs256(), hs256()[:-2], hs256() + ".", hs256().replace(".", "..")),
+            hs256(claims(filler="x" * 9000)),
+            *(hs256([]), hs256("text"), hs256(7)),
+            *(
+                hs256(header=header)
+                for header in ([], {}, {"alg": None}, {"alg": ["HS256"]}, {"alg": "HS256", "crit": ["x"]})
+            ),
+        ],
+    )
+    def test_what_is_no_token(self, shared, published, token):
+        refused(shared, token)
+        refused(published, token)
+
+    @pytest.mark.parametrize(
+        "algorithm", ["none", "None", "NONE", "nOnE", "", "HS384", "HS512", "hs256", "PS256", "EdDSA"]
+    )
+    def test_another_algorithm_than_the_configured(self, shared, published, algorithm):
+        header = {"alg": algorithm, "kid": "r1"}
+        for token in (hs256(header=header), hs256(header=header).rpartition(".")[0] + "."):
+            refused(shared, token)
+            refused(published, token)
+
+    def test_one_signature_has_one_spelling(self, shared):
+        token = hs256()
+        alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        twin = token[:-1] + alphabet[alphabet.index(token[-1]) ^ 1]
+        assert base64.urlsafe_b64decode(twin.rpartition(".")[2] + "=") == base64.urlsafe_b64decode(
+            token.rpartition(".")[2] + "="
+        )
+        assert shared.user_of(token) == "alice"
+        refused(shared, twin)
+
+
+class TestSharedSecret:
+    def test_a_good_one(self, shared):
+        identity = shared.identify(hs256(name="Alice"))
+        assert (identity.user_id, identity.name) == ("alice", "Alice")
+        assert timedelta(seconds=3600) < identity.until - datetime.now(UTC) <= timedelta(seconds=3630)
+
+    @pytest.mark.parametrize("more", [{"exp": -20}, {"nbf": 20}, {"iat": 20}])
+    def test_clocks_may_differ_by_some_seconds(self, shared, more):
+        now = time.time()
+        assert shared.user_of(hs256(**{name: now + seconds for name, seconds in more.items()})) == "alice"
+
+    def test_sub_is_the_user_where_there_is_no_user_id(self, shared):
+        assert shared.user_of(hs256(userId=None, sub="sub-7")) == "sub-7"
+
+    def test_a_wrong_key(self, shared):
+        refused(shared, hs256(secret="another secret of at least thirty-two"))
+
+    @pytest.mark.parametrize("setting", ["", "short", "x" * 31, "é" * 15])
+    def test_a_short_secret_is_refused_at_the_start(self, setting):
+        with pytest.raises(Misconfigured, match="shorter than 32 bytes"):
+            SharedSecret(setting)
+
+
+class TestKeySet:
+    def test_good_ones(self, published, provider):
+        assert published.user_of(rs256()) == "alice"
+        assert published.user_of(rs256(EC, "e1", "ES256")) == "alice"
+        assert provider.asked == [URL]
+
+    @pytest.mark.parametrize("key", [PEM, DER, JWK, base64.b64encode(DER)], ids=["PEM", "DER", "JWK", "base64"])
+    def test_the_public_key_is_no_secret(self, published, key):
+        refused(published, hs256(secret=key, header={"alg": "HS256", "kid": "r1"}))
+
+    @pytest.mark.parametrize(
+        "token",
+        [
+            rs256(STRANGER),
+            rs256(EC, "r1", "ES256"),
+            rs256(RSA, "e1"),
+            rs256(algorithm="RS512"),
+            rs256(algorithm="PS256"),
+        ],
+        ids=["another key", "ES256 for RSA", "RS256 for EC", "RS512", "PS256"],
+    )
+    def test_another_key_or_algorithm(self, published, token):
+        refused(published, token)
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            *({"iss": "https://evil.example.com/"}, {"iss": None}, {"iss": ISSUER + "/"}),
+            *(
+                {"aud": "another"},
+                {"aud": None},
+                {"aud": []},
+                {"aud": 7},
+                {"aud": ["x", "y"]},
+                {"aud": None, "client_id": "x"},
+            ),
+        ],
+    )
+    def test_another_issuer_or_audience(self, published, more):
+        refused(published, rs256(**more))
+
+    @pytest.mark.parametrize("more", [{"aud": ["other", AUDIENCE]}, {"aud": None, "client_id": AUDIENCE}])
+    def test_one_audience_of_several_and_cognitos_client_id(self, published, more):
+        assert published.user_of(rs256(**more)) == "alice"
+
+    @pytest.mark.parametrize(
+        "kid", ["r2", "../../etc/passwd", "https://evil.example.com/keys", "r1' OR '1'='1", "", "x" * 5000]
+    )
+    def test_an_unknown_kid_asks_the_configured_url_alone_and_that_once_a_minute(self, published, provider, kid):
+        published.user_of(rs256())
+        provider.now += REFETCH_SECONDS + 1
+        for _ in range(5):
+            refused(published, rs256(kid=kid))
+        assert provider.asked == [URL, URL]
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"jku": "https://evil.example.com/keys"},
+            {"x5u": "https://evil.example.com/cert"},
+            {"jwk": public_jwk(STRANGER, "r1")},
+            {"x5c": ["MIIB"]},
+        ],
+    )
+    def test_keys_that_a_token_brings_along_are_ignored(self, published, provider, headers):
+        refused(published, rs256(STRANGER, headers=headers))
+        assert published.user_of(rs256(headers=headers)) == "alice"
+        assert provider.asked == [URL]
+
+    def test_a_kid_that_is_no_text(self, published):
+        refused(published, hs256(header={"alg": "RS256", "kid": ["r1"]}))
+
+    def test_a_new_key_is_found_and_an_old_set_fetched_again(self, published, provider):
+        published.user_of(rs256())
+        provider.keys.append(public_jwk(STRANGER, "r2"))
+        provider.now += REFETCH_SECONDS + 1
+        assert published.user_of(rs256(STRANGER, "r2")) == "alice"
+        provider.keys.pop()
+        provider.now += FRESH_SECONDS + 1
+        refused(published, rs256(STRANGER, "r2"))
+
+    def test_while_the_provider_is_down_known_keys_are_used(self, published, provider):
+        published.user_of(rs256())
+        provider.down = True
+        provider.now += FRESH_SECONDS + 1
+        assert published.user_of(rs256()) == "alice"
+
+    def test_without_any_key_it_is_nobodys_fault_but_the_providers(self, published, provider):
+        provider.down = True
+        for _ in range(3):
+            with pytest.raises(KeysUnavailable):
+                published.user_of(rs256())
+        assert len(provider.asked) == 1
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"keys": 7}', b"<html>", b"\xff", b"[" * 100_000])
+    def test_what_is_no_key_set(self, content):
+        with pytest.raises(KeysUnavailable):
+            KeySet(URL, lambda url: content).key_for({"kid": "r1"})
+
+    def test_keys_that_are_not_for_us_are_left_out(self):
+        small = {**public_jwk(RSA, "small"), "n": "AQAB"}
+        odd = [
+            *(
+                public_jwk(RSA, "enc", use="enc"),
+                public_jwk(RSA, "ps", alg="PS256"),
+                {"kty": "oct", "k": "AA", "kid": "o"},
+            ),
+            *(
+                small,
+                None,
+                7,
+                {"kty": "RSA", "kid": "empty"},
+                public_jwk(ec.generate_private_key(ec.SECP384R1()), "p384"),
+            ),
+        ]
+        keys = Provider(*odd, public_jwk(RSA, "r1")).key_set()
+        found = {kid for kid in ("enc", "ps", "o", "empty", "p384", "r1") if keys.key_for({"kid": kid}) is not None}
+        assert found == {"r1"}
+
+    @pytest.mark.parametrize(
+        "url", ["http://id.example.com/keys", "ftp://x/", "file:///etc/passwd", "keys", "http://127.0.0.1.evil.com/"]
+    )
+    def test_the_url_is_https(self, url):
+        with pytest.raises(Misconfigured, match="https"):
+            KeySet(url)
+
+
+class TestSettings:
+    def settings(self, **environ):
+        return Settings.of(environ)
+
+    def test_one_way_to_sign_and_not_both(self):
+        for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": URL, "JWT_ISSUER": ISSUER}):
+            with pytest.raises(Misconfigured, match="one of JWT_SECRET and JWT_JWKS_URL"):
+                Authenticator.of(self.settings(**environ), everyone)
+
+    def test_keys_of_a_provider_need_its_name(self):
+        with pytest.raises(Misconfigured, match="JWT_ISSUER"):
+            Authenticator.of(self.settings(JWT_JWKS_URL=URL), everyone)
+
+    def test_a_short_secret_keeps_the_function_from_starting(self):
+        with pytest.raises(Misconfigured):
+            Authenticator.of(self.settings(JWT_SECRET="short"), everyone)

@@ -1,0 +1,74 @@
+"""Which messages fit into a frame, and which into a prompt."""
+
+from datetime import UTC, datetime
+
+from handlers.chat.protocol import frames, views
+from handlers.chat.protocol.frames import ChatJoined, FinishReason, Role
+from handlers.chat.records import Message
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def message(name, content="text", role=Role.USER):
+    finish_reason = FinishReason.STOP if role is Role.ASSISTANT else None
+    return Message("chat", name, role, content, NOON, finish_reason=finish_reason)
+
+
+class TestPage:
+    def test_a_page_is_oldest_first(self):
+        shown, has_more = views.page([message("3"), message("2"), message("1")], limit=10)
+        assert ([view.message_id for view in shown], has_more) == (["1", "2", "3"], False)
+
+    def test_a_page_ends_at_its_limit(self):
+        shown, has_more = views.page([message("3"), message("2"), message("1")], limit=2)
+        assert ([view.message_id for view in shown], has_more) == (["2", "3"], True)
+
+    def test_a_page_that_holds_just_all_has_no_more(self):
+        assert views.page([message("2"), message("1")], limit=2)[1] is False
+
+    def test_a_page_fits_into_a_frame(self):
+        many = [message(f"{number:036}", "ж" * 1_000) for number in range(100)]
+        shown, has_more = views.page(many, limit=100)
+        frame = ChatJoined(chat_id="c" * 36, title="ж" * 200, messages=shown, has_more=has_more)
+        size = len(frames.encode(frames.as_json(frame, "𐍈" * 64)))
+        assert has_more
+        assert 28 * 1024 < size <= 32 * 1024
+
+    def test_no_more_is_read_than_shown(self):
+        read = []
+
+        def lazily():
+            for number in range(1_000):
+                read.append(number)
+                yield message(str(number))
+
+        views.page(lazily(), limit=5)
+        assert len(read) == 6
+
+    def test_a_message_too_long_for_any_page_is_shown_without_its_text(self):
+        [view], _ = views.page([message("1", "𐍈" * 10_000, Role.ASSISTANT)], limit=10)
+        assert (view.content, view.length) == (None, 20_000)
+
+    def test_a_view_says_why_a_reply_ended_and_nothing_of_the_kind_for_a_question(self):
+        reply, question = views.view(message("2", role=Role.ASSISTANT)), views.view(message("1"))
+        assert reply.model_dump(mode="json", by_alias=True)["finishReason"] == "stop"
+        assert "finishReason" not in question.model_dump(mode="json", by_alias=True)
+
+
+class TestContext:
+    def test_the_newest_messages_within_the_budget_are_kept_oldest_first(self):
+        newest_first = [message("3", "c" * 40), message("2", "b" * 60), message("1", "a")]
+        assert [kept.message_id for kept in views.context(newest_first, budget=100)] == ["2", "3"]
+
+    def test_a_short_old_message_does_not_jump_over_a_long_one(self):
+        newest_first = [message("3", "c"), message("2", "b" * 200), message("1", "a")]
+        assert [kept.message_id for kept in views.context(newest_first, budget=100)] == ["3"]
+
+    def test_however_short_they_are_there_are_no_more_than_a_hundred(self):
+        newest_first = [message(str(number), "x") for number in range(1_000, 0, -1)]
+        kept = [each.message_id for each in views.context(iter(newest_first), budget=100_000)]
+        assert kept == [str(number) for number in range(901, 1_001)]
+
+    def test_the_question_is_sent_however_long_it_is(self):
+        newest_first = [message("2", "b" * 500), message("1", "a")]
+        assert [kept.message_id for kept in views.context(newest_first, budget=100)] == ["2"]

@@ -1,0 +1,249 @@
+"""The model's stream, through the real openai client, from a server that says what it is told to."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread, Timer
+
+import pytest
+from openai import AsyncOpenAI
+
+from handlers.chat.errors import ModelFailed
+from handlers.chat.protocol.frames import FinishReason, Role, Usage
+from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.settings import Patience
+
+
+class Server(ThreadingHTTPServer):
+    """Answers every completion with `status` and `body`, or the first ones with `answers`; keeps what it was asked.
+
+    With `held` it does not end the answer until its client is gone, which sets `left`. With `silent` it does not
+    even begin it.
+    """
+
+    daemon_threads = True
+    status = 200
+    content_type = "text/event-stream"
+    body = b""
+    held = silent = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: list[tuple[int, bytes]] = []
+        self.requests: list[dict] = []
+        self.left = Event()
+
+    @property
+    def asked(self):
+        return self.requests[-1]
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self):
+        server = self.server
+        server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        if not server.silent:
+            status, body = server.answers.pop(0) if server.answers else (server.status, server.body)
+            self.send_response(status)
+            self.send_header("Content-Type", server.content_type)
+            self.end_headers()
+            self.wfile.write(body)
+            self.wfile.flush()
+        if server.silent or server.held:
+            self.connection.settimeout(10)
+            if self.rfile.read(1) == b"":
+                server.left.set()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def chunk(content=None, finish_reason=None, **more):
+    choice = {"index": 0, "delta": {"content": content}, "finish_reason": finish_reason}
+    return {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice], **more}
+
+
+def events(*chunks):
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+
+
+def stream(server, *, body=None, status=200):
+    server.status = status
+    server.body = body if body is not None else server.body
+    return list(model(server).answer(PROMPT))
+
+
+PROMPT = [(Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?")]
+
+
+def model(server, retries=0, **patience):
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    client = AsyncOpenAI(base_url=url, api_key="k", max_retries=retries, timeout=5)
+    return Model(client, "gpt-4o", 0.7, Patience(**patience))
+
+
+def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    body = events(chunk("При"), chunk("вет"), chunk(finish_reason="stop"), {**chunk(), "choices": [], "usage": usage})
+    assert stream(server, body=body + b"data: [DONE]\n\n") == [
+        Delta("При"),
+        Delta("вет"),
+        Delta("", FinishReason.STOP),
+        Delta("", None, Usage(prompt_tokens=3, completion_tokens=2)),
+    ]
+
+
+def test_the_request_is_the_seeds(server):
+    stream(server, body=events(chunk("a", "stop")))
+    assert server.asked == {
+        "model": "gpt-4o",
+        "temperature": 0.7,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": "?"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [("length", FinishReason.LENGTH), ("content_filter", FinishReason.CONTENT_FILTER), ("eos", FinishReason.STOP)],
+)
+def test_reasons_to_end(server, said, reason):
+    assert stream(server, body=events(chunk("a"), chunk(finish_reason=said)))[-1] == Delta("", reason)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [(["\\ud83d", "\\ude42!"], "🙂!"), (["a\\ud83d"], "a\ufffd"), (["\\ude42"], "\ufffd")],
+    ids=["both halves", "the first alone", "the second alone"],
+)
+def test_a_character_cut_in_two_is_joined_or_replaced(server, pieces, text):
+    halves = b"".join(events(chunk("HALF")).replace(b"HALF", piece.encode()) for piece in pieces)
+    deltas = stream(server, body=halves + events(chunk(finish_reason="stop")))
+    assert "".join(delta.text for delta in deltas) == text
+
+
+def test_chunks_without_choices_or_delta_are_passed_over(server):
+    no_delta = {**chunk(), "choices": [{"index": 0, "finish_reason": None}]}
+    body = events({**chunk(), "choices": []}, no_delta, chunk("a"), chunk(finish_reason="stop"))
+    assert stream(server, body=body) == [Delta("a"), Delta("", FinishReason.STOP)]
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 503])
+def test_an_error_status_is_a_failure(server, status):
+    with pytest.raises(ModelFailed):
+        stream(server, status=status, body=b'{"error": {"message": "no"}}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        events(chunk("a")),
+        events(chunk("a")) + b"data: [DONE]\n\n",
+        events(chunk("a")) + b"data: {broken\n\n",
+        events(chunk("a")) + b'data: {"error": {"message": "overloaded"}}\n\n',
+        events(chunk("a")) + b'event: error\ndata: {"message": "overloaded"}\n\n',
+        b"<html>a proxy's page</html>",
+        b"data: \xff\xfe\n\n",
+    ],
+    ids=["empty", "cut", "done-only", "broken-json", "error", "error-event", "html", "bytes"],
+)
+def test_a_stream_without_an_end_is_a_failure(server, body):
+    with pytest.raises(ModelFailed):
+        stream(server, body=body)
+
+
+def test_a_server_that_is_not_there_is_a_failure():
+    client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
+    with pytest.raises(ModelFailed):
+        list(Model(client, "gpt-4o", 0.7).answer([(Role.USER, "Hi")]))
+
+
+WHOLE = events(chunk("a"), chunk(finish_reason="stop"))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_error_before_the_first_token_is_tried_again(server, status):
+    server.answers = [(status, b"{}")]
+    server.body = WHOLE
+    assert [delta.text for delta in model(server, retries=2).answer(PROMPT)] == ["a", ""]
+    assert len(server.requests) == 2
+
+
+def test_an_error_after_the_first_token_is_not(server):
+    server.body = events(chunk("a")) + b'data: {"error": {"message": "overloaded"}}\n\n'
+    with pytest.raises(ModelFailed):
+        list(model(server, retries=2).answer(PROMPT))
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_does_not_count_tokens_is_asked_without_and_remembered(server):
+    refusal = json.dumps({"error": {"message": "Unrecognized request argument supplied: stream_options"}}).encode()
+    server.answers = [(400, refusal)]
+    server.body = WHOLE
+    asked = model(server)
+    for _ in range(2):
+        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+    assert ["stream_options" in request for request in server.requests] == [True, False, False]
+
+
+class TestSilence:
+    def test_before_the_first_token_is_a_failure_and_leaves_the_server(self, server):
+        server.silent = True
+        with pytest.raises(ModelFailed, match="silent"):
+            list(model(server, first=0.1).answer(PROMPT))
+        assert server.left.wait(5)
+
+    def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
+        server.held, server.body = True, events(chunk("a"))
+        answer = iter(model(server, between=0.1).answer(PROMPT))
+        assert next(answer) == Delta("a")
+        with pytest.raises(ModelFailed, match="silent"):
+            next(answer)
+        assert server.left.wait(5)
+
+    def test_before_the_first_text_a_sign_of_life_does_not_shorten_the_patience(self, server):
+        server.held, server.body = True, events(chunk())
+        answer = model(server, first=1.0, between=0.01).answer(PROMPT)
+        Timer(0.3, answer.stop).start()
+        assert list(answer) == []
+
+    def test_after_its_end_is_none(self, server, monkeypatch):
+        monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.1)
+        server.held, server.body = True, WHOLE
+        assert [delta.text for delta in model(server).answer(PROMPT)] == ["a", ""]
+
+
+class TestStop:
+    @pytest.mark.parametrize("silent", [True, False], ids=["before the first token", "in the middle"])
+    def test_it_ends_the_answer_and_closes_the_connection(self, server, silent):
+        server.silent, server.held, server.body = silent, True, events(chunk("a"))
+        answer = model(server).answer(PROMPT)
+        Timer(0.1, answer.stop).start()
+        assert list(answer) == ([] if silent else [Delta("a")])
+        answer.close()
+        assert server.left.wait(1)
+
+    def test_twice_or_after_the_end_it_does_nothing(self, server):
+        server.body = WHOLE
+        answer = model(server).answer(PROMPT)
+        list(answer)
+        answer.stop()
+        answer.close()
+        answer.close()

@@ -1,0 +1,324 @@
+"""A reply on its way: what each connection gets, and what one of them costs the others."""
+
+import json
+import time
+from threading import Event, Lock
+
+import pytest
+
+from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.protocol.frames import (
+    AssistantMessageComplete,
+    AssistantMessageStart,
+    FinishReason,
+    Resume,
+    utf16_length,
+)
+from handlers.chat.records import Subscription
+from handlers.chat.replies.relay import LARGEST_TOKEN, Cursor, Relay, Script
+
+START = AssistantMessageStart(message="…", message_id="m", chat_id="c")
+
+
+def subscribers(*connections, join="first"):
+    return {connection_id: Subscription(join) for connection_id in connections}
+
+
+def complete(text):
+    return AssistantMessageComplete(
+        message_id="m",
+        content=text,
+        timestamp="t",
+        chat_id="c",
+        length=utf16_length(text),
+        finish_reason=FinishReason.STOP,
+    )
+
+
+class TestScript:
+    def script(self, text="", ended=False, start=START):
+        script = Script(start, text)
+        script.end = complete(text) if ended else None
+        return script
+
+    def test_the_start_comes_first_then_whatever_text_there_is_then_the_end(self):
+        script, cursor, kinds = self.script("привет", ended=True), Cursor(), []
+        while step := script.after(cursor):
+            frame, cursor = step
+            kinds.append(frame.type.removeprefix("assistant_message_"))
+        assert kinds == ["start", "token", "complete"]
+        assert (cursor.characters, cursor.frames, cursor.ended) == (6, 3, True)
+
+    def test_a_frame_holds_all_that_has_come_since_the_last_one(self):
+        script = self.script("один")
+        _, cursor = script.after(Cursor(started=True))
+        assert script.after(cursor) is None
+        script.text += " два три"
+        frame, _ = script.after(cursor)
+        assert (frame.token, frame.offset) == (" два три", 4)
+
+    def test_offsets_count_as_javascript_does(self):
+        script = self.script("👩👩")
+        _, cursor = script.after(Cursor(started=True))
+        script.text += "!"
+        assert script.after(cursor)[0].offset == 4
+
+    def test_a_long_piece_takes_several_frames(self):
+        script, cursor, sizes = self.script("x" * (2 * LARGEST_TOKEN + 1)), Cursor(started=True), []
+        while step := script.after(cursor):
+            frame, cursor = step
+            sizes.append(len(frame.token))
+        assert sizes == [LARGEST_TOKEN, LARGEST_TOKEN, 1]
+
+    def test_one_that_comes_late_gets_what_was_said_with_its_start(self):
+        script = self.script("schon da")
+        start, cursor = script.after(script.late())
+        assert (start.type, start.offset, start.content) == (START.type, 0, "schon da")
+        script.text += "!"
+        assert script.after(cursor)[0].offset == 8
+
+    def test_one_that_resumes_gets_what_it_lacks(self):
+        script = self.script("👩 schon da", ended=True)
+        start, cursor = script.after(script.resume(Resume(message_id="m", offset=3)))
+        assert (start.offset, start.content) == (3, "schon da")
+        assert script.after(cursor)[0].type == "assistant_message_complete"
+
+    @pytest.mark.parametrize(("offset", "nearest"), [(0, 0), (1, 0), (2, 2), (11, 11), (12, 11), (2**53 - 1, 11)])
+    def test_an_offset_between_or_beyond_characters_is_the_nearest_one_before(self, offset, nearest):
+        script = self.script("👩 schon da")
+        start, _ = script.after(script.resume(Resume(message_id="m", offset=offset)))
+        assert start.offset == nearest
+
+    @pytest.mark.parametrize(
+        ("resume", "attempt"),
+        [
+            (Resume(message_id="other", offset=3), 1),
+            (Resume(message_id="m", offset=3), 2),
+            (Resume(message_id="m", offset=3, attempt=1), 2),
+            (None, 1),
+        ],
+    )
+    def test_who_has_another_text_begins_at_the_start(self, resume, attempt):
+        script = self.script("schon da", start=START.model_copy(update={"attempt": attempt}))
+        start, _ = script.after(script.resume(resume))
+        assert (start.offset, start.content, start.attempt) == (0, "schon da", attempt)
+
+    def test_who_has_the_same_attempts_text_resumes_it(self):
+        script = self.script("schon da", start=START.model_copy(update={"attempt": 2}))
+        assert script.after(script.resume(Resume(message_id="m", offset=6, attempt=2)))[0].content == "da"
+
+    def test_frames_carry_the_attempt(self):
+        script = self.script("a", start=START.model_copy(update={"attempt": 3}))
+        assert [script.after(cursor)[0].attempt for cursor in (Cursor(), Cursor(started=True))] == [3, 3]
+
+    def test_one_that_is_only_told_the_end_gets_nothing_else(self):
+        script = self.script("schon da", ended=True)
+        frame, cursor = script.after(script.ended())
+        assert (frame.type, script.after(cursor)) == ("assistant_message_complete", None)
+
+
+class Gateway:
+    """Keeps frames by connection. A connection may be slow, held up until `released`, gone, or fail some posts."""
+
+    def __init__(self, slow=None, held=(), gone=(), failing=None, failing_after_delivery=None):
+        self.slow, self.held, self.gone = slow or {}, held, gone
+        self.released = Event()
+        self.failing, self.failing_after_delivery = failing or {}, failing_after_delivery or {}
+        self.posted: dict[str, list] = {}
+        self.first_post = Event()
+        self._lock = Lock()
+
+    def post(self, connection_id, text):
+        time.sleep(self.slow.get(connection_id, 0))
+        if connection_id in self.held:
+            self.released.wait(10)
+        if connection_id in self.gone:
+            raise ConnectionGone(connection_id)
+        with self._lock:
+            if self.failing.get(connection_id, 0):
+                self.failing[connection_id] -= 1
+                raise PostFailed("500")
+            self.posted.setdefault(connection_id, []).append(json.loads(text))
+            self.first_post.set()
+            if self.failing_after_delivery.get(connection_id, 0):
+                self.failing_after_delivery[connection_id] -= 1
+                raise PostFailed("500")
+
+    def text_at(self, connection_id):
+        """What a client that follows the protocol shows: overlaps are cut, gaps are errors."""
+        text = ""
+        for frame in self.posted[connection_id]:
+            if frame["type"] != "assistant_message_complete":
+                assert frame["data"]["offset"] <= len(text), "a gap"
+                text = text[: frame["data"]["offset"]] + frame["data"].get("token", frame["data"].get("content"))
+        return text
+
+    def until(self, connection_id, frames):
+        """Wait until so many frames have been posted to a connection."""
+        deadline = time.monotonic() + 5
+        while len(self.posted.get(connection_id, ())) < frames:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+    def kinds(self, connection_id):
+        return [frame["type"].removeprefix("assistant_message_") for frame in self.posted[connection_id]]
+
+
+def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=0.0, late=()):
+    gone = []
+    relay = Relay(gateway, START, gone.append, pace)
+    relay.follow(subscribers(*connections))
+    for piece in pieces:
+        relay.add(piece)
+        time.sleep(pause)
+    relay.follow(subscribers(*connections, *late))
+    relay.finish(complete("".join(pieces)))
+    return gone
+
+
+def test_every_connection_gets_the_whole_reply_in_order():
+    gateway = Gateway()
+    pieces = [f"{number} " for number in range(200)]
+    relay_all(gateway, pieces, ("a=", "b="))
+    for connection_id in ("a=", "b="):
+        first, *tokens, last = gateway.kinds(connection_id)
+        assert (first, set(tokens), last) == ("start", {"token"}, "complete")
+        assert gateway.text_at(connection_id) == "".join(pieces)
+
+
+def test_frames_grow_while_a_post_is_in_flight():
+    gateway = Gateway(slow={"a=": 0.02})
+    relay_all(gateway, ["x"] * 100, pause=0.002)
+    assert gateway.text_at("a=") == "x" * 100
+    assert len(gateway.posted["a="]) < 40
+
+
+def test_a_slow_connection_delays_nobody():
+    gateway = Gateway(held=("slow=",))
+    relay = Relay(gateway, START, lambda gone: None)
+    relay.follow(subscribers("slow=", "fast="))
+    relay.add("x" * 20)
+    deadline = time.monotonic() + 5
+    while "fast=" not in gateway.posted or gateway.text_at("fast=") != "x" * 20:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    assert "slow=" not in gateway.posted
+    gateway.released.set()
+    relay.finish(complete("x" * 20))
+    assert gateway.text_at("slow=") == "x" * 20
+
+
+def test_the_pace_spares_the_first_ten_frames_and_then_bounds_their_number():
+    gateway = Gateway()
+    started = time.monotonic()
+    relay_all(gateway, ["x"] * 150, pause=0.002, pace=0.1)
+    paced = (time.monotonic() - started) / 0.1
+    assert gateway.text_at("a=") == "x" * 150
+    assert 10 < len(gateway.posted["a="]) <= 10 + paced + 3
+
+
+def test_a_failed_post_is_tried_again_and_nothing_is_lost():
+    gateway = Gateway(failing={"a=": 3})
+    relay_all(gateway, ["один", " два", " три"], ("a=", "b="))
+    assert gateway.text_at("a=") == gateway.text_at("b=") == "один два три"
+    assert gateway.kinds("a=")[-1] == "complete"
+
+
+def test_what_arrived_although_it_failed_can_be_cut_by_its_offset():
+    gateway = Gateway(failing_after_delivery={"a=": 3})
+    relay_all(gateway, ["один", " два", " три"], pause=0.01)
+    assert gateway.text_at("a=") == "один два три"
+
+
+def test_one_that_is_gone_is_named_once_and_harms_nobody():
+    gateway = Gateway(gone={"a="})
+    assert relay_all(gateway, ["x"] * 10, ("a=", "b=")) == ["a="]
+    assert gateway.text_at("b=") == "x" * 10
+    assert "a=" not in gateway.posted
+
+
+def test_one_that_joined_meanwhile_gets_all_of_it():
+    gateway = Gateway()
+    relay_all(gateway, ["x"], late=("late=",))
+    assert gateway.kinds("late=") == ["start", "complete"]
+    assert gateway.text_at("late=") == "x"
+    assert gateway.kinds("a=").count("complete") == 1
+
+
+def test_one_that_joins_again_goes_on_where_it_resumes():
+    gateway = Gateway()
+    relay = Relay(gateway, START, lambda gone: None)
+    relay.follow(subscribers("a="))
+    relay.add("one two")
+    gateway.until("a=", 2)
+    relay.follow({"a=": Subscription("second", Resume(message_id="m", offset=4))})
+    gateway.until("a=", 3)
+    relay.add(" three")
+    relay.finish(complete("one two three"))
+    again = gateway.posted["a="][2]
+    assert (again["type"], again["data"]["offset"], again["data"]["content"]) == (START.type, 4, "two")
+    assert gateway.text_at("a=") == "one two three"
+    assert gateway.kinds("a=").count("complete") == 1
+
+
+def test_one_that_leaves_gets_nothing_more():
+    gateway = Gateway()
+    relay = Relay(gateway, START, lambda gone: None)
+    relay.follow(subscribers("a=", "b="))
+    relay.add("one")
+    gateway.until("a=", 2)
+    gateway.until("b=", 2)
+    relay.follow(subscribers("b="))
+    relay.add(" two")
+    relay.finish(complete("one two"))
+    assert (gateway.text_at("a="), gateway.text_at("b=")) == ("one", "one two")
+    assert "complete" not in gateway.kinds("a=")
+
+
+def test_one_that_comes_back_gets_everything():
+    gateway = Gateway()
+    relay = Relay(gateway, START, lambda gone: None)
+    relay.follow(subscribers("a="))
+    relay.add("one")
+    gateway.until("a=", 2)
+    relay.follow({})
+    relay.follow(subscribers("a=", join="second"))
+    relay.finish(complete("one"))
+    assert gateway.kinds("a=")[-2:] == ["start", "complete"]
+
+
+def test_an_announcement_is_the_end_alone():
+    gateway = Gateway(gone={"gone="}, failing={"b=": 1})
+    relay = Relay(gateway, START, lambda gone: None)
+    relay.announce(("a=", "b=", "gone="), complete("x"))
+    assert (gateway.kinds("a="), gateway.kinds("b=")) == (["complete"], ["complete"])
+
+
+def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
+    gateway = Gateway(held={"slow="}, gone={"gone="}, failing={"a=": 2})
+    relay = Relay(gateway, START, lambda gone: None)
+    relay.follow(subscribers("a=", "gone=", "slow="))
+    gateway.until("a=", 1)
+    relay.add("x" * (LARGEST_TOKEN + 1))
+    gateway.until("a=", 3)
+    deadline = time.monotonic() + 5
+    while relay.frames != (3 + 1) + 4:
+        assert time.monotonic() < deadline
+    gateway.released.set()
+    relay.finish(complete("x" * (LARGEST_TOKEN + 1)))
+    assert relay.frames == len(gateway.posted["a="]) + len(gateway.posted["slow="]) == 8
+
+
+@pytest.mark.parametrize("started", [True, False])
+def test_an_abandoned_relay_sends_nothing_more(started):
+    gateway = Gateway()
+    relay = Relay(gateway, START, lambda gone: None)
+    if started:
+        relay.follow(subscribers("a="))
+        gateway.first_post.wait(5)
+    relay.abandon()
+    relay.follow(subscribers("a=", "b="))
+    relay.add("x")
+    time.sleep(0.05)
+    assert [frame["type"] for frame in gateway.posted.get("a=", [])] == ([START.type] if started else [])
+    assert "b=" not in gateway.posted

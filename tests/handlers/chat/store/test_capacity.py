@@ -1,0 +1,203 @@
+"""What is charged for, on DynamoDB Local: the meter itself, and the parts of a chat."""
+
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from parley.dynamodb.pricing import charged, size
+from pynamodb.transactions import TransactWrite
+
+from handlers.chat.records import Chat, Connection
+from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
+from tests.support import dynamodb
+from tests.support.capacity import Charge, metered
+from tests.support.turn import a_turn, begin
+from tests.support.unlimited import UNLIMITED
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+CHATS = next(table for table in dynamodb.TABLES if table.name == "ChatsTable")
+KEY = {"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
+
+
+class TestAChat:
+    def test_adding_one_is_a_write_of_the_item_and_one_of_its_index(self, store, capacity):
+        store.add_chat(Chat("alice", "chat"), NOON)
+        assert capacity.charges == [
+            Charge("PutItem", "ChatsTable", 1),
+            Charge("PutItem", "ChatsTable/byUpdatedAt", 1),
+        ]
+        assert (capacity.read_units, capacity.write_units) == (0, 2)
+
+    def test_reading_one_is_a_read(self, store, capacity):
+        store.add_chat(Chat("alice", "chat"), NOON)
+        capacity.clear()
+        store.chat("alice", "chat")
+        assert (capacity.reads, capacity.writes) == ({"GetItem": 1}, {})
+
+    def test_adding_one_that_is_there_is_refused_and_read(self, store, capacity):
+        store.add_chat(Chat("alice", "chat"), NOON)
+        capacity.clear()
+        store.add_chat(Chat("alice", "chat"), NOON)
+        assert (capacity.refused, capacity.reads, capacity.writes) == (["PutItem"], {"GetItem": 1}, {})
+
+
+def message(name, content="Hi"):
+    return MessageItem("chat", name, role="user", content=content, timestamp=NOON)
+
+
+class TestTheMeter:
+    def test_reading_what_may_be_old_costs_half(self, store, capacity):
+        store.user("alice")
+        assert capacity.read_units == 0.5
+
+    def test_a_query_of_an_index_is_charged_there(self, store, capacity):
+        store.add_connection(Connection("c1=", NOON, "alice"))
+        capacity.clear()
+        list(store.connections_of("alice"))
+        assert capacity.charges == [
+            Charge("Query", "ConnectionsTable", 0),
+            Charge("Query", "ConnectionsTable/byUser", 0.5),
+        ]
+
+    def test_a_transaction_costs_twice_for_tables_and_once_for_indexes(self, store, capacity):
+        store.add_chat(Chat("alice", "chat"), NOON)
+        capacity.clear()
+        with TransactWrite(connection=CONNECTION) as write:
+            write.save(message("m1"))
+            write.update(ChatItem("alice", "chat"), [ChatItem.updated_at.set(LATER)])
+        assert capacity.charges == [
+            Charge("TransactWriteItems", "MessagesTable", 2),
+            Charge("TransactWriteItems", "ChatsTable", 2),
+            Charge("TransactWriteItems", "ChatsTable/byUpdatedAt", 2),
+        ]
+
+    def test_each_item_of_a_transaction_is_rounded_by_itself(self, store, capacity):
+        with TransactWrite(connection=CONNECTION) as write:
+            for name, content in (("m1", "Hi"), ("m2", "Hi"), ("m3", "x" * 1_500)):
+                write.save(message(name, content))
+        assert capacity.writes == {"TransactWriteItems": 2 + 2 + 4}
+
+    def test_a_deletion_is_charged_for_what_was_there(self, store, capacity):
+        message("m1", "x" * 1_500).save()
+        capacity.clear()
+        with TransactWrite(connection=CONNECTION) as write:
+            write.delete(message("m1"))
+            write.condition_check(MessageItem, "chat", "m2", condition=MessageItem.message_id.does_not_exist())
+        assert sorted(charge.units for charge in capacity.charges) == [2, 4]
+
+    def test_what_it_does_not_know_it_does_not_let_pass(self, store, capacity):
+        with pytest.raises(AssertionError, match="BatchGetItem is not metered yet"):
+            list(MessageItem.batch_get([("chat", "m1")]))
+
+    def test_it_ends(self, store, capacity):
+        with metered(CONNECTION.client, boto3.client("dynamodb")) as other:
+            store.chat("alice", "chat")
+        store.chat("alice", "chat")
+        assert (other.read_units, capacity.read_units) == (1, 2)
+
+
+class TestTheRules:
+    """Outside transactions DynamoDB Local's figures are right, so they check the rules."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {},
+            {"title": {"S": "t"}},
+            {"updatedAt": {"S": "later"}},
+            {"updatedAt": {"S": "later"}, "title": {"S": "ю" * 600}},
+            {"messageCount": {"N": "12"}},
+            {"updatedAt": None},
+            {"big": {"S": "x" * 3_000}},
+            {"big": {"S": "x" * 1_500}, "title": {"S": "x" * 2_500}},
+        ],
+        ids=str,
+    )
+    def test_they_say_what_dynamodb_local_says_of_single_writes(self, store, capacity, change):
+        client = boto3.client("dynamodb")
+        old = KEY | {"updatedAt": {"S": "now"}, "messageCount": {"N": "1"}, "big": {"S": "x" * 2_000}}
+        new = {name: value for name, value in (old | change).items() if value is not None}
+        with metered(client, client) as single:
+            for before, after in (({}, old), (old, new)):
+                client.put_item(TableName="ChatsTable", Item=after)
+                assert charges_of(single) == charged(CHATS, before, after, transaction=False)
+            client.delete_item(TableName="ChatsTable", Key=KEY)
+            assert charges_of(single) == charged(CHATS, new, {}, transaction=False)
+
+    @pytest.mark.parametrize(
+        ("value", "bytes_of_it"),
+        [
+            ({"S": "юла"}, 6),
+            ({"N": "-120.50"}, 3),
+            ({"BOOL": True}, 1),
+            ({"NULL": True}, 1),
+            ({"B": b"abc"}, 3),
+            ({"SS": ["a", "bc"]}, 3),
+            ({"L": [{"S": "a"}, {"S": "b"}]}, 7),
+            ({"M": {"ab": {"S": "c"}}}, 7),
+        ],
+    )
+    def test_names_and_values_count(self, value, bytes_of_it):
+        assert size({"name": value}) == len("name") + bytes_of_it
+
+
+def charges_of(capacity):
+    """What has been charged since the last time."""
+    units = {charge.what: charge.units for charge in capacity.charges}
+    capacity.clear()
+    return units
+
+
+class TestATurn:
+    """A message from a device, the worker's whole work, and the end, in a chat that a second device sees too."""
+
+    def test_it_costs_the_same_at_the_beginning_and_after_two_hundred(self, store, capacity):
+        begin(store)
+        costs = [a_turn(store, capacity, number) for number in range(200)]
+        writes = [write for _, write in costs]
+        assert set(writes) == {writes[0]}
+        assert writes[0] <= 16
+        # A prompt has a hundred messages at most, so what is read for it stops growing.
+        reads = [read for read, _ in costs]
+        assert max(reads) <= 10
+        assert reads[-1] == reads[-50]
+
+
+class TestLimits:
+    """What limits add to a turn. Whoever is refused costs no write: see `test_limited_messages`."""
+
+    def cost(self, store, capacity, **limits):
+        """Read and write units of the later of two turns."""
+        return [a_turn(store, capacity, number, UNLIMITED | limits) for number in range(2)][-1]
+
+    @pytest.fixture
+    def unlimited(self, store, capacity):
+        begin(store)
+        return [a_turn(store, capacity, number) for number in range(2, 4)][-1]
+
+    def test_the_default_ones_cost_one_write_and_two_reads(self, store, capacity, unlimited):
+        read, write = self.cost(store, capacity, MESSAGES_PER_MINUTE="20", CONCURRENT_REPLIES="3")
+        assert (read - unlimited[0], write - unlimited[1]) == (2, 1)
+
+    def test_a_daily_one_costs_no_more_than_those(self, store, capacity, unlimited):
+        read, write = self.cost(store, capacity, MESSAGES_PER_MINUTE="20", MESSAGES_PER_DAY="100")
+        assert (read - unlimited[0], write - unlimited[1]) == (2, 1)
+
+    def test_a_budget_of_tokens_is_part_of_the_seals_transaction(self, store, capacity, unlimited):
+        read, write = self.cost(store, capacity, TOKENS_PER_DAY="1000")
+        assert (read - unlimited[0], write - unlimited[1]) == (3, 3)
+
+    def test_counting_twenty_connections_costs_half_a_read(self, store, capacity):
+        for number in range(20):
+            store.add_connection(Connection(f"connection-{number}=", datetime.now(UTC), "alice"))
+        capacity.clear()
+        store.open_connections_of("alice", NOON)
+        assert (capacity.read_units, capacity.write_units) == (0.5, 0)
+
+    def test_binding_a_connection_costs_what_it_did_and_no_more_for_its_age_in_the_index(self, store, capacity):
+        store.add_connection(Connection("c1=", datetime.now(UTC)))
+        capacity.clear()
+        store.bind_connection("c1=", "alice", "chat")
+        store.bind_connection("c1=", "alice", "other")
+        assert capacity.writes == {"UpdateItem": 2 + 1}

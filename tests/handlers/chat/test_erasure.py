@@ -1,0 +1,186 @@
+"""Deleting a chat: nothing of it comes back, nothing of another one goes, and what breaks in between is made up for."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+
+from handlers import erase as function
+from handlers.chat import erasure
+from handlers.chat.erasure import Erasure, Unfinished
+from handlers.chat.errors import Refused
+from handlers.chat.protocol.frames import FinishReason, Role
+from handlers.chat.records import Chat, Message, Subscription, Turn
+from handlers.chat.replies.llm import Delta
+from handlers.chat.store.deletion import BATCH
+from handlers.chat.turns.lifecycle import LEASE, Handover
+from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
+from tests.support.conversation import NOON, answer, ask
+from tests.support.http_api import Context, Invocations
+
+FOREVER = 900.0
+
+
+@pytest.fixture
+def chat(store):
+    return store.add_chat(Chat("alice", "chat", created_at=NOON), NOON)
+
+
+def rows(table):
+    return boto3.client("dynamodb").scan(TableName=table)["Items"]
+
+
+def delete(store, handed, told=None, then=None):
+    def hand_over(work):
+        handed.append(work)
+        if then:
+            then()
+
+    erasure.delete_chat(
+        store, "alice", "chat", hand_over, lambda user, chat: (told if told is not None else []).append((user, chat))
+    )
+
+
+def erase(store, work, told=None, remaining=lambda: FOREVER):
+    erasure.erase(store, work, lambda user, chat: (told if told is not None else []).append((user, chat)), remaining)
+
+
+def test_nothing_is_left_of_a_chat(store, chat):
+    handed, told = [], []
+    for number in range(10, 50, 2):
+        answer(store, ask(store, f"m{number}", f"m{number + 1}", client_message_id=f"tag-{number}"))
+    delete(store, handed, told)
+    assert (rows("ChatsTable"), len(rows("MessagesTable")), told) == ([], 60, [("alice", "chat")])
+    [work] = handed
+    for _ in ("once", "and again, for events come twice"):
+        erase(store, work, told)
+        assert rows("MessagesTable") == []
+    assert told == [("alice", "chat")]
+
+
+def test_a_chat_that_is_not_there_is_not_found_and_nothing_follows(store, chat):
+    handed = []
+    with pytest.raises(Refused, match="not found"):
+        erasure.delete_chat(store, "bob", "chat", handed.append, lambda *_: None)
+    assert (handed, store.chat("alice", "chat")) == ([], chat)
+
+
+def test_it_goes_on_where_its_time_was_up(store, chat):
+    for number in range(100, 102 + 4 * BATCH, 2):
+        answer(store, ask(store, f"m{number}", f"m{number + 1}"))
+    handed = []
+    delete(store, handed)
+    left = [len(rows("MessagesTable"))]
+    for _ in range(5):
+        with suppress(Unfinished):
+            erase(store, handed[0], remaining=lambda: 1.0)
+        left.append(len(rows("MessagesTable")))
+    assert left == [102, 77, 52, 27, 2, 0]
+
+
+def test_who_dies_after_handing_over_is_made_up_for(store, chat):
+    answer(store, ask(store, "m1", "m2"))
+    handed, told = [], []
+    with pytest.raises(ZeroDivisionError):
+        delete(store, handed, then=lambda: 1 / 0)
+    erase(store, handed[0], told)
+    assert (rows("ChatsTable"), rows("MessagesTable"), told) == ([], [], [("alice", "chat")])
+
+
+def test_what_was_said_until_the_deletion_is_erased_too(store, chat):
+    handed = []
+    delete(store, handed, then=lambda: len(handed) == 1 and ask(store, "m1", "m2"))
+    assert [work.until for work in handed] == [None, "m2"]
+    for work in handed:
+        erase(store, work)
+    assert rows("MessagesTable") == []
+
+
+def test_another_chat_made_under_the_same_id_is_spared(store, chat):
+    """The same `clientChatId` gives the same id; Lambda may deliver an old event again an hour later."""
+    answer(store, ask(store, "m1", "m2", client_message_id="old"))
+    handed = []
+    delete(store, handed)
+    store.add_chat(Chat("alice", "chat"), NOON + timedelta(hours=1))
+    answer(store, ask(store, "m3", "m4", client_message_id="new"))
+    erase(store, handed[0])
+    assert store.chat("alice", "chat") is not None
+    assert [each.message_id for each in store.messages("chat")] == ["m4", "m3"]
+    assert (store.sent_as("chat", "old"), store.sent_as("chat", "new")) == (None, "m3")
+
+
+class Interrupting:
+    """A store that deletes and erases the chat before the call of this number."""
+
+    def __init__(self, store, at):
+        self._store = store
+        self._left = at
+        self.struck = False
+
+    def __getattr__(self, name):
+        operation = getattr(self._store, name)
+
+        def call(*arguments, **more):
+            self._left -= 1
+            if self._left < 0 and not self.struck:
+                self.struck = True
+                handed = []
+                delete(self._store, handed)
+                for work in handed:
+                    erase(self._store, work)
+            return operation(*arguments, **more)
+
+        return call
+
+
+def test_whatever_a_worker_does_when_a_chat_is_deleted_nothing_comes_back(store):
+    for steps in range(40):
+        store.add_chat(Chat("alice", "chat"), NOON)
+        handover = ask(store, "m1", "m2")
+        interrupted = Interrupting(store, steps)
+        store.subscribe("alice", "chat", "c1=", Subscription("first"))
+        model = Model("Once", Delta("", FinishReason.STOP))
+        replies(interrupted, Gateway(), model, []).make(handover, lambda: FOREVER)
+        if not interrupted.struck:
+            break
+        assert (rows("ChatsTable"), rows("MessagesTable")) == ([], []), f"before call {steps} of the store"
+    assert 5 <= steps < 39
+
+
+def test_no_write_brings_a_deleted_chat_back(store):
+    turn, then = Turn("m2", NOON + LEASE, 1), NOON + LEASE
+    message = Message("chat", "m2", Role.ASSISTANT, "Hi", NOON)
+    writes = [
+        store.rename("alice", "chat", "x"),
+        store.subscribe("alice", "chat", "c1=", Subscription("j")),
+        store.unsubscribe("alice", "chat", "c1="),
+        store.accept("alice", message, turn, None),
+        store.begin("alice", "chat", turn, None),
+        store.claim("alice", "chat", turn, "w", then),
+        store.extend("alice", "chat", turn, then),
+        store.take_over("alice", "chat", turn, then),
+        store.cancel("alice", "chat", "m2"),
+        store.seal("alice", message, turn, "x", then),
+        store.clear("alice", "chat", "m2"),
+        store.delete_chat("alice", "chat", NOON),
+    ]
+    assert not any(writes)
+    assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
+
+
+def test_the_function_erases_what_its_event_says(store, chat, monkeypatch):
+    invocations = Invocations()
+    monkeypatch.setattr(function, "functions", invocations)
+    answer(store, ask(store, "m1", "m2"))
+    work = Erasure("alice", "chat", datetime(2026, 11, 23, 12, tzinfo=UTC).isoformat(), "m2")
+    function.handler(work.payload(), Context())
+    assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
+    frame = {"type": "chat_deleted", "data": {"chatId": "chat"}}
+    assert invocations.invoked == [("DeliverFunction", {"frame": frame, "user_id": "alice"})]
+
+
+def test_a_handover_of_a_deleted_chat_makes_nothing(store):
+    model = Model("Once")
+    replies(store, Gateway(), model, []).make(Handover("alice", "chat", "m2"), lambda: FOREVER)
+    assert (model.asked, rows("ChatsTable")) == ([], [])

@@ -1,0 +1,306 @@
+"""What happens to a turn, decision by decision, and what a lost answer of the database changes: nothing."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from handlers.chat import ids
+from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.protocol.frames import FinishReason, Role
+from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.store import StoreError
+from handlers.chat.turns import lifecycle
+from handlers.chat.turns.lifecycle import LEASE, Handover, Standing, Verdict
+from tests.support.conversation import answer, ask, claim, seal
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=16)
+TURN = Turn("m2", NOON + LEASE)
+
+
+class Lossy:
+    """A store, the first answer of one of whose operations is lost: an error comes instead, or a no."""
+
+    def __init__(self, store, operation, lost):
+        self.store, self.operation, self.lost, self.times = store, operation, lost, 1
+
+    def __getattr__(self, name):
+        method = getattr(self.store, name)
+        if name != self.operation:
+            return method
+
+        def call(*arguments):
+            result = method(*arguments)
+            if not self.times:
+                return result
+            self.times -= 1
+            if isinstance(self.lost, Exception):
+                raise self.lost
+            return self.lost
+
+        return call
+
+
+LOST = pytest.mark.parametrize("lost", [StoreError("no answer"), False], ids=["error", "no"])
+
+
+@pytest.fixture
+def chat(store):
+    return store.add_chat(Chat("alice", "chat"), NOON)
+
+
+@pytest.fixture
+def new_id():
+    numbers = itertools.count(1)
+    return lambda: f"m{next(numbers):02}"
+
+
+def accept(store, new_id, text="Hi", client_message_id=None, now=NOON, chat=None):
+    chat = chat or store.chat("alice", "chat")
+    return lifecycle.accept(store, chat, text, client_message_id, now, new_id)
+
+
+def refusal(call, *arguments, **more):
+    with pytest.raises(Refused) as refused:
+        call(*arguments, **more)
+    return refused.value.code
+
+
+@pytest.mark.parametrize(
+    ("turn", "moment", "expected"),
+    [
+        (None, NOON, Standing.IDLE),
+        (TURN, NOON, Standing.RUNNING),
+        (TURN, LATER, Standing.ABANDONED),
+        (replace(TURN, sealed=True), NOON, Standing.IDLE),
+        (replace(TURN, sealed=True), LATER, Standing.UNANNOUNCED),
+    ],
+)
+def test_how_a_turn_stands(turn, moment, expected):
+    assert lifecycle.standing(turn, moment) is expected
+
+
+OWN = replace(TURN, attempt=1, worker="w1")
+
+
+@pytest.mark.parametrize(
+    ("turn", "expected"),
+    [
+        (OWN, Verdict.GO_ON),
+        (replace(OWN, lease_until=LATER), Verdict.GO_ON),
+        (replace(OWN, cancelled=True), Verdict.CANCELLED),
+        (replace(OWN, worker="w2", attempt=2), Verdict.LOST),
+        (replace(OWN, worker="w2", attempt=2, cancelled=True), Verdict.LOST),
+        (replace(OWN, sealed=True), Verdict.LOST),
+        (replace(OWN, message_id="m4"), Verdict.LOST),
+        (None, Verdict.LOST),
+    ],
+)
+def test_what_a_worker_learns_of_its_turn(turn, expected):
+    assert lifecycle.verdict(Chat("alice", "chat", turn=turn), OWN) is expected
+
+
+def test_a_deleted_chat_is_a_lost_turn():
+    assert lifecycle.verdict(None, OWN) is Verdict.LOST
+
+
+def test_a_lease_is_renewed_every_five_seconds():
+    assert not lifecycle.renewal_due(TURN, NOON + timedelta(seconds=4.9))
+    assert lifecycle.renewal_due(TURN, NOON + timedelta(seconds=5))
+
+
+class TestAccept:
+    def test_it_begins_a_turn(self, store, chat, new_id):
+        accepted = accept(store, new_id)
+        assert accepted.message.message_id == "m01"
+        assert accepted.handover == Handover("alice", "chat", "m02", attempt=1)
+        assert store.chat("alice", "chat").turn == Turn("m02", NOON + LEASE)
+
+    @pytest.mark.parametrize("now", [NOON, LATER], ids=["alive", "abandoned"])
+    def test_a_running_reply_is_busy(self, store, chat, new_id, now):
+        ask(store, "m1", "m2")
+        assert refusal(accept, store, new_id, now=now) is ErrorCode.BUSY
+
+    def test_a_chat_that_is_gone_is_not_found(self, store, new_id):
+        assert refusal(accept, store, new_id, chat=Chat("alice", "gone")) is ErrorCode.CHAT_NOT_FOUND
+
+    @pytest.mark.parametrize("over", [False, True], ids=["running", "over"])
+    def test_the_same_client_id_is_the_same_message(self, store, chat, new_id, over):
+        first = accept(store, new_id, client_message_id="mine")
+        if over:
+            answer(store, first.handover)
+        again = accept(store, new_id, "Something else", client_message_id="mine")
+        assert (again.message, again.handover) == (first.message, None)
+        assert store.chat("alice", "chat").message_count == (2 if over else 1)
+
+    @pytest.mark.parametrize("client_message_id", [None, "mine"])
+    @LOST
+    def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost, client_message_id):
+        accepted = accept(Lossy(store, "accept", lost), new_id, client_message_id=client_message_id)
+        assert accepted.handover == Handover("alice", "chat", "m02")
+        assert [each.message_id for each in store.messages("chat")] == ["m01"]
+
+    def test_a_failure_that_wrote_nothing_stays_one(self, store, chat, new_id):
+        class Failing(Lossy):
+            def __getattr__(self, name):
+                return super().__getattr__(name) if name != "accept" else self.fail
+
+            def fail(self, *_):
+                raise self.lost
+
+        with pytest.raises(StoreError):
+            accept(Failing(store, "accept", StoreError("throttled")), new_id)
+        assert store.chat("alice", "chat").message_count == 0
+
+    def test_two_devices_at_once_one_is_first_the_other_busy(self, store, chat, new_id):
+        seen = store.chat("alice", "chat")
+        assert accept(store, new_id, chat=seen).handover
+        assert refusal(accept, store, new_id, chat=seen) is ErrorCode.BUSY
+        assert store.chat("alice", "chat").message_count == 1
+
+    def test_a_chat_that_went_on_since_it_was_read_is_read_again(self, store, chat, new_id):
+        seen = store.chat("alice", "chat")
+        answer(store, accept(store, new_id).handover)
+        assert accept(store, new_id, chat=seen).handover
+        assert store.chat("alice", "chat").message_count == 3
+
+
+class TestOrder:
+    def test_a_clock_that_lags_does_not_put_a_message_before_an_older_one(self):
+        late, early = "019b0000-0000-7abc-8def-0123456789ab", "019a0000-0000-7111-8222-333344445555"
+        following = ids.after(late, early)
+        assert following > late
+        assert UUID(following).version == 7
+        assert following[-12:] == early[-12:]
+        assert ids.after(early, late) == late
+        assert ids.after(None, early) == early
+
+
+class TestClaim:
+    def test_the_first_claim_is_the_first_attempt(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        claimed = lifecycle.claim(store, handover, "w1", NOON)
+        assert (claimed.turn.attempt, claimed.turn.worker, claimed.turn.lease_until) == (1, "w1", NOON + LEASE)
+
+    def test_a_duplicate_invocation_claims_nothing(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        lifecycle.claim(store, handover, "w1", NOON)
+        assert lifecycle.claim(store, handover, "w2", NOON) is None
+
+    def test_a_retry_claims_the_turn_once_the_lease_is_over(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        lifecycle.claim(store, handover, "w1", NOON)
+        claimed = lifecycle.claim(store, handover, "w2", LATER)
+        assert (claimed.turn.attempt, claimed.turn.worker) == (2, "w2")
+
+    def test_who_takes_a_turn_over_hands_it_on_although_the_lease_is_new(self, store, chat):
+        ask(store, "m1", "m2")
+        seen = store.chat("alice", "chat")
+        assert lifecycle.take_over(store, seen, seen.turn, LATER)
+        handover = lifecycle.handover_of(seen, seen.turn)
+        assert lifecycle.claim(store, handover, "w1", LATER).turn.attempt == 1
+        assert lifecycle.claim(store, handover, "w2", LATER) is None
+
+    def test_an_invocation_of_a_turn_that_is_over_claims_nothing(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        answer(store, handover)
+        assert lifecycle.claim(store, handover, "w2", LATER) is None
+        ask(store, "m3", "m4")
+        assert lifecycle.claim(store, handover, "w2", LATER + LEASE) is None
+        assert lifecycle.claim(store, Handover("alice", "gone", "m2"), "w", NOON) is None
+
+    def test_a_reply_that_nobody_announced_is_claimed_once(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        seal(store, handover)
+        assert lifecycle.claim(store, handover, "w2", NOON) is None
+        assert lifecycle.claim(store, handover, "w2", LATER).turn.sealed
+        assert lifecycle.claim(store, handover, "w3", LATER) is None
+
+    @pytest.mark.parametrize("lost", [StoreError("no answer"), None], ids=["error", "no"])
+    def test_a_lost_answer_is_not_mistaken_for_anothers_claim(self, store, chat, lost):
+        handover = ask(store, "m1", "m2")
+        assert lifecycle.claim(Lossy(store, "claim", lost), handover, "w1", NOON).turn.worker == "w1"
+
+    @LOST
+    def test_a_lost_answer_does_not_stop_a_takeover(self, store, chat, lost):
+        ask(store, "m1", "m2")
+        seen = store.chat("alice", "chat")
+        assert lifecycle.take_over(Lossy(store, "take_over", lost), seen, seen.turn, LATER)
+
+
+class TestSeal:
+    def reply(self, turn):
+        return Message("chat", "m2", Role.ASSISTANT, "Hello", NOON, None, FinishReason.STOP, attempt=turn.attempt)
+
+    @LOST
+    def test_a_lost_answer_is_not_mistaken_for_anothers_reply(self, store, chat, lost):
+        turn = claim(store, ask(store, "m1", "m2"))
+        assert lifecycle.seal(Lossy(store, "seal", lost), chat, turn, self.reply(turn), None, NOON)
+        assert store.message("chat", "m2").content == "Hello"
+
+    def test_a_worker_that_was_overtaken_is_told_so(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        zombie = claim(store, handover)
+        answer(store, handover, "Hi there", turn=claim(store, handover, now=LATER, worker="w2"))
+        assert lifecycle.seal(store, chat, zombie, self.reply(zombie), None, LATER) is False
+        assert store.message("chat", "m2").content == "Hi there"
+
+
+class TestCancel:
+    @pytest.mark.parametrize("named", ["m2", None])
+    def test_the_running_reply_is_cancelled(self, store, chat, named):
+        ask(store, "m1", "m2")
+        lifecycle.cancel(store, store.chat("alice", "chat"), named, NOON)
+        assert store.chat("alice", "chat").turn.cancelled
+
+    def test_twice_is_once(self, store, chat):
+        ask(store, "m1", "m2")
+        for _ in range(2):
+            lifecycle.cancel(store, store.chat("alice", "chat"), "m2", NOON)
+
+    def test_a_stale_id_cancels_nothing(self, store, chat):
+        answer(store, ask(store, "m1", "m2"))
+        ask(store, "m3", "m4")
+        assert refusal(lifecycle.cancel, store, store.chat("alice", "chat"), "m2", NOON) is ErrorCode.NOTHING_TO_CANCEL
+        assert not store.chat("alice", "chat").turn.cancelled
+
+    def test_a_cancellation_that_comes_too_late_misses_the_next_turn(self, store, chat):
+        handover = ask(store, "m1", "m2")
+        seen = store.chat("alice", "chat")
+        answer(store, handover)
+        ask(store, "m3", "m4")
+        assert refusal(lifecycle.cancel, store, seen, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
+        assert not store.chat("alice", "chat").turn.cancelled
+
+    def test_where_nothing_runs_there_is_nothing_to_cancel(self, store, chat):
+        assert refusal(lifecycle.cancel, store, chat, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
+
+
+class TestRegenerate:
+    def test_the_last_reply_is_to_be_replaced(self, store, chat, new_id):
+        answer(store, accept(store, new_id).handover)
+        handover = lifecycle.regenerate(store, store.chat("alice", "chat"), NOON, new_id)
+        assert (handover.message_id, handover.attempt) == ("m03", 1)
+        assert store.chat("alice", "chat").turn == Turn("m03", NOON + LEASE, replaces="m02")
+
+    def test_while_a_reply_runs_it_is_busy(self, store, chat, new_id):
+        accept(store, new_id)
+        seen = store.chat("alice", "chat")
+        assert refusal(lifecycle.regenerate, store, seen, NOON, new_id) is ErrorCode.BUSY
+
+    def test_without_a_reply_there_is_nothing_to_regenerate(self, store, chat, new_id):
+        assert refusal(lifecycle.regenerate, store, chat, NOON, new_id) is ErrorCode.NOTHING_TO_REGENERATE
+
+    @LOST
+    def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost):
+        answer(store, accept(store, new_id).handover)
+        seen = store.chat("alice", "chat")
+        assert lifecycle.regenerate(Lossy(store, "begin", lost), seen, NOON, new_id).message_id == "m03"
+
+
+@pytest.mark.parametrize(("length", "title"), [(50, "x" * 50), (51, "x" * 50 + "...")])
+def test_a_title_has_at_most_fifty_characters_and_dots(length, title):
+    assert lifecycle.title_of("x" * length) == title

@@ -1,0 +1,315 @@
+"""The entry points, called as Lambda calls them, with events as AWS sends them."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from aws_lambda_powertools.utilities.parser.models import (
+    APIGatewayProxyEventV2Model,
+    APIGatewayWebSocketConnectEventModel,
+    APIGatewayWebSocketDisconnectEventModel,
+    APIGatewayWebSocketMessageEventModel,
+)
+from parley.dev_tokens import token
+
+from handlers import api, connect, default, deliver, disconnect
+from handlers.chat.limits.frame_rate import Floods
+from handlers.chat.records import Connection
+
+SECRET = "a secret of at least thirty-two bytes"
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CONNECTION_ID = "BFaT_fALIAMCKug="
+
+
+class Context:
+    """What Lambda hands over beside the event."""
+
+    function_name = "DeliverFunction"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:DeliverFunction"
+    aws_request_id = "8f3a1c5e-6b1d-4a57-9a3b-0d3f6a1b2c3d"
+
+
+def connect_event(**query):
+    headers = {
+        "Host": "abcdef1234.execute-api.us-east-1.amazonaws.com",
+        "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits",
+        "Sec-WebSocket-Key": "eOWEhg1WGGrTkHnRz1XTHw==",
+        "Sec-WebSocket-Version": "13",
+        "X-Amzn-Trace-Id": "Root=1-6731f25f-5a3e6b1c2d4f5a6b7c8d9e0f",
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Forwarded-Port": "443",
+        "X-Forwarded-Proto": "https",
+    }
+    event = {
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "requestContext": {
+            "routeKey": "$connect",
+            "eventType": "CONNECT",
+            "extendedRequestId": "BFaT_HxHoAMFkrg=",
+            "requestTime": "11/Nov/2024:11:35:24 +0000",
+            "messageDirection": "IN",
+            "stage": "live",
+            "connectedAt": 1731324924553,
+            "requestTimeEpoch": 1731324924561,
+            "identity": {"sourceIp": "203.0.113.7"},
+            "requestId": "BFaT_HxHoAMFkrg=",
+            "domainName": "abcdef1234.execute-api.us-east-1.amazonaws.com",
+            "connectionId": CONNECTION_ID,
+            "apiId": "abcdef1234",
+        },
+        "isBase64Encoded": False,
+    }
+    if query:
+        event["queryStringParameters"] = query
+        event["multiValueQueryStringParameters"] = {name: [value] for name, value in query.items()}
+    APIGatewayWebSocketConnectEventModel.model_validate(event)
+    return event
+
+
+def message_event(body):
+    event = {
+        "requestContext": {
+            "routeKey": "$default",
+            "messageId": "BFaUtcGLoAMCKug=",
+            "eventType": "MESSAGE",
+            "extendedRequestId": "BFaUtHRKIAMFgBA=",
+            "requestTime": "11/Nov/2024:11:35:29 +0000",
+            "messageDirection": "IN",
+            "stage": "live",
+            "connectedAt": 1731324924553,
+            "requestTimeEpoch": 1731324929121,
+            "identity": {"sourceIp": "203.0.113.7"},
+            "requestId": "BFaUtHRKIAMFgBA=",
+            "domainName": "abcdef1234.execute-api.us-east-1.amazonaws.com",
+            "connectionId": CONNECTION_ID,
+            "apiId": "abcdef1234",
+        },
+        "body": body,
+        "isBase64Encoded": False,
+    }
+    APIGatewayWebSocketMessageEventModel.model_validate(event)
+    return event
+
+
+def disconnect_event():
+    headers = {
+        "Host": "abcdef1234.execute-api.us-east-1.amazonaws.com",
+        "x-api-key": "",
+        "X-Forwarded-For": "",
+        "x-restapi": "",
+    }
+    event = {
+        "headers": headers,
+        "multiValueHeaders": {name: [value] for name, value in headers.items()},
+        "requestContext": {
+            "routeKey": "$disconnect",
+            "disconnectStatusCode": 1005,
+            "eventType": "DISCONNECT",
+            "extendedRequestId": "BFaVSFs8IAMFgBA=",
+            "requestTime": "11/Nov/2024:11:35:32 +0000",
+            "messageDirection": "IN",
+            "disconnectReason": "Client-side close frame status not set",
+            "stage": "live",
+            "connectedAt": 1731324924553,
+            "requestTimeEpoch": 1731324932804,
+            "identity": {"sourceIp": "203.0.113.7"},
+            "requestId": "BFaVSFs8IAMFgBA=",
+            "domainName": "abcdef1234.execute-api.us-east-1.amazonaws.com",
+            "connectionId": CONNECTION_ID,
+            "apiId": "abcdef1234",
+        },
+        "isBase64Encoded": False,
+    }
+    APIGatewayWebSocketDisconnectEventModel.model_validate(event)
+    return event
+
+
+def http_event(path, **headers):
+    event = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": path,
+        "rawQueryString": "",
+        "headers": {"host": "abc.execute-api.us-east-1.amazonaws.com", **headers},
+        "requestContext": {
+            "accountId": "123456789012",
+            "apiId": "abc",
+            "domainName": "abc.execute-api.us-east-1.amazonaws.com",
+            "domainPrefix": "abc",
+            "http": {
+                "method": "GET",
+                "path": path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": "203.0.113.7",
+                "userAgent": "curl/8.5.0",
+            },
+            "requestId": "BFaX1gqKIAMEVTA=",
+            "routeKey": "$default",
+            "stage": "$default",
+            "time": "11/Nov/2024:11:35:24 +0000",
+            "timeEpoch": 1731324924553,
+        },
+        "isBase64Encoded": False,
+    }
+    APIGatewayProxyEventV2Model.model_validate(event)
+    return event
+
+
+class Gateway:
+    """Keeps the frames that were posted, by connection."""
+
+    def __init__(self):
+        self.posted = {}
+        self.closed = []
+
+    def close(self, connection_id):
+        self.closed.append(connection_id)
+
+    def post(self, connection_id, text):
+        self.posted.setdefault(connection_id, []).append(json.loads(text))
+
+
+@pytest.fixture
+def gateway(monkeypatch):
+    gateway = Gateway()
+    for function in (connect, default, deliver):
+        monkeypatch.setattr(function, "gateway", gateway)
+    return gateway
+
+
+@pytest.fixture
+def functions(store):
+    """The two functions that others invoke, as moto has them: they answer, and do nothing."""
+    role = boto3.client("iam").create_role(RoleName="role", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    for name in ("DeliverFunction", "GenerateFunction"):
+        boto3.client("lambda").create_function(
+            FunctionName=name, Role=role, Runtime="python3.13", Handler="x.y", Code={"ZipFile": b"x"}
+        )
+
+
+class TestConnect:
+    def test_an_anonymous_connection_is_let_in(self, store, functions):
+        assert connect.handler(connect_event(), Context()) == {"statusCode": 200}
+        connected_at = datetime.fromtimestamp(1731324924.553, UTC)
+        assert store.connection(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
+
+    def test_a_good_token_authenticates_it(self, store, functions):
+        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert store.connection(CONNECTION_ID).user_id == "alice"
+
+    def test_a_bad_one_is_refused_and_leaves_nothing_behind(self, store):
+        assert connect.handler(connect_event(token="bad"), Context()) == {"statusCode": 401}
+        assert store.connection(CONNECTION_ID) is None
+
+    def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway):
+        now = datetime.now(UTC)
+        for minutes in range(connect.settings.limits.connections_per_user):
+            store.add_connection(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
+        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert gateway.closed == ["19="]
+        assert store.connection("19=") is None
+        assert store.connection(CONNECTION_ID).user_id == "alice"
+
+
+def test_disconnecting_forgets_the_connection(store):
+    store.add_connection(Connection(CONNECTION_ID, NOON))
+    for _ in ("delivered", "delivered again"):
+        assert disconnect.handler(disconnect_event(), Context()) == {"statusCode": 200}
+        assert store.connection(CONNECTION_ID) is None
+
+
+class TestDefault:
+    @pytest.fixture(autouse=True)
+    def connection(self, store, functions, gateway):
+        self.posted = gateway.posted
+        store.add_connection(Connection(CONNECTION_ID, NOON))
+
+    def sends(self, kind, **data):
+        answer = default.handler(message_event(json.dumps({"type": kind, "data": data})), Context())
+        assert answer == {"statusCode": 200}
+        return self.posted[CONNECTION_ID]
+
+    def test_answers_are_posted(self):
+        [pong] = self.sends("ping")
+        assert pong["type"] == "pong"
+
+    def test_a_message_is_acknowledged_and_stored(self, store):
+        self.sends("join_chat", token=token("alice", SECRET))
+        chat_id = self.sends("create_chat")[-1]["data"]["chatId"]
+        assert self.sends("message", message="Привет")[-1]["data"]["content"] == "Привет"
+        assert [message.content for message in store.messages(chat_id)] == ["Привет"]
+
+    def test_what_is_no_frame_is_answered_too(self):
+        default.handler(message_event("{"), Context())
+        assert self.posted[CONNECTION_ID] == [
+            {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
+        ]
+
+
+class TestAFlood:
+    @pytest.fixture(autouse=True)
+    def connection(self, store, functions, gateway, monkeypatch):
+        self.gateway = gateway
+        store.add_connection(Connection(CONNECTION_ID, NOON))
+        monkeypatch.setattr(default, "floods", Floods(1, lambda: 1_731_324_924.0))
+
+    def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
+        for _ in range(number):
+            assert default.handler(message_event(body), Context()) == {"statusCode": 200}
+
+    def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
+        self.sends(5)
+        monkeypatch.setattr(type(default.store), "connection", None)
+        self.sends(9)
+        *pongs, error = self.gateway.posted[CONNECTION_ID]
+        assert [pong["type"] for pong in pongs] == ["pong"] * 5
+        assert error["requestId"] == "r1"
+        data = {"message": "No more than 1 frames a second", "code": "rate_limited", "retryAfter": 2}
+        assert error["data"] == data
+
+    def test_of_what_is_no_frame_is_answered_too(self):
+        self.sends(5)
+        self.sends(1, body="{")
+        assert self.gateway.posted[CONNECTION_ID][-1]["data"]["code"] == "rate_limited"
+
+    def test_that_goes_on_ends_the_connection(self, store):
+        self.sends(100)
+        assert self.gateway.closed == [CONNECTION_ID]
+        assert store.connection(CONNECTION_ID) is None
+        assert len(self.gateway.posted[CONNECTION_ID]) == 5 + 1
+
+
+def test_delivering_to_a_user(store, functions, gateway):
+    store.add_connection(Connection(CONNECTION_ID, NOON, "alice"))
+    frame = {"type": "note", "data": {"text": "Чай готов"}}
+    deliver.handler({"user_id": "alice", "frame": frame}, Context())
+    assert gateway.posted == {CONNECTION_ID: [frame]}
+
+
+class TestApi:
+    @pytest.fixture(autouse=True)
+    def event_loop(self):
+        """The main thread has one when Lambda imports a handler; earlier tests may have taken it away."""
+        asyncio.set_event_loop(loop := asyncio.new_event_loop())
+        yield
+        loop.close()
+
+    def test_health(self, aws):
+        answer = api.handler(http_event("/health"), Context())
+        assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+
+    def test_me(self, store):
+        answer = api.handler(http_event("/me", authorization=f"Bearer {token('alice', SECRET)}"), Context())
+        assert json.loads(answer["body"]) == {"userId": "alice", "name": "Alice", "roles": []}
+
+    @pytest.mark.parametrize(
+        ("headers", "challenge"),
+        [({}, "Bearer"), ({"authorization": "Bearer bad"}, 'Bearer error="invalid_token"')],
+    )
+    def test_me_without_a_good_token(self, store, headers, challenge):
+        answer = api.handler(http_event("/me", **headers), Context())
+        assert (answer["statusCode"], answer["headers"]["www-authenticate"]) == (401, challenge)

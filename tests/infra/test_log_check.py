@@ -1,0 +1,29 @@
+"""The check of what has been printed in a run finds what it is for."""
+
+import json
+
+import pytest
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
+
+from tests.support.log_check import leaks
+
+GREETING = f"  Token         {token('alice', DEVELOPMENT_SECRET)}\n\nChat in another terminal:  parley chat\n"
+TEXT = "Сколько стоит чай?"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"handled {TEXT}",
+        json.dumps({"body": TEXT}),
+        json.dumps({"event": json.dumps({"data": {"message": TEXT}})}),
+        f"token={token('bob', DEVELOPMENT_SECRET)}",
+        f"JWT_SECRET={DEVELOPMENT_SECRET}",
+    ],
+)
+def test_what_is_private_is_found(line):
+    assert leaks(GREETING + line, {TEXT})
+
+
+def test_ids_and_the_token_of_the_greeting_are_not_private():
+    assert leaks(GREETING + "$default \u2192 DefaultFunction BFaT_fALIAMCKug= 12 ms\n", {TEXT}) == []

@@ -1,0 +1,69 @@
+"""The emulator's log, line by line."""
+
+import io
+
+from parley.cli.log import Log
+from parley.trace import Trace
+
+
+def lines_of(record, terminal=False):
+    out = io.StringIO()
+    out.isatty = lambda: terminal
+    log, trace = Log(out), Trace(clock=lambda: 0.0)
+    trace.listen(log.write)
+    record(trace)
+    log.close()
+    return [line.partition(" ")[2] for line in out.getvalue().splitlines()]
+
+
+def test_an_invocation_says_route_function_time_and_temperature():
+    def record(trace):
+        for cold in (True, False):
+            told = {"route": "$connect", "function": "Connect", "milliseconds": 12.3, "cold": cold, "error": None}
+            trace.record("route", connection_id="c1=", **told)
+
+    assert lines_of(record) == [
+        "route    c1= $connect → Connect 12 ms cold",
+        "route    c1= $connect → Connect 12 ms warm",
+    ]
+
+
+def test_posts_in_a_row_to_one_connection_are_one_line():
+    def record(trace):
+        for connection_id in ("a=", "a=", "a=", "b=", "a="):
+            trace.record("post", connection_id=connection_id, status=200, bytes=5)
+
+    assert lines_of(record) == ["post     a= 200 × 3", "post     b= 200", "post     a= 200"]
+
+
+def test_what_the_gateway_invoked_is_told_once():
+    def record(trace):
+        for caller in ("gateway", "event"):
+            told = {"function": "Work", "milliseconds": 5.0, "cold": False, "error": None}
+            trace.record("end", caller=caller, **told)
+
+    assert lines_of(record) == ["end      event → Work 5 ms warm"]
+
+
+def test_json_logs_are_shortened_on_a_terminal_only():
+    said = '{"level":"INFO","message":"handled","service":"parley","function_name":"f","chat_id":"c"}'
+
+    def record(trace):
+        trace.record("log", function="Default", request_id="r", line=said)
+
+    assert lines_of(record) == [f"log      Default │ {said}"]
+    [line] = lines_of(record, terminal=True)
+    assert "Default │ INFO handled chat_id=c" in line
+    assert "parley" not in line
+
+
+def test_nothing_is_written_after_the_end():
+    def record(trace):
+        trace.record("open", connection_id="a=")
+
+    out = io.StringIO()
+    log, trace = Log(out), Trace()
+    trace.listen(log.write)
+    log.close()
+    record(trace)
+    assert out.getvalue() == ""

@@ -1,0 +1,88 @@
+"""What the zygote loads."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from parley.functions.processes.preload import heavy_imports
+from parley.template.model import Function
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+
+def function(code: Path, handler: str) -> Function:
+    return Function(
+        name="f",
+        handler=handler,
+        code=code,
+        timeout=3.0,
+        memory=128,
+        environment={},
+    )
+
+
+def test_libraries_are_found_by_the_dotted_names_in_which_they_are_imported(tmp_path):
+    write(
+        tmp_path,
+        {
+            "app.py": """
+                import json, boto3
+                import botocore.config as config
+                from pynamodb.models import Model
+
+                def handler(event, context):
+                    import openai
+            """
+        },
+    )
+    found = heavy_imports([function(tmp_path, "app.handler")])
+    assert found == ["boto3", "botocore.config", "openai", "pynamodb.models", "pynamodb.models.Model"]
+
+
+@pytest.mark.parametrize("handler", ["pkg.api.app.handler", "pkg/api/app.handler"])
+def test_the_codes_own_modules_are_followed_and_not_loaded(tmp_path, handler):
+    write(
+        tmp_path,
+        {
+            "pkg/__init__.py": "import jwt",
+            "pkg/api/__init__.py": "",
+            "pkg/api/app.py": "from . import routes\nfrom ..store import Store\nimport pkg.texts",
+            "pkg/api/routes.py": "import fastapi",
+            "pkg/store.py": "import boto3",
+            "pkg/texts.py": "import yaml\nimport pkg.api.app",
+            "pkg/unused.py": "import openai",
+            ".venv/lib/other.py": "import numpy",
+        },
+    )
+    assert heavy_imports([function(tmp_path, handler)]) == ["boto3", "fastapi", "jwt", "yaml"]
+
+
+def test_what_is_for_type_checkers_only_is_left_out(tmp_path):
+    write(
+        tmp_path,
+        {
+            "app.py": """
+                from typing import TYPE_CHECKING
+                if TYPE_CHECKING:
+                    import mypy_boto3_lambda
+                else:
+                    import boto3
+            """
+        },
+    )
+    assert heavy_imports([function(tmp_path, "app.handler")]) == ["boto3"]
+
+
+def test_awss_runtime_is_left_for_after_the_fork(tmp_path):
+    write(tmp_path, {"app.py": "from awslambdaric.lambda_context import LambdaContext"})
+    assert heavy_imports([function(tmp_path, "app.handler")]) == []
+
+
+def test_a_file_that_does_not_parse_is_left_to_fail_when_it_runs(tmp_path):
+    write(tmp_path, {"app.py": "import boto3\ndef"})
+    assert heavy_imports([function(tmp_path, "app.handler")]) == []

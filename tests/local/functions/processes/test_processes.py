@@ -1,0 +1,171 @@
+"""No process is left behind, and one that should not be dead is replaced."""
+
+import asyncio
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+from parley.errors import StartError
+
+PIDS = """
+    import os, signal, subprocess, sys, time
+
+    def handler(event, context):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen(["/bin/sleep", "60"])
+        pids = [os.getpid(), os.getppid(), child.pid]
+        if event == "stay":
+            print(*pids)
+            time.sleep(60)
+        if event == "exit":
+            print(*pids)
+            sys.exit(1)
+        return pids
+"""
+
+EMULATOR = """
+    import asyncio, sys
+    sys.path.insert(0, {root!r})
+    from pathlib import Path
+    from parley.functions.service import Functions
+    from parley.template.model import Function
+    from parley.trace import Trace
+
+    async def main():
+        trace = Trace()
+        trace.listen(lambda happening: happening.kind == "log" and print(happening.fields["line"], flush=True))
+        function = Function(
+            name="f", handler="f.handler", code=Path({code!r}), timeout=60.0, memory=128, environment={{}},
+        )
+        functions = Functions({{"f": function}}, trace)
+        await functions.start()
+        await functions.invoke("f", b'"stay"')
+
+    asyncio.run(main())
+"""
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def all_ended(pids: list[int], seconds: float = 2.0) -> bool:
+    end = time.monotonic() + seconds
+    while any(map(is_alive, pids)) and time.monotonic() < end:  # noqa: ASYNC110 - they are not our children
+        await asyncio.sleep(0.01)
+    return not any(map(is_alive, pids))
+
+
+async def test_stop_ends_idle_and_busy_environments_at_once(serve):
+    service = await serve(f=PIDS)
+    idle = await service.answer("f")
+    busy = asyncio.create_task(service.failure("f", "stay"))
+    await service.until("log")
+    pids = [*idle, *map(int, service.lines()[0].split())]
+    assert all(map(is_alive, pids))
+    started = time.perf_counter()
+    await service.lambda_.stop()
+    assert time.perf_counter() - started < 0.2
+    assert await all_ended(pids)
+    assert (await busy)["errorType"] == "Runtime.ExitError"
+
+
+async def test_stop_does_not_wait_for_libraries_to_be_loaded(serve, tmp_path):
+    service = await serve(f="import boto3, openai, fastapi\ndef handler(event, context): return 1")
+    waiting = asyncio.create_task(service.failure("f"))
+    await service.until("start")
+    started = time.perf_counter()
+    await service.lambda_.stop()
+    assert time.perf_counter() - started < 0.2
+    assert (await waiting)["errorType"] == "Runtime.LaunchError"
+
+
+async def test_events_that_wait_when_the_service_stops_are_answered(serve):
+    service = await serve({"environments": 1}, f=PIDS)
+    running, waiting = (asyncio.create_task(service.failure("f", "stay")) for _ in range(2))
+    await service.until("wait")
+    await service.until("log")
+    await service.lambda_.stop()
+    assert (await running)["errorType"] == "Runtime.ExitError"
+    assert (await waiting)["errorType"] == "Runtime.LaunchError"
+
+
+async def test_an_emulator_that_is_killed_leaves_no_process(tmp_path):
+    code = tmp_path / "f"
+    code.mkdir()
+    (code / "f.py").write_text(textwrap.dedent(PIDS))
+    script = textwrap.dedent(EMULATOR).format(code=str(code), root=str(Path.cwd()))
+    emulator = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
+    pids = [int(pid) for pid in (await emulator.stdout.readline()).split()]
+    assert all(map(is_alive, pids))
+    emulator.send_signal(signal.SIGKILL)
+    await emulator.wait()
+    assert await all_ended(pids)
+
+
+async def test_an_environment_that_dies_between_two_events_is_replaced(serve):
+    service = await serve(f=PIDS)
+    first, _, child = await service.answer("f")
+    os.kill(first, signal.SIGKILL)
+    assert await all_ended([first, child])
+    await asyncio.sleep(0.05)
+    outcome = await service.invoke("f")
+    assert outcome.cold
+    assert outcome.function_error is None
+
+
+async def test_an_event_for_an_environment_that_has_just_died_is_answered(serve):
+    service = await serve(f=PIDS)
+    first, _, _ = await service.answer("f")
+    os.kill(first, signal.SIGKILL)
+    assert (await service.failure("f"))["errorMessage"].endswith("signal: killed")
+
+
+async def test_a_zygote_that_dies_takes_its_children_along_and_is_replaced(serve):
+    service = await serve(f=PIDS)
+    running = asyncio.create_task(service.failure("f", "stay"))
+    await service.until("log")
+    child, zygote, grandchild = map(int, service.lines()[0].split())
+    os.kill(zygote, signal.SIGKILL)
+    assert (await running)["errorMessage"].endswith("signal: killed")
+    assert await all_ended([child, grandchild])
+    assert (await service.answer("f"))[1] != zygote
+
+
+async def test_what_a_handler_started_ends_with_its_environment(serve):
+    service = await serve(f=PIDS)
+    await service.failure("f", "exit")
+    _, _, child = map(int, service.lines()[0].split())
+    assert await all_ended([child])
+
+
+async def test_descriptors_are_given_back(serve):
+    service = await serve(f="def handler(event, context): raise SystemExit(1)")
+    await service.invoke("f")
+    await asyncio.sleep(0.05)
+    before = open_descriptors()
+    for _ in range(5):
+        await service.invoke("f")
+    await asyncio.sleep(0.05)
+    assert open_descriptors() == before
+
+
+async def test_without_awss_runtime_the_way_out_is_named(serve, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "runtime_client" else found(name))
+    with pytest.raises(StartError, match="--functions inline"):
+        await serve(f=PIDS)

@@ -1,0 +1,87 @@
+"""Queues that invoke functions."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from parley.aws_services import Services
+from parley.clock import Clock
+from parley.functions.event_sources import Sources
+from parley.functions.invocation import Outcome
+from parley.template.model import EventSource, Queue
+from parley.trace import Trace
+
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:polled"
+
+
+class Function:
+    """Answers what it is told to, and keeps its events."""
+
+    def __init__(self, answer=None, error=None):
+        self.answer, self.error = answer, error
+        self.events = []
+        self.invoked = asyncio.Event()
+
+    async def __call__(self, name, payload, qualifier):
+        self.events.append(json.loads(payload))
+        self.invoked.set()
+        return Outcome(json.dumps(self.answer).encode(), self.error, False, 1.0, "id")
+
+
+@pytest.fixture
+async def polled():
+    """Start a queue of a visibility time-out of one second, with a function at its end."""
+    running = []
+
+    async def start(function, reports=False):
+        services = Services("http://127.0.0.1:1", Trace())
+        await services.furnish((Queue("polled", {"VisibilityTimeout": "1"}),), ())
+        for message in await services.receive("polled", 10):
+            await services.delete("polled", message["ReceiptHandle"])
+        sources = Sources((EventSource("polled", "f", reports_failures=reports),), services, function, Clock())
+        sources.start()
+        running.append(sources)
+        return services
+
+    yield start
+    for each in running:
+        each.stop()
+
+
+async def received(function, times):
+    async with asyncio.timeout(10):
+        while len(function.events) < times:
+            function.invoked.clear()
+            await function.invoked.wait()
+    return [[record["body"] for record in event["Records"]] for event in function.events]
+
+
+async def test_a_message_invokes_the_function_once_in_sqs_own_shape(polled):
+    function = Function()
+    services = await polled(function)
+    await services.send(QUEUE, "hello", {"Colour": "red"})
+    assert await received(function, 1) == [["hello"]]
+    [record] = function.events[0]["Records"]
+    assert (record["eventSource"], record["eventSourceARN"], record["awsRegion"]) == ("aws:sqs", QUEUE, "us-east-1")
+    assert record["messageAttributes"]["Colour"]["StringValue"] == "red"
+    await asyncio.sleep(1.5)
+    assert len(function.events) == 1
+
+
+async def test_what_fails_comes_again(polled):
+    function = Function(error="Unhandled")
+    services = await polled(function)
+    await services.send(QUEUE, "poison", {})
+    assert await received(function, 2) == [["poison"], ["poison"]]
+
+
+async def test_only_what_is_reported_as_failed_comes_again(polled):
+    function = Function({"batchItemFailures": []})
+    services = await polled(function, reports=True)
+    await services.send(QUEUE, "one", {})
+    [[first]] = await received(function, 1)
+    function.answer = {"batchItemFailures": [{"itemIdentifier": "none of them"}]}
+    await services.send(QUEUE, "two", {})
+    assert (first, (await received(function, 2))[1]) == ("one", ["two"])

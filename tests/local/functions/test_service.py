@@ -1,0 +1,171 @@
+"""What a function sees and what its caller gets."""
+
+import asyncio
+import json
+import re
+
+import pytest
+from parley.functions.processes import launch
+from parley.functions.service import UnknownFunction
+
+ECHO = """
+    def handler(event, context):
+        return event
+"""
+
+SLOW = """
+    import os, time
+
+    def handler(event, context):
+        time.sleep(event)
+        return os.getpid()
+"""
+
+VARIABLES = """
+    import os
+
+    def handler(event, context):
+        return dict(os.environ)
+"""
+
+
+async def test_a_function_gets_its_event_and_its_answer_comes_back(serve):
+    service = await serve(echo=ECHO)
+    assert await service.answer("echo", {"text": "Привет"}) == {"text": "Привет"}
+
+
+async def test_a_payload_of_5_mb_goes_through(serve):
+    service = await serve(echo=ECHO)
+    assert await service.answer("echo", "x" * 5_000_000) == "x" * 5_000_000
+
+
+async def test_the_context_tells_which_invocation_this_is(serve):
+    service = await serve(
+        {"timeout": 7.0, "memory": 256},
+        who="""
+            def handler(event, context):
+                return {
+                    "id": context.aws_request_id,
+                    "arn": context.invoked_function_arn,
+                    "name": context.function_name,
+                    "memory": context.memory_limit_in_mb,
+                    "left": context.get_remaining_time_in_millis(),
+                }
+        """,
+    )
+    outcome = await service.invoke("who")
+    told = json.loads(outcome.payload)
+    assert 6000 < told.pop("left") <= 7000
+    assert told == {
+        "id": outcome.request_id,
+        "arn": "arn:aws:lambda:us-east-1:000000000000:function:who",
+        "name": "who",
+        "memory": "256",
+    }
+
+
+async def test_an_unknown_function_is_an_error(serve):
+    service = await serve(echo=ECHO)
+    with pytest.raises(UnknownFunction):
+        await service.invoke("other")
+
+
+async def test_the_first_invocation_is_cold_and_the_next_finds_its_environment_again(serve):
+    service = await serve(slow=SLOW)
+    first, second = await service.invoke("slow", 0), await service.invoke("slow", 0)
+    assert (first.cold, second.cold) == (True, False)
+    assert first.payload == second.payload
+
+
+@pytest.mark.parametrize("mode", ["process", "inline"])
+async def test_functions_can_be_started_ahead_of_their_first_event(serve, mode):
+    service = await serve({"mode": mode}, ahead=ECHO)
+    await service.lambda_.warm()
+    outcome = await service.invoke("ahead", 1)
+    assert outcome.payload == b"1"
+    assert outcome.cold is (mode == "inline")
+
+
+@pytest.mark.parametrize("mode", ["process", "inline"])
+async def test_a_function_that_does_not_start_is_told_before_its_first_event_and_keeps_no_other_from_it(serve, mode):
+    service = await serve({"mode": mode}, good=ECHO, bad="import no_such_module")
+    await service.lambda_.warm()
+    [note] = service.traced("note")
+    assert re.search(r"Function bad .* bad\.handler .* No module named 'no_such_module'", note["text"])
+    assert await service.answer("good", 1) == 1
+    assert "no_such_module" in (await service.failure("bad"))["errorMessage"]
+
+
+async def test_each_function_sees_its_own_modules_and_variables(serve, monkeypatch):
+    monkeypatch.setenv("SECRET_OF_THE_SHELL", "1")
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    service = await serve({"environment": {"TABLE": "chats", "TZ": "Europe/Berlin"}}, one=VARIABLES, two=VARIABLES)
+    one, two = await service.answer("one"), await service.answer("two")
+    assert (one["AWS_LAMBDA_FUNCTION_NAME"], two["AWS_LAMBDA_FUNCTION_NAME"]) == ("one", "two")
+    assert one["TABLE"] == "chats"
+    assert one["TZ"] == "Europe/Berlin", "the template's variables win over Lambda's"
+    assert one["AWS_REGION"] == "us-east-1"
+    assert one["LAMBDA_TASK_ROOT"].endswith("/one")
+    assert not {"SECRET_OF_THE_SHELL", "AWS_PROFILE", "HOME", "VIRTUAL_ENV"} & one.keys()
+
+
+async def test_a_module_of_the_code_wins_over_a_library_that_is_already_loaded(serve, tmp_path):
+    service = await serve(
+        own="""
+            import boto3
+
+            def handler(event, context):
+                import jmespath  # which boto3 loads too, the real one
+                return [boto3.__file__, jmespath.WHO]
+        """
+    )
+    (tmp_path / "own" / "jmespath.py").write_text("WHO = 'mine'")
+    library, mine = await service.answer("own")
+    assert "site-packages" in library
+    assert mine == "mine"
+
+
+async def test_three_events_at_once_run_in_three_environments(serve):
+    service = await serve(slow=SLOW)
+    pids = await asyncio.gather(*(service.answer("slow", 0.3) for _ in range(3)))
+    assert len(set(pids)) == 3
+
+
+async def test_one_event_more_than_environments_waits_its_turn(serve):
+    service = await serve(slow=SLOW)
+    first = [asyncio.create_task(service.invoke("slow", 0.5)) for _ in range(10)]
+    await asyncio.sleep(0)
+    eleventh = await service.invoke("slow", 0)
+    outcomes = await asyncio.gather(*first)
+    assert not eleventh.cold
+    assert eleventh.payload in {outcome.payload for outcome in outcomes}
+    assert len({outcome.payload for outcome in outcomes}) == 10
+    assert [waited["request_id"] for waited in service.traced("wait")] == [eleventh.request_id]
+
+
+async def test_an_invocation_goes_on_when_its_caller_is_gone(serve):
+    service = await serve(slow=SLOW)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(service.invoke("slow", 0.3), 0.05)
+    [end] = await service.until("end")
+    assert end["error"] is None
+
+
+async def test_the_trace_tells_starts_and_ends_but_no_payloads(serve):
+    service = await serve(echo=ECHO)
+    outcome = await service.invoke("echo", "secret")
+    [start], [end] = service.traced("start"), service.traced("end")
+    told = {"function": "echo", "request_id": outcome.request_id, "caller": "gateway", "cold": True}
+    assert start == told
+    assert end.pop("milliseconds") == pytest.approx(outcome.milliseconds, abs=0.1)
+    assert end == {**told, "error": None}
+    assert "secret" not in str(service.trace.after(0))
+
+
+async def test_a_system_that_cannot_fork_starts_processes_afresh(serve, monkeypatch):
+    monkeypatch.setattr(launch, "FORK", False)
+    service = await serve({"environment": {"TABLE": "chats"}}, one=VARIABLES)
+    variables = await service.answer("one")
+    assert variables["TABLE"] == "chats"
+    assert re.fullmatch(r"127\.0\.0\.1:\d+", variables["AWS_LAMBDA_RUNTIME_API"])
+    assert "HOME" not in variables

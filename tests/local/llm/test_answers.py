@@ -1,0 +1,63 @@
+import pytest
+from parley.llm.answers import QUOTE_CHARS, Message, answer, tokens
+
+
+def asked(text: str) -> str:
+    return answer([Message("user", text)])
+
+
+def test_an_answer_says_what_speaks_and_quotes_the_question():
+    text = asked("What is a {Lambda} function?")
+
+    assert "built-in model" in text
+    assert "“What is a {Lambda} function?”" in text
+    assert "OPENAI_API_KEY" in text
+
+
+def test_a_russian_question_gets_a_russian_answer():
+    text = asked("Что такое Lambda?")
+
+    assert "встроенная модель" in text
+    assert "«Что такое Lambda?»" in text
+
+
+def test_a_long_question_is_quoted_in_part():
+    text = asked("x" * (QUOTE_CHARS + 1))
+
+    assert "x" * QUOTE_CHARS + "…" in text
+    assert "x" * (QUOTE_CHARS + 1) not in text
+
+
+def test_the_earlier_messages_are_counted_without_the_system_prompt():
+    text = answer(
+        [
+            Message("system", "Be kind."),
+            Message("user", "One"),
+            Message("assistant", "Two"),
+            Message("user", "Three"),
+        ]
+    )
+
+    assert "the system prompt aside: 2." in text
+
+
+def test_the_same_question_gets_the_same_answer():
+    assert asked("Hello") == asked("Hello")
+
+
+@pytest.mark.parametrize("length", [1, 7, 500])
+def test_a_long_answer_has_the_length_that_was_asked_for(length):
+    assert len(tokens(asked(f"/long {length}"))) == length
+
+
+def test_no_answer_is_longer_than_the_limit():
+    assert len(tokens(asked("/long 999999"))) == 100_000
+
+
+@pytest.mark.parametrize("text", ["", "Hi, there!\n\n  Two  spaces\tand 🙂🙂\r\n", "слово " * 50, "a" * 1000, "-" * 99])
+def test_tokens_joined_are_the_text(text):
+    assert "".join(tokens(text)) == text
+
+
+def test_a_token_is_a_word_with_its_space_or_punctuation_or_line_breaks():
+    assert tokens("Hello, brave world.\n\nBye") == ["Hello", ",", " brave", " world", ".", "\n\n", "Bye"]

@@ -1,0 +1,352 @@
+"""What is read from CloudFormation's own resources, and that no template, however broken, is more than an error."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from click.testing import CliRunner
+from parley.cli.main import main
+from parley.template import TemplateError, read
+from parley.template.intrinsics import load
+from parley.template.model import (
+    Authorizer,
+    HttpRoute,
+    InvokeConfig,
+    LambdaIntegration,
+    MockIntegration,
+    Parameter,
+    Queue,
+    Stage,
+    Throttle,
+)
+
+TEMPLATES = Path(__file__).parents[2] / "emulator" / "templates"
+OURS = Path(__file__).parents[3] / "infra" / "template.yaml"
+KINDS = {
+    "sam": TEMPLATES / "sam" / "template.yaml",
+    "cloudformation": TEMPLATES / "cloudformation" / "template.yaml",
+    "cdk": TEMPLATES / "cdk" / "Stack.template.json",
+}
+
+
+@pytest.fixture
+def template(tmp_path):
+    """Write a template with an API of one route and the given resources; return its path."""
+    (tmp_path / "code").mkdir()
+
+    def write(resources, before=""):
+        text = """
+Resources:
+  Api:
+    Type: AWS::Serverless::WebSocketApi
+    Properties: {RouteSelectionExpression: $request.body.a, Routes: {$default: {FunctionArn: !GetAtt F.Arn}}}
+  F: {Type: AWS::Serverless::Function, Properties: {Handler: app.f, CodeUri: code}}
+"""
+        path = tmp_path / "template.yaml"
+        path.write_text(dedent(before) + text + "".join(f"  {line}\n" for line in dedent(resources).splitlines()))
+        return path
+
+    return write
+
+
+class TestKinds:
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_is_understood_to_the_last_word(self, kind):
+        assert read(KINDS[kind]).notes == ()
+
+    def test_sams_authorizer_route_response_and_simple_table(self):
+        found = read(KINDS["sam"])
+        [api] = found.websocket_apis
+        assert api.routes["$connect"].authorizer == Authorizer(
+            "ChatAuthorizer", "Authorize", identity_sources=("route.request.querystring.token",)
+        )
+        assert [key for key, route in api.routes.items() if route.responds] == ["whoami"]
+        assert found.tables[0].definition["KeySchema"] == [{"AttributeName": "connectionId", "KeyType": "HASH"}]
+
+    def test_cloudformations_stages_aliases_queues_parameters_and_conditions(self):
+        found = read(KINDS["cloudformation"])
+        echo, mock = found.websocket_apis
+        assert echo.stages == (Stage("development", {"function": "echo"}, Throttle(100, 50)),)
+        assert echo.routes["text/echo"].integration == LambdaIntegration("EchoFunction", "live")
+        assert echo.routes["$default"].integration == LambdaIntegration("QueueFunction", timeout=5.0)
+        assert "prod" not in echo.routes
+        assert isinstance(mock.routes["ping"].integration, MockIntegration)
+        assert found.functions["EchoFunction"].aliases == {"live": "1"}
+        assert found.functions["EchoFunction"].environment == {"GREETING": "hello"}
+        assert (found.functions["EchoFunction"].code / "index.py").is_file()
+        assert found.parameters == (Parameter("/echo/greeting", "hello"),)
+        assert [queue.name for queue in found.queues] == ["DeadMessages", "Messages"]
+
+    def test_a_parameter_leads_to_another_stage_and_a_conditional_route(self):
+        [echo, _] = read(KINDS["cloudformation"], {"Environment": "prod"}).websocket_apis
+        assert (echo.stages[0].name, "prod" in echo.routes) == ("production", True)
+
+    def test_cdks_assets_are_the_code(self):
+        found = read(KINDS["cdk"])
+        [api] = found.websocket_apis
+        assert {function.code.name for function in found.functions.values()} == {"asset.4f1a"}
+        assert api.routes["$connect"].authorizer.identity_sources == ("route.request.header.Authorization",)
+
+
+class TestFunctions:
+    def test_with_auto_publish_alias_the_invoke_configuration_is_the_aliass(self, template):
+        path = template("""
+            G:
+              Type: AWS::Serverless::Function
+              Properties:
+                Handler: app.f
+                CodeUri: code
+                AutoPublishAlias: live
+                EventInvokeConfig: {MaximumRetryAttempts: 0}
+                ReservedConcurrentExecutions: 3
+                Environment: {Variables: {ME: !Ref G.Alias, OTHER: !Ref GAliaslive}}
+        """)
+        function = read(path).functions["G"]
+        assert function.aliases == {"live": "1"}
+        assert (function.invoke_config("live").retries, function.invoke_config()) == (0, InvokeConfig())
+        assert function.reserved_concurrency == 3
+        assert function.environment["ME"].endswith(":function:G:live")
+        assert function.environment["OTHER"] == function.environment["ME"]
+
+    def test_layers_of_the_template_are_folders_others_are_noted(self, template):
+        path = template("""
+            L: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: code}}
+            G:
+              Type: AWS::Serverless::Function
+              Properties: {Handler: a.b, CodeUri: code, Layers: [!Ref L, "arn:aws:lambda:us-east-1:1:layer:x:3"]}
+        """)
+        assert [layer.name for layer in read(path).functions["G"].layers] == ["code"]
+        assert any("the layer arn:aws:lambda:us-east-1:1:layer:x:3 is not in" in note for note in read(path).notes)
+
+    @pytest.mark.parametrize(
+        ("properties", "note"),
+        [
+            ("{Runtime: nodejs20.x, Handler: a.b, CodeUri: code}", "runs on nodejs20.x, not on Python"),
+            ("{PackageType: Image}", "is a container image"),
+            ("{Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}", None),
+        ],
+    )
+    def test_a_function_that_cannot_run_here_is_left_out(self, template, properties, note):
+        path = template(f"G: {{Type: AWS::Serverless::Function, Properties: {properties}}}")
+        if note is None:
+            with pytest.raises(TemplateError, match="Correct its CodeUri"):
+                read(path)
+            return
+        assert list(read(path).functions) == ["F"]
+        assert any(note in said for said in read(path).notes)
+
+    def test_code_in_s3_is_said_to_be_elsewhere(self, template):
+        path = template("""
+            G:
+              Type: AWS::Lambda::Function
+              Properties: {Runtime: python3.12, Handler: a.b, Code: {S3Bucket: b, S3Key: k}}
+        """)
+        assert any("is in S3, not here" in note for note in read(path).notes)
+
+
+class TestApis:
+    def test_a_raw_http_api_has_its_routes_and_its_payload_format(self, template):
+        path = template("""
+            Web: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: HTTP, Name: web}}
+            I:
+              Type: AWS::ApiGatewayV2::Integration
+              Properties: {ApiId: !Ref Web, IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt F.Arn}
+            R:
+              Type: AWS::ApiGatewayV2::Route
+              Properties: {ApiId: !Ref Web, RouteKey: GET /x, Target: !Sub "integrations/${I}"}
+            S: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Web, StageName: v1}}
+        """)
+        [api] = read(path).http_apis
+        assert (api.stage, api.routes) == ("v1", (HttpRoute("GET", "/x", "F", payload="1.0"),))
+
+    def test_an_openapi_definition_is_said_not_to_be_read(self, template):
+        path = template("""
+            Web: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {openapi: 3.0.1}}}
+        """)
+        assert [note.partition(": ")[2] for note in read(path).notes] == [
+            "the OpenAPI definition of Web is not read: its routes are left out"
+        ]
+
+    def test_a_stage_variable_may_name_the_function(self, template):
+        path = template("""
+            Raw: {Type: AWS::ApiGatewayV2::Api, Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: x}}
+            S: {Type: AWS::ApiGatewayV2::Stage, Properties: {ApiId: !Ref Raw, StageName: s, StageVariables: {fn: F}}}
+            I:
+              Type: AWS::ApiGatewayV2::Integration
+              Properties:
+                ApiId: !Ref Raw
+                IntegrationType: AWS_PROXY
+                IntegrationUri: arn:x:functions/arn:aws:lambda:us-east-1:1:function:${stageVariables.fn}/invocations
+            R:
+              Type: AWS::ApiGatewayV2::Route
+              Properties: {ApiId: !Ref Raw, RouteKey: x, Target: !Sub "integrations/${I}"}
+        """)
+        assert read(path).websocket_apis[1].routes["x"].integration == LambdaIntegration("F")
+
+    def test_what_leads_nowhere_is_noted_with_its_line(self, template):
+        path = template("""
+            Raw:
+              Type: AWS::ApiGatewayV2::Api
+              Properties: {ProtocolType: WEBSOCKET, RouteSelectionExpression: $request.x}
+            R: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Raw, RouteKey: x, Target: integrations/none}}
+        """)
+        lines = path.read_text().splitlines()
+        notes = read(path).notes
+        assert any("leads to nothing that runs here" in note for note in notes)
+        assert any("has no stage; it is given one of the name default" in note for note in notes)
+        for note in notes:
+            number = int(note.removeprefix(f"{path}:").partition(":")[0])
+            assert lines[number - 1].strip().startswith(("Raw:", "R:", "Properties: {Proto"))
+
+    def test_unknown_resources_are_said_once_for_each_type_and_silent_where_they_mean_nothing(self, template):
+        path = template("""
+            A: {Type: AWS::Kinesis::Stream}
+            B: {Type: AWS::Kinesis::Stream}
+            C: {Type: AWS::IAM::Role}
+            D: {Type: AWS::Lambda::Permission}
+            E: {Properties: {}}
+        """)
+        said = [note.partition(": ")[2] for note in read(path).notes]
+        assert said == [
+            "AWS::Kinesis::Stream does not occur here, A and its like are left out",
+            "E has no Type, it is left out",
+        ]
+
+
+class TestValues:
+    def test_values_of_the_parameter_store_and_of_other_stacks(self, template):
+        path = template("""
+            P: {Type: AWS::SSM::Parameter, Properties: {Name: /p, Value: found}}
+            G:
+              Type: AWS::Serverless::Function
+              Properties:
+                Handler: a.b
+                CodeUri: code
+                Environment:
+                  Variables:
+                    {A: "{{resolve:ssm:/p}}", B: !ImportValue other, C: !GetAtt P.Value, D: "{{resolve:ssm:/q:1}}"}
+        """)
+        found = read(path, imports={"other": "imported"})
+        assert found.functions["G"].environment == {"A": "found", "B": "imported", "C": "found", "D": ""}
+        assert [note.partition(": ")[2] for note in found.notes] == [
+            "{{resolve:ssm:/q:1}} is not known here, it is empty"
+        ]
+
+    def test_a_queue_has_the_attributes_of_create_queue(self, template):
+        path = template("""
+            Q: {Type: AWS::SQS::Queue, Properties: {QueueName: q.fifo, FifoQueue: true, DelaySeconds: 5, Tags: []}}
+        """)
+        assert read(path).queues == (Queue("q.fifo", {"FifoQueue": "true", "DelaySeconds": "5"}),)
+
+    def test_a_cycle_of_conditions_is_noted(self, template):
+        before = "Conditions: {A: !Condition B, B: !Condition A}"
+        assert any(
+            "not understood" in note
+            for note in read(template("Q: {Type: AWS::SQS::Queue, Condition: A}", before)).notes
+        )
+
+
+def read_or_refused(path):
+    """What is read from a template, or the text of its refusal, which names it."""
+    try:
+        return read(path)
+    except TemplateError as error:
+        text = str(error)
+    assert str(path) in text
+    return text
+
+
+class TestBroken:
+    """Whatever is in a template, it is read, or it is one `TemplateError`."""
+
+    @pytest.mark.parametrize("seed", range(300))
+    def test_templates_broken_by_chance(self, seed, tmp_path):
+        chance = random.Random(seed)
+        source = chance.choice([*KINDS.values(), OURS])
+        content = load(source.read_text())
+        for _ in range(chance.randint(1, 4)):
+            _break(content, chance)
+        path = tmp_path / "template.json"
+        path.write_text(json.dumps(content))
+        for each in source.parent.iterdir():
+            if each.is_dir():
+                (tmp_path / each.name).symlink_to(each)
+        found = read_or_refused(path)
+        assert isinstance(found, str) or found.websocket_apis or found.http_apis
+
+
+JUNK = [
+    None,
+    "",
+    "text",
+    7,
+    -1,
+    True,
+    [],
+    {},
+    [None],
+    {"Ref": "Nobody"},
+    {"Fn::Sub": 3},
+    {"Fn::If": []},
+    {"Fn::GetAtt": "x"},
+]
+
+
+def _break(content, chance):
+    """Put junk in the place of some value, remove one, or move one elsewhere."""
+    places = []
+
+    def visit(node):
+        items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        for key, value in items:
+            places.append((node, key))
+            visit(value)
+
+    visit(content)
+    node, key = chance.choice(places)
+    match chance.randint(0, 2):
+        case 0:
+            node[key] = copy.deepcopy(chance.choice(JUNK))
+        case 1:
+            del node[key]
+        case _:
+            other, there = chance.choice(places)
+            node[key] = copy.deepcopy(other[there]) if _has(other, there) else None
+
+
+def _has(node, key):
+    return key in node if isinstance(node, dict) else key < len(node)
+
+
+class TestCommand:
+    def test_it_prints_what_was_read_and_what_was_not(self, template):
+        path = template("S: {Type: AWS::Kinesis::Stream}")
+        result = CliRunner().invoke(main, ["template", "--template", str(path)])
+        assert result.exit_code == 0
+        assert "WebSocket API Api (/default), routes by $request.body.a" in result.output
+        assert "$default         F, 29 s" in result.output
+        assert "AWS::Kinesis::Stream does not occur here" in result.output
+
+    def test_as_json_it_is_for_machines(self):
+        result = CliRunner().invoke(main, ["template", "--json", "--template", str(KINDS["sam"])])
+        assert set(json.loads(result.output)["functions"]) == {
+            "Authorize",
+            "OnConnect",
+            "OnDisconnect",
+            "SendMessage",
+            "WhoAmI",
+        }
+
+    @pytest.mark.parametrize("option", ["--parameter", "--import"])
+    def test_what_is_no_pair_is_refused(self, option):
+        result = CliRunner().invoke(main, ["template", option, "alone"])
+        assert (result.exit_code, "'alone' is not of the form NAME=VALUE" in result.output) == (2, True)
+
+    def test_no_template_is_one_message(self, tmp_path):
+        result = CliRunner().invoke(main, ["template", "--template", str(tmp_path / "none.yaml")])
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)

@@ -1,0 +1,165 @@
+"""The emulator as a user starts it, in a process of its own, and devices that talk to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
+
+import boto3
+from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+ROOT = Path(__file__).parents[2]
+PARLEY = Path(sys.executable).with_name("parley")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Emulator:
+    """A running `parley up`."""
+
+    printed: ClassVar[list[list[str]]] = []
+    """What each has printed, for the check at the end of the run that no log tells what it must not."""
+
+    def __init__(self, **variables: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
+        self.dynamodb_url = variables.get("PARLEY_DYNAMODB", f"{self.url}/_parley/dynamodb")
+        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        self.process = subprocess.Popen(
+            [PARLEY, "up"],
+            cwd=ROOT,
+            env=environment | {"PORT": str(self.port), "PARLEY_TOKENS_PER_SECOND": "0"} | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output: list[str] = []
+        self.printed.append(self.output)
+        self._wait_until_up()
+
+    def _wait_until_up(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output.append(line)
+            if line.startswith("  Trace "):
+                break
+        else:
+            raise AssertionError("".join(self.output))
+        Thread(target=lambda: self.output.extend(self.process.stdout or ()), daemon=True).start()
+
+    def client(self, service: str, **more: Any) -> Any:
+        """An unmodified boto3 client that finds the emulator where AWS would be."""
+        endpoint = {
+            "dynamodb": self.dynamodb_url,
+            "lambda": self.url,
+            "apigatewaymanagementapi": f"{self.url}/live",
+        }[service]
+        keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
+        return boto3.client(service, endpoint_url=endpoint, **keys, **more)
+
+    def stop(self, how: int = signal.SIGINT) -> float:
+        """End the emulator; return how many seconds that took."""
+        started = time.monotonic()
+        self.process.send_signal(how)
+        self.process.wait(10)
+        return time.monotonic() - started
+
+
+class Device:
+    """A plain WebSocket client that speaks the protocol. `frames` are all that it has received."""
+
+    said: ClassVar[set[str]] = set()
+    """The texts that all of them have sent or received."""
+
+    def __init__(self, url: str, **options: Any) -> None:
+        self.socket: ClientConnection = connect(url, compression=None, ping_interval=None, legacy=True, **options)
+        self.frames: list[dict[str, Any]] = []
+
+    def send(self, kind: str, request_id: str | None = None, **data: Any) -> None:
+        self._note(data)
+        frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
+        self.socket.send(json.dumps(frame))
+
+    def receive(self, kind: str, timeout: float = 10) -> dict[str, Any]:
+        """The next frame of a type. The greeting may come at any moment; any other type is unexpected."""
+        while True:
+            frame = self.receive_any(timeout)
+            if frame["type"] == kind:
+                return frame
+            assert frame["type"] in ("connected", "chat_updated"), frame
+
+    def receive_any(self, timeout: float = 10) -> dict[str, Any]:
+        self.frames.append(json.loads(self.socket.recv(timeout)))
+        self._note(self.frames[-1].get("data"))
+        return self.frames[-1]
+
+    def _note(self, data: Any) -> None:
+        """Remember what no log may hold."""
+        if isinstance(data, dict):
+            self.said.update(
+                data[name] for name in ("message", "content", "title", "token") if isinstance(data.get(name), str)
+            )
+
+    def connection_id(self) -> str:
+        return self.receive("connected")["data"]["connectionId"]
+
+    def join(self, user: str, chat_id: str | None = None) -> dict[str, Any] | None:
+        """Authenticate; with a chat, return the data of `chat_joined`."""
+        data = {"token": token(user, DEVELOPMENT_SECRET)} | ({"chatId": chat_id} if chat_id else {})
+        self.send("join_chat", **data)
+        assert self.receive("authenticated")["data"] == {"userId": user}
+        return self.receive("chat_joined")["data"] if chat_id else None
+
+    def create_chat(self) -> str:
+        self.send("create_chat")
+        return self.receive("chat_created")["data"]["chatId"]
+
+    def reply(self) -> list[dict[str, Any]]:
+        """The frames of one reply, from `assistant_message_start` to `assistant_message_complete`."""
+        frames = [self.receive("assistant_message_start")]
+        while frames[-1]["type"] != "assistant_message_complete":
+            frame = self.receive_any()
+            if frame["type"].startswith("assistant_message"):
+                frames.append(frame)
+        return frames
+
+    def ask(self, text: str) -> list[dict[str, Any]]:
+        """Send a message and return the frames of its reply."""
+        self.send("message", message=text)
+        self.receive("user_message")
+        return self.reply()
+
+    def new_title(self, chat_id: str) -> str:
+        """The title that a chat gets; titles of the user's other chats may come before."""
+        while (updated := self.receive("chat_updated")["data"])["chatId"] != chat_id:
+            pass
+        return str(updated["title"])
+
+    def closing_code(self, *sent: Any) -> int | None:
+        """Send these, and return the code with which the gateway closes the connection."""
+        with suppress(ConnectionClosed):
+            for each in sent:
+                self.socket.send(each)
+            while True:
+                self.receive_any()
+        return self.socket.close_code
+
+    def refusal(self) -> str:
+        """The code of the next frame, which must be an error."""
+        return str(self.receive("error")["data"]["code"])
