@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -11,10 +10,10 @@ from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
 from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.functions import Functions
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.identity.users import Membership
-from handlers.chat.ids import new_id
 from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
@@ -23,17 +22,17 @@ from handlers.http.application import application
 from handlers.http.dependencies import Services
 
 settings = Settings.of(os.environ)
-store = Store()
+runtime = Runtime()
+store = Store(runtime)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 services = Services(
     store,
-    Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC))),
+    Authenticator.of(settings, Membership(store, settings.auto_create_users, runtime)),
     functions,
     settings,
     # Only administrators hang up, so not every cold start reads that service's model.
     management=lambda: SESSION.client("apigatewaymanagementapi", config=CONFIG),
-    now=lambda: datetime.now(UTC),
-    new_id=new_id,
+    runtime=runtime,
 )
 app = application(services)
 adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])

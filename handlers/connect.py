@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat.anonymity import Anonymity
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
+from handlers.chat.concurrency import Runtime
 from handlers.chat.crowd import crowded_out
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.functions import Functions
@@ -30,11 +31,14 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
 settings = Settings.of(os.environ)
-store = Store()
-gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
+runtime = Runtime()
+store = Store(runtime)
+gateway = Gateway(
+    settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, runtime, tries=1 + RETRIES
+)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 anonymity = Anonymity(SESSION.client("sqs", config=CONFIG), settings.anonymous_queue, settings.anonymous_seconds)
-authenticator = Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC)))
+authenticator = Authenticator.of(settings, Membership(store, settings.auto_create_users, runtime))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -60,7 +64,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         return {"statusCode": 503}
     user_id, until = (identity.user_id, identity.until) if identity else (None, None)
     most = settings.limits.connections_per_user
-    makes_way = crowded_out(store, user_id, most, datetime.now(UTC)) if user_id else ()
+    makes_way = crowded_out(store, user_id, most, runtime.now()) if user_id else ()
     store.add_connection(Connection(connection_id, connected_at, user_id, until=until))
     for oldest in makes_way:
         delivery.close(oldest, store, gateway)
@@ -82,7 +86,7 @@ def expire(connection_id: str) -> None:
 def _greeting(connection_id: str, connected_at: datetime) -> Connected:
     return Connected(
         connection_id=connection_id,
-        server_time=frames.timestamp(datetime.now(UTC)),
+        server_time=frames.timestamp(runtime.now()),
         reconnect_before=frames.timestamp(connected_at + RECONNECT_AFTER),
         limits=Limits(
             message_chars=settings.message_chars,

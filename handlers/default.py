@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -11,14 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat.aws import CONFIG, RETRIES, SESSION
-from handlers.chat.concurrency import THREADS
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.functions import Functions
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.identity.users import Membership
-from handlers.chat.ids import new_id
 from handlers.chat.limits.frame_rate import Floods, Verdict
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
@@ -31,17 +29,19 @@ SHARE_SECONDS = 2.0
 """How long other devices may hold up what follows: a reply is not to wait for one that hangs."""
 
 settings = Settings.of(os.environ)
-store = Store()
-gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
+runtime = Runtime()
+store = Store(runtime)
+gateway = Gateway(
+    settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, runtime, tries=1 + RETRIES
+)
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 commands = Commands(
     store,
-    Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC))),
+    Authenticator.of(settings, Membership(store, settings.auto_create_users, runtime)),
     settings,
-    now=lambda: datetime.now(UTC),
-    new_id=new_id,
+    runtime,
 )
-floods = Floods(settings.limits.frames_per_second)
+floods = Floods(settings.limits.frames_per_second, runtime)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -96,10 +96,10 @@ def forget(connection_id: str) -> None:
 
 def share(action: Share) -> None:
     """Post a frame to several connections at once, and wait a moment for those that take long."""
-    posts = [THREADS.start(partial(post, each, action.frame), name=each) for each in sorted(action.connections)]
-    end = THREADS.monotonic() + SHARE_SECONDS
+    posts = [runtime.start(partial(post, each, action.frame), name=each) for each in sorted(action.connections)]
+    end = runtime.monotonic() + SHARE_SECONDS
     for thread in posts:
-        thread.join(max(0.0, end - THREADS.monotonic()))
+        thread.join(max(0.0, end - runtime.monotonic()))
 
 
 def hand_over(action: Generate) -> None:

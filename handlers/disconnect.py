@@ -6,10 +6,11 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.store import Store
 
-store = Store()
+store = Store(Runtime())
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -9,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat import erasure
 from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.functions import Functions
 from handlers.chat.erasure import Erasure
@@ -18,7 +19,7 @@ from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 
 settings = Settings.of(os.environ)
-store = Store()
+store = Store(Runtime())
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 
 

@@ -10,12 +10,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.chat import closing
 from handlers.chat.anonymity import connection_in
 from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 
 settings = Settings.of(os.environ)
-store = Store()
+store = Store(Runtime())
 
 
 @logger.inject_lambda_context(clear_state=True)

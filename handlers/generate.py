@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from openai import AsyncOpenAI, Timeout
 
 from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.functions import Functions
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.identity import secrets
-from handlers.chat.ids import new_id
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import ServerFrame
 from handlers.chat.replies.llm import Model
@@ -28,6 +27,7 @@ MODEL_RETRIES = 2
 """The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
 
 settings = Settings.of(os.environ)
+runtime = Runtime()
 functions = Functions(SESSION.client("lambda", config=CONFIG))
 # Without a key the client does not start, and every turn would die; with a wrong one, each gets its apology.
 client = AsyncOpenAI(
@@ -43,16 +43,15 @@ def send_to_user(user_id: str, frame: ServerFrame) -> None:
 
 
 replies = Replies(
-    Store(),
-    Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name),
+    Store(runtime),
+    Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, runtime),
     Model(client, settings.openai_model, settings.openai_temperature, settings.patience),
     settings.texts,
     settings.prices,
     settings.history_chars,
     settings.relay_pace,
     send_to_user,
-    now=lambda: datetime.now(UTC),
-    new_id=new_id,
+    runtime,
     counts_tokens=settings.limits.tokens_per_day > 0,
 )
 

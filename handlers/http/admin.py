@@ -79,7 +79,7 @@ def list_users(desk: Desk, limit: Limit = 50, cursor: Cursor | None = None) -> U
 @router.post("/users", status_code=201, responses=TOO_LARGE | documented(ErrorCode.USER_EXISTS))
 def add_user(desk: Desk, new: NewUser) -> UserView:
     """Create a user."""
-    user = User(new.user_id, new.name, frozenset(new.roles), created_at=desk.now())
+    user = User(new.user_id, new.name, frozenset(new.roles), created_at=desk.runtime.now())
     if not desk.store.add_user(user):
         raise Refused(ErrorCode.USER_EXISTS)
     return UserView.of(user)

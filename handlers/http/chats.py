@@ -26,8 +26,8 @@ def list_chats(desk: Desk, user_id: CurrentUser, limit: Limit = 50, cursor: Curs
 @router.post("", status_code=201, responses=TOO_LARGE)
 def create_chat(desk: Desk, user_id: CurrentUser, new: NewChat) -> ChatView:
     """Create a chat. One that was created with the same `clientChatId` before is returned as it is."""
-    chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else desk.new_id()
-    now = desk.now()
+    chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else desk.runtime.new_id()
+    now = desk.runtime.now()
     kept = desk.store.add_chat(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
     return ChatView.of(kept, desk.title(kept))
 

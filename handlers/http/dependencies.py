@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from handlers.chat import closing
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.delivery.functions import Functions
@@ -26,15 +26,14 @@ from handlers.chat.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything behind the HTTP API. `management` makes a client of @connections, `now` and `new_id` are as ever."""
+    """Everything behind the HTTP API. `management` makes a client of @connections."""
 
     store: Store
     authenticator: Authenticator
     functions: Functions
     settings: Settings
     management: Callable[[], Any]
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
+    runtime: Runtime
 
     def title(self, chat: Chat) -> str:
         """Return the title of a chat as people see it."""

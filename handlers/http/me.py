@@ -22,7 +22,7 @@ def get_me(desk: Desk, user_id: CurrentUser) -> Me:
 @router.get("/usage")
 def get_usage(desk: Desk, user_id: CurrentUser) -> Usage:
     """Return what the user has used up today, UTC."""
-    today = day_of(desk.now())
+    today = day_of(desk.runtime.now())
     spent = desk.store.spent(user_id)
     messages = spent.messages if spent and spent.day == today else 0
     return Usage(day=today, messages=messages, tokens=desk.store.tokens_of(user_id, today))

@@ -9,6 +9,7 @@ from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
 from parley.dynamodb.embedded import create_tables
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.store import Store
 from handlers.chat.store.tables import CONNECTION, UserItem
 from tests.support import dynamodb
@@ -37,7 +38,7 @@ def store(aws: None) -> Store:
     create_tables(client, dynamodb.TABLES)
     for user in ("alice", "bob"):
         UserItem(user, name=user.title()).save()
-    return Store()
+    return Store(Runtime())
 
 
 @pytest.fixture

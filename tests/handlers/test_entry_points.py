@@ -17,6 +17,7 @@ from parley.dev_tokens import token
 from handlers import api, connect, default, deliver, disconnect
 from handlers.chat.limits.frame_rate import Floods
 from handlers.chat.records import Connection
+from tests.support.runtime import FakeRuntime
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -255,7 +256,7 @@ class TestAFlood:
     def connection(self, store, functions, gateway, monkeypatch):
         self.gateway = gateway
         store.add_connection(Connection(CONNECTION_ID, NOON))
-        monkeypatch.setattr(default, "floods", Floods(1, lambda: 1_731_324_924.0))
+        monkeypatch.setattr(default, "floods", Floods(1, FakeRuntime(datetime.fromtimestamp(1_731_324_924, UTC))))
 
     def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
         for _ in range(number):

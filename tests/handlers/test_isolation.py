@@ -20,6 +20,7 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from parley.dev_tokens import token
 
 from handlers import default, deliver, erase
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import FinishReason
 from handlers.chat.records import Connection
@@ -55,7 +56,7 @@ ON_A_CHAT = {
     "delete": ("DELETE", "", None),
 }
 _numbers = itertools.count()
-_store = Store()
+_store = Store(Runtime())
 
 
 class World(RuleBasedStateMachine):

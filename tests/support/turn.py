@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.ids import new_id
 from handlers.chat.protocol.frames import FinishReason
 from handlers.chat.records import Chat
 from handlers.chat.replies.llm import Delta
@@ -19,6 +18,7 @@ from handlers.chat.turns.commands import Action, Commands, Generate
 from handlers.chat.turns.lifecycle import Handover
 from tests.handlers.chat.replies.test_worker import Gateway, Model, join, replies
 from tests.support.capacity import Capacity
+from tests.support.runtime import FakeRuntime
 from tests.support.unlimited import UNLIMITED
 
 QUESTION = "And then?"
@@ -50,7 +50,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
 
     authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user(identity.user_id) is not None)
     settings = Settings.of(limits)
-    commands = Commands(store, authenticator, settings, now=now, new_id=new_id)
+    commands = Commands(store, authenticator, settings, FakeRuntime(now))
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers

@@ -5,11 +5,11 @@ The function `deliver` does the work. The others hand it a `Delivery` as the pay
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
@@ -66,7 +66,7 @@ def deliver(
     store: Store,
     gateway: Gateway,
     invoke: Callable[[dict[str, Any]], None],
-    sleep: Callable[[float], None] = time.sleep,
+    runtime: Runtime,
 ) -> None:
     """Send the frame to whom it is for. `invoke` starts a further invocation of this function.
 
@@ -74,7 +74,7 @@ def deliver(
     """
     text = frames.encode(delivery.frame)
     if delivery.connection_id is not None:
-        _greet(delivery.connection_id, text, gateway, sleep)
+        _greet(delivery.connection_id, text, gateway, runtime)
     elif delivery.user_id is not None or delivery.segment is not None:
         for connection_id in _recipients(delivery, store):
             _post(connection_id, text, store, gateway)
@@ -114,11 +114,11 @@ def _post(connection_id: str, text: bytes, store: Store, gateway: Gateway) -> No
         logger.warning("frame not delivered", connection_id=connection_id, reason=str(failure))
 
 
-def _greet(connection_id: str, text: bytes, gateway: Gateway, sleep: Callable[[float], None]) -> None:
+def _greet(connection_id: str, text: bytes, gateway: Gateway, runtime: Runtime) -> None:
     for pause in GREETING_PAUSES:
         try:
             return gateway.post(connection_id, text)
         except ConnectionGone:
-            sleep(pause)
+            runtime.sleep(pause)
     logger.info("connection never opened", connection_id=connection_id)
     return None

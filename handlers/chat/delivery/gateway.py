@@ -1,9 +1,7 @@
-"""Frames to connections, and their end: API Gateway's @connections (docs/aws.md section 5), as boto3 but for less CPU."""
+"""Frames to connections, and their end: API Gateway's @connections (docs/aws.md section 5), cheaper than boto3."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPResponse
 from urllib.parse import quote, urlsplit
@@ -13,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
-from handlers.chat.concurrency import THREADS
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.http_pool import NO_ANSWER, Transport
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 
@@ -37,8 +35,8 @@ class Gateway:
         endpoint: str,
         credentials: Credentials | None,
         region: str,
+        runtime: Runtime,
         tries: int = 1,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         url = urlsplit(endpoint)
         if url.scheme not in ("http", "https") or not url.hostname:
@@ -48,7 +46,7 @@ class Gateway:
         self._credentials = credentials
         self._region = region
         self._tries = tries
-        self._sleep = sleep
+        self._runtime = runtime
         self._transport = Transport(url)
 
     def post(self, connection_id: str, text: bytes) -> None:
@@ -64,7 +62,7 @@ class Gateway:
             try:
                 return self._request_once(method, connection_id, text)
             except _Transient:
-                self._sleep(pause(failures) * THREADS.jitter())
+                self._runtime.sleep(pause(failures) * self._runtime.jitter())
         return self._request_once(method, connection_id, text)
 
     def _request_once(self, method: str, connection_id: str, text: bytes | None) -> None:

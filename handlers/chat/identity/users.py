@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.tokens import Identity
 from handlers.chat.log import logger
 from handlers.chat.records import User
@@ -18,13 +17,13 @@ class Membership:
 
     store: Store
     creates: bool
-    now: Callable[[], datetime]
+    runtime: Runtime
 
     def __call__(self, identity: Identity) -> bool:
         """Tell whether this is a user who is not disabled."""
         user = self.store.user(identity.user_id)
         if user is None and self.creates:
-            user = User(identity.user_id, identity.name, created_at=self.now())
+            user = User(identity.user_id, identity.name, created_at=self.runtime.now())
             if self.store.add_user(user):
                 logger.info("user created", user_id=user.user_id)
             else:  # somebody else was quicker, and may have disabled them since

@@ -6,16 +6,15 @@ that, over all connections together, is the stage's own throttle's.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import ceil
 from threading import Lock
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Refused
-from handlers.chat.limits.policy import SECOND, Bucket, refusal
+from handlers.chat.limits.policy import SECOND, Bucket, microseconds, refusal
 
 BURST_SECONDS = 5
 """For how many seconds' worth of frames a connection may save up."""
@@ -76,14 +75,14 @@ def judge(pace: Pace, bucket: Bucket, patience: int, now: int) -> tuple[Pace, Ju
 class Floods:
     """Counts the frames of this environment's connections. 0 `per_second` lets everything pass.
 
-    Safe from any thread: the emulator can run handlers inline. `now` is in seconds of the wall clock: another one
-    may stand still while Lambda has the environment frozen.
+    Safe from any thread: the emulator can run handlers inline. The clock is the wall's: a monotonic one may stand
+    still while Lambda has the environment frozen.
     """
 
-    def __init__(self, per_second: int, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, per_second: int, runtime: Runtime) -> None:
         self._per_second = per_second
         self._bucket = Bucket.of(per_second * BURST_SECONDS, per_second, SECOND) if per_second else None
-        self._now = now
+        self._runtime = runtime
         self._lock = Lock()
         self._paces: OrderedDict[str, Pace] = OrderedDict()
 
@@ -93,7 +92,7 @@ class Floods:
             return Judgement(Verdict.PASS)
         with self._lock:
             pace = self._paces.pop(connection_id, Pace())
-            now = int(self._now() * SECOND)
+            now = microseconds(self._runtime.now())
             self._paces[connection_id], judgement = judge(pace, self._bucket, self._per_second * PATIENCE_SECONDS, now)
             if len(self._paces) > MOST_CONNECTIONS:
                 self._paces.popitem(last=False)

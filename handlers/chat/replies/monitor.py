@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from enum import Enum
 from types import TracebackType
 
-from handlers.chat.concurrency import Threads
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, Turn
 from handlers.chat.replies.relay import Relay
@@ -45,9 +44,8 @@ class Watch:
         relay: Relay,
         *,
         end: Callable[[], None],
-        now: Callable[[], datetime],
         remaining: Callable[[], float],
-        threads: Threads,
+        runtime: Runtime,
     ) -> None:
         self.ending: Ending | None = None
         self._store = store
@@ -55,15 +53,14 @@ class Watch:
         self._turn = turn
         self._relay = relay
         self._end = end
-        self._now = now
         self._remaining = remaining
         self._reserve = min(RESERVE_SECONDS, remaining() / 2)
-        self._threads = threads
-        self._changed = threads.condition()
+        self._runtime = runtime
+        self._changed = runtime.condition()
         self._over = False
 
     def __enter__(self) -> Watch:
-        self._threads.start(self._run, "watch")
+        self._runtime.start(self._run, "watch")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -91,7 +88,7 @@ class Watch:
         except StoreError:
             # Whatever ails the database may pass: until the lease is over nobody else is at the turn.
             logger.exception("turn not seen")
-            return Ending.LOST if self._turn.lease_until <= self._now() else None
+            return Ending.LOST if self._turn.lease_until <= self._runtime.now() else None
 
     def _judge(self, chat: Chat | None) -> Ending | None:
         match lifecycle.verdict(chat, self._turn):
@@ -101,10 +98,10 @@ class Watch:
                 return Ending.CANCELLED
             case Verdict.GO_ON if chat is not None:
                 self._relay.follow(chat.subscribers)
-        return self._renew() if lifecycle.renewal_due(self._turn, self._now()) else None
+        return self._renew() if lifecycle.renewal_due(self._turn, self._runtime.now()) else None
 
     def _renew(self) -> Ending | None:
-        lease_until = self._now() + lifecycle.LEASE
+        lease_until = self._runtime.now() + lifecycle.LEASE
         if not self._store.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until):
             return Ending.LOST
         self._turn = replace(self._turn, lease_until=lease_until)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from handlers.chat.concurrency import THREADS, Threads
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway, pause
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
@@ -121,15 +121,15 @@ class Relay:
         gateway: Gateway,
         start: AssistantMessageStart,
         on_gone: Callable[[str], None],
+        runtime: Runtime,
         pace: float = 0.0,
-        threads: Threads = THREADS,
     ) -> None:
         self._gateway = gateway
         self._on_gone = on_gone
         self._pace = pace
-        self._threads = threads
+        self._runtime = runtime
         self._script = Script(start)
-        self._changed = threads.condition()
+        self._changed = runtime.condition()
         self._abandoned = False
         self._cursors: dict[str, Cursor] = {}
         self._joins: dict[str, str] = {}
@@ -178,7 +178,7 @@ class Relay:
         self._cursors[connection_id] = cursor
         if connection_id not in self._sending:
             self._sending.add(connection_id)
-            self._threads.start(lambda: self._send(connection_id), connection_id)
+            self._runtime.start(lambda: self._send(connection_id), connection_id)
 
     def add(self, text: str) -> None:
         """Send a piece of the reply. Returns at once."""
@@ -220,13 +220,13 @@ class Relay:
         failures, not_before = 0, 0.0
         while step := self._next(connection_id, not_before):
             frame, cursor, then = step
-            not_before = self._threads.monotonic() + (self._pace if then.frames > UNPACED else 0.0)
+            not_before = self._runtime.monotonic() + (self._pace if then.frames > UNPACED else 0.0)
             try:
                 self._gateway.post(connection_id, frames.encode(frames.as_json(frame)))
             except PostFailed as failure:
                 failures += 1
                 logger.warning("post failed", connection_id=connection_id, reason=str(failure), failures=failures)
-                self._rest(pause(failures) * self._threads.jitter())
+                self._rest(pause(failures) * self._runtime.jitter())
             else:
                 failures = 0
                 self._move(connection_id, cursor, then)
@@ -237,7 +237,7 @@ class Relay:
             while not self._abandoned and (cursor := self._cursors.get(connection_id)) and not cursor.ended:
                 step = self._script.after(cursor)
                 # Once the reply has ended nothing more will join the frame: pacing would only make it late.
-                held = not_before - self._threads.monotonic() if self._script.end is None else 0.0
+                held = not_before - self._runtime.monotonic() if self._script.end is None else 0.0
                 if step is not None and held <= 0:
                     return step[0], cursor, step[1]
                 self._changed.wait(held if step is not None else None)

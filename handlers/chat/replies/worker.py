@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from handlers.chat.capacity import Meter, Units, metered
-from handlers.chat.concurrency import THREADS, Threads
+from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import Prices
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ModelFailed
@@ -65,8 +64,7 @@ class Said:
 class Replies:
     """Makes replies. `pace` is the relay's, `send_to_user` hands a frame over for all connections of a user.
 
-    `now` is the clock, `new_id` the source of ids, `threads` what else the process gives. `counts_tokens` has each
-    reply's added to what its user takes in a day.
+    `counts_tokens` has each reply's tokens added to what its user takes in a day.
     """
 
     store: Store
@@ -77,9 +75,7 @@ class Replies:
     history_chars: int
     pace: float
     send_to_user: Callable[[str, ServerFrame], None]
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
-    threads: Threads = THREADS
+    runtime: Runtime
     counts_tokens: bool = False
 
     def make(self, handover: Handover, remaining: Callable[[], float]) -> None:
@@ -98,18 +94,18 @@ class Replies:
             turn = chat.turn if chat else None
             if turn is None or turn.message_id != handover.message_id:
                 return
-            if lifecycle.standing(turn, self.now()) is not Standing.RUNNING:
+            if lifecycle.standing(turn, self.runtime.now()) is not Standing.RUNNING:
                 break
             if seen not in (None, turn):
                 logger.info("somebody is at the turn")
                 return
             seen = turn
-            self.threads.sleep(max(0.0, (turn.lease_until - self.now()).total_seconds()))
+            self.runtime.sleep(max(0.0, (turn.lease_until - self.runtime.now()).total_seconds()))
         self._make(handover, remaining, given_up=True)
 
     def _make(self, handover: Handover, remaining: Callable[[], float], given_up: bool) -> None:
         with metered() as meter:
-            chat = lifecycle.claim(self.store, handover, self.new_id(), self.now())
+            chat = lifecycle.claim(self.store, handover, self.runtime.new_id(), self.runtime.now())
             if chat is None or chat.turn is None:
                 return logger.info("nothing to do")
             logger.info("claimed", attempt=chat.turn.attempt)
@@ -128,7 +124,7 @@ class Replies:
             attempt=turn.attempt,
             replaces=turn.replaces,
         )
-        return Relay(self.gateway, start, lambda gone: self._forget(chat, gone), self.pace, self.threads)
+        return Relay(self.gateway, start, lambda gone: self._forget(chat, gone), self.runtime, self.pace)
 
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
         if attempt.turn.sealed:
@@ -149,7 +145,7 @@ class Replies:
         if attempt.turn.attempt >= lifecycle.ATTEMPTS:
             return self._seal(attempt, self._apologise(attempt), None)
         with suppress(StoreError):  # then the lease runs out by itself
-            self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.now())
+            self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.runtime.now())
         return None
 
     def _say(self, attempt: Attempt) -> tuple[str, Said | None]:
@@ -196,9 +192,8 @@ class Replies:
             attempt.turn,
             attempt.relay,
             end=end,
-            now=self.now,
             remaining=attempt.remaining,
-            threads=self.threads,
+            runtime=self.runtime,
         )
 
     def _apologise(self, attempt: Attempt) -> Said:
@@ -213,13 +208,13 @@ class Replies:
             message_id=turn.message_id,
             role=Role.ASSISTANT,
             content=attempt.relay.text,
-            timestamp=self.now(),
+            timestamp=self.runtime.now(),
             finish_reason=said.finish_reason,
             usage=said.usage,
             attempt=turn.attempt,
         )
         tokens = self._tokens(said, reply.content)
-        if not lifecycle.seal(self.store, chat, turn, reply, title, self.now(), tokens):
+        if not lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now(), tokens):
             return logger.info("turn lost")
         logger.info("sealed", finish_reason=said.finish_reason, length=len(reply.content))
         named = self._greet_newcomers(attempt)

@@ -6,8 +6,6 @@ Whoever gets False, or a `StoreError`, may still have written: an answer can be 
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
@@ -17,6 +15,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.policy import Spent, day_of
 from handlers.chat.records import Chat, Connection, Message, Subscription, Turn, User
 from handlers.chat.store.tables import (
@@ -40,6 +39,9 @@ StoreError = PynamoDBException
 CONNECTION_LIFETIME = timedelta(hours=2, minutes=10)
 """API Gateway ends a connection after 2 hours; what still has a row then missed its `$disconnect`."""
 
+CONFLICT_SECONDS = (0.03, 0.075, 0.15)
+"""Pauses at most, after a transaction that another one was in the way of."""
+
 _PAGE = 50
 _CONDITION_FAILED = "ConditionalCheckFailedException"
 _CONDITIONS_FAILED, _CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
@@ -47,6 +49,9 @@ _CONDITIONS_FAILED, _CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
 
 class Store:
     """The four tables. Every operation may raise `StoreError`."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     # Users
 
@@ -291,7 +296,7 @@ class Store:
             ChatItem.updated_at.set(message.timestamp),
         ]
         writes.append(_change(ChatItem(user_id, message.chat_id), actions, _free(previous)))
-        return _transact(writes)
+        return _transact(writes, self._runtime)
 
     def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
         """Begin a turn without a new message, under the conditions of `accept`."""
@@ -348,7 +353,7 @@ class Store:
         if title is not None:
             actions.append(ChatItem.title.set(ChatItem.title | title))
         writes.append(_change(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
-        return _transact(writes)
+        return _transact(writes, self._runtime)
 
     def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
         """Forget a sealed turn: its reply has been announced. Returns False where it is another's place already."""
@@ -392,7 +397,7 @@ def _change(item: Model, actions: Sequence[Action], condition: Condition | None)
     return lambda transaction: transaction.update(item, list(actions), condition)
 
 
-def _transact(writes: Sequence[Write]) -> bool:
+def _transact(writes: Sequence[Write], runtime: Runtime) -> bool:
     """Write all or nothing. Returns False where a condition does not hold."""
 
     def transaction() -> None:
@@ -401,7 +406,7 @@ def _transact(writes: Sequence[Write]) -> bool:
                 each(write)
 
     try:
-        _retry_conflicts(transaction)
+        _retry_conflicts(transaction, runtime)
     except TransactWriteError as error:
         if not any(reason and reason.code == _CONDITIONS_FAILED for reason in error.cancellation_reasons):
             raise
@@ -409,15 +414,15 @@ def _transact(writes: Sequence[Write]) -> bool:
     return True
 
 
-def _retry_conflicts(transaction: Callable[[], None]) -> None:
+def _retry_conflicts(transaction: Callable[[], None], runtime: Runtime) -> None:
     """Run a transaction again, up to three times, where another one was at the same item."""
-    for pause in (0.02, 0.05, 0.1):
+    for pause in CONFLICT_SECONDS:
         try:
             return transaction()
         except TransactWriteError as error:
             if not any(reason and reason.code == _CONFLICT for reason in error.cancellation_reasons):
                 raise
-        time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+        runtime.sleep(pause * runtime.jitter())
     return transaction()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from handlers.chat.capacity import metered
+from handlers.chat.concurrency import Runtime
 from handlers.chat.crowd import crowded_out
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Refused
 from handlers.chat.identity.tokens import Authenticator
@@ -81,23 +82,22 @@ Action = Post | Share | Generate | Close
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Answers the frames of clients. `now` and `new_id` are the clock and the source of ids."""
+    """Answers the frames of clients."""
 
     store: Store
     authenticator: Authenticator
     settings: Settings
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
+    runtime: Runtime
 
     @property
     def joining(self) -> Joining:
         """What lets connections into chats."""
-        return Joining(self.store, self.settings.texts, self.now, self.new_id)
+        return Joining(self.store, self.settings.texts, self.runtime)
 
     @property
     def allowance(self) -> Allowance:
         """What users may still send."""
-        return Allowance(self.store, self.settings.limits, self.now)
+        return Allowance(self.store, self.settings.limits, self.runtime)
 
     def answer(self, body: str | None, connection_id: str, perform: Callable[[Action], None], reference: str) -> None:
         """Do what a frame asks for. Every failure becomes one `error` frame.
@@ -107,7 +107,7 @@ class Commands:
         envelope = Envelope({})
         try:
             envelope = open_envelope(body)
-            connection = self.store.connection(connection_id) or Connection(connection_id, self.now())
+            connection = self.store.connection(connection_id) or Connection(connection_id, self.runtime.now())
             frame = envelope.frame()
             logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)
             for action in self.decide(frame, connection, envelope.request_id):
@@ -170,7 +170,7 @@ class Commands:
     def _check_session(self, frame: ClientFrame, connection: Connection) -> None:
         """Raise `Refused` where the token has ended that a connection came with. Only a new one helps then."""
         renews = isinstance(frame, JoinChat) and frame.token is not None
-        if connection.until and self.now() >= connection.until and not renews:
+        if connection.until and self.runtime.now() >= connection.until and not renews:
             raise Refused(ErrorCode.INVALID_TOKEN)
 
     def _join(self, frame: JoinChat, connection: Connection) -> Iterator[ServerFrame | Action]:
@@ -194,7 +194,7 @@ class Commands:
     ) -> Iterator[ServerFrame | Action]:
         """Bind a connection to its user, in place of the oldest where there are too many."""
         most = self.settings.limits.connections_per_user
-        makes_way = crowded_out(self.store, user_id, most, self.now()) if user_id != connection.user_id else ()
+        makes_way = crowded_out(self.store, user_id, most, self.runtime.now()) if user_id != connection.user_id else ()
         self.joining.bind(connection, user_id, chat_id, until)
         yield Authenticated(user_id=user_id)
         yield from map(Close, makes_way)
@@ -203,11 +203,11 @@ class Commands:
         user_id = connection.user_id
         if user_id is None:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
-        chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.new_id()
-        subscription = Subscription(self.new_id())
+        chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
+        subscription = Subscription(self.runtime.new_id())
         new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
         try:
-            chat = self.store.add_chat(new, self.now())
+            chat = self.store.add_chat(new, self.runtime.now())
         except StoreError:
             logger.exception("chat not created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
@@ -243,21 +243,23 @@ class Commands:
         return Accepted(message, None) if message else None
 
     def _accept(self, chat: Chat, text: str, frame: SendMessage) -> Accepted:
-        lifecycle.check_free(chat, self.now())
+        lifecycle.check_free(chat, self.runtime.now())
         self.allowance.spend_message(chat)
-        return lifecycle.accept(self.store, chat, text, frame.client_message_id, self.now(), self.new_id)
+        return lifecycle.accept(
+            self.store, chat, text, frame.client_message_id, self.runtime.now(), self.runtime.new_id
+        )
 
     def _cancel(self, frame: Cancel, connection: Connection) -> Iterator[Action]:
         chat = self.joining.find(*_seat(connection))
-        lifecycle.cancel(self.store, chat, frame.message_id, self.now())
+        lifecycle.cancel(self.store, chat, frame.message_id, self.runtime.now())
         yield from self._see_to(chat)
 
     def _regenerate(self, connection: Connection) -> Iterator[Action]:
         chat = self.joining.find(*_seat(connection))
         yield from self._see_to(chat)
-        lifecycle.check_free(chat, self.now())
+        lifecycle.check_free(chat, self.runtime.now())
         self.allowance.spend_message(chat)
-        yield Generate(lifecycle.regenerate(self.store, chat, self.now(), self.new_id))
+        yield Generate(lifecycle.regenerate(self.store, chat, self.runtime.now(), self.runtime.new_id))
 
     def _load_history(self, frame: LoadHistory, connection: Connection) -> Iterator[ServerFrame]:
         chat = self.joining.find(*_seat(connection))
@@ -270,14 +272,14 @@ class Commands:
         yield ChatLeft(chat_id=chat_id)
 
     def _ping(self, connection: Connection) -> Iterator[ServerFrame | Action]:
-        yield Pong(server_time=frames.timestamp(self.now()))
+        yield Pong(server_time=frames.timestamp(self.runtime.now()))
         if connection.user_id and connection.chat_id:
             chat = self.store.chat(connection.user_id, connection.chat_id)
             yield from self._see_to(chat) if chat else ()
 
     def _see_to(self, chat: Chat) -> Iterator[Action]:
         """Hand on a turn whose worker is gone; announce a reply that was stored and not announced."""
-        turn, now = chat.turn, self.now()
+        turn, now = chat.turn, self.runtime.now()
         match lifecycle.standing(turn, now):
             case Standing.ABANDONED if turn and lifecycle.take_over(self.store, chat, turn, now):
                 logger.info("turn taken over", message_id=turn.message_id, attempt=turn.attempt)

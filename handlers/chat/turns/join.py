@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.protocol import frames, views
 from handlers.chat.protocol.frames import AssistantMessageStart, ChatJoined, Resume, Role, RunningReply, ServerFrame
@@ -21,12 +22,11 @@ PAGE = 50
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """Lets connections into chats. `now` and `new_id` are the clock and the source of ids."""
+    """Lets connections into chats."""
 
     store: Store
     texts: Texts
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
+    runtime: Runtime
 
     def find(self, user_id: str, chat_id: str) -> Chat:
         """Return a user's chat. Raises `Refused` with `chat_not_found`."""
@@ -64,7 +64,9 @@ class Joining:
 
     def _subscribed(self, chat: Chat, connection: Connection, resume: Resume | None) -> Chat | None:
         turn = chat.turn
-        subscription = Subscription(self.new_id(), resume, shown=turn.message_id if turn and turn.sealed else None)
+        subscription = Subscription(
+            self.runtime.new_id(), resume, shown=turn.message_id if turn and turn.sealed else None
+        )
         return self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
 
     def check(self, resume: Resume | None, chat: Chat) -> None:
@@ -100,7 +102,7 @@ class Joining:
     def _joined(self, chat: Chat) -> ChatJoined:
         messages, has_more = views.page(self.store.messages(chat.chat_id), PAGE)
         turn, reply = chat.turn, None
-        if turn is not None and lifecycle.is_running(turn, self.now()):
+        if turn is not None and lifecycle.is_running(turn, self.runtime.now()):
             reply = RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
         return ChatJoined(
             chat_id=chat.chat_id, title=self.title(chat), messages=messages, has_more=has_more, reply=reply

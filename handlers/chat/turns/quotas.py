@@ -5,10 +5,11 @@ The whole of `Spent` is replaced, on condition that nobody else has: two devices
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits import policy
 from handlers.chat.limits.policy import SECOND, Limits, Place, Spent, microseconds
@@ -26,11 +27,11 @@ SETTLING_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Takes messages from what users are allowed. `now` is the clock."""
+    """Takes messages from what users are allowed."""
 
     store: Store
     limits: Limits
-    now: Callable[[], datetime]
+    runtime: Runtime
 
     def spend_message(self, chat: Chat) -> None:
         """Take one message, and a place for the reply in this chat, from its user's allowance.
@@ -40,7 +41,7 @@ class Allowance:
         if not self.limits.apply_to_messages:
             return
         for _ in range(TRIES):
-            now = self.now()
+            now = self.runtime.now()
             before = self.store.spent(chat.user_id)
             if before is None:
                 raise Refused(ErrorCode.NOT_AUTHENTICATED)

@@ -69,7 +69,7 @@ class Deployment:
                     self.invoke(action.handover.payload())
 
         def work() -> None:
-            commands = Commands(self.store, Tokens(), SETTINGS, process.now, process.new_id)  # type: ignore[arg-type]
+            commands = Commands(self.store, Tokens(), SETTINGS, process)  # type: ignore[arg-type]
             commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
 
         self.world.spawn(process, work)
@@ -161,8 +161,6 @@ class Deployment:
             10_000,
             0.05,
             lambda user_id, frame: None,
-            process.now,
-            process.new_id,
             process,  # type: ignore[arg-type]
         )
 

@@ -16,6 +16,7 @@ from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
 from tests.support.http_api import SECRET, Context, Invocations, Management, event, request, services
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -24,7 +25,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def invocations(store):
     invocations = Invocations()
     management = Management()
-    with services(functions=invocations, management=lambda: management, now=lambda: NOON):
+    with services(functions=invocations, management=lambda: management, runtime=FakeRuntime(NOON)):
         invocations.management = management
         yield invocations
 

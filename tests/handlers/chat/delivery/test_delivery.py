@@ -5,11 +5,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery, deliver
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Connection
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FRAME = ChatUpdated(chat_id="chat", title="Рецепты")
@@ -49,7 +51,7 @@ def run(to, store, gateway):
     pauses = []
     pending = [to.payload()]
     while pending:
-        deliver(Delivery.of(pending.pop()), store, gateway, pending.append, pauses.append)
+        deliver(Delivery.of(pending.pop()), store, gateway, pending.append, FakeRuntime(sleep=pauses.append))
     return pauses
 
 
@@ -70,7 +72,7 @@ def test_everyone_gets_a_broadcast_once(store, connections):
 
 def test_a_broadcast_is_a_star_of_invocations(store, connections):
     invoked = []
-    deliver(delivery.to_everyone(FRAME), store, gateway := Gateway(), invoked.append)
+    deliver(delivery.to_everyone(FRAME), store, gateway := Gateway(), invoked.append, Runtime())
     assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
     assert gateway.posted == []
 

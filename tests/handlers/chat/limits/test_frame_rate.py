@@ -1,14 +1,17 @@
 """Frames per second of a connection, as one environment counts them."""
 
 from collections import Counter
+from datetime import UTC, datetime
 from threading import Thread
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode
 from handlers.chat.limits.frame_rate import MOST_CONNECTIONS, Floods, Verdict
+from tests.support.runtime import FakeRuntime
 
 
 class Clock:
@@ -16,7 +19,7 @@ class Clock:
         self.now = 1_731_324_924.0
 
     def __call__(self):
-        return self.now
+        return datetime.fromtimestamp(self.now, UTC)
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def clock():
 
 @pytest.fixture
 def floods(clock):
-    return Floods(10, clock)
+    return Floods(10, FakeRuntime(clock))
 
 
 def verdicts(floods, number, name="c1="):
@@ -84,7 +87,7 @@ def test_a_clock_that_is_put_back_refuses_nobody_for_long(floods, clock):
 
 
 def test_off_is_off():
-    assert verdicts(Floods(0), 10_000) == [Verdict.PASS] * 10_000
+    assert verdicts(Floods(0, Runtime()), 10_000) == [Verdict.PASS] * 10_000
 
 
 def test_what_it_remembers_is_bounded(floods):
@@ -107,7 +110,7 @@ def test_threads_count_together(floods):
 @given(rate=st.integers(1, 20), pauses=st.lists(st.floats(0, 2), max_size=300))
 def test_never_more_passes_than_the_burst_and_the_rate(rate, pauses):
     clock = Clock()
-    floods, passed = Floods(rate, clock), []
+    floods, passed = Floods(rate, FakeRuntime(clock)), []
     for pause in pauses:
         clock.now += pause
         if floods.judge("c1=").verdict is Verdict.PASS:

@@ -6,6 +6,7 @@ from threading import Event, Lock
 
 import pytest
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
@@ -166,7 +167,7 @@ class Gateway:
 
 def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=0.0, late=()):
     gone = []
-    relay = Relay(gateway, START, gone.append, pace)
+    relay = Relay(gateway, START, gone.append, Runtime(), pace)
     relay.follow(subscribers(*connections))
     for piece in pieces:
         relay.add(piece)
@@ -195,7 +196,7 @@ def test_frames_grow_while_a_post_is_in_flight():
 
 def test_a_slow_connection_delays_nobody():
     gateway = Gateway(held=("slow=",))
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("slow=", "fast="))
     relay.add("x" * 20)
     deadline = time.monotonic() + 5
@@ -247,7 +248,7 @@ def test_one_that_joined_meanwhile_gets_all_of_it():
 
 def test_one_that_joins_again_goes_on_where_it_resumes():
     gateway = Gateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a="))
     relay.add("one two")
     gateway.until("a=", 2)
@@ -263,7 +264,7 @@ def test_one_that_joins_again_goes_on_where_it_resumes():
 
 def test_one_that_leaves_gets_nothing_more():
     gateway = Gateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "b="))
     relay.add("one")
     gateway.until("a=", 2)
@@ -277,7 +278,7 @@ def test_one_that_leaves_gets_nothing_more():
 
 def test_one_that_comes_back_gets_everything():
     gateway = Gateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a="))
     relay.add("one")
     gateway.until("a=", 2)
@@ -289,14 +290,14 @@ def test_one_that_comes_back_gets_everything():
 
 def test_an_announcement_is_the_end_alone():
     gateway = Gateway(gone={"gone="}, failing={"b=": 1})
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.announce(("a=", "b=", "gone="), complete("x"))
     assert (gateway.kinds("a="), gateway.kinds("b=")) == (["complete"], ["complete"])
 
 
 def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
     gateway = Gateway(held={"slow="}, gone={"gone="}, failing={"a=": 2})
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "gone=", "slow="))
     gateway.until("a=", 1)
     relay.add("x" * (LARGEST_TOKEN + 1))
@@ -312,7 +313,7 @@ def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
 @pytest.mark.parametrize("started", [True, False])
 def test_an_abandoned_relay_sends_nothing_more(started):
     gateway = Gateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     if started:
         relay.follow(subscribers("a="))
         gateway.first_post.wait(5)

@@ -11,7 +11,6 @@ from threading import Event
 import boto3
 import pytest
 
-from handlers.chat.concurrency import Threads
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated, FinishReason, Resume, Usage
@@ -22,6 +21,7 @@ from handlers.chat.store import StoreError
 from handlers.chat.texts import RUSSIAN
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import answer, ask, claim, seal
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=16)
@@ -112,14 +112,7 @@ def join(store, name, resume=None, shown=None, now=NOON):
     store.bind_connection(name, "alice", "chat")
 
 
-class Sleepless(Threads):
-    """Lets no time pass, but tells `asleep` how much was to."""
-
-    def __init__(self, asleep):
-        self.sleep = asleep
-
-
-def replies(store, gateway, model, sent=None, now=NOON, history_chars=1_000, threads=None, prices=None):
+def replies(store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None):
     workers = (f"worker {number}" for number in itertools.count(1))
     return Replies(
         store,
@@ -130,9 +123,7 @@ def replies(store, gateway, model, sent=None, now=NOON, history_chars=1_000, thr
         history_chars,
         0.0,
         lambda user, frame: sent.append((user, frame)),
-        now=now if callable(now) else lambda: now,
-        new_id=lambda: f"{id(model)} {next(workers)}",
-        threads=threads or Threads(),
+        FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep),
     )
 
 
@@ -439,7 +430,7 @@ class TestGivingUp:
             if asleep:
                 asleep()
 
-        made = replies(store, gateway, Model(), [], now=lambda: clock[0], threads=Sleepless(pass_time))
+        made = replies(store, gateway, Model(), [], now=lambda: clock[0], sleep=pass_time)
         made.give_up(TURN, lambda: 60.0)
 
     def test_a_turn_that_nobody_is_at_ends_in_the_apology(self, store, gateway, chat):

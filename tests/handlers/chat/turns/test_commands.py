@@ -28,6 +28,7 @@ from handlers.chat.settings import Settings
 from handlers.chat.store import StoreError
 from handlers.chat.turns.commands import Commands, Generate, Post, Share
 from tests.support.conversation import answer, ask, claim, seal
+from tests.support.runtime import FakeRuntime
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -46,8 +47,7 @@ class Client:
             store,
             Authenticator(SharedSecret(SECRET), lambda identity: store.user(identity.user_id) is not None),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
-            now=lambda: self.now,
-            new_id=lambda: next(ids),
+            FakeRuntime(lambda: self.now, lambda: next(ids)),
         )
         store.add_connection(Connection(name, NOON))
 

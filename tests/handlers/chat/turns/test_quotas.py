@@ -9,6 +9,7 @@ from threading import Barrier, Thread
 import pytest
 from parley.dev_tokens import token
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
@@ -25,6 +26,7 @@ from handlers.chat.turns.lifecycle import LEASE
 from handlers.chat.turns.quotas import Allowance
 from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import answer, ask, claim
+from tests.support.runtime import FakeRuntime
 from tests.support.unlimited import UNLIMITED
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -35,6 +37,7 @@ class Counted(Store):
     """Counts the writes of what users have spent."""
 
     def __init__(self):
+        super().__init__(Runtime())
         self.attempts = 0
 
     def spend(self, user_id, before, after):
@@ -54,8 +57,7 @@ class Person:
             self.store,
             Authenticator(SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None),
             settings,
-            now=lambda: self.now,
-            new_id=lambda: next(self.ids),
+            FakeRuntime(lambda: self.now, lambda: next(self.ids)),
         )
         self.store.add_connection(Connection("c1=", NOON, "alice"))
 
@@ -272,7 +274,7 @@ class TestRepliesAtOnce:
     def test_a_turn_that_is_about_to_begin_holds_its_place_for_half_a_minute(self, person, store):
         for name in ("one", "two"):
             store.add_chat(Chat("alice", name), NOON)
-            Allowance(store, Limits(concurrent_replies=2), lambda: NOON).spend_message(Chat("alice", name))
+            Allowance(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).spend_message(Chat("alice", name))
         assert is_limited(self.starts(person, "three"))
         person.now += timedelta(seconds=30)
         assert isinstance(self.starts(person, "three"), UserMessage)
@@ -303,7 +305,7 @@ class TestTheStore:
 
     def test_devices_at_once_never_get_more_than_the_limit(self, store):
         limits, devices, passed = Limits(messages_per_minute=7, concurrent_replies=100), 8, []
-        allowance, barrier, refused = Allowance(store, limits, lambda: NOON), Barrier(8), []
+        allowance, barrier, refused = Allowance(store, limits, FakeRuntime(NOON)), Barrier(8), []
 
         def device(number):
             barrier.wait()
@@ -324,7 +326,7 @@ class TestTheStore:
 
     def test_places_are_never_more_than_there_may_be_at_once(self, store):
         passed, barrier = [], Barrier(6)
-        allowance = Allowance(store, Limits(concurrent_replies=3), lambda: NOON)
+        allowance = Allowance(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
 
         def device(number):
             store.add_chat(Chat("alice", f"chat-{number}"), NOON)
