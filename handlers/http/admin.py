@@ -66,7 +66,7 @@ def list_connections(desk: Desk, user_id: UserId) -> ConnectionList:
 @router.delete("/users/{userId}/connections", responses=NO_USER)
 def disconnect_user(desk: Desk, user_id: UserId) -> Disconnected:
     """Close all connections of a user. Their clients see 1000, and may connect again."""
-    return Disconnected(closed=desk.hang_up(desk.user(user_id).user_id))
+    return Disconnected(closed=desk.close_connections(desk.user(user_id).user_id))
 
 
 @router.get("/users")
@@ -96,7 +96,7 @@ def change_user(desk: Desk, user_id: UserId, change: UserChange) -> UserView:
     if change.disabled is not None:
         desk.store.set_disabled(user_id, change.disabled)
     if change.disabled:
-        desk.hang_up(user_id)
+        desk.close_connections(user_id)
     return UserView.of(desk.user(user_id))
 
 

@@ -14,12 +14,13 @@ from handlers.chat.records import Chat
 from handlers.chat.replies.llm import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
-from handlers.chat.turns.commands import Action, Commands, Generate
+from handlers.chat.turns.actions import Action, Generate
+from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.handlers.chat.replies.test_worker import Gateway, Model, join, replies
 from tests.support.capacity import Capacity
 from tests.support.runtime import FakeRuntime
-from tests.support.unlimited import UNLIMITED
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 QUESTION = "And then?"
 
@@ -50,7 +51,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
 
     authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user(identity.user_id) is not None)
     settings = Settings.of(limits)
-    commands = Commands(store, authenticator, settings, FakeRuntime(now))
+    commands = Commands(store, authenticator, settings, FakeRuntime(now), NO_FRAME_LIMIT)
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers

@@ -14,7 +14,7 @@ from handlers.chat.errors import KeysUnavailable, Misconfigured
 from handlers.chat.identity import secrets
 from handlers.chat.log import logger
 
-SHORTEST_SECRET = 32
+MIN_SECRET_BYTES = 32
 """Bytes: as long as the hash, RFC 7518 3.2."""
 
 FRESH_SECONDS = 600.0
@@ -23,8 +23,8 @@ FRESH_SECONDS = 600.0
 REFETCH_SECONDS = 60.0
 """The least time between two fetches: an unknown `kid` is anybody's to invent."""
 
-_FETCH_SECONDS = 3.0
-_LARGEST_SET = 64 * 1024
+_FETCH_TIMEOUT_SECONDS = 3.0
+_MAX_SET_BYTES = 64 * 1024
 _CURVES = {"P-256": "ES256"}
 
 
@@ -53,8 +53,8 @@ class SharedSecret:
 
 
 def _checked(secret: str) -> str:
-    if len(secret.encode()) < SHORTEST_SECRET:
-        raise Misconfigured(f"JWT_SECRET is shorter than {SHORTEST_SECRET} bytes; set it to a longer random text")
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise Misconfigured(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes; set it to a longer random text")
     return secret
 
 
@@ -139,12 +139,12 @@ def _algorithm(each: Any) -> str | None:
 def fetched(url: str) -> bytes:
     """Return what a URL holds: no redirect is followed, nobody is waited for long. Raises OSError, ValueError."""
     try:
-        with build_opener(_NoRedirects).open(url, timeout=_FETCH_SECONDS) as answer:
-            body: bytes = answer.read(_LARGEST_SET + 1)
+        with build_opener(_NoRedirects).open(url, timeout=_FETCH_TIMEOUT_SECONDS) as answer:
+            body: bytes = answer.read(_MAX_SET_BYTES + 1)
     except URLError as error:
         raise OSError(str(error)) from None
-    if len(body) > _LARGEST_SET:
-        raise ValueError(f"more than {_LARGEST_SET} bytes")
+    if len(body) > _MAX_SET_BYTES:
+        raise ValueError(f"more than {_MAX_SET_BYTES} bytes")
     return body
 
 

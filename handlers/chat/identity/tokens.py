@@ -18,16 +18,16 @@ from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.identity.keys import Keys, KeySet, SharedSecret
 from handlers.chat.settings import Settings
 
-LEEWAY = 30
+LEEWAY_SECONDS = 30
 """Seconds that two clocks may differ."""
 
-LONGEST = timedelta(days=30)
+MAX_LIFETIME = timedelta(days=30)
 """How far ahead a token may expire: one that lives longer is as good as a password that nobody can change."""
 
-LARGEST_TOKEN = 8 * 1024
+MAX_TOKEN_CHARS = 8 * 1024
 """Characters: API Gateway's own limit for all headers is 10 KB."""
 
-LONGEST_NAME = 128
+MAX_NAME_CHARS = 128
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -91,7 +91,7 @@ class Authenticator:
         return identity
 
     def _identity(self, token: str) -> Identity | None:
-        if len(token) > LARGEST_TOKEN or not _is_canonical(token):
+        if len(token) > MAX_TOKEN_CHARS or not _is_canonical(token):
             return None
         try:
             claims = self._claims(token)
@@ -110,7 +110,7 @@ class Authenticator:
             token,
             key,
             algorithms=list(self._keys.algorithms),
-            leeway=LEEWAY,
+            leeway=LEEWAY_SECONDS,
             issuer=self._issuer or None,
             options={"require": ["exp", *(["iss"] if self._issuer else [])], "verify_aud": False},
         )
@@ -120,11 +120,11 @@ class Authenticator:
         expiry, user_id = _number(claims.get("exp")), claims.get("userId", claims.get("sub"))
         if expiry is None or not self._is_for_us(claims) or not _is_user_id(user_id):
             return None
-        if expiry > self._now() + LONGEST.total_seconds():
+        if expiry > self._now() + MAX_LIFETIME.total_seconds():
             return None
         name = claims.get("name")
-        called = name[:LONGEST_NAME] if isinstance(name, str) and name.isprintable() and name.strip() else None
-        return Identity(user_id, datetime.fromtimestamp(expiry + LEEWAY, UTC), called)
+        called = name[:MAX_NAME_CHARS] if isinstance(name, str) and name.isprintable() and name.strip() else None
+        return Identity(user_id, datetime.fromtimestamp(expiry + LEEWAY_SECONDS, UTC), called)
 
     def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
         """Tell whether the audience is ours. Cognito's access tokens have `client_id` in its place."""

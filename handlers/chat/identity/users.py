@@ -12,17 +12,17 @@ from handlers.chat.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Membership:
-    """Answers whether somebody is a user. With `creates` a valid token is enough to become one."""
+class UserDirectory:
+    """Answers whether somebody is a user. With `auto_create` a valid token is enough to become one."""
 
     store: Store
-    creates: bool
+    auto_create: bool
     runtime: Runtime
 
     def __call__(self, identity: Identity) -> bool:
         """Tell whether this is a user who is not disabled."""
         user = self.store.user(identity.user_id)
-        if user is None and self.creates:
+        if user is None and self.auto_create:
             user = User(identity.user_id, identity.name, created_at=self.runtime.now())
             if self.store.add_user(user):
                 logger.info("user created", user_id=user.user_id)

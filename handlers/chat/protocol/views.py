@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import AssistantMessageComplete, Cost, FinishReason, MessageView
+from handlers.chat.protocol.frames import (
+    AssistantMessageComplete,
+    Cost,
+    Error,
+    FinishReason,
+    MessageView,
+    UserMessage,
+)
 from handlers.chat.records import Message
 
 PAGE_BYTES = frames.LARGEST_FRAME - 2 * 1024
@@ -27,6 +35,28 @@ def view(message: Message) -> MessageView:
     if _size(shown) <= PAGE_BYTES:
         return shown
     return shown.model_copy(update={"content": None, "length": frames.utf16_length(message.content)})
+
+
+def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
+    """Return the frame that says that a user message is stored; `duplicate` says that it was stored before already."""
+    return UserMessage(
+        message_id=message.message_id,
+        content=message.content,
+        timestamp=frames.timestamp(message.timestamp),
+        chat_id=message.chat_id,
+        client_message_id=message.client_message_id,
+        duplicate=True if duplicate else None,
+    )
+
+
+def error(refusal: Refused, client_message_id: str | None) -> Error:
+    """Return the frame that says why a request was refused. The client's own id of the message is repeated in it."""
+    return Error(
+        message=refusal.message,
+        code=refusal.code,
+        retry_after=refusal.retry_after,
+        client_message_id=client_message_id,
+    )
 
 
 def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComplete:

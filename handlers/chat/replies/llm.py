@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from openai import APIStatusError, OpenAIError, omit
+from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout, omit
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import FinishReason, Role, Usage
-from handlers.chat.settings import Patience
+from handlers.chat.settings import Patience, Settings
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, AsyncStream
+    from openai import AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
     from openai.types.completion_usage import CompletionUsage
 
@@ -30,6 +30,10 @@ _FINISH_REASONS = {
     "length": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+CONNECT_SECONDS = 5.0
+CLIENT_RETRIES = 2
+"""The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
+
 _CLOSING_SECONDS = 0.5
 _USAGE_SECONDS = 2.0
 """How long the count of tokens is waited for, which comes after the reason why the answer ended."""
@@ -108,6 +112,18 @@ class Model:
         self._patience = patience or Patience()
         self._counts_tokens = True
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, api_key: str) -> Model:
+        """Return the model of a deployment."""
+        client = AsyncOpenAI(
+            # Without any key the client does not start, and every turn would die. With a wrong one, each turn ends in
+            # the apology.
+            api_key=api_key or "not-set",
+            timeout=Timeout(settings.patience.first, connect=CONNECT_SECONDS),
+            max_retries=CLIENT_RETRIES,
+        )
+        return cls(client, settings.openai_model, settings.openai_temperature, settings.patience)
 
     def answer(self, prompt: Iterable[tuple[Role, str]]) -> Answer:
         """Ask the model, with these messages, oldest first, and return its answer at once, to come."""

@@ -13,7 +13,7 @@ from handlers.chat.records import Chat, Turn
 from handlers.chat.replies.relay import Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import Verdict
+from handlers.chat.turns.lifecycle import LeaseCheck
 
 LOOK_SECONDS = 0.25
 """Between two looks at the chat: half of what a cancellation may take."""
@@ -91,12 +91,12 @@ class Watch:
             return Ending.LOST if self._turn.lease_until <= self._runtime.now() else None
 
     def _judge(self, chat: Chat | None) -> Ending | None:
-        match lifecycle.verdict(chat, self._turn):
-            case Verdict.LOST:
+        match lifecycle.check_lease(chat, self._turn):
+            case LeaseCheck.LOST:
                 return Ending.LOST
-            case Verdict.CANCELLED:
+            case LeaseCheck.CANCELLED:
                 return Ending.CANCELLED
-            case Verdict.GO_ON if chat is not None:
+            case LeaseCheck.HELD if chat is not None:
                 self._relay.follow(chat.subscribers)
         return self._renew() if lifecycle.renewal_due(self._turn, self._runtime.now()) else None
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from handlers.chat.capacity import Meter, Units, metered
 from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import Connections
 from handlers.chat.cost import Prices
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ModelFailed
@@ -30,7 +31,7 @@ from handlers.chat.replies.relay import LINGER_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.texts import Texts
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import Handover, Standing
+from handlers.chat.turns.lifecycle import Handover, TurnState
 
 LARGEST_REPLY = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more to it than its text."""
@@ -94,7 +95,7 @@ class Replies:
             turn = chat.turn if chat else None
             if turn is None or turn.message_id != handover.message_id:
                 return
-            if lifecycle.standing(turn, self.runtime.now()) is not Standing.RUNNING:
+            if lifecycle.state_of(turn, self.runtime.now()) is not TurnState.RUNNING:
                 break
             if seen not in (None, turn):
                 logger.info("somebody is at the turn")
@@ -112,7 +113,7 @@ class Replies:
             relay = self._relay(chat, chat.turn)
             attempt = Attempt(handover, chat, chat.turn, relay, meter, remaining)
             try:
-                self._bring_to_end(attempt, given_up or chat.turn.attempt > lifecycle.ATTEMPTS)
+                self._bring_to_end(attempt, given_up or chat.turn.attempt > lifecycle.MAX_ATTEMPTS)
             finally:
                 relay.abandon()
 
@@ -124,7 +125,8 @@ class Replies:
             attempt=turn.attempt,
             replaces=turn.replaces,
         )
-        return Relay(self.gateway, start, lambda gone: self._forget(chat, gone), self.runtime, self.pace)
+        connections = Connections(self.store, self.gateway, self.runtime)
+        return Relay(self.gateway, start, lambda gone: connections.forget(gone, chat), self.runtime, self.pace)
 
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
         if attempt.turn.sealed:
@@ -142,7 +144,7 @@ class Replies:
 
     def _fail(self, attempt: Attempt) -> None:
         """Make way for the next attempt at once. After the last one, what was said ends in the apology."""
-        if attempt.turn.attempt >= lifecycle.ATTEMPTS:
+        if attempt.turn.attempt >= lifecycle.MAX_ATTEMPTS:
             return self._seal(attempt, self._apologise(attempt), None)
         with suppress(StoreError):  # then the lease runs out by itself
             self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.runtime.now())
@@ -266,14 +268,6 @@ class Replies:
         handover, relay = attempt.handover, attempt.relay
         units = attempt.meter.units + Units(handover.read_units, handover.write_units)
         return self.prices.cost(handover.frames + relay.frames, units, usage)
-
-    def _forget(self, chat: Chat, connection_id: str) -> None:
-        try:
-            # Of this chat by name: the row may be gone already, or moved to another chat, and this entry left behind.
-            self.store.unsubscribe(chat.user_id, chat.chat_id, connection_id)
-            self.store.forget_connection(connection_id)
-        except StoreError:
-            logger.exception("connection not forgotten")
 
 
 def _fitting(text: str, room: int) -> str:

@@ -16,7 +16,7 @@ from handlers.chat.limits.policy import SECOND, Limits, Place, Spent, microsecon
 from handlers.chat.records import Chat
 from handlers.chat.store import Store
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import Standing
+from handlers.chat.turns.lifecycle import TurnState
 
 TRIES = 10
 """Each one that fails means that another message of the user's has passed."""
@@ -26,7 +26,7 @@ SETTLING_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class MessageQuota:
     """Takes messages from what users are allowed."""
 
     store: Store
@@ -47,7 +47,7 @@ class Allowance:
                 raise Refused(ErrorCode.NOT_AUTHENTICATED)
             after = policy.spend_message(before, self.limits, now)
             self._check_tokens(chat.user_id, now)
-            after = replace(after, places=self._seated(before, chat, now))
+            after = replace(after, places=self._acquire_slot(before, chat, now))
             if self.store.spend(chat.user_id, before, after):
                 return
         raise policy.refusal("Too many messages at once", retry_after=1)
@@ -56,7 +56,7 @@ class Allowance:
         if self.limits.tokens_per_day:
             policy.check_tokens(self.store.tokens_of(user_id, policy.day_of(now)), self.limits, now)
 
-    def _seated(self, spent: Spent, chat: Chat, now: datetime) -> Mapping[str, Place]:
+    def _acquire_slot(self, spent: Spent, chat: Chat, now: datetime) -> Mapping[str, Place]:
         """Return the places with one for this chat. Whether the others' replies still run is read where it matters."""
         if not self.limits.concurrent_replies:
             return {}
@@ -80,4 +80,4 @@ def _is_taken(place: Place, chat: Chat | None, now: datetime) -> bool:
         return False
     if chat.last_message_id == place.last_message_id:
         return microseconds(now) - place.since < SETTLING_SECONDS * SECOND
-    return lifecycle.standing(chat.turn, now) is Standing.RUNNING
+    return lifecycle.state_of(chat.turn, now) is TurnState.RUNNING

@@ -17,12 +17,13 @@ from handlers.chat.replies.worker import Replies
 from handlers.chat.settings import Settings
 from handlers.chat.store import StoreError
 from handlers.chat.texts import RUSSIAN
-from handlers.chat.turns.commands import Action, Commands, Generate, Post, Share
+from handlers.chat.turns.actions import Action, FanOut, Generate, Post
+from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.faults.reading import Reading
 from tests.faults.simulation.services import Faults, Services, SimulatedGateway, SimulatedModel, SimulatedStore
 from tests.faults.simulation.world import Process, World
-from tests.support.unlimited import UNLIMITED
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 USER, CHAT = "alice", "chat"
 FUNCTION_SECONDS = 900.0
@@ -62,14 +63,14 @@ class Deployment:
             match action:
                 case Post():
                     self._post(action)
-                case Share():
+                case FanOut():
                     for each in sorted(action.connections):
                         self._post(Post(action.frame, each))
                 case Generate():
                     self.invoke(action.handover.payload())
 
         def work() -> None:
-            commands = Commands(self.store, Tokens(), SETTINGS, process)  # type: ignore[arg-type]
+            commands = Commands(self.store, Tokens(), SETTINGS, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
             commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
 
         self.world.spawn(process, work)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
 from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
-from handlers.chat.identity.tokens import LONGEST, Authenticator
+from handlers.chat.identity.tokens import MAX_LIFETIME, Authenticator
 from handlers.chat.settings import Settings
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -113,7 +113,7 @@ BAD_CLAIMS = {
     "exp as text": {"exp": str(int(SOON))},
     "exp as truth": {"exp": True},
     "exp as list": {"exp": [SOON]},
-    "exp in 31 days": {"exp": time.time() + LONGEST.total_seconds() + 86_400},
+    "exp in 31 days": {"exp": time.time() + MAX_LIFETIME.total_seconds() + 86_400},
     "exp of 300 digits": {"exp": 10**300},
     "exp infinite": {"exp": float("inf")},
     "exp not a number": {"exp": float("nan")},

@@ -21,13 +21,14 @@ from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.chat.store.tables import ChatItem, UserItem
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.commands import Close, Commands, Generate
+from handlers.chat.turns.actions import Close, Generate
+from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import LEASE
-from handlers.chat.turns.quotas import Allowance
+from handlers.chat.turns.quotas import MessageQuota
 from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import answer, ask, claim
 from tests.support.runtime import FakeRuntime
-from tests.support.unlimited import UNLIMITED
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -58,6 +59,7 @@ class Person:
             Authenticator(SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None),
             settings,
             FakeRuntime(lambda: self.now, lambda: next(self.ids)),
+            NO_FRAME_LIMIT,
         )
         self.store.add_connection(Connection("c1=", NOON, "alice"))
 
@@ -274,7 +276,7 @@ class TestRepliesAtOnce:
     def test_a_turn_that_is_about_to_begin_holds_its_place_for_half_a_minute(self, person, store):
         for name in ("one", "two"):
             store.add_chat(Chat("alice", name), NOON)
-            Allowance(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).spend_message(Chat("alice", name))
+            MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).spend_message(Chat("alice", name))
         assert is_limited(self.starts(person, "three"))
         person.now += timedelta(seconds=30)
         assert isinstance(self.starts(person, "three"), UserMessage)
@@ -305,13 +307,13 @@ class TestTheStore:
 
     def test_devices_at_once_never_get_more_than_the_limit(self, store):
         limits, devices, passed = Limits(messages_per_minute=7, concurrent_replies=100), 8, []
-        allowance, barrier, refused = Allowance(store, limits, FakeRuntime(NOON)), Barrier(8), []
+        quota, barrier, refused = MessageQuota(store, limits, FakeRuntime(NOON)), Barrier(8), []
 
         def device(number):
             barrier.wait()
             for message in range(4):
                 try:
-                    allowance.spend_message(Chat("alice", f"{number}-{message}"))
+                    quota.spend_message(Chat("alice", f"{number}-{message}"))
                     passed.append(number)
                 except Refused:
                     refused.append(number)
@@ -326,13 +328,13 @@ class TestTheStore:
 
     def test_places_are_never_more_than_there_may_be_at_once(self, store):
         passed, barrier = [], Barrier(6)
-        allowance = Allowance(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
+        quota = MessageQuota(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
 
         def device(number):
             store.add_chat(Chat("alice", f"chat-{number}"), NOON)
             barrier.wait()
             try:
-                allowance.spend_message(Chat("alice", f"chat-{number}"))
+                quota.spend_message(Chat("alice", f"chat-{number}"))
                 passed.append(number)
             except Refused:
                 pass
