@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from handlers.chat.concurrency import Runtime
 
 if TYPE_CHECKING:
-    from handlers.chat.connections import AuthenticationDeadline, Connections
+    from handlers.chat.connections import AuthenticationDeadline, OpenConnections
     from handlers.chat.delivery.delivery import Delivery
     from handlers.chat.delivery.functions import Functions
     from handlers.chat.delivery.gateway import Gateway
@@ -86,11 +86,11 @@ class Wiring:
         return Gateway(endpoint, SESSION.get_credentials(), SESSION.region_name, self.runtime, tries)
 
     @cached_property
-    def connections(self) -> Connections:
+    def connections(self) -> OpenConnections:
         """The open connections."""
-        from handlers.chat.connections import Connections
+        from handlers.chat.connections import OpenConnections
 
-        return Connections(self.store, self.gateway, self.runtime)
+        return OpenConnections(self.store, self.gateway, self.runtime)
 
     @cached_property
     def authentication_deadline(self) -> AuthenticationDeadline:
@@ -109,7 +109,7 @@ class Wiring:
         from handlers.chat.identity.users import UserDirectory
 
         users = UserDirectory(self.store, self.settings.auto_create_users, self.runtime)
-        return Authenticator.of(self.settings, users)
+        return Authenticator.of(self.settings, users, self.runtime)
 
     @cached_property
     def commands(self) -> Commands:

@@ -39,7 +39,7 @@ MAX_EVICTIONS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Connections:
+class OpenConnections:
     """The connections of this deployment: their rows in the store, and the gateway that reaches their clients.
 
     In log events `target_connection_id` is the connection that something is done to. `connection_id` is the one whose

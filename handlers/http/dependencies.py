@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import Connections
+from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.delivery.functions import Functions
@@ -32,7 +32,7 @@ class Services:
     authenticator: Authenticator
     functions: Functions
     settings: Settings
-    connections: Callable[[], Connections]
+    connections: Callable[[], OpenConnections]
     runtime: Runtime
 
     def title(self, chat: Chat) -> str:

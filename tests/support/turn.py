@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.protocol.frames import FinishReason
@@ -49,7 +50,9 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
         if isinstance(action, Generate):
             handovers.append(action.handover)
 
-    authenticator = Authenticator(SharedSecret("x" * 32), lambda identity: store.user(identity.user_id) is not None)
+    authenticator = Authenticator(
+        SharedSecret("x" * 32), lambda identity: store.user(identity.user_id) is not None, Runtime()
+    )
     settings = Settings.of(limits)
     commands = Commands(store, authenticator, settings, FakeRuntime(now), NO_FRAME_LIMIT)
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}

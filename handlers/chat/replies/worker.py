@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from handlers.chat.capacity import Meter, Units, metered
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import Connections
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ModelFailed
@@ -125,7 +125,7 @@ class Replies:
             attempt=turn.attempt,
             replaces=turn.replaces,
         )
-        connections = Connections(self.store, self.gateway, self.runtime)
+        connections = OpenConnections(self.store, self.gateway, self.runtime)
         return Relay(self.gateway, start, lambda gone: connections.forget(gone, chat), self.runtime, self.pace)
 
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:

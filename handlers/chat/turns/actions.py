@@ -8,7 +8,7 @@ from functools import partial
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import Connections
+from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery.functions import Functions
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
@@ -58,7 +58,7 @@ Action = Post | FanOut | Generate | Close
 class Performer:
     """Carries out actions. None of them raises: an action that fails is logged, and the next one follows."""
 
-    connections: Connections
+    connections: OpenConnections
     functions: Functions
     generate_function: str
     runtime: Runtime

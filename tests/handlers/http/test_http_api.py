@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from handlers import api
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import Connections
+from handlers.chat.connections import OpenConnections
 from handlers.chat.limits.policy import Spent
 from handlers.chat.protocol.frames import timestamp
 from handlers.chat.records import Chat, Connection, User
@@ -28,7 +28,7 @@ def invocations(store):
     invocations = Invocations()
     gateway = ClosingGateway()
     with services(
-        functions=invocations, connections=lambda: Connections(store, gateway, Runtime()), runtime=FakeRuntime(NOON)
+        functions=invocations, connections=lambda: OpenConnections(store, gateway, Runtime()), runtime=FakeRuntime(NOON)
     ):
         invocations.gateway = gateway
         yield invocations

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from parley.dev_tokens import token
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
@@ -47,7 +48,7 @@ class Client:
         self.now = NOON
         self.commands = Commands(
             store,
-            Authenticator(SharedSecret(SECRET), lambda identity: store.user(identity.user_id) is not None),
+            Authenticator(SharedSecret(SECRET), lambda identity: store.user(identity.user_id) is not None, Runtime()),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
             FakeRuntime(lambda: self.now, lambda: next(ids)),
             NO_FRAME_LIMIT,

@@ -56,7 +56,9 @@ class Person:
         settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
         self.commands = Commands(
             self.store,
-            Authenticator(SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None),
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None, Runtime()
+            ),
             settings,
             FakeRuntime(lambda: self.now, lambda: next(self.ids)),
             NO_FRAME_LIMIT,
