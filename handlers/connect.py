@@ -65,7 +65,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     user_id, until = (identity.user_id, identity.until) if identity else (None, None)
     most = settings.limits.connections_per_user
     makes_way = crowded_out(store, user_id, most, runtime.now()) if user_id else ()
-    store.add_connection(Connection(connection_id, connected_at, user_id, until=until))
+    store.connections.add(Connection(connection_id, connected_at, user_id, until=until))
     for oldest in makes_way:
         delivery.close(oldest, store, gateway)
     if identity is None:

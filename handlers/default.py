@@ -89,7 +89,7 @@ def forget(connection_id: str) -> None:
     """Forget a connection that is gone."""
     logger.info("connection gone", gone=connection_id)
     try:
-        store.forget_connection(connection_id)
+        store.connections.forget(connection_id)
     except StoreError:
         logger.exception("connection not forgotten: its row has a time to live")
 

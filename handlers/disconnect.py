@@ -18,5 +18,5 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Take the connection out of its chat and forget it."""
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
-    store.forget_connection(connection_id)
+    store.connections.forget(connection_id)
     return {"statusCode": 200}

@@ -29,10 +29,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 def expired(connection_id: str) -> bool:
     """Close a connection, unless it has a user by now or is gone. Returns False where that could not be done."""
     try:
-        connection = store.connection(connection_id)
+        connection = store.connections.get(connection_id)
         if connection is not None and connection.user_id is None:
             closing.close([connection_id], lambda: SESSION.client("apigatewaymanagementapi", config=CONFIG))
-            store.forget_connection(connection_id)
+            store.connections.forget(connection_id)
             logger.info("anonymous connection closed", connection_id=connection_id)
     except Exception:
         logger.exception("connection not looked at", connection_id=connection_id)

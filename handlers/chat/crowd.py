@@ -21,5 +21,5 @@ def crowded_out(store: Store, user_id: str, most: int, now: datetime) -> Sequenc
     """
     if not most:
         return ()
-    connections = store.open_connections_of(user_id, now)
+    connections = store.connections.open_of_user(user_id, now)
     return connections[: max(0, min(len(connections) + 1 - most, MOST_CLOSED))]

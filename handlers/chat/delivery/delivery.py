@@ -93,22 +93,22 @@ def close(connection_id: str, store: Store, gateway: Gateway) -> None:
         logger.warning("connection not closed", closed=connection_id, reason=str(failure))
         return
     try:
-        store.forget_connection(connection_id)
+        store.connections.forget(connection_id)
     except StoreError:
         logger.exception("connection not forgotten: its row has a time to live", closed=connection_id)
 
 
 def _recipients(delivery: Delivery, store: Store) -> Iterator[str]:
     if delivery.user_id is not None:
-        return store.connections_of(delivery.user_id)
-    return store.connections_in(delivery.segment or 0, SEGMENTS)
+        return store.connections.of_user(delivery.user_id)
+    return store.connections.in_segment(delivery.segment or 0, SEGMENTS)
 
 
 def _post(connection_id: str, text: bytes, store: Store, gateway: Gateway) -> None:
     try:
         gateway.post(connection_id, text)
     except ConnectionGone:
-        store.forget_connection(connection_id)
+        store.connections.forget(connection_id)
         logger.info("connection gone", connection_id=connection_id)
     except PostFailed as failure:
         logger.warning("frame not delivered", connection_id=connection_id, reason=str(failure))

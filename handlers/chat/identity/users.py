@@ -21,11 +21,11 @@ class Membership:
 
     def __call__(self, identity: Identity) -> bool:
         """Tell whether this is a user who is not disabled."""
-        user = self.store.user(identity.user_id)
+        user = self.store.users.get(identity.user_id)
         if user is None and self.creates:
             user = User(identity.user_id, identity.name, created_at=self.runtime.now())
-            if self.store.add_user(user):
+            if self.store.users.add(user):
                 logger.info("user created", user_id=user.user_id)
             else:  # somebody else was quicker, and may have disabled them since
-                user = self.store.user(identity.user_id)
+                user = self.store.users.get(identity.user_id)
         return user is not None and not user.disabled

@@ -107,7 +107,7 @@ class Commands:
         envelope = Envelope({})
         try:
             envelope = open_envelope(body)
-            connection = self.store.connection(connection_id) or Connection(connection_id, self.runtime.now())
+            connection = self.store.connections.get(connection_id) or Connection(connection_id, self.runtime.now())
             frame = envelope.frame()
             logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)
             for action in self.decide(frame, connection, envelope.request_id):
@@ -207,7 +207,7 @@ class Commands:
         subscription = Subscription(self.runtime.new_id())
         new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
         try:
-            chat = self.store.add_chat(new, self.runtime.now())
+            chat = self.store.chats.add(new, self.runtime.now())
         except StoreError:
             logger.exception("chat not created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
@@ -263,7 +263,7 @@ class Commands:
 
     def _load_history(self, frame: LoadHistory, connection: Connection) -> Iterator[ServerFrame]:
         chat = self.joining.find(*_seat(connection))
-        messages, has_more = views.page(self.store.messages(chat.chat_id, frame.before), frame.limit)
+        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id, frame.before), frame.limit)
         yield History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _leave(self, connection: Connection) -> Iterator[ServerFrame]:
@@ -274,7 +274,7 @@ class Commands:
     def _ping(self, connection: Connection) -> Iterator[ServerFrame | Action]:
         yield Pong(server_time=frames.timestamp(self.runtime.now()))
         if connection.user_id and connection.chat_id:
-            chat = self.store.chat(connection.user_id, connection.chat_id)
+            chat = self.store.chats.get(connection.user_id, connection.chat_id)
             yield from self._see_to(chat) if chat else ()
 
     def _see_to(self, chat: Chat) -> Iterator[Action]:
@@ -285,9 +285,9 @@ class Commands:
                 logger.info("turn taken over", message_id=turn.message_id, attempt=turn.attempt)
                 yield Generate(lifecycle.handover_of(chat, turn))
             case Standing.UNANNOUNCED if turn and lifecycle.take_over(self.store, chat, turn, now):
-                if reply := self.store.message(chat.chat_id, turn.message_id):
+                if reply := self.store.messages.get(chat.chat_id, turn.message_id):
                     yield Share(views.complete(reply), frozenset(chat.subscribers))
-                self.store.clear(chat.user_id, chat.chat_id, turn.message_id)
+                self.store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
 
     def _sendable(self, text: str) -> str:
         if not text.strip():

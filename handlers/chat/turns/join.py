@@ -30,7 +30,7 @@ class Joining:
 
     def find(self, user_id: str, chat_id: str) -> Chat:
         """Return a user's chat. Raises `Refused` with `chat_not_found`."""
-        chat = self.store.chat(user_id, chat_id)
+        chat = self.store.chats.get(user_id, chat_id)
         if chat is None:
             raise Refused(ErrorCode.CHAT_NOT_FOUND)
         return chat
@@ -41,8 +41,8 @@ class Joining:
         `until` is when the token ends that it came with, if it came with one.
         """
         if connection.user_id and connection.chat_id and connection.chat_id != chat_id:
-            self.store.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
-        if not self.store.bind_connection(connection.connection_id, user_id, chat_id, until):
+            self.store.chats.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
+        if not self.store.connections.bind(connection.connection_id, user_id, chat_id, until):
             raise Refused(ErrorCode.INTERNAL, "This connection is no longer known. Connect again")
 
     def enter(self, chat: Chat, connection: Connection, resume: Resume | None) -> Generator[ServerFrame, None, Chat]:
@@ -67,7 +67,7 @@ class Joining:
         subscription = Subscription(
             self.runtime.new_id(), resume, shown=turn.message_id if turn and turn.sealed else None
         )
-        return self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
+        return self.store.chats.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
 
     def check(self, resume: Resume | None, chat: Chat) -> None:
         """Raise `Refused` with `invalid_format` for a resume beyond the end of a stored reply."""
@@ -100,7 +100,7 @@ class Joining:
         return chat.title or self.texts.new_chat
 
     def _joined(self, chat: Chat) -> ChatJoined:
-        messages, has_more = views.page(self.store.messages(chat.chat_id), PAGE)
+        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id), PAGE)
         turn, reply = chat.turn, None
         if turn is not None and lifecycle.is_running(turn, self.runtime.now()):
             reply = RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
@@ -109,7 +109,7 @@ class Joining:
         )
 
     def _stored(self, resume: Resume, chat: Chat) -> Message | None:
-        reply = self.store.message(chat.chat_id, resume.message_id)
+        reply = self.store.messages.get(chat.chat_id, resume.message_id)
         return reply if reply and reply.role is Role.ASSISTANT else None
 
 

@@ -141,8 +141,8 @@ def accept(
 
 def _accepted(store: Store, chat: Chat, message: Message, turn: Turn) -> bool:
     return _committed(
-        lambda: store.accept(chat.user_id, message, turn, chat.last_message_id),
-        lambda: store.message(chat.chat_id, message.message_id) is not None,
+        lambda: store.turns.accept(chat.user_id, message, turn, chat.last_message_id),
+        lambda: store.messages.get(chat.chat_id, message.message_id) is not None,
     )
 
 
@@ -153,8 +153,8 @@ def _sent_before(store: Store, chat: Chat, client_message_id: str, now: datetime
 
 def message_sent_as(store: Store, chat_id: str, client_message_id: str) -> Message | None:
     """Return the message that was stored under a client's own id, None where there is none."""
-    message_id = store.sent_as(chat_id, client_message_id)
-    return store.message(chat_id, message_id) if message_id else None
+    message_id = store.messages.sent_as(chat_id, client_message_id)
+    return store.messages.get(chat_id, message_id) if message_id else None
 
 
 def regenerate(store: Store, chat: Chat, now: datetime, new_id: Callable[[], str]) -> Handover:
@@ -164,7 +164,7 @@ def regenerate(store: Store, chat: Chat, now: datetime, new_id: Callable[[], str
     """
     for _ in range(_TRIES):
         check_free(chat, now)
-        last = next(store.messages(chat.chat_id), None)
+        last = next(store.messages.newest_first(chat.chat_id), None)
         if last is None or last.role is not Role.ASSISTANT:
             raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
         turn = Turn(ids.after(chat.last_message_id, new_id()), now + LEASE, replaces=last.message_id)
@@ -176,7 +176,7 @@ def regenerate(store: Store, chat: Chat, now: datetime, new_id: Callable[[], str
 
 def _begun(store: Store, chat: Chat, turn: Turn) -> bool:
     return _committed(
-        lambda: store.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id),
+        lambda: store.turns.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id),
         lambda: (now := _turn_of(store, chat)) is not None and now.message_id == turn.message_id,
     )
 
@@ -186,7 +186,7 @@ def cancel(store: Store, chat: Chat, message_id: str | None, now: datetime) -> N
     turn = chat.turn
     if turn is None or not is_running(turn, now) or message_id not in (None, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
-    if not store.cancel(chat.user_id, chat.chat_id, turn.message_id):
+    if not store.turns.cancel(chat.user_id, chat.chat_id, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
 
 
@@ -194,7 +194,7 @@ def take_over(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
     """Make a turn whose lease ran out this caller's own to hand on, or to announce. Of several, one is told True."""
     lease_until = now + LEASE
     return _committed(
-        lambda: store.take_over(chat.user_id, chat.chat_id, turn, lease_until),
+        lambda: store.turns.take_over(chat.user_id, chat.chat_id, turn, lease_until),
         lambda: (then := _turn_of(store, chat)) is not None and then.lease_until == lease_until,
     )
 
@@ -229,13 +229,13 @@ def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, n
     """Try to claim a turn, and return the chat as it is then, whosever the turn is."""
     user_id, chat_id = handover.user_id, handover.chat_id
     try:
-        claimed = store.claim(user_id, chat_id, turn, worker, now + LEASE)
+        claimed = store.turns.claim(user_id, chat_id, turn, worker, now + LEASE)
     except StoreError:
-        chat = store.chat(user_id, chat_id)
+        chat = store.chats.get(user_id, chat_id)
         if chat is None or chat.turn is None or chat.turn.worker != worker:
             raise
         return chat
-    return claimed or store.chat(user_id, chat_id)
+    return claimed or store.chats.get(user_id, chat_id)
 
 
 def seal(
@@ -244,10 +244,10 @@ def seal(
     """Store the reply of a turn, and the tokens that it took. Returns False where the turn is another's by now."""
 
     def landed() -> bool:
-        stored = store.message(reply.chat_id, reply.message_id)
+        stored = store.messages.get(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    return _committed(lambda: store.seal(chat.user_id, reply, turn, title, now + LEASE, tokens), landed)
+    return _committed(lambda: store.turns.seal(chat.user_id, reply, turn, title, now + LEASE, tokens), landed)
 
 
 def title_of(text: str) -> str:
@@ -268,12 +268,12 @@ def _committed(write: Callable[[], bool], landed: Callable[[], bool]) -> bool:
 
 
 def _turn_of(store: Store, chat: Chat) -> Turn | None:
-    now = store.chat(chat.user_id, chat.chat_id)
+    now = store.chats.get(chat.user_id, chat.chat_id)
     return now.turn if now else None
 
 
 def _read_again(store: Store, chat: Chat) -> Chat:
-    again = store.chat(chat.user_id, chat.chat_id)
+    again = store.chats.get(chat.user_id, chat.chat_id)
     if again is None:
         raise Refused(ErrorCode.CHAT_NOT_FOUND)
     return again

@@ -1,6 +1,6 @@
 """What is left to a user of the limits on messages: read with every message, and written once for each that may pass.
 
-The whole of `Spent` is replaced, on condition that nobody else has: two devices at once never get more than the limit.
+The whole of `QuotaUsage` is replaced, on condition that nobody else has: two devices never get more than the limit.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits import policy
-from handlers.chat.limits.policy import SECOND, Limits, Place, Spent, microseconds
+from handlers.chat.limits.policy import SECOND, Limits, QuotaUsage, ReplySlot, microseconds
 from handlers.chat.records import Chat
 from handlers.chat.store import Store
 from handlers.chat.turns import lifecycle
@@ -42,36 +42,36 @@ class Allowance:
             return
         for _ in range(TRIES):
             now = self.runtime.now()
-            before = self.store.spent(chat.user_id)
+            before = self.store.users.quota_usage(chat.user_id)
             if before is None:
                 raise Refused(ErrorCode.NOT_AUTHENTICATED)
-            after = policy.spend_message(before, self.limits, now)
+            after = policy.use_message(before, self.limits, now)
             self._check_tokens(chat.user_id, now)
-            after = replace(after, places=self._seated(before, chat, now))
-            if self.store.spend(chat.user_id, before, after):
+            after = replace(after, slots=self._seated(before, chat, now))
+            if self.store.users.replace_quota_usage(chat.user_id, before, after):
                 return
         raise policy.refusal("Too many messages at once", retry_after=1)
 
     def _check_tokens(self, user_id: str, now: datetime) -> None:
         if self.limits.tokens_per_day:
-            policy.check_tokens(self.store.tokens_of(user_id, policy.day_of(now)), self.limits, now)
+            policy.check_tokens(self.store.users.tokens_used(user_id, policy.day_of(now)), self.limits, now)
 
-    def _seated(self, spent: Spent, chat: Chat, now: datetime) -> Mapping[str, Place]:
+    def _seated(self, spent: QuotaUsage, chat: Chat, now: datetime) -> Mapping[str, ReplySlot]:
         """Return the places with one for this chat. Whether the others' replies still run is read where it matters."""
         if not self.limits.concurrent_replies:
             return {}
-        places = {chat_id: place for chat_id, place in spent.places.items() if chat_id != chat.chat_id}
+        places = {chat_id: place for chat_id, place in spent.slots.items() if chat_id != chat.chat_id}
         if len(places) >= self.limits.concurrent_replies:
             places = {
                 chat_id: place
                 for chat_id, place in places.items()
-                if _is_taken(place, self.store.chat(chat.user_id, chat_id), now)
+                if _is_taken(place, self.store.chats.get(chat.user_id, chat_id), now)
             }
-            policy.check_places(len(places), self.limits)
-        return places | {chat.chat_id: Place(microseconds(now), chat.last_message_id)}
+            policy.check_slots(len(places), self.limits)
+        return places | {chat.chat_id: ReplySlot(microseconds(now), chat.last_message_id)}
 
 
-def _is_taken(place: Place, chat: Chat | None, now: datetime) -> bool:
+def _is_taken(place: ReplySlot, chat: Chat | None, now: datetime) -> bool:
     """Tell whether the reply that a place was taken for runs, or is just about to begin.
 
     One whose worker is gone does not: nobody may ever look after it.
