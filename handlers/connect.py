@@ -55,7 +55,7 @@ def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     user_id, until = (identity.user_id, identity.until) if identity else (None, None)
     limit = settings.limits.connections_per_user
     evicted = connections_to_evict(store, user_id, limit, wired.runtime.now()) if user_id else ()
-    store.add_connection(Connection(connection_id, connected_at, user_id, until=until))
+    store.connections.add(Connection(connection_id, connected_at, user_id, until=until))
     for oldest in evicted:
         wired.connections.evict(oldest)
     if identity is None:

@@ -23,5 +23,5 @@ def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     """Take the connection out of its chat and forget it."""
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
-    wired.store.forget_connection(connection_id)
+    wired.store.connections.forget(connection_id)
     return {"statusCode": 200}

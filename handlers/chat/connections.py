@@ -68,8 +68,8 @@ class OpenConnections:
 
     def _receivers(self, delivery: Delivery) -> Iterator[str]:
         if delivery.user_id is not None:
-            return self.store.connections_of(delivery.user_id)
-        return self.store.connections_in(delivery.segment or 0, SEGMENTS)
+            return self.store.connections.of_user(delivery.user_id)
+        return self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
 
     def greet(self, connection_id: str, text: bytes) -> None:
         """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`."""
@@ -91,7 +91,7 @@ class OpenConnections:
             self.gateway.post(connection_id, text)
         except ConnectionGone:
             logger.info("connection_gone", target_connection_id=connection_id)
-            self.store.forget_connection(connection_id)
+            self.store.connections.forget(connection_id)
         except PostFailed as failure:
             logger.warning("post_failed", target_connection_id=connection_id, reason=str(failure))
 
@@ -103,8 +103,8 @@ class OpenConnections:
         """
         try:
             if chat is not None:
-                self.store.unsubscribe(chat.user_id, chat.chat_id, connection_id)
-            self.store.forget_connection(connection_id)
+                self.store.chats.unsubscribe(chat.user_id, chat.chat_id, connection_id)
+            self.store.connections.forget(connection_id)
         except StoreError:
             logger.exception("connection_not_forgotten", target_connection_id=connection_id)
 
@@ -127,10 +127,10 @@ class OpenConnections:
 
     def expire(self, connection_id: str) -> None:
         """Close and forget a connection that has no user yet. Raises `PostFailed` and `StoreError`."""
-        connection = self.store.connection(connection_id)
+        connection = self.store.connections.get(connection_id)
         if connection is not None and connection.user_id is None:
             self.close(connection_id)
-            self.store.forget_connection(connection_id)
+            self.store.connections.forget(connection_id)
             logger.info("anonymous_connection_closed", target_connection_id=connection_id)
 
 
@@ -142,7 +142,7 @@ def connections_to_evict(store: Store, user_id: str, limit: int, now: datetime) 
     """
     if not limit:
         return ()
-    connections = store.open_connections_of(user_id, now)
+    connections = store.connections.open_of_user(user_id, now)
     return connections[: max(0, min(len(connections) + 1 - limit, MAX_EVICTIONS))]
 
 

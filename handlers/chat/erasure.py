@@ -14,7 +14,6 @@ from typing import Any, Self
 from handlers.chat.errors import ErrorCode, ParleyError, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import Store
-from handlers.chat.store.deletion import delete_markers, delete_messages
 
 RESERVE_SECONDS = 5.0
 """What is left of a function's time when it stops for its next try."""
@@ -59,12 +58,12 @@ def delete_chat(
     `hand_over` has the rest done in the background; `announce` tells the user's connections. Raises `Refused` with
     `chat_not_found`.
     """
-    chat = store.chat(user_id, chat_id)
+    chat = store.chats.get(user_id, chat_id)
     if chat is None or chat.created_at is None:
         raise Refused(ErrorCode.CHAT_NOT_FOUND)
     erasure = Erasure(user_id, chat_id, chat.created_at.isoformat(), chat.last_message_id)
     hand_over(erasure)
-    deleted = store.delete_chat(user_id, chat_id, chat.created_at)
+    deleted = store.chats.delete(user_id, chat_id, chat.created_at)
     if deleted is not None and deleted.last_message_id != erasure.until:
         # Something was said between the reading and the deletion.
         hand_over(replace(erasure, until=deleted.last_message_id))
@@ -77,7 +76,7 @@ def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], 
     `remaining` tells how many seconds the function still has. Raises `Unfinished`.
     """
     created_at = datetime.fromisoformat(erasure.created_at)
-    deleted = store.delete_chat(erasure.user_id, erasure.chat_id, created_at)
+    deleted = store.chats.delete(erasure.user_id, erasure.chat_id, created_at)
     until = erasure.until
     if deleted is not None:
         # Whoever was to do this has died before it told anybody.
@@ -86,7 +85,7 @@ def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], 
     if until is None:
         return
     count = 0
-    for delete in (delete_messages, delete_markers):
+    for delete in (store.messages.delete_until, store.messages.delete_markers_until):
         for batch in delete(erasure.chat_id, until):
             count += batch
             if remaining() < RESERVE_SECONDS:

@@ -11,7 +11,6 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import Notice
 from handlers.chat.records import User
-from handlers.chat.store import pages
 from handlers.http.dependencies import Desk, administrator
 from handlers.http.problems import COMMON, NO_USER, TOO_LARGE, documented
 from handlers.http.schemas import (
@@ -52,7 +51,7 @@ def send_to_user(desk: Desk, user_id: UserId, announcement: Announcement) -> Non
 @router.get("/users/{userId}/connections", responses=NO_USER)
 def list_connections(desk: Desk, user_id: UserId) -> ConnectionList:
     """Return the connections of a user."""
-    rows = map(desk.store.connection, desk.store.connections_of(desk.user(user_id).user_id))
+    rows = map(desk.store.connections.get, desk.store.connections.of_user(desk.user(user_id).user_id))
     views = [
         ConnectionView(
             connection_id=row.connection_id, chat_id=row.chat_id, connected_at=frames.timestamp(row.connected_at)
@@ -72,7 +71,7 @@ def disconnect_user(desk: Desk, user_id: UserId) -> Disconnected:
 @router.get("/users")
 def list_users(desk: Desk, limit: Limit = 50, cursor: Cursor | None = None) -> UserList:
     """Return all users."""
-    page = pages.users(limit, cursor)
+    page = desk.store.users.page(limit, cursor)
     return UserList(users=[UserView.of(user) for user in page.items], cursor=page.cursor)
 
 
@@ -80,7 +79,7 @@ def list_users(desk: Desk, limit: Limit = 50, cursor: Cursor | None = None) -> U
 def add_user(desk: Desk, new: NewUser) -> UserView:
     """Create a user."""
     user = User(new.user_id, new.name, frozenset(new.roles), created_at=desk.runtime.now())
-    if not desk.store.add_user(user):
+    if not desk.store.users.add(user):
         raise Refused(ErrorCode.USER_EXISTS)
     return UserView.of(user)
 
@@ -90,11 +89,11 @@ def change_user(desk: Desk, user_id: UserId, change: UserChange) -> UserView:
     """Change a user. Whoever is disabled is refused from then on as if unknown, and is disconnected."""
     desk.user(user_id)
     if change.name is not None:
-        desk.store.set_name(user_id, change.name)
+        desk.store.users.set_name(user_id, change.name)
     if change.roles is not None:
-        desk.store.set_roles(user_id, change.roles)
+        desk.store.users.set_roles(user_id, change.roles)
     if change.disabled is not None:
-        desk.store.set_disabled(user_id, change.disabled)
+        desk.store.users.set_disabled(user_id, change.disabled)
     if change.disabled:
         desk.close_connections(user_id)
     return UserView.of(desk.user(user_id))

@@ -8,7 +8,6 @@ from handlers.chat import erasure
 from handlers.chat.ids import chat_id_of
 from handlers.chat.protocol.frames import ChatDeleted, ChatUpdated
 from handlers.chat.records import Chat
-from handlers.chat.store import pages
 from handlers.http.dependencies import CurrentUser, Desk
 from handlers.http.problems import COMMON, NO_CHAT, TOO_LARGE
 from handlers.http.schemas import ChatChange, ChatId, ChatList, ChatSummary, ChatView, Cursor, Limit, NewChat
@@ -19,7 +18,7 @@ router = APIRouter(prefix="/chats", tags=["chats"], responses=COMMON)
 @router.get("")
 def list_chats(desk: Desk, user_id: CurrentUser, limit: Limit = 50, cursor: Cursor | None = None) -> ChatList:
     """Return the user's chats, the one with the newest message first. A change shows some milliseconds later."""
-    page = pages.chats(user_id, limit, cursor)
+    page = desk.store.chats.page(user_id, limit, cursor)
     return ChatList(chats=[ChatSummary.of(chat, desk.title(chat)) for chat in page.items], cursor=page.cursor)
 
 
@@ -28,7 +27,7 @@ def create_chat(desk: Desk, user_id: CurrentUser, new: NewChat) -> ChatView:
     """Create a chat. One that was created with the same `clientChatId` before is returned as it is."""
     chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else desk.runtime.new_id()
     now = desk.runtime.now()
-    kept = desk.store.add_chat(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
+    kept = desk.store.chats.add(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
     return ChatView.of(kept, desk.title(kept))
 
 
@@ -42,7 +41,7 @@ def get_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId) -> ChatView:
 @router.patch("/{chatId}", responses=NO_CHAT | TOO_LARGE)
 def rename_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId, change: ChatChange) -> ChatView:
     """Give a chat another title. All connections of the user get `chat_updated`."""
-    chat = desk.store.rename(user_id, chat_id, change.title) or desk.chat(user_id, chat_id)
+    chat = desk.store.chats.rename(user_id, chat_id, change.title) or desk.chat(user_id, chat_id)
     desk.tell(user_id, ChatUpdated(chat_id=chat_id, title=desk.title(chat)))
     return ChatView.of(chat, desk.title(chat))
 

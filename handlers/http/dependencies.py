@@ -41,14 +41,14 @@ class Services:
 
     def chat(self, user_id: str, chat_id: str) -> Chat:
         """Return a user's chat. Raises `Refused` with `chat_not_found`."""
-        chat = self.store.chat(user_id, chat_id)
+        chat = self.store.chats.get(user_id, chat_id)
         if chat is None:
             raise Refused(ErrorCode.CHAT_NOT_FOUND)
         return chat
 
     def user(self, user_id: str) -> User:
         """Return a user. Raises `Refused` with `user_not_found`."""
-        user = self.store.user(user_id)
+        user = self.store.users.get(user_id)
         if user is None:
             raise Refused(ErrorCode.USER_NOT_FOUND)
         return user
@@ -70,7 +70,7 @@ class Services:
 
     def close_connections(self, user_id: str) -> int:
         """Close all connections of a user and return how many were open. Raises `PostFailed`."""
-        return sum(self.connections().close(each) for each in self.store.connections_of(user_id))
+        return sum(self.connections().close(each) for each in self.store.connections.of_user(user_id))
 
 
 def _services(request: Request) -> Services:
@@ -96,6 +96,6 @@ CurrentUser = Annotated[str, Depends(_user_id)]
 
 def administrator(desk: Desk, user_id: CurrentUser) -> None:
     """Let administrators pass. The role is the user's own in the database, never the token's. Raises `Refused`."""
-    user = desk.store.user(user_id)
+    user = desk.store.users.get(user_id)
     if user is None or ADMIN not in user.roles:
         raise Refused(ErrorCode.FORBIDDEN)

@@ -15,7 +15,7 @@ router = APIRouter(prefix="/me", tags=["me"], responses=COMMON)
 @router.get("")
 def get_me(desk: Desk, user_id: CurrentUser) -> Me:
     """Return the user of the bearer token."""
-    user = desk.store.user(user_id)
+    user = desk.store.users.get(user_id)
     return Me(user_id=user_id, name=(user and user.name) or user_id, roles=sorted(user.roles) if user else [])
 
 
@@ -23,6 +23,6 @@ def get_me(desk: Desk, user_id: CurrentUser) -> Me:
 def get_usage(desk: Desk, user_id: CurrentUser) -> Usage:
     """Return what the user has used up today, UTC."""
     today = day_of(desk.runtime.now())
-    spent = desk.store.spent(user_id)
+    spent = desk.store.users.quota_usage(user_id)
     messages = spent.messages if spent and spent.day == today else 0
-    return Usage(day=today, messages=messages, tokens=desk.store.tokens_of(user_id, today))
+    return Usage(day=today, messages=messages, tokens=desk.store.users.tokens_used(user_id, today))

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.store import pages
 from handlers.http import export
 from handlers.http.dependencies import CurrentUser, Desk
 from handlers.http.export import within
@@ -37,10 +36,10 @@ def list_messages(
         raise Refused(ErrorCode.INVALID_FORMAT, "Give `before` or `after`, not both")
     desk.chat(user_id, chat_id)
     if after is not None:
-        newer, _ = within(pages.messages_after(chat_id, after, limit), limit)
+        newer, _ = within(desk.store.messages.after(chat_id, after, limit), limit)
         views = [MessageView.of(each) for each in newer]
         return _page(views, before=views[0].message_id if views else after, after=after)
-    newest, more = within(desk.store.messages(chat_id, before), limit)
+    newest, more = within(desk.store.messages.newest_first(chat_id, before), limit)
     views = [MessageView.of(each) for each in reversed(newest)]
     return _page(views, before=views[0].message_id if more else None, after=before)
 
@@ -77,7 +76,7 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
 def export_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId, format: Format = Format.JSON) -> Response:  # noqa: A002
     """Return a whole chat as a file. One that does not fit into Lambda's 6 MB is refused: read it in pages."""
     chat = desk.chat(user_id, chat_id)
-    messages, more = within(pages.messages_from_first(chat_id))
+    messages, more = within(desk.store.messages.oldest_first(chat_id))
     if more:
         raise Refused(ErrorCode.CHAT_TOO_LARGE, "The chat is too large for one export; read its messages page by page")
     view = ChatView.of(chat, desk.title(chat))

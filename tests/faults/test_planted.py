@@ -11,7 +11,13 @@ from handlers.chat.replies import monitor
 from handlers.chat.replies.relay import Relay, Script
 from handlers.chat.replies.worker import Replies
 from tests.faults.simulation.scenario import check, check_without_faults, live
-from tests.faults.simulation.services import Faults, SimulatedAnswer, SimulatedGateway, SimulatedStore
+from tests.faults.simulation.services import (
+    Faults,
+    SimulatedAnswer,
+    SimulatedGateway,
+    SimulatedMessages,
+    SimulatedTurns,
+)
 
 WORLDS = 40
 
@@ -41,26 +47,26 @@ def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
         def call(self, user_id, reply, turn, title, lease_until, tokens):
             sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
-            messages = self.items[reply.chat_id]
+            messages = self.tables.messages[reply.chat_id]
             del messages[min(messages)]
             return sealed
 
         return call
 
-    plant(monkeypatch, SimulatedStore, "seal", forgetful)
+    plant(monkeypatch, SimulatedTurns, "seal", forgetful)
     assert found("an acknowledged message is lost")
 
 
 def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     def without_marker(accept):
         def call(self, user_id, message, turn, previous):
-            self.sent.clear()
+            self.tables.sent.clear()
             return accept(self, user_id, message, turn, previous)
 
         return call
 
-    plant(monkeypatch, SimulatedStore, "accept", without_marker)
-    monkeypatch.setattr(SimulatedStore, "sent_as", lambda *_: None)
+    plant(monkeypatch, SimulatedTurns, "accept", without_marker)
+    monkeypatch.setattr(SimulatedMessages, "sent_as", lambda *_: None)
     # The acknowledgement is lost, and the client asks again when the reply is over.
     assert found("a message is stored twice", Faults(post_fails=0.3))
 
@@ -68,13 +74,13 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
 def test_a_turn_that_begins_while_another_runs(monkeypatch):
     def always_free(begun):
         def call(self, user_id, chat_id, turn, previous, messages):
-            chat = self.chats[user_id, chat_id]
-            self.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
+            chat = self.tables.chats[user_id, chat_id]
+            self.tables.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
             return begun(self, user_id, chat_id, turn, previous, messages)
 
         return call
 
-    plant(monkeypatch, SimulatedStore, "_begun", always_free)
+    plant(monkeypatch, SimulatedTurns, "_begun", always_free)
     monkeypatch.setattr("handlers.chat.turns.lifecycle.is_running", lambda turn, now: False)
     assert found("not one reply to one message")
 
@@ -82,15 +88,15 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
         def call(self, user_id, reply, turn, title, lease_until, tokens):
-            count = self.chats[user_id, reply.chat_id].message_count
+            count = self.tables.chats[user_id, reply.chat_id].message_count
             sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
-            chat = self.chats[user_id, reply.chat_id]
-            self.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
+            chat = self.tables.chats[user_id, reply.chat_id]
+            self.tables.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
             return sealed
 
         return call
 
-    plant(monkeypatch, SimulatedStore, "seal", uncounted)
+    plant(monkeypatch, SimulatedTurns, "seal", uncounted)
     assert found("a message is not counted")
 
 
@@ -190,7 +196,7 @@ def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
 
 
 def test_a_turn_that_is_not_cleared(monkeypatch):
-    monkeypatch.setattr(SimulatedStore, "clear", lambda *_: True)
+    monkeypatch.setattr(SimulatedTurns, "clear", lambda *_: True)
     assert found("a turn is not cleared")
 
 

@@ -13,7 +13,7 @@ def store():
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(test_store.Chat("alice", "chat"), test_store.NOON)
+    return store.chats.add(test_store.Chat("alice", "chat"), test_store.NOON)
 
 
 class TestAccept(test_store.TestAccept):

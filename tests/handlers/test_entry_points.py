@@ -198,38 +198,38 @@ class TestConnect:
     def test_an_anonymous_connection_is_let_in(self, store, functions):
         assert connect.handler(connect_event(), Context()) == {"statusCode": 200}
         connected_at = datetime.fromtimestamp(1731324924.553, UTC)
-        assert store.connection(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
+        assert store.connections.get(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
 
     def test_a_good_token_authenticates_it(self, store, functions):
         assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
-        assert store.connection(CONNECTION_ID).user_id == "alice"
+        assert store.connections.get(CONNECTION_ID).user_id == "alice"
 
     def test_a_bad_one_is_refused_and_leaves_nothing_behind(self, store):
         assert connect.handler(connect_event(token="bad"), Context()) == {"statusCode": 401}
-        assert store.connection(CONNECTION_ID) is None
+        assert store.connections.get(CONNECTION_ID) is None
 
     def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway, wired):
         now = datetime.now(UTC)
         for minutes in range(wired.settings.limits.connections_per_user):
-            store.add_connection(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
+            store.connections.add(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
         assert connect.handle(connect_event(token=token("alice", SECRET)), wired) == {"statusCode": 200}
         assert gateway.closed == ["19="]
-        assert store.connection("19=") is None
-        assert store.connection(CONNECTION_ID).user_id == "alice"
+        assert store.connections.get("19=") is None
+        assert store.connections.get(CONNECTION_ID).user_id == "alice"
 
 
 def test_disconnecting_forgets_the_connection(store):
-    store.add_connection(Connection(CONNECTION_ID, NOON))
+    store.connections.add(Connection(CONNECTION_ID, NOON))
     for _ in ("delivered", "delivered again"):
         assert disconnect.handler(disconnect_event(), Context()) == {"statusCode": 200}
-        assert store.connection(CONNECTION_ID) is None
+        assert store.connections.get(CONNECTION_ID) is None
 
 
 class TestDefault:
     @pytest.fixture(autouse=True)
     def connection(self, store, functions, gateway, wired):
         self.posted, self.wired = gateway.posted, wired
-        store.add_connection(Connection(CONNECTION_ID, NOON))
+        store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
         answer = default.handle(message_event(json.dumps({"type": kind, "data": data})), Context(), self.wired)
@@ -244,7 +244,7 @@ class TestDefault:
         self.sends("join_chat", token=token("alice", SECRET))
         chat_id = self.sends("create_chat")[-1]["data"]["chatId"]
         assert self.sends("message", message="Привет")[-1]["data"]["content"] == "Привет"
-        assert [message.content for message in store.messages(chat_id)] == ["Привет"]
+        assert [message.content for message in store.messages.newest_first(chat_id)] == ["Привет"]
 
     def test_what_is_no_frame_is_answered_too(self):
         default.handle(message_event("{"), Context(), self.wired)
@@ -259,7 +259,7 @@ class TestAFlood:
         monkeypatch.setenv("FRAMES_PER_SECOND", "1")
         self.gateway = gateway
         self.wired = wiring(gateway=gateway, runtime=FakeRuntime(datetime.fromtimestamp(1_731_324_924, UTC)))
-        store.add_connection(Connection(CONNECTION_ID, NOON))
+        store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
         for _ in range(number):
@@ -267,7 +267,7 @@ class TestAFlood:
 
     def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
         self.sends(5)
-        monkeypatch.setattr(type(self.wired.store), "connection", None)
+        monkeypatch.setattr(type(self.wired.store.connections), "get", None)
         self.sends(9)
         *pongs, error = self.gateway.posted[CONNECTION_ID]
         assert [pong["type"] for pong in pongs] == ["pong"] * 5
@@ -283,12 +283,12 @@ class TestAFlood:
     def test_that_goes_on_ends_the_connection(self, store):
         self.sends(100)
         assert self.gateway.closed == [CONNECTION_ID]
-        assert store.connection(CONNECTION_ID) is None
+        assert store.connections.get(CONNECTION_ID) is None
         assert len(self.gateway.posted[CONNECTION_ID]) == 5 + 1
 
 
 def test_delivering_to_a_user(store, functions, gateway, wired):
-    store.add_connection(Connection(CONNECTION_ID, NOON, "alice"))
+    store.connections.add(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
     deliver.handle({"user_id": "alice", "frame": frame}, Context(), wired)
     assert gateway.posted == {CONNECTION_ID: [frame]}

@@ -88,7 +88,7 @@ class World(RuleBasedStateMachine):
             self.owners[name] = name
             self.chats[name] = set()
             connection_id = f"{name}-device="
-            _store.add_connection(Connection(connection_id, NOON, name))
+            _store.connections.add(Connection(connection_id, NOON, name))
             self.connections[connection_id] = name
 
     def name(self, user):

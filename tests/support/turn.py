@@ -33,7 +33,7 @@ def now() -> datetime:
 
 def begin(store: Store) -> None:
     """Make a chat of alice's with two devices in it."""
-    store.add_chat(Chat("alice", "chat"), now())
+    store.chats.add(Chat("alice", "chat"), now())
     for name in ("c1=", "c2="):
         join(store, name, now=now())
 
@@ -51,7 +51,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
             handovers.append(action.handover)
 
     authenticator = Authenticator(
-        SharedSecret("x" * 32), lambda identity: store.user(identity.user_id) is not None, Runtime()
+        SharedSecret("x" * 32), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
     )
     settings = Settings.of(limits)
     commands = Commands(store, authenticator, settings, FakeRuntime(now), NO_FRAME_LIMIT)

@@ -21,12 +21,12 @@ class UserDirectory:
 
     def __call__(self, identity: Identity) -> bool:
         """Return True if this is a user who is not disabled."""
-        user = self.store.user(identity.user_id)
+        user = self.store.users.get(identity.user_id)
         if user is None and self.auto_create:
             user = User(identity.user_id, identity.name, created_at=self.runtime.now())
-            if self.store.add_user(user):
+            if self.store.users.add(user):
                 logger.info("user_created", user_id=user.user_id)
             else:
                 # Another request was first, and an administrator may have disabled the user since.
-                user = self.store.user(identity.user_id)
+                user = self.store.users.get(identity.user_id)
         return user is not None and not user.disabled

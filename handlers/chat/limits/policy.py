@@ -63,7 +63,7 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ReplySlot:
     """A chat's place among the running replies, taken at `since`, when `last_message_id` was its newest message."""
 
     since: int
@@ -71,13 +71,13 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class QuotaUsage:
     """What a user has used up: messages of a `day` (its ISO date), the minute's bucket, places for replies by chat."""
 
     day: str = ""
     messages: int = 0
     full_at: int = 0
-    places: Mapping[str, Place] = field(default_factory=dict)
+    slots: Mapping[str, ReplySlot] = field(default_factory=dict)
 
 
 def microseconds(moment: datetime) -> int:
@@ -90,18 +90,18 @@ def day_of(moment: datetime) -> str:
     return moment.astimezone(UTC).date().isoformat()
 
 
-def spend_message(spent: Spent, limits: Limits, now: datetime) -> Spent:
+def use_message(usage: QuotaUsage, limits: Limits, now: datetime) -> QuotaUsage:
     """Return what a user has used up after one more message. Raises `Refused` with `rate_limited`.
 
     Each result differs from what it was made of: `messages` rises until the day changes. A clock that lags behind
     does not bring the day before back.
     """
-    day = max(spent.day, day_of(now))
-    messages = spent.messages if day == spent.day else 0
+    day = max(usage.day, day_of(now))
+    messages = usage.messages if day == usage.day else 0
     if limits.messages_per_day and messages >= limits.messages_per_day:
         raise refusal(f"No more than {limits.messages_per_day} messages a day", until_midnight(now))
-    full_at = _take_from_minute(spent.full_at, limits, microseconds(now)) if limits.messages_per_minute else 0
-    return replace(spent, day=day, messages=messages + 1, full_at=full_at)
+    full_at = _take_from_minute(usage.full_at, limits, microseconds(now)) if limits.messages_per_minute else 0
+    return replace(usage, day=day, messages=messages + 1, full_at=full_at)
 
 
 def _take_from_minute(full_at: int, limits: Limits, now: int) -> int:
@@ -120,7 +120,7 @@ def check_tokens(used: int, limits: Limits, now: datetime) -> None:
         raise refusal(f"No more than {limits.tokens_per_day} tokens of the model a day", until_midnight(now))
 
 
-def check_places(taken: int, limits: Limits) -> None:
+def check_slots(taken: int, limits: Limits) -> None:
     """Raise `Refused` with `rate_limited` where so many running replies in other chats are as many as there may be."""
     if taken >= limits.concurrent_replies:
         raise refusal(f"No more than {limits.concurrent_replies} replies at once", REPLY_SECONDS)

@@ -84,7 +84,7 @@ class Watch:
         if self._remaining() <= self._reserve:
             return Ending.OUT_OF_TIME
         try:
-            return self._judge(self._store.chat(self._chat.user_id, self._chat.chat_id))
+            return self._judge(self._store.chats.get(self._chat.user_id, self._chat.chat_id))
         except StoreError:
             # Whatever ails the database may pass: until the lease is over nobody else is at the turn.
             logger.exception("turn not seen")
@@ -102,7 +102,7 @@ class Watch:
 
     def _renew(self) -> Ending | None:
         lease_until = self._runtime.now() + lifecycle.LEASE
-        if not self._store.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until):
+        if not self._store.turns.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until):
             return Ending.LOST
         self._turn = replace(self._turn, lease_until=lease_until)
         return None

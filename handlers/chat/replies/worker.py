@@ -91,7 +91,7 @@ class Replies:
         """Seal a turn with the apology, its last invocation having failed, unless somebody is still at it."""
         seen: Turn | None = None
         while True:
-            chat = self.store.chat(handover.user_id, handover.chat_id)
+            chat = self.store.chats.get(handover.user_id, handover.chat_id)
             turn = chat.turn if chat else None
             if turn is None or turn.message_id != handover.message_id:
                 return
@@ -147,17 +147,15 @@ class Replies:
         if attempt.turn.attempt >= lifecycle.MAX_ATTEMPTS:
             return self._seal(attempt, self._apologise(attempt), None)
         with suppress(StoreError):  # then the lease runs out by itself
-            self.store.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.runtime.now())
+            self.store.turns.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self.runtime.now())
         return None
 
     def _say(self, attempt: Attempt) -> tuple[str, Said | None]:
         """Relay the model's answer. Return the first message that it saw, and how it ended; None where it is lost."""
         chat, turn = attempt.chat, attempt.turn
         # Up to the question: its id is the last one before the reply's.
-        earlier = (
-            each for each in self.store.messages(chat.chat_id, turn.message_id) if each.message_id != turn.replaces
-        )
-        messages = views.context(earlier, self.history_chars)
+        earlier = self.store.messages.newest_first(chat.chat_id, turn.message_id)
+        messages = views.context((each for each in earlier if each.message_id != turn.replaces), self.history_chars)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
         if turn.cancelled:
@@ -235,7 +233,7 @@ class Replies:
     def _greet_newcomers(self, attempt: Attempt) -> str | None:
         """Let in who joined since the last look, and return the chat's title. Later ones see the stored reply."""
         try:
-            chat = self.store.chat(attempt.chat.user_id, attempt.chat.chat_id)
+            chat = self.store.chats.get(attempt.chat.user_id, attempt.chat.chat_id)
         except StoreError:
             logger.exception("newcomers not seen")
             return None
@@ -247,14 +245,14 @@ class Replies:
         return chat.title
 
     def _announce_again(self, attempt: Attempt) -> None:
-        reply = self.store.message(attempt.chat.chat_id, attempt.turn.message_id)
+        reply = self.store.messages.get(attempt.chat.chat_id, attempt.turn.message_id)
         if reply is not None:
             attempt.relay.announce(attempt.chat.subscribers, views.complete(reply))
         self._clear(attempt.chat, attempt.turn)
 
     def _clear(self, chat: Chat, turn: Turn) -> None:
         try:
-            self.store.clear(chat.user_id, chat.chat_id, turn.message_id)
+            self.store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
         except StoreError:
             logger.exception("turn not cleared: its reply will be announced again")
 

@@ -25,7 +25,7 @@ from pynamodb.models import Model
 
 from handlers.chat import capacity
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES
-from handlers.chat.limits.policy import Place, Spent
+from handlers.chat.limits.policy import QuotaUsage, ReplySlot
 from handlers.chat.protocol.frames import FinishReason, Resume, Role, Usage
 from handlers.chat.records import Chat, Message, Subscription, Turn, User
 
@@ -72,28 +72,28 @@ def _share(table: TableConnection) -> None:
     table.connection = CONNECTION
 
 
-class SpentMap(MapAttribute[str, Any]):
-    """What a user has used up, on the user."""
+class QuotaUsageMap(MapAttribute[str, Any]):
+    """A user's use of quotas, on the user's item."""
 
     day = UnicodeAttribute()
     messages = NumberAttribute()
     full_at = NumberAttribute(attr_name="fullAt")
-    places: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
+    slots: MapAttribute[str, Any] = MapAttribute(attr_name="places")  # type: ignore[no-untyped-call]
 
     @classmethod
-    def of(cls, spent: Spent) -> Self:
-        """Return what is kept of it."""
-        places = {
-            chat_id: {"since": place.since} | ({"after": place.last_message_id} if place.last_message_id else {})
-            for chat_id, place in spent.places.items()
+    def of(cls, usage: QuotaUsage) -> Self:
+        """Return the map of a usage."""
+        slots = {
+            chat_id: {"since": slot.since} | ({"after": slot.last_message_id} if slot.last_message_id else {})
+            for chat_id, slot in usage.slots.items()
         }
-        return cls(day=spent.day, messages=spent.messages, full_at=spent.full_at, places=places)
+        return cls(day=usage.day, messages=usage.messages, full_at=usage.full_at, slots=slots)
 
-    def spent(self) -> Spent:
-        """Return what is kept."""
-        kept: dict[str, dict[str, Any]] = self.places.as_dict()  # type: ignore[no-untyped-call]
-        places = {chat_id: Place(int(place["since"]), place.get("after")) for chat_id, place in kept.items()}
-        return Spent(self.day, int(self.messages), int(self.full_at), places)
+    def usage(self) -> QuotaUsage:
+        """Return the usage."""
+        kept: dict[str, dict[str, Any]] = self.slots.as_dict()  # type: ignore[no-untyped-call]
+        slots = {chat_id: ReplySlot(int(slot["since"]), slot.get("after")) for chat_id, slot in kept.items()}
+        return QuotaUsage(self.day, int(self.messages), int(self.full_at), slots)
 
 
 class UserItem(_Table):
@@ -107,15 +107,15 @@ class UserItem(_Table):
     roles: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     disabled = BooleanAttribute(null=True)
     created_at = UTCDateTimeAttribute(null=True, attr_name="createdAt")
-    spent = SpentMap(null=True)  # type: ignore[no-untyped-call]
+    quota_usage = QuotaUsageMap(null=True, attr_name="spent")  # type: ignore[no-untyped-call]
 
     def user(self) -> User:
-        """Return the user who is kept."""
+        """Return the user."""
         return User(self.user_id, self.name, frozenset(self.roles or ()), bool(self.disabled), self.created_at)
 
 
-SPENT: Any = UserItem.spent
-"""What a user has used up, in conditions, as `TURN` below."""
+QUOTA_USAGE: Any = UserItem.quota_usage
+"""The usage in conditions. PynamoDB's types take a map's attributes for their values there, so it has no type."""
 
 
 class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignore[no-untyped-call]
@@ -229,7 +229,7 @@ class ChatItem(_Table):
 
 
 TURN: Any = ChatItem.turn
-"""The turn in conditions and updates: PynamoDB's types take its attributes for their values there."""
+"""The turn in conditions and updates, without a type, as `QUOTA_USAGE`."""
 
 
 def kept_subscription(subscription: Subscription) -> dict[str, Any]:

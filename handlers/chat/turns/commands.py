@@ -70,7 +70,7 @@ class Commands:
         envelope = parsing.Envelope({})
         try:
             envelope = parsing.open_envelope(body)
-            connection = self._store.connection(connection_id) or Connection(connection_id, self._runtime.now())
+            connection = self._store.connections.get(connection_id) or Connection(connection_id, self._runtime.now())
             frame = envelope.frame()
             logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)
             for action in self.decide(frame, connection, envelope.request_id):
@@ -139,7 +139,7 @@ class Commands:
     def _ping(self, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
         yield frames.Pong(server_time=frames.timestamp(self._runtime.now()))
         if connection.user_id and connection.chat_id:
-            chat = self._store.chat(connection.user_id, connection.chat_id)
+            chat = self._store.chats.get(connection.user_id, connection.chat_id)
             yield from send.recover_turn(self._store, chat, self._runtime.now()) if chat else ()
 
 

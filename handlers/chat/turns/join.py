@@ -59,7 +59,7 @@ class Joining:
         subscription = Subscription(self.runtime.new_id())
         new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
         try:
-            chat = self.store.add_chat(new, self.runtime.now())
+            chat = self.store.chats.add(new, self.runtime.now())
         except StoreError:
             logger.exception("chat_not_created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
@@ -79,7 +79,7 @@ class Joining:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        messages, has_more = views.page(self.store.messages(chat.chat_id, frame.before), frame.limit)
+        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id, frame.before), frame.limit)
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(
@@ -96,8 +96,8 @@ class Joining:
     def _bind(self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> None:
         """Bind a connection to a user and to at most one chat. First it leaves the chat that it was in."""
         if connection.user_id and connection.chat_id and connection.chat_id != chat_id:
-            self.store.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
-        if not self.store.bind_connection(connection.connection_id, user_id, chat_id, until):
+            self.store.chats.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
+        if not self.store.connections.bind(connection.connection_id, user_id, chat_id, until):
             raise Refused(ErrorCode.INTERNAL, "This connection is no longer known. Connect again")
 
     def _join(
@@ -125,7 +125,7 @@ class Joining:
         turn = chat.turn
         shown = turn.message_id if turn and turn.sealed else None
         subscription = Subscription(self.runtime.new_id(), resume, shown)
-        return self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
+        return self.store.chats.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
 
     def _check_resume(self, resume: Resume | None, chat: Chat) -> None:
         """Raise `Refused` with `invalid_format` for a resume beyond the end of a stored reply."""
@@ -160,7 +160,7 @@ class Joining:
         return chat.title or self.settings.texts.new_chat
 
     def _joined(self, chat: Chat) -> frames.ChatJoined:
-        messages, has_more = views.page(self.store.messages(chat.chat_id), MAX_PAGE_MESSAGES)
+        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id), MAX_PAGE_MESSAGES)
         turn, reply = chat.turn, None
         if turn is not None and lifecycle.is_running(turn, self.runtime.now()):
             reply = frames.RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
@@ -169,7 +169,7 @@ class Joining:
         )
 
     def _stored_reply(self, resume: Resume, chat: Chat) -> Message | None:
-        reply = self.store.message(chat.chat_id, resume.message_id)
+        reply = self.store.messages.get(chat.chat_id, resume.message_id)
         return reply if reply and reply.role is Role.ASSISTANT else None
 
 

@@ -144,8 +144,8 @@ def accept(store: Store, chat: Chat, text: str, client_message_id: str | None, r
 
 def _accepted(store: Store, chat: Chat, message: Message, turn: Turn) -> bool:
     return write_then_verify(
-        lambda: store.accept(chat.user_id, message, turn, chat.last_message_id),
-        lambda: store.message(chat.chat_id, message.message_id) is not None,
+        lambda: store.turns.accept(chat.user_id, message, turn, chat.last_message_id),
+        lambda: store.messages.get(chat.chat_id, message.message_id) is not None,
     )
 
 
@@ -159,8 +159,8 @@ def _sent_before(store: Store, chat: Chat, client_message_id: str, now: datetime
 
 def message_sent_as(store: Store, chat_id: str, client_message_id: str) -> Message | None:
     """Return the message that was stored under a client's own id, None if there is none."""
-    message_id = store.sent_as(chat_id, client_message_id)
-    return store.message(chat_id, message_id) if message_id else None
+    message_id = store.messages.sent_as(chat_id, client_message_id)
+    return store.messages.get(chat_id, message_id) if message_id else None
 
 
 def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
@@ -171,7 +171,7 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
     now = runtime.now()
     for _ in range(_MAX_TRIES):
         check_free(chat, now)
-        last = next(store.messages(chat.chat_id), None)
+        last = next(store.messages.newest_first(chat.chat_id), None)
         if last is None or last.role is not Role.ASSISTANT:
             raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
         turn = Turn(ids.after(chat.last_message_id, runtime.new_id()), now + LEASE, replaces=last.message_id)
@@ -183,7 +183,7 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
 
 def _begun(store: Store, chat: Chat, turn: Turn) -> bool:
     return write_then_verify(
-        lambda: store.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id),
+        lambda: store.turns.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id),
         lambda: (now := _turn_of(store, chat)) is not None and now.message_id == turn.message_id,
     )
 
@@ -196,7 +196,7 @@ def cancel(store: Store, chat: Chat, message_id: str | None, now: datetime) -> N
     turn = chat.turn
     if turn is None or not is_running(turn, now) or message_id not in (None, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
-    if not store.cancel(chat.user_id, chat.chat_id, turn.message_id):
+    if not store.turns.cancel(chat.user_id, chat.chat_id, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
 
 
@@ -206,7 +206,7 @@ def take_over(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
     # the same time the mark by which the first one knows its own write.
     lease_until = now + LEASE
     return write_then_verify(
-        lambda: store.take_over(chat.user_id, chat.chat_id, turn, lease_until),
+        lambda: store.turns.take_over(chat.user_id, chat.chat_id, turn, lease_until),
         lambda: (then := _turn_of(store, chat)) is not None and then.lease_until == lease_until,
     )
 
@@ -246,14 +246,14 @@ def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, n
     """Try to claim a turn, and return the chat as it is then, even if the turn is another worker's."""
     user_id, chat_id = handover.user_id, handover.chat_id
     try:
-        claimed = store.claim(user_id, chat_id, turn, worker, now + LEASE)
+        claimed = store.turns.claim(user_id, chat_id, turn, worker, now + LEASE)
     except StoreError:
         # The claim may have been applied. If it was, the turn names this worker.
-        chat = store.chat(user_id, chat_id)
+        chat = store.chats.get(user_id, chat_id)
         if chat is None or chat.turn is None or chat.turn.worker != worker:
             raise
         return chat
-    return claimed or store.chat(user_id, chat_id)
+    return claimed or store.chats.get(user_id, chat_id)
 
 
 def seal(
@@ -262,10 +262,10 @@ def seal(
     """Store the reply of a turn, and the tokens that it took. Returns False if the turn is another worker's by now."""
 
     def applied() -> bool:
-        stored = store.message(reply.chat_id, reply.message_id)
+        stored = store.messages.get(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    return write_then_verify(lambda: store.seal(chat.user_id, reply, turn, title, now + LEASE, tokens), applied)
+    return write_then_verify(lambda: store.turns.seal(chat.user_id, reply, turn, title, now + LEASE, tokens), applied)
 
 
 def title_of(text: str) -> str:
@@ -291,12 +291,12 @@ def write_then_verify(write: Callable[[], bool], applied: Callable[[], bool]) ->
 
 def find_chat(store: Store, user_id: str, chat_id: str) -> Chat:
     """Return a user's chat, read now. Raises `Refused` with `chat_not_found`."""
-    chat = store.chat(user_id, chat_id)
+    chat = store.chats.get(user_id, chat_id)
     if chat is None:
         raise Refused(ErrorCode.CHAT_NOT_FOUND)
     return chat
 
 
 def _turn_of(store: Store, chat: Chat) -> Turn | None:
-    now = store.chat(chat.user_id, chat.chat_id)
+    now = store.chats.get(chat.user_id, chat.chat_id)
     return now.turn if now else None

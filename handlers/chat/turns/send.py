@@ -86,7 +86,7 @@ class Sending:
     def _take_from_quota(self, chat: Chat) -> None:
         # A busy chat is refused first: such a message takes nothing from the quota.
         lifecycle.check_free(chat, self.runtime.now())
-        quotas.MessageQuota(self.store, self.settings.limits, self.runtime).spend_message(chat)
+        quotas.MessageQuota(self.store, self.settings.limits, self.runtime).use_message(chat)
 
 
 def recover_turn(store: Store, chat: Chat, now: datetime) -> Iterator[actions.Action]:
@@ -101,9 +101,9 @@ def recover_turn(store: Store, chat: Chat, now: datetime) -> Iterator[actions.Ac
             logger.info("turn_taken_over", message_id=turn.message_id, attempt=turn.attempt)
             yield actions.Generate(lifecycle.handover_of(chat, turn))
         case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
-            if reply := store.message(chat.chat_id, turn.message_id):
+            if reply := store.messages.get(chat.chat_id, turn.message_id):
                 yield actions.FanOut(views.complete(reply), frozenset(chat.subscribers))
-            store.clear(chat.user_id, chat.chat_id, turn.message_id)
+            store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
 
 
 def require_joined(connection: Connection) -> tuple[str, str]:

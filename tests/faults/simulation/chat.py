@@ -48,7 +48,7 @@ class Deployment:
         self.store = SimulatedStore(self.services)
         self.gateway = SimulatedGateway(self.services)
         self.model = SimulatedModel(self.services)
-        self.store.chats[USER, CHAT] = Chat(USER, CHAT)
+        self.store.tables.chats[USER, CHAT] = Chat(USER, CHAT)
         self.workers: list[Process] = []
         self.invoked: list[dict[str, Any]] = []
         self.history: list[str] = []
@@ -83,7 +83,7 @@ class Deployment:
 
             def work() -> None:
                 with suppress(StoreError):  # then the row dies by the first 410
-                    self.store.forget_connection(connection_id)
+                    self.store.connections.forget(connection_id)
 
             self.world.spawn(process, work)
 
@@ -92,7 +92,7 @@ class Deployment:
             self.gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
         except ConnectionGone:
             with suppress(StoreError):
-                self.store.forget_connection(action.connection_id)
+                self.store.connections.forget(action.connection_id)
         except PostFailed:
             pass
 
@@ -173,12 +173,12 @@ class Deployment:
 
     @property
     def chat(self) -> Chat | None:
-        return self.store.chats.get((USER, CHAT))
+        return self.store.tables.chats.get((USER, CHAT))
 
     @property
     def messages(self) -> list[Any]:
         """The stored messages, oldest first."""
-        items = self.store.items.get(CHAT, {})
+        items = self.store.tables.messages.get(CHAT, {})
         return [items[message_id] for message_id in sorted(items)]
 
 
@@ -213,7 +213,9 @@ class Device:
         connection_id = self.connection_id = f"{self.name}{self.connections}="
         self.joined = False
         self.deployment.gateway.open[connection_id] = lambda text: self._receive(connection_id, json.loads(text))
-        self.deployment.store.rows[connection_id] = Connection(connection_id, self.world.process("x").now())
+        self.deployment.store.tables.connections[connection_id] = Connection(
+            connection_id, self.world.process("x").now()
+        )
         self._join()
 
     def disconnect(self) -> None:

@@ -136,7 +136,7 @@ def check_without_faults(life: Life) -> None:
 
 
 def check_cancelled_in_time(life: Life, moment: float, message_id: str) -> None:
-    for message in life.deployment.store.items[CHAT].values():
+    for message in life.deployment.store.tables.messages[CHAT].values():
         if message.message_id == message_id and message.finish_reason == "cancelled":
             sealed = (message.timestamp - life.deployment.world.process("x").now()).total_seconds()
             assert sealed + life.deployment.world.time - moment <= 0.5, "cancelled too late"

@@ -64,16 +64,16 @@ def test_one_is_looked_at_again_after_its_time_unless_that_is_never():
 
 
 def test_who_is_anonymous_still_is_closed_and_forgotten(store, closed, handled):
-    store.add_connection(Connection("anonymous=", NOON))
-    store.add_connection(Connection("alices=", NOON, "alice"))
+    store.connections.add(Connection("anonymous=", NOON))
+    store.connections.add(Connection("alices=", NOON, "alice"))
     assert handled("anonymous=", "alices=", "gone=") == []
     assert closed == ["anonymous="]
-    assert store.connection("anonymous=") is None
-    assert store.connection("alices=").user_id == "alice"
+    assert store.connections.get("anonymous=") is None
+    assert store.connections.get("alices=").user_id == "alice"
 
 
 def test_what_fails_comes_again_and_keeps_nothing_else_from_being_done(store, closed, handled):
     for name in ("broken=", "anonymous="):
-        store.add_connection(Connection(name, NOON))
+        store.connections.add(Connection(name, NOON))
     assert handled("broken=", "anonymous=") == [{"itemIdentifier": "m-broken="}]
     assert closed == ["anonymous="]

@@ -44,7 +44,7 @@ class Gateway:
 @pytest.fixture
 def connections(store):
     for name, user in (("c1=", "alice"), ("c2=", "alice"), ("c3=", "bob"), ("c4=", None)):
-        store.add_connection(Connection(name, NOON, user))
+        store.connections.add(Connection(name, NOON, user))
 
 
 def run(to, store, gateway):
@@ -83,8 +83,8 @@ def test_a_broadcast_is_a_star_of_invocations(store, connections):
 def test_a_connection_that_is_gone_is_forgotten_and_one_that_fails_is_kept(store, connections):
     run(delivery.to_everyone(FRAME), store, gateway := Gateway(gone={"c1="}, failing={"c2="}))
     assert receivers(gateway) == ["c3=", "c4="]
-    assert store.connection("c1=") is None
-    assert store.connection("c2=") is not None
+    assert store.connections.get("c1=") is None
+    assert store.connections.get("c2=") is not None
 
 
 def test_a_greeting_waits_for_the_connection_to_open(store, connections):
@@ -95,7 +95,7 @@ def test_a_greeting_waits_for_the_connection_to_open(store, connections):
 
 def test_a_greeting_that_never_arrives_does_not_cost_the_connection(store, connections):
     run(delivery.to_connection("c1=", FRAME), store, Gateway(gone={"c1="}))
-    assert store.connection("c1=") is not None
+    assert store.connections.get("c1=") is not None
 
 
 @pytest.mark.parametrize("gone", [[], ["c1="]])
@@ -103,9 +103,9 @@ def test_a_connection_that_is_closed_is_forgotten_be_it_open_or_not(store, conne
     gateway = Gateway(gone=gone)
     OpenConnections(store, gateway, Runtime()).evict("c1=")
     assert gateway.posted == [("c1=", "closed")]
-    assert store.connection("c1=") is None
+    assert store.connections.get("c1=") is None
 
 
 def test_one_that_cannot_be_closed_keeps_its_row(store, connections):
     OpenConnections(store, Gateway(failing=["c1="]), Runtime()).evict("c1=")
-    assert store.connection("c1=") is not None
+    assert store.connections.get("c1=") is not None

@@ -100,16 +100,16 @@ def gateway():
 @pytest.fixture
 def chat(store):
     """Two devices of alice in one chat, and her question."""
-    store.add_chat(Chat("alice", "chat"), NOON)
+    store.chats.add(Chat("alice", "chat"), NOON)
     ask(store, "m1", "m2", "Как дела?")
     for name in ("c1=", "c2="):
         join(store, name)
 
 
 def join(store, name, resume=None, shown=None, now=NOON):
-    store.add_connection(Connection(name, now))
-    assert store.subscribe("alice", "chat", name, Subscription("first", resume, shown))
-    store.bind_connection(name, "alice", "chat")
+    store.connections.add(Connection(name, now))
+    assert store.chats.subscribe("alice", "chat", name, Subscription("first", resume, shown))
+    store.connections.bind(name, "alice", "chat")
 
 
 def replies(store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None):
@@ -164,7 +164,7 @@ def test_the_reply_is_stored_before_it_is_called_complete(store, gateway, chat):
 
     def watch(connection_id, text):
         if b"assistant_message_complete" in text:
-            stored_at_completion.append(store.message("chat", "m2").content)
+            stored_at_completion.append(store.messages.get("chat", "m2").content)
         post(connection_id, text)
 
     gateway.post = watch
@@ -187,34 +187,34 @@ def test_the_model_never_sees_more_than_the_budget(store, gateway, chat):
 
 def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(store, gateway, chat):
     make(store, gateway, Model("Плохо", STOP))
-    kept = store.chat("alice", "chat")
+    kept = store.chats.get("alice", "chat")
     turn = Turn("m3", NOON + LEASE, replaces="m2")
-    assert store.begin("alice", "chat", turn, kept.last_message_id)
+    assert store.turns.begin("alice", "chat", turn, kept.last_message_id)
     gateway.frames.clear()
     make(store, gateway, model := Model("Хорошо", STOP), Handover("alice", "chat", "m3"))
     assert model.asked == [[("user", "Как дела?")]]
     start, *_, complete = gateway.to("c1=")
     assert (start["data"]["messageId"], start["data"]["replaces"]) == ("m3", "m2")
     assert (complete["data"]["content"], complete["data"]["messageId"]) == ("Хорошо", "m3")
-    assert [each.content for each in store.messages("chat")] == ["Хорошо", "Как дела?"]
+    assert [each.content for each in store.messages.newest_first("chat")] == ["Хорошо", "Как дела?"]
 
 
 class TestTitle:
     def test_the_first_exchange_names_the_chat_everywhere(self, store, gateway, chat):
         sent = make(store, gateway, Model("Хорошо", STOP))
         assert sent == [("alice", ChatUpdated(chat_id="chat", title="Как дела?"))]
-        assert store.chat("alice", "chat").title == "Как дела?"
+        assert store.chats.get("alice", "chat").title == "Как дела?"
 
     def test_later_exchanges_do_not(self, store, gateway, chat):
         make(store, gateway, Model("Хорошо", STOP))
         assert make(store, gateway, Model("Да", STOP), ask(store, "m3", "m4", "И ещё")) == []
-        assert store.chat("alice", "chat").title == "Как дела?"
+        assert store.chats.get("alice", "chat").title == "Как дела?"
 
     def test_a_title_that_cannot_be_sent_is_stored_all_the_same(self, store, gateway, chat):
         failing = replies(store, gateway, Model("Хорошо", STOP), sent=None)  # appending to None raises
         failing.make(TURN, lambda: 900.0)
-        assert store.chat("alice", "chat").title == "Как дела?"
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").title == "Как дела?"
+        assert store.chats.get("alice", "chat").turn is None
 
 
 class TestFailingModel:
@@ -223,14 +223,14 @@ class TestFailingModel:
         start, *tokens, complete = gateway.to("c1=")
         assert (start["type"], text_of(tokens)) == ("assistant_message_start", APOLOGY)
         assert (complete["data"]["content"], complete["data"]["finishReason"]) == (APOLOGY, "error")
-        assert store.message("chat", "m2").content == APOLOGY
+        assert store.messages.get("chat", "m2").content == APOLOGY
 
     def test_in_the_middle_the_apology_follows_what_was_said(self, store, gateway, chat):
         make(store, gateway, Model("Хоро", "шо", ModelFailed("cut")))
         complete = gateway.to("c1=")[-1]
         assert complete["data"]["content"] == f"Хорошо\n\n{APOLOGY}"
         assert text_of(gateway.to("c1=")) == complete["data"]["content"]
-        assert store.message("chat", "m2").finish_reason is FinishReason.ERROR
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.ERROR
 
     def test_saying_nothing_at_all_is_a_failure(self, store, gateway, chat):
         make(store, gateway, Model(STOP))
@@ -246,14 +246,14 @@ class TestConnections:
         gateway.gone = {"c1="}
         make(store, gateway, Model("a", "b", STOP))
         assert text_of(gateway.to("c2=")) == "ab"
-        assert store.connection("c1=") is None
-        assert store.chat("alice", "chat").subscribers.keys() == {"c2="}
+        assert store.connections.get("c1=") is None
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c2="}
 
     def test_one_that_is_gone_without_a_row_leaves_the_chat_as_well(self, store, gateway, chat):
-        store.subscribe("alice", "chat", "ghost=", Subscription("first"))
+        store.chats.subscribe("alice", "chat", "ghost=", Subscription("first"))
         gateway.gone = {"ghost="}
         make(store, gateway, Model("a", STOP))
-        assert store.chat("alice", "chat").subscribers.keys() == {"c1=", "c2="}
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c1=", "c2="}
 
     def test_one_that_is_throttled_gets_everything_later(self, store, gateway, chat):
         gateway.throttled["c1="] = 2
@@ -261,7 +261,7 @@ class TestConnections:
         for device in ("c1=", "c2="):
             assert text_of(gateway.to(device)) == "ab"
             assert gateway.to(device)[-1]["data"]["content"] == "ab"
-        assert store.connection("c1=") is not None
+        assert store.connections.get("c1=") is not None
 
     def test_one_that_joins_in_the_middle_gets_all_of_it(self, store, gateway, chat):
         model = Model("one ", lambda: join(store, "late="), lambda: gateway.until("late=", 1), "two", STOP)
@@ -284,20 +284,20 @@ class TestConnections:
         assert (start["data"]["content"], complete["data"]["content"]) == ("one", "one")
 
     def test_one_that_was_shown_the_stored_reply_is_not_told_again(self, store, gateway, chat):
-        seal_reply = store.seal
+        seal_reply = store.turns.seal
 
         def joined_right_after(*arguments):
             sealed = seal_reply(*arguments)
             join(store, "late=", shown="m2")
             return sealed
 
-        store.seal = joined_right_after
+        store.turns.seal = joined_right_after
         make(store, gateway, Model("one", STOP))
         assert gateway.to("late=") == []
 
     def test_one_that_leaves_gets_nothing_more(self, store, gateway, chat):
         def leave():
-            store.unsubscribe("alice", "chat", "c1=")
+            store.chats.unsubscribe("alice", "chat", "c1=")
             time.sleep(0.4)
 
         make(store, gateway, Model("one ", lambda: gateway.until("c1=", 2), leave, "two", STOP))
@@ -308,15 +308,17 @@ class TestConnections:
 
 class TestEndedEarly:
     def test_a_cancelled_reply_keeps_what_was_said_and_stops_the_model(self, store, gateway, chat):
-        model = Model("one ", lambda: store.cancel("alice", "chat", "m2"), lambda: model.until_stopped(), "two", STOP)
+        model = Model(
+            "one ", lambda: store.turns.cancel("alice", "chat", "m2"), lambda: model.until_stopped(), "two", STOP
+        )
         make(store, gateway, model)
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["finishReason"]) == ("one ", "cancelled")
-        assert store.message("chat", "m2").finish_reason is FinishReason.CANCELLED
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.CANCELLED
         assert model.closed
 
     def test_a_reply_cancelled_before_it_began_never_asks_the_model(self, store, gateway, chat):
-        store.cancel("alice", "chat", "m2")
+        store.turns.cancel("alice", "chat", "m2")
         make(store, gateway, model := Model("one", STOP))
         assert model.asked == []
         assert [frame["type"] for frame in gateway.to("c1=")] == [
@@ -340,7 +342,7 @@ class TestEndedEarly:
             LARGEST_REPLY - 1,
             "length",
         )
-        assert store.message("chat", "m2").content == "x" * (LARGEST_REPLY - 1)
+        assert store.messages.get("chat", "m2").content == "x" * (LARGEST_REPLY - 1)
         assert model.closed
 
     def test_a_deleted_chat_ends_the_reply_and_nothing_comes_back(self, store, gateway, chat):
@@ -350,8 +352,8 @@ class TestEndedEarly:
 
         model = Model("one ", delete, lambda: model.until_stopped())
         assert make(store, gateway, model) == []
-        assert store.chat("alice", "chat") is None
-        assert store.message("chat", "m2") is None
+        assert store.chats.get("alice", "chat") is None
+        assert store.messages.get("chat", "m2") is None
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_token"
 
     def test_a_worker_that_was_overtaken_stops_and_says_nothing_more(self, store, gateway, chat):
@@ -361,7 +363,7 @@ class TestEndedEarly:
         model = Model("one ", overtake, lambda: model.until_stopped())
         make(store, gateway, model)
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_token"
-        assert store.chat("alice", "chat").turn.worker == "another"
+        assert store.chats.get("alice", "chat").turn.worker == "another"
 
 
 class TestInvokedTwice:
@@ -377,7 +379,7 @@ class TestInvokedTwice:
         assert other.asked == []
         completes = [frame for frame in gateway.to("c1=") if frame["type"] == "assistant_message_complete"]
         assert [frame["data"]["content"] for frame in completes] == ["первый"]
-        assert store.chat("alice", "chat").message_count == 2
+        assert store.chats.get("alice", "chat").message_count == 2
 
     def test_a_reply_that_was_stored_and_not_announced_is_announced(self, store, gateway, chat):
         seal(store, TURN, "первый")
@@ -386,14 +388,14 @@ class TestInvokedTwice:
         for device in ("c1=", "c2="):
             [complete] = gateway.to(device)
             assert (complete["data"]["content"], complete["data"]["attempt"]) == ("первый", 1)
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").turn is None
 
     def test_a_zombie_that_wakes_after_the_takeover_stores_nothing(self, store, gateway, chat):
         def overtaken():
             make(store, gateway, Model("второй", STOP), now=LATER)
 
         make(store, gateway, Model("пер", overtaken, "вый", STOP))
-        assert store.message("chat", "m2").content == "второй"
+        assert store.messages.get("chat", "m2").content == "второй"
         completes = [frame["data"] for frame in gateway.to("c1=") if frame["type"] == "assistant_message_complete"]
         assert [(complete["content"], complete["attempt"]) for complete in completes] == [("второй", 2)]
 
@@ -412,7 +414,7 @@ class TestFailingWorker:
                 make(store, gateway, Model("one", ZeroDivisionError()))
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["finishReason"], complete["attempt"]) == (f"one\n\n{APOLOGY}", "error", 3)
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").turn is None
 
     def test_after_three_that_died_the_next_apologises_without_asking(self, store, gateway, chat):
         for number in range(3):
@@ -437,25 +439,25 @@ class TestGivingUp:
         claim(store, TURN)
         self.give_up(store, gateway, [LATER])
         assert gateway.to("c1=")[-1]["data"]["content"] == APOLOGY
-        assert store.message("chat", "m2").finish_reason is FinishReason.ERROR
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.ERROR
 
     def test_the_last_attempts_lease_is_waited_for(self, store, gateway, chat):
         claim(store, TURN)
         self.give_up(store, gateway, clock := [NOON + timedelta(seconds=5)])
         assert clock[0] >= NOON + LEASE
-        assert store.message("chat", "m2").content == APOLOGY
+        assert store.messages.get("chat", "m2").content == APOLOGY
 
     def test_somebody_who_is_at_it_is_left_to_it(self, store, gateway, chat):
         turn = claim(store, TURN)
-        alive = lambda: store.extend("alice", "chat", turn, NOON + 2 * LEASE)  # noqa: E731
+        alive = lambda: store.turns.extend("alice", "chat", turn, NOON + 2 * LEASE)  # noqa: E731
         self.give_up(store, gateway, [NOON + timedelta(seconds=5)], alive)
-        assert store.message("chat", "m2") is None
+        assert store.messages.get("chat", "m2") is None
         assert gateway.frames == []
 
     def test_a_turn_that_is_over_stays_as_it_is(self, store, gateway, chat):
         answer(store, TURN, "Хорошо")
         self.give_up(store, gateway, [LATER])
-        assert store.message("chat", "m2").content == "Хорошо"
+        assert store.messages.get("chat", "m2").content == "Хорошо"
         assert gateway.frames == []
 
     def test_a_stored_reply_is_announced(self, store, gateway, chat):
@@ -473,15 +475,15 @@ class TestFailingStore:
             raise StoreError("throttled")
 
         def break_it():
-            store.chat = fails
+            store.chats.get = fails
 
-        model = Model("one ", break_it, lambda: looked.wait(5), lambda: delattr(store, "chat"), "two", STOP)
+        model = Model("one ", break_it, lambda: looked.wait(5), lambda: delattr(store.chats, "get"), "two", STOP)
         make(store, gateway, model)
         assert gateway.to("c1=")[-1]["data"]["content"] == "one two"
 
     def test_newcomers_that_cannot_be_seen_do_not_keep_the_others_from_the_end(self, store, gateway, chat):
         def break_it():
-            store.chat = lambda *_: (_ for _ in ()).throw(StoreError("throttled"))
+            store.chats.get = lambda *_: (_ for _ in ()).throw(StoreError("throttled"))
 
         make(store, gateway, Model("one", STOP, break_it))
         assert gateway.to("c1=")[-1]["data"]["content"] == "one"

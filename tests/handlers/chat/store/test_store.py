@@ -17,96 +17,96 @@ LATER = NOON + timedelta(seconds=20)
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat"), NOON)
+    return store.chats.add(Chat("alice", "chat"), NOON)
 
 
 class TestConnections:
     def test_a_connection_is_kept_until_it_is_forgotten(self, store):
         connection = Connection("c1=", NOON, "alice")
-        store.add_connection(connection)
-        assert store.connection("c1=") == connection
-        store.forget_connection("c1=")
-        assert store.connection("c1=") is None
+        store.connections.add(connection)
+        assert store.connections.get("c1=") == connection
+        store.connections.forget("c1=")
+        assert store.connections.get("c1=") is None
 
     def test_forgetting_twice_is_harmless(self, store):
-        store.forget_connection("c1=")
-        store.forget_connection("c1=")
+        store.connections.forget("c1=")
+        store.connections.forget("c1=")
 
     def test_a_row_outlives_the_gateways_two_hours_by_ten_minutes(self, store):
-        store.add_connection(Connection("c1=", NOON))
+        store.connections.add(Connection("c1=", NOON))
         client = boto3.client("dynamodb")
         item = client.get_item(TableName="ConnectionsTable", Key={"connectionId": {"S": "c1="}})["Item"]
         expiry = NOON + timedelta(hours=2, minutes=10)
         assert item["expiresAt"] == {"N": str(int(expiry.timestamp()))}
 
     def test_binding_does_not_bring_a_forgotten_connection_back(self, store):
-        assert store.bind_connection("c1=", "alice", "chat") is False
-        assert store.connection("c1=") is None
+        assert store.connections.bind("c1=", "alice", "chat") is False
+        assert store.connections.get("c1=") is None
 
     def test_forgetting_a_connection_takes_it_out_of_its_chat(self, store, chat):
-        store.add_connection(Connection("c1=", NOON))
-        store.subscribe("alice", "chat", "c1=", Subscription("j1"))
-        store.bind_connection("c1=", "alice", "chat")
-        store.forget_connection("c1=")
-        assert store.chat("alice", "chat").subscribers == {}
+        store.connections.add(Connection("c1=", NOON))
+        store.chats.subscribe("alice", "chat", "c1=", Subscription("j1"))
+        store.connections.bind("c1=", "alice", "chat")
+        store.connections.forget("c1=")
+        assert store.chats.get("alice", "chat").subscribers == {}
 
     def test_a_users_connections_are_found_and_nobody_elses(self, store):
         for name, user in (("c1=", "alice"), ("c2=", "bob"), ("c3=", "alice"), ("c4=", None)):
-            store.add_connection(Connection(name, NOON, user))
-        assert sorted(store.connections_of("alice")) == ["c1=", "c3="]
+            store.connections.add(Connection(name, NOON, user))
+        assert sorted(store.connections.of_user("alice")) == ["c1=", "c3="]
 
     def test_the_segments_hold_every_connection_once(self, store):
         names = {f"c{number}=" for number in range(20)}
         for name in names:
-            store.add_connection(Connection(name, NOON))
-        found = [name for segment in range(4) for name in store.connections_in(segment, 4)]
+            store.connections.add(Connection(name, NOON))
+        found = [name for segment in range(4) for name in store.connections.in_segment(segment, 4)]
         assert (set(found), len(found)) == (names, 20)
 
 
 class TestChats:
     def test_a_chat_is_its_owners_alone(self, store, chat):
-        assert store.chat("alice", "chat") == chat
-        assert store.chat("bob", "chat") is None
+        assert store.chats.get("alice", "chat") == chat
+        assert store.chats.get("bob", "chat") is None
 
     def test_adding_a_chat_again_returns_what_is_there(self, store, chat):
         ask(store, "m1", "m2")
-        again = store.add_chat(Chat("alice", "chat", "another title"), NOON)
+        again = store.chats.add(Chat("alice", "chat", "another title"), NOON)
         assert (again.title, again.message_count) == (None, 1)
 
     def test_a_subscription_is_kept_as_it_is_and_the_newest_counts(self, store, chat):
         resuming = Subscription("j2", Resume(message_id="m2", offset=7, attempt=2), shown="m0")
-        assert store.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", Subscription("j1"))
-        then = store.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", resuming)
-        assert then == store.chat("alice", "chat")
+        assert store.chats.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", Subscription("j1"))
+        then = store.chats.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", resuming)
+        assert then == store.chats.get("alice", "chat")
         assert then.subscribers == {"BFaT_fAL-AMCKug=": resuming}
 
     def test_subscribing_to_a_deleted_chat_does_not_bring_it_back(self, store):
-        assert store.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
-        store.unsubscribe("alice", "chat", "c1=")
-        assert store.chat("alice", "chat") is None
+        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
+        store.chats.unsubscribe("alice", "chat", "c1=")
+        assert store.chats.get("alice", "chat") is None
 
     def test_between_seal_and_announcement_only_who_was_shown_the_reply_is_let_in(self, store, chat):
         seal(store, ask(store, "m1", "m2"))
-        assert store.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
-        assert store.subscribe("alice", "chat", "c1=", Subscription("j1", shown="m2"))
+        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
+        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1", shown="m2"))
 
 
 class TestAccept:
     def test_a_message_is_stored_and_counted_and_begins_its_turn(self, store, chat):
         ask(store, "m1", "m2", client_message_id="mine")
-        kept = store.chat("alice", "chat")
+        kept = store.chats.get("alice", "chat")
         assert (kept.message_count, kept.last_message_id) == (1, "m2")
         assert kept.turn == Turn("m2", NOON + timedelta(seconds=15))
-        assert store.message("chat", "m1").content == "Hi"
-        assert store.sent_as("chat", "mine") == "m1"
-        assert store.sent_as("chat", "other") is None
+        assert store.messages.get("chat", "m1").content == "Hi"
+        assert store.messages.sent_as("chat", "mine") == "m1"
+        assert store.messages.sent_as("chat", "other") is None
 
     def refused(self, store, user="alice", message_id="m3", previous="m2", client_message_id=None):
-        message = replace(store.message("chat", "m1"), message_id=message_id, client_message_id=client_message_id)
-        before = store.chat("alice", "chat")
-        assert store.accept(user, message, Turn("m4", LATER), previous) is False
-        assert store.chat("alice", "chat") == before
-        assert [each.message_id for each in store.messages("chat")] in (["m1"], ["m2", "m1"])
+        message = replace(store.messages.get("chat", "m1"), message_id=message_id, client_message_id=client_message_id)
+        before = store.chats.get("alice", "chat")
+        assert store.turns.accept(user, message, Turn("m4", LATER), previous) is False
+        assert store.chats.get("alice", "chat") == before
+        assert [each.message_id for each in store.messages.newest_first("chat")] in (["m1"], ["m2", "m1"])
 
     def test_nothing_is_stored_while_a_turn_runs_its_lease_over_or_not(self, store, chat):
         ask(store, "m1", "m2")
@@ -127,38 +127,38 @@ class TestAccept:
     def test_a_reply_that_is_being_announced_holds_nobody_up(self, store, chat):
         seal(store, ask(store, "m1", "m2"))
         ask(store, "m3", "m4")
-        assert store.chat("alice", "chat").turn.message_id == "m4"
+        assert store.chats.get("alice", "chat").turn.message_id == "m4"
 
 
 class TestTurns:
     def test_of_two_claims_of_one_attempt_one_holds(self, store, chat):
         ask(store, "m1", "m2")
-        turn = store.chat("alice", "chat").turn
-        claimed = store.claim("alice", "chat", turn, "w1", LATER)
+        turn = store.chats.get("alice", "chat").turn
+        claimed = store.turns.claim("alice", "chat", turn, "w1", LATER)
         assert claimed.turn == replace(turn, attempt=1, worker="w1", lease_until=LATER)
-        assert store.claim("alice", "chat", turn, "w2", LATER) is None
+        assert store.turns.claim("alice", "chat", turn, "w2", LATER) is None
 
     def test_a_worker_that_was_overtaken_can_write_nothing(self, store, chat):
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
-        store.claim("alice", "chat", zombie, "w2", LATER)
-        assert store.extend("alice", "chat", zombie, LATER) is False
+        store.turns.claim("alice", "chat", zombie, "w2", LATER)
+        assert store.turns.extend("alice", "chat", zombie, LATER) is False
         assert seal(store, handover, turn=zombie) is False
-        assert store.message("chat", "m2") is None
+        assert store.messages.get("chat", "m2") is None
 
     def test_of_several_that_take_a_turn_over_one_is_told_so(self, store, chat):
         ask(store, "m1", "m2")
-        turn = store.chat("alice", "chat").turn
-        assert store.take_over("alice", "chat", turn, LATER) is True
-        assert store.take_over("alice", "chat", turn, LATER + timedelta(seconds=1)) is False
+        turn = store.chats.get("alice", "chat").turn
+        assert store.turns.take_over("alice", "chat", turn, LATER) is True
+        assert store.turns.take_over("alice", "chat", turn, LATER + timedelta(seconds=1)) is False
 
     def test_a_cancellation_is_of_one_reply(self, store, chat):
         handover = ask(store, "m1", "m2")
-        assert store.cancel("alice", "chat", "m0") is False
-        assert store.cancel("alice", "chat", "m2") is True
-        assert store.chat("alice", "chat").turn.cancelled
+        assert store.turns.cancel("alice", "chat", "m0") is False
+        assert store.turns.cancel("alice", "chat", "m2") is True
+        assert store.chats.get("alice", "chat").turn.cancelled
         seal(store, handover)
-        assert store.cancel("alice", "chat", "m2") is False
+        assert store.turns.cancel("alice", "chat", "m2") is False
 
     def test_a_chat_that_was_deleted_is_not_brought_back(self, store, chat):
         handover = ask(store, "m1", "m2")
@@ -166,74 +166,74 @@ class TestTurns:
         boto3.client("dynamodb").delete_item(
             TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
         )
-        assert store.claim("alice", "chat", turn, "w2", LATER) is None
-        assert store.extend("alice", "chat", turn, LATER) is False
-        assert store.take_over("alice", "chat", turn, LATER) is False
-        assert store.cancel("alice", "chat", "m2") is False
+        assert store.turns.claim("alice", "chat", turn, "w2", LATER) is None
+        assert store.turns.extend("alice", "chat", turn, LATER) is False
+        assert store.turns.take_over("alice", "chat", turn, LATER) is False
+        assert store.turns.cancel("alice", "chat", "m2") is False
         assert seal(store, handover, turn=turn) is False
-        assert store.clear("alice", "chat", "m2") is False
-        assert store.chat("alice", "chat") is None
-        assert store.message("chat", "m2") is None
+        assert store.turns.clear("alice", "chat", "m2") is False
+        assert store.chats.get("alice", "chat") is None
+        assert store.messages.get("chat", "m2") is None
 
 
 class TestSeal:
     def test_a_reply_is_kept_with_its_end_and_gives_the_chat_its_title(self, store, chat):
         usage = Usage(prompt_tokens=3, completion_tokens=1)
         seal(store, ask(store, "m1", "m2"), finish_reason=FinishReason.LENGTH, usage=usage, title="Hi")
-        reply = store.message("chat", "m2")
+        reply = store.messages.get("chat", "m2")
         assert (reply.content, reply.finish_reason, reply.usage, reply.attempt) == ("Hello", "length", usage, 1)
-        kept = store.chat("alice", "chat")
+        kept = store.chats.get("alice", "chat")
         assert (kept.title, kept.message_count, kept.turn.sealed) == ("Hi", 2, True)
 
     def test_a_title_that_somebody_gave_stays(self, store):
-        store.add_chat(Chat("alice", "chat", "Mine"), NOON)
+        store.chats.add(Chat("alice", "chat", "Mine"), NOON)
         seal(store, ask(store, "m1", "m2"), title="Hi")
-        assert store.chat("alice", "chat").title == "Mine"
+        assert store.chats.get("alice", "chat").title == "Mine"
 
     def test_a_reply_is_sealed_once(self, store, chat):
         handover = ask(store, "m1", "m2")
         turn = claim(store, handover)
         assert seal(store, handover, "first", turn=turn) is True
         assert seal(store, handover, "second", turn=turn) is False
-        assert store.message("chat", "m2").content == "first"
-        assert store.chat("alice", "chat").message_count == 2
+        assert store.messages.get("chat", "m2").content == "first"
+        assert store.chats.get("alice", "chat").message_count == 2
 
     def test_a_regenerated_reply_takes_the_place_of_the_old_one(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
         turn = Turn("m3", LATER, replaces="m2")
-        assert store.begin("alice", "chat", turn, "m2")
-        claimed = store.claim("alice", "chat", turn, "w", LATER).turn
-        assert [each.message_id for each in store.messages("chat")] == ["m2", "m1"]
+        assert store.turns.begin("alice", "chat", turn, "m2")
+        claimed = store.turns.claim("alice", "chat", turn, "w", LATER).turn
+        assert [each.message_id for each in store.messages.newest_first("chat")] == ["m2", "m1"]
         handover = Handover("alice", "chat", "m3")
         seal(store, handover, "Better", turn=claimed)
-        assert [each.content for each in store.messages("chat")] == ["Better", "Hi"]
-        assert store.chat("alice", "chat").message_count == 2
+        assert [each.content for each in store.messages.newest_first("chat")] == ["Better", "Hi"]
+        assert store.chats.get("alice", "chat").message_count == 2
 
     def test_an_empty_reply_is_stored_as_such(self, store, chat):
         seal(store, ask(store, "m1", "m2"), "")
-        assert store.message("chat", "m2").content == ""
+        assert store.messages.get("chat", "m2").content == ""
 
     def test_only_a_sealed_turn_is_cleared_and_only_its_own(self, store, chat):
         handover = ask(store, "m1", "m2")
-        assert store.clear("alice", "chat", "m2") is False
+        assert store.turns.clear("alice", "chat", "m2") is False
         seal(store, handover)
-        assert store.clear("alice", "chat", "m0") is False
-        assert store.clear("alice", "chat", "m2") is True
-        assert store.chat("alice", "chat").turn is None
+        assert store.turns.clear("alice", "chat", "m0") is False
+        assert store.turns.clear("alice", "chat", "m2") is True
+        assert store.chats.get("alice", "chat").turn is None
 
 
 class TestMessages:
     def test_messages_come_newest_first_from_any_point(self, store, chat):
         for number in range(0, 44, 2):
             answer(store, ask(store, f"m{number:02}", f"m{number + 1:02}"))
-        newest_first = [message.message_id for message in store.messages("chat")]
+        newest_first = [message.message_id for message in store.messages.newest_first("chat")]
         assert newest_first == [f"m{number:02}" for number in reversed(range(44))]
-        assert [message.message_id for message in store.messages("chat", before="m02")] == ["m01", "m00"]
+        assert [message.message_id for message in store.messages.newest_first("chat", before="m02")] == ["m01", "m00"]
 
     def test_text_comes_back_exactly(self, store, chat):
         text = "Жук\n\t👩‍👧 \u202e <b>&amp;</b> \\ \" ' {}"
         ask(store, "m1", "m2", text)
-        assert store.message("chat", "m1").content == text
+        assert store.messages.get("chat", "m1").content == text
 
 
 def test_what_a_newer_version_has_added_is_kept_and_does_no_harm(store, chat):
@@ -245,7 +245,7 @@ def test_what_a_newer_version_has_added_is_kept_and_does_no_harm(store, chat):
         ExpressionAttributeValues={":new": {"S": "new"}},
     )
     turn = claim(store, handover)
-    assert store.extend("alice", "chat", turn, LATER)
+    assert store.turns.extend("alice", "chat", turn, LATER)
     item = boto3.client("dynamodb").get_item(
         TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
     )["Item"]

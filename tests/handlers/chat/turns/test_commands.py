@@ -48,12 +48,14 @@ class Client:
         self.now = NOON
         self.commands = Commands(
             store,
-            Authenticator(SharedSecret(SECRET), lambda identity: store.user(identity.user_id) is not None, Runtime()),
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
+            ),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
             FakeRuntime(lambda: self.now, lambda: next(ids)),
             NO_FRAME_LIMIT,
         )
-        store.add_connection(Connection(name, NOON))
+        store.connections.add(Connection(name, NOON))
 
     def sends(self, kind, request_id=None, **data):
         frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
@@ -84,13 +86,13 @@ def client(store):
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat"), NOON)
+    return store.chats.add(Chat("alice", "chat"), NOON)
 
 
 class TestJoinChat:
     def test_a_token_authenticates_the_connection(self, client, store):
         assert client.joins("alice") == [Authenticated(user_id="alice")]
-        assert store.connection("c1=").user_id == "alice"
+        assert store.connections.get("c1=").user_id == "alice"
 
     def test_with_a_chat_its_history_is_shown(self, client, store, chat):
         answer(store, ask(store, "m1", "m2"), title="Hi")
@@ -104,8 +106,8 @@ class TestJoinChat:
 
     def test_the_chat_sends_to_the_connection_from_now_on(self, client, store, chat):
         client.joins("alice", "chat")
-        assert store.chat("alice", "chat").subscribers.keys() == {"c1="}
-        assert store.connection("c1=").chat_id == "chat"
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c1="}
+        assert store.connections.get("c1=").chat_id == "chat"
 
     def test_once_authenticated_no_token_is_needed(self, client, chat):
         client.joins("alice")
@@ -114,33 +116,33 @@ class TestJoinChat:
     def test_a_bad_or_missing_token_leaves_the_connection_as_it_was(self, client, store, chat):
         client.joins("alice", "chat")
         assert client.is_refused("join_chat", token="bad") is ErrorCode.INVALID_TOKEN
-        assert store.connection("c1=").chat_id == "chat"
+        assert store.connections.get("c1=").chat_id == "chat"
         assert Client(store, "c2=").is_refused("join_chat") is ErrorCode.INVALID_TOKEN
 
     @pytest.mark.parametrize("chat_id", ["chat", "made-up", "ч" * 128])
     def test_a_foreign_chat_and_a_made_up_one_are_refused_alike(self, client, store, chat, chat_id):
         [error] = client.joins("bob", chat_id)
         assert (error.code, error.message) == (ErrorCode.CHAT_NOT_FOUND, "Chat not found or access denied")
-        assert store.connection("c1=").user_id is None
+        assert store.connections.get("c1=").user_id is None
 
     def test_another_users_token_takes_the_connection_out_of_the_old_chat(self, client, store, chat):
         client.joins("alice", "chat")
         client.joins("bob")
-        assert store.chat("alice", "chat").subscribers == {}
-        assert store.connection("c1=") == Connection("c1=", NOON, "bob")
+        assert store.chats.get("alice", "chat").subscribers == {}
+        assert store.connections.get("c1=") == Connection("c1=", NOON, "bob")
 
     def test_a_renewed_token_keeps_the_connection_in_its_chat(self, client, store, chat):
         client.joins("alice", "chat")
         client.joins("alice")
-        assert store.chat("alice", "chat").subscribers.keys() == {"c1="}
-        assert store.connection("c1=").chat_id == "chat"
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c1="}
+        assert store.connections.get("c1=").chat_id == "chat"
 
     def test_a_connection_sees_one_chat_at_a_time(self, client, store, chat):
-        store.add_chat(Chat("alice", "second"), NOON)
+        store.chats.add(Chat("alice", "second"), NOON)
         client.joins("alice", "chat")
         client.joins("alice", "second")
-        assert store.chat("alice", "chat").subscribers == {}
-        assert store.chat("alice", "second").subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", "chat").subscribers == {}
+        assert store.chats.get("alice", "second").subscribers.keys() == {"c1="}
 
 
 class TestCreateChat:
@@ -152,7 +154,7 @@ class TestCreateChat:
         client.joins("alice")
         [created] = client.is_answered("create_chat")
         assert created == ChatCreated(chat_id="c1=id-000", title="Новый чат")
-        assert store.chat("alice", "c1=id-000").subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", "c1=id-000").subscribers.keys() == {"c1="}
 
     def test_a_title_may_be_given(self, client):
         client.joins("alice")
@@ -170,20 +172,20 @@ class TestCreateChat:
 
     def test_a_new_chat_has_its_first_subscriber_before_anybody_can_send(self, client, store):
         client.joins("alice")
-        frames = client.commands.decide(CreateChat(), store.connection("c1="), None)
+        frames = client.commands.decide(CreateChat(), store.connections.get("c1="), None)
         created = next(frames).frame
-        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", created.chat_id).subscribers.keys() == {"c1="}
 
     def test_a_chat_that_is_there_is_heard_after_it_was_told_of(self, client, store):
         client.joins("alice")
         client.sends("create_chat", clientChatId="draft-1")
         other = Client(store, "c2=")
         other.joins("alice")
-        frames = other.commands.decide(CreateChat(clientChatId="draft-1"), store.connection("c2="), None)
+        frames = other.commands.decide(CreateChat(clientChatId="draft-1"), store.connections.get("c2="), None)
         created = next(frames).frame
-        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", created.chat_id).subscribers.keys() == {"c1="}
         assert list(frames) == []
-        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1=", "c2="}
+        assert store.chats.get("alice", created.chat_id).subscribers.keys() == {"c1=", "c2="}
 
     def test_a_store_that_fails_is_told(self, client, store, monkeypatch):
         client.joins("alice")
@@ -191,7 +193,7 @@ class TestCreateChat:
         def fails(chat, now):
             raise StoreError("throttled")
 
-        monkeypatch.setattr(type(store), "add_chat", lambda self, chat, now: fails(chat, now))
+        monkeypatch.setattr(type(store.chats), "add", lambda self, chat, now: fails(chat, now))
         assert client.is_refused("create_chat") is ErrorCode.CREATE_FAILED
 
 
@@ -220,7 +222,7 @@ class TestMessage:
             "attempt": 1,
             "frames": 1,
         }
-        [stored] = store.messages("chat")
+        [stored] = store.messages.newest_first("chat")
         assert (stored.content, stored.client_message_id) == ("Hi", "mine")
 
     def test_the_other_devices_in_the_chat_see_it_too(self, client, store, chat):
@@ -243,7 +245,7 @@ class TestMessage:
     def test_an_empty_one_is_refused_and_not_stored(self, client, store, chat, text):
         client.joins("alice", "chat")
         assert client.is_refused("message", message=text) is ErrorCode.MESSAGE_EMPTY
-        assert list(store.messages("chat")) == []
+        assert list(store.messages.newest_first("chat")) == []
 
     def test_the_limit_is_named_and_exact(self, client, store, chat):
         client.joins("alice", "chat")
@@ -253,14 +255,14 @@ class TestMessage:
             "Message is longer than 100 characters",
         )
         assert error.client_message_id == "mine"
-        assert list(store.messages("chat")) == []
+        assert list(store.messages.newest_first("chat")) == []
         assert len(client.sends("message", message="👩" * 50)) == 2
 
     def test_in_a_deleted_chat_nothing_is_stored(self, client, store):
         client.joins("alice")
-        store.bind_connection("c1=", "alice", "deleted")
+        store.connections.bind("c1=", "alice", "deleted")
         assert client.is_refused("message", message="Hi") is ErrorCode.CHAT_NOT_FOUND
-        assert list(store.messages("deleted")) == []
+        assert list(store.messages.newest_first("deleted")) == []
 
     def test_a_worker_that_cannot_be_invoked_is_told_and_the_message_stays(self, client, store, chat):
         client.joins("alice", "chat")
@@ -276,7 +278,7 @@ class TestMessage:
         acknowledged, error = performed
         assert isinstance(acknowledged, UserMessage)
         assert error.code is ErrorCode.INTERNAL
-        assert [message.content for message in store.messages("chat")] == ["Hi"]
+        assert [message.content for message in store.messages.newest_first("chat")] == ["Hi"]
 
     def test_the_same_message_again_is_acknowledged_again_to_the_sender_alone(self, client, store, chat):
         Client(store, "c2=").joins("alice", "chat")
@@ -285,15 +287,15 @@ class TestMessage:
         [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
         assert (again.connection_id, again.request_id) == ("c1=", "r2")
         assert again.frame == first.frame.model_copy(update={"duplicate": True})
-        assert store.chat("alice", "chat").message_count == 1
+        assert store.chats.get("alice", "chat").message_count == 1
 
     def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):
         client.joins("alice", "chat")
         client.sends("message", message="Hi")
         [error] = client.is_answered("message", message="And?", clientMessageId="second")
         assert (error.code, error.client_message_id) == (ErrorCode.BUSY, "second")
-        assert [message.content for message in store.messages("chat")] == ["Hi"]
-        assert store.sent_as("chat", "second") is None
+        assert [message.content for message in store.messages.newest_first("chat")] == ["Hi"]
+        assert store.messages.sent_as("chat", "second") is None
 
     @pytest.mark.parametrize("tag", ["", "x" * 65, "a\x00b", 7, ["a"]])
     def test_a_client_id_that_is_none_is_refused(self, client, chat, tag):
@@ -308,7 +310,7 @@ class TestResume:
         claim(store, ask(store, "m1", "m2"))
         _, joined = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 3})
         assert joined.reply == RunningReply(message_id="m2", attempt=1)
-        assert store.chat("alice", "chat").subscribers["c1="].resume == Resume(message_id="m2", offset=3)
+        assert store.chats.get("alice", "chat").subscribers["c1="].resume == Resume(message_id="m2", offset=3)
 
     def test_one_that_waits_for_its_first_worker_is_its_first_attempt(self, client, store, chat):
         ask(store, "m1", "m2")
@@ -340,7 +342,7 @@ class TestResume:
         resume = {"messageId": "m2", "offset": offset}
         data = {"token": token("alice", SECRET), "chatId": "chat", "resume": resume}
         assert client.is_refused("join_chat", **data) is ErrorCode.INVALID_FORMAT
-        assert store.connection("c1=").user_id is None
+        assert store.connections.get("c1=").user_id is None
 
     def test_an_offset_beyond_a_stored_reply_is_refused_and_leaves_the_connection_as_it_was(self, client, store, chat):
         answer(store, ask(store, "m1", "m2"))
@@ -349,12 +351,12 @@ class TestResume:
             ErrorCode.INVALID_FORMAT,
             "resume.offset is beyond the reply's end at 5",
         )
-        assert store.connection("c1=").user_id is None
-        assert store.chat("alice", "chat").subscribers == {}
+        assert store.connections.get("c1=").user_id is None
+        assert store.chats.get("alice", "chat").subscribers == {}
 
     @pytest.mark.parametrize("message_id", ["unknown", "m1", "x2"])
     def test_what_is_no_reply_of_this_chat_is_not_resumed(self, client, store, chat, message_id):
-        store.add_chat(Chat("bob", "theirs"), NOON)
+        store.chats.add(Chat("bob", "theirs"), NOON)
         answer(store, ask(store, "x1", "x2", user="bob", chat_id="theirs"))
         answer(store, ask(store, "m1", "m2"))
         _, joined = client.joins("alice", "chat", resume={"messageId": message_id, "offset": 0})
@@ -362,28 +364,28 @@ class TestResume:
 
     def test_a_reply_that_ends_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
         handover = ask(store, "m1", "m2")
-        subscribe = store.subscribe
+        subscribe = store.chats.subscribe
 
         def too_late(*arguments):
-            monkeypatch.setattr(store, "subscribe", subscribe)
+            monkeypatch.setattr(store.chats, "subscribe", subscribe)
             seal(store, handover)
             return subscribe(*arguments)
 
-        monkeypatch.setattr(store, "subscribe", too_late)
+        monkeypatch.setattr(store.chats, "subscribe", too_late)
         _, before, then = client.joins("alice", "chat")
         assert (before.reply.message_id, len(before.messages)) == ("m2", 1)
         assert (then.reply, [view.content for view in then.messages]) == (None, ["Hi", "Hello"])
-        assert store.chat("alice", "chat").subscribers["c1="].shown == "m2"
+        assert store.chats.get("alice", "chat").subscribers["c1="].shown == "m2"
 
     def test_a_turn_that_begins_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
-        subscribe = store.subscribe
+        subscribe = store.chats.subscribe
 
         def too_late(*arguments):
-            monkeypatch.setattr(store, "subscribe", subscribe)
+            monkeypatch.setattr(store.chats, "subscribe", subscribe)
             ask(store, "m1", "m2")
             return subscribe(*arguments)
 
-        monkeypatch.setattr(store, "subscribe", too_late)
+        monkeypatch.setattr(store.chats, "subscribe", too_late)
         _, before, then = client.joins("alice", "chat")
         assert (before.reply, before.messages) == (None, ())
         assert (then.reply.message_id, len(then.messages)) == ("m2", 1)
@@ -394,7 +396,7 @@ class TestCancelAndRegenerate:
         client.joins("alice", "chat")
         client.sends("message", message="Hi")
         assert client.sends("cancel") == []
-        assert store.chat("alice", "chat").turn.cancelled
+        assert store.chats.get("alice", "chat").turn.cancelled
 
     @pytest.mark.parametrize("data", [{}, {"messageId": "stale"}])
     def test_where_there_is_no_such_reply_it_is_refused(self, client, store, chat, data):
@@ -407,8 +409,8 @@ class TestCancelAndRegenerate:
         client.joins("alice", "chat")
         answer(store, ask(store, "b1", "b2"))
         [generate] = client.sends("regenerate")
-        assert store.chat("alice", "chat").turn.replaces == "b2"
-        assert generate.handover.message_id == store.chat("alice", "chat").turn.message_id
+        assert store.chats.get("alice", "chat").turn.replaces == "b2"
+        assert generate.handover.message_id == store.chats.get("alice", "chat").turn.message_id
 
     def test_without_a_reply_or_with_one_running_it_is_refused(self, client, store, chat):
         client.joins("alice", "chat")
@@ -474,7 +476,7 @@ class TestAbandoned:
         client.now = LATER
         _, announced = client.sends("ping")
         assert (announced.frame.content, announced.connections) == ("Hello", {"c1=", "c2="})
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").turn is None
         assert len(client.sends("ping")) == 1
 
 
@@ -493,7 +495,7 @@ class TestTheRest:
     def test_leaving_a_chat_ends_its_frames(self, client, store, chat):
         client.joins("alice", "chat")
         assert client.is_answered("leave_chat") == [ChatLeft(chat_id="chat")]
-        assert store.chat("alice", "chat").subscribers == {}
+        assert store.chats.get("alice", "chat").subscribers == {}
         assert client.is_refused("leave_chat") is ErrorCode.NOT_AUTHENTICATED
 
     def test_a_ping_is_answered_to_anybody(self, client):
@@ -509,7 +511,7 @@ class TestTheRest:
         assert (action.frame.code, action.frame.message) == (ErrorCode.INVALID_FORMAT, "Invalid message format")
 
     def test_an_unexpected_failure_is_one_sentence_with_a_reference(self, client, monkeypatch):
-        monkeypatch.setattr(client.store.__class__, "connection", lambda *_: 1 / 0)
+        monkeypatch.setattr(type(client.store.connections), "get", lambda *_: 1 / 0)
         [action] = client.sends("ping", "r1")
         assert (action.frame.code, action.request_id) == (ErrorCode.INTERNAL, "r1")
         assert action.frame.message == "Something went wrong on our side. Reference: ref"

@@ -13,13 +13,14 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.limits.policy import Limits, Place, Spent
+from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
 from handlers.chat.protocol.frames import Authenticated, Error, FinishReason, Role, Usage, UserMessage
 from handlers.chat.records import Chat, Connection, Message
 from handlers.chat.replies.llm import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.chat.store.tables import ChatItem, UserItem
+from handlers.chat.store.users import Users
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.actions import Close, Generate
 from handlers.chat.turns.commands import Commands
@@ -34,40 +35,40 @@ SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-class Counted(Store):
-    """Counts the writes of what users have spent."""
+class CountingUsers(Users):
+    """Counts the writes of quota usage."""
 
     def __init__(self):
-        super().__init__(Runtime())
         self.attempts = 0
 
-    def spend(self, user_id, before, after):
+    def replace_quota_usage(self, user_id, before, after):
         self.attempts += 1
-        return super().spend(user_id, before, after)
+        return super().replace_quota_usage(user_id, before, after)
 
 
 class Person:
     """Alice, with one device that goes from chat to chat, under some limits."""
 
     def __init__(self, **limits):
-        self.store = Counted()
+        self.store = Store(Runtime())
+        self.store.users = CountingUsers()
         self.now = NOON
         self.ids = (f"id-{number:04}" for number in itertools.count())
         settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
         self.commands = Commands(
             self.store,
             Authenticator(
-                SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None, Runtime()
+                SharedSecret(SECRET), lambda identity: self.store.users.get(identity.user_id) is not None, Runtime()
             ),
             settings,
             FakeRuntime(lambda: self.now, lambda: next(self.ids)),
             NO_FRAME_LIMIT,
         )
-        self.store.add_connection(Connection("c1=", NOON, "alice"))
+        self.store.connections.add(Connection("c1=", NOON, "alice"))
 
     def sees(self, chat_id):
-        self.store.add_chat(Chat("alice", chat_id), NOON)
-        assert self.store.bind_connection("c1=", "alice", chat_id)
+        self.store.chats.add(Chat("alice", chat_id), NOON)
+        assert self.store.connections.bind("c1=", "alice", chat_id)
         return self
 
     def sends(self, kind, **data):
@@ -84,7 +85,7 @@ class Person:
         return actions[0].frame
 
     def stored(self, chat_id="chat"):
-        return [message.content for message in self.store.messages(chat_id)]
+        return [message.content for message in self.store.messages.newest_first(chat_id)]
 
 
 @pytest.fixture
@@ -110,11 +111,11 @@ class TestAMessageTooMany:
 
     def test_is_not_stored_costs_no_write_and_can_be_sent_again(self, person):
         person.says(), person.says()
-        chat, written = person.store.chat("alice", "chat"), person.store.attempts
+        chat, written = person.store.chats.get("alice", "chat"), person.store.users.attempts
         for _ in range(100):
             assert is_limited(person.says("Third", clientMessageId="mine"))
-        assert person.store.attempts == written == 2
-        assert person.store.chat("alice", "chat") == chat
+        assert person.store.users.attempts == written == 2
+        assert person.store.chats.get("alice", "chat") == chat
         person.now += timedelta(seconds=30)
         assert isinstance(person.says("Third", clientMessageId="mine"), UserMessage)
         assert person.stored().count("Third") == 1
@@ -125,8 +126,8 @@ class TestAMessageTooMany:
 
     def test_is_not_another_users(self, person):
         person.says(), person.says()
-        person.store.add_chat(Chat("bob", "bobs"), NOON)
-        person.store.bind_connection("c1=", "bob", "bobs")
+        person.store.chats.add(Chat("bob", "bobs"), NOON)
+        person.store.connections.bind("c1=", "bob", "bobs")
         assert isinstance(person.says(), UserMessage)
 
     def test_a_regenerated_reply_counts_as_one(self, person):
@@ -146,30 +147,30 @@ class TestAMessageTooMany:
         person.says()
         assert is_limited(person.says())
         assert person.says(clientMessageId="one").duplicate
-        assert person.store.attempts == 2
+        assert person.store.users.attempts == 2
 
     def test_a_busy_chat_takes_nothing(self, person):
         person.sends("message", message="Hi")
         for kind, data in (("message", {"message": "more"}), ("regenerate", {})):
             [post] = person.sends(kind, **data)
             assert post.frame.code is ErrorCode.BUSY
-        assert person.store.attempts == 1
+        assert person.store.users.attempts == 1
 
     def test_what_cannot_be_sent_at_all_takes_nothing(self, person):
         person.says(" "), person.says("x" * 10_001)
-        assert person.store.attempts == 0
+        assert person.store.users.attempts == 0
 
     def test_a_user_who_is_gone_is_none(self, person):
         UserItem("alice").delete()
         assert person.says().code is ErrorCode.NOT_AUTHENTICATED
-        assert person.store.spent("alice") is None
+        assert person.store.users.quota_usage("alice") is None
 
 
 def test_without_limits_nothing_is_written(store):
     person = Person().sees("chat")
     for _ in range(30):
         assert isinstance(person.says(), UserMessage)
-    assert (person.store.attempts, person.store.spent("alice")) == (0, Spent())
+    assert (person.store.users.attempts, person.store.users.quota_usage("alice")) == (0, QuotaUsage())
 
 
 def test_a_daily_limit_lasts_until_midnight(store):
@@ -191,7 +192,7 @@ class TestABudgetOfTokens:
         return Person(TOKENS_PER_DAY="100").sees("chat")
 
     def used(self, person):
-        return person.store.tokens_of("alice", "2026-11-23")
+        return person.store.users.tokens_used("alice", "2026-11-23")
 
     def test_is_what_the_server_counted_and_ends_the_day(self, person):
         self.turn(person, "Hello", Delta("", FinishReason.STOP, Usage(prompt_tokens=60, completion_tokens=39)))
@@ -219,7 +220,7 @@ class TestABudgetOfTokens:
 
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, person, store):
         [_, generate] = person.sends("message", message="Hi")
-        store.cancel("alice", "chat", generate.handover.message_id)
+        store.turns.cancel("alice", "chat", generate.handover.message_id)
         maker = replace(replies(store, Gateway(), Model(), [], now=lambda: person.now), counts_tokens=True)
         maker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 0
@@ -236,10 +237,10 @@ class TestABudgetOfTokens:
         """The seal and its tokens are one transaction: of a worker that was overtaken neither is stored."""
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
-        store.extend("alice", "chat", zombie, NOON)
+        store.turns.extend("alice", "chat", zombie, NOON)
         claim(store, replace(handover, attempt=2), now=NOON + LEASE, worker="next")
         reply = Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
-        assert not lifecycle.seal(store, store.chat("alice", "chat"), zombie, reply, None, NOON, tokens=10)
+        assert not lifecycle.seal(store, store.chats.get("alice", "chat"), zombie, reply, None, NOON, tokens=10)
         assert self.used(person) == 0
 
 
@@ -277,8 +278,8 @@ class TestRepliesAtOnce:
 
     def test_a_turn_that_is_about_to_begin_holds_its_place_for_half_a_minute(self, person, store):
         for name in ("one", "two"):
-            store.add_chat(Chat("alice", name), NOON)
-            MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).spend_message(Chat("alice", name))
+            store.chats.add(Chat("alice", name), NOON)
+            MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).use_message(Chat("alice", name))
         assert is_limited(self.starts(person, "three"))
         person.now += timedelta(seconds=30)
         assert isinstance(self.starts(person, "three"), UserMessage)
@@ -286,26 +287,26 @@ class TestRepliesAtOnce:
     def test_its_item_does_not_grow(self, person, store):
         for number in range(10):
             person.sees(f"chat-{number}").says()
-        assert len(store.spent("alice").places) <= 2
+        assert len(store.users.quota_usage("alice").slots) <= 2
 
 
 class TestTheStore:
     def test_what_is_spent_is_given_back(self, store):
-        spent = Spent("2026-11-23", 3, 10**15 + 1, {"one": Place(10**15, "m1"), "two": Place(10**15)})
-        assert store.spend("alice", Spent(), spent)
-        assert store.spent("alice") == spent
-        assert store.user("alice").name == "Alice"
+        spent = QuotaUsage("2026-11-23", 3, 10**15 + 1, {"one": ReplySlot(10**15, "m1"), "two": ReplySlot(10**15)})
+        assert store.users.replace_quota_usage("alice", QuotaUsage(), spent)
+        assert store.users.quota_usage("alice") == spent
+        assert store.users.get("alice").name == "Alice"
 
     def test_only_who_knows_what_is_spent_spends(self, store):
-        first = Spent("2026-11-23", 1)
-        assert store.spend("alice", Spent(), first)
-        assert not store.spend("alice", Spent(), Spent("2026-11-23", 9))
-        assert not store.spend("alice", Spent("2026-11-22", 1), Spent("2026-11-23", 9))
-        assert store.spent("alice") == first
+        first = QuotaUsage("2026-11-23", 1)
+        assert store.users.replace_quota_usage("alice", QuotaUsage(), first)
+        assert not store.users.replace_quota_usage("alice", QuotaUsage(), QuotaUsage("2026-11-23", 9))
+        assert not store.users.replace_quota_usage("alice", QuotaUsage("2026-11-22", 1), QuotaUsage("2026-11-23", 9))
+        assert store.users.quota_usage("alice") == first
 
     def test_nobody_is_made_by_spending(self, store):
-        assert not store.spend("nobody", Spent(), Spent("2026-11-23", 1))
-        assert store.spent("nobody") is None
+        assert not store.users.replace_quota_usage("nobody", QuotaUsage(), QuotaUsage("2026-11-23", 1))
+        assert store.users.quota_usage("nobody") is None
 
     def test_devices_at_once_never_get_more_than_the_limit(self, store):
         limits, devices, passed = Limits(messages_per_minute=7, concurrent_replies=100), 8, []
@@ -315,7 +316,7 @@ class TestTheStore:
             barrier.wait()
             for message in range(4):
                 try:
-                    quota.spend_message(Chat("alice", f"{number}-{message}"))
+                    quota.use_message(Chat("alice", f"{number}-{message}"))
                     passed.append(number)
                 except Refused:
                     refused.append(number)
@@ -325,7 +326,7 @@ class TestTheStore:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(passed) == 7 == store.spent("alice").messages
+        assert len(passed) == 7 == store.users.quota_usage("alice").messages
         assert len(refused) == devices * 4 - 7
 
     def test_places_are_never_more_than_there_may_be_at_once(self, store):
@@ -333,10 +334,10 @@ class TestTheStore:
         quota = MessageQuota(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
 
         def device(number):
-            store.add_chat(Chat("alice", f"chat-{number}"), NOON)
+            store.chats.add(Chat("alice", f"chat-{number}"), NOON)
             barrier.wait()
             try:
-                quota.spend_message(Chat("alice", f"chat-{number}"))
+                quota.use_message(Chat("alice", f"chat-{number}"))
                 passed.append(number)
             except Refused:
                 pass
@@ -346,22 +347,22 @@ class TestTheStore:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(passed) == 3 == len(store.spent("alice").places)
+        assert len(passed) == 3 == len(store.users.quota_usage("alice").slots)
 
 
 class TestConnections:
     @pytest.fixture
     def person(self, store):
         person = Person(CONNECTIONS_PER_USER="3")
-        store.forget_connection("c1=")
+        store.connections.forget("c1=")
         return person
 
     def opens(self, person, name, age, user="alice"):
-        person.store.add_connection(Connection(name, NOON - timedelta(minutes=age), user))
+        person.store.connections.add(Connection(name, NOON - timedelta(minutes=age), user))
 
     def joins(self, person, name="new="):
-        if person.store.connection(name) is None:
-            person.store.add_connection(Connection(name, NOON))
+        if person.store.connections.get(name) is None:
+            person.store.connections.add(Connection(name, NOON))
         actions = []
         body = {"type": "join_chat", "data": {"token": token("alice", SECRET)}}
         person.commands.answer(json.dumps(body), name, actions.append, reference="ref")

@@ -32,7 +32,7 @@ def token(user="alice", expires=NOON + timedelta(minutes=30)):
 @pytest.fixture
 def client(store):
     for user in ("alice", "bob"):
-        store.add_user(User(user))
+        store.users.add(User(user))
     return Client(store, "c1=")
 
 
@@ -47,7 +47,7 @@ def codes(actions):
 class TestExpiry:
     def expire(self, client):
         """Let the token end that the connection came with."""
-        client.now = client.store.connection("c1=").until
+        client.now = client.store.connections.get("c1=").until
 
     @pytest.mark.parametrize(
         ("kind", "data"),
@@ -64,36 +64,36 @@ class TestExpiry:
 
     def test_until_it_nothing_is(self, client):
         client.sends("join_chat", token=token())
-        client.now = client.store.connection("c1=").until - timedelta(seconds=1)
+        client.now = client.store.connections.get("c1=").until - timedelta(seconds=1)
         assert kinds(client.sends("ping")) == ["pong"]
 
     def test_a_new_token_renews_the_session_without_leaving_the_chat(self, client):
         client.sends("join_chat", token=token())
         client.sends("create_chat")
-        before = client.store.connection("c1=")
+        before = client.store.connections.get("c1=")
         self.expire(client)
         later = token(expires=before.until + timedelta(hours=2))
         assert kinds(client.sends("join_chat", token=later)) == ["authenticated"]
-        after = client.store.connection("c1=")
+        after = client.store.connections.get("c1=")
         assert (after.chat_id, after.until > before.until) == (before.chat_id, True)
-        assert "c1=" in client.store.chat("alice", after.chat_id).subscribers
+        assert "c1=" in client.store.chats.get("alice", after.chat_id).subscribers
         assert kinds(client.sends("ping")) == ["pong"]
 
     def test_a_bad_token_leaves_it_as_it_was(self, client):
         client.sends("join_chat", token=token())
-        before = client.store.connection("c1=").until
+        before = client.store.connections.get("c1=").until
         assert codes(client.sends("join_chat", token="bad")) == ["invalid_token"]
-        assert client.store.connection("c1=").until == before
+        assert client.store.connections.get("c1=").until == before
 
 
 class TestAnotherUser:
     def test_their_token_takes_the_connection_out_of_the_old_users_chat(self, client):
         client.sends("join_chat", token=token("alice"))
         client.sends("create_chat")
-        chat_id = client.store.connection("c1=").chat_id
+        chat_id = client.store.connections.get("c1=").chat_id
         client.sends("join_chat", token=token("bob"))
-        assert client.store.chat("alice", chat_id).subscribers == {}
-        connection = client.store.connection("c1=")
+        assert client.store.chats.get("alice", chat_id).subscribers == {}
+        connection = client.store.connections.get("c1=")
         assert (connection.user_id, connection.chat_id) == ("bob", None)
         assert codes(client.sends("message", message="hi")) == ["not_authenticated"]
 
@@ -105,16 +105,16 @@ class TestMembership:
     def test_an_unknown_user_is_none_unless_they_are_made(self, store):
         assert UserDirectory(store, False, FakeRuntime(NOON))(self.identity()) is False
         assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Carol")) is True
-        assert store.user("carol") == User("carol", "Carol", created_at=NOON)
+        assert store.users.get("carol") == User("carol", "Carol", created_at=NOON)
 
     def test_a_disabled_one_stays_out(self, store):
-        store.add_user(User("carol", disabled=True))
+        store.users.add(User("carol", disabled=True))
         assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity()) is False
 
     def test_a_token_gives_no_role_and_changes_no_name(self, store):
-        store.add_user(User("carol", "Caroline", roles=frozenset({"admin"})))
+        store.users.add(User("carol", "Caroline", roles=frozenset({"admin"})))
         UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Mallory"))
-        assert store.user("carol") == User("carol", "Caroline", roles=frozenset({"admin"}))
+        assert store.users.get("carol") == User("carol", "Caroline", roles=frozenset({"admin"}))
 
     def test_two_at_once_make_one_user(self, store):
         directory = UserDirectory(store, True, FakeRuntime(NOON))
@@ -123,7 +123,8 @@ class TestMembership:
 
     def test_one_who_is_disabled_meanwhile_stays_out(self):
         answers = iter([None, User("carol", disabled=True)])
-        store = SimpleNamespace(user=lambda user_id: next(answers), add_user=lambda user: False)
+        users = SimpleNamespace(get=lambda user_id: next(answers), add=lambda user: False)
+        store = SimpleNamespace(users=users)
         assert UserDirectory(store, True, Runtime())(self.identity()) is False
 
 
