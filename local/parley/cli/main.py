@@ -177,7 +177,7 @@ def up(**given: Any) -> None:
 def template(template: Path, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
     """Print what is read from a template, and what in it is not understood."""
     from parley.cli import describe
-    from parley.template import read
+    from parley.template.reader import read
 
     try:
         found = read(template, parameters, imports=imports)
@@ -205,12 +205,13 @@ def token(user: str) -> None:
 @click.option("--cost", "costs", is_flag=True, help="Show what each reply has cost, where the server tells.")
 def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int, costs: bool) -> None:
     """Chat in the terminal. `/help` there lists the commands; Ctrl-C stops a running reply, else it leaves."""
-    from parley import client, dev_tokens
+    from parley import dev_tokens
+    from parley.client import terminal
     from parley.emulator.variables import given
 
     secret = dev_tokens.secret(given(os.environ, Path.cwd()))
     url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(client.run(url, given_token or dev_tokens.token(user, secret), chat_id, costs=costs))
+    sys.exit(terminal.run(url, given_token or dev_tokens.token(user, secret), chat_id, costs=costs))
 
 
 def _fail(error: StartError) -> NoReturn:

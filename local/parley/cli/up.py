@@ -10,8 +10,8 @@ from parley.emulator.options import Options
 from parley.functions.processes.launch import Parent, launch_for
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import TimeLimits
-from parley.template import read
 from parley.template.model import Template
+from parley.template.reader import read
 
 
 def options_of(values: Mapping[str, Any]) -> Options:

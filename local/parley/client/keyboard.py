@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 CHUNK_BYTES = 65536
 
@@ -57,3 +58,18 @@ def _chunk(descriptor: int) -> bytes:
 
 def _decoded(line: bytes) -> str:
     return line.rstrip(b"\r").decode(errors="replace")
+
+
+@contextmanager
+def on_interrupt(callback: Callable[[], None]) -> Iterator[None]:
+    """Call this in the event loop at each Ctrl-C. Where a system cannot, Ctrl-C raises KeyboardInterrupt as ever."""
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, callback)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

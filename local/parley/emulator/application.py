@@ -42,7 +42,7 @@ from parley.gateway.websocket.management_api import Connections
 from parley.gateway.websocket.protocol import GatewayProtocol, HttpProtocol
 from parley.gateway.websocket.stage import WebSocketGateway
 from parley.host_check import is_this_machine
-from parley.llm import BuiltInModel
+from parley.llm.server import BuiltInModel
 from parley.template.model import Template
 from parley.trace import Trace
 

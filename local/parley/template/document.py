@@ -7,19 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from parley.errors import StartError
-from parley.template.intrinsics import NO_VALUE, Resolver, as_text, compose, load
+from parley.template.intrinsics import NO_VALUE, Resolver, as_text
 from parley.template.references import NAMES, Deployment, References, api_id
-
-
-class TemplateError(StartError):
-    """The template cannot be used."""
-
-
-Place = tuple[str | int, ...]
-"""Where something is in a template: the keys and indexes that lead to it."""
+from parley.template.source import Lines, Place, TemplateError, read_source
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +124,7 @@ class Document:
         cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], deployment: Deployment
     ) -> Document:
         """Read a template file. Raises `TemplateError` for a file that is none."""
-        content = _load(path)
+        content = read_source(path)
         if not mapping(content) or not mapping(content.get("Resources")):
             raise TemplateError(
                 f"The template {path} has no Resources. Name a SAM or CloudFormation template with --template."
@@ -233,62 +223,9 @@ class Document:
         return self.properties(logical_id).text(name_property) if name_property else ""
 
 
-class Lines:
-    """Where in a file things are. The file is read again for it, which only a template with notes has to pay for."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._root = compose(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
-            self._root = None
-
-    def of(self, place: Place) -> str:
-        """Return `:12` for what is in line 12; of what is not written there, the line of what would hold it."""
-        node, line = self._root, None
-        for step in place:
-            found = _child(node, step)
-            if found is None:
-                break
-            line, node = found
-        return f":{line + 1}" if line is not None else ""
-
-
-def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
-    """Return the line where a child of a node begins, and the child."""
-    if isinstance(node, yaml.MappingNode):
-        named = ((key.start_mark.line, value) for key, value in node.value if key.value == step)
-        return next(named, None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step].start_mark.line, node.value[step]
-    return None
-
-
 def mapping(value: Any) -> dict[str, Any]:
     """Return the value if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
-
-
-def _load(path: Path) -> Any:
-    try:
-        return load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TemplateError(
-            f"Cannot read the template {path}: {error.strerror}. Name another one with --template."
-        ) from None
-    except UnicodeDecodeError:
-        raise TemplateError(f"The template {path} is not UTF-8 text. Name another one with --template.") from None
-    except yaml.MarkedYAMLError as error:
-        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise TemplateError(f"The template {path} is not YAML{where}: {error.problem}. Correct it there.") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise TemplateError(f"The template {path} is not YAML: {reason}. Correct it.") from None
-    except RecursionError:
-        raise TemplateError(f"The template {path} is nested too deeply to be read. Correct it.") from None
-    except (ValueError, TypeError) as error:  # a key that is a mapping, a number that is none
-        raise TemplateError(
-            f"The template {path} is not YAML as CloudFormation takes it: {error}. Correct it."
-        ) from None
 
 
 def _merged(shared: Any, own: Any) -> Any:

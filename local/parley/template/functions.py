@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from parley.template.arns import function_in
-from parley.template.document import Document, Properties, TemplateError
+from parley.template.document import Document, Properties
 from parley.template.model import LATEST, Function, InvokeConfig
+from parley.template.source import TemplateError
 
 SAM, RAW = "AWS::Serverless::Function", "AWS::Lambda::Function"
 _FIRST_VERSION = "1"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import yaml
 
 NO_VALUE = object()
 """What `AWS::NoValue` stands for: the property, or the item of a list, is not there at all."""
@@ -21,40 +18,6 @@ _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 class Unresolved(Exception):
     """A value depends on something that is not known here. The text says on what."""
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads `!Ref x` as `{"Ref": "x"}` and `!Sub x` as `{"Fn::Sub": "x"}`, as CloudFormation does."""
-
-
-def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-# A template's dates (`2012-10-17`) are version names, not days.
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
-
-
-def load(text: str) -> Any:
-    """Parse YAML or JSON with the short forms of intrinsic functions. Raises `yaml.YAMLError`."""
-    if text.lstrip().startswith("{"):
-        # Ten times as fast for a large synthesised template, and it may be indented with tabs.
-        with contextlib.suppress(ValueError):
-            return json.loads(text)
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
-
-
-def compose(text: str) -> yaml.Node | None:
-    """Parse YAML or JSON into nodes, which know their lines. Raises `yaml.YAMLError`."""
-    return yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, Loader=_Loader)
 
 
 def as_text(value: Any) -> str:

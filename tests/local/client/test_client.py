@@ -17,7 +17,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from click.testing import CliRunner
 from parley.cli.main import main
-from parley.client import ClientError, Timing, chat, run
+from parley.client.session import ClientError, Timing
+from parley.client.terminal import chat, run
 from rich.console import Console
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
@@ -395,7 +396,7 @@ class TestCost:
     @pytest.mark.parametrize(("options", "costs"), [([], False), (["--cost"], True)])
     def test_it_is_an_option_of_the_command(self, monkeypatch, options, costs):
         given = {}
-        monkeypatch.setattr("parley.client.run", lambda *_, **more: given.update(more) or 0)
+        monkeypatch.setattr("parley.client.terminal.run", lambda *_, **more: given.update(more) or 0)
         assert CliRunner().invoke(main, ["chat", *options]).exit_code == 0
         assert given == {"costs": costs}
 
@@ -563,7 +564,7 @@ class TestLeavingATerminal:
             assert await process.ends(within=3) == 0
 
 
-PROGRAM = "import sys; from parley.client import run; sys.exit(run(sys.argv[1], 'token'))"
+PROGRAM = "import sys; from parley.client.terminal import run; sys.exit(run(sys.argv[1], 'token'))"
 
 
 class Process:

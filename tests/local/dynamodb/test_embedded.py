@@ -19,8 +19,8 @@ from parley.asgi import read_body
 from parley.dynamodb.embedded import Embedded, furnish
 from parley.errors import StartError
 from parley.gateway.events import decoded
-from parley.template import read
 from parley.template.model import Table
+from parley.template.reader import read
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import openai
 import pytest
 import uvicorn
-from parley.llm import BuiltInModel
 from parley.llm.answers import Message, answer, tokens
+from parley.llm.server import BuiltInModel
 
 
 class Counting:

@@ -3,7 +3,7 @@
 from parley.gateway.integrations.http_client import Request
 from parley.gateway.integrations.non_lambda import IntegrationRequest
 from parley.gateway.integrations.request import http_request
-from parley.template import read
+from parley.template.reader import read
 
 TEMPLATE = """
 Resources:

@@ -6,8 +6,9 @@ from textwrap import dedent
 from unittest.mock import ANY
 
 import pytest
-from parley.template import TemplateError, read
 from parley.template.model import HttpApi, HttpRoute, InvokeConfig, LambdaIntegration, Route
+from parley.template.reader import read
+from parley.template.source import TemplateError
 
 OURS = Path(__file__).parents[3] / "infra" / "template.yaml"
 

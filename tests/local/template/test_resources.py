@@ -11,8 +11,6 @@ from textwrap import dedent
 import pytest
 from click.testing import CliRunner
 from parley.cli.main import main
-from parley.template import TemplateError, read
-from parley.template.intrinsics import load
 from parley.template.model import (
     Authorizer,
     HttpRoute,
@@ -24,6 +22,8 @@ from parley.template.model import (
     Stage,
     Throttle,
 )
+from parley.template.reader import read
+from parley.template.source import TemplateError, load
 
 TEMPLATES = Path(__file__).parents[2] / "emulator" / "templates"
 OURS = Path(__file__).parents[3] / "infra" / "template.yaml"

@@ -8,8 +8,7 @@ from parley.asgi import Response
 from parley.functions.variables import ACCOUNT
 from parley.gateway.events import Handshake, Headers
 from parley.gateway.integrations.caller import Answer, Ending
-from parley.gateway.quotas import URL_BYTES, URL_LENGTH
-from parley.gateway.throttling import Throttling
+from parley.gateway.quotas import URL_BYTES, URL_LENGTH, Throttling
 from parley.gateway.websocket.authorizers import Allowed, Refused, decision, missing_identity
 from parley.gateway.websocket.context import Service
 from parley.template.model import Authorizer, LambdaIntegration, Route

@@ -9,8 +9,7 @@ from typing import Any
 from parley.asgi import Receive, Response, Scope, Send
 from parley.gateway.events import Handshake, decoded, new_request_id
 from parley.gateway.integrations.caller import Answer, Ending
-from parley.gateway.quotas import Limit
-from parley.gateway.throttling import Throttling
+from parley.gateway.quotas import Limit, Throttling
 from parley.gateway.websocket.client import Wire
 from parley.gateway.websocket.connection import LOST, UNSUPPORTED, Close, Connection
 from parley.gateway.websocket.context import Service

@@ -1,0 +1,90 @@
+"""Reader of SAM and CloudFormation templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from parley.template.document import Document
+from parley.template.event_sources import event_sources
+from parley.template.functions import functions
+from parley.template.http_apis import http_apis
+from parley.template.model import Template
+from parley.template.references import Deployment
+from parley.template.source import TemplateError
+from parley.template.storage import parameters as ssm_parameters
+from parley.template.storage import queues, tables
+from parley.template.websocket_apis import websocket_apis
+
+_READ = {
+    *("AWS::Serverless::Function", "AWS::Serverless::WebSocketApi", "AWS::Serverless::HttpApi"),
+    *("AWS::Serverless::SimpleTable", "AWS::Serverless::LayerVersion"),
+    *(
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::EventSourceMapping",
+        "AWS::Lambda::LayerVersion",
+    ),
+    *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
+    "AWS::ApiGatewayV2::*",
+}
+_WITHOUT_MEANING = {
+    *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
+    *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
+    *("AWS::ApiGateway::Account", "AWS::Route53::*", "AWS::CertificateManager::*", "AWS::WAFv2::*", "AWS::Budgets::*"),
+    *("AWS::ApplicationAutoScaling::*", "AWS::CodeDeploy::*", "AWS::XRay::*"),
+}
+_APART = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
+
+
+def read(
+    path: Path,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    imports: Mapping[str, str] | None = None,
+    region: str = "us-east-1",
+    account: str = "000000000000",
+    stack: str = "parley",
+) -> Template:
+    """Read a template.
+
+    `parameters` give its parameters values other than their defaults, `imports` what other stacks export.
+    Raises `TemplateError` for a file that is no template, one without an API, or one whose code is missing.
+    """
+    document = Document.read(path, parameters or {}, imports or {}, Deployment(region, account, stack))
+    found = functions(document)
+    sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
+    if not sockets and not any(api.routes for api in https):
+        raise TemplateError(
+            f"The template {path} has no WebSocket API. Add a resource of the type AWS::Serverless::WebSocketApi "
+            "or AWS::ApiGatewayV2::Api, or name another template with --template."
+        )
+    template = Template(
+        functions=found,
+        websocket_apis=sockets,
+        http_apis=https,
+        tables=tuple(tables(document)),
+        queues=tuple(queues(document)),
+        parameters=tuple(ssm_parameters(document)),
+        event_sources=tuple(event_sources(document, found)),
+    )
+    _note_unsupported(document)
+    return replace(template, notes=document.notes())
+
+
+def _note_unsupported(document: Document) -> None:
+    """Note each type of resource that is not understood, with the first resource that has it."""
+    seen: set[str] = set()
+    for logical_id, kind in document.types.items():
+        if kind in seen:
+            continue
+        seen.add(kind)
+        place = ("Resources", logical_id)
+        if not kind:
+            document.note(f"{logical_id} has no Type, it is left out", place)
+        elif kind in _APART:
+            document.note(f"{kind} is left out: {_APART[kind]}", place)
+        elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_READ | _WITHOUT_MEANING):
+            document.note(f"{kind} does not occur here, {logical_id} and its like are left out", place)

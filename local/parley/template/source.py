@@ -1,0 +1,107 @@
+"""Template files: YAML or JSON with the short forms of intrinsic functions, read into values and lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from parley.errors import StartError
+
+Place = tuple[str | int, ...]
+"""Where something is in a template: the keys and indexes that lead to it."""
+
+
+class TemplateError(StartError):
+    """The template cannot be used."""
+
+
+def read_source(path: Path) -> Any:
+    """Return the content of a template file. Raises `TemplateError` for a file that is no YAML or JSON."""
+    try:
+        return load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TemplateError(
+            f"Cannot read the template {path}: {error.strerror}. Name another one with --template."
+        ) from None
+    except UnicodeDecodeError:
+        raise TemplateError(f"The template {path} is not UTF-8 text. Name another one with --template.") from None
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise TemplateError(f"The template {path} is not YAML{where}: {error.problem}. Correct it there.") from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise TemplateError(f"The template {path} is not YAML: {reason}. Correct it.") from None
+    except RecursionError:
+        raise TemplateError(f"The template {path} is nested too deeply to be read. Correct it.") from None
+    except (ValueError, TypeError) as error:  # a key that is a mapping, a number that is none
+        raise TemplateError(
+            f"The template {path} is not YAML as CloudFormation takes it: {error}. Correct it."
+        ) from None
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads `!Ref x` as `{"Ref": "x"}` and `!Sub x` as `{"Fn::Sub": "x"}`, as CloudFormation does."""
+
+
+def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
+    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+_Loader.add_multi_constructor("!", _short_form)
+# A template's dates (`2012-10-17`) are version names, not days.
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
+
+
+def load(text: str) -> Any:
+    """Parse YAML or JSON with the short forms of intrinsic functions. Raises `yaml.YAMLError`."""
+    if text.lstrip().startswith("{"):
+        # Ten times as fast for a large synthesised template, and it may be indented with tabs.
+        with contextlib.suppress(ValueError):
+            return json.loads(text)
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
+
+
+def compose(text: str) -> yaml.Node | None:
+    """Parse YAML or JSON into nodes, which know their lines. Raises `yaml.YAMLError`."""
+    return yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, Loader=_Loader)
+
+
+class Lines:
+    """Where in a file things are. The file is read again for it, which only a template with notes has to pay for."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._root = compose(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError, RecursionError):
+            self._root = None
+
+    def of(self, place: Place) -> str:
+        """Return `:12` for what is in line 12; of what is not written there, the line of what would hold it."""
+        node, line = self._root, None
+        for step in place:
+            found = _child(node, step)
+            if found is None:
+                break
+            line, node = found
+        return f":{line + 1}" if line is not None else ""
+
+
+def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
+    """Return the line where a child of a node begins, and the child."""
+    if isinstance(node, yaml.MappingNode):
+        named = ((key.start_mark.line, value) for key, value in node.value if key.value == step)
+        return next(named, None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return node.value[step].start_mark.line, node.value[step]
+    return None
