@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.functions.variables import ACCOUNT
 from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
@@ -24,7 +24,6 @@ _HANDLERS = {
     "secretsmanager": ("moto.secretsmanager.responses", "SecretsManagerResponse"),
 }
 
-_REGION = "us-east-1"
 _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
 
@@ -104,7 +103,7 @@ class Services:
 
     def _cloud(self, service: str) -> bytes:
         """Return how moto's answers begin the URLs of queues."""
-        return f"https://{service}.{_REGION}.amazonaws.com".encode()
+        return f"https://{service}.{REGION}.amazonaws.com".encode()
 
     def _here(self, service: str) -> bytes:
         return f"{self._url}{SERVICES_PATH}/{service}".encode()
@@ -133,7 +132,7 @@ class Services:
 
 
 def _queue_url(name: str) -> str:
-    return f"https://sqs.{_REGION}.amazonaws.com/{ACCOUNT}/{name}"
+    return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{name}"
 
 
 def _load(service: str) -> Any:
@@ -142,11 +141,13 @@ def _load(service: str) -> Any:
 
     module, name = _HANDLERS[service]
     handler = getattr(importlib.import_module(module), name)
-    url = f"https://{service}.{_REGION}.amazonaws.com/"
+    url = f"https://{service}.{REGION}.amazonaws.com/"
 
     def handle(method: str, headers: dict[str, str], body: bytes) -> Any:
         # Queues are to have the ARNs that the template gives them.
-        return handler.dispatch(Request.from_primitives(method, url, {**headers, "x-moto-account-id": ACCOUNT}, body))
+        return handler.dispatch(
+            Request.from_primitives(method, url, {**headers, "x-moto-account-id": ACCOUNT_ID}, body)
+        )
 
     return handle
 

@@ -15,11 +15,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from parley.account import REGION
 from parley.emulator.variables import DYNAMODB_PATH
 from parley.errors import StartError
 
 _CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
-_MADE_UP = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": "us-east-1"}
+_MADE_UP = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
 _OUTPUTS = ("UsersTableName", "ConnectionsTableName", "DeliverFunctionName", "ManagementUrl")
 
 

@@ -11,14 +11,14 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+from parley.account import REGION
 from parley.asgi import Response
 from parley.emulator.call_log import UNITS_HEADER
 from parley.errors import StartError
 from parley.template.model import Table, Template
 
 _CREDENTIAL = re.compile(r"Credential=[^/]+/")
-_REGION = "us-east-1"
-_URL = f"https://dynamodb.{_REGION}.amazonaws.com/"
+_URL = f"https://dynamodb.{REGION}.amazonaws.com/"
 
 
 class Embedded:
@@ -85,7 +85,7 @@ def _load_moto() -> Any:
     from parley.dynamodb.consumption import Consumption
 
     moto_tables.install()
-    consumption = Consumption(dynamodb_backends[DEFAULT_ACCOUNT_ID][_REGION])
+    consumption = Consumption(dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION])
 
     def dispatch(headers: Mapping[str, str], body: bytes) -> tuple[int, Mapping[str, Any], str | bytes]:
         try:
@@ -148,7 +148,7 @@ def _client(endpoint: str, credentials: Mapping[str, str]) -> Any:
     return boto3.client(
         "dynamodb",
         endpoint_url=endpoint,
-        region_name=credentials.get("AWS_REGION", "us-east-1"),
+        region_name=credentials.get("AWS_REGION", REGION),
         aws_access_key_id=credentials.get("AWS_ACCESS_KEY_ID", "emulator"),
         aws_secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY", "emulator"),
         aws_session_token=credentials.get("AWS_SESSION_TOKEN") or None,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from parley.account import REGION
 from parley.aws_services import SERVICES_PATH
 from parley.dev_tokens import DEVELOPMENT_SECRET
 from parley.emulator.certificate import Certificate
@@ -105,7 +106,7 @@ class Surroundings:
         if not self.given.get("AWS_ACCESS_KEY_ID"):
             # DynamoDB Local keeps the tables of each access key apart.
             return {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
-        region = self.given.get("AWS_REGION") or self.given.get("AWS_DEFAULT_REGION") or "us-east-1"
+        region = self.given.get("AWS_REGION") or self.given.get("AWS_DEFAULT_REGION") or REGION
         own = {name: self.given.get(name, "") for name in CREDENTIALS}
         return own | {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
 

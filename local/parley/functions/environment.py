@@ -46,7 +46,6 @@ class Place:
     processes: Processes
     trace: Trace
     clock: Clock
-    region: str
     injector: Injector | None = None
 
 
@@ -103,7 +102,7 @@ class Environment:
         if self._place.injector is not None:
             self._sabotage(self._place.injector, invocation)
         self._look_later()
-        self._api.give(invocation, invocation.arn(self._place.region))
+        self._api.give(invocation, invocation.arn())
         try:
             return self._outcome(invocation, await self._settle(self._function.timeout))
         finally:
@@ -147,7 +146,7 @@ class Environment:
         try:
             address = await self._api.open()
             log_stream = f"{time.strftime('%Y/%m/%d')}/[{self._version}]{secrets.token_hex(16)}"
-            variables = of_process(self._function, self._version, self._place.region, log_stream, address)
+            variables = of_process(self._function, self._version, log_stream, address)
             order = Order(self._function.handler, str(self._function.code.absolute()), variables)
             self._process = await self._place.processes.launch(order, self._output.writer, self._on_exit)
         except BaseException:

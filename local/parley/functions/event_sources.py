@@ -7,10 +7,10 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.aws_services import Services
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
-from parley.functions.variables import ACCOUNT
 from parley.template.model import EventSource
 
 _LOOK_SECONDS = 0.25
@@ -26,13 +26,11 @@ class Sources:
         services: Services,
         invoke: Callable[[str, bytes, str], Awaitable[Outcome]],
         clock: Clock,
-        region: str = "us-east-1",
     ) -> None:
         self._sources = tuple(sources)
         self._services = services
         self._invoke = invoke
         self._clock = clock
-        self._region = region
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -63,7 +61,8 @@ class Sources:
             if each["MessageId"] not in failed:
                 await self._services.delete(source.queue, each["ReceiptHandle"])
 
-    def _record(self, source: EventSource, message: dict[str, Any]) -> dict[str, Any]:
+    @staticmethod
+    def _record(source: EventSource, message: dict[str, Any]) -> dict[str, Any]:
         return {
             "messageId": message["MessageId"],
             "receiptHandle": message["ReceiptHandle"],
@@ -72,8 +71,8 @@ class Sources:
             "messageAttributes": message.get("MessageAttributes", {}),
             "md5OfBody": message["MD5OfBody"],
             "eventSource": "aws:sqs",
-            "eventSourceARN": f"arn:aws:sqs:{self._region}:{ACCOUNT}:{source.queue}",
-            "awsRegion": self._region,
+            "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{source.queue}",
+            "awsRegion": REGION,
         }
 
 

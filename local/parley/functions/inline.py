@@ -62,14 +62,12 @@ class Inline:
         functions: Mapping[str, Function],
         trace: Trace,
         size: int,
-        region: str,
         clock: Clock,
         injector: Injector | None = None,
         parent: Parent | None = None,
     ) -> None:
         self._functions = functions
         self._trace = trace
-        self._region = region
         self._injector = injector
         self._free = {name: asyncio.Semaphore(size) for name in functions}
         self._used: set[str] = set()
@@ -83,7 +81,7 @@ class Inline:
             for name, value in function.environment.items():
                 if os.environ.get(name, value) != value:
                     self._trace.record("note", text=f"{name} is now {function.name}'s, for all: functions run inline.")
-            os.environ.update({**of_service(function, LATEST, self._region, _LOG_STREAM), **function.environment})
+            os.environ.update({**of_service(function, LATEST, _LOG_STREAM), **function.environment})
 
     async def warm(self, invocation: Invocation) -> Answer | None:
         """Import a function's handler. Return the error where that fails."""
@@ -152,7 +150,7 @@ class Inline:
         return Context(
             aws_request_id=invocation.request_id,
             function_name=function.name,
-            invoked_function_arn=invocation.arn(self._region),
+            invoked_function_arn=invocation.arn(),
             function_version=invocation.version,
             memory_limit_in_mb=str(function.memory),
             log_group_name=log_group(function.name),

@@ -35,9 +35,9 @@ class Invocation:
     qualifier: str = LATEST
     version: str = LATEST
 
-    def arn(self, region: str) -> str:
+    def arn(self) -> str:
         """Return the ARN as it was asked for, with its qualifier."""
-        arn = function_arn(self.function.name, region)
+        arn = function_arn(self.function.name)
         return arn if self.qualifier == LATEST else f"{arn}:{self.qualifier}"
 
 

@@ -79,9 +79,9 @@ def reference(path: str, query: str = "") -> Reference:
     return Reference(match["name"], match["qualifier"] or asked or LATEST)
 
 
-def refuse_unknown(name: str, qualifier: str, region: str) -> Never:
+def refuse_unknown(name: str, qualifier: str) -> Never:
     """Refuse a function, or a qualifier of it, that does not exist."""
-    arn = function_arn(name, region) + ("" if qualifier == LATEST else f":{qualifier}")
+    arn = function_arn(name) + ("" if qualifier == LATEST else f":{qualifier}")
     raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}")
 
 

@@ -89,7 +89,6 @@ class Pools:
         functions: Mapping[str, Function],
         trace: Trace,
         size: int,
-        region: str,
         clock: Clock,
         injector: Injector | None = None,
         parent: Parent | None = None,
@@ -98,7 +97,7 @@ class Pools:
         self._parent = parent
         self._size = size
         self._processes = Processes()
-        self._place = Place(self._processes, trace, clock, region, injector)
+        self._place = Place(self._processes, trace, clock, injector)
         self._pools: dict[tuple[str, str], Pool] = {}
 
     def _pool(self, invocation: Invocation) -> Pool:

@@ -49,7 +49,6 @@ class Functions:
         environments: int = 10,
         retry_delay: float = 60.0,
         duplicates: float = 0.0,
-        region: str = "us-east-1",
         clock: Clock | None = None,
         enqueue: Enqueue | None = None,
         injector: Injector | None = None,
@@ -59,9 +58,8 @@ class Functions:
         clock = clock or Clock()
         self._functions = functions
         self._trace = trace
-        self._region = region
         self._enqueue = enqueue
-        self._runner = runner(functions, trace, environments, region, clock, injector, parent)
+        self._runner = runner(functions, trace, environments, clock, injector, parent)
         self._asynchronous = Asynchronous(self._run, self._settle, retry_delay, clock, duplicates)
         self._running: set[asyncio.Task[Outcome]] = set()
         self._concurrency: Counter[str] = Counter()
@@ -135,7 +133,7 @@ class Functions:
     ) -> Response:
         name, qualifier = reference.name, reference.qualifier
         if not self._is_there(name, qualifier):
-            invoke_api.refuse_unknown(name, qualifier, self._region)
+            invoke_api.refuse_unknown(name, qualifier)
         kind = invoke_api.invocation_type(headers)
         payload = invoke_api.payload(body, kind)
         if kind is InvocationType.DRY_RUN:
@@ -177,7 +175,7 @@ class Functions:
             destination = config.on_failure
             self._give_up(handled)
         if destination:
-            record = handled.record(function_arn(invocation.function.name, self._region))
+            record = handled.record(function_arn(invocation.function.name))
             self._send(destination, record, {}, invocation.function.name)
 
     def _give_up(self, handled: Handled) -> None:

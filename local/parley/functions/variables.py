@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.template.model import Function
 
-ACCOUNT = "000000000000"
 FUNCTIONS_KEYS = "EMULATOR"
 """What every access key of a function's begins with."""
 
 FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
 
 
-def function_arn(name: str, region: str) -> str:
+def function_arn(name: str) -> str:
     """Return the ARN of a function."""
-    return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
 
 
 def log_group(name: str) -> str:
@@ -28,7 +28,7 @@ def access_key(log_stream: str) -> str:
     return f"{FUNCTIONS_KEYS}{log_stream[-12:].upper()}"
 
 
-def of_service(function: Function, version: str, region: str, log_stream: str) -> dict[str, str]:
+def of_service(function: Function, version: str, log_stream: str) -> dict[str, str]:
     """Return what Lambda sets for any runtime of this function, credentials that open nothing among it."""
     return {
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
@@ -37,8 +37,8 @@ def of_service(function: Function, version: str, region: str, log_stream: str) -
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function.name),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": access_key(log_stream),
         "AWS_SECRET_ACCESS_KEY": FUNCTIONS_SECRET,
         "AWS_SESSION_TOKEN": "emulator",
@@ -51,10 +51,10 @@ def of_service(function: Function, version: str, region: str, log_stream: str) -
     }
 
 
-def of_process(function: Function, version: str, region: str, log_stream: str, runtime_api: str) -> dict[str, str]:
+def of_process(function: Function, version: str, log_stream: str, runtime_api: str) -> dict[str, str]:
     """Return all that a process of this function sees. Nothing of the emulator's own variables is in it."""
     return {
-        **of_service(function, version, region, log_stream),
+        **of_service(function, version, log_stream),
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "TZ": ":UTC",
         "LANG": "en_US.UTF-8",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.template.document import Document
 from parley.template.event_sources import event_sources
 from parley.template.functions import functions
@@ -44,8 +45,8 @@ def read(
     parameters: Mapping[str, str] | None = None,
     *,
     imports: Mapping[str, str] | None = None,
-    region: str = "us-east-1",
-    account: str = "000000000000",
+    region: str = REGION,
+    account: str = ACCOUNT_ID,
     stack: str = "parley",
 ) -> Template:
     """Read a template.

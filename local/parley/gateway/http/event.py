@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from parley.functions.variables import ACCOUNT
+from parley.account import ACCOUNT_ID
 from parley.gateway.events import Event, Headers, decoded, grouped, joined, new_request_id
 
 _TEXTS = {"application/json", "application/javascript", "application/xml"}
@@ -174,7 +174,7 @@ def _event_1(request: HttpRequest) -> Event:
 def _domain(request: HttpRequest, headers: Mapping[str, str]) -> Event:
     host = headers.get("host", "")
     return {
-        "accountId": ACCOUNT,
+        "accountId": ACCOUNT_ID,
         "apiId": request.api_id,
         "domainName": host,
         "domainPrefix": host.split(".")[0],

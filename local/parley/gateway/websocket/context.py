@@ -32,4 +32,3 @@ class Service:
     limits: TimeLimits = field(default_factory=TimeLimits)
     assumptions: Assumptions = field(default_factory=Assumptions)
     reordering: Random | None = None
-    region: str = "us-east-1"

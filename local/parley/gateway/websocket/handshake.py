@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.functions.variables import ACCOUNT
 from parley.gateway.events import Handshake, Headers
 from parley.gateway.integrations.caller import Answer, Ending
 from parley.gateway.quotas import URL_BYTES, URL_LENGTH, Throttling
@@ -70,7 +70,7 @@ class Admission:
     async def _ask(self, authorizer: Authorizer, handshake: Handshake) -> Handshake | Refused:
         if missing := missing_identity(authorizer.identity_sources, handshake):
             return Refused(401, f"it lacks the authorizer's identity source {missing}")
-        arn = f"arn:aws:execute-api:{self._service.region}:{ACCOUNT}:{handshake.api_id}/{handshake.stage}/{CONNECT}"
+        arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{handshake.api_id}/{handshake.stage}/{CONNECT}"
         event = handshake.authorizer_event(arn, self._service.clock.time())
         integration = LambdaIntegration(authorizer.function, authorizer.qualifier)
         route = f"{CONNECT} authorizer {authorizer.name}"
