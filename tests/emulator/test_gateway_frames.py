@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
+from parley.expressions.selection import route_selection_problem
 from parley.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
-from parley.gateway.websocket.route_selection import Selection, problem
+from parley.gateway.websocket.route_selection import Selection
 from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import FRAMES, GUIDE, QUOTAS, TRANSCRIPT, UNSURE
@@ -88,14 +89,14 @@ class TestRoutes:
 
     @pytest.mark.parametrize("expression", ["$request.body.a[", "$request.header.x", "${request.querystring.a}"])
     def test_an_expression_that_is_none_is_told_and_harmless(self, expression):
-        assert problem(expression)
+        assert route_selection_problem(expression)
         assert Selection(expression).route("{}", ROUTES) == "$default"
 
     @pytest.mark.parametrize(
         "expression", ["$request.body.a", "${request.body.a}/x", "fixed", "$request.body.a[0]['b']"]
     )
     def test_an_expression_that_is_right_has_no_problem(self, expression):
-        assert problem(expression) is None
+        assert route_selection_problem(expression) is None
 
     @pytest.mark.fact(8, source=GUIDE)
     def test_a_static_expression_always_chooses_the_same(self):

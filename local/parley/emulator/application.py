@@ -99,9 +99,7 @@ class Emulator:
         }
         self.http_paths = [path or "/" for path in self._http]
         self._database = _database(options)
-        self._model = BuiltInModel(
-            options.tokens_per_second, partial(self._injector.at, "model") if self._injector else None
-        )
+        self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
         self._ready = asyncio.Event()
 
     def _api_gateway(self, clock: Clock) -> Service:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from parley.expressions.jsonpath import Path
 
+_BODY = "request.body"
 _PIECE = re.compile(r"(?P<escaped>\\\$)|\$\{(?P<braced>[^}]*)\}|(?P<dollar>\$)")
 
 
@@ -54,6 +55,18 @@ class Expression:
 
     def _refuse(self, why: str) -> NoReturn:
         raise ValueError(f"{self._text} {why}")
+
+
+def route_selection_problem(expression: str) -> str | None:
+    """Return why an expression cannot select routes; None if it can."""
+    try:
+        variables = Expression(expression).variables
+    except ValueError as error:
+        return str(error)
+    foreign = next((name for name in variables if not name.startswith((f"{_BODY}.", f"{_BODY}["))), None)
+    if foreign is None:
+        return None
+    return f"{expression} has the variable {foreign}, but routes are selected by parts of {_BODY} only"
 
 
 def text_of(value: Any) -> str:

@@ -9,6 +9,7 @@ from parley.emulator.options import EMBEDDED, Options
 from parley.errors import StartError
 from parley.faults.plan import Fault, Plan, PlanError
 from parley.functions.invocation import Invocation
+from parley.llm.server import ModelFailure
 from parley.trace import Trace
 
 FAULTS_PATH = "/_parley/faults"
@@ -43,6 +44,11 @@ class Injector:
         """Tell the trace that a fault could not be carried out: there is no process to kill or to freeze."""
         why = "it was not made by a process of a function" if fault.point != "run" else "functions run inline"
         self._trace.record("note", text=f"Fault {fault.do} at {fault.point} is not possible: {why}.")
+
+    def at_model(self, body: str) -> ModelFailure | None:
+        """Return the failure that a request to the built-in model is to meet."""
+        fault = self.at("model", body)
+        return ModelFailure(fault.do, fault.seconds) if fault else None
 
     def answer(self, method: str, body: bytes) -> Response:
         """Answer a request for the plan itself: `GET` reads it, `PUT` replaces it, `POST` adds to it."""

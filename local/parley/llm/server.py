@@ -15,10 +15,10 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from parley.asgi import Receive, Response, Scope, Send
-from parley.faults.plan import Fault
 from parley.llm.answers import question
 from parley.llm.completions import BadRequestError, Completion, parse
 from parley.llm.malformed_streams import Broken, broken
@@ -31,15 +31,28 @@ class _ClientGoneError(Exception):
     """The client closed its connection before it had the whole request or answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelFailure:
+    """A failure of one completion: its `kind` is a status, `delay`, `stall`, or one of the malformed streams.
+
+    `seconds` is the length of a delay.
+    """
+
+    kind: str
+    seconds: float = 0.0
+
+
 class BuiltInModel:
     """The ASGI application. `tokens_per_second` is the pace of its answers; 0 means no pause at all.
 
-    `fault_at` is asked, with the body of each request for a completion, what is to go wrong with it.
+    `failure_of` gets the body of each request for a completion and returns the failure that it is to meet.
     """
 
-    def __init__(self, tokens_per_second: float = 40.0, fault_at: Callable[[str], Fault | None] | None = None) -> None:
+    def __init__(
+        self, tokens_per_second: float = 40.0, failure_of: Callable[[str], ModelFailure | None] | None = None
+    ) -> None:
         self._interval = 1 / tokens_per_second if tokens_per_second else 0.0
-        self._fault_at = fault_at
+        self._failure_of = failure_of
         self.report = {"requests": 0, "open": 0, "abandoned": 0}
         """Completions asked for, being sent, and left by their client before their end."""
 
@@ -66,7 +79,7 @@ class BuiltInModel:
     async def _complete(self, receive: Receive, send: Send) -> None:
         body = await _body(receive)
         self.report["requests"] += 1
-        fault = self._fault_at(body.decode(errors="replace")) if self._fault_at else None
+        failure = self._failure_of(body.decode(errors="replace")) if self._failure_of else None
         request = parse(body, default_model=MODEL)
         command = question(request.messages).strip()
         if command == "/fail":
@@ -77,7 +90,7 @@ class BuiltInModel:
         gone = asyncio.create_task(_disconnected(receive))
         self.report["open"] += 1
         try:
-            if fault is not None and await self._fail(fault, completion, gone, send):
+            if failure is not None and await self._fail(failure, completion, gone, send):
                 return
             if request.stream:
                 await self._stream(completion, breaks_at, gone, send)
@@ -90,16 +103,16 @@ class BuiltInModel:
             self.report["open"] -= 1
             gone.cancel()
 
-    async def _fail(self, fault: Fault, completion: Completion, gone: Gone, send: Send) -> bool:
-        """Do what the fault says. Returns whether that was all of the answer."""
-        match fault.do:
+    async def _fail(self, failure: ModelFailure, completion: Completion, gone: Gone, send: Send) -> bool:
+        """Carry out a failure. Return True if it was the whole answer, False if the answer follows."""
+        match failure.kind:
             case "no-usage-option" if not completion.request.include_usage:
                 return False
             case "no-usage-option":
                 message = "Unrecognized request argument supplied: stream_options"
                 await Response.of_json(400, _error(message, "invalid_request_error")).send(send)
             case "delay":
-                await _wait(gone, time.monotonic() + fault.seconds)
+                await _wait(gone, time.monotonic() + failure.seconds)
                 return False
             case "stall":
                 await _wait(gone, time.monotonic() + _FOR_EVER)

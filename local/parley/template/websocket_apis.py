@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from parley.gateway.websocket.route_selection import problem
+from parley.expressions.selection import route_selection_problem
 from parley.template.arns import function_in
 from parley.template.document import Document, Properties, mapping
 from parley.template.integrations import Integrations
@@ -40,7 +40,7 @@ class _Api:
 
     def made(self, stages: tuple[Stage, ...], routes: Iterator[Route]) -> WebSocketApi:
         expression = self.properties.text("RouteSelectionExpression")
-        if wrong := problem(expression):
+        if wrong := route_selection_problem(expression):
             self.properties.note(f"{wrong}: every message goes to $default", "RouteSelectionExpression")
         return WebSocketApi(
             self.logical_id, api_id(self.logical_id), stages, expression, {route.key: route for route in routes}

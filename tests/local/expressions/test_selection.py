@@ -2,8 +2,8 @@
 
 import pytest
 from parley.expressions.jsonpath import Path
-from parley.expressions.selection import Expression, json_document, text_of
-from parley.gateway.websocket.route_selection import Selection, problem
+from parley.expressions.selection import Expression, json_document, route_selection_problem, text_of
+from parley.gateway.websocket.route_selection import Selection
 
 DOCUMENT = {
     "action": "join",
@@ -115,7 +115,7 @@ def test_a_body_nested_as_deep_as_json_can_be_read_has_a_key_or_none():
     ],
 )
 def test_an_expression_that_cannot_select_routes_is_told_with_its_reason(expression, told):
-    assert told in problem(expression)
+    assert told in route_selection_problem(expression)
     assert Selection(expression).key("{}") == expression
 
 
@@ -123,4 +123,4 @@ def test_an_expression_that_cannot_select_routes_is_told_with_its_reason(express
     "expression", ["$request.body.a", "${request.body['a']}/x", "static", r"\$default", "$request.body[0]"]
 )
 def test_a_right_expression_has_no_problem(expression):
-    assert problem(expression) is None
+    assert route_selection_problem(expression) is None

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from parley.expressions.selection import Expression, json_document
+from parley.expressions.selection import Expression, json_document, route_selection_problem
 
 DEFAULT = "$default"
-_BODY = "request.body"
 
 
 class Selection:
@@ -20,7 +19,7 @@ class Selection:
 
     def __init__(self, expression: str, *, reserved_is_default: bool = True) -> None:
         self._text = expression
-        self._expression = None if problem(expression) else Expression(expression)
+        self._expression = None if route_selection_problem(expression) else Expression(expression)
         self._reserved_is_default = reserved_is_default
 
     def route(self, body: str, routes: Container[str]) -> str | None:
@@ -39,15 +38,3 @@ class Selection:
             return self._text if self._expression is None else self._expression.evaluate(document)
         except (ValueError, RecursionError):
             return None
-
-
-def problem(expression: str) -> str | None:
-    """Return what is wrong with an expression; None where it is right. A wrong one is taken as a fixed text."""
-    try:
-        variables = Expression(expression).variables
-    except ValueError as error:
-        return str(error)
-    foreign = next((name for name in variables if not name.startswith((f"{_BODY}.", f"{_BODY}["))), None)
-    if foreign is None:
-        return None
-    return f"{expression} has the variable {foreign}, but routes are selected by parts of {_BODY} only"
