@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from parley.asgi import read_body
 from parley.aws_services import SERVICES_PATH, Services
-from parley.gateway.events import decoded
+from parley.gateway.events import decode_headers
 from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
@@ -29,7 +29,7 @@ async def services():
     services = Services(f"http://127.0.0.1:{port}", Trace())
 
     async def app(scope, receive, send):
-        headers = dict(decoded(scope["headers"]))
+        headers = dict(decode_headers(scope["headers"]))
         await (await services.answer(scope["path"], scope["method"], headers, await read_body(receive))).send(send)
 
     server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))

@@ -19,7 +19,7 @@ HELP = """\
 /quit          leave (also Ctrl-D, and Ctrl-C while no reply runs)"""
 
 
-async def obey(session: Session, screen: Screen, line: str) -> bool:
+async def run_command(session: Session, screen: Screen, line: str) -> bool:
     """Carry out a line, once nothing more is to come. Return whether to go on."""
     command, _, argument = line.partition(" ")
     match command:

@@ -56,17 +56,17 @@ class Frame:
             raise FrameError(f"{self.kind} without {name}")
         return value
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[StoredMessage]:
         """Return the page of messages, oldest first."""
         page = self.data.get("messages")
         if not isinstance(page, list):
             raise FrameError(f"{self.kind} without messages")
         frames = [Frame(self.kind, item) for item in page if isinstance(item, dict)]
-        return [Message(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
+        return [StoredMessage(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class StoredMessage:
     """A stored message, as pages of history hold it. `content` is None where it is too large for a frame."""
 
     id: str

@@ -8,7 +8,7 @@ from parley.client.frames import Frame
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PendingRequest:
     """What was asked of the server and not answered yet: settled by a frame of `answer`'s kind, or by an error."""
 
     frame: Frame
@@ -19,9 +19,9 @@ class Pending:
     """At most one request, or one message that was refused as busy and is held to be sent again."""
 
     def __init__(self) -> None:
-        self.request: Request | None = None
-        self.held: Request | None = None
-        self._sent: set[str] = set()
+        self.request: PendingRequest | None = None
+        self.held: PendingRequest | None = None
+        self._own_ids: set[str] = set()
 
     def __bool__(self) -> bool:
         return self.request is not None or self.held is not None
@@ -34,20 +34,20 @@ class Pending:
 
     def ask(self, frame: Frame, answer: str) -> None:
         """Note that `frame` is being sent, and what kind of frame answers it."""
-        self.request = Request(frame, answer)
+        self.request = PendingRequest(frame, answer)
         if frame.kind == "message":
-            self._sent.add(frame.text("clientMessageId"))
+            self._own_ids.add(frame.text("clientMessageId"))
 
     def is_own(self, client_message_id: str | None) -> bool:
         """Tell whether a message was sent from here."""
-        return client_message_id in self._sent
+        return client_message_id in self._own_ids
 
     def answered(self, frame: Frame) -> None:
         """Settle the request, if this is its answer."""
         if self.request and frame.kind == self.request.answer and _answers(frame, self.request.frame):
             self.request = None
 
-    def refused(self, error: Frame) -> Request | None:
+    def refused(self, error: Frame) -> PendingRequest | None:
         """Settle the request, if this error refuses it, and return it."""
         request = self.request
         if request is None or not _refuses(error, request.frame):

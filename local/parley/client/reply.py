@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ReplyUpdate:
     """What was new in a piece of a reply."""
 
     text: str = ""
@@ -34,19 +34,19 @@ class Reply:
         """What is here."""
         return _text(self._units)
 
-    def take(self, attempt: int, offset: int, piece: str) -> Taken:
+    def take(self, attempt: int, offset: int, piece: str) -> ReplyUpdate:
         """Take a piece that starts at `offset`. Nothing of an older attempt is new."""
         if attempt < self.attempt:
-            return Taken()
+            return ReplyUpdate()
         restarted = attempt > self.attempt
         if restarted:
             self.attempt = attempt
             self._units = b""
         if offset > self.length:
-            return Taken(restarted=restarted, missing=True)
+            return ReplyUpdate(restarted=restarted, missing=True)
         fresh = piece.encode("utf-16-le", "surrogatepass")[2 * (self.length - offset) :]
         self._units += fresh
-        return Taken(_text(fresh), restarted)
+        return ReplyUpdate(_text(fresh), restarted)
 
 
 def _text(units: bytes) -> str:

@@ -8,9 +8,9 @@ import os
 from rich.console import Console
 
 from parley.client.actions import Style
-from parley.client.commands import STOP, obey
-from parley.client.keyboard import lines, on_interrupt
-from parley.client.screen import Screen, clean
+from parley.client.commands import STOP, run_command
+from parley.client.keyboard import on_interrupt, read_lines
+from parley.client.screen import Screen, sanitize
 from parley.client.session import TIMING, ClientError, Session, Timing
 
 
@@ -21,7 +21,7 @@ def run(url: str, token: str, chat_id: str | None = None, *, costs: bool = False
     except KeyboardInterrupt:
         return 0
     except ClientError as error:
-        Console(stderr=True).print(clean(str(error)), style=Style.ERROR.value, markup=False, highlight=False)
+        Console(stderr=True).print(sanitize(str(error)), style=Style.ERROR.value, markup=False, highlight=False)
         return 1
     return 0
 
@@ -43,12 +43,14 @@ async def chat(
     """
     screen = Screen(console, interactive=os.isatty(keyboard))
     session = Session(url, token, chat_id, screen, timing, costs=costs)
-    left = asyncio.Event()
-    tasks = {asyncio.create_task(each) for each in (session.run(), _converse(session, screen, keyboard), left.wait())}
+    leaving = asyncio.Event()
+    tasks = {
+        asyncio.create_task(each) for each in (session.run(), _read_commands(session, screen, keyboard), leaving.wait())
+    }
 
     def interrupted() -> None:
         if session.transcript.stopping or not session.stop():
-            left.set()
+            leaving.set()
         else:
             screen.line("Stopping. Ctrl-C again leaves.", Style.NOTE.value)
 
@@ -59,26 +61,26 @@ async def chat(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        screen.leave()
+        screen.finish()
     for task in finished:
         task.result()
 
 
-async def _converse(session: Session, screen: Screen, keyboard: int) -> None:
+async def _read_commands(session: Session, screen: Screen, keyboard: int) -> None:
     """Do what each line says, one after the other: a line typed during a reply waits for its end, but for `/stop`."""
 
-    def at_once(line: str) -> bool:
+    def intercept(line: str) -> bool:
         stops = line.strip() == STOP and session.stop()
         if stops:
-            screen.echoed()
+            screen.line_echoed()
         return stops
 
     await session.ready()
-    screen.ask()
-    async for line in lines(keyboard, at_once):
-        screen.answered()
+    screen.show_prompt()
+    async for line in read_lines(keyboard, intercept):
+        screen.line_entered()
         await session.ready()
-        if not await obey(session, screen, line.strip()):
+        if not await run_command(session, screen, line.strip()):
             return
         await session.ready()
-        screen.ask()
+        screen.show_prompt()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from parley.client.actions import Line, Style
-from parley.client.frames import Frame, Message
+from parley.client.frames import Frame, StoredMessage
 
 NOTHING_TO_STOP = "There is no reply to stop."
-WAITS = "A reply is being written. Your message follows as soon as it is complete."
+MESSAGE_HELD = "A reply is being written. Your message follows as soon as it is complete."
 
-_KINDLY = {
+_FRIENDLY = {
     "busy": "A reply is being written already. `/stop` ends it.",
     "nothing_to_cancel": NOTHING_TO_STOP,
     "nothing_to_regenerate": "There is no reply yet that could be written anew.",
@@ -18,12 +18,12 @@ _KINDLY = {
 def refusal(error: Frame) -> Line:
     """Say what was refused: kindly where nothing went wrong, else in the server's words."""
     code = error.optional("code") or "error"
-    if code in _KINDLY:
-        return Line(_KINDLY[code])
+    if code in _FRIENDLY:
+        return Line(_FRIENDLY[code])
     return Line(f"{error.text('message')} ({code})", Style.ERROR)
 
 
-def message(stored: Message) -> Line:
+def message(stored: StoredMessage) -> Line:
     """Show a stored message."""
     content = "(too long to be shown here)" if stored.content is None else stored.content
     if stored.role == "user":
@@ -33,12 +33,12 @@ def message(stored: Message) -> Line:
 
 def cost(complete: Frame) -> list[Line]:
     """Say what a reply has cost, where the server tells: `12 frames · 14 write units · $0.000021`."""
-    told = complete.data.get("cost")
-    if not isinstance(told, dict):
+    amounts_given = complete.data.get("cost")
+    if not isinstance(amounts_given, dict):
         return []
     amounts = {
         name: amount
-        for name, amount in told.items()
+        for name, amount in amounts_given.items()
         if isinstance(amount, int | float) and not isinstance(amount, bool)
     }
     parts = [

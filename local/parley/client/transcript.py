@@ -7,8 +7,8 @@ from enum import Enum, auto
 
 from parley.client import texts
 from parley.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
-from parley.client.frames import Frame, Message
-from parley.client.pending import Pending, Request
+from parley.client.frames import Frame, StoredMessage
+from parley.client.pending import Pending, PendingRequest
 from parley.client.reply import Reply
 
 
@@ -16,8 +16,8 @@ class _Stop(Enum):
     """Whether the user wants the running reply to end."""
 
     NO = auto()
-    WANTED = auto()
-    ASKED = auto()
+    REQUESTED = auto()
+    SENT = auto()
 
 
 class Transcript:
@@ -30,14 +30,14 @@ class Transcript:
         self.reply: Reply | None = None
         self._costs = costs
         self._pending = Pending()
-        self._waits_for: str | None = None
-        self._away = False
+        self._held_id: str | None = None
+        self._offline = False
         self._replying = False
         self._resuming = False
         self._stop = _Stop.NO
         self._last_role: str | None = None
-        self._seen: set[str] = set()
-        self._takers: dict[str, Callable[[Frame], list[Action]]] = {
+        self._shown: set[str] = set()
+        self._handlers: dict[str, Callable[[Frame], list[Action]]] = {
             "chat_created": self._chat_created,
             "chat_joined": self._chat_joined,
             "history": self._history,
@@ -51,7 +51,7 @@ class Transcript:
         }
 
     @property
-    def request(self) -> Request | None:
+    def request(self) -> PendingRequest | None:
         """What is to be answered before anything else is asked."""
         return self._pending.request
 
@@ -78,75 +78,75 @@ class Transcript:
     def stop(self) -> list[Action]:
         """Have the reply end that runs or has been asked for: at once, or as soon as the server knows of it."""
         if self.replying:
-            self._stop = _Stop.WANTED
+            self._stop = _Stop.REQUESTED
         return self._cancel()
 
     def retry(self) -> list[Action]:
         """Send a message again that was refused as busy, unless the end of a reply is still to come."""
-        return [] if self.reply or self._replying else self._release()
+        return [] if self.reply or self._replying else self._send_held()
 
-    def lost(self) -> None:
+    def disconnected(self) -> None:
         """Note that the connection is gone. A message is sent again on the next one, other requests are dropped."""
         self._pending.lost()
-        self._away = True
+        self._offline = True
         self._resuming = False
         if self.stopping:
-            self._stop = _Stop.WANTED
+            self._stop = _Stop.REQUESTED
 
-    def back(self) -> list[Action]:
+    def rejoined(self) -> list[Action]:
         """Note that the chat has been joined again, on a new connection."""
-        self._away = False
+        self._offline = False
         return self._cancel()
 
     def take(self, frame: Frame) -> list[Action]:
         """Take a frame from the server. Raise FrameError where it breaks the protocol; unknown kinds are ignored."""
-        taker = self._takers.get(frame.kind)
-        actions = taker(frame) if taker else []
+        handler = self._handlers.get(frame.kind)
+        actions = handler(frame) if handler else []
         self._pending.answered(frame)
         return actions + self._cancel()
 
     def _cancel(self) -> list[Action]:
         known = self.reply is not None or self._replying or self._pending.held is not None
-        if self._stop is not _Stop.WANTED or not known or self._away:
+        if self._stop is not _Stop.REQUESTED or not known or self._offline:
             return []
-        self._stop = _Stop.ASKED
+        self._stop = _Stop.SENT
         return [Cancel(self.reply.message_id if self.reply else None)]
 
-    def _release(self) -> list[Action]:
+    def _send_held(self) -> list[Action]:
         frame = self._pending.release()
         return [Send(frame)] if frame else []
 
-    def _ended(self) -> None:
+    def _end_reply(self) -> None:
         self.reply, self._replying, self._stop = None, False, _Stop.NO
 
-    def _enter(self, chat_id: str) -> None:
+    def _open_chat(self, chat_id: str) -> None:
         self.chat_id = chat_id
         self.oldest = self._last_role = None
-        self._ended()
-        self._seen.clear()
+        self._end_reply()
+        self._shown.clear()
 
     def _chat_created(self, frame: Frame) -> list[Action]:
-        self._enter(frame.text("chatId"))
+        self._open_chat(frame.text("chatId"))
         return [Line(f"{frame.text('title')} · chat {self.chat_id}")]
 
     def _chat_joined(self, frame: Frame) -> list[Action]:
         actions: list[Action] = []
         if frame.text("chatId") != self.chat_id:
-            self._enter(frame.text("chatId"))
+            self._open_chat(frame.text("chatId"))
             actions.append(Line(f"{frame.text('title')} · chat {self.chat_id}"))
         for message in frame.messages():
-            actions += self._missed(message)
+            actions += self._show_missed(message)
         if "reply" not in frame.data and self._last_role == "assistant":
-            self._ended()
+            self._end_reply()
         return actions
 
-    def _missed(self, message: Message) -> list[Action]:
+    def _show_missed(self, message: StoredMessage) -> list[Action]:
         """Show a message of the joined chat, if it is new here, or the rest of it, if it is the running reply."""
-        if message.id in self._seen:
+        if message.id in self._shown:
             return []
-        self._see(message.id, message.role)
+        self._mark_shown(message.id, message.role)
         if self.reply and message.id == self.reply.message_id:
-            actions = self._whole(self.reply, self.reply.attempt, message.content)
+            actions = self._show_complete(self.reply, self.reply.attempt, message.content)
             self.reply = None
             return actions
         return [texts.message(message)]
@@ -158,7 +158,7 @@ class Transcript:
         if not messages:
             return [Line("There are no earlier messages.")]
         self.oldest = messages[0].id
-        self._seen.update(message.id for message in messages)
+        self._shown.update(message.id for message in messages)
         return [texts.message(message) for message in messages]
 
     def _chat_updated(self, frame: Frame) -> list[Action]:
@@ -168,25 +168,25 @@ class Transcript:
         if frame.text("chatId") != self.chat_id:
             return []
         self._pending.clear()
-        self._ended()
+        self._end_reply()
         return [Line("This chat was deleted. `/new` starts another one.", Style.ERROR)]
 
     def _user_message(self, frame: Frame) -> list[Action]:
         if frame.text("chatId") != self.chat_id:
             return []
-        message = Message(frame.text("messageId"), "user", frame.text("content"))
+        message = StoredMessage(frame.text("messageId"), "user", frame.text("content"))
         own = self._pending.is_own(frame.optional("clientMessageId"))
-        known = message.id in self._seen
+        known = message.id in self._shown
         if own:  # sent again after a loss, it may have been answered meanwhile
             answered = known and self.reply is None and self._last_role == "assistant"
             self._replying = not answered
         if known or (not own and frame.data.get("duplicate") is True):
             return []
-        self._see(message.id, "user")
+        self._mark_shown(message.id, "user")
         return [] if own else [texts.message(message)]
 
     def _start(self, frame: Frame) -> list[Action]:
-        if frame.text("chatId") != self.chat_id or frame.text("messageId") in self._seen:
+        if frame.text("chatId") != self.chat_id or frame.text("messageId") in self._shown:
             return []
         self._resuming = False
         actions: list[Action] = []
@@ -194,14 +194,14 @@ class Transcript:
             if self.reply or "replaces" in frame.data:
                 actions.append(Line("The reply is written anew."))
             self.reply = Reply(frame.text("messageId"), frame.number("attempt"))
-        return actions + self._piece(self.reply, frame, "content")
+        return actions + self._take_text(self.reply, frame, "content")
 
     def _token(self, frame: Frame) -> list[Action]:
         if self.reply is None or self.reply.message_id != frame.text("messageId"):
             return []
-        return self._piece(self.reply, frame, "token")
+        return self._take_text(self.reply, frame, "token")
 
-    def _piece(self, reply: Reply, frame: Frame, name: str) -> list[Action]:
+    def _take_text(self, reply: Reply, frame: Frame, name: str) -> list[Action]:
         taken = reply.take(frame.number("attempt"), frame.number("offset"), frame.text(name))
         actions: list[Action] = [Line("The reply starts over.")] if taken.restarted else []
         if taken.missing and not self._resuming:
@@ -211,22 +211,22 @@ class Transcript:
 
     def _complete(self, frame: Frame) -> list[Action]:
         message_id, attempt = frame.text("messageId"), frame.number("attempt")
-        if frame.text("chatId") != self.chat_id or message_id in self._seen:
+        if frame.text("chatId") != self.chat_id or message_id in self._shown:
             return []
         reply = self.reply
         if reply is None or reply.message_id != message_id:
             reply = Reply(message_id, attempt)
-        self._ended()
-        self._see(message_id, "assistant")
-        actions = self._whole(reply, attempt, frame.optional("content"))
+        self._end_reply()
+        self._mark_shown(message_id, "assistant")
+        actions = self._show_complete(reply, attempt, frame.optional("content"))
         reason = frame.text("finishReason")
         if reason != "stop":
             actions.append(Line(f"The reply ended early: {reason}."))
         if self._costs:
             actions += texts.cost(frame)
-        return actions + self._release()
+        return actions + self._send_held()
 
-    def _whole(self, reply: Reply, attempt: int, content: str | None) -> list[Action]:
+    def _show_complete(self, reply: Reply, attempt: int, content: str | None) -> list[Action]:
         """Show what is missing of a reply whose whole text is `content`, or too large to be sent again."""
         if content is None:
             return [End()]
@@ -243,15 +243,15 @@ class Transcript:
             self._stop = _Stop.NO
         return [texts.refusal(frame)]
 
-    def _hold(self, refused: Request) -> list[Action]:
+    def _hold(self, refused: PendingRequest) -> list[Action]:
         """Keep a message until the running reply is complete, and say so once."""
         self._pending.held = refused
         self._stop = _Stop.NO  # what was to stop has not begun; what runs may be somebody else's
         name = refused.frame.text("clientMessageId")
-        known, self._waits_for = self._waits_for, name
-        return [] if known == name else [Line(texts.WAITS)]
+        known, self._held_id = self._held_id, name
+        return [] if known == name else [Line(texts.MESSAGE_HELD)]
 
-    def _see(self, message_id: str, role: str) -> None:
-        self._seen.add(message_id)
+    def _mark_shown(self, message_id: str, role: str) -> None:
+        self._shown.add(message_id)
         self._last_role = role
         self.oldest = self.oldest or message_id

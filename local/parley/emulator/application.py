@@ -32,13 +32,13 @@ from parley.functions.event_sources import Sources
 from parley.functions.invocation import Outcome
 from parley.functions.processes.launch import Parent
 from parley.functions.service import Functions
-from parley.gateway.events import Handshake, decoded
+from parley.gateway.events import Handshake, decode_headers
 from parley.gateway.http.stage import HttpGateway
-from parley.gateway.integrations.caller import Backend
-from parley.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES, Account
-from parley.gateway.signature import Request, is_right, is_signed
-from parley.gateway.websocket.context import Service
-from parley.gateway.websocket.management_api import Connections
+from parley.gateway.integrations.caller import IntegrationCaller
+from parley.gateway.quotas import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES, AccountRateLimiter
+from parley.gateway.signature import SignedRequest, is_signed, is_valid
+from parley.gateway.websocket.context import GatewayContext
+from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.protocol import GatewayProtocol, HttpProtocol
 from parley.gateway.websocket.stage import WebSocketGateway
 from parley.host_check import is_this_machine
@@ -89,8 +89,9 @@ class Emulator:
         self._sabotage = Sabotage(self._injector, self._functions) if self._injector else None
         self._sources = Sources(self.template.event_sources, self._services, self._functions_invoke, clock)
         self._service = self._api_gateway(clock)
+        reordering = None if options.reorder is None else Random(options.reorder)  # noqa: S311 - not a secret
         self.mounts = {
-            path: WebSocketGateway(api, stage, self._service)
+            path: WebSocketGateway(api, stage, self._service, reordering)
             for path, (api, stage) in mounted(self.template.websocket_apis).items()
         }
         self._http = {
@@ -102,22 +103,21 @@ class Emulator:
         self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
         self._ready = asyncio.Event()
 
-    def _api_gateway(self, clock: Clock) -> Service:
+    def _api_gateway(self, clock: Clock) -> GatewayContext:
         options, trace = self.options, self._trace
-        account = Account(options.quotas, clock.time)
+        account = AccountRateLimiter(options.quotas, clock.time)
         stages = {stage.name for api in self.template.websocket_apis for stage in api.stages}
         assumptions = options.assumptions
         waits = assumptions.post_in_connect == "hangs"
-        return Service(
-            backend=Backend(self._invoke, trace, clock, options.limits),
-            connections=Connections(stages, account, trace, clock, options.post_latency / 1000, waits=waits),
+        return GatewayContext(
+            integrations=IntegrationCaller(self._invoke, trace, clock, options.limits),
+            management_api=ManagementApi(stages, account, trace, clock, options.post_latency / 1000, waits=waits),
             account=account,
             trace=trace,
             clock=clock,
             is_signed=self._is_handshake_signed,
             limits=options.limits,
             assumptions=assumptions,
-            reordering=None if options.reorder is None else Random(options.reorder),  # noqa: S311 - not a secret
         )
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
@@ -132,10 +132,10 @@ class Emulator:
         return await self._functions.invoke(name, payload, qualifier)
 
     def _is_handshake_signed(self, handshake: Handshake) -> bool:
-        return self._is_signed(Request("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
+        return self._is_signed(SignedRequest("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
 
-    def _is_signed(self, request: Request) -> bool:
-        return is_right(request, self._secret_of) if self.options.iam else is_signed(request)
+    def _is_signed(self, request: SignedRequest) -> bool:
+        return is_valid(request, self._secret_of) if self.options.iam else is_signed(request)
 
     async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM; then end every child at once. Raises `StartError`."""
@@ -221,7 +221,7 @@ class Emulator:
         await answer.send(send)
 
     async def _answer(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
-        path, headers = scope["path"], dict(decoded(scope["headers"]))
+        path, headers = scope["path"], dict(decode_headers(scope["headers"]))
         if self._database and path.startswith(DYNAMODB_PATH):
             return await self._database.answer(headers, body)
         if path.startswith(INVOKE_PATH):
@@ -236,9 +236,9 @@ class Emulator:
         before, _, connection_id = scope["path"].partition("/@connections/")
         query = scope["query_string"].decode("latin-1")
         path = scope["raw_path"].decode("latin-1")
-        signed = self._is_signed(Request(scope["method"], path, query, decoded(scope["headers"]), body))
+        signed = self._is_signed(SignedRequest(scope["method"], path, query, decode_headers(scope["headers"]), body))
         stage = before.rpartition("/")[2]
-        return await self._service.connections.answer(scope["method"], stage, connection_id, body, signed)
+        return await self._service.management_api.answer(scope["method"], stage, connection_id, body, signed)
 
     async def _serve_itself(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for the emulator's own sake."""
@@ -303,7 +303,7 @@ def _configuration(application: Emulator) -> uvicorn.Config:
         http=CuttableProtocol if application.options.faults else HttpProtocol,
         ws=GatewayProtocol,
         # The library takes a limit for messages and one for frames; uvicorn passes on what it is given.
-        ws_max_size=(MESSAGE_BYTES, FRAME_BYTES),  # type: ignore[arg-type]
+        ws_max_size=(MAX_MESSAGE_BYTES, MAX_FRAME_BYTES),  # type: ignore[arg-type]
         ws_ping_interval=None,
         ws_per_message_deflate=False,
         lifespan="off",

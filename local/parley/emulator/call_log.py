@@ -9,7 +9,7 @@ from typing import Any
 
 from parley.asgi import Response, Scope
 from parley.emulator.variables import INVOKE_PATH
-from parley.gateway.events import decoded
+from parley.gateway.events import decode_headers
 from parley.trace import Trace
 
 UNITS_HEADER = "x-parley-units"
@@ -22,7 +22,7 @@ class Call:
     """One call, timed from its making. `caller` gives the name of the function that signs with an access key."""
 
     def __init__(self, scope: Scope, caller: Callable[[str], str]) -> None:
-        headers = {name.lower(): value for name, value in decoded(scope["headers"])}
+        headers = {name.lower(): value for name, value in decode_headers(scope["headers"])}
         match = _CREDENTIAL.search(headers.get("authorization", ""))
         self._began = time.perf_counter()
         self._service = match[2] if match else ""

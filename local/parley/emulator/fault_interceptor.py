@@ -18,7 +18,7 @@ from parley.functions.asynchronous import ONCE, Delivery
 from parley.functions.invocation import Outcome
 from parley.functions.invoke_api import InvocationType, reference
 from parley.functions.service import Functions
-from parley.gateway.events import decoded
+from parley.gateway.events import decode_headers
 
 _ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 _AFTER = {
@@ -87,7 +87,7 @@ class Sabotage:
 
     def _call(self, scope: Scope, body: bytes) -> _Call | None:
         """Return what is asked of a service; None for what no point of a plan stands for."""
-        headers = {name.lower(): value for name, value in decoded(scope["headers"])}
+        headers = {name.lower(): value for name, value in decode_headers(scope["headers"])}
         access_key = match[1] if (match := _ACCESS_KEY.search(headers.get("authorization", ""))) else ""
         caller = self._functions.caller(access_key)
         point, ids = _point(scope, headers)

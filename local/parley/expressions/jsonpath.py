@@ -27,7 +27,7 @@ _STEP = re.compile(
 )
 
 
-class Path:
+class JsonPath:
     """A path, parsed once. Raises ValueError for what is no path, or no path of those known here."""
 
     def __init__(self, text: str) -> None:

@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from parley.expressions.jsonpath import Path
+from parley.expressions.jsonpath import JsonPath
 
 _BODY = "request.body"
 _PIECE = re.compile(r"(?P<escaped>\\\$)|\$\{(?P<braced>[^}]*)\}|(?P<dollar>\$)")
 
 
-class Expression:
+class SelectionExpression:
     """A selection expression, parsed once. Raises ValueError for one that cannot be read.
 
     `variables` are the names of its variables, as `request.body.action`.
@@ -26,16 +26,16 @@ class Expression:
     def __init__(self, text: str) -> None:
         self._text = text
         self.variables: list[str] = []
-        self._pieces: list[str | Path] = list(self._parsed(text))
+        self._pieces: list[str | JsonPath] = list(self._parsed(text))
 
     def evaluate(self, document: Mapping[str, Any]) -> str:
         """Return the key, with the variables looked up as paths of this document (`{"request": {"body": …}}`)."""
         return "".join(piece if isinstance(piece, str) else text_of(piece.find(document)) for piece in self._pieces)
 
-    def _parsed(self, text: str) -> list[str | Path]:
+    def _parsed(self, text: str) -> list[str | JsonPath]:
         if text.startswith("$") and not text.startswith("${"):
             return [self._variable(text[1:])]
-        pieces: list[str | Path] = []
+        pieces: list[str | JsonPath] = []
         position = 0
         for match in _PIECE.finditer(text):
             pieces.append(text[position : match.start()])
@@ -45,9 +45,9 @@ class Expression:
             pieces.append("$" if match["escaped"] else self._variable(match["braced"]))
         return [piece for piece in (*pieces, text[position:]) if piece != ""]
 
-    def _variable(self, name: str) -> Path:
+    def _variable(self, name: str) -> JsonPath:
         try:
-            path = Path(f"$.{name}")
+            path = JsonPath(f"$.{name}")
         except ValueError as error:
             self._refuse(f"cannot be read: {error}")
         self.variables.append(name)
@@ -60,7 +60,7 @@ class Expression:
 def route_selection_problem(expression: str) -> str | None:
     """Return why an expression cannot select routes; None if it can."""
     try:
-        variables = Expression(expression).variables
+        variables = SelectionExpression(expression).variables
     except ValueError as error:
         return str(error)
     foreign = next((name for name in variables if not name.startswith((f"{_BODY}.", f"{_BODY}["))), None)

@@ -22,17 +22,17 @@ def new_request_id() -> str:
     return base64.urlsafe_b64encode(os.urandom(11)).decode()
 
 
-def decoded(raw: list[tuple[bytes, bytes]]) -> Headers:
+def decode_headers(raw: list[tuple[bytes, bytes]]) -> Headers:
     """Return an ASGI scope's headers as text, in their order and spelling."""
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
 
 
-def joined(pairs: Headers) -> dict[str, str]:
+def last_values(pairs: Headers) -> dict[str, str]:
     """Return headers or query parameters by name; of several values the last, as in REST and WebSocket events."""
     return dict(pairs)
 
 
-def grouped(pairs: Headers) -> dict[str, list[str]]:
+def all_values(pairs: Headers) -> dict[str, list[str]]:
     """Return all values of headers or query parameters by name."""
     values: dict[str, list[str]] = {}
     for name, value in pairs:
@@ -73,10 +73,10 @@ class Handshake:
         return {
             "type": "REQUEST",
             "methodArn": method_arn,
-            "headers": joined(headers),
-            "multiValueHeaders": grouped(headers),
-            "queryStringParameters": joined(query),
-            "multiValueQueryStringParameters": grouped(query),
+            "headers": last_values(headers),
+            "multiValueHeaders": all_values(headers),
+            "queryStringParameters": last_values(query),
+            "multiValueQueryStringParameters": all_values(query),
             "stageVariables": dict(self.stage_variables),
             "requestContext": self._context("$connect", "CONNECT", now),
         }
@@ -84,10 +84,10 @@ class Handshake:
     def connect_event(self, now: float) -> Event:
         """Return the event of `$connect`."""
         headers = [pair for pair in self.headers if pair[0].lower() not in _NOT_SHOWN] + self._forwarded()
-        event: Event = {"headers": joined(headers), "multiValueHeaders": grouped(headers)}
+        event: Event = {"headers": last_values(headers), "multiValueHeaders": all_values(headers)}
         query = self.parameters()
         if query:
-            event |= {"queryStringParameters": joined(query), "multiValueQueryStringParameters": grouped(query)}
+            event |= {"queryStringParameters": last_values(query), "multiValueQueryStringParameters": all_values(query)}
         return self._event(event | {"requestContext": self._context("$connect", "CONNECT", now)})
 
     def message_event(self, route_key: str, body: str, request_id: str, now: float) -> Event:

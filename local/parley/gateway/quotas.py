@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from parley.template.model import Stage
 
-FRAME_BYTES = 32 * 1024
+MAX_FRAME_BYTES = 32 * 1024
 """The largest frame from a client; a larger one closes the connection with 1009."""
 
-MESSAGE_BYTES = 128 * 1024
+MAX_MESSAGE_BYTES = 128 * 1024
 """The largest message from a client, of one frame or many, and the largest post to a connection."""
 
-URL_BYTES = 4096
+MAX_URL_BYTES = 4096
 """The longest URL of a handshake, query included."""
 
-AUTHORIZER_BYTES = 8 * 1024
+MAX_AUTHORIZER_RESULT_BYTES = 8 * 1024
 """The largest result of an authorizer."""
 
 _GUIDE = "https://docs.aws.amazon.com/apigateway/latest/developerguide"
@@ -31,7 +31,7 @@ class Limit:
     text: str
     document: str = _QUOTAS
 
-    def told(self) -> dict[str, str]:
+    def as_fields(self) -> dict[str, str]:
         """Return it as fields of a happening."""
         return {"limit": self.text, "document": self.document}
 
@@ -46,7 +46,7 @@ REQUEST_RATE = Limit("an account has 10,000 requests a second over all its APIs,
 ROUTE_RATE = Limit("the stage's throttling settings for this route", _THROTTLING)
 URL_LENGTH = Limit("a URL may have 4,096 characters")
 POST_SIZE = Limit("a post may have 128 KB")
-HTTP_REQUEST_BYTES = 10 * 1024 * 1024
+MAX_HTTP_REQUEST_BYTES = 10 * 1024 * 1024
 _HTTP_QUOTAS = f"{_GUIDE}/http-api-quotas.html"
 HTTP_REQUEST_SIZE = Limit("a request to an HTTP API may have 10 MB", _HTTP_QUOTAS)
 HTTP_INTEGRATION_TIME = Limit("an integration of an HTTP API has 30 s to answer", _HTTP_QUOTAS)
@@ -71,7 +71,7 @@ class Quotas:
     burst: float = 5_000.0
 
 
-class Bucket:
+class TokenBucket:
     """A token bucket: full at first, with room for `burst`, filled at `rate` tokens a second."""
 
     def __init__(self, rate: float, burst: float, now: Callable[[], float]) -> None:
@@ -92,12 +92,12 @@ class Bucket:
         return True
 
 
-class Account:
+class AccountRateLimiter:
     """What all APIs of an account share: the buckets of its quotas."""
 
     def __init__(self, quotas: Quotas, now: Callable[[], float]) -> None:
-        self._connections = Bucket(quotas.connections, quotas.connections, now)
-        self._requests = Bucket(quotas.requests, quotas.burst, now)
+        self._connections = TokenBucket(quotas.connections, quotas.connections, now)
+        self._requests = TokenBucket(quotas.requests, quotas.burst, now)
 
     def connect(self) -> Limit | None:
         """Count a handshake. Returns the limit that forbids it."""
@@ -110,13 +110,13 @@ class Account:
         return None if self._requests.take() else REQUEST_RATE
 
 
-class Throttling:
+class RouteRateLimiter:
     """The buckets of one stage. `now` gives the time in seconds."""
 
     def __init__(self, stage: Stage, now: Callable[[], float]) -> None:
         self._stage = stage
         self._now = now
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, route_key: str) -> Limit | None:
         """Count a request of a route. Returns the limit that forbids it."""
@@ -124,5 +124,5 @@ class Throttling:
         if throttle is None:
             return None
         if route_key not in self._buckets:
-            self._buckets[route_key] = Bucket(throttle.rate, throttle.burst, self._now)
+            self._buckets[route_key] = TokenBucket(throttle.rate, throttle.burst, self._now)
         return None if self._buckets[route_key].take() else ROUTE_RATE

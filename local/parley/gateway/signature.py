@@ -14,7 +14,7 @@ _HEADER = re.compile(rf"{_SCHEME} +Credential=([^,\s]+), *SignedHeaders=([^,\s]+
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class SignedRequest:
     """What a signature covers. `path` is as it was sent; names of headers are in any case."""
 
     method: str
@@ -32,12 +32,12 @@ class _Signature:
     timestamp: str
 
 
-def is_signed(request: Request) -> bool:
+def is_signed(request: SignedRequest) -> bool:
     """Tell whether a request bears a signature, by header or by query, be it right or wrong."""
     return _signature(request) is not None
 
 
-def is_right(request: Request, secret_of: Callable[[str], str | None]) -> bool:
+def is_valid(request: SignedRequest, secret_of: Callable[[str], str | None]) -> bool:
     """Tell whether a request is signed for `execute-api` with a key of which `secret_of` gives the secret."""
     signature = _signature(request)
     access_key, *scope = signature.credential.split("/") if signature else ("",)
@@ -48,7 +48,7 @@ def is_right(request: Request, secret_of: Callable[[str], str | None]) -> bool:
     return hmac.compare_digest(expected, signature.digest)
 
 
-def _signature(request: Request) -> _Signature | None:
+def _signature(request: SignedRequest) -> _Signature | None:
     headers = {name.lower(): value for name, value in request.headers}
     match = _HEADER.fullmatch(headers.get("authorization", "").strip())
     if match:
@@ -60,7 +60,7 @@ def _signature(request: Request) -> _Signature | None:
     return _Signature(*(query.get(name, "") for name in names))
 
 
-def _expected(request: Request, signature: _Signature, region: str, access_key: str, secret: str) -> str:
+def _expected(request: SignedRequest, signature: _Signature, region: str, access_key: str, secret: str) -> str:
     """Return the signature that this request would have to have, as botocore makes it."""
     # Not at the top: only for those who want signatures checked.
     from botocore.auth import SigV4Auth

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from parley.llm.answers import Message, answer, tokens
+from parley.llm.answers import PromptMessage, answer, tokens
 
 
 class BadRequestError(Exception):
@@ -18,17 +18,17 @@ class BadRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CompletionRequest:
     """What of a request matters here. `max_tokens` is None where the answer may have any length."""
 
     model: str
-    messages: tuple[Message, ...]
+    messages: tuple[PromptMessage, ...]
     stream: bool
     include_usage: bool
     max_tokens: int | None
 
 
-def parse(body: bytes, default_model: str) -> Request:
+def parse(body: bytes, default_model: str) -> CompletionRequest:
     """Read the body of a request. Raise BadRequestError for what OpenAI would refuse too."""
     try:
         fields = json.loads(body)
@@ -37,7 +37,7 @@ def parse(body: bytes, default_model: str) -> Request:
     if not isinstance(fields, dict):
         raise BadRequestError("The body of the request is not a JSON object.")
     options = fields.get("stream_options")
-    return Request(
+    return CompletionRequest(
         model=str(fields.get("model") or default_model),
         messages=_messages(fields.get("messages")),
         stream=bool(fields.get("stream")),
@@ -50,14 +50,14 @@ def parse(body: bytes, default_model: str) -> Request:
 class Completion:
     """The answer to one request, and the objects that carry it."""
 
-    request: Request
+    request: CompletionRequest
     id: str
     created: int
     pieces: list[str]
     finish_reason: str
 
     @classmethod
-    def of(cls, request: Request, completion_id: str, created: int) -> Self:
+    def of(cls, request: CompletionRequest, completion_id: str, created: int) -> Self:
         """Answer the request. `created` is in seconds since the epoch."""
         pieces = tokens(answer(request.messages))
         limit = request.max_tokens
@@ -103,16 +103,16 @@ class Completion:
         return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def _messages(value: object) -> tuple[Message, ...]:
+def _messages(value: object) -> tuple[PromptMessage, ...]:
     if not isinstance(value, list) or not value:
         raise BadRequestError("'messages' must be a list of at least one message.", "messages")
     return tuple(_message(item, f"messages[{number}]") for number, item in enumerate(value))
 
 
-def _message(value: object, param: str) -> Message:
+def _message(value: object, param: str) -> PromptMessage:
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         raise BadRequestError(f"'{param}' must be an object with a role.", param)
-    return Message(value["role"], _text(value.get("content"), f"{param}.content"))
+    return PromptMessage(value["role"], _text(value.get("content"), f"{param}.content"))
 
 
 def _text(content: object, param: str) -> str:

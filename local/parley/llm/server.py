@@ -21,10 +21,10 @@ from typing import Any
 from parley.asgi import Receive, Response, Scope, Send
 from parley.llm.answers import question
 from parley.llm.completions import BadRequestError, Completion, parse
-from parley.llm.malformed_streams import Broken, broken
+from parley.llm.malformed_streams import MalformedStream, malformed_stream
 
 MODEL = "built-in"
-_FOR_EVER = 3600.0
+_STALL_SECONDS = 3600.0
 
 
 class _ClientGoneError(Exception):
@@ -115,20 +115,20 @@ class BuiltInModel:
                 await _wait(gone, time.monotonic() + failure.seconds)
                 return False
             case "stall":
-                await _wait(gone, time.monotonic() + _FOR_EVER)
+                await _wait(gone, time.monotonic() + _STALL_SECONDS)
             case status if status.isdigit():
                 await Response.of_json(int(status), _error("Failed by the plan of faults.", "server_error")).send(send)
-            case how:
-                await self._stream_broken(broken(completion, how), gone, send)
+            case kind:
+                await self._stream_malformed(malformed_stream(completion, kind), gone, send)
         return True
 
-    async def _stream_broken(self, stream: Broken, gone: Gone, send: Send) -> None:
+    async def _stream_malformed(self, stream: MalformedStream, gone: Gone, send: Send) -> None:
         await _start(send, 200, stream.content_type)
         for piece in stream.pieces:
             await _wait(gone, time.monotonic() + self._interval)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         if stream.then == "stall":
-            await _wait(gone, time.monotonic() + _FOR_EVER)
+            await _wait(gone, time.monotonic() + _STALL_SECONDS)
         if stream.then == "end":
             await send({"type": "http.response.body", "body": b""})
 

@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import Any
 
 from parley.template.intrinsics import NO_VALUE, Resolver, as_text
-from parley.template.references import NAMES, Deployment, References, api_id
-from parley.template.source import Lines, Place, TemplateError, read_source
+from parley.template.references import NAMES, References, Stack, api_id
+from parley.template.source import NodePath, SourceLines, TemplateError, read_source
 
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """Properties of a resource, or a part of them. `where` names them in notes, `place` says where they are.
+    """Properties of a resource, or a part of them. `label` names them in notes, `node_path` says where they are.
 
     Values are resolved when they are asked for, so that a note is about the very line.
     """
 
-    where: str
+    label: str
     raw: Mapping[str, Any]
     document: Document
-    place: Place
+    node_path: NodePath
 
     def __iter__(self) -> Iterator[str]:
-        return (str(name) for name, value in self.raw.items() if _is_plain(value) or self.get(name) is not None)
+        return (str(name) for name, value in self.raw.items() if _is_plain_mapping(value) or self.get(name) is not None)
 
     def get(self, name: str) -> Any:
         """Return a property, resolved; None where it is not there."""
-        value = self.document.resolved(self.raw.get(name), (*self.place, name))
+        value = self.document.resolved(self.raw.get(name), (*self.node_path, name))
         return None if value is NO_VALUE else value
 
     def text(self, name: str, default: str = "") -> str:
@@ -43,7 +43,7 @@ class Properties:
         try:
             return default if value is None else float(value)
         except (TypeError, ValueError):
-            self.note(f"{name} of {self.where} is {value!r}; {default:g} is used instead", name)
+            self.note(f"{name} of {self.label} is {value!r}; {default:g} is used instead", name)
             return default
 
     def texts(self, name: str) -> list[str]:
@@ -54,29 +54,31 @@ class Properties:
 
     def part(self, name: str) -> Properties:
         """Return the properties within a property; none where it is not there."""
-        return Properties(f"{self.where}.{name}", mapping(self._opened(name)), self.document, (*self.place, name))
+        return Properties(
+            f"{self.label}.{name}", as_mapping(self._unresolved_part(name)), self.document, (*self.node_path, name)
+        )
 
     def parts(self, name: str) -> list[Properties]:
         """Return the properties within each item of a property that is a list."""
-        value = self._opened(name)
+        value = self._unresolved_part(name)
         items = value if isinstance(value, list) else []
         return [
-            Properties(f"{self.where}.{name}", mapping(self._item(item, place)), self.document, place)
+            Properties(f"{self.label}.{name}", as_mapping(self._item(item, node_path)), self.document, node_path)
             for index, item in enumerate(items)
-            for place in [(*self.place, name, index)]
+            for node_path in [(*self.node_path, name, index)]
         ]
 
-    def _item(self, item: Any, place: Place) -> Any:
-        return item if _is_plain(item) else self.document.resolved(item, place)
+    def _item(self, item: Any, node_path: NodePath) -> Any:
+        return item if _is_plain_mapping(item) else self.document.resolved(item, node_path)
 
-    def _opened(self, name: str) -> Any:
+    def _unresolved_part(self, name: str) -> Any:
         """Return a property that has parts, these as they are written."""
         value = self.raw.get(name)
-        return value if _is_plain(value) or isinstance(value, list) else self.get(name)
+        return value if _is_plain_mapping(value) or isinstance(value, list) else self.get(name)
 
     def note(self, text: str, name: str | None = None) -> None:
         """Say that something here, or in the property `name`, was not understood, and what follows from that."""
-        self.document.note(text, (*self.place, name) if name else self.place)
+        self.document.note(text, (*self.node_path, name) if name else self.node_path)
 
 
 class Document:
@@ -88,121 +90,119 @@ class Document:
         content: Mapping[str, Any],
         parameters: Mapping[str, str],
         imports: Mapping[str, str],
-        deployment: Deployment,
+        stack: Stack,
     ) -> None:
         self.path = path
         self._content = content
-        self._notes: dict[str, Place] = {}
-        self._place: Place = ()
-        self._globals = mapping(content.get("Globals"))
+        self._notes: dict[str, NodePath] = {}
+        self._current_path: NodePath = ()
+        self._globals = as_mapping(content.get("Globals"))
         self._resources: dict[str, dict[str, Any]] = {
-            str(name): resource for name, resource in mapping(content["Resources"]).items() if mapping(resource)
+            str(name): resource for name, resource in as_mapping(content["Resources"]).items() if as_mapping(resource)
         }
-        names = deployment.pseudo_parameters(NO_VALUE)
-        references = References(deployment, self.kind, self.name, lambda name, key: self.properties(name).text(key))
+        names = stack.pseudo_parameters(NO_VALUE)
+        references = References(stack, self.kind, self.name, lambda name, key: self.properties(name).text(key))
         self._resolve = Resolver(
             names,
             references.attribute,
-            mapping(content.get("Conditions")),
-            mapping(content.get("Mappings")),
+            as_mapping(content.get("Conditions")),
+            as_mapping(content.get("Mappings")),
             imports,
             self._ssm_value,
-            lambda text: self.note(text, self._place),
+            lambda text: self.note(text, self._current_path),
         )
         self._physical: dict[str, str] = {name: name for name in self._resources}
         names |= self._physical
-        names |= self._parameters(mapping(content.get("Parameters")), parameters)
+        names |= self._parameters(as_mapping(content.get("Parameters")), parameters)
         # Only now, for a resource's name may depend on parameters and on conditions.
-        self._physical |= {name: self._given_name(name) or name for name in self._resources}
+        self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
-            names |= references.generated(name)
+            names |= references.generated_names(name)
         names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
 
     @classmethod
-    def read(
-        cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], deployment: Deployment
-    ) -> Document:
+    def read(cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], stack: Stack) -> Document:
         """Read a template file. Raises `TemplateError` for a file that is none."""
         content = read_source(path)
-        if not mapping(content) or not mapping(content.get("Resources")):
+        if not as_mapping(content) or not as_mapping(content.get("Resources")):
             raise TemplateError(
                 f"The template {path} has no Resources. Name a SAM or CloudFormation template with --template."
             )
-        return cls(path, content, parameters, imports, deployment)
+        return cls(path, content, parameters, imports, stack)
 
     @property
-    def types(self) -> dict[str, str]:
+    def resource_types(self) -> dict[str, str]:
         """The type of each resource by its logical id, those left out whose condition does not hold."""
         return {name: self.kind(name) for name in self._resources if self._is_there(name)}
 
     def of_type(self, *kinds: str) -> list[str]:
         """Return the logical ids of the resources of these types."""
-        return [name for name, kind in self.types.items() if kind in kinds]
+        return [name for name, kind in self.resource_types.items() if kind in kinds]
 
     def kind(self, logical_id: str) -> str:
         """Return the type of a resource; empty where there is no such resource, or no type."""
-        kind = mapping(self._resources.get(logical_id)).get("Type")
+        kind = as_mapping(self._resources.get(logical_id)).get("Type")
         return kind if isinstance(kind, str) else ""
 
     def properties(self, logical_id: str) -> Properties:
         """Return a resource's properties, merged into what Globals give to its type."""
-        resource = mapping(self._resources.get(logical_id))
+        resource = as_mapping(self._resources.get(logical_id))
         section = self.kind(logical_id).removeprefix("AWS::Serverless::")
         return Properties(
             logical_id,
-            _merged(mapping(self._globals.get(section)), mapping(resource.get("Properties"))),
+            _merge(as_mapping(self._globals.get(section)), as_mapping(resource.get("Properties"))),
             self,
             ("Resources", logical_id, "Properties"),
         )
 
     def metadata(self, logical_id: str) -> Mapping[str, Any]:
         """Return what a resource's Metadata say, as they are written."""
-        return mapping(mapping(self._resources.get(logical_id)).get("Metadata"))
+        return as_mapping(as_mapping(self._resources.get(logical_id)).get("Metadata"))
 
     def name(self, logical_id: str) -> str:
         """Return the name of a resource: the one that the template gives it, else its logical id."""
         return self._physical.get(logical_id, logical_id)
 
-    def resolved(self, value: Any, place: Place) -> Any:
-        """Return a value of the template, at this place, with its intrinsic functions resolved."""
-        before, self._place = self._place, place
+    def resolved(self, value: Any, node_path: NodePath) -> Any:
+        """Return a value of the template, at this path, with its intrinsic functions resolved."""
+        before, self._current_path = self._current_path, node_path
         try:
             return self._resolve(value)
         finally:
-            self._place = before
+            self._current_path = before
 
-    def note(self, text: str, place: Place = ()) -> None:
+    def note(self, text: str, node_path: NodePath = ()) -> None:
         """Say, once, that something was not understood, and what follows from that."""
-        self._notes.setdefault(text, place)
+        self._notes.setdefault(text, node_path)
 
     def notes(self) -> tuple[str, ...]:
         """Return what was noted, each with the line that it is about."""
         if not self._notes:
             return ()
-        lines = Lines(self.path)
-        return tuple(f"{self.path}{lines.of(place)}: {text}" for text, place in self._notes.items())
+        source_lines = SourceLines(self.path)
+        return tuple(f"{self.path}{source_lines.of(node_path)}: {text}" for text, node_path in self._notes.items())
 
     def _is_there(self, logical_id: str) -> bool:
         resource = self._resources[logical_id]
         condition = resource.get("Condition")
         if not isinstance(condition, str):
             return True
-        if condition not in mapping(self._content.get("Conditions")):
+        if condition not in as_mapping(self._content.get("Conditions")):
             self.note(f"{logical_id} has the Condition {condition}, which is not there: it is left out")
         return self._resolve.condition(condition)
 
     def _parameters(self, declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
         for name in given.keys() - declared.keys():
             self.note(f"parameter {name} is not declared, its value not used")
-        return {str(name): self._parameter(str(name), mapping(declared[name]), given.get(name)) for name in declared}
+        return {str(name): self._parameter(str(name), as_mapping(declared[name]), given.get(name)) for name in declared}
 
     def _parameter(self, name: str, declared: Mapping[str, Any], given: str | None) -> Any:
         value = declared.get("Default") if given is None else given
         kind = str(declared.get("Type", ""))
         if kind.startswith("AWS::SSM::Parameter::Value") and value is not None and given is None:
             value = self._ssm_value(as_text(value)) if as_text(value) else None
-        # A secret has no default by nature; its variable is set otherwise. A rule of the deployment's is for that.
+        # A secret has no default by nature; its variable is set otherwise. A rule of the stack's is for that.
         if value is None and as_text(declared.get("NoEcho")) != "true" and name != "BootstrapVersion":
             self.note(f"parameter {name} has no default and no value, it is empty", ("Parameters", name))
         text = "" if value is None else as_text(value)
@@ -218,24 +218,24 @@ class Document:
                     return properties.text("Value")
         return None
 
-    def _given_name(self, logical_id: str) -> str:
+    def _name_given(self, logical_id: str) -> str:
         name_property = NAMES.get(self.kind(logical_id))
         return self.properties(logical_id).text(name_property) if name_property else ""
 
 
-def mapping(value: Any) -> dict[str, Any]:
+def as_mapping(value: Any) -> dict[str, Any]:
     """Return the value if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _merged(shared: Any, own: Any) -> Any:
+def _merge(shared: Any, own: Any) -> Any:
     """Merge as SAM merges Globals: mappings key by key, lists one after the other, of anything else the own."""
     if isinstance(shared, list) and isinstance(own, list):
         return shared + own
-    if not _is_plain(shared) or not _is_plain(own):
+    if not _is_plain_mapping(shared) or not _is_plain_mapping(own):
         return own
-    return shared | {name: _merged(shared[name], value) if name in shared else value for name, value in own.items()}
+    return shared | {name: _merge(shared[name], value) if name in shared else value for name, value in own.items()}
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain_mapping(value: Any) -> bool:
     return isinstance(value, dict) and not any(name == "Ref" or str(name).startswith("Fn::") for name in value)

@@ -12,7 +12,7 @@ from parley.template.document import Document, Properties
 from parley.template.model import LATEST, Function, InvokeConfig
 from parley.template.source import TemplateError
 
-SAM, RAW = "AWS::Serverless::Function", "AWS::Lambda::Function"
+SAM, CLOUDFORMATION = "AWS::Serverless::Function", "AWS::Lambda::Function"
 _FIRST_VERSION = "1"
 
 
@@ -20,7 +20,7 @@ def functions(document: Document) -> dict[str, Function]:
     """Return the functions that can run here, by name. Raises `TemplateError` for one whose code is missing."""
     found = {}
     aliases, configs = _aliases(document), _invoke_configs(document)
-    for logical_id in document.of_type(SAM, RAW):
+    for logical_id in document.of_type(SAM, CLOUDFORMATION):
         name = document.name(logical_id)
         function = _function(document, logical_id, aliases.get(name, {}), configs.get(name, {}))
         if function is not None:
@@ -33,7 +33,7 @@ def _function(
 ) -> Function | None:
     properties = document.properties(logical_id)
     is_sam = document.kind(logical_id) == SAM
-    code = None if _is_foreign(properties) else _code(document, logical_id, properties, is_sam)
+    code = None if _is_not_python(properties) else _code_folder(document, logical_id, properties, is_sam)
     if code is None:
         return None
     published = properties.text("AutoPublishAlias") if is_sam else ""
@@ -46,7 +46,7 @@ def _function(
     reserved = properties.get("ReservedConcurrentExecutions")
     return Function(
         name=document.name(logical_id),
-        handler=_required(document, properties, "Handler"),
+        handler=_required_text(document, properties, "Handler"),
         code=code,
         timeout=properties.number("Timeout", 3),
         memory=int(properties.number("MemorySize", 128)),
@@ -70,46 +70,46 @@ def invoke_config(properties: Properties) -> InvokeConfig:
     )
 
 
-def _is_foreign(properties: Properties) -> bool:
+def _is_not_python(properties: Properties) -> bool:
     """Tell, and note, whether a function is not in Python."""
     runtime = properties.text("Runtime", "python")
     if properties.text("PackageType") == "Image":
-        properties.note(f"{properties.where} is a container image, the function is left out", "PackageType")
+        properties.note(f"{properties.label} is a container image, the function is left out", "PackageType")
     elif not runtime.startswith("python"):
-        properties.note(f"{properties.where} runs on {runtime}, not on Python: the function is left out", "Runtime")
+        properties.note(f"{properties.label} runs on {runtime}, not on Python: the function is left out", "Runtime")
     else:
         return False
     return True
 
 
-def _code(document: Document, logical_id: str, properties: Properties, is_sam: bool) -> Path | None:
+def _code_folder(document: Document, logical_id: str, properties: Properties, is_sam: bool) -> Path | None:
     inline = properties.text("InlineCode") if is_sam else properties.part("Code").text("ZipFile")
     if inline:
-        return _written(inline)
+        return _write_inline_code(inline)
     if is_sam and not isinstance(properties.get("CodeUri"), dict):
-        return _folder(document, properties, _required(document, properties, "CodeUri"))
+        return _local_folder(document, properties, _required_text(document, properties, "CodeUri"))
     asset = document.metadata(logical_id).get("aws:asset:path")
     code = asset if isinstance(asset, str) else properties.text("Code") or properties.text("CodeUri")
     if code and not code.startswith("s3://"):
-        return _folder(document, properties, code)
+        return _local_folder(document, properties, code)
     properties.note(
-        f"the code of {properties.where} is in S3, not here: the function is left out. "
+        f"the code of {properties.label} is in S3, not here: the function is left out. "
         "Name the template as it was before packaging, or the one in cdk.out"
     )
     return None
 
 
-def _folder(document: Document, properties: Properties, uri: str) -> Path:
+def _local_folder(document: Document, properties: Properties, uri: str) -> Path:
     folder = (document.path.parent / uri).resolve()
     if not folder.is_dir():
         raise TemplateError(
-            f"The template {document.path} says that the code of {properties.where} is in {uri}, "
+            f"The template {document.path} says that the code of {properties.label} is in {uri}, "
             f"but there is no folder {folder}. Correct its {'CodeUri' if 'CodeUri' in properties.raw else 'Code'}."
         )
     return folder
 
 
-def _written(code: str) -> Path:
+def _write_inline_code(code: str) -> Path:
     """Return a folder with inline code in `index.py`, as Lambda has it; the same folder for the same code."""
     folder = Path(tempfile.gettempdir()) / f"parley-code-{hashlib.sha256(code.encode()).hexdigest()[:16]}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -117,10 +117,10 @@ def _written(code: str) -> Path:
     return folder
 
 
-def _required(document: Document, properties: Properties, name: str) -> str:
+def _required_text(document: Document, properties: Properties, name: str) -> str:
     value = properties.get(name)
     if not isinstance(value, str) or not value:
-        raise TemplateError(f"The function {properties.where} in {document.path} has no {name}. Give it one.")
+        raise TemplateError(f"The function {properties.label} in {document.path} has no {name}. Give it one.")
     return value
 
 
@@ -129,14 +129,14 @@ def _layers(document: Document, properties: Properties) -> Iterator[Path]:
     layers = document.of_type("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
     for layer in properties.texts("Layers"):
         logical_id = next((each for each in layers if layer in (each, document.name(each))), None)
-        folder = _layer(document, logical_id) if logical_id else None
+        folder = _layer_folder(document, logical_id) if logical_id else None
         if folder is not None:
             yield folder
         else:
             properties.note(f"the layer {layer} is not in this template's folder, it is left out", "Layers")
 
 
-def _layer(document: Document, logical_id: str) -> Path | None:
+def _layer_folder(document: Document, logical_id: str) -> Path | None:
     asset = document.metadata(logical_id).get("aws:asset:path")
     uri = asset if isinstance(asset, str) else document.properties(logical_id).text("ContentUri")
     folder = (document.path.parent / uri).resolve()

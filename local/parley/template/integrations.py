@@ -18,7 +18,7 @@ from parley.template.model import (
 _KIND = "AWS::ApiGatewayV2::Integration"
 
 
-class Integrations:
+class IntegrationReader:
     """The integrations of a template, by logical id. `variables` are those of the stage."""
 
     def __init__(self, document: Document, variables: Mapping[str, str]) -> None:
@@ -46,10 +46,10 @@ class Integrations:
     def _lambda(self, properties: Properties, kind: str) -> Integration | None:
         function = function_in(properties.text("IntegrationUri"), self._variables)
         if not function.name:
-            properties.note(f"{properties.where} calls another service than Lambda, which does not occur here")
+            properties.note(f"{properties.label} calls another service than Lambda, which does not occur here")
             return None
         if kind == "AWS":
-            properties.note(f"{properties.where} is a non-proxy integration; its function gets the proxy's event here")
+            properties.note(f"{properties.label} is a non-proxy integration; its function gets the proxy's event here")
         return LambdaIntegration(function.name, function.qualifier, _timeout(properties))
 
     def _http(self, properties: Properties, kind: str, logical_id: str) -> Integration:

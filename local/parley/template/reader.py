@@ -12,13 +12,13 @@ from parley.template.event_sources import event_sources
 from parley.template.functions import functions
 from parley.template.http_apis import http_apis
 from parley.template.model import Template
-from parley.template.references import Deployment
+from parley.template.references import Stack
 from parley.template.source import TemplateError
 from parley.template.storage import parameters as ssm_parameters
 from parley.template.storage import queues, tables
 from parley.template.websocket_apis import websocket_apis
 
-_READ = {
+_EMULATED = {
     *("AWS::Serverless::Function", "AWS::Serverless::WebSocketApi", "AWS::Serverless::HttpApi"),
     *("AWS::Serverless::SimpleTable", "AWS::Serverless::LayerVersion"),
     *(
@@ -31,13 +31,13 @@ _READ = {
     *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
     "AWS::ApiGatewayV2::*",
 }
-_WITHOUT_MEANING = {
+_IGNORED = {
     *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
     *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
     *("AWS::ApiGateway::Account", "AWS::Route53::*", "AWS::CertificateManager::*", "AWS::WAFv2::*", "AWS::Budgets::*"),
     *("AWS::ApplicationAutoScaling::*", "AWS::CodeDeploy::*", "AWS::XRay::*"),
 }
-_APART = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
+_PARTLY_IGNORED = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
 
 
 def read(
@@ -54,7 +54,7 @@ def read(
     `parameters` give its parameters values other than their defaults, `imports` what other stacks export.
     Raises `TemplateError` for a file that is no template, one without an API, or one whose code is missing.
     """
-    document = Document.read(path, parameters or {}, imports or {}, Deployment(region, account, stack))
+    document = Document.read(path, parameters or {}, imports or {}, Stack(region, account, stack))
     found = functions(document)
     sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
     if not sockets and not any(api.routes for api in https):
@@ -78,14 +78,14 @@ def read(
 def _note_unsupported(document: Document) -> None:
     """Note each type of resource that is not understood, with the first resource that has it."""
     seen: set[str] = set()
-    for logical_id, kind in document.types.items():
+    for logical_id, kind in document.resource_types.items():
         if kind in seen:
             continue
         seen.add(kind)
-        place = ("Resources", logical_id)
+        node_path = ("Resources", logical_id)
         if not kind:
-            document.note(f"{logical_id} has no Type, it is left out", place)
-        elif kind in _APART:
-            document.note(f"{kind} is left out: {_APART[kind]}", place)
-        elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_READ | _WITHOUT_MEANING):
-            document.note(f"{kind} does not occur here, {logical_id} and its like are left out", place)
+            document.note(f"{logical_id} has no Type, it is left out", node_path)
+        elif kind in _PARTLY_IGNORED:
+            document.note(f"{kind} is left out: {_PARTLY_IGNORED[kind]}", node_path)
+        elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_EMULATED | _IGNORED):
+            document.note(f"{kind} does not occur here, {logical_id} and its like are left out", node_path)

@@ -9,12 +9,12 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class Stack:
     """Where the template would be deployed, as its pseudo parameters say it."""
 
     region: str
     account: str
-    stack: str
+    name: str
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of something in this account and region."""
@@ -25,8 +25,8 @@ class Deployment:
         return {
             "AWS::Region": self.region,
             "AWS::AccountId": self.account,
-            "AWS::StackName": self.stack,
-            "AWS::StackId": self.arn("cloudformation", f"stack/{self.stack}/local"),
+            "AWS::StackName": self.name,
+            "AWS::StackId": self.arn("cloudformation", f"stack/{self.name}/local"),
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::NotificationARNs": [],
@@ -60,7 +60,7 @@ APIS = {
     "AWS::ApiGatewayV2::Api": "wss",
 }
 _FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-_SERVICES = {
+_ARN_FORMS = {
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::Serverless::Function": ("lambda", "function:"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
@@ -82,12 +82,12 @@ class References:
 
     def __init__(
         self,
-        deployment: Deployment,
+        stack: Stack,
         kind: Callable[[str], str],
         name: Callable[[str], str],
         text: Callable[[str, str], str],
     ) -> None:
-        self._deployment = deployment
+        self._stack = stack
         self._kind = kind
         self._name = name
         self._text = text
@@ -97,7 +97,7 @@ class References:
         kind = self._kind(logical_id)
         match kind:
             case "AWS::SQS::Queue":
-                region, account = self._deployment.region, self._deployment.account
+                region, account = self._stack.region, self._stack.account
                 return f"https://sqs.{region}.amazonaws.com/{account}/{self._name(logical_id)}"
             case "AWS::Lambda::Version":
                 return f"{self._function_arn(logical_id)}:1"
@@ -128,16 +128,16 @@ class References:
     def arn(self, logical_id: str) -> str:
         """Return a resource's ARN; for a type that means nothing here, one of the usual form."""
         kind = self._kind(logical_id)
-        service, prefix = _SERVICES.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
-        return self._deployment.arn(service, prefix + self._name(logical_id))
+        service, prefix = _ARN_FORMS.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
+        return self._stack.arn(service, prefix + self._name(logical_id))
 
-    def generated(self, logical_id: str) -> Mapping[str, str]:
+    def generated_names(self, logical_id: str) -> Mapping[str, str]:
         """Return what SAM makes beside a function: its role, its published version and alias, by what names them."""
         if self._kind(logical_id) not in _FUNCTIONS:
             return {}
         alias = self._text(logical_id, "AutoPublishAlias")
         arn = self.arn(logical_id)
-        made = {f"{logical_id}Role": f"{self._deployment.stack}-{logical_id}Role"}
+        made = {f"{logical_id}Role": f"{self._stack.name}-{logical_id}Role"}
         if alias:
             qualified = {f"{logical_id}Alias{alias}": f"{arn}:{alias}", f"{logical_id}.Alias": f"{arn}:{alias}"}
             made |= qualified | {f"{logical_id}.Version": f"{arn}:1"}
@@ -145,9 +145,9 @@ class References:
 
     def _api_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
         scheme = "https" if self._text(logical_id, "ProtocolType") == "HTTP" else APIS[kind]
-        host = f"{api_id(logical_id)}.execute-api.{self._deployment.region}.amazonaws.com"
+        host = f"{api_id(logical_id)}.execute-api.{self._stack.region}.amazonaws.com"
         return {"ApiEndpoint": f"{scheme}://{host}", "ApiId": api_id(logical_id)}.get(attribute)
 
     def _function_arn(self, logical_id: str) -> str:
         name = self._text(logical_id, "FunctionName")
-        return name if name.startswith("arn:") else self._deployment.arn("lambda", f"function:{name}")
+        return name if name.startswith("arn:") else self._stack.arn("lambda", f"function:{name}")

@@ -11,7 +11,7 @@ import yaml
 
 from parley.errors import StartError
 
-Place = tuple[str | int, ...]
+NodePath = tuple[str | int, ...]
 """Where something is in a template: the keys and indexes that lead to it."""
 
 
@@ -77,7 +77,7 @@ def compose(text: str) -> yaml.Node | None:
     return yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, Loader=_Loader)
 
 
-class Lines:
+class SourceLines:
     """Where in a file things are. The file is read again for it, which only a template with notes has to pay for."""
 
     def __init__(self, path: Path) -> None:
@@ -86,10 +86,10 @@ class Lines:
         except (OSError, ValueError, yaml.YAMLError, RecursionError):
             self._root = None
 
-    def of(self, place: Place) -> str:
+    def of(self, node_path: NodePath) -> str:
         """Return `:12` for what is in line 12; of what is not written there, the line of what would hold it."""
         node, line = self._root, None
-        for step in place:
+        for step in node_path:
             found = _child(node, step)
             if found is None:
                 break

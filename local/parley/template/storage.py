@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from parley.template.document import Document, Properties, mapping
+from parley.template.document import Document, Properties, as_mapping
 from parley.template.model import Parameter, Queue, Table
 
 _QUEUE_ATTRIBUTES = {
@@ -78,7 +78,7 @@ def queues(document: Document) -> Iterator[Queue]:
 def _queue(document: Document, logical_id: str) -> Queue:
     properties = document.properties(logical_id)
     attributes = {name: properties.text(name) for name in _QUEUE_ATTRIBUTES if properties.text(name)}
-    if redrive := mapping(properties.get("RedrivePolicy")):
+    if redrive := as_mapping(properties.get("RedrivePolicy")):
         attributes["RedrivePolicy"] = json.dumps(redrive)
     return Queue(document.name(logical_id), attributes)
 

@@ -18,7 +18,7 @@ import uvicorn
 from parley.asgi import read_body
 from parley.dynamodb.embedded import Embedded, furnish
 from parley.errors import StartError
-from parley.gateway.events import decoded
+from parley.gateway.events import decode_headers
 from parley.template.model import Table
 from parley.template.reader import read
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -35,7 +35,7 @@ def endpoint() -> Iterator[str]:
     database = Embedded()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        answer = await database.answer(dict(decoded(scope["headers"])), await read_body(receive))
+        answer = await database.answer(dict(decode_headers(scope["headers"])), await read_body(receive))
         await answer.send(send)
 
     server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", log_config=None))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 import uvicorn
-from parley.llm.answers import Message, answer, tokens
+from parley.llm.answers import PromptMessage, answer, tokens
 from parley.llm.server import BuiltInModel
 
 
@@ -72,7 +72,7 @@ def fast() -> Iterator[Served]:
 
 
 def expected(question: str) -> str:
-    return answer([Message("user", question)])
+    return answer([PromptMessage("user", question)])
 
 
 class TestStream:

@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"\{(\w[\w.-]*)(\+?)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RouteMatch:
     """A route, and the values of the variables in its path."""
 
     route: HttpRoute
@@ -39,14 +39,14 @@ class Router:
     def __init__(self, routes: Iterable[HttpRoute]) -> None:
         self._patterns = sorted(map(_Pattern.of, routes), key=lambda pattern: pattern.generality)
 
-    def match(self, method: str, path: str) -> Match | None:
+    def match(self, method: str, path: str) -> RouteMatch | None:
         """Return the route for a method and an encoded path; None where there is none."""
         path = "/".join(unquote(part).replace("/", _ENCODED_SLASH) for part in path.split("/"))
         for pattern in self._patterns:
             found = pattern.expression.fullmatch(path)
             if found and pattern.route.method in (method, "ANY"):
                 values = (value.replace(_ENCODED_SLASH, "/") for value in found.groups())
-                return Match(pattern.route, dict(zip(pattern.names, values, strict=True)))
+                return RouteMatch(pattern.route, dict(zip(pattern.names, values, strict=True)))
         return None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
-ANSWER_BYTES = 10 * 1024 * 1024
+MAX_RESPONSE_BYTES = 10 * 1024 * 1024
 """The largest answer of an integration; API Gateway's quota for payloads."""
 
 _threads = ThreadPoolExecutor(max_workers=200, thread_name_prefix="http-integration")
@@ -26,7 +26,7 @@ class RequestTimedOut(RequestFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EndpointRequest:
     """A request. `timeout` is in seconds, for each step: to connect, to send, to wait for the next bytes."""
 
     method: str
@@ -37,7 +37,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EndpointResponse:
     """An answer, whatever its status; redirections are not followed."""
 
     status: int
@@ -45,7 +45,7 @@ class Reply:
     content_type: str = ""
 
 
-async def send(request: Request) -> Reply:
+async def send(request: EndpointRequest) -> EndpointResponse:
     """Send a request. Raises `RequestFailed`. Cancelling closes the connection at once."""
     connection, target = _connection(request)
     loop = asyncio.get_running_loop()
@@ -60,7 +60,7 @@ async def send(request: Request) -> Reply:
         raise RequestFailed(f"{request.url} did not answer: {str(error) or type(error).__name__}") from error
 
 
-def _connection(request: Request) -> tuple[HTTPConnection, str]:
+def _connection(request: EndpointRequest) -> tuple[HTTPConnection, str]:
     try:
         url = urlsplit(request.url)
         host, port = url.hostname, url.port
@@ -76,14 +76,14 @@ def _target(url: SplitResult) -> str:
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
-def _exchange(connection: HTTPConnection, target: str, request: Request) -> Reply:
+def _exchange(connection: HTTPConnection, target: str, request: EndpointRequest) -> EndpointResponse:
     try:
         connection.request(request.method, target, request.body, dict(request.headers))
         response = connection.getresponse()
-        body = response.read(ANSWER_BYTES + 1)
-        if len(body) > ANSWER_BYTES:
-            raise ValueError(f"the answer has more than {ANSWER_BYTES} bytes")
-        return Reply(response.status, body, response.getheader("content-type", ""))
+        body = response.read(MAX_RESPONSE_BYTES + 1)
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise ValueError(f"the answer has more than {MAX_RESPONSE_BYTES} bytes")
+        return EndpointResponse(response.status, body, response.getheader("content-type", ""))
     finally:
         connection.close()
 

@@ -10,34 +10,34 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def seen(value: Any) -> Any:
+def to_velocity(value: Any) -> Any:
     """Return a JSON value as a template sees it."""
     if value is None:
         return ""
     if isinstance(value, bool):
-        return Truth(value)
+        return VelocityBoolean(value)
     if isinstance(value, Mapping):
-        return Object(value)
-    return Items(map(seen, value)) if isinstance(value, list) else value
+        return VelocityObject(value)
+    return VelocityList(map(to_velocity, value)) if isinstance(value, list) else value
 
 
-def plain(value: Any) -> Any:
+def from_velocity(value: Any) -> Any:
     """Return the JSON value that a template sees as this."""
-    if isinstance(value, Object):
+    if isinstance(value, VelocityObject):
         return value.members
-    if isinstance(value, Truth):
+    if isinstance(value, VelocityBoolean):
         return bool(value)
-    return [plain(each) for each in value] if isinstance(value, list) else value
+    return [from_velocity(each) for each in value] if isinstance(value, list) else value
 
 
-class Truth(int):
+class VelocityBoolean(int):
     """A boolean."""
 
     def __str__(self) -> str:
         return "true" if self else "false"
 
 
-class Items(list[Any]):
+class VelocityList(list[Any]):
     """A list."""
 
     def __str__(self) -> str:
@@ -52,15 +52,15 @@ class Items(list[Any]):
     def contains(self, value: Any) -> bool:  # noqa: D102
         return value in self
 
-    def isEmpty(self) -> Truth:  # noqa: D102, N802
-        return Truth(not self)
+    def isEmpty(self) -> VelocityBoolean:  # noqa: D102, N802
+        return VelocityBoolean(not self)
 
     def add(self, value: Any) -> str:  # noqa: D102
         self.append(value)
         return ""
 
 
-class Object:
+class VelocityObject:
     """An object. A member is found before a method of the same name; `#foreach` goes through the values, as in Java."""
 
     def __init__(self, members: Mapping[str, Any]) -> None:
@@ -68,13 +68,13 @@ class Object:
 
     def __getitem__(self, name: str) -> Any:
         if name in self.members:
-            return seen(self.members[name])
+            return to_velocity(self.members[name])
         if name in _METHODS:
             raise KeyError(name)  # so that the template engine looks for the method
         return ""
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self.members[name] = plain(value)
+        self.members[name] = from_velocity(value)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
@@ -83,12 +83,16 @@ class Object:
         return len(self.members)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Object) and self.members == other.members
+        return isinstance(other, VelocityObject) and self.members == other.members
 
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return "{" + ", ".join(f"{name}={_shown(seen(value), value)}" for name, value in self.members.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{name}={_as_text(to_velocity(value), value)}" for name, value in self.members.items())
+            + "}"
+        )
 
     def size(self) -> int:  # noqa: D102
         return len(self)
@@ -100,36 +104,36 @@ class Object:
         self[name] = value
         return ""
 
-    def isEmpty(self) -> Truth:  # noqa: D102, N802
-        return Truth(not self.members)
+    def isEmpty(self) -> VelocityBoolean:  # noqa: D102, N802
+        return VelocityBoolean(not self.members)
 
-    def containsKey(self, name: str) -> Truth:  # noqa: D102, N802
-        return Truth(name in self.members)
+    def containsKey(self, name: str) -> VelocityBoolean:  # noqa: D102, N802
+        return VelocityBoolean(name in self.members)
 
-    def keySet(self) -> Items:  # noqa: D102, N802
-        return Items(self.members)
+    def keySet(self) -> VelocityList:  # noqa: D102, N802
+        return VelocityList(self.members)
 
-    def values(self) -> Items:  # noqa: D102
-        return Items(map(seen, self.members.values()))
+    def values(self) -> VelocityList:  # noqa: D102
+        return VelocityList(map(to_velocity, self.members.values()))
 
-    def entrySet(self) -> Items:  # noqa: D102, N802
-        return Items(Object({"key": name, "value": value}) for name, value in self.members.items())
+    def entrySet(self) -> VelocityList:  # noqa: D102, N802
+        return VelocityList(VelocityObject({"key": name, "value": value}) for name, value in self.members.items())
 
 
-def _shown(value: Any, origin: Any) -> str:
+def _as_text(value: Any, origin: Any) -> str:
     return "null" if origin is None else str(value)
 
 
-_METHODS = {name for name in vars(Object) if not name.startswith("_")}
+_METHODS = {name for name in vars(VelocityObject) if not name.startswith("_")}
 
 STRING_METHODS = {
-    "contains": lambda text, part: Truth(part in text),
-    "endsWith": lambda text, end: Truth(text.endswith(end)),
-    "equals": lambda text, other: Truth(text == other),
+    "contains": lambda text, part: VelocityBoolean(part in text),
+    "endsWith": lambda text, end: VelocityBoolean(text.endswith(end)),
+    "equals": lambda text, other: VelocityBoolean(text == other),
     "indexOf": lambda text, part: text.find(part),
-    "isEmpty": lambda text: Truth(not text),
+    "isEmpty": lambda text: VelocityBoolean(not text),
     "length": len,
-    "startsWith": lambda text, start: Truth(text.startswith(start)),
+    "startsWith": lambda text, start: VelocityBoolean(text.startswith(start)),
     "substring": lambda text, start, stop=None: text[start:stop],
     "toLowerCase": str.lower,
     "toString": str,

@@ -10,7 +10,7 @@ from typing import Any
 
 from parley.functions.invocation import Outcome
 from parley.gateway.events import Handshake
-from parley.gateway.quotas import AUTHORIZER_BYTES, AUTHORIZER_RESULT
+from parley.gateway.quotas import AUTHORIZER_RESULT, MAX_AUTHORIZER_RESULT_BYTES
 
 _INVOKE = "execute-api:Invoke"
 
@@ -49,11 +49,11 @@ def _identity(source: str, handshake: Handshake) -> str:
             return source
 
 
-def decision(outcome: Outcome, method_arn: str) -> Allowed | Refused:
+def evaluate_policy(outcome: Outcome, method_arn: str) -> Allowed | Refused:
     """Return what an authorizer's answer comes to: allowed, 401, 403, or 500 for what is no answer."""
     if outcome.function_error:
-        return _failed(outcome)
-    if len(outcome.payload) > AUTHORIZER_BYTES:
+        return _refuse_failure(outcome)
+    if len(outcome.payload) > MAX_AUTHORIZER_RESULT_BYTES:
         return Refused(500, f"{AUTHORIZER_RESULT.text}, this one has {len(outcome.payload)} bytes")
     try:
         answer = json.loads(outcome.payload)
@@ -68,7 +68,7 @@ def decision(outcome: Outcome, method_arn: str) -> Allowed | Refused:
     return Refused(403, "the authorizer's policy does not allow it")
 
 
-def _failed(outcome: Outcome) -> Refused:
+def _refuse_failure(outcome: Outcome) -> Refused:
     """Return what an authorizer comes to that raises: the text `Unauthorized` has a meaning of its own."""
     try:
         message = json.loads(outcome.payload)["errorMessage"]
@@ -97,13 +97,13 @@ def _allows(statements: list[Any], arn: str) -> bool:
 
 
 def _applies(statement: Mapping[str, Any], arn: str) -> bool:
-    actions, resources = _texts(statement["Action"]), _texts(statement["Resource"])
+    actions, resources = _as_texts(statement["Action"]), _as_texts(statement["Resource"])
     return any(fnmatchcase(_INVOKE.lower(), action.lower()) for action in actions) and any(
         fnmatchcase(arn, resource.replace("[", "[[]")) for resource in resources
     )
 
 
-def _texts(value: Any) -> list[str]:
+def _as_texts(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str) for each in values):
         raise TypeError("Action and Resource are texts")

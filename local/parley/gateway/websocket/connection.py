@@ -9,7 +9,7 @@ from parley.gateway.events import Handshake
 from parley.gateway.quotas import BINARY, FRAME_SIZE, IDLE, LIFETIME, Limit, TimeLimits
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """Where a connection is in its life."""
 
     CONNECTING = "connecting"
@@ -44,28 +44,28 @@ class Connection:
 
     def __init__(self, handshake: Handshake, limits: TimeLimits) -> None:
         self.handshake = handshake
-        self.state = State.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self.last_active_at = handshake.connected_at
         self._limits = limits
 
-    def opened(self, now: float) -> None:
+    def mark_open(self, now: float) -> None:
         """Note that the handshake is done."""
-        self.state = State.OPEN
+        self.state = ConnectionState.OPEN
         self.last_active_at = now
 
-    def active(self, now: float) -> None:
+    def mark_active(self, now: float) -> None:
         """Note that a message went either way."""
         self.last_active_at = now
 
-    def closed(self) -> None:
+    def mark_closed(self) -> None:
         """Note that the connection ended."""
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
 
     def deadline(self) -> float:
         """Return the moment at which, if nothing happens until then, the gateway closes the connection."""
         return min(self.last_active_at + self._limits.idle, self.handshake.connected_at + self._limits.connection)
 
-    def overdue(self, now: float) -> Close | None:
+    def due_close(self, now: float) -> Close | None:
         """Return how the gateway closes the connection now, None while it may stay open."""
         if now >= self.handshake.connected_at + self._limits.connection:
             return Close(1001, GOING_AWAY, f"open for {self._limits.connection:g} s", LIFETIME)

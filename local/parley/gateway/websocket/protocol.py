@@ -7,7 +7,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from parley.gateway.quotas import FRAME_BYTES
+from parley.gateway.quotas import MAX_FRAME_BYTES
 
 PING = "parley.ping"
 """The type of the message that the application receives for a ping of the client's."""
@@ -53,14 +53,14 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
     async def send(self, message: Any) -> None:
         """Carry out what the application says."""
         text = message.get("text", "").encode() if message.get(FRAGMENTS) else b""
-        if len(text) <= FRAME_BYTES or self.disconnected or self.close_sent:
+        if len(text) <= MAX_FRAME_BYTES or self.disconnected or self.close_sent:
             await super().send(message)
             if message["type"] == "websocket.accept":
                 self._forget_handshake()
             return
-        self.conn.send_text(text[:FRAME_BYTES], fin=False)
-        for start in range(FRAME_BYTES, len(text), FRAME_BYTES):
-            self.conn.send_continuation(text[start : start + FRAME_BYTES], fin=start + FRAME_BYTES >= len(text))
+        self.conn.send_text(text[:MAX_FRAME_BYTES], fin=False)
+        for start in range(MAX_FRAME_BYTES, len(text), MAX_FRAME_BYTES):
+            self.conn.send_continuation(text[start : start + MAX_FRAME_BYTES], fin=start + MAX_FRAME_BYTES >= len(text))
         self.transport.write(b"".join(self.conn.data_to_send()))
 
     def _forget_handshake(self) -> None:

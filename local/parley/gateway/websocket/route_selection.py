@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from parley.expressions.selection import Expression, json_document, route_selection_problem
+from parley.expressions.selection import SelectionExpression, json_document, route_selection_problem
 
 DEFAULT = "$default"
 
 
-class Selection:
+class RouteSelector:
     """A route selection expression, parsed once; one that cannot be read is taken as a fixed text.
 
     It is `$request.body.path`, a text with `${request.body.path}` in it, or a fixed text; the path is JSONPath. What
@@ -19,7 +19,7 @@ class Selection:
 
     def __init__(self, expression: str, *, reserved_is_default: bool = True) -> None:
         self._text = expression
-        self._expression = None if route_selection_problem(expression) else Expression(expression)
+        self._expression = None if route_selection_problem(expression) else SelectionExpression(expression)
         self._reserved_is_default = reserved_is_default
 
     def route(self, body: str, routes: Container[str]) -> str | None:
