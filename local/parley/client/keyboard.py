@@ -1,4 +1,4 @@
-"""Lines typed at a terminal or piped in, read without holding up the event loop or the end of the process."""
+"""Keyboard input: lines, typed or piped, and Ctrl-C. Blocks neither the event loop nor the end of the process."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CHUNK_BYTES = 65536
 
 
 async def read_lines(descriptor: int, intercept: Callable[[str], bool]) -> AsyncIterator[str]:
-    """Yield each line without its end, until the end of input (Ctrl-D at a terminal).
+    """Yield each line without its line break, until the end of input (Ctrl-D in a terminal).
 
-    Every line is first offered to `intercept`, when it arrives; one that it takes is not yielded.
+    Each line first goes to `intercept`, at once when it arrives. If that returns True, the line is not yielded.
 
-    A daemon thread waits in `os.read`. Waiting in `sys.stdin` would lock it, and the interpreter aborts when it finds
-    that lock held at its end; a thread of the default executor would be waited for.
+    A daemon thread waits in `os.read`. To wait in `sys.stdin` would lock it, and the interpreter aborts if that lock is
+    held at its end. The end of the process would wait for a thread of the default executor.
     """
     arrived: asyncio.Queue[str | None] = asyncio.Queue()
 
@@ -39,7 +39,7 @@ def _read_in_thread(descriptor: int, loop: asyncio.AbstractEventLoop, on_line: C
         loop.call_soon_threadsafe(on_line, line)
 
     rest = b""
-    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+    with suppress(RuntimeError):  # the event loop is closed
         while chunk := _read_chunk(descriptor):
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
@@ -62,7 +62,10 @@ def _decode(line: bytes) -> str:
 
 @contextmanager
 def on_interrupt(callback: Callable[[], None]) -> Iterator[None]:
-    """Call this in the event loop at each Ctrl-C. Where a system cannot, Ctrl-C raises KeyboardInterrupt as ever."""
+    """Call `callback` in the event loop at each Ctrl-C.
+
+    Where signal handlers are not possible, Ctrl-C raises KeyboardInterrupt as usual.
+    """
     loop = asyncio.get_running_loop()
     try:
         loop.add_signal_handler(signal.SIGINT, callback)

@@ -1,4 +1,4 @@
-"""What the user sees: a prompt, the reply as it streams, and lines of their own between them."""
+"""Output on the terminal: a prompt, the streaming reply, and lines between them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ PROMPT = "› "
 
 
 def sanitize(text: str) -> str:
-    """Remove what could command the terminal: all control characters but newline and tab, and lone surrogates."""
+    """Remove all that could control the terminal: control characters except newline and tab, and lone surrogates."""
     return "".join(
         character for character in text if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cs")
     )
 
 
 class Screen:
-    """Writes to the console, and keeps prompt, stream and lines apart. Everything written is cleaned here."""
+    """Writes to the console, and keeps prompt, stream and lines apart. All text is sanitized here."""
 
     def __init__(self, console: Console, *, interactive: bool) -> None:
         self._console = console
@@ -27,17 +27,17 @@ class Screen:
         self._midline = False
 
     def show_prompt(self) -> None:
-        """Show the prompt, and again after whatever comes in between, until `line_entered`."""
+        """Show the prompt, and show it again after other output, until `line_entered`."""
         self._wants_prompt = self._interactive
         self._prompt()
 
     def line_entered(self) -> None:
-        """Note that the user has entered a line: the terminal has begun a new one."""
+        """Record that the user has entered a line: the terminal has begun a new one."""
         self._wants_prompt = self._at_prompt = False
         self._midline = False
 
     def line_echoed(self) -> None:
-        """Note that the user has entered a line in the middle of something: a terminal has shown it there."""
+        """Record that the user has entered a line during other output: a terminal has shown it there."""
         self._midline = self._midline and not self._interactive
 
     def stream(self, text: str) -> None:
@@ -55,13 +55,13 @@ class Screen:
         self._prompt()
 
     def line(self, text: str, style: str | None = None) -> None:
-        """Write something on lines of its own."""
+        """Write a text on lines of its own."""
         self._fresh_line()
         self._write(sanitize(text) + "\n", style)
         self._prompt()
 
     def finish(self) -> None:
-        """Leave the cursor at the start of a line."""
+        """Put the cursor at the start of a line."""
         self._wants_prompt = False
         self._fresh_line()
 

@@ -1,4 +1,4 @@
-"""The client's connection: enters the chat, keeps it alive, comes back after a loss."""
+"""Connection of the client: joins the chat, keeps alive, reconnects after a loss."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from parley.client.transcript import Transcript
 
 CONNECTION_ERRORS = (OSError, TimeoutError, WebSocketException)
 TRANSIENT_ERRORS = ("internal", "rate_limited")
-"""Codes of errors that another try may not meet."""
+"""Codes of errors that may not occur at the next attempt."""
 
 
 class ClientError(Exception):
-    """The client has to give up. The text says what happened and the next step."""
+    """The client has to stop. The text says what happened, and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Timing:
     ping_busy: float = 5
     ping_idle: float = 300
     silence: float = 30
-    """How long after a ping nothing may come before the connection counts as lost."""
+    """Time without any frame after a ping, after which the connection counts as lost."""
     retries: tuple[float, ...] = (0.5, 1, 2, 4, 8, 8, 8)
-    """The pause before each try to connect again."""
+    """Pause before each attempt to reconnect."""
 
 
 TIMING = Timing()
 
 
 class Session:
-    """One user's presence in one chat, over as many connections as it takes."""
+    """One user in one chat, over as many connections as necessary."""
 
     def __init__(
         self,
@@ -70,18 +70,18 @@ class Session:
         self._stop_tasks: set[asyncio.Task[None]] = set()
 
     async def ready(self) -> None:
-        """Wait until the chat is joined and nothing more is to come."""
+        """Wait until the chat is joined and no answer is pending."""
         await self._ready.wait()
 
     async def ask(self, kind: str, data: Mapping[str, Any], answer: str) -> None:
-        """Send a request. It is answered when `ready` returns; a message survives the loss of the connection."""
+        """Send a request. It is answered once `ready` returns. A message is sent again after a lost connection."""
         frame = Frame(kind, data, _new_id())
         self.transcript.ask(frame, answer)
         self._ready.clear()
         await self._send(frame)
 
     def stop(self) -> bool:
-        """Have the running reply end. Return False where none runs."""
+        """Stop the running reply. Return False if none is running."""
         if not self.transcript.replying:
             return False
         task = asyncio.create_task(self._perform_all(self.transcript.stop()))
@@ -90,14 +90,14 @@ class Session:
         return True
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raise ClientError when the server cannot be reached or refuses."""
+        """Stay connected until cancelled. Raises ClientError if the server cannot be reached or refuses."""
         failures = 0
         while True:
             try:
                 async with self._connect() as connection:
                     await self._join(connection)
                     if failures:
-                        self._screen.line("Connected again.", Style.NOTE.value)
+                        self._screen.line("Reconnected.", Style.NOTE.value)
                     failures = 0
                     await self._listen(connection)
             except CONNECTION_ERRORS as loss:
@@ -116,11 +116,12 @@ class Session:
         self._ready.clear()
         self.transcript.disconnected()
         if first:
-            self._screen.line("The connection was lost; connecting again …", Style.NOTE.value)
+            self._screen.line("The connection was lost. Reconnecting …", Style.NOTE.value)
 
     async def _join(self, connection: ClientConnection) -> None:
-        """Authenticate and join the chat, or create it, then repeat a message that was not acknowledged."""
+        """Authenticate and join or create the chat, then send a message again that was not acknowledged."""
         self._last_frame_at = time.monotonic()
+        # `connected` is optional: API Gateway may deliver nothing before the client's first frame.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.greeting):
                 await self._take_until(connection, "connected")
@@ -139,7 +140,7 @@ class Session:
         self._update_ready()
 
     async def _request(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
-        """Send a request while entering, and take frames until its answer. Raise ClientError on a refusal."""
+        """Send a request while joining, and handle frames until its answer. Raises ClientError for a refusal."""
         request = Frame(kind, data, _new_id())
         await connection.send(request.dump())
         async with asyncio.timeout(self._timing.answer):
@@ -214,7 +215,7 @@ class Session:
 
     async def _send(self, frame: Frame) -> None:
         if self._connection:
-            with suppress(ConnectionClosed):  # whoever reads from it notices, and connects again
+            with suppress(ConnectionClosed):  # the reading task notices it too, and reconnects
                 await self._connection.send(frame.dump())
 
     async def _keep_alive(self, connection: ClientConnection) -> None:
@@ -240,14 +241,14 @@ def _new_id() -> str:
 
 
 def _raise_refusal(error: Frame) -> None:
-    """Raise what an error means while entering: a loss where it may pass, else the end."""
+    """Raise the error for a refusal while joining: a loss if another attempt may succeed, else the end."""
     text, code = error.text("message"), error.optional("code")
     if code in TRANSIENT_ERRORS:
         raise TimeoutError(text)
     step = {
         "invalid_token": "Make a token with `parley token USER`.",
-        "chat_not_found": "Leave out the chat to begin a new one.",
-    }.get(code or "", "The server's log says more.")
+        "chat_not_found": "Omit the chat to start a new one.",
+    }.get(code or "", "See the server's log.")
     raise ClientError(f"The server refused: {text} ({code or 'error'}). {step}")
 
 

@@ -1,4 +1,4 @@
-"""`parley chat`: the chat in a terminal."""
+"""The chat in a terminal: `parley chat`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from parley.client.session import TIMING, ClientError, Session, Timing
 
 
 def run(url: str, token: str, chat_id: str | None = None, *, costs: bool = False) -> int:
-    """Chat in this process's terminal, or with piped lines. Return the exit code: 1 where the server failed us."""
+    """Chat in this process's terminal, or with piped lines. Return the exit code: 1 after an error."""
     try:
         asyncio.run(chat(url, token, chat_id, Console(), costs=costs))
     except KeyboardInterrupt:
@@ -36,10 +36,10 @@ async def chat(
     timing: Timing = TIMING,
     costs: bool = False,
 ) -> None:
-    """Chat until the end of input, `/quit`, or a Ctrl-C that stops no reply.
+    """Chat until the end of input, `/quit`, or a Ctrl-C while no reply is being stopped.
 
-    `keyboard` is the descriptor that lines are read from; with `costs`, what a reply has cost is shown after it.
-    Raise ClientError when the server cannot be reached, refuses, or stays away after the connection was lost.
+    `keyboard` is the descriptor that lines are read from. With `costs` the cost of each reply is shown after it. Raises
+    ClientError if the server cannot be reached, refuses, or does not come back after a lost connection.
     """
     screen = Screen(console, interactive=os.isatty(keyboard))
     session = Session(url, token, chat_id, screen, timing, costs=costs)
@@ -52,7 +52,7 @@ async def chat(
         if session.transcript.stopping or not session.stop():
             leaving.set()
         else:
-            screen.line("Stopping. Ctrl-C again leaves.", Style.NOTE.value)
+            screen.line("Stopping the reply. Press Ctrl-C again to quit.", Style.NOTE.value)
 
     try:
         with on_interrupt(interrupted):
@@ -67,7 +67,7 @@ async def chat(
 
 
 async def _read_commands(session: Session, screen: Screen, keyboard: int) -> None:
-    """Do what each line says, one after the other: a line typed during a reply waits for its end, but for `/stop`."""
+    """Carry out each line, one after the other. A line typed during a reply waits for its end, except `/stop`."""
 
     def intercept(line: str) -> bool:
         stops = line.strip() == STOP and session.stop()

@@ -1,4 +1,4 @@
-"""What the client knows of its chat: frames go in, what to show or ask for comes out. No I/O."""
+"""State of the client's chat: frames go in, actions come out. No I/O."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from parley.client.reply import Reply
 
 
 class _Stop(Enum):
-    """Whether the user wants the running reply to end."""
+    """Request of the user to stop the running reply."""
 
     NO = auto()
     REQUESTED = auto()
@@ -21,12 +21,12 @@ class _Stop(Enum):
 
 
 class Transcript:
-    """The chat as this client has seen it, and what it still waits for."""
+    """The chat as this client has seen it, and what is pending."""
 
     def __init__(self, *, costs: bool = False) -> None:
         self.chat_id: str | None = None
         self.oldest: str | None = None
-        """The first message that was shown: `/history` loads what came before it."""
+        """Id of the oldest message shown. `/history` loads the messages before it."""
         self.reply: Reply | None = None
         self._costs = costs
         self._pending = Pending()
@@ -52,41 +52,41 @@ class Transcript:
 
     @property
     def request(self) -> PendingRequest | None:
-        """What is to be answered before anything else is asked."""
+        """The request that must be answered before the next one is sent."""
         return self._pending.request
 
     @property
     def busy(self) -> bool:
-        """Whether something is still to come: an answer to a request, or a reply."""
+        """True while an answer to a request, or a reply, is to come."""
         return bool(self._pending) or self._replying or self.reply is not None
 
     @property
     def replying(self) -> bool:
-        """Whether a reply runs, or has been asked for."""
+        """True while a reply is running or requested."""
         return self._replying or self.reply is not None or self._pending.asks_for_a_reply
 
     @property
     def stopping(self) -> bool:
-        """Whether the running reply is to end."""
+        """True after the user has asked to stop the reply."""
         return self._stop is not _Stop.NO
 
     def ask(self, frame: Frame, answer: str) -> None:
-        """Note that `frame` is being sent, and what kind of frame answers it."""
+        """Record that `frame` is being sent, and the kind of frame that answers it."""
         self._pending.ask(frame, answer)
         self._stop = _Stop.NO
 
     def stop(self) -> list[Action]:
-        """Have the reply end that runs or has been asked for: at once, or as soon as the server knows of it."""
+        """Stop the running or requested reply: now, or as soon as the server knows of it."""
         if self.replying:
             self._stop = _Stop.REQUESTED
         return self._cancel()
 
     def retry(self) -> list[Action]:
-        """Send a message again that was refused as busy, unless the end of a reply is still to come."""
+        """Send the held message again, unless a reply is still running."""
         return [] if self.reply or self._replying else self._send_held()
 
     def disconnected(self) -> None:
-        """Note that the connection is gone. A message is sent again on the next one, other requests are dropped."""
+        """Record the loss of the connection. A message is sent again on the next one; other requests are dropped."""
         self._pending.lost()
         self._offline = True
         self._resuming = False
@@ -94,12 +94,12 @@ class Transcript:
             self._stop = _Stop.REQUESTED
 
     def rejoined(self) -> list[Action]:
-        """Note that the chat has been joined again, on a new connection."""
+        """Record that the chat was joined again on a new connection."""
         self._offline = False
         return self._cancel()
 
     def take(self, frame: Frame) -> list[Action]:
-        """Take a frame from the server. Raise FrameError where it breaks the protocol; unknown kinds are ignored."""
+        """Handle a frame of the server. Raises FrameError if it breaks the protocol. Unknown kinds are ignored."""
         handler = self._handlers.get(frame.kind)
         actions = handler(frame) if handler else []
         self._pending.answered(frame)
@@ -141,7 +141,7 @@ class Transcript:
         return actions
 
     def _show_missed(self, message: StoredMessage) -> list[Action]:
-        """Show a message of the joined chat, if it is new here, or the rest of it, if it is the running reply."""
+        """Show a message of the joined chat if it is new here, or the rest of it if it is the running reply."""
         if message.id in self._shown:
             return []
         self._mark_shown(message.id, message.role)
@@ -169,7 +169,7 @@ class Transcript:
             return []
         self._pending.clear()
         self._end_reply()
-        return [Line("This chat was deleted. `/new` starts another one.", Style.ERROR)]
+        return [Line("This chat was deleted. `/new` starts a new one.", Style.ERROR)]
 
     def _user_message(self, frame: Frame) -> list[Action]:
         if frame.text("chatId") != self.chat_id:
@@ -177,7 +177,7 @@ class Transcript:
         message = StoredMessage(frame.text("messageId"), "user", frame.text("content"))
         own = self._pending.is_own(frame.optional("clientMessageId"))
         known = message.id in self._shown
-        if own:  # sent again after a loss, it may have been answered meanwhile
+        if own:  # it was sent again after a loss, and may be answered by now
             answered = known and self.reply is None and self._last_role == "assistant"
             self._replying = not answered
         if known or (not own and frame.data.get("duplicate") is True):
@@ -192,7 +192,7 @@ class Transcript:
         actions: list[Action] = []
         if self.reply is None or self.reply.message_id != frame.text("messageId"):
             if self.reply or "replaces" in frame.data:
-                actions.append(Line("The reply is written anew."))
+                actions.append(Line("The reply is written again."))
             self.reply = Reply(frame.text("messageId"), frame.number("attempt"))
         return actions + self._take_text(self.reply, frame, "content")
 
@@ -203,6 +203,8 @@ class Transcript:
 
     def _take_text(self, reply: Reply, frame: Frame, name: str) -> list[Action]:
         taken = reply.take(frame.number("attempt"), frame.number("offset"), frame.text(name))
+        # Offsets decide. A piece of a newer attempt voids all text; a piece that overlaps adds only its rest; a piece
+        # after a gap adds nothing. One `resume` per gap is enough: more pieces may arrive before its answer.
         actions: list[Action] = [Line("The reply starts over.")] if taken.restarted else []
         if taken.missing and not self._resuming:
             self._resuming = True
@@ -227,7 +229,7 @@ class Transcript:
         return actions + self._send_held()
 
     def _show_complete(self, reply: Reply, attempt: int, content: str | None) -> list[Action]:
-        """Show what is missing of a reply whose whole text is `content`, or too large to be sent again."""
+        """Show the rest of a reply whose whole text is `content`. None means that it is too large to be sent again."""
         if content is None:
             return [End()]
         if attempt > reply.attempt or not content.startswith(reply.text):
@@ -246,7 +248,7 @@ class Transcript:
     def _hold(self, refused: PendingRequest) -> list[Action]:
         """Keep a message until the running reply is complete, and say so once."""
         self._pending.held = refused
-        self._stop = _Stop.NO  # what was to stop has not begun; what runs may be somebody else's
+        self._stop = _Stop.NO  # the reply to stop has not begun; the running one may be another user's
         name = refused.frame.text("clientMessageId")
         known, self._held_id = self._held_id, name
         return [] if known == name else [Line(texts.MESSAGE_HELD)]

@@ -1,4 +1,4 @@
-"""What the built-in model says: plain functions of the request, so the same request gets the same text."""
+"""Answers of the built-in model: pure functions, so the same request gets the same text."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _RUSSIAN = """\
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """One message of a request, its content as plain text."""
+    """A message of a request, with its content as plain text."""
 
     role: str
     text: str
 
 
 def question(messages: Sequence[PromptMessage]) -> str:
-    """Return the text to be answered: the last user message's, or the last message's where no user spoke."""
+    """Return the text to answer: the last user message, or the last message if no user message exists."""
     return next((message.text for message in reversed(messages) if message.role == "user"), messages[-1].text)
 
 
@@ -62,9 +62,9 @@ def answer(messages: Sequence[PromptMessage]) -> str:
 
 
 def tokens(text: str) -> list[str]:
-    """Split about as a tokenizer would: words with the space before them, punctuation, line breaks.
+    """Split a text roughly as a tokenizer does: words with the space before them, punctuation, line breaks.
 
-    The pieces, joined, are the text.
+    The joined pieces are the text.
     """
     return _TOKEN.findall(text)
 

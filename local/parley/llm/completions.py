@@ -1,4 +1,4 @@
-"""Chat completions as OpenAI's API writes them: the request read, the answer's objects made. No I/O."""
+"""Chat completions of OpenAI's API: parses requests, builds response objects. No I/O."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from parley.llm.answers import PromptMessage, answer, tokens
 
 
 class BadRequestError(Exception):
-    """The request cannot be answered: `param` names the field at fault, where there is one."""
+    """A request that cannot be answered. `param` names the wrong field, if there is one."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """What of a request matters here. `max_tokens` is None where the answer may have any length."""
+    """The fields of a request that matter here. `max_tokens` is None if the answer may have any length."""
 
     model: str
     messages: tuple[PromptMessage, ...]
@@ -29,7 +29,7 @@ class CompletionRequest:
 
 
 def parse(body: bytes, default_model: str) -> CompletionRequest:
-    """Read the body of a request. Raise BadRequestError for what OpenAI would refuse too."""
+    """Parse the body of a request. Raises BadRequestError for what OpenAI refuses too."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -48,7 +48,7 @@ def parse(body: bytes, default_model: str) -> CompletionRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The answer to one request, and the objects that carry it."""
+    """Answer to one request, and the objects that carry it."""
 
     request: CompletionRequest
     id: str
@@ -76,14 +76,14 @@ class Completion:
         return {**chunk, "usage": None} if self.request.include_usage else chunk
 
     def closing(self) -> list[dict[str, Any]]:
-        """Return the chunks after the last piece: the finish reason and, where asked for, the usage."""
+        """Return the chunks after the last piece: the finish reason and, if the request asks for it, the usage."""
         last = self.chunk({}, self.finish_reason)
         if not self.request.include_usage:
             return [last]
         return [last, {**self._object("chat.completion.chunk", []), "usage": self._usage()}]
 
     def whole(self) -> dict[str, Any]:
-        """Return the answer to a request that did not ask for a stream."""
+        """Return the answer to a request without streaming."""
         message = {"role": "assistant", "content": "".join(self.pieces), "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
         return {**self._object("chat.completion", [choice]), "usage": self._usage()}
@@ -116,7 +116,7 @@ def _message(value: object, param: str) -> PromptMessage:
 
 
 def _text(content: object, param: str) -> str:
-    """Return a content as text: a string, the parts of a list, or none (as beside a tool call)."""
+    """Return a content as text: a string, the parts of a list, or none (as next to a tool call)."""
     if content is None:
         return ""
     if isinstance(content, str):

@@ -1,4 +1,4 @@
-"""Answers that go wrong, as servers of language models are known to send them."""
+"""Malformed and broken streams, as servers of language models are known to send them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DONE = b"data: [DONE]\n\n"
 
 @dataclass(frozen=True, slots=True)
 class MalformedStream:
-    """A stream as it is sent: its body in pieces, and what becomes of the connection after them."""
+    """A stream in pieces, and what happens to the connection after them."""
 
     pieces: tuple[bytes, ...]
     then: Literal["end", "cut", "stall"] = "end"
@@ -23,7 +23,7 @@ class MalformedStream:
 
 
 def malformed_stream(completion: Completion, kind: str) -> MalformedStream:
-    """Return the stream that goes wrong in this way. Raises KeyError for one that is not known here."""
+    """Return the stream of this kind. Raises KeyError for an unknown kind."""
     half = tuple(
         _event(completion.chunk({"content": piece})) for piece in completion.pieces[: len(completion.pieces) // 2]
     )
@@ -49,7 +49,7 @@ def malformed_stream(completion: Completion, kind: str) -> MalformedStream:
 
 
 def _unusual_chunks(completion: Completion) -> Iterable[dict[str, Any]]:
-    """Ollama, vLLM and LiteLLM: ids missing, null content, no choices, usage by itself, an empty chunk at the end."""
+    """Yield chunks of Ollama, vLLM and LiteLLM: no ids, null content, no choices, usage alone, an empty last one."""
     yield {"choices": [{"delta": {"role": "assistant", "content": None}}]}
     yield {"choices": []}
     for piece in completion.pieces:
@@ -67,7 +67,7 @@ def _huge(completion: Completion) -> Iterable[dict[str, Any]]:
 
 
 def _split_surrogates(completion: Completion) -> Iterable[dict[str, Any]]:
-    """A server that cuts a character beyond U+FFFF in two."""
+    """Yield chunks of a server that splits a character beyond U+FFFF in two."""
     for piece in ("\ud83d", "\ude42!"):
         yield completion.chunk({"content": piece})
     yield completion.chunk({}, "stop")

@@ -1,7 +1,7 @@
-"""The built-in model: an OpenAI-compatible server without a key, for developing and testing.
+"""Built-in model: an OpenAI-compatible server without a key, for development and tests.
 
-An ASGI application: `POST /v1/chat/completions` and `GET /v1/models`, with any `Authorization`.
-Three user messages are commands:
+An ASGI application with `POST /v1/chat/completions` and `GET /v1/models`. It accepts any `Authorization`. Three user
+messages are commands:
 
 - `/fail`: answers 500 before the first token,
 - `/fail mid`: breaks the connection in the middle of the answer,
@@ -28,7 +28,7 @@ _STALL_SECONDS = 3600.0
 
 
 class _ClientGoneError(Exception):
-    """The client closed its connection before it had the whole request or answer."""
+    """The client closed its connection before the request or the answer was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,9 @@ class ModelFailure:
 
 
 class BuiltInModel:
-    """The ASGI application. `tokens_per_second` is the pace of its answers; 0 means no pause at all.
+    """The ASGI application. `tokens_per_second` is its speed; 0 means no pause.
 
-    `failure_of` gets the body of each request for a completion and returns the failure that it is to meet.
+    `failure_of` gets the body of each request for a completion, and returns the failure of that completion.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class BuiltInModel:
         self._interval = 1 / tokens_per_second if tokens_per_second else 0.0
         self._failure_of = failure_of
         self.report = {"requests": 0, "open": 0, "abandoned": 0}
-        """Completions asked for, being sent, and left by their client before their end."""
+        """Numbers of completions: requested, being sent, and abandoned by their client."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Paths are matched in full, `/v1` included."""
+        """Answer one request. Paths include `/v1`."""
         try:
             await self._answer(scope, receive, send)
         except BadRequestError as refused:
@@ -104,7 +104,7 @@ class BuiltInModel:
             gone.cancel()
 
     async def _fail(self, failure: ModelFailure, completion: Completion, gone: Gone, send: Send) -> bool:
-        """Carry out a failure. Return True if it was the whole answer, False if the answer follows."""
+        """Carry out a failure. Return True if it replaces the answer."""
         match failure.kind:
             case "no-usage-option" if not completion.request.include_usage:
                 return False
@@ -133,7 +133,7 @@ class BuiltInModel:
             await send({"type": "http.response.body", "body": b""})
 
     async def _stream(self, completion: Completion, breaks_at: int | None, gone: Gone, send: Send) -> None:
-        """Send the chunks, each piece at its time. Returning in the middle cuts the connection."""
+        """Send the chunks, each piece at its time. To return in the middle breaks the connection."""
         await _start(send, 200, b"text/event-stream")
         await _event(send, completion.opening())
         start = time.monotonic()
@@ -147,7 +147,7 @@ class BuiltInModel:
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
     async def _whole(self, completion: Completion, breaks_at: int | None, gone: Gone, send: Send) -> None:
-        """Send one object when the last piece would have been written."""
+        """Send one object when a stream would have sent its last piece."""
         await _wait(gone, time.monotonic() + len(completion.pieces) * self._interval)
         if breaks_at is None:
             await Response.of_json(200, completion.whole()).send(send)
@@ -157,7 +157,7 @@ class BuiltInModel:
 
 
 Gone = asyncio.Task[None]
-"""Is done once the client has closed its connection."""
+"""Task that ends once the client has closed its connection."""
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -166,7 +166,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _wait(gone: Gone, due: float) -> None:
-    """Wait until `due`, in seconds of the monotonic clock. Raise when the client leaves."""
+    """Wait until `due`, in seconds of the monotonic clock. Raises if the client leaves."""
     await asyncio.wait({gone}, timeout=max(due - time.monotonic(), 0))
     if gone.done():
         raise _ClientGoneError

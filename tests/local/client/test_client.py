@@ -281,7 +281,7 @@ class TestCommands:
         shown = await piped(server, "Hello", "/again", "Bye")
 
         assert server.sent("regenerate") == [{}]
-        assert "You said: Hello\nThe reply is written anew.\nAgain: You said: Hello\nYou said: Bye\n" in shown
+        assert "You said: Hello\nThe reply is written again.\nAgain: You said: Hello\nYou said: Bye\n" in shown
 
     async def test_help_names_every_command(self, server):
         shown = await piped(server, "/help")
@@ -319,7 +319,7 @@ class TestStopping:
         assert [data["message"] for data in server.sent("message")] == ["Hello", "Next"]
 
     async def test_where_nothing_runs_it_says_so_and_asks_the_server_nothing(self, server):
-        assert "There is no reply to stop.\n" in await piped(server, "/stop")
+        assert "No reply is running.\n" in await piped(server, "/stop")
         assert server.sent("cancel") == []
 
     async def test_a_reply_that_has_just_ended_is_no_failure(self, server):
@@ -331,7 +331,7 @@ class TestStopping:
             terminal.type("/stop")
             await until(lambda: server.sent("cancel"))
             server.goes_on.set()
-            await terminal.shows("There is no reply to stop.\nYou said: Hello\n")
+            await terminal.shows("No reply is running.\nYou said: Hello\n")
 
     async def test_it_is_asked_for_again_after_a_loss(self, server):
         server.pauses_reply_at = 4
@@ -350,7 +350,7 @@ class TestABusyChat:
         server.refuses = {"message": "busy"}
         async with at_a_terminal(server) as terminal:
             terminal.type("Hello")
-            await terminal.shows("A reply is being written. Your message follows as soon as it is complete.\n")
+            await terminal.shows("A reply is running. Your message will be sent when it is complete.\n")
             server.refuses = {}
             await server.reply("r9", "For the phone")
             await terminal.shows("For the phone\nYou said: Hello\n")
@@ -365,17 +365,17 @@ class TestABusyChat:
             server.refuses = {}
             await terminal.shows("You said: Hello\n")
 
-        assert terminal.shown.count("Your message follows") == 1
+        assert terminal.shown.count("Your message will be sent") == 1
 
     async def test_asking_for_a_new_reply_then_is_answered_kindly(self, server):
         server.refuses = {"regenerate": "busy"}
 
-        assert "A reply is being written already. `/stop` ends it.\n" in await piped(server, "/again")
+        assert "A reply is already running. `/stop` stops it.\n" in await piped(server, "/again")
 
     async def test_asking_for_a_new_reply_in_an_empty_chat_is_answered_kindly(self, server):
         server.refuses = {"regenerate": "nothing_to_regenerate"}
 
-        assert "There is no reply yet that could be written anew.\n" in await piped(server, "/again")
+        assert "There is no reply yet to write again.\n" in await piped(server, "/again")
 
 
 class TestCost:
@@ -432,7 +432,7 @@ class TestKeepingAlive:
     async def test_a_server_that_falls_silent_is_left_for_a_new_connection(self, server):
         server.answers_pings = False
         async with at_a_terminal(server) as terminal:
-            await terminal.shows("Connected again.")
+            await terminal.shows("Reconnected.")
 
         assert server.connections >= 2
 
@@ -448,7 +448,7 @@ class TestALoss:
             "chatId": "c1",
             "resume": {"messageId": "r1", "offset": 8},
         }
-        assert "You said\nThe connection was lost; connecting again …\n: Hello\n" in shown
+        assert "You said\nThe connection was lost. Reconnecting …\n: Hello\n" in shown
 
     async def test_a_message_that_was_not_acknowledged_is_sent_again_under_its_id(self, server):
         server.cuts_before_acknowledging = True
@@ -466,7 +466,7 @@ class TestALoss:
             server.cut()
             await until(lambda: server.connections == 2)
             server.refuses = {}
-            await terminal.shows("Connected again.")
+            await terminal.shows("Reconnected.")
 
     async def test_a_server_that_stays_away_ends_the_client(self, server):
         terminal = Terminal()
@@ -485,7 +485,7 @@ class TestNoEntry:
         ("refuses", "next_step"),
         [
             ({"join_chat": "invalid_token"}, "parley token USER"),
-            ({"join_chat": "chat_not_found"}, "Leave out the chat"),
+            ({"join_chat": "chat_not_found"}, "Omit the chat"),
             ({"create_chat": "create_failed"}, "log"),
         ],
     )
@@ -548,7 +548,7 @@ class TestLeavingATerminal:
             os.write(process.keys, b"Hello\n")
             await until(lambda: server.sent("message"))
             os.write(process.keys, b"\x03")
-            await process.shows("Stopping. Ctrl-C again leaves.\r\n")
+            await process.shows("Stopping the reply. Press Ctrl-C again to quit.\r\n")
             os.write(process.keys, b"\x03")
 
             assert await process.ends(within=3) == 0

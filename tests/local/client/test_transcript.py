@@ -157,7 +157,7 @@ class TestATurn:
     def test_a_regenerated_reply_is_announced(self, transcript):
         transcript.take(complete("Hello"))
 
-        assert transcript.take(start("r2", replaces="r1")) == [Line("The reply is written anew.")]
+        assert transcript.take(start("r2", replaces="r1")) == [Line("The reply is written again.")]
 
     def test_another_chat_s_frames_are_not_shown(self, transcript):
         transcript.take(joined(chat_id="c2"))
@@ -238,7 +238,7 @@ class TestABusyChat:
         sent = transcript.request.frame
 
         assert transcript.take(refused("busy")) == [
-            Line("A reply is being written. Your message follows as soon as it is complete.")
+            Line("A reply is running. Your message will be sent when it is complete.")
         ]
         assert transcript.retry() == []
         assert transcript.take(complete("Hello")) == [Stream("Hello"), End(), Send(sent)]

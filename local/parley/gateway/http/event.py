@@ -1,8 +1,8 @@
-"""The events that HTTP APIs hand to functions, in payload formats 1.0 and 2.0.
+"""Events that HTTP APIs send to functions, in payload formats 1.0 and 2.0.
 
 Fields are those of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs". The path is decoded, and
-ends before a decoded question mark (public captures of live events, hotsock/voker#8); a stage other than `$default` is
-its first part (powertools-lambda-python#621).
+ends before a decoded question mark (public captures of live events, hotsock/voker#8). A stage other than `$default` is
+the first part of the path (powertools-lambda-python#621).
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ _NO_IDENTITY = (
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request that has found its route. `now` is in seconds since the epoch, `resource` the path of the route.
+    """A request whose route is known. `now` is in seconds since the epoch.
 
-    `path` is what the client asked for, decoded, with the stage where it is a part of it.
+    `path` is the requested path, decoded. It includes the stage if the stage is a part of it.
     """
 
     scope: Mapping[str, Any]
@@ -49,7 +49,7 @@ class HttpRequest:
 
     @property
     def query_string(self) -> str:
-        """The query as it was sent."""
+        """The query as sent."""
         return str(self.scope["query_string"].decode("latin-1"))
 
     @property
@@ -58,7 +58,7 @@ class HttpRequest:
         return self.scope["client"][0] if self.scope["client"] else "127.0.0.1"
 
     def headers(self) -> Headers:
-        """Return the request's headers with those that API Gateway adds; their names are in lower case."""
+        """Return the request's headers and those that API Gateway adds, with names in lower case."""
         sent = [(name.lower(), value) for name, value in decode_headers(self.scope["headers"])]
         before = [value for name, value in sent if name == "x-forwarded-for"]
         own = {
@@ -70,17 +70,18 @@ class HttpRequest:
         return [pair for pair in sent if pair[0] not in own] + list(own.items())
 
     def query(self) -> list[tuple[str, str]]:
-        """Return the query's parameters, decoded, in their order."""
+        """Return the query's decoded parameters in their order."""
         return parse_qsl(self.query_string, keep_blank_values=True)
 
     def time(self) -> str:
-        """Return the moment of the request as Apache writes it."""
+        """Return the time of the request in the format of Apache's logs."""
         return datetime.fromtimestamp(self.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
 
     def content(self) -> tuple[str | None, bool]:
-        """Return the body as text, and whether it is in base64: it is unless its type is one of few.
+        """Return the body as text, and True if that text is base64.
 
-        Tried on AWS (ministack#766): only these types are text; forms are not, nor is a body without a type.
+        Tried on AWS (ministack#766): only the types in `_TEXT_TYPES` and `text/…` stay text. Forms, and bodies without
+        a type, become base64.
         """
         if not self.body:
             return None, False

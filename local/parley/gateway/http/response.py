@@ -1,7 +1,7 @@
-"""What a function's answer means to the client of an HTTP API, in payload formats 1.0 and 2.0.
+"""Responses of HTTP APIs, made of what functions return, in payload formats 1.0 and 2.0.
 
 Rules of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs": in format 2.0 valid JSON without a
-status code is the body of a 200, and `cookies` make Set-Cookie headers; in format 1.0 there are `multiValueHeaders`.
+status code is the body of a 200, and `cookies` make Set-Cookie headers. Format 1.0 has `multiValueHeaders`.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _TEXT = "text/plain;charset=utf-8"
 
 
 class InvalidFunctionResponse(Exception):
-    """What a function returned is no answer. Says why."""
+    """A function returned something that is not a response. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpApiResponse:
-    """A whole response. A header may occur several times."""
+    """A whole response. A header may occur more than once."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
@@ -37,12 +37,12 @@ class HttpApiResponse:
 
     @classmethod
     def of_message(cls, status: int, message: str) -> HttpApiResponse:
-        """Return a response of the gateway's own."""
+        """Return a response of the gateway itself."""
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         return cls(status, (("content-type", "application/json"),), body)
 
     def response(self, request_id: str | None = None) -> Response:
-        """Return it as it is sent; the request's id goes along, as it does on AWS."""
+        """Return the response for ASGI. It has the request's id, as on AWS, or a new id."""
         body = b"" if self.status in _WITHOUT_BODY else self.body
         return Response.of_pairs(
             self.status, [*self.headers, ("apigw-requestid", request_id or new_request_id())], body
@@ -50,15 +50,15 @@ class HttpApiResponse:
 
 
 def parse_response(payload: bytes, version: str) -> HttpApiResponse:
-    """Return the response that a function's answer stands for. Raises `InvalidFunctionResponse`."""
+    """Return the response that a function's result means. Raises `InvalidFunctionResponse`."""
     try:
         answer = json.loads(payload)
     except (ValueError, RecursionError):
-        raise InvalidFunctionResponse("the answer is not JSON") from None
+        raise InvalidFunctionResponse("the result is not JSON") from None
     if isinstance(answer, dict) and "statusCode" in answer:
         return _response(answer, version)
     if version == "1.0":
-        raise InvalidFunctionResponse("the answer has no statusCode, which payload format 1.0 needs")
+        raise InvalidFunctionResponse("the result has no statusCode; payload format 1.0 requires one")
     return HttpApiResponse(200, (("content-type", "application/json"),), _json(answer))
 
 
@@ -66,7 +66,7 @@ def _json(answer: Any) -> bytes:
     try:
         return json.dumps(answer, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise InvalidFunctionResponse("the answer cannot be written as JSON") from None
+        raise InvalidFunctionResponse("the result cannot be written as JSON") from None
 
 
 def _response(answer: Mapping[str, Any], version: str) -> HttpApiResponse:
@@ -74,7 +74,7 @@ def _response(answer: Mapping[str, Any], version: str) -> HttpApiResponse:
     headers = [header for header in headers if header[0] not in _DROPPED_HEADERS]
     body = _body(answer)
     if body and not any(name == "content-type" for name, _ in headers):
-        headers.append(("content-type", _TEXT))  # a guess
+        headers.append(("content-type", _TEXT))  # a guess: not documented
     return HttpApiResponse(_status(answer["statusCode"]), tuple(headers), body)
 
 
@@ -84,7 +84,7 @@ def _status(status: Any) -> int:
     except (TypeError, ValueError, OverflowError):
         raise InvalidFunctionResponse(f"the statusCode is {status!r:.100}, not a number") from None
     if not 200 <= number <= 599:
-        raise InvalidFunctionResponse(f"the statusCode is {number}, which is no final status of HTTP's")
+        raise InvalidFunctionResponse(f"the statusCode is {number}; it must be from 200 to 599")
     return number
 
 
@@ -94,7 +94,7 @@ def _pairs(answer: Mapping[str, Any], version: str) -> Iterable[tuple[str, Any]]
     yield from ((name, value) for name, value in _object(answer, "headers").items() if name.lower() not in given)
     for name, values in several.items():
         if not isinstance(values, list):
-            raise InvalidFunctionResponse(f"multiValueHeaders has no list for {name!r:.100}")
+            raise InvalidFunctionResponse(f"multiValueHeaders must hold a list for {name!r:.100}")
         yield from ((name, value) for value in values)
     if version != "1.0":
         yield from (("set-cookie", cookie) for cookie in _cookies(answer))
@@ -103,23 +103,23 @@ def _pairs(answer: Mapping[str, Any], version: str) -> Iterable[tuple[str, Any]]
 def _object(answer: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = answer.get(name) or {}
     if not isinstance(value, dict):
-        raise InvalidFunctionResponse(f"{name} is no object")
+        raise InvalidFunctionResponse(f"{name} is not an object")
     return value
 
 
 def _cookies(answer: Mapping[str, Any]) -> list[Any]:
     cookies = answer.get("cookies") or []
     if not isinstance(cookies, list):
-        raise InvalidFunctionResponse("cookies is no list")
+        raise InvalidFunctionResponse("cookies is not a list")
     return cookies
 
 
 def _check_header(name: str, value: Any) -> tuple[str, str]:
     if isinstance(value, dict | list):
-        raise InvalidFunctionResponse(f"the header {name!r:.100} has no text as its value")
+        raise InvalidFunctionResponse(f"the value of the header {name!r:.100} is not text")
     text = value if isinstance(value, str) else json.dumps(value)
     if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(text):
-        raise InvalidFunctionResponse(f"the header {name!r:.100} has characters that no header may have")
+        raise InvalidFunctionResponse(f"the header {name!r:.100} contains characters that are not allowed in headers")
     return name.lower(), text
 
 
@@ -128,10 +128,12 @@ def _body(answer: Mapping[str, Any]) -> bytes:
     if body is None:
         return b""
     if not isinstance(body, str):
-        raise InvalidFunctionResponse(f"the body is no text but {type(body).__name__}; make it one, as with json.dumps")
+        raise InvalidFunctionResponse(
+            f"the body is of type {type(body).__name__}; convert it to text, for example with json.dumps"
+        )
     try:
         return base64.b64decode(body, validate=True) if answer.get("isBase64Encoded") else body.encode()
     except ValueError:
         raise InvalidFunctionResponse(
-            "the body is not what isBase64Encoded says, or no text that can be sent"
+            "the body is not base64 although isBase64Encoded is true, or not valid Unicode"
         ) from None

@@ -1,4 +1,4 @@
-"""An HTTP API: requests to events, and functions' answers to responses."""
+"""An HTTP API: turns requests into events, and results of functions into responses."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from parley.template.model import HttpApi
 from parley.trace import Trace
 
 MAX_EVENT_BYTES = 6 * 1024 * 1024
-"""The largest event that Lambda takes from a caller who waits (Lambda quotas)."""
+"""Maximum size of an event of a synchronous invocation (Lambda quotas)."""
 
 MAX_INTEGRATION_SECONDS = 30.0
-"""How long an integration may take (quotas for HTTP APIs)."""
+"""Maximum time of an integration (quotas for HTTP APIs)."""
 
 DEFAULT_STAGE = "$default"
 
@@ -32,9 +32,9 @@ _TOO_LARGE = HttpApiResponse.of_message(413, "Request Entity Too Large")
 
 
 class HttpGateway:
-    """Serves one HTTP API of the template, as an ASGI application for `http` scopes.
+    """Serves one HTTP API, as an ASGI application for `http` scopes.
 
-    `path` is where it is mounted, as `/Other`; clients' paths begin with it, events' do not.
+    `path` is the path where it is mounted, for example `/Other`. Clients' paths begin with it, paths in events do not.
     """
 
     def __init__(
@@ -64,8 +64,8 @@ class HttpGateway:
         path = unquote(asked).partition("?")[0]
         request = HttpRequest(scope, body or b"", self._api, match, path, self._clock.time())
         if body is None:
-            self._limit(request, "a request answered with 413", HTTP_REQUEST_SIZE)
-            result = _Result(_TOO_LARGE, "more than 10 MB")
+            self._limit(request, "answered with 413", HTTP_REQUEST_SIZE)
+            result = _Result(_TOO_LARGE, "the request has more than 10 MB")
         else:
             result = await self._integrate(request)
         self._record(request, result)
@@ -77,14 +77,14 @@ class HttpGateway:
         return self._router.match(method, path.removeprefix(self._stage) or "/")
 
     async def _integrate(self, request: HttpRequest) -> _Result:
-        """Invoke the route's function. What takes too long runs on all the same, as on AWS."""
+        """Invoke the route's function. After the time limit the function keeps running, as on AWS."""
         route = request.match.route
         event = json.dumps(request.event(route.payload)).encode()
         if len(event) > MAX_EVENT_BYTES:
-            return _Result(_TOO_LARGE, "an event of more than 6 MB, which Lambda does not take")
+            return _Result(_TOO_LARGE, "the event has more than 6 MB, Lambda's maximum")
         invocation = asyncio.ensure_future(self._invoke(route.function, event, route.qualifier))
         if not await self._clock.within(MAX_INTEGRATION_SECONDS, invocation):
-            why = f"given up after {MAX_INTEGRATION_SECONDS:g} s, while {route.function} runs on"
+            why = f"timed out after {MAX_INTEGRATION_SECONDS:g} s; {route.function} keeps running"
             self._limit(request, why, HTTP_INTEGRATION_TIME)
             return _Result(HttpApiResponse.of_message(503, "Service Unavailable"), why)
         try:
@@ -126,13 +126,13 @@ def _result_of(outcome: Outcome, payload: str) -> _Result:
 
 
 def _path(scope: Scope) -> str:
-    """Return the path as it was sent: still encoded."""
+    """Return the path as sent, still encoded."""
     raw: bytes | None = scope.get("raw_path")
     return quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return the body of a request, None for one that is too large. Raises `ClientGone`."""
+    """Return the body of a request; None if it is too large. Raises `ClientGone`."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -140,6 +140,7 @@ async def _read_body(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             raise ClientGone
         size += len(message.get("body", b""))
+        # A body that is too large is read to its end but not kept: most clients read no answer before that.
         if size <= MAX_HTTP_REQUEST_BYTES:
             chunks.append(message.get("body", b""))
         if not message.get("more_body"):

@@ -1,4 +1,4 @@
-"""What stands behind a route: its integration called, its answer read (docs/aws.md sections 2 and 3)."""
+"""Calls of routes' integrations, and their results (docs/aws.md sections 2 and 3)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegr
 from parley.trace import Trace
 
 Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
-"""Invokes a function: its name, the event, the qualifier."""
+"""Invokes a function, given its name, the event and the qualifier."""
 
 
 class CallState(Enum):
-    """How a call of an integration ended."""
+    """End of a call of an integration."""
 
     ANSWERED = auto()
     FAILED = auto()
@@ -36,7 +36,7 @@ class CallState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class IntegrationResult:
-    """What an integration answered. `status` is None for an answer in which there is none."""
+    """Result of an integration. `status` is None if the integration returned no valid status."""
 
     state: CallState
     status: int | None = None
@@ -54,7 +54,7 @@ class IntegrationCaller:
         self._limits = limits
 
     async def call(self, route: Route, event: Event, handshake: Handshake) -> IntegrationResult:
-        """Call a route's integration with an event. What takes too long runs on all the same, as in AWS."""
+        """Call a route's integration with an event."""
         integration = route.integration
         if not isinstance(integration, LambdaIntegration):
             return await self._call_non_lambda(integration, route.key, event, handshake)
@@ -66,11 +66,12 @@ class IntegrationCaller:
     async def invoke(
         self, integration: LambdaIntegration, event: Event, handshake: Handshake, route: str
     ) -> Outcome | None:
-        """Invoke a function for a route, or for its authorizer. Returns None where that takes too long."""
+        """Invoke a function for a route or for its authorizer. Returns None after the time limit."""
         function, limit = integration.function, min(integration.timeout, self._limits.integration)
         started = self._clock.time()
         payload = json.dumps(event).encode()
         invocation = asyncio.ensure_future(self._invoke(function, payload, integration.qualifier))
+        # The invocation is not cancelled: as on AWS, a function keeps running after the gateway has stopped waiting.
         outcome = invocation.result() if await self._clock.within(limit, invocation) else None
         connection_id = handshake.connection_id
         self._trace.record(
@@ -83,7 +84,7 @@ class IntegrationCaller:
             error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
         )
         if outcome is None:
-            what = f"{route} given up after {limit:g} s, while {function} runs on"
+            what = f"{route} timed out after {limit:g} s; {function} keeps running"
             self._trace.record("limit", connection_id=connection_id, what=what, **INTEGRATION_TIME.as_fields())
         return outcome
 
@@ -119,7 +120,7 @@ def _of_response(response: NonLambdaResponse | NonLambdaFailure) -> tuple[Integr
 
 
 def _parse_result(payload: bytes) -> IntegrationResult:
-    """Read what a function returned: `statusCode`, `headers`, `body`; what is no such answer has no status."""
+    """Parse what a function returned: `statusCode`, `headers`, `body`. Anything else has no status."""
     try:
         answer = json.loads(payload)
         headers = {str(name).lower(): str(value) for name, value in (answer.get("headers") or {}).items()}

@@ -1,4 +1,4 @@
-"""The requests that HTTP integrations make: one at a time, to that URL and nowhere else."""
+"""HTTP requests of integrations: one for each connection, and without redirects."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
 MAX_RESPONSE_BYTES = 10 * 1024 * 1024
-"""The largest answer of an integration; API Gateway's quota for payloads."""
+"""Maximum size of an endpoint's response: API Gateway's quota for payloads."""
 
 _threads = ThreadPoolExecutor(max_workers=200, thread_name_prefix="http-integration")
 
 
 class RequestFailed(Exception):
-    """There is no answer: nobody there, no such name, not HTTP, an answer that breaks off. Says which, and where."""
+    """There is no response. The text says why: nobody listens, unknown host, not HTTP, or the response breaks off."""
 
 
 class RequestTimedOut(RequestFailed):
-    """The answer takes too long."""
+    """The response takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class EndpointRequest:
 
 @dataclass(frozen=True, slots=True)
 class EndpointResponse:
-    """An answer, whatever its status; redirections are not followed."""
+    """A response of any status. Redirects are not followed."""
 
     status: int
     body: bytes
@@ -46,7 +46,7 @@ class EndpointResponse:
 
 
 async def send(request: EndpointRequest) -> EndpointResponse:
-    """Send a request. Raises `RequestFailed`. Cancelling closes the connection at once."""
+    """Send a request. Raises `RequestFailed`. Cancellation closes the connection at once."""
     connection, target = _connection(request)
     loop = asyncio.get_running_loop()
     try:
@@ -65,9 +65,9 @@ def _connection(request: EndpointRequest) -> tuple[HTTPConnection, str]:
         url = urlsplit(request.url)
         host, port = url.hostname, url.port
     except ValueError as error:
-        raise RequestFailed(f"{request.url} is no URL: {error}") from error
+        raise RequestFailed(f"{request.url} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not host:
-        raise RequestFailed(f"{request.url} is no URL of http or https; an integration reaches nothing else")
+        raise RequestFailed(f"{request.url} is not an http or https URL; integrations can call no other")
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
     return kind(host, port, timeout=request.timeout), _target(url)
 
@@ -82,14 +82,17 @@ def _exchange(connection: HTTPConnection, target: str, request: EndpointRequest)
         response = connection.getresponse()
         body = response.read(MAX_RESPONSE_BYTES + 1)
         if len(body) > MAX_RESPONSE_BYTES:
-            raise ValueError(f"the answer has more than {MAX_RESPONSE_BYTES} bytes")
+            raise ValueError(f"the response has more than {MAX_RESPONSE_BYTES} bytes")
         return EndpointResponse(response.status, body, response.getheader("content-type", ""))
     finally:
         connection.close()
 
 
 def _abort(connection: HTTPConnection) -> None:
-    """Wake the thread that waits for an answer; it then closes the connection itself."""
+    """Wake the thread that waits for the response. It then closes the connection itself.
+
+    `shutdown` wakes a blocked read; `close` from another thread does not.
+    """
     waiting: socket.socket | None = connection.sock
     if waiting is not None:
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
 """Mapping templates of non-proxy integrations: Velocity with `$input`, `$context`, `$stageVariables` and `$util`.
 
-Variables and functions are those of API Gateway's mapping template references for WebSocket and REST APIs. The
-template engine is loaded with the first template.
+Variables and functions are those of API Gateway's mapping template references for WebSocket and REST APIs. The template
+engine is imported with the first template.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from parley.gateway.integrations.velocity import STRING_METHODS, VelocityObject,
 
 
 class MappingError(Exception):
-    """A template cannot be read, or fails on this message. Says where and why."""
+    """A template cannot be parsed, or it fails on this message. The text says where and why."""
 
 
 def render(template: str, body: str, context: Mapping[str, Any], stage_variables: Mapping[str, str]) -> str:
-    """Return what a mapping template makes of a body. Raises `MappingError`."""
+    """Return the text that a mapping template makes of a body. Raises `MappingError`."""
     namespace = {
         "input": _Input(body),
         "context": VelocityObject(context),
@@ -32,7 +32,7 @@ def render(template: str, body: str, context: Mapping[str, Any], stage_variables
     }
     try:
         return str(_compile(template).merge(namespace))
-    except Exception as error:  # the engine lets errors of many kinds through
+    except Exception as error:  # the engine raises errors of many types
         raise MappingError(_first_line(error)) from error
 
 
@@ -52,7 +52,7 @@ def _first_line(error: Exception) -> str:
 
 
 class _Input:
-    """`$input`: the body, as text or by JSONPath. A body that is not JSON has nothing (a guess)."""
+    """`$input`: the body, as text or by JSONPath. A body that is not JSON has no parts (a guess)."""
 
     def __init__(self, body: str) -> None:
         self.body = body
@@ -66,13 +66,13 @@ class _Input:
         return to_velocity(JsonPath(path).find(self._document))
 
     def json(self, path: str) -> str:
-        """Return a part as JSON; `""` for one that is not there (a guess)."""
+        """Return a part as JSON; `""` if it does not exist (a guess)."""
         found = JsonPath(path).find(self._document)
         return json.dumps("" if found is None else found, ensure_ascii=False, separators=(",", ":"))
 
 
 class _Util:
-    """`$util`. The names are AWS's."""
+    """`$util`, with AWS's names."""
 
     def escapeJavaScript(self, text: Any) -> str:  # noqa: N802
         return "".join(map(_escape, str(text)))

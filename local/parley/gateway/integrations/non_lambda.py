@@ -1,10 +1,10 @@
-"""MOCK and HTTP integrations of WebSocket APIs: what they are sent, and what they answer.
+"""MOCK and HTTP integrations of WebSocket APIs: their requests and responses.
 
-Documented (developer guide, "Integrations for WebSocket APIs" and "Data transformations"): HTTP_PROXY hands over the
-message and its answer unchanged; HTTP and MOCK go through request templates and integration responses; a response is
-chosen by the key of `$integration.response.statuscode`, which is `$default` or a pattern in slashes; request
-parameters set headers, query and path. Seen in public: `$connect` has no body (localstack#5851), and the connection's
-id reaches the backend only by a request parameter (re:Post knowledge centre). Guesses are marked where they are made.
+Documented (developer guide, "Integrations for WebSocket APIs" and "Data transformations"): HTTP_PROXY passes the
+message and its answer on unchanged. HTTP and MOCK use request templates and integration responses. The key of
+`$integration.response.statuscode` selects a response; it is `$default` or a pattern in slashes. Request parameters set
+headers, query and path. Seen in public: `$connect` has no body (localstack#5851), and only a request parameter brings
+the connection's id to the endpoint (re:Post knowledge centre). Guesses are marked in the code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOCK_STATUS = re.compile(r"""^\s*\{.*?["']?\bstatusCode["']?\s*:\s*["']?(\d{3})
 
 @dataclass(frozen=True, slots=True)
 class IntegrationRequest:
-    """What an integration is called with. `headers` and `query` are the handshake's, on `$connect` only."""
+    """Request to an integration. `headers` and `query` are those of the handshake, on `$connect` only."""
 
     body: str
     context: Mapping[str, Any]
@@ -37,7 +37,7 @@ class IntegrationRequest:
 
     @classmethod
     def of(cls, event: Mapping[str, Any], stage_variables: Mapping[str, str]) -> IntegrationRequest:
-        """Return the request for an event as functions get it."""
+        """Return the request for an event that functions would get."""
         is_connect = event["requestContext"]["eventType"] == "CONNECT"
         return cls(
             body=event.get("body") or "",
@@ -49,11 +49,11 @@ class IntegrationRequest:
 
     @property
     def connection_id(self) -> str:
-        """The id of the connection that it is about."""
+        """Id of the connection that sent the message."""
         return str(self.context["connectionId"])
 
     def document(self) -> dict[str, Any]:
-        """Return what the variables of expressions and request parameters are looked up in."""
+        """Return the document in which expressions and request parameters look up their variables."""
         request = {"body": _parse_json(self.body), "header": self.headers, "querystring": self.query}
         return {
             "request": request,
@@ -65,7 +65,7 @@ class IntegrationRequest:
 
 @dataclass(frozen=True, slots=True)
 class NonLambdaResponse:
-    """What an integration answered. `body` is for the client where the route has a route response; None for none."""
+    """Response of an integration. `body` is for the client if the route has a route response; it may be None."""
 
     status: int
     body: str | None = None
@@ -73,7 +73,7 @@ class NonLambdaResponse:
 
 @dataclass(frozen=True, slots=True)
 class NonLambdaFailure:
-    """There is no answer: the gateway says "Internal server error", or that the endpoint timed out."""
+    """Failure of an integration. The client gets "Internal server error", or "Endpoint request timed out"."""
 
     why: str
     timed_out: bool = False
@@ -95,14 +95,14 @@ async def call_non_lambda(
     except RequestFailed as error:
         return NonLambdaFailure(str(error), timed_out=isinstance(error, RequestTimedOut))
     except (ValueError, RecursionError) as error:
-        return NonLambdaFailure(f"the integration's settings do not fit: {str(error) or type(error).__name__}")
+        return NonLambdaFailure(f"the integration's settings are invalid: {str(error) or type(error).__name__}")
 
 
 def _call_mock(integration: MockIntegration, request: IntegrationRequest) -> NonLambdaResponse:
-    """Answer with the status that the request's template names.
+    """Answer with the status that the request template names.
 
-    Guesses: no template at all means 200, and what names no status fails, as in REST APIs. The template may be JSON
-    with or without quotes round its keys, as REST APIs take it.
+    Guesses: without any template the status is 200. A template that names no status fails, as in REST APIs. The
+    template may be JSON with or without quotes around its keys, as REST APIs accept it.
     """
     if not integration.templates.by_key:
         return _map_response(integration.responses, request, 200, "")
@@ -129,7 +129,7 @@ async def _call_http(integration: HttpIntegration, request: IntegrationRequest) 
 def _map_response(
     responses: tuple[IntegrationResponse, ...], request: IntegrationRequest, status: int, body: str
 ) -> NonLambdaResponse:
-    """Let the integration response of this status make the body. Where there is none, the body stays (a guess)."""
+    """Return the response after the integration response of this status; without one the body stays (a guess)."""
     response = _select_response(responses, status)
     if response is None:
         return NonLambdaResponse(status, body or None)
@@ -154,10 +154,10 @@ def _matches(pattern: str, status: str) -> bool:
 
 
 def _map_body(templates: Templates, body: str, request: IntegrationRequest, document: Mapping[str, Any]) -> str:
-    """Return what the selected template makes of a body; the body itself where no template is (WHEN_NO_MATCH).
+    """Return what the selected template makes of a body; the body itself if there is no template (WHEN_NO_MATCH).
 
-    A key without a template leads to that of `$default`, then of `application/json` (a guess; CDK's documentation
-    has its one template there).
+    A key without a template leads to the template of `$default`, then of `application/json` (a guess: in CDK's
+    documentation the only template is there).
     """
     key = SelectionExpression(templates.selection).evaluate(document)
     for each in (key, DEFAULT_KEY, "application/json"):

@@ -1,4 +1,4 @@
-"""What an HTTP integration is sent: the URL with its variables, headers, query and path by request parameters."""
+"""Requests of HTTP integrations: the URL with its variables; headers, query and path by request parameters."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _NOT_PASSED = {
 
 
 def http_request(integration: HttpIntegration, body: str, document: Mapping[str, Any]) -> EndpointRequest:
-    """Return the request of an HTTP integration. Raises ValueError for a parameter that cannot be read.
+    """Return the request of an HTTP integration. Raises ValueError for a parameter that cannot be parsed.
 
-    Guesses: a proxy on `$connect` passes the client's own headers on, as those of REST APIs do, but no query; the
-    content is called JSON. The user agent is that of REST APIs.
+    Guesses: on `$connect` a proxy integration passes the client's headers on, as in REST APIs, but not the query; the
+    content type is JSON. The user agent is that of REST APIs.
     """
     mapped = {
         location: _mapped_values(integration, location, document) for location in ("header", "querystring", "path")
@@ -40,7 +40,7 @@ def http_request(integration: HttpIntegration, body: str, document: Mapping[str,
         url=url,
         headers=_headers(integration, body, document) | mapped["header"],
         body=body.encode(errors="replace") if body else None,
-        timeout=integration.timeout + _SPARE_SECONDS,  # the gateway's own limit comes first
+        timeout=integration.timeout + _SPARE_SECONDS,  # so that the gateway's own limit comes first
     )
 
 
@@ -62,7 +62,7 @@ def _mapped_values(integration: HttpIntegration, location: str, document: Mappin
 
 
 def _source_value(source: str, document: Mapping[str, Any]) -> str:
-    """Return what a source leads to: `'static'`, `context.x`, `stageVariables.x`, `route.request.body.x`."""
+    """Return the value of a parameter's source: `'static'`, `context.x`, `stageVariables.x`, `route.request.body.x`."""
     if len(source) > 1 and source[0] == source[-1] == "'":
         return source[1:-1]
     return text_of(JsonPath(f"$.{source}").find(document))

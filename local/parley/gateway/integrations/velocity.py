@@ -1,7 +1,7 @@
-"""JSON as a Velocity template sees it: objects, lists and truth values with Java's methods and Java's spelling.
+"""JSON values in a Velocity template: objects, lists and booleans with Java's methods and Java's spelling.
 
-What is not there is empty text, as in API Gateway (a guess for null). Written out, an object is `{key=value}`: so does
-`$context` on AWS (a public transcript of 2022); that lists are `[a, b]` is a guess by analogy.
+A missing value is empty text, as in API Gateway (a guess for null). As text, an object is `{key=value}`: `$context` is
+so on AWS (a public transcript of 2022). A list as `[a, b]` is a guess by analogy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 def to_velocity(value: Any) -> Any:
-    """Return a JSON value as a template sees it."""
+    """Return a JSON value as templates see it."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -22,7 +22,7 @@ def to_velocity(value: Any) -> Any:
 
 
 def from_velocity(value: Any) -> Any:
-    """Return the JSON value that a template sees as this."""
+    """Return the JSON value of what templates see."""
     if isinstance(value, VelocityObject):
         return value.members
     if isinstance(value, VelocityBoolean):
@@ -31,14 +31,17 @@ def from_velocity(value: Any) -> Any:
 
 
 class VelocityBoolean(int):
-    """A boolean."""
+    """A boolean. `#if` tests it as a number, and as text it is `true` or `false`.
+
+    Python's `bool` would print as `True`, and cannot be subclassed.
+    """
 
     def __str__(self) -> str:
         return "true" if self else "false"
 
 
 class VelocityList(list[Any]):
-    """A list."""
+    """A list with Java's methods."""
 
     def __str__(self) -> str:
         return f"[{', '.join(map(str, self))}]"
@@ -61,7 +64,7 @@ class VelocityList(list[Any]):
 
 
 class VelocityObject:
-    """An object. A member is found before a method of the same name; `#foreach` goes through the values, as in Java."""
+    """An object. A member comes before a method of the same name. `#foreach` iterates over the values, as in Java."""
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self.members = dict(members)
@@ -70,8 +73,8 @@ class VelocityObject:
         if name in self.members:
             return to_velocity(self.members[name])
         if name in _METHODS:
-            raise KeyError(name)  # so that the template engine looks for the method
-        return ""
+            raise KeyError(name)  # makes the engine look for a method
+        return ""  # so that `#if($input.path('$').missing)` is false, and its text empty
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.members[name] = from_velocity(value)
@@ -140,4 +143,4 @@ STRING_METHODS = {
     "toUpperCase": str.upper,
     "trim": str.strip,
 }
-"""Java's methods of texts that templates call, and Python has by another name."""
+"""Java's methods of strings, which templates call and Python names differently."""

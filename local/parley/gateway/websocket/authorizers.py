@@ -1,4 +1,4 @@
-"""Who may connect: REQUEST authorizers and their policies, as plain decisions (docs/aws.md sections 1 and 2)."""
+"""REQUEST authorizers: identity sources and policies, decided without I/O (docs/aws.md sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INVOKE = "execute-api:Invoke"
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A handshake that is answered with this status, and why, for the log."""
+    """A refused handshake: the status of the response, and the reason for the log."""
 
     status: int
     why: str
@@ -25,13 +25,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A handshake that goes on. `context` is what every event then has as its `authorizer`."""
+    """An allowed handshake. `context` becomes `authorizer` in every event."""
 
     context: Mapping[str, str]
 
 
 def missing_identity(sources: tuple[str, ...], handshake: Handshake) -> str | None:
-    """Return the identity source that a handshake lacks; without all of them no authorizer is asked (401)."""
+    """Return the first identity source that a handshake lacks, or None.
+
+    If one is missing, API Gateway answers 401 and does not call the authorizer.
+    """
     return next((source for source in sources if not _identity(source, handshake)), None)
 
 
@@ -45,12 +48,12 @@ def _identity(source: str, handshake: Handshake) -> str:
             return dict(handshake.parameters()).get(name, "")
         case "stagevariables":
             return handshake.stage_variables.get(name, "")
-        case _:  # of the context, which every handshake has
+        case _:  # `context.…`: every handshake has it
             return source
 
 
 def evaluate_policy(outcome: Outcome, method_arn: str) -> Allowed | Refused:
-    """Return what an authorizer's answer comes to: allowed, 401, 403, or 500 for what is no answer."""
+    """Return the decision that an authorizer's answer means: allowed, 401, 403, or 500 if the answer is invalid."""
     if outcome.function_error:
         return _refuse_failure(outcome)
     if len(outcome.payload) > MAX_AUTHORIZER_RESULT_BYTES:
@@ -61,7 +64,7 @@ def evaluate_policy(outcome: Outcome, method_arn: str) -> Allowed | Refused:
         context = _context(answer)
         allowed = _allows(statements if isinstance(statements, list) else [statements], method_arn)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        why = f"the authorizer's answer is unusable: it needs principalId and policyDocument.Statement ({error!r:.100})"
+        why = f"the authorizer's answer is invalid: it needs principalId and policyDocument.Statement ({error!r:.100})"
         return Refused(500, why)
     if allowed:
         return Allowed(context | {"integrationLatency": str(round(outcome.milliseconds))})
@@ -69,7 +72,7 @@ def evaluate_policy(outcome: Outcome, method_arn: str) -> Allowed | Refused:
 
 
 def _refuse_failure(outcome: Outcome) -> Refused:
-    """Return what an authorizer comes to that raises: the text `Unauthorized` has a meaning of its own."""
+    """Return the refusal after an authorizer raised an error. The message `Unauthorized` means 401."""
     try:
         message = json.loads(outcome.payload)["errorMessage"]
     except (ValueError, TypeError, KeyError):
@@ -80,9 +83,9 @@ def _refuse_failure(outcome: Outcome) -> Refused:
 
 
 def _context(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return principal and context as text. Raises TypeError, KeyError for what API Gateway does not take."""
+    """Return principal and context as text. Raises TypeError or KeyError for what API Gateway rejects."""
     if not isinstance(answer["principalId"], str):
-        raise TypeError("principalId is no text")
+        raise TypeError("principalId is not a string")
     context = answer.get("context") or {}
     for name, value in context.items():
         if isinstance(value, dict | list):
@@ -93,11 +96,13 @@ def _context(answer: Mapping[str, Any]) -> dict[str, str]:
 
 def _allows(statements: list[Any], arn: str) -> bool:
     effects = {statement["Effect"] for statement in statements if _applies(statement, arn)}
+    # As in IAM, one Deny outweighs every Allow.
     return "Allow" in effects and "Deny" not in effects
 
 
 def _applies(statement: Mapping[str, Any], arn: str) -> bool:
     actions, resources = _as_texts(statement["Action"]), _as_texts(statement["Resource"])
+    # `[` is an ordinary character in a policy, but begins a set in fnmatch.
     return any(fnmatchcase(_INVOKE.lower(), action.lower()) for action in actions) and any(
         fnmatchcase(arn, resource.replace("[", "[[]")) for resource in resources
     )
@@ -106,5 +111,5 @@ def _applies(statement: Mapping[str, Any], arn: str) -> bool:
 def _as_texts(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str) for each in values):
-        raise TypeError("Action and Resource are texts")
+        raise TypeError("Action and Resource must be strings")
     return values

@@ -1,4 +1,4 @@
-"""The wire to a connection's client: what the gateway can do to it over ASGI."""
+"""A connection's client, as the gateway reaches it over ASGI."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from parley.trace import Trace
 
 
 class ClientConnection:
-    """A connection together with its client. Closes itself when its time is up.
+    """A connection together with its client. Closes itself at its deadline.
 
-    With `pings` a ping of the client's is a sign of life; with `fragments` a large frame is sent in parts.
+    With `pings` a client's ping counts as activity. With `fragments` a large frame is sent in fragments.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ClientConnection:
         self._close_task: asyncio.Task[None] | None = None
 
     async def accept(self, subprotocol: str | None, headers: Headers) -> bool:
-        """Finish the handshake. Returns False where the client has gone away meanwhile."""
+        """Complete the handshake. Returns False if the client has gone."""
         raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         accepted = await self._try_send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw})
         if accepted:
@@ -52,12 +52,12 @@ class ClientConnection:
         return accepted
 
     async def refuse(self, response: Response) -> None:
-        """Answer the handshake with this instead of opening the connection."""
+        """Refuse the handshake with this response."""
         self.connection.mark_closed()
         await response.refuse(self._send)
 
     async def send(self, text: str) -> bool:
-        """Send a frame. Returns False where the client has gone away meanwhile."""
+        """Send a text frame. Returns False if the client has gone."""
         message = {"type": "websocket.send", "text": text}
         if not await self._try_send(message | {FRAGMENTS: True} if self._fragments else message):
             return False
@@ -66,19 +66,21 @@ class ClientConnection:
         return True
 
     async def close(self, how: Close) -> None:
-        """Close the connection. Does nothing where it is closed already."""
+        """Close the connection. Does nothing if the gateway has closed it already."""
         if self._close is None:
             self._close = how
+            # Closed before the frame is sent: sending waits for a slow client, and a post in that time must get 410.
             self.connection.mark_closed()
             await self._try_send({"type": "websocket.close", "code": how.code, "reason": how.reason})
 
     async def receive(self) -> str | bytes | Close:
-        """Return the next message, or how the connection ended: at the latest when its time is up."""
+        """Return the next message, or the end of the connection."""
         while (message := await self._receive())["type"] == PING:
             if self._pings:
                 self.connection.mark_active(self._clock.time())
         if message["type"] == "websocket.disconnect":
             self._finish()
+            # If the gateway closed the connection, `$disconnect` gets the gateway's code, whatever the client answered.
             return self._close or closed_by_client(message["code"], message.get("reason") or "")
         self.connection.mark_active(self._clock.time())
         content: str | bytes = message["bytes"] if message.get("text") is None else message["text"]
@@ -86,7 +88,10 @@ class ClientConnection:
         return content
 
     def _check_deadline(self) -> None:
-        """Close the connection at its deadline, which moves while the connection is used: then look again."""
+        """Close the connection if its deadline has passed, else check again at the deadline.
+
+        One timer is enough: messages move the deadline without touching the timer.
+        """
         if self.connection.state is not ConnectionState.OPEN:
             return
         now = self._clock.time()
@@ -104,7 +109,7 @@ class ClientConnection:
     async def _try_send(self, message: Message) -> bool:
         try:
             await self._send(message)
-        except OSError:  # uvicorn's way to say that the client is gone
+        except OSError:  # uvicorn raises it once the client has gone
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""What all stages of all APIs have in common: the account that they are in, and how they reach functions."""
+"""Shared parts of all stages of all APIs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from parley.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """API Gateway in one account and region.
+    """API Gateway in one account and region: what all its stages share.
 
-    `is_signed` tells whether a handshake is signed as `AWS_IAM` wants it. With `reordering` each message is held up
-    by some milliseconds of chance, so that the messages of a connection overtake each other.
+    `is_signed` tells if a handshake is signed as `AWS_IAM` requires.
     """
 
     integrations: IntegrationCaller

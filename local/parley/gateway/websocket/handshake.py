@@ -1,4 +1,4 @@
-"""Whether a handshake becomes a connection: limits, signature, authorizer, `$connect` (docs/aws.md section 2)."""
+"""Decision about a handshake: limits, signature, authorizer, `$connect` (docs/aws.md section 2)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MESSAGES = {401: "Unauthorized", 403: "Forbidden", 429: "Too Many Requests", 41
 
 @dataclass(frozen=True, slots=True)
 class AcceptedHandshake:
-    """A handshake that is to become a connection. `headers` are further ones of the answer."""
+    """A handshake that becomes a connection. `headers` are additional headers of the response."""
 
     handshake: Handshake
     subprotocol: str | None = None
@@ -28,7 +28,7 @@ class AcceptedHandshake:
 
 
 class HandshakeHandler:
-    """Decides about the handshakes of one stage; `route` is its `$connect`."""
+    """Decides about the handshakes of one stage. `route` is the stage's `$connect`, if it has one."""
 
     def __init__(self, route: Route | None, route_limiter: RouteRateLimiter, context: GatewayContext) -> None:
         self._route = route
@@ -38,7 +38,9 @@ class HandshakeHandler:
         self._assumptions = context.assumptions
 
     async def decide(self, handshake: Handshake, url_bytes: int) -> AcceptedHandshake | Response:
-        """Return how a handshake goes on, or the response that refuses it."""
+        """Return the accepted handshake, or the response that refuses it."""
+        # The order matters: limits come before functions, so a flood invokes none. Signature and identity sources come
+        # before the authorizer, and the authorizer before `$connect`: nobody unauthorized reaches the API's own code.
         if refusal := self._check_limits(handshake, url_bytes):
             return refusal
         if self._route is None:
@@ -62,14 +64,14 @@ class HandshakeHandler:
 
     async def _authorize(self, route: Route, handshake: Handshake) -> Handshake | Refused:
         if route.iam and not self._context.is_signed(handshake):
-            return Refused(403, "$connect has AWS_IAM, and the handshake is not signed (SigV4), or not as it must be")
+            return Refused(403, "$connect requires AWS_IAM, but the handshake has no valid signature (SigV4)")
         if route.authorizer is None:
             return handshake
         return await self._call_authorizer(route.authorizer, handshake)
 
     async def _call_authorizer(self, authorizer: Authorizer, handshake: Handshake) -> Handshake | Refused:
         if missing := missing_identity(authorizer.identity_sources, handshake):
-            return Refused(401, f"it lacks the authorizer's identity source {missing}")
+            return Refused(401, f"the authorizer's identity source {missing} is missing")
         arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{handshake.api_id}/{handshake.stage}/{CONNECT}"
         event = handshake.authorizer_event(arn, self._context.clock.time())
         integration = LambdaIntegration(authorizer.function, authorizer.qualifier)

@@ -1,4 +1,4 @@
-"""The open connections, and the @connections API by which functions reach them (docs/aws.md section 5)."""
+"""Open connections, and the @connections API by which functions reach them (docs/aws.md section 5)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from parley.gateway.websocket.connection import DELETED, Connection, ConnectionS
 from parley.trace import Trace
 
 _POLL_SECONDS = 0.02
-"""Seconds between two looks at a handshake that is waited for."""
+"""Interval in seconds at which a post checks the handshake that it waits for."""
 
 _GONE = Response(410, {"x-amzn-ErrorType": "GoneException"})
 _CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{15}=")
 
 
 class ManagementApi:
-    """The connections of all stages. `latency`, in seconds, is added to every call of the API.
+    """The connections of all stages, and the @connections API.
 
-    With `waits` a post to a connection from its own `$connect` hangs until that has returned; else it is gone.
+    `latency`, in seconds, is added to every call. With `waits` a post to a connection from its own `$connect`
+    waits until that has returned; otherwise the answer is 410.
     """
 
     def __init__(
@@ -45,11 +46,11 @@ class ManagementApi:
         self._clients: dict[str, ClientConnection] = {}
 
     def add(self, client: ClientConnection) -> None:
-        """Let a connection be known. It can be reached as soon as it is open."""
+        """Add a connection. It accepts posts once it is open."""
         self._clients[client.connection.handshake.connection_id] = client
 
     def remove(self, client: ClientConnection) -> None:
-        """Let a connection no longer be known."""
+        """Remove a connection."""
         self._clients.pop(client.connection.handshake.connection_id, None)
 
     async def answer(self, method: str, stage: str, connection_id: str, body: bytes, signed: bool) -> Response:
@@ -70,7 +71,7 @@ class ManagementApi:
 
     def _check_request(self, stage: str, connection_id: str, signed: bool) -> Response | None:
         if not signed or stage not in self._stages:
-            why = f"there is no stage {stage!r}" if signed else "it is not signed (SigV4), or not as it must be"
+            why = f"there is no stage {stage!r}" if signed else "it has no valid signature (SigV4)"
             self._trace.record("note", text=f"@connections {connection_id}: 403, {why}.")
             return _error(403, "ForbiddenException", "Forbidden")
         if limit := self._account.request():

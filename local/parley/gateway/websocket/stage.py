@@ -1,4 +1,4 @@
-"""A stage of a WebSocket API: its connections served, each message handed to the integration of its route."""
+"""A stage of a WebSocket API: serves connections, and passes messages to integrations."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _MAX_REORDERING_SECONDS = 0.05
 
 
 class WebSocketGateway:
-    """Serves one stage of a WebSocket API, as an ASGI application for `websocket` scopes."""
+    """Serves one stage of a WebSocket API, as an ASGI application for `websocket` scopes.
+
+    With `reordering` each message first waits for up to 50 ms at random, so that messages of a connection overtake each
+    other.
+    """
 
     def __init__(
         self, api: WebSocketApi, stage: Stage, context: GatewayContext, reordering: Random | None = None
@@ -53,6 +57,8 @@ class WebSocketGateway:
             close = await self._serve(client, accepted)
         finally:
             self._context.management_api.remove(client)
+        # `$disconnect` starts after the connection is removed, so a post from it gets 410. It runs in a task: uvicorn
+        # closes the socket when this call returns, and no function may delay that.
         self._record_close(client.connection, close)
         self._start_task(self._call_disconnect(client.connection.handshake, close))
         return None
@@ -84,7 +90,7 @@ class WebSocketGateway:
         )
 
     async def _serve(self, client: ClientConnection, accepted: AcceptedHandshake) -> Close:
-        """Open the connection and take messages until it ends; return how it ended."""
+        """Open the connection and handle its messages until it ends. Returns the end."""
         if not await client.accept(accepted.subprotocol, accepted.headers):
             return LOST
         self._record("open", client.connection.handshake)
@@ -92,6 +98,7 @@ class WebSocketGateway:
             if isinstance(message, bytes):
                 await client.close(UNSUPPORTED)
             else:
+                # A task for each: as on AWS, messages of one connection run at once, and their answers have no order.
                 self._start_task(self._handle_message(client, message))
         return message
 
@@ -132,9 +139,9 @@ class WebSocketGateway:
         self._record("close", connection.handshake, code=close.code, cause=close.cause, **limit)
 
     def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run on its own: one slow message holds up neither the next nor the connection's end."""
+        """Run a coroutine in a task. A slow message then delays neither the next one nor the connection's end."""
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
+        self._tasks.add(task)  # the event loop itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
 
     def _record(self, kind: str, handshake: Handshake, **fields: Any) -> None:
@@ -146,7 +153,7 @@ def _url_length(scope: Scope) -> int:
 
 
 def _response_frame(result: IntegrationResult, route: Route, handshake: Handshake, request_id: str) -> str | None:
-    """Return the frame that a message is answered with: an error, the body for a route response, or none."""
+    """Return the frame that answers a message: an error, the body for a route response, or none."""
     if result.state is CallState.TIMED_OUT:
         return _gateway_frame("Endpoint request timed out", handshake, request_id)
     if result.state is CallState.FAILED or (route.responds and result.status is None):
@@ -155,6 +162,6 @@ def _response_frame(result: IntegrationResult, route: Route, handshake: Handshak
 
 
 def _gateway_frame(message: str, handshake: Handshake, request_id: str) -> str:
-    """Return a frame of the gateway's own, with the spaces where AWS has them (docs/aws.md section 3)."""
+    """Return a frame of the gateway itself, with spaces exactly as on AWS (docs/aws.md section 3)."""
     connection_id = handshake.connection_id
     return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'

@@ -193,9 +193,9 @@ class TestHttpProxy:
             ("file:///etc/passwd", "http or https"),
             ("${stageVariables.missing}", "http or https"),
             ("http://", "http or https"),
-            ("http://[", "is no URL"),
+            ("http://[", "is not a URL"),
             ("http://127.0.0.1:1/", "refused"),
-            ("http://127.0.0.1:99999/", "is no URL"),
+            ("http://127.0.0.1:99999/", "is not a URL"),
             ("http://127.0.0.1:1/a b", "did not answer"),
         ],
     )
