@@ -9,7 +9,7 @@ import pytest
 from tests.emulator.facts import COUNTED, FACTS, Key
 
 
-class Tally:
+class FactReport:
     """What the tests of a run came to, fact by fact."""
 
     def __init__(self) -> None:

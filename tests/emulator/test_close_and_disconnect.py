@@ -143,18 +143,18 @@ class TestTime:
         assert client.closed == GOING_AWAY
 
     @pytest.mark.fact(26, source=QUOTAS)
-    def test_an_idle_client_sees_1001_and_so_does_disconnect(self, connect_hastily, disconnect_of):
-        client = connect_hastily()
+    def test_an_idle_client_sees_1001_and_so_does_disconnect(self, connect_short_lived, disconnect_of):
+        client = connect_short_lived()
         connection_id = client.connection_id()
         assert client.end() == GOING_AWAY
-        assert disconnect_of(connection_id, connect_hastily) == GOING_AWAY
+        assert disconnect_of(connection_id, connect_short_lived) == GOING_AWAY
 
     @pytest.mark.fact(27, source=QUOTAS)
-    def test_a_busy_client_sees_1001_at_the_end_of_its_life(self, connect_hastily, disconnect_of):
-        client = connect_hastily()
+    def test_a_busy_client_sees_1001_at_the_end_of_its_life(self, connect_short_lived, disconnect_of):
+        client = connect_short_lived()
         connection_id = client.connection_id()
         assert end_of_a_busy(client, 0.1) == GOING_AWAY
-        assert disconnect_of(connection_id, connect_hastily) == GOING_AWAY
+        assert disconnect_of(connection_id, connect_short_lived) == GOING_AWAY
 
     def connection(self):
         handshake = Handshake("BFaT_fALIAMCKug=", CONNECTED_AT, "id", "live", "host", "127.0.0.1", [], "")

@@ -115,8 +115,8 @@ class Document:
         self._physical: dict[str, str] = {name: name for name in self._resources}
         names |= self._physical
         names |= self._parameters(as_mapping(content.get("Parameters")), parameters)
-        # The order matters: logical ids, parameters, names, and last the values of `Ref`. A parameter's default may come
-        # from an SSM parameter of the template, and a resource's name may depend on parameters and conditions.
+        # The order matters: logical ids, parameters, names, and last the values of `Ref`. A parameter's default may be
+        # an SSM parameter of the template, and a resource's name may depend on parameters and conditions.
         self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
