@@ -1,4 +1,4 @@
-"""Where the conformance tests run, `--target`, and what they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
+"""Conformance tests: their target (`--target`), and the facts they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
 
 from __future__ import annotations
 

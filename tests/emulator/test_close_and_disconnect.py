@@ -1,4 +1,4 @@
-"""How connections end, and what `$disconnect` is told (docs/aws.md section 4)."""
+"""Ends of connections, and the event of `$disconnect` (docs/aws.md section 4)."""
 
 import logging
 import socket
@@ -26,7 +26,7 @@ def told(context):
 
 @pytest.fixture
 def disconnect_of(connect):
-    """What `$disconnect` was told of a connection, once it has run."""
+    """Return the code and reason in the event of `$disconnect`, once it has run."""
 
     def of(connection_id, connecting=connect):
         [seen] = connecting().observed(connection_id, "DISCONNECT")

@@ -50,7 +50,7 @@ def _indented(text, echo, resources):
 
 
 def at(path, text):
-    """Where in the template this is, as notes begin."""
+    """Return the file and line with which notes about this begin."""
     lines = path.read_text().splitlines()
     return f"{path}:{next(number for number, line in enumerate(lines, 1) if text in line)}:"
 
@@ -311,7 +311,7 @@ def test_an_index_is_what_create_table_knows_of_it_with_numbers_as_numbers(templ
 
 
 class TestNotes:
-    """What is not understood is said, and stops nothing else."""
+    """Something that is not supported gets a note, and the rest of the template is read."""
 
     @pytest.mark.parametrize(
         ("expression", "note"),

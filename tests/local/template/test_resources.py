@@ -1,4 +1,4 @@
-"""What is read from CloudFormation's own resources, and that no template, however broken, is more than an error."""
+"""CloudFormation's own resources are read, and a broken template is an error and nothing worse."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ class TestValues:
 
 
 def read_or_refused(path):
-    """What is read from a template, or the text of its refusal, which names it."""
+    """Return what is read from a template, or the text of its refusal, which names it."""
     try:
         return read(path)
     except TemplateError as error:
