@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
 from tests.emulator.fact_report import FactReport
+from tests.support.lambda_service import serve as serve
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
-from parley.dynamodb.embedded import create_tables
+from parley.dynamodb.provision import create_tables
 
 from handlers.chat.store import Store
 from handlers.chat.store.tables import CONNECTION, UserItem

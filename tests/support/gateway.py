@@ -80,7 +80,7 @@ class Gateway:
 
     def told(self, kind: str) -> list[dict[str, Any]]:
         """Return the events of a kind in the trace."""
-        return [happening.fields for happening in self.trace.after(0) if happening.kind == kind]
+        return [event.fields for event in self.trace.after(0) if event.kind == kind]
 
     async def connect(self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live") -> Client:
         """A client whose handshake has begun, and has got as far as it gets without time passing."""
