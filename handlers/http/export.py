@@ -10,14 +10,14 @@ from handlers.chat.protocol.frames import Role
 from handlers.chat.records import Message
 from handlers.http.schemas import Export
 
-LARGEST_ANSWER = 2_500_000
+MAX_RESPONSE_BYTES = 2_500_000
 """Bytes of JSON. It becomes a text in the JSON of Lambda's answer, which may double it, and that holds 6 MB."""
 
-_AROUND_A_MESSAGE = 300
+_MESSAGE_OVERHEAD_BYTES = 300
 """Bytes: what a message has beside its text."""
 
 _NAMES = {Role.USER: "User", Role.ASSISTANT: "Assistant"}
-_LONGEST_NAME = 80
+_MAX_NAME_CHARS = 80
 
 
 def within(messages: Iterable[Message], limit: int | None = None) -> tuple[list[Message], bool]:
@@ -28,8 +28,8 @@ def within(messages: Iterable[Message], limit: int | None = None) -> tuple[list[
     fitting: list[Message] = []
     size = 0
     for message in messages:
-        size += len(json.dumps(message.content, ensure_ascii=False).encode()) + _AROUND_A_MESSAGE
-        if len(fitting) == limit or (fitting and size > LARGEST_ANSWER):
+        size += len(json.dumps(message.content, ensure_ascii=False).encode()) + _MESSAGE_OVERHEAD_BYTES
+        if len(fitting) == limit or (fitting and size > MAX_RESPONSE_BYTES):
             return fitting, True
         fitting.append(message)
     return fitting, False
@@ -45,6 +45,6 @@ def markdown(export: Export) -> str:
 
 def file_name(title: str, ending: str) -> dict[str, str]:
     """Return the header that names a file after its chat (RFC 6266: ASCII for old clients, and the whole name)."""
-    name = "".join("_" if character in '/\\:*?"<>|' else character for character in title[:_LONGEST_NAME])
+    name = "".join("_" if character in '/\\:*?"<>|' else character for character in title[:_MAX_NAME_CHARS])
     encoded = quote(f"{' '.join(name.split()).strip('.') or 'chat'}.{ending}", safe="")
     return {"Content-Disposition": f"attachment; filename=\"chat.{ending}\"; filename*=UTF-8''{encoded}"}

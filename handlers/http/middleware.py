@@ -12,7 +12,7 @@ from handlers.chat.log import logger
 from handlers.chat.protocol import parsing
 from handlers.http.problems import failure, problem
 
-LARGEST_BODY = 64 * 1024
+MAX_BODY_BYTES = 64 * 1024
 """Bytes."""
 
 HEADERS = {
@@ -33,7 +33,7 @@ class Guard:
         """Serve a request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        answer = _Answer(send)
+        answer = _GuardedSend(send)
         try:
             body = await _body(receive)
             _check(Headers(scope=scope), body)
@@ -46,7 +46,7 @@ class Guard:
         return None
 
 
-class _Answer:
+class _GuardedSend:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
@@ -68,8 +68,8 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > LARGEST_BODY:
-            raise Refused(ErrorCode.BODY_TOO_LARGE, f"A body has at most {LARGEST_BODY} bytes")
+        if len(body) > MAX_BODY_BYTES:
+            raise Refused(ErrorCode.BODY_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes")
     return body
 
 

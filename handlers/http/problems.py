@@ -17,10 +17,10 @@ from starlette.types import Scope
 from handlers.chat.errors import MESSAGES, ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import StoreError
-from handlers.http.schemas import Shape
+from handlers.http.schemas import ResponseBody
 
 MEDIA_TYPE = "application/problem+json"
-STORE_REST_SECONDS = 2
+STORE_RETRY_SECONDS = 2
 """What a client is asked to wait where the database did not answer or was throttled."""
 
 STATUSES: dict[ErrorCode, int] = {
@@ -45,14 +45,14 @@ _OTHER = 400
 _OF_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413: ErrorCode.BODY_TOO_LARGE}
 
 
-class Wrong(Shape):
+class FieldError(ResponseBody):
     """One thing that is wrong with a request."""
 
     where: Annotated[str, Field(examples=["body/title"])]
     what: Annotated[str, Field(examples=["Input should be a valid string"])]
 
 
-class Problem(Shape):
+class Problem(ResponseBody):
     """A problem document. `type` and `title` belong to `code`; `detail` says what happened this time."""
 
     type: Annotated[str, Field(examples=["urn:parley:problem:chat_not_found"])]
@@ -63,7 +63,7 @@ class Problem(Shape):
     code: ErrorCode
     retry_after: Annotated[int, Field(description="Seconds.")] | None = None
     reference: Annotated[str, Field(description="What the logs know this failure by.")] | None = None
-    errors: tuple[Wrong, ...] | None = None
+    errors: tuple[FieldError, ...] | None = None
 
 
 def problem(scope: Scope, refusal: Refused, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
@@ -97,7 +97,7 @@ def failure(scope: Scope, error: Exception) -> JSONResponse:
     """Log what nobody expected, and return an answer that says no more than by which reference the log knows it."""
     reference = getattr(scope.get("aws.context"), "aws_request_id", None) or "none"
     logger.error("request failed", exc_info=error, method=scope["method"], reference=reference)
-    retry_after = STORE_REST_SECONDS if isinstance(error, StoreError) else None
+    retry_after = STORE_RETRY_SECONDS if isinstance(error, StoreError) else None
     message = f"Something went wrong on our side. Reference: {reference}"
     return problem(scope, Refused(ErrorCode.INTERNAL, message, retry_after), reference=reference)
 
@@ -111,7 +111,7 @@ def on_refused(request: Request, error: Exception) -> JSONResponse:
 def on_invalid(request: Request, error: Exception) -> JSONResponse:
     """Answer a request whose parts have the wrong form, without repeating what was sent."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    wrong = tuple(Wrong(where="/".join(map(str, each["loc"])), what=each["msg"]) for each in error.errors())
+    wrong = tuple(FieldError(where="/".join(map(str, each["loc"])), what=each["msg"]) for each in error.errors())
     return problem(request.scope, Refused(ErrorCode.INVALID_FORMAT, "The request has the wrong form"), errors=wrong)
 
 

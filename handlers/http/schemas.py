@@ -18,13 +18,13 @@ ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
 
 
-class Shape(BaseModel):
+class ResponseBody(BaseModel):
     """The root of what is answered."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
 
 
-class Request(BaseModel):
+class RequestBody(BaseModel):
     """The root of what is asked for. Unknown fields are ignored, known ones must have their type."""
 
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
@@ -36,7 +36,7 @@ def _user_id(value: str) -> str:
     return value
 
 
-def _said(value: str) -> str:
+def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("there is no text in it")
     return value
@@ -48,20 +48,20 @@ MessageId = Annotated[str, Query(min_length=1, max_length=128, examples=[ID_EXAM
 Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="What the page before gave as `cursor`.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Most items of the page.")]
 Title = Annotated[Text, Field(max_length=200)]
-Said = Annotated[Text, AfterValidator(_said)]
+NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=["admin"])]
 Roles = Annotated[list[RoleName], Field(max_length=16)]
-Name = Annotated[Said, Field(min_length=1, max_length=200, examples=["Alice"])]
+Name = Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Alice"])]
 Time = Annotated[str, Field(examples=[TIME_EXAMPLE])]
 
 
-class Health(Shape):
+class Health(ResponseBody):
     """The function runs."""
 
     status: str = "ok"
 
 
-class Me(Shape):
+class Me(ResponseBody):
     """Whose the token is."""
 
     user_id: Annotated[str, Field(examples=["alice"])]
@@ -69,7 +69,7 @@ class Me(Shape):
     roles: Annotated[list[str], Field(examples=[["admin"]])]
 
 
-class Usage(Shape):
+class DailyUsage(ResponseBody):
     """What the user has used up today (UTC): messages sent, tokens of the model. 0 where no limit has it counted."""
 
     day: Annotated[str, Field(examples=["2026-11-23"])]
@@ -77,20 +77,20 @@ class Usage(Shape):
     tokens: int
 
 
-class NewChat(Request):
+class NewChat(RequestBody):
     """A chat to be created. The same `clientChatId` gives the same chat again."""
 
     title: Title | None = None
     client_chat_id: Tag | None = None
 
 
-class ChatChange(Request):
+class ChatChange(RequestBody):
     """A chat's new title."""
 
-    title: Annotated[Said, Field(min_length=1, max_length=200, examples=["Tea"])]
+    title: Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Tea"])]
 
 
-class ChatSummary(Shape):
+class ChatSummary(ResponseBody):
     """A chat, as it is listed."""
 
     chat_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
@@ -121,21 +121,21 @@ class ChatView(ChatSummary):
         )
 
 
-class ChatList(Shape):
+class ChatList(ResponseBody):
     """Chats, the one with the newest message first. `cursor` leads to the next page, null at the end."""
 
     chats: list[ChatSummary]
     cursor: str | None
 
 
-class TokenCount(Shape):
+class TokenCount(ResponseBody):
     """The tokens of one reply."""
 
     prompt_tokens: int
     completion_tokens: int
 
 
-class MessageView(Shape):
+class MessageView(ResponseBody):
     """A message, whole."""
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
@@ -159,7 +159,7 @@ class MessageView(Shape):
         )
 
 
-class MessageList(Shape):
+class MessageList(ResponseBody):
     """Messages, the oldest first.
 
     `before` leads to the page of older ones, null at the beginning of the chat; `after` to newer ones, now or later.
@@ -170,29 +170,29 @@ class MessageList(Shape):
     after: str | None
 
 
-class Export(Shape):
+class Export(ResponseBody):
     """A whole chat."""
 
     chat: ChatView
     messages: list[MessageView]
 
 
-class Frame(Request):
+class Frame(RequestBody):
     """A frame as clients get it."""
 
     type: Annotated[str, Field(min_length=1, max_length=64, examples=["note"])]
     data: Annotated[dict[str, Any], Field(examples=[{"text": "Tea is ready"}])]
 
 
-class Announcement(Request):
+class Announcement(RequestBody):
     """What clients are sent: a text becomes a `notice`, a frame goes out as it is."""
 
     message: Annotated[
-        Annotated[Said, Field(min_length=1, max_length=10_000)] | Frame, Field(examples=["Tea is ready"])
+        Annotated[NonBlankText, Field(min_length=1, max_length=10_000)] | Frame, Field(examples=["Tea is ready"])
     ]
 
 
-class NewUser(Request):
+class NewUser(RequestBody):
     """A user to be created."""
 
     user_id: Annotated[str, Field(min_length=1, max_length=128, examples=["carol"]), AfterValidator(_user_id)]
@@ -200,7 +200,7 @@ class NewUser(Request):
     roles: Roles = Field(default_factory=list)
 
 
-class UserChange(Request):
+class UserChange(RequestBody):
     """What is to be different about a user. What is left out stays as it is."""
 
     name: Name | None = None
@@ -208,7 +208,7 @@ class UserChange(Request):
     disabled: bool | None = None
 
 
-class UserView(Shape):
+class UserView(ResponseBody):
     """A user, as administrators see them."""
 
     user_id: Annotated[str, Field(examples=["alice"])]
@@ -230,14 +230,14 @@ class UserView(Shape):
         )
 
 
-class UserList(Shape):
+class UserList(ResponseBody):
     """Users, in no particular order. `cursor` leads to the next page, null at the end."""
 
     users: list[UserView]
     cursor: str | None
 
 
-class ConnectionView(Shape):
+class ConnectionView(ResponseBody):
     """An open connection. `chatId` is the chat that it sees."""
 
     connection_id: Annotated[str, Field(examples=["BFaT_fALIAMCKug="])]
@@ -245,13 +245,13 @@ class ConnectionView(Shape):
     connected_at: Time
 
 
-class ConnectionList(Shape):
+class ConnectionList(ResponseBody):
     """The connections of a user, as the index knows them: some milliseconds late."""
 
     connections: list[ConnectionView]
 
 
-class Disconnected(Shape):
+class Disconnected(ResponseBody):
     """How many connections were open, and are closed now."""
 
     closed: int

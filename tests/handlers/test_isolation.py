@@ -21,7 +21,6 @@ from parley.dev_tokens import token
 
 from handlers import default, deliver, erase
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import OpenConnections
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import FinishReason
 from handlers.chat.records import Connection
@@ -287,7 +286,7 @@ class Wire:
 def wired(store, monkeypatch):
     wire = Wire()
     monkeypatch.setattr(World, "wired", wiring(gateway=wire, functions=wire))
-    with services(functions=wire, connections=lambda: OpenConnections(store, ClosingGateway(), Runtime())):
+    with services(functions=wire, gateway=ClosingGateway()):
         yield
 
 
