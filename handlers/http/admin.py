@@ -1,4 +1,4 @@
-"""What administrators can do: reach users, see and close their connections, add users and change them."""
+"""Operations for administrators: send to users, list and close their connections, add and change users."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ FRAME_TOO_LARGE = documented(ErrorCode.BODY_TOO_LARGE, ErrorCode.MESSAGE_TOO_LAR
 
 @router.post("/broadcast", status_code=202, responses=FRAME_TOO_LARGE)
 def broadcast(services: ServicesDep, announcement: Announcement) -> None:
-    """Send a frame to every connection. It is on its way when this answers."""
+    """Send a frame to every connection. The answer comes when the frame is handed over, not when it has arrived."""
     services.deliver(Delivery(_frame(announcement)))
 
 
 @router.post("/users/{userId}/send", status_code=202, responses=NO_USER | FRAME_TOO_LARGE)
 def send_to_user(services: ServicesDep, user_id: UserId, announcement: Announcement) -> None:
-    """Send a frame to all connections of a user. It is on its way when this answers."""
+    """Send a frame to all connections of a user. The answer comes when the frame is handed over."""
     services.deliver(Delivery(_frame(announcement), user_id=services.user(user_id).user_id))
 
 
@@ -64,7 +64,7 @@ def list_connections(services: ServicesDep, user_id: UserId) -> ConnectionList:
 
 @router.delete("/users/{userId}/connections", responses=NO_USER)
 def disconnect_user(services: ServicesDep, user_id: UserId) -> Disconnected:
-    """Close all connections of a user. Their clients see 1000, and may connect again."""
+    """Close all connections of a user. Their clients see close code 1000, and may connect again."""
     return Disconnected(closed=services.close_connections(services.user(user_id).user_id))
 
 
@@ -86,7 +86,7 @@ def add_user(services: ServicesDep, new: NewUser) -> UserView:
 
 @router.patch("/users/{userId}", responses=NO_USER | TOO_LARGE)
 def change_user(services: ServicesDep, user_id: UserId, change: UserChange) -> UserView:
-    """Change a user. Whoever is disabled is refused from then on as if unknown, and is disconnected."""
+    """Change a user. A disabled user is refused like an unknown one, and all their connections are closed."""
     services.user(user_id)
     if change.name is not None:
         services.store.users.set_name(user_id, change.name)
@@ -100,7 +100,7 @@ def change_user(services: ServicesDep, user_id: UserId, change: UserChange) -> U
 
 
 def _frame(announcement: Announcement) -> dict[str, Any]:
-    """Return the frame that an announcement stands for. Raises `Refused` with `message_too_large`."""
+    """Return the frame of an announcement. Raises `Refused` with `message_too_large`."""
     message = announcement.message
     frame = frames.as_json(Notice(message=message)) if isinstance(message, str) else message.model_dump()
     if len(frames.encode(frame)) > frames.LARGEST_FRAME:

@@ -23,7 +23,7 @@ _CORS_MAX_AGE_SECONDS = 600
 
 
 class Api(FastAPI):
-    """FastAPI, whose document knows the shapes that no operation returns by name."""
+    """FastAPI, with an OpenAPI document that also has the models which no operation names."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -77,5 +77,5 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def health() -> Health:
-    """Tell that the API answers. Touches nothing behind it, and takes no token."""
+    """Say that the API answers. It uses no other service, and takes no token."""
     return Health()

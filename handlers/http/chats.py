@@ -1,4 +1,4 @@
-"""Chats: list, create, look at, rename, delete."""
+"""Operations on chats: list, create, read, rename, delete."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ router = APIRouter(prefix="/chats", tags=["chats"], responses=COMMON)
 def list_chats(
     services: ServicesDep, user_id: CurrentUser, limit: Limit = 50, cursor: Cursor | None = None
 ) -> ChatList:
-    """Return the user's chats, the one with the newest message first. A change shows some milliseconds later."""
+    """Return the user's chats, the one with the newest message first. A change is seen some milliseconds later."""
     page = services.store.chats.page(user_id, limit, cursor)
     return ChatList(chats=[ChatSummary.of(chat, services.title(chat)) for chat in page.items], cursor=page.cursor)
 
 
 @router.post("", status_code=201, responses=TOO_LARGE)
 def create_chat(services: ServicesDep, user_id: CurrentUser, new: NewChat) -> ChatView:
-    """Create a chat. One that was created with the same `clientChatId` before is returned as it is."""
+    """Create a chat. If a chat was created with the same `clientChatId` before, it is returned unchanged."""
     chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else services.runtime.new_id()
     now = services.runtime.now()
     kept = services.store.chats.add(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
@@ -50,7 +50,7 @@ def rename_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId, ch
 
 @router.delete("/{chatId}", status_code=204, responses=NO_CHAT)
 def delete_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId) -> None:
-    """Delete a chat: a running reply ends, all connections of the user get `chat_deleted`."""
+    """Delete a chat. A running reply ends, and all connections of the user get `chat_deleted`."""
     erasure.delete_chat(
         services.store,
         user_id,

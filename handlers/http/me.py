@@ -1,4 +1,4 @@
-"""The user of the token."""
+"""Operations on the user of the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The messages of a chat, in pages and as a whole."""
+"""Operations on the messages of a chat: read them in pages, export them all."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def list_messages(
 ) -> MessageList:
     """Return the newest messages of a chat, or those `before` or `after` one.
 
-    A page has fewer messages than `limit` where they would be too large for one answer: it is `before` that tells
-    whether there are more.
+    A page has fewer messages than `limit` if they are too large for one answer. There are older messages if `before`
+    is not null.
     """
     if before is not None and after is not None:
         raise Refused(ErrorCode.INVALID_FORMAT, "Give `before` or `after`, not both")
@@ -49,7 +49,7 @@ def _page(views: list[MessageView], before: str | None, after: str | None) -> Me
 
 
 class Format(StrEnum):
-    """What an export is made of."""
+    """The format of an export."""
 
     JSON = "json"
     MARKDOWN = "markdown"
@@ -74,7 +74,7 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
     responses=EXPORTED | documented(ErrorCode.CHAT_TOO_LARGE),
 )
 def export_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId, format: Format = Format.JSON) -> Response:  # noqa: A002
-    """Return a whole chat as a file. One that does not fit into Lambda's 6 MB is refused: read it in pages."""
+    """Return a whole chat as a file. A chat that does not fit into Lambda's 6 MB is refused: read it in pages."""
     chat = services.chat(user_id, chat_id)
     messages, more = within(services.store.messages.oldest_first(chat_id))
     if more:

@@ -1,4 +1,4 @@
-"""What goes over HTTP, in and out."""
+"""The bodies and parameters of HTTP requests, and the bodies of responses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
 
 
 class ResponseBody(BaseModel):
-    """The root of what is answered."""
+    """The root of response bodies."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
 
 
 class RequestBody(BaseModel):
-    """The root of what is asked for. Unknown fields are ignored, known ones must have their type."""
+    """The root of request bodies. Unknown fields are ignored, known ones must have their type."""
 
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
 
@@ -45,8 +45,8 @@ def _not_blank(value: str) -> str:
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[str, Path(alias="userId", min_length=1, max_length=128, examples=["alice"])]
 MessageId = Annotated[str, Query(min_length=1, max_length=128, examples=[ID_EXAMPLE])]
-Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="What the page before gave as `cursor`.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Most items of the page.")]
+Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="The `cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="The most items on the page.")]
 Title = Annotated[Text, Field(max_length=200)]
 NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=["admin"])]
@@ -56,13 +56,13 @@ Time = Annotated[str, Field(examples=[TIME_EXAMPLE])]
 
 
 class Health(ResponseBody):
-    """The function runs."""
+    """The state of the API."""
 
     status: str = "ok"
 
 
 class Me(ResponseBody):
-    """Whose the token is."""
+    """The user of the token."""
 
     user_id: Annotated[str, Field(examples=["alice"])]
     name: Annotated[str, Field(examples=["Alice"])]
@@ -70,7 +70,7 @@ class Me(ResponseBody):
 
 
 class DailyUsage(ResponseBody):
-    """What the user has used up today (UTC): messages sent, tokens of the model. 0 where no limit has it counted."""
+    """The user's messages and tokens of the model today (UTC). A number is 0 if no limit makes us count it."""
 
     day: Annotated[str, Field(examples=["2026-11-23"])]
     messages: int
@@ -78,20 +78,20 @@ class DailyUsage(ResponseBody):
 
 
 class NewChat(RequestBody):
-    """A chat to be created. The same `clientChatId` gives the same chat again."""
+    """A chat to create. The same `clientChatId` gives the same chat again."""
 
     title: Title | None = None
     client_chat_id: Tag | None = None
 
 
 class ChatChange(RequestBody):
-    """A chat's new title."""
+    """The new title of a chat."""
 
     title: Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Tea"])]
 
 
 class ChatSummary(ResponseBody):
-    """A chat, as it is listed."""
+    """A chat in a list."""
 
     chat_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     title: Annotated[str, Field(examples=["Tea"])]
@@ -99,7 +99,7 @@ class ChatSummary(ResponseBody):
 
     @classmethod
     def of(cls, chat: Chat, title: str) -> ChatSummary:
-        """Return what a list shows of a chat. `title` is the one that people see."""
+        """Return the view of a chat. `title` is the title that people see."""
         return cls(chat_id=chat.chat_id, title=title, updated_at=_time(chat.updated_at))
 
 
@@ -111,7 +111,7 @@ class ChatView(ChatSummary):
 
     @classmethod
     def of(cls, chat: Chat, title: str) -> ChatView:
-        """Return what is shown of a chat. `title` is the one that people see."""
+        """Return the view of a chat. `title` is the title that people see."""
         return cls(
             chat_id=chat.chat_id,
             title=title,
@@ -122,7 +122,7 @@ class ChatView(ChatSummary):
 
 
 class ChatList(ResponseBody):
-    """Chats, the one with the newest message first. `cursor` leads to the next page, null at the end."""
+    """Chats, the one with the newest message first. `cursor` gives the next page, and is null at the end."""
 
     chats: list[ChatSummary]
     cursor: str | None
@@ -136,7 +136,7 @@ class TokenCount(ResponseBody):
 
 
 class MessageView(ResponseBody):
-    """A message, whole."""
+    """A message with its full text."""
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     role: Role
@@ -147,7 +147,7 @@ class MessageView(ResponseBody):
 
     @classmethod
     def of(cls, message: Message) -> MessageView:
-        """Return what is shown of a message."""
+        """Return the view of a message."""
         usage = message.usage
         return cls(
             message_id=message.message_id,
@@ -162,7 +162,8 @@ class MessageView(ResponseBody):
 class MessageList(ResponseBody):
     """Messages, the oldest first.
 
-    `before` leads to the page of older ones, null at the beginning of the chat; `after` to newer ones, now or later.
+    `before` gives the page of older messages, and is null at the beginning of the chat. `after` gives newer messages,
+    now or later.
     """
 
     messages: list[MessageView]
@@ -178,14 +179,14 @@ class Export(ResponseBody):
 
 
 class Frame(RequestBody):
-    """A frame as clients get it."""
+    """A frame for clients."""
 
     type: Annotated[str, Field(min_length=1, max_length=64, examples=["note"])]
     data: Annotated[dict[str, Any], Field(examples=[{"text": "Tea is ready"}])]
 
 
 class Announcement(RequestBody):
-    """What clients are sent: a text becomes a `notice`, a frame goes out as it is."""
+    """A message to clients. A text becomes a `notice`, a frame is sent as it is."""
 
     message: Annotated[
         Annotated[NonBlankText, Field(min_length=1, max_length=10_000)] | Frame, Field(examples=["Tea is ready"])
@@ -193,7 +194,7 @@ class Announcement(RequestBody):
 
 
 class NewUser(RequestBody):
-    """A user to be created."""
+    """A user to create."""
 
     user_id: Annotated[str, Field(min_length=1, max_length=128, examples=["carol"]), AfterValidator(_user_id)]
     name: Name | None = None
@@ -201,7 +202,7 @@ class NewUser(RequestBody):
 
 
 class UserChange(RequestBody):
-    """What is to be different about a user. What is left out stays as it is."""
+    """Changes of a user. A field that is left out stays as it is."""
 
     name: Name | None = None
     roles: Roles | None = None
@@ -209,7 +210,7 @@ class UserChange(RequestBody):
 
 
 class UserView(ResponseBody):
-    """A user, as administrators see them."""
+    """A user, for administrators."""
 
     user_id: Annotated[str, Field(examples=["alice"])]
     name: str | None
@@ -219,7 +220,7 @@ class UserView(ResponseBody):
 
     @classmethod
     def of(cls, user: User) -> UserView:
-        """Return what is shown of a user."""
+        """Return the view of a user."""
         created_at = frames.timestamp(user.created_at) if user.created_at else None
         return cls(
             user_id=user.user_id,
@@ -231,14 +232,14 @@ class UserView(ResponseBody):
 
 
 class UserList(ResponseBody):
-    """Users, in no particular order. `cursor` leads to the next page, null at the end."""
+    """Users, in no particular order. `cursor` gives the next page, and is null at the end."""
 
     users: list[UserView]
     cursor: str | None
 
 
 class ConnectionView(ResponseBody):
-    """An open connection. `chatId` is the chat that it sees."""
+    """An open connection, and the chat that it has joined."""
 
     connection_id: Annotated[str, Field(examples=["BFaT_fALIAMCKug="])]
     chat_id: str | None
@@ -246,13 +247,13 @@ class ConnectionView(ResponseBody):
 
 
 class ConnectionList(ResponseBody):
-    """The connections of a user, as the index knows them: some milliseconds late."""
+    """The connections of a user. The list may be some milliseconds old."""
 
     connections: list[ConnectionView]
 
 
 class Disconnected(ResponseBody):
-    """How many connections were open, and are closed now."""
+    """The number of connections that were open, and are closed now."""
 
     closed: int
 
