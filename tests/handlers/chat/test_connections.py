@@ -11,7 +11,7 @@ from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
-from handlers.chat.records import Connection
+from handlers.chat.records import Chat, Connection, Subscription
 from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -109,3 +109,30 @@ def test_a_connection_that_is_closed_is_forgotten_be_it_open_or_not(store, conne
 def test_one_that_cannot_be_closed_keeps_its_row(store, connections):
     OpenConnections(store, Gateway(failing=["c1="]), Runtime()).evict("c1=")
     assert store.connections.get("c1=") is not None
+
+
+def test_closing_tells_whether_the_connection_was_open(store, connections):
+    open_connections = OpenConnections(store, Gateway(gone=["c1="]), Runtime())
+    assert [open_connections.close(name) for name in ("c1=", "c2=")] == [False, True]
+    assert store.connections.get("c1=") is not None
+
+
+def test_one_that_expires_is_closed_and_forgotten_unless_it_has_a_user(store, connections):
+    gateway = Gateway()
+    for name in ("c1=", "c4=", "unknown="):
+        OpenConnections(store, gateway, Runtime()).expire(name)
+    assert gateway.posted == [("c4=", "closed")]
+    assert (store.connections.get("c1=").user_id, store.connections.get("c4=")) == ("alice", None)
+
+
+def test_one_that_cannot_be_closed_does_not_expire(store, connections):
+    with pytest.raises(PostFailed):
+        OpenConnections(store, Gateway(failing=["c4="]), Runtime()).expire("c4=")
+    assert store.connections.get("c4=") is not None
+
+
+def test_forgetting_takes_a_connection_out_of_the_chat_that_is_named(store, connections):
+    chat = store.chats.add(Chat("alice", "chat"), NOON)
+    store.chats.subscribe("alice", "chat", "ghost=", Subscription("first"))
+    OpenConnections(store, Gateway(), Runtime()).forget("ghost=", chat)
+    assert store.chats.get("alice", "chat").subscribers == {}

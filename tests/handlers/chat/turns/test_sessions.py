@@ -98,7 +98,7 @@ class TestAnotherUser:
         assert codes(client.sends("message", message="hi")) == ["not_authenticated"]
 
 
-class TestMembership:
+class TestUserDirectory:
     def identity(self, user="carol", name=None):
         return Identity(user, LATER, name)
 
