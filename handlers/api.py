@@ -1,4 +1,4 @@
-"""The HTTP API: FastAPI behind Mangum. What it offers is in `handlers/http`."""
+"""The HTTP API: FastAPI behind Mangum. Its operations are in `handlers/http`."""
 
 from __future__ import annotations
 
@@ -9,30 +9,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from handlers.chat.aws import CONFIG, SESSION
-from handlers.chat.concurrency import Runtime
-from handlers.chat.delivery.functions import Functions
-from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.identity.users import Membership
 from handlers.chat.log import logger
-from handlers.chat.settings import Settings
-from handlers.chat.store import Store
 from handlers.http import problems
 from handlers.http.application import application
 from handlers.http.dependencies import Services
+from handlers.wiring import Wiring
 
-settings = Settings.of(os.environ)
-runtime = Runtime()
-store = Store(runtime)
-functions = Functions(SESSION.client("lambda", config=CONFIG))
+wired = Wiring(os.environ)
 services = Services(
-    store,
-    Authenticator.of(settings, Membership(store, settings.auto_create_users, runtime)),
-    functions,
-    settings,
-    # Only administrators hang up, so not every cold start reads that service's model.
-    management=lambda: SESSION.client("apigatewaymanagementapi", config=CONFIG),
-    runtime=runtime,
+    wired.store,
+    wired.authenticator,
+    wired.functions,
+    wired.settings,
+    # Only administrators close connections, so not every cold start pays for the gateway.
+    connections=lambda: wired.connections,
+    runtime=wired.runtime,
 )
 app = application(services)
 adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])

@@ -17,7 +17,7 @@ def new_id() -> str:
 
 
 def after(previous: str | None, candidate: str) -> str:
-    """Return an id that sorts after `previous`: the candidate, or if its clock was behind, one that is a little later."""
+    """Return an id that sorts after `previous`: the candidate, or a little later one if its clock was behind."""
     if previous is None or candidate > previous:
         return candidate
     # The next millisecond after `previous`, with the candidate's random bits: still a UUIDv7, and still unique.

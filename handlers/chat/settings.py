@@ -1,4 +1,4 @@
-"""Settings: the environment variables that `infra/template.yaml` sets, read once at start, and the texts they choose."""
+"""Settings: the environment variables that `infra/template.yaml` sets, read once at start."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Settings:
     - `limits`: the limits of one user.
     - `history_chars`: the length of the longest prompt, in characters.
     - `relay_pace`: the shortest time between two frames of a reply, in seconds.
-    - `allowed_origins`: scheme and host of the web pages whose scripts may connect, and may read the HTTP API's answers.
+    - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
     - `prices`: the prices that the cost of a turn is estimated with.
     """

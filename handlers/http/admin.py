@@ -65,7 +65,7 @@ def list_connections(desk: Desk, user_id: UserId) -> ConnectionList:
 @router.delete("/users/{userId}/connections", responses=NO_USER)
 def disconnect_user(desk: Desk, user_id: UserId) -> Disconnected:
     """Close all connections of a user. Their clients see 1000, and may connect again."""
-    return Disconnected(closed=desk.hang_up(desk.user(user_id).user_id))
+    return Disconnected(closed=desk.close_connections(desk.user(user_id).user_id))
 
 
 @router.get("/users")
@@ -95,7 +95,7 @@ def change_user(desk: Desk, user_id: UserId, change: UserChange) -> UserView:
     if change.disabled is not None:
         desk.store.users.set_disabled(user_id, change.disabled)
     if change.disabled:
-        desk.hang_up(user_id)
+        desk.close_connections(user_id)
     return UserView.of(desk.user(user_id))
 
 
@@ -103,6 +103,6 @@ def _frame(announcement: Announcement) -> dict[str, Any]:
     """Return the frame that an announcement stands for. Raises `Refused` with `message_too_large`."""
     message = announcement.message
     frame = frames.as_json(Notice(message=message)) if isinstance(message, str) else message.model_dump()
-    if len(frames.encode(frame)) > frames.LARGEST_FRAME:
-        raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"A frame has at most {frames.LARGEST_FRAME} bytes")
+    if len(frames.encode(frame)) > frames.MAX_FRAME_BYTES:
+        raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"A frame has at most {frames.MAX_FRAME_BYTES} bytes")
     return frame

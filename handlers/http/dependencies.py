@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from handlers.chat import closing
 from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.delivery.functions import Functions
@@ -26,13 +26,13 @@ from handlers.chat.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Everything behind the HTTP API. `management` makes a client of @connections."""
+    """Everything behind the HTTP API. `connections` gives the open connections, and is called when they are needed."""
 
     store: Store
     authenticator: Authenticator
     functions: Functions
     settings: Settings
-    management: Callable[[], Any]
+    connections: Callable[[], OpenConnections]
     runtime: Runtime
 
     def title(self, chat: Chat) -> str:
@@ -68,9 +68,9 @@ class Services:
         """Have what a chat leaves behind deleted in the background. May raise botocore's errors."""
         self.functions.invoke(self.settings.erase_function, erasure.payload())
 
-    def hang_up(self, user_id: str) -> int:
-        """Close all connections of a user and return how many were open."""
-        return closing.close(self.store.connections.of_user(user_id), self.management)
+    def close_connections(self, user_id: str) -> int:
+        """Close all connections of a user and return how many were open. Raises `PostFailed`."""
+        return sum(self.connections().close(each) for each in self.store.connections.of_user(user_id))
 
 
 def _services(request: Request) -> Services:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from handlers.chat.limits.policy import day_of
 from handlers.http.dependencies import CurrentUser, Desk
 from handlers.http.problems import COMMON
-from handlers.http.schemas import Me, Usage
+from handlers.http.schemas import DailyUsage, Me
 
 router = APIRouter(prefix="/me", tags=["me"], responses=COMMON)
 
@@ -20,9 +20,9 @@ def get_me(desk: Desk, user_id: CurrentUser) -> Me:
 
 
 @router.get("/usage")
-def get_usage(desk: Desk, user_id: CurrentUser) -> Usage:
+def get_usage(desk: Desk, user_id: CurrentUser) -> DailyUsage:
     """Return what the user has used up today, UTC."""
     today = day_of(desk.runtime.now())
     spent = desk.store.users.quota_usage(user_id)
     messages = spent.messages if spent and spent.day == today else 0
-    return Usage(day=today, messages=messages, tokens=desk.store.users.tokens_used(user_id, today))
+    return DailyUsage(day=today, messages=messages, tokens=desk.store.users.tokens_used(user_id, today))

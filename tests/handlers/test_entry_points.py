@@ -15,9 +15,9 @@ from aws_lambda_powertools.utilities.parser.models import (
 from parley.dev_tokens import token
 
 from handlers import api, connect, default, deliver, disconnect
-from handlers.chat.limits.frame_rate import Floods
 from handlers.chat.records import Connection
 from tests.support.runtime import FakeRuntime
+from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -175,11 +175,13 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(monkeypatch):
-    gateway = Gateway()
-    for function in (connect, default, deliver):
-        monkeypatch.setattr(function, "gateway", gateway)
-    return gateway
+def gateway():
+    return Gateway()
+
+
+@pytest.fixture
+def wired(gateway):
+    return wiring(gateway=gateway)
 
 
 @pytest.fixture
@@ -206,11 +208,11 @@ class TestConnect:
         assert connect.handler(connect_event(token="bad"), Context()) == {"statusCode": 401}
         assert store.connections.get(CONNECTION_ID) is None
 
-    def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway):
+    def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway, wired):
         now = datetime.now(UTC)
-        for minutes in range(connect.settings.limits.connections_per_user):
+        for minutes in range(wired.settings.limits.connections_per_user):
             store.connections.add(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
-        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert connect.handle(connect_event(token=token("alice", SECRET)), wired) == {"statusCode": 200}
         assert gateway.closed == ["19="]
         assert store.connections.get("19=") is None
         assert store.connections.get(CONNECTION_ID).user_id == "alice"
@@ -225,12 +227,12 @@ def test_disconnecting_forgets_the_connection(store):
 
 class TestDefault:
     @pytest.fixture(autouse=True)
-    def connection(self, store, functions, gateway):
-        self.posted = gateway.posted
+    def connection(self, store, functions, gateway, wired):
+        self.posted, self.wired = gateway.posted, wired
         store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
-        answer = default.handler(message_event(json.dumps({"type": kind, "data": data})), Context())
+        answer = default.handle(message_event(json.dumps({"type": kind, "data": data})), Context(), self.wired)
         assert answer == {"statusCode": 200}
         return self.posted[CONNECTION_ID]
 
@@ -245,7 +247,7 @@ class TestDefault:
         assert [message.content for message in store.messages.newest_first(chat_id)] == ["Привет"]
 
     def test_what_is_no_frame_is_answered_too(self):
-        default.handler(message_event("{"), Context())
+        default.handle(message_event("{"), Context(), self.wired)
         assert self.posted[CONNECTION_ID] == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
@@ -254,17 +256,18 @@ class TestDefault:
 class TestAFlood:
     @pytest.fixture(autouse=True)
     def connection(self, store, functions, gateway, monkeypatch):
+        monkeypatch.setenv("FRAMES_PER_SECOND", "1")
         self.gateway = gateway
+        self.wired = wiring(gateway=gateway, runtime=FakeRuntime(datetime.fromtimestamp(1_731_324_924, UTC)))
         store.connections.add(Connection(CONNECTION_ID, NOON))
-        monkeypatch.setattr(default, "floods", Floods(1, FakeRuntime(datetime.fromtimestamp(1_731_324_924, UTC))))
 
     def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
         for _ in range(number):
-            assert default.handler(message_event(body), Context()) == {"statusCode": 200}
+            assert default.handle(message_event(body), Context(), self.wired) == {"statusCode": 200}
 
     def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
         self.sends(5)
-        monkeypatch.setattr(type(default.store.connections), "get", None)
+        monkeypatch.setattr(type(self.wired.store.connections), "get", None)
         self.sends(9)
         *pongs, error = self.gateway.posted[CONNECTION_ID]
         assert [pong["type"] for pong in pongs] == ["pong"] * 5
@@ -284,10 +287,10 @@ class TestAFlood:
         assert len(self.gateway.posted[CONNECTION_ID]) == 5 + 1
 
 
-def test_delivering_to_a_user(store, functions, gateway):
+def test_delivering_to_a_user(store, functions, gateway, wired):
     store.connections.add(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
-    deliver.handler({"user_id": "alice", "frame": frame}, Context())
+    deliver.handle({"user_id": "alice", "frame": frame}, Context(), wired)
     assert gateway.posted == {CONNECTION_ID: [frame]}
 
 

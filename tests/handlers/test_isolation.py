@@ -21,16 +21,17 @@ from parley.dev_tokens import token
 
 from handlers import default, deliver, erase
 from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
 from handlers.chat.log import logger
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Connection
+from handlers.chat.records import Connection, FinishReason
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
 from tests.handlers.chat.replies.test_worker import NOON, Model, replies
 from tests.support import dynamodb
-from tests.support.http_api import SECRET, Context, Management, request, services
+from tests.support.http_api import SECRET, ClosingGateway, Context, request, services
+from tests.support.wiring import wiring
 
 SEQUENCES = 200
 STEPS = 8
@@ -61,6 +62,9 @@ _store = Store(Runtime())
 
 class World(RuleBasedStateMachine):
     """What each user may see is what they wrote themselves, and the answers to it."""
+
+    wired = None
+    """The parts of all functions; the test sets it."""
 
     def __init__(self):
         super().__init__()
@@ -133,9 +137,9 @@ class World(RuleBasedStateMachine):
         payload = json.loads(json.dumps(payload))
         match name:
             case "DeliverFunction":
-                deliver.handler(payload, Context())
+                deliver.handle(payload, Context(), self.wired)
             case "EraseFunction":
-                erase.handler(payload, Context())
+                erase.handle(payload, Context(), self.wired)
             case "GenerateFunction":
                 handover = Handover.of(payload)
                 model = Model(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
@@ -147,7 +151,7 @@ class World(RuleBasedStateMachine):
         self.posted = []
         self.asked_with = json.dumps(data)
         body = json.dumps({"type": kind, "data": data})
-        default.handler({"requestContext": {"connectionId": connection_id}, "body": body}, Context())
+        default.handle({"requestContext": {"connectionId": connection_id}, "body": body}, Context(), self.wired)
         return [frame for receiver, frame in self.received() if receiver == connection_id]
 
     def ask(self, user, method, path, body=None, **query):
@@ -281,11 +285,8 @@ class Wire:
 @pytest.fixture
 def wired(store, monkeypatch):
     wire = Wire()
-    for function in (default, deliver):
-        monkeypatch.setattr(function, "gateway", wire)
-    for function in (default, deliver, erase):
-        monkeypatch.setattr(function, "functions", wire)
-    with services(functions=wire, management=Management):
+    monkeypatch.setattr(World, "wired", wiring(gateway=wire, functions=wire))
+    with services(functions=wire, connections=lambda: OpenConnections(store, ClosingGateway(), Runtime())):
         yield
 
 
@@ -303,6 +304,6 @@ def test_nobody_learns_of_another_users_anything(wired, monkeypatch):
         ),
     )
     printed = log.getvalue()
-    assert '"handled"' in printed
+    assert '"frame_handled"' in printed
     assert "words of" not in printed, "the log holds what users wrote"
     assert "eyJ" not in printed, "the log holds a token"

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlencode
 from parley.dev_tokens import token
 
 from handlers import api
+from handlers.chat.errors import ConnectionGone
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -88,21 +89,17 @@ def _token(user: str) -> str:
     return _TOKENS.setdefault(user, token(user, SECRET))
 
 
-class Management:
-    """The @connections API as far as a hang-up goes."""
-
-    class exceptions:  # noqa: N801 - as boto3 names it
-        class GoneException(Exception):
-            pass
+class ClosingGateway:
+    """The gateway as far as closing connections goes."""
 
     def __init__(self) -> None:
         self.closed: list[str] = []
         self.gone: set[str] = set()
 
-    def delete_connection(self, ConnectionId: str) -> None:  # noqa: N803 - as boto3 names it
-        if ConnectionId in self.gone:
-            raise self.exceptions.GoneException
-        self.closed.append(ConnectionId)
+    def close(self, connection_id: str) -> None:
+        if connection_id in self.gone:
+            raise ConnectionGone(connection_id)
+        self.closed.append(connection_id)
 
 
 class Invocations:

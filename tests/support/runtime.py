@@ -18,9 +18,12 @@ class FakeRuntime(Runtime):
         now: datetime | Callable[[], datetime] = NOON,
         new_id: Callable[[], str] | None = None,
         sleep: Callable[[float], None] | None = None,
+        monotonic: Callable[[], float] | None = None,
     ) -> None:
         self.now = now if callable(now) else lambda: now  # type: ignore[method-assign]
         if new_id is not None:
             self.new_id = new_id  # type: ignore[method-assign]
         if sleep is not None:
             self.sleep = sleep  # type: ignore[method-assign]
+        if monotonic is not None:
+            self.monotonic = monotonic  # type: ignore[method-assign]

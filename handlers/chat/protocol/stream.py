@@ -61,7 +61,7 @@ class Script:
         return replace(self.late(frames.MAX_OFFSET), started=True)
 
     def after(self, cursor: Cursor) -> tuple[ServerFrame, Cursor] | None:
-        """Return the next frame for a connection, and its cursor once it has that. Returns None if there is none yet."""
+        """Return the next frame for a connection, and the cursor after it. Returns None if there is none yet."""
         sent = replace(cursor, frames=cursor.frames + 1)
         piece = self.text[cursor.characters : cursor.characters + MAX_PIECE_CHARS]
         beyond = replace(

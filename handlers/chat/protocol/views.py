@@ -1,11 +1,19 @@
-"""Views: stored messages as frames, cut to the size of a frame."""
+"""Views: stored messages and refusals as frames, cut to the size of a frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import AssistantMessageComplete, Cost, MessageView, TokenUsage
+from handlers.chat.protocol.frames import (
+    AssistantMessageComplete,
+    Cost,
+    Error,
+    MessageView,
+    TokenUsage,
+    UserMessage,
+)
 from handlers.chat.records import FinishReason, Message
 
 MAX_PAGE_BYTES = frames.MAX_FRAME_BYTES - 2 * 1024
@@ -24,6 +32,28 @@ def view(message: Message) -> MessageView:
     if _bytes(shown) <= MAX_PAGE_BYTES:
         return shown
     return shown.model_copy(update={"content": None, "length": frames.utf16_length(message.content)})
+
+
+def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
+    """Return the frame that says that a user message is stored, or with `duplicate`, that it was stored before."""
+    return UserMessage(
+        message_id=message.message_id,
+        content=message.content,
+        timestamp=frames.timestamp(message.timestamp),
+        chat_id=message.chat_id,
+        client_message_id=message.client_message_id,
+        duplicate=True if duplicate else None,
+    )
+
+
+def error(refusal: Refused, client_message_id: str | None) -> Error:
+    """Return the frame of a refusal. It repeats the client's own id of the message."""
+    return Error(
+        message=refusal.message,
+        code=refusal.code,
+        retry_after=refusal.retry_after,
+        client_message_id=client_message_id,
+    )
 
 
 def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComplete:

@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
+from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
+from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Chat, FinishReason, Turn, Usage
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
@@ -52,3 +55,15 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage | None = None
     prompt_chars: int = 0
+
+
+def relay_of(chat: Chat, turn: Turn, connections: OpenConnections, settings: ReplySettings, runtime: Runtime) -> Relay:
+    """Return the relay of a turn's reply, with its start frame."""
+    start = AssistantMessageStart(
+        message=settings.texts.typing,
+        message_id=turn.message_id,
+        chat_id=chat.chat_id,
+        attempt=turn.attempt,
+        replaces=turn.replaces,
+    )
+    return Relay(connections.gateway, start, lambda gone: connections.forget(gone, chat), runtime, settings.pace)

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from openai import APIStatusError, OpenAIError, omit
+from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout, omit
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason, Role, Usage
-from handlers.chat.settings import ModelTimeouts
+from handlers.chat.settings import ModelTimeouts, Settings
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, AsyncStream
+    from openai import AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
     from openai.types.completion_usage import CompletionUsage
 
@@ -31,6 +31,10 @@ _FINISH_REASONS = {
     "length": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+CONNECT_SECONDS = 5.0
+CLIENT_RETRIES = 2
+"""The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
+
 _CLOSING_SECONDS = 0.5
 _USAGE_SECONDS = 2.0
 """The wait for the count of tokens, which comes after the finish reason."""
@@ -104,13 +108,27 @@ class Answer:
 class Model:
     """One model of one server. `temperature` is OpenAI's."""
 
-    def __init__(self, client: AsyncOpenAI, name: str, temperature: float, timeouts: ModelTimeouts | None = None) -> None:
+    def __init__(
+        self, client: AsyncOpenAI, name: str, temperature: float, timeouts: ModelTimeouts | None = None
+    ) -> None:
         self._client = client
         self._name = name
         self._temperature = temperature
         self._timeouts = timeouts or ModelTimeouts()
         self._counts_tokens = True
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, api_key: str) -> Model:
+        """Return the model of a deployment."""
+        client = AsyncOpenAI(
+            # Without any key the client does not start, and every turn would die. With a wrong one, each turn ends in
+            # the apology.
+            api_key=api_key or "not-set",
+            timeout=Timeout(settings.model_timeouts.first_token_seconds, connect=CONNECT_SECONDS),
+            max_retries=CLIENT_RETRIES,
+        )
+        return cls(client, settings.openai_model, settings.openai_temperature, settings.model_timeouts)
 
     def answer(self, prompt: Iterable[tuple[Role, str]]) -> Answer:
         """Ask the model with these messages, oldest first, and return at once the answer that is to come."""

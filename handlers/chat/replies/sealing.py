@@ -19,6 +19,9 @@ from handlers.chat.turns import lifecycle
 _EXIT_SECONDS = 1.0
 """The part of the function's time that is left when the worker stops waiting for slow connections."""
 
+SendToUser = Callable[[str, frames.ServerFrame], None]
+"""Sends a frame to all connections of a user, by the user's id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
@@ -26,7 +29,7 @@ class Sealing:
 
     store: Store
     settings: ReplySettings
-    send_to_user: Callable[[str, frames.ServerFrame], None]
+    send_to_user: SendToUser
     runtime: Runtime
 
     def seal(self, attempt: Attempt, completion: Completion, title: str | None) -> None:

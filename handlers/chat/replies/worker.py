@@ -9,12 +9,10 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames
-from handlers.chat.replies.attempt import Attempt, ReplySettings
+from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.generation import Generation
 from handlers.chat.replies.llm import Model
-from handlers.chat.replies.relay import Relay
-from handlers.chat.replies.sealing import Sealing
+from handlers.chat.replies.sealing import Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
 
@@ -28,7 +26,7 @@ class ReplyWorker:
         connections: OpenConnections,
         model: Model,
         settings: ReplySettings,
-        send_to_user: Callable[[str, frames.ServerFrame], None],
+        send_to_user: SendToUser,
         runtime: Runtime,
     ) -> None:
         self._store = store
@@ -68,20 +66,7 @@ class ReplyWorker:
             if chat is None or chat.turn is None:
                 return logger.info("turn_not_claimed")
             logger.info("turn_claimed", attempt=chat.turn.attempt)
-            start = frames.AssistantMessageStart(
-                message=self._settings.texts.typing,
-                message_id=chat.turn.message_id,
-                chat_id=chat.chat_id,
-                attempt=chat.turn.attempt,
-                replaces=chat.turn.replaces,
-            )
-            relay = Relay(
-                self._connections.gateway,
-                start,
-                lambda gone: self._connections.forget(gone, chat),
-                self._runtime,
-                self._settings.pace,
-            )
+            relay = relay_of(chat, chat.turn, self._connections, self._settings, self._runtime)
             try:
                 self._bring_to_end(Attempt(handover, chat, chat.turn, relay, meter, remaining), given_up)
             finally:

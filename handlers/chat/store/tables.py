@@ -296,7 +296,7 @@ class MessageItem(_Table):
             timestamp=message.timestamp,
             client_message_id=message.client_message_id,
             finish_reason=message.finish_reason and message.finish_reason.value,
-            usage=UsageMap.of(usage) if usage else None,  # type: ignore[no-untyped-call]
+            usage=UsageMap.of(usage) if usage else None,
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
         )
 

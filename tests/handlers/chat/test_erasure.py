@@ -10,14 +10,14 @@ from handlers import erase as function
 from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Chat, Message, Subscription, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Role, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import NOON, answer, ask
 from tests.support.http_api import Context, Invocations
+from tests.support.wiring import wiring
 
 FOREVER = 900.0
 
@@ -179,12 +179,11 @@ def test_no_write_brings_a_deleted_chat_back(store):
     assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
 
 
-def test_the_function_erases_what_its_event_says(store, chat, monkeypatch):
+def test_the_function_erases_what_its_event_says(store, chat):
     invocations = Invocations()
-    monkeypatch.setattr(function, "functions", invocations)
     answer(store, ask(store, "m1", "m2"))
     work = Erasure("alice", "chat", datetime(2026, 11, 23, 12, tzinfo=UTC).isoformat(), "m2")
-    function.handler(work.payload(), Context())
+    function.handle(work.payload(), Context(), wiring(functions=invocations))
     assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
     frame = {"type": "chat_deleted", "data": {"chatId": "chat"}}
     assert invocations.invoked == [("DeliverFunction", {"frame": frame, "user_id": "alice"})]

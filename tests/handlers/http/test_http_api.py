@@ -9,13 +9,15 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from handlers import api
+from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.protocol.frames import timestamp
 from handlers.chat.records import Chat, Connection, User
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
-from tests.support.http_api import SECRET, Context, Invocations, Management, event, request, services
+from tests.support.http_api import SECRET, ClosingGateway, Context, Invocations, event, request, services
 from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -24,9 +26,11 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 @pytest.fixture
 def invocations(store):
     invocations = Invocations()
-    management = Management()
-    with services(functions=invocations, management=lambda: management, runtime=FakeRuntime(NOON)):
-        invocations.management = management
+    gateway = ClosingGateway()
+    with services(
+        functions=invocations, connections=lambda: OpenConnections(store, gateway, Runtime()), runtime=FakeRuntime(NOON)
+    ):
+        invocations.gateway = gateway
         yield invocations
 
 
@@ -311,9 +315,9 @@ class TestAdministrators:
         shown = request("GET", "/admin/users/bob/connections", "root").json["connections"]
         assert sorted(each["connectionId"] for each in shown) == ["c1=", "c2="]
         assert (shown[0]["chatId"], shown[0]["connectedAt"]) == (None, timestamp(now))
-        invocations.management.gone = {"c2="}
+        invocations.gateway.gone = {"c2="}
         assert request("DELETE", "/admin/users/bob/connections", "root").json == {"closed": 1}
-        assert invocations.management.closed == ["c1="]
+        assert invocations.gateway.closed == ["c1="]
         assert request("DELETE", "/admin/users/nobody/connections", "root").code == "user_not_found"
 
     def test_users_are_added_once(self, store):
@@ -342,7 +346,7 @@ class TestAdministrators:
         store.connections.add(Connection("c1=", datetime.now(UTC), "bob"))
         changed = request("PATCH", "/admin/users/bob", "root", {"disabled": True})
         assert changed.json["disabled"] is True
-        assert invocations.management.closed == ["c1="]
+        assert invocations.gateway.closed == ["c1="]
         unknown = request("GET", "/me", "nobody")
         assert request("GET", "/me", "bob") == unknown
         assert unknown.code == "invalid_token"

@@ -14,10 +14,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
 from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
-from handlers.chat.identity.tokens import LONGEST, Authenticator
+from handlers.chat.identity.tokens import MAX_LIFETIME, Authenticator
 from handlers.chat.settings import Settings
+from tests.support.runtime import FakeRuntime
 
 SECRET = "a secret of at least thirty-two bytes"
 URL = "https://id.example.com/.well-known/jwks.json"
@@ -48,7 +50,7 @@ class Provider:
         return json.dumps({"keys": self.keys}).encode()
 
     def key_set(self):
-        return KeySet(URL, self.fetch, lambda: self.now)
+        return KeySet(URL, FakeRuntime(monotonic=lambda: self.now), self.fetch)
 
 
 def everyone(identity):
@@ -57,7 +59,7 @@ def everyone(identity):
 
 @pytest.fixture
 def shared():
-    return Authenticator(SharedSecret(SECRET), everyone)
+    return Authenticator(SharedSecret(SECRET), everyone, Runtime())
 
 
 @pytest.fixture
@@ -67,7 +69,7 @@ def provider():
 
 @pytest.fixture
 def published(provider):
-    return Authenticator(provider.key_set(), everyone, issuer=ISSUER, audience=AUDIENCE)
+    return Authenticator(provider.key_set(), everyone, Runtime(), issuer=ISSUER, audience=AUDIENCE)
 
 
 def claims(**more):
@@ -113,7 +115,7 @@ BAD_CLAIMS = {
     "exp as text": {"exp": str(int(SOON))},
     "exp as truth": {"exp": True},
     "exp as list": {"exp": [SOON]},
-    "exp in 31 days": {"exp": time.time() + LONGEST.total_seconds() + 86_400},
+    "exp in 31 days": {"exp": time.time() + MAX_LIFETIME.total_seconds() + 86_400},
     "exp of 300 digits": {"exp": 10**300},
     "exp infinite": {"exp": float("inf")},
     "exp not a number": {"exp": float("nan")},
@@ -298,7 +300,7 @@ class TestKeySet:
     @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"keys": 7}', b"<html>", b"\xff", b"[" * 100_000])
     def test_what_is_no_key_set(self, content):
         with pytest.raises(KeysUnavailable):
-            KeySet(URL, lambda url: content).key_for({"kid": "r1"})
+            KeySet(URL, Runtime(), lambda url: content).key_for({"kid": "r1"})
 
     def test_keys_that_are_not_for_us_are_left_out(self):
         small = {**public_jwk(RSA, "small"), "n": "AQAB"}
@@ -325,7 +327,7 @@ class TestKeySet:
     )
     def test_the_url_is_https(self, url):
         with pytest.raises(Misconfigured, match="https"):
-            KeySet(url)
+            KeySet(url, Runtime())
 
 
 class TestSettings:
@@ -335,12 +337,12 @@ class TestSettings:
     def test_one_way_to_sign_and_not_both(self):
         for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": URL, "JWT_ISSUER": ISSUER}):
             with pytest.raises(Misconfigured, match="one of JWT_SECRET and JWT_JWKS_URL"):
-                Authenticator.of(self.settings(**environ), everyone)
+                Authenticator.of(self.settings(**environ), everyone, Runtime())
 
     def test_keys_of_a_provider_need_its_name(self):
         with pytest.raises(Misconfigured, match="JWT_ISSUER"):
-            Authenticator.of(self.settings(JWT_JWKS_URL=URL), everyone)
+            Authenticator.of(self.settings(JWT_JWKS_URL=URL), everyone, Runtime())
 
     def test_a_short_secret_keeps_the_function_from_starting(self):
         with pytest.raises(Misconfigured):
-            Authenticator.of(self.settings(JWT_SECRET="short"), everyone)
+            Authenticator.of(self.settings(JWT_SECRET="short"), everyone, Runtime())

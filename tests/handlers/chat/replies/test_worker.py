@@ -11,14 +11,17 @@ from threading import Event
 import boto3
 import pytest
 
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
-from handlers.chat.protocol.frames import ChatUpdated, FinishReason, Resume, Usage
-from handlers.chat.records import Chat, Connection, Subscription, Turn
+from handlers.chat.protocol.frames import ChatUpdated
+from handlers.chat.records import Chat, Connection, FinishReason, Resume, Subscription, Turn, Usage
+from handlers.chat.replies.attempt import ReplySettings
+from handlers.chat.replies.generation import MAX_REPLY_BYTES
 from handlers.chat.replies.llm import Delta
-from handlers.chat.replies.worker import LARGEST_REPLY, Replies
+from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.settings import RUSSIAN
 from handlers.chat.store import StoreError
-from handlers.chat.texts import RUSSIAN
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
@@ -112,18 +115,18 @@ def join(store, name, resume=None, shown=None, now=NOON):
     store.connections.bind(name, "alice", "chat")
 
 
-def replies(store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None):
+def replies(
+    store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None, counts_tokens=False
+):
     workers = (f"worker {number}" for number in itertools.count(1))
-    return Replies(
+    runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep)
+    return ReplyWorker(
         store,
-        gateway,
+        OpenConnections(store, gateway, runtime),
         model,
-        RUSSIAN,
-        prices or Prices(),
-        history_chars,
-        0.0,
+        ReplySettings(RUSSIAN, prices or Prices(), history_chars, pace=0.0, counts_tokens=counts_tokens),
         lambda user, frame: sent.append((user, frame)),
-        FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep),
+        runtime,
     )
 
 
@@ -335,14 +338,14 @@ class TestEndedEarly:
         assert (complete["content"], complete["finishReason"]) == ("one ", "length")
 
     def test_a_reply_that_no_item_holds_is_cut(self, store, gateway, chat):
-        make(store, gateway, model := Model("x" * (LARGEST_REPLY - 1), "жук", "never", STOP))
+        make(store, gateway, model := Model("x" * (MAX_REPLY_BYTES - 1), "жук", "never", STOP))
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["length"], complete["finishReason"]) == (
             None,
-            LARGEST_REPLY - 1,
+            MAX_REPLY_BYTES - 1,
             "length",
         )
-        assert store.messages.get("chat", "m2").content == "x" * (LARGEST_REPLY - 1)
+        assert store.messages.get("chat", "m2").content == "x" * (MAX_REPLY_BYTES - 1)
         assert model.closed
 
     def test_a_deleted_chat_ends_the_reply_and_nothing_comes_back(self, store, gateway, chat):

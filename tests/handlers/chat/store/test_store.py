@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 import boto3
 import pytest
 
-from handlers.chat.protocol.frames import FinishReason, Resume, Usage
-from handlers.chat.records import Chat, Connection, Subscription, Turn
+from handlers.chat.records import Chat, Connection, FinishReason, Resume, Subscription, Turn, Usage
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import answer, ask, claim, seal
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from parley.dev_tokens import token
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
@@ -19,16 +20,17 @@ from handlers.chat.protocol.frames import (
     Error,
     History,
     Pong,
-    Resume,
     RunningReply,
     UserMessage,
 )
-from handlers.chat.records import Chat, Connection
+from handlers.chat.records import Chat, Connection, Resume
 from handlers.chat.settings import Settings
 from handlers.chat.store import StoreError
-from handlers.chat.turns.commands import Commands, Generate, Post, Share
+from handlers.chat.turns.actions import FanOut, Generate, Post
+from handlers.chat.turns.commands import Commands
 from tests.support.conversation import answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
+from tests.support.unlimited import NO_FRAME_LIMIT
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -45,9 +47,12 @@ class Client:
         self.now = NOON
         self.commands = Commands(
             store,
-            Authenticator(SharedSecret(SECRET), lambda identity: store.users.get(identity.user_id) is not None),
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
+            ),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
             FakeRuntime(lambda: self.now, lambda: next(ids)),
+            NO_FRAME_LIMIT,
         )
         store.connections.add(Connection(name, NOON))
 
@@ -225,7 +230,7 @@ class TestMessage:
         other.joins("alice", "chat")
         to_sender, to_others, generate = client.sends("message", "r1", message="Hi")
         assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
-        assert to_others == Share(to_sender.frame, frozenset({"c2="}))
+        assert to_others == FanOut(to_sender.frame, frozenset({"c2="}))
         assert (type(generate), generate.handover.frames) == (Generate, 2)
 
     def test_it_needs_a_user_and_a_chat(self, client, chat):
@@ -505,7 +510,7 @@ class TestTheRest:
         assert (action.frame.code, action.frame.message) == (ErrorCode.INVALID_FORMAT, "Invalid message format")
 
     def test_an_unexpected_failure_is_one_sentence_with_a_reference(self, client, monkeypatch):
-        monkeypatch.setattr(type(client.commands.store.connections), "get", lambda *_: 1 / 0)
+        monkeypatch.setattr(type(client.store.connections), "get", lambda *_: 1 / 0)
         [action] = client.sends("ping", "r1")
         assert (action.frame.code, action.request_id) == (ErrorCode.INTERNAL, "r1")
         assert action.frame.message == "Something went wrong on our side. Reference: ref"

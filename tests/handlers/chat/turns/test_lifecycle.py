@@ -9,12 +9,12 @@ import pytest
 
 from handlers.chat import ids
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Role, Turn
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import LEASE, Handover, Standing, Verdict
+from handlers.chat.turns.lifecycle import LEASE, Handover, LeaseCheck, TurnState
 from tests.support.conversation import answer, ask, claim, seal
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=16)
@@ -66,7 +66,7 @@ def new_id():
 
 def accept(store, new_id, text="Hi", client_message_id=None, now=NOON, chat=None):
     chat = chat or store.chats.get("alice", "chat")
-    return lifecycle.accept(store, chat, text, client_message_id, now, new_id)
+    return lifecycle.accept(store, chat, text, client_message_id, FakeRuntime(now, new_id))
 
 
 def refusal(call, *arguments, **more):
@@ -78,15 +78,15 @@ def refusal(call, *arguments, **more):
 @pytest.mark.parametrize(
     ("turn", "moment", "expected"),
     [
-        (None, NOON, Standing.IDLE),
-        (TURN, NOON, Standing.RUNNING),
-        (TURN, LATER, Standing.ABANDONED),
-        (replace(TURN, sealed=True), NOON, Standing.IDLE),
-        (replace(TURN, sealed=True), LATER, Standing.UNANNOUNCED),
+        (None, NOON, TurnState.IDLE),
+        (TURN, NOON, TurnState.RUNNING),
+        (TURN, LATER, TurnState.ABANDONED),
+        (replace(TURN, sealed=True), NOON, TurnState.IDLE),
+        (replace(TURN, sealed=True), LATER, TurnState.UNANNOUNCED),
     ],
 )
 def test_how_a_turn_stands(turn, moment, expected):
-    assert lifecycle.standing(turn, moment) is expected
+    assert lifecycle.state_of(turn, moment) is expected
 
 
 OWN = replace(TURN, attempt=1, worker="w1")
@@ -95,22 +95,22 @@ OWN = replace(TURN, attempt=1, worker="w1")
 @pytest.mark.parametrize(
     ("turn", "expected"),
     [
-        (OWN, Verdict.GO_ON),
-        (replace(OWN, lease_until=LATER), Verdict.GO_ON),
-        (replace(OWN, cancelled=True), Verdict.CANCELLED),
-        (replace(OWN, worker="w2", attempt=2), Verdict.LOST),
-        (replace(OWN, worker="w2", attempt=2, cancelled=True), Verdict.LOST),
-        (replace(OWN, sealed=True), Verdict.LOST),
-        (replace(OWN, message_id="m4"), Verdict.LOST),
-        (None, Verdict.LOST),
+        (OWN, LeaseCheck.HELD),
+        (replace(OWN, lease_until=LATER), LeaseCheck.HELD),
+        (replace(OWN, cancelled=True), LeaseCheck.CANCELLED),
+        (replace(OWN, worker="w2", attempt=2), LeaseCheck.LOST),
+        (replace(OWN, worker="w2", attempt=2, cancelled=True), LeaseCheck.LOST),
+        (replace(OWN, sealed=True), LeaseCheck.LOST),
+        (replace(OWN, message_id="m4"), LeaseCheck.LOST),
+        (None, LeaseCheck.LOST),
     ],
 )
 def test_what_a_worker_learns_of_its_turn(turn, expected):
-    assert lifecycle.verdict(Chat("alice", "chat", turn=turn), OWN) is expected
+    assert lifecycle.check_lease(Chat("alice", "chat", turn=turn), OWN) is expected
 
 
 def test_a_deleted_chat_is_a_lost_turn():
-    assert lifecycle.verdict(None, OWN) is Verdict.LOST
+    assert lifecycle.check_lease(None, OWN) is LeaseCheck.LOST
 
 
 def test_a_lease_is_renewed_every_five_seconds():
@@ -288,23 +288,23 @@ class TestCancel:
 class TestRegenerate:
     def test_the_last_reply_is_to_be_replaced(self, store, chat, new_id):
         answer(store, accept(store, new_id).handover)
-        handover = lifecycle.regenerate(store, store.chats.get("alice", "chat"), NOON, new_id)
+        handover = lifecycle.regenerate(store, store.chats.get("alice", "chat"), FakeRuntime(NOON, new_id))
         assert (handover.message_id, handover.attempt) == ("m03", 1)
         assert store.chats.get("alice", "chat").turn == Turn("m03", NOON + LEASE, replaces="m02")
 
     def test_while_a_reply_runs_it_is_busy(self, store, chat, new_id):
         accept(store, new_id)
         seen = store.chats.get("alice", "chat")
-        assert refusal(lifecycle.regenerate, store, seen, NOON, new_id) is ErrorCode.BUSY
+        assert refusal(lifecycle.regenerate, store, seen, FakeRuntime(NOON, new_id)) is ErrorCode.BUSY
 
     def test_without_a_reply_there_is_nothing_to_regenerate(self, store, chat, new_id):
-        assert refusal(lifecycle.regenerate, store, chat, NOON, new_id) is ErrorCode.NOTHING_TO_REGENERATE
+        assert refusal(lifecycle.regenerate, store, chat, FakeRuntime(NOON, new_id)) is ErrorCode.NOTHING_TO_REGENERATE
 
     @LOST
     def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost):
         answer(store, accept(store, new_id).handover)
         seen = store.chats.get("alice", "chat")
-        assert lifecycle.regenerate(Lossy(store, "begin", lost), seen, NOON, new_id).message_id == "m03"
+        assert lifecycle.regenerate(Lossy(store, "begin", lost), seen, FakeRuntime(NOON, new_id)).message_id == "m03"
 
 
 @pytest.mark.parametrize(("length", "title"), [(50, "x" * 50), (51, "x" * 50 + "...")])

@@ -14,21 +14,22 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
-from handlers.chat.protocol.frames import Authenticated, Error, FinishReason, Role, Usage, UserMessage
-from handlers.chat.records import Chat, Connection, Message
+from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Usage
 from handlers.chat.replies.llm import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.chat.store.tables import ChatItem, UserItem
 from handlers.chat.store.users import Users
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.commands import Close, Commands, Generate
+from handlers.chat.turns.actions import Close, Generate
+from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import LEASE
-from handlers.chat.turns.quotas import Allowance
+from handlers.chat.turns.quotas import MessageQuota
 from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import answer, ask, claim
 from tests.support.runtime import FakeRuntime
-from tests.support.unlimited import UNLIMITED
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -56,9 +57,12 @@ class Person:
         settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
         self.commands = Commands(
             self.store,
-            Authenticator(SharedSecret(SECRET), lambda identity: self.store.users.get(identity.user_id) is not None),
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: self.store.users.get(identity.user_id) is not None, Runtime()
+            ),
             settings,
             FakeRuntime(lambda: self.now, lambda: next(self.ids)),
+            NO_FRAME_LIMIT,
         )
         self.store.connections.add(Connection("c1=", NOON, "alice"))
 
@@ -180,8 +184,8 @@ def test_a_daily_limit_lasts_until_midnight(store):
 class TestABudgetOfTokens:
     def turn(self, person, *script, counts=True):
         [_, generate] = person.sends("message", message="x" * 90)
-        maker = replies(person.store, Gateway(), Model(*script), [], now=lambda: person.now)
-        replace(maker, counts_tokens=counts).make(generate.handover, lambda: 900.0)
+        worker = replies(person.store, Gateway(), Model(*script), [], now=lambda: person.now, counts_tokens=counts)
+        worker.make(generate.handover, lambda: 900.0)
 
     @pytest.fixture
     def person(self, store):
@@ -217,16 +221,17 @@ class TestABudgetOfTokens:
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, person, store):
         [_, generate] = person.sends("message", message="Hi")
         store.turns.cancel("alice", "chat", generate.handover.message_id)
-        maker = replace(replies(store, Gateway(), Model(), [], now=lambda: person.now), counts_tokens=True)
-        maker.make(generate.handover, lambda: 900.0)
+        worker = replies(store, Gateway(), Model(), [], now=lambda: person.now, counts_tokens=True)
+        worker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 0
 
     def test_takes_a_reply_once_however_often_it_is_invoked(self, person):
         [_, generate] = person.sends("message", message="Hi")
         stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
         for _ in range(5):
-            maker = replies(person.store, Gateway(), Model("Hello", stop), [], now=lambda: person.now)
-            replace(maker, counts_tokens=True).make(generate.handover, lambda: 900.0)
+            model = Model("Hello", stop)
+            worker = replies(person.store, Gateway(), model, [], now=lambda: person.now, counts_tokens=True)
+            worker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 10
 
     def test_takes_only_what_is_sealed(self, person, store):
@@ -275,7 +280,7 @@ class TestRepliesAtOnce:
     def test_a_turn_that_is_about_to_begin_holds_its_place_for_half_a_minute(self, person, store):
         for name in ("one", "two"):
             store.chats.add(Chat("alice", name), NOON)
-            Allowance(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).spend_message(Chat("alice", name))
+            MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).use_message(Chat("alice", name))
         assert is_limited(self.starts(person, "three"))
         person.now += timedelta(seconds=30)
         assert isinstance(self.starts(person, "three"), UserMessage)
@@ -306,13 +311,13 @@ class TestTheStore:
 
     def test_devices_at_once_never_get_more_than_the_limit(self, store):
         limits, devices, passed = Limits(messages_per_minute=7, concurrent_replies=100), 8, []
-        allowance, barrier, refused = Allowance(store, limits, FakeRuntime(NOON)), Barrier(8), []
+        quota, barrier, refused = MessageQuota(store, limits, FakeRuntime(NOON)), Barrier(8), []
 
         def device(number):
             barrier.wait()
             for message in range(4):
                 try:
-                    allowance.spend_message(Chat("alice", f"{number}-{message}"))
+                    quota.use_message(Chat("alice", f"{number}-{message}"))
                     passed.append(number)
                 except Refused:
                     refused.append(number)
@@ -327,13 +332,13 @@ class TestTheStore:
 
     def test_places_are_never_more_than_there_may_be_at_once(self, store):
         passed, barrier = [], Barrier(6)
-        allowance = Allowance(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
+        quota = MessageQuota(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
 
         def device(number):
             store.chats.add(Chat("alice", f"chat-{number}"), NOON)
             barrier.wait()
             try:
-                allowance.spend_message(Chat("alice", f"chat-{number}"))
+                quota.use_message(Chat("alice", f"chat-{number}"))
                 passed.append(number)
             except Refused:
                 pass

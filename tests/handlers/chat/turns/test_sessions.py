@@ -14,9 +14,9 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Misconfigured
 from handlers.chat.identity import origins, secrets
 from handlers.chat.identity.tokens import Identity
-from handlers.chat.identity.users import Membership
+from handlers.chat.identity.users import UserDirectory
 from handlers.chat.records import User
-from handlers.chat.turns.commands import Post
+from handlers.chat.turns.actions import Post
 from tests.handlers.chat.turns.test_commands import NOON, SECRET, Client
 from tests.support.runtime import FakeRuntime
 
@@ -103,29 +103,29 @@ class TestMembership:
         return Identity(user, LATER, name)
 
     def test_an_unknown_user_is_none_unless_they_are_made(self, store):
-        assert Membership(store, False, FakeRuntime(NOON))(self.identity()) is False
-        assert Membership(store, True, FakeRuntime(NOON))(self.identity(name="Carol")) is True
+        assert UserDirectory(store, False, FakeRuntime(NOON))(self.identity()) is False
+        assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Carol")) is True
         assert store.users.get("carol") == User("carol", "Carol", created_at=NOON)
 
     def test_a_disabled_one_stays_out(self, store):
         store.users.add(User("carol", disabled=True))
-        assert Membership(store, True, FakeRuntime(NOON))(self.identity()) is False
+        assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity()) is False
 
     def test_a_token_gives_no_role_and_changes_no_name(self, store):
         store.users.add(User("carol", "Caroline", roles=frozenset({"admin"})))
-        Membership(store, True, FakeRuntime(NOON))(self.identity(name="Mallory"))
+        UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Mallory"))
         assert store.users.get("carol") == User("carol", "Caroline", roles=frozenset({"admin"}))
 
     def test_two_at_once_make_one_user(self, store):
-        membership = Membership(store, True, FakeRuntime(NOON))
+        directory = UserDirectory(store, True, FakeRuntime(NOON))
         with ThreadPoolExecutor(8) as pool:
-            assert all(pool.map(lambda _: membership(self.identity()), range(8)))
+            assert all(pool.map(lambda _: directory(self.identity()), range(8)))
 
     def test_one_who_is_disabled_meanwhile_stays_out(self):
         answers = iter([None, User("carol", disabled=True)])
         users = SimpleNamespace(get=lambda user_id: next(answers), add=lambda user: False)
         store = SimpleNamespace(users=users)
-        assert Membership(store, True, Runtime())(self.identity()) is False
+        assert UserDirectory(store, True, Runtime())(self.identity()) is False
 
 
 class TestOrigins:

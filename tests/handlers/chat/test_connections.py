@@ -1,4 +1,4 @@
-"""Who a frame is for, and getting it there."""
+"""Posting to connections, delivering to many, closing, and forgetting those that are gone."""
 
 import json
 from datetime import UTC, datetime
@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
-from handlers.chat.delivery.delivery import Delivery, deliver
+from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Connection
@@ -51,7 +52,9 @@ def run(to, store, gateway):
     pauses = []
     pending = [to.payload()]
     while pending:
-        deliver(Delivery.of(pending.pop()), store, gateway, pending.append, FakeRuntime(sleep=pauses.append))
+        OpenConnections(store, gateway, FakeRuntime(sleep=pauses.append)).deliver(
+            Delivery.of(pending.pop()), pending.append
+        )
     return pauses
 
 
@@ -72,7 +75,7 @@ def test_everyone_gets_a_broadcast_once(store, connections):
 
 def test_a_broadcast_is_a_star_of_invocations(store, connections):
     invoked = []
-    deliver(delivery.to_everyone(FRAME), store, gateway := Gateway(), invoked.append, Runtime())
+    OpenConnections(store, gateway := Gateway(), Runtime()).deliver(delivery.to_everyone(FRAME), invoked.append)
     assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
     assert gateway.posted == []
 
@@ -98,11 +101,11 @@ def test_a_greeting_that_never_arrives_does_not_cost_the_connection(store, conne
 @pytest.mark.parametrize("gone", [[], ["c1="]])
 def test_a_connection_that_is_closed_is_forgotten_be_it_open_or_not(store, connections, gone):
     gateway = Gateway(gone=gone)
-    delivery.close("c1=", store, gateway)
+    OpenConnections(store, gateway, Runtime()).evict("c1=")
     assert gateway.posted == [("c1=", "closed")]
     assert store.connections.get("c1=") is None
 
 
 def test_one_that_cannot_be_closed_keeps_its_row(store, connections):
-    delivery.close("c1=", store, Gateway(failing=["c1="]))
+    OpenConnections(store, Gateway(failing=["c1="]), Runtime()).evict("c1=")
     assert store.connections.get("c1=") is not None
