@@ -77,7 +77,7 @@ def _greeting(connection_id: str, connected_at: datetime, wired: Wiring) -> fram
         connection_id=connection_id,
         server_time=frames.timestamp(wired.runtime.now()),
         reconnect_before=frames.timestamp(connected_at + RECONNECT_AFTER),
-        limits=frames.Limits(
+        limits=frames.ClientLimits(
             message_chars=wired.settings.message_chars,
             messages_per_minute=wired.settings.limits.messages_per_minute or None,
         ),

@@ -10,24 +10,21 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.chat.delivery import delivery
 from handlers.chat.identity import secrets
 from handlers.chat.log import logger
+from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.llm import Model
-from handlers.chat.replies.worker import Replies
+from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.turns.lifecycle import Handover
 from handlers.wiring import Wiring
 
 wired = Wiring(os.environ)
 settings = wired.settings
-replies = Replies(
+worker = ReplyWorker(
     wired.store,
-    wired.relay_gateway,
+    wired.relay_connections,
     Model.of(settings, secrets.value_of(os.environ.get("OPENAI_API_KEY", ""))),
-    settings.texts,
-    settings.prices,
-    settings.history_chars,
-    settings.relay_pace,
+    ReplySettings.of(settings),
     lambda user_id, frame: wired.deliver(delivery.to_user(user_id, frame)),
     wired.runtime,
-    counts_tokens=settings.limits.tokens_per_day > 0,
 )
 wired.build("functions")
 
@@ -35,13 +32,13 @@ wired.build("functions")
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     """Bring a turn to its end. `event` is its handover: ids and numbers."""
-    replies.make(_handover(event), lambda: context.get_remaining_time_in_millis() / 1000)
+    worker.make(_handover(event), lambda: context.get_remaining_time_in_millis() / 1000)
 
 
 @logger.inject_lambda_context(clear_state=True)
 def on_failure(event: dict[str, Any], context: LambdaContext) -> None:
     """Give up a turn whose invocations have all failed. `event` is Lambda's record of the last one."""
-    replies.give_up(_handover(event["requestPayload"]), lambda: context.get_remaining_time_in_millis() / 1000)
+    worker.give_up(_handover(event["requestPayload"]), lambda: context.get_remaining_time_in_millis() / 1000)
 
 
 def _handover(payload: dict[str, Any]) -> Handover:

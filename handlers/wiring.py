@@ -74,11 +74,6 @@ class Wiring:
 
         return self._gateway(tries=1 + RETRIES)
 
-    @cached_property
-    def relay_gateway(self) -> Gateway:
-        """The client of @connections for the relay, which itself decides when it tries a post again."""
-        return self._gateway(tries=1)
-
     def _gateway(self, tries: int) -> Gateway:
         from handlers.chat.aws import SESSION
         from handlers.chat.delivery.gateway import Gateway
@@ -92,6 +87,13 @@ class Wiring:
         from handlers.chat.connections import OpenConnections
 
         return OpenConnections(self.store, self.gateway, self.runtime)
+
+    @cached_property
+    def relay_connections(self) -> OpenConnections:
+        """The open connections for the relay, which itself decides when it tries a post again."""
+        from handlers.chat.connections import OpenConnections
+
+        return OpenConnections(self.store, self._gateway(tries=1), self.runtime)
 
     @cached_property
     def authentication_deadline(self) -> AuthenticationDeadline:
@@ -115,10 +117,10 @@ class Wiring:
     @cached_property
     def commands(self) -> Commands:
         """The answers to the frames of clients."""
-        from handlers.chat.limits.frame_rate import Floods
+        from handlers.chat.limits.frame_rate import FrameRateLimiter
         from handlers.chat.turns.commands import Commands
 
-        limiter = Floods(self.settings.limits.frames_per_second, self.runtime)
+        limiter = FrameRateLimiter(self.settings.limits.frames_per_second, self.runtime)
         return Commands(self.store, self.authenticator, self.settings, self.runtime, limiter)
 
     @cached_property

@@ -103,6 +103,6 @@ def _frame(announcement: Announcement) -> dict[str, Any]:
     """Return the frame of an announcement. Raises `Refused` with `message_too_large`."""
     message = announcement.message
     frame = frames.as_json(Notice(message=message)) if isinstance(message, str) else message.model_dump()
-    if len(frames.encode(frame)) > frames.LARGEST_FRAME:
-        raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"A frame has at most {frames.LARGEST_FRAME} bytes")
+    if len(frames.encode(frame)) > frames.MAX_FRAME_BYTES:
+        raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"A frame has at most {frames.MAX_FRAME_BYTES} bytes")
     return frame

@@ -6,8 +6,7 @@ import json
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from handlers.chat.protocol.frames import Role
-from handlers.chat.records import Message
+from handlers.chat.records import Message, Role
 from handlers.http.schemas import Export
 
 MAX_RESPONSE_BYTES = 2_500_000

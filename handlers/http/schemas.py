@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import FinishReason, Role, Tag, Text
-from handlers.chat.records import Chat, Message, User
+from handlers.chat.protocol.frames import Tag, Text
+from handlers.chat.records import Chat, FinishReason, Message, Role, User
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
@@ -155,7 +155,9 @@ class MessageView(ResponseBody):
             content=message.content,
             timestamp=frames.timestamp(message.timestamp),
             finish_reason=message.finish_reason,
-            usage=TokenCount(**usage.model_dump()) if usage else None,
+            usage=TokenCount(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+            if usage
+            else None,
         )
 
 

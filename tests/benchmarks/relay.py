@@ -21,13 +21,8 @@ from rich.table import Column, Table
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import (
-    AssistantMessageComplete,
-    AssistantMessageStart,
-    AssistantMessageToken,
-    FinishReason,
-)
-from handlers.chat.records import Subscription
+from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, AssistantMessageToken
+from handlers.chat.records import FinishReason, Subscription
 from handlers.chat.replies.relay import Relay
 
 RATES = (50, 100, 200, 400)

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol import views
+from handlers.chat.protocol.stream import Script
 from handlers.chat.replies import monitor
-from handlers.chat.replies.relay import Relay, Script
-from handlers.chat.replies.worker import Replies
+from handlers.chat.replies.relay import Relay
+from handlers.chat.replies.worker import ReplyWorker
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
     Faults,
@@ -126,7 +127,7 @@ def test_a_word_that_is_lost_on_its_way_to_the_store(monkeypatch):
 def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
     monkeypatch.setattr("handlers.chat.turns.lifecycle.take_over", lambda *_: False)
     monkeypatch.setattr("tests.faults.simulation.chat.RETRIES", ())
-    monkeypatch.setattr(Replies, "give_up", lambda *_: None)
+    monkeypatch.setattr(ReplyWorker, "give_up", lambda *_: None)
     assert found("a turn never came to its end", Faults(kill=0.01))
 
 
@@ -191,7 +192,7 @@ def test_a_model_that_is_left_talking(monkeypatch):
 
 
 def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(monitor, "POLL_SECONDS", 2.0)
     assert found("cancelled too late")
 
 

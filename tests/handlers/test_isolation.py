@@ -22,8 +22,7 @@ from parley.dev_tokens import token
 from handlers import default, deliver, erase
 from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Connection
+from handlers.chat.records import Connection, FinishReason
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Message, Turn
+from handlers.chat.records import FinishReason, Message, Role, Turn
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover
 

@@ -7,13 +7,14 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, PostFailed
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Connection, Subscription
+from handlers.chat.records import Connection, FinishReason, Subscription
+from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.llm import Delta
-from handlers.chat.replies.worker import Replies
-from handlers.chat.texts import RUSSIAN
+from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.settings import RUSSIAN
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.runtime import FakeRuntime
 
@@ -100,18 +101,18 @@ def join(store, name, resume=None, shown=None, now=NOON):
     store.connections.bind(name, "alice", "chat")
 
 
-def reply_worker(store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None):
+def reply_worker(
+    store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None, counts_tokens=False
+):
     workers = (f"worker {number}" for number in itertools.count(1))
-    return Replies(
+    runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep)
+    return ReplyWorker(
         store,
-        gateway,
+        OpenConnections(store, gateway, runtime),
         model,
-        RUSSIAN,
-        prices or Prices(),
-        history_chars,
-        0.0,
+        ReplySettings(RUSSIAN, prices or Prices(), history_chars, pace=0.0, counts_tokens=counts_tokens),
         lambda user, frame: sent.append((user, frame)),
-        FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep),
+        runtime,
     )
 
 

@@ -5,8 +5,7 @@ Test modules subclass these; they use the fixtures `store` and `chat`."""
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from handlers.chat.protocol.frames import FinishReason, Resume, Usage
-from handlers.chat.records import Chat, Subscription, Turn
+from handlers.chat.records import Chat, FinishReason, Resume, Subscription, Turn, Usage
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import answer, ask, claim, seal
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Chat
+from handlers.chat.records import Chat, FinishReason
 from handlers.chat.replies.llm import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
@@ -59,6 +57,14 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers
     model = ScriptedModel("Once ", "upon a time", Delta("", FinishReason.STOP))
-    maker = reply_worker(store, RecordingGateway(), model, [], now=now, history_chars=48_000)
-    replace(maker, counts_tokens=settings.limits.tokens_per_day > 0).make(handover, lambda: 900.0)
+    worker = reply_worker(
+        store,
+        RecordingGateway(),
+        model,
+        [],
+        now=now,
+        history_chars=48_000,
+        counts_tokens=settings.limits.tokens_per_day > 0,
+    )
+    worker.make(handover, lambda: 900.0)
     return capacity.read_units - 1, capacity.write_units + len(capacity.refused)

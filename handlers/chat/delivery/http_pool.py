@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import SplitResult
 
-from handlers.chat.aws import CONNECT_TIMEOUT, READ_TIMEOUT
+from handlers.chat.aws import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 
 NO_RESPONSE = (OSError, HTTPException)
 """The errors of a request without a response: time-outs, resets, refusals, bad certificates, what is not HTTP."""
@@ -52,11 +52,11 @@ class HttpPool:
 
     def _opened(self) -> HTTPConnection:
         if self._tls is None:
-            connection = HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT)
+            connection = HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS)
         else:
-            connection = HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT, context=self._tls)
+            connection = HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._tls)
         connection.connect()
-        connection.sock.settimeout(READ_TIMEOUT)
+        connection.sock.settimeout(READ_TIMEOUT_SECONDS)
         return connection
 
     def _exchange(

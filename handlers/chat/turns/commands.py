@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Refused
 from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.limits.frame_rate import Floods, Verdict
+from handlers.chat.limits.frame_rate import FrameRateLimiter, FrameVerdict
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, parsing, views
 from handlers.chat.records import Connection
@@ -28,7 +28,7 @@ class Commands:
         authenticator: Authenticator,
         settings: Settings,
         runtime: Runtime,
-        limiter: Floods,
+        limiter: FrameRateLimiter,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
@@ -44,13 +44,13 @@ class Commands:
 
         `reference` is a text that the error frame and the log event of an unexpected failure have in common.
         """
-        decision = self._limiter.judge(connection_id)
+        decision = self._limiter.decide(connection_id)
         match decision.verdict:
-            case Verdict.PASS:
+            case FrameVerdict.PASS:
                 self._answer(body, connection_id, perform, reference)
-            case Verdict.REFUSE:
+            case FrameVerdict.REFUSE:
                 perform(self._too_fast(body, connection_id, decision.retry_after))
-            case Verdict.CLOSE:
+            case FrameVerdict.CLOSE:
                 logger.warning("connection_closed_for_flooding")
                 perform(actions.Close(connection_id))
 

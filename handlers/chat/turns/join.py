@@ -12,9 +12,8 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.ids import chat_id_of
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views
-from handlers.chat.protocol.frames import Resume, Role
-from handlers.chat.records import Chat, Connection, Message, Subscription
-from handlers.chat.replies.relay import Script
+from handlers.chat.protocol.stream import Script
+from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import actions, lifecycle, send
@@ -44,10 +43,10 @@ class Joining:
             yield from self._authenticated(connection, user_id, kept, until)
             return
         chat = lifecycle.find_chat(self.store, user_id, frame.chat_id)
-        self._check_resume(frame.resume, chat)
+        self._check_resume(frame.resume_from, chat)
         yield from self._authenticated(connection, user_id, chat.chat_id, until)
-        chat = yield from self._join(chat, connection, frame.resume)
-        yield from self._catch_up(frame.resume, chat)
+        chat = yield from self._join(chat, connection, frame.resume_from)
+        yield from self._catch_up(frame.resume_from, chat)
         yield from send.recover_turn(self.store, chat, self.runtime.now())
 
     def create_chat(self, frame: frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:

@@ -16,8 +16,7 @@ from typing import Any, Self
 from handlers.chat import ids
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import Role
-from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.records import Chat, Message, Role, Turn
 from handlers.chat.store import Store, StoreError
 
 LEASE = timedelta(seconds=15)

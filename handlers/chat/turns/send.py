@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from handlers.chat.capacity import metered
 from handlers.chat.concurrency import Runtime
+from handlers.chat.cost import metered
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views

@@ -8,15 +8,16 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.identity.tokens import Identity
 from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
-from handlers.chat.replies.worker import Replies
-from handlers.chat.settings import Settings
+from handlers.chat.replies.attempt import ReplySettings
+from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.settings import RUSSIAN, Settings
 from handlers.chat.store import StoreError
-from handlers.chat.texts import RUSSIAN
 from handlers.chat.turns.actions import Action, FanOut, Generate, Post
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
@@ -117,14 +118,14 @@ class Deployment:
             if retries:
                 self._attempt(payload, retries[0], retries[1:])
             else:
-                self._run(self._process("give_up"), lambda replies: replies.give_up, payload, 0.0, lambda: None)
+                self._run(self._process("give_up"), lambda worker: worker.give_up, payload, 0.0, lambda: None)
 
-        self._run(process, lambda replies: replies.make, payload, after, fail)
+        self._run(process, lambda worker: worker.make, payload, after, fail)
 
     def _run(
         self,
         process: Process,
-        entry: Callable[[Replies], Callable[[Handover, Callable[[], float]], None]],
+        entry: Callable[[ReplyWorker], Callable[[Handover, Callable[[], float]], None]],
         payload: dict[str, Any],
         after: float,
         fail: Callable[[], None],
@@ -135,7 +136,7 @@ class Deployment:
             nonlocal ended
             end = self.world.time + FUNCTION_SECONDS
             try:
-                entry(self._replies(process))(Handover.of(payload), lambda: end - self.world.time)
+                entry(self._worker(process))(Handover.of(payload), lambda: end - self.world.time)
             except StoreError:
                 process.kill()
                 return
@@ -152,15 +153,14 @@ class Deployment:
         self.world.spawn(process, work, after)
         self.world.later(after, watch)
 
-    def _replies(self, process: Process) -> Replies:
-        return Replies(
+    def _worker(self, process: Process) -> ReplyWorker:
+        connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
+        settings = ReplySettings(RUSSIAN, Prices(), history_chars=10_000, pace=0.05, counts_tokens=False)
+        return ReplyWorker(
             self.store,  # type: ignore[arg-type]
-            self.gateway,  # type: ignore[arg-type]
+            connections,
             self.model,  # type: ignore[arg-type]
-            RUSSIAN,
-            Prices(),
-            10_000,
-            0.05,
+            settings,
             lambda user_id, frame: None,
             process,  # type: ignore[arg-type]
         )

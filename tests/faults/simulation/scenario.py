@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from handlers.chat.protocol.frames import Role
+from handlers.chat.records import Role
 from tests.faults.simulation.chat import CHAT, Deployment, Device, acknowledged, running
 from tests.faults.simulation.services import Faults
 

@@ -10,8 +10,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Chat, Connection, Message, Subscription, Turn
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import StoreError
 from tests.faults.simulation.world import World

@@ -10,8 +10,7 @@ from handlers import erase as function
 from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Chat, Message, Subscription, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Role, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover

@@ -168,7 +168,7 @@ class TestErrors:
         assert (len(server.requests), len(pauses)) == (3, 2)
 
     def test_silence_is_a_time_out_on_a_kept_connection_too(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT", 0.5)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
         done = Event()
         server.answers.extend([200, lambda _: done.wait(10)])
         gateway.post(CONNECTION_ID, FRAME)
@@ -178,7 +178,7 @@ class TestErrors:
         assert len(server.requests) == 2
 
     def test_after_a_time_out_no_connection_is_trusted_that_was_kept(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT", 0.5)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
         together, done = Barrier(2), Event()
 
         def answer(handler):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.limits import policy
 from handlers.chat.limits.policy import SECOND, Bucket, Limits, QuotaUsage, microseconds, use_message
-from handlers.chat.protocol.frames import Usage
+from handlers.chat.records import Usage
 from handlers.chat.settings import Settings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

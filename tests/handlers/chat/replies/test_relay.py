@@ -8,15 +8,10 @@ import pytest
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ConnectionGone, PostFailed
-from handlers.chat.protocol.frames import (
-    AssistantMessageComplete,
-    AssistantMessageStart,
-    FinishReason,
-    Resume,
-    utf16_length,
-)
-from handlers.chat.records import Subscription
-from handlers.chat.replies.relay import LARGEST_TOKEN, Cursor, Relay, Script
+from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, utf16_length
+from handlers.chat.protocol.stream import MAX_PIECE_CHARS, Cursor, Script
+from handlers.chat.records import FinishReason, Resume, Subscription
+from handlers.chat.replies.relay import Relay
 
 START = AssistantMessageStart(message="…", message_id="m", chat_id="c")
 
@@ -65,11 +60,11 @@ class TestScript:
         assert script.after(cursor)[0].offset == 4
 
     def test_a_long_piece_takes_several_frames(self):
-        script, cursor, sizes = self.script("x" * (2 * LARGEST_TOKEN + 1)), Cursor(started=True), []
+        script, cursor, sizes = self.script("x" * (2 * MAX_PIECE_CHARS + 1)), Cursor(started=True), []
         while step := script.after(cursor):
             frame, cursor = step
             sizes.append(len(frame.token))
-        assert sizes == [LARGEST_TOKEN, LARGEST_TOKEN, 1]
+        assert sizes == [MAX_PIECE_CHARS, MAX_PIECE_CHARS, 1]
 
     def test_one_that_comes_late_gets_what_was_said_with_its_start(self):
         script = self.script("schon da")
@@ -300,13 +295,13 @@ def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "gone=", "slow="))
     gateway.until("a=", 1)
-    relay.add("x" * (LARGEST_TOKEN + 1))
+    relay.add("x" * (MAX_PIECE_CHARS + 1))
     gateway.until("a=", 3)
     deadline = time.monotonic() + 5
     while relay.frames != (3 + 1) + 4:
         assert time.monotonic() < deadline
     gateway.released.set()
-    relay.finish(complete("x" * (LARGEST_TOKEN + 1)))
+    relay.finish(complete("x" * (MAX_PIECE_CHARS + 1)))
     assert relay.frames == len(gateway.posted["a="]) + len(gateway.posted["slow="]) == 8
 
 

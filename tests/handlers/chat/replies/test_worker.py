@@ -9,10 +9,10 @@ import pytest
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ModelFailed
-from handlers.chat.protocol.frames import ChatUpdated, FinishReason, Resume, Usage
-from handlers.chat.records import Subscription, Turn
+from handlers.chat.protocol.frames import ChatUpdated
+from handlers.chat.records import FinishReason, Resume, Subscription, Turn, Usage
+from handlers.chat.replies.generation import MAX_REPLY_BYTES
 from handlers.chat.replies.llm import Delta
-from handlers.chat.replies.worker import LARGEST_REPLY
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import ask, claim
 from tests.support.reply_worker import APOLOGY, NOON, STOP, TURN, ScriptedModel, join, make_reply, reply_worker, text_of
@@ -218,14 +218,14 @@ class TestEndedEarly:
         assert (complete["content"], complete["finishReason"]) == ("one ", "length")
 
     def test_a_reply_that_no_item_holds_is_cut(self, store, gateway, chat):
-        make_reply(store, gateway, model := ScriptedModel("x" * (LARGEST_REPLY - 1), "жук", "never", STOP))
+        make_reply(store, gateway, model := ScriptedModel("x" * (MAX_REPLY_BYTES - 1), "жук", "never", STOP))
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["length"], complete["finishReason"]) == (
             None,
-            LARGEST_REPLY - 1,
+            MAX_REPLY_BYTES - 1,
             "length",
         )
-        assert store.messages.get("chat", "m2").content == "x" * (LARGEST_REPLY - 1)
+        assert store.messages.get("chat", "m2").content == "x" * (MAX_REPLY_BYTES - 1)
         assert model.closed
 
     def test_a_deleted_chat_ends_the_reply_and_nothing_comes_back(self, store, gateway, chat):

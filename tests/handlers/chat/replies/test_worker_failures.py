@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from handlers.chat.protocol.frames import FinishReason
+from handlers.chat.records import FinishReason
 from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import LEASE
 from tests.support.conversation import answer, claim, seal

@@ -9,8 +9,7 @@ import pytest
 
 from handlers.chat import ids
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Role, Turn
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover, LeaseCheck, TurnState

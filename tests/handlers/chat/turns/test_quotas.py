@@ -14,8 +14,8 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
-from handlers.chat.protocol.frames import Authenticated, Error, FinishReason, Role, Usage, UserMessage
-from handlers.chat.records import Chat, Connection, Message
+from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Usage
 from handlers.chat.replies.llm import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
@@ -184,8 +184,10 @@ def test_a_daily_limit_lasts_until_midnight(store):
 class TestABudgetOfTokens:
     def turn(self, person, *script, counts=True):
         [_, generate] = person.sends("message", message="x" * 90)
-        maker = reply_worker(person.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: person.now)
-        replace(maker, counts_tokens=counts).make(generate.handover, lambda: 900.0)
+        worker = reply_worker(
+            person.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: person.now, counts_tokens=counts
+        )
+        worker.make(generate.handover, lambda: 900.0)
 
     @pytest.fixture
     def person(self, store):
@@ -221,20 +223,21 @@ class TestABudgetOfTokens:
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, person, store):
         [_, generate] = person.sends("message", message="Hi")
         store.turns.cancel("alice", "chat", generate.handover.message_id)
-        maker = replace(
-            reply_worker(store, RecordingGateway(), ScriptedModel(), [], now=lambda: person.now), counts_tokens=True
+        worker = reply_worker(
+            store, RecordingGateway(), ScriptedModel(), [], now=lambda: person.now, counts_tokens=True
         )
-        maker.make(generate.handover, lambda: 900.0)
+        worker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 0
 
     def test_takes_a_reply_once_however_often_it_is_invoked(self, person):
         [_, generate] = person.sends("message", message="Hi")
         stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
         for _ in range(5):
-            maker = reply_worker(
-                person.store, RecordingGateway(), ScriptedModel("Hello", stop), [], now=lambda: person.now
+            model = ScriptedModel("Hello", stop)
+            worker = reply_worker(
+                person.store, RecordingGateway(), model, [], now=lambda: person.now, counts_tokens=True
             )
-            replace(maker, counts_tokens=True).make(generate.handover, lambda: 900.0)
+            worker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 10
 
     def test_takes_only_what_is_sealed(self, person, store):
