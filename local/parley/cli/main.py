@@ -226,10 +226,7 @@ def template(template: Path, parameters: dict[str, str], imports: dict[str, str]
 @click.argument("user")
 def token(user: str) -> None:
     """Print a token for USER, valid for 12 hours, signed with JWT_SECRET or the development secret."""
-    from parley import dev_tokens
-    from parley.emulator.options import overrides
-
-    click.echo(dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd()))))
+    click.echo(_token_for(user))
 
 
 @main.command()
@@ -241,13 +238,17 @@ def token(user: str) -> None:
 @click.option("--cost", "costs", is_flag=True, help="Show the cost of each reply, if the server sends it.")
 def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int, costs: bool) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
-    from parley import dev_tokens
     from parley.client import terminal
+
+    url = url or f"ws://127.0.0.1:{port}/ws/chat"
+    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, costs=costs))
+
+
+def _token_for(user: str) -> str:
+    from parley import dev_tokens
     from parley.emulator.options import overrides
 
-    secret = dev_tokens.secret(overrides(os.environ, Path.cwd()))
-    url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(terminal.run(url, given_token or dev_tokens.token(user, secret), chat_id, costs=costs))
+    return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
 def _fail(error: StartError) -> NoReturn:
