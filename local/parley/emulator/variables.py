@@ -82,7 +82,7 @@ class FunctionVariables:
 
     @property
     def _through_emulator(self) -> bool:
-        """True if DynamoDB's requests go through the emulator: to the embedded one, or so that faults can be injected."""
+        """True if requests to DynamoDB go through the emulator: to the embedded one, or for fault injection."""
         return self.options.dynamodb == EMBEDDED or self.options.faults is not None
 
     def credentials(self) -> dict[str, str]:
