@@ -49,7 +49,7 @@ def _measure() -> list[tuple[float, float]]:
 
     from handlers.chat.store import Store
     from handlers.chat.store.tables import CONNECTION
-    from tests import dynamodb
+    from tests.support import dynamodb
     from tests.support.capacity import metered
     from tests.support.turn import a_turn, begin
 

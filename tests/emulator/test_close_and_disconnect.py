@@ -1,4 +1,4 @@
-"""How connections end, and what `$disconnect` is told (docs/aws.md section 4)."""
+"""Ends of connections, and the event of `$disconnect` (docs/aws.md section 4)."""
 
 import logging
 import socket
@@ -26,7 +26,7 @@ def told(context):
 
 @pytest.fixture
 def disconnect_of(connect):
-    """What `$disconnect` was told of a connection, once it has run."""
+    """Return the code and reason in the event of `$disconnect`, once it has run."""
 
     def of(connection_id, connecting=connect):
         [seen] = connecting().observed(connection_id, "DISCONNECT")
@@ -143,18 +143,18 @@ class TestTime:
         assert client.closed == GOING_AWAY
 
     @pytest.mark.fact(26, source=QUOTAS)
-    def test_an_idle_client_sees_1001_and_so_does_disconnect(self, connect_hastily, disconnect_of):
-        client = connect_hastily()
+    def test_an_idle_client_sees_1001_and_so_does_disconnect(self, connect_short_lived, disconnect_of):
+        client = connect_short_lived()
         connection_id = client.connection_id()
         assert client.end() == GOING_AWAY
-        assert disconnect_of(connection_id, connect_hastily) == GOING_AWAY
+        assert disconnect_of(connection_id, connect_short_lived) == GOING_AWAY
 
     @pytest.mark.fact(27, source=QUOTAS)
-    def test_a_busy_client_sees_1001_at_the_end_of_its_life(self, connect_hastily, disconnect_of):
-        client = connect_hastily()
+    def test_a_busy_client_sees_1001_at_the_end_of_its_life(self, connect_short_lived, disconnect_of):
+        client = connect_short_lived()
         connection_id = client.connection_id()
         assert end_of_a_busy(client, 0.1) == GOING_AWAY
-        assert disconnect_of(connection_id, connect_hastily) == GOING_AWAY
+        assert disconnect_of(connection_id, connect_short_lived) == GOING_AWAY
 
     def connection(self):
         handshake = Handshake("BFaT_fALIAMCKug=", CONNECTED_AT, "id", "live", "host", "127.0.0.1", [], "")

@@ -13,7 +13,7 @@ from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import MODEL, UNSURE
 from tests.support.gateway import Gateway
-from tests.support.http_server import served
+from tests.support.http_server import http_server
 
 NEVER = "AAAAAAAAAAAAAAA="
 """An id of the right form, of no connection."""
@@ -148,7 +148,7 @@ class TestRefused:
     @pytest.mark.fact(30, source="gchq/sleeper#7494")
     @pytest.mark.parametrize("operation", ["post_to_connection", "get_connection", "delete_connection"])
     def test_over_the_accounts_rate_it_is_429(self, operation):
-        with served(Gateway({}, quotas=Quotas(requests=1, burst=1))) as url:
+        with http_server(Gateway({}, quotas=Quotas(requests=1, burst=1))) as url:
             client = boto3.client(
                 "apigatewaymanagementapi",
                 endpoint_url=url,

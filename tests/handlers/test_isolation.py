@@ -27,9 +27,9 @@ from handlers.chat.replies.llm import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
-from tests.handlers.chat.replies.test_worker import NOON, Model, replies
 from tests.support import dynamodb
 from tests.support.http_api import SECRET, Context, Management, request, services
+from tests.support.reply_worker import NOON, ScriptedModel, reply_worker
 
 SEQUENCES = 200
 STEPS = 8
@@ -137,8 +137,8 @@ class World(RuleBasedStateMachine):
                 erase.handler(payload, Context())
             case "GenerateFunction":
                 handover = Handover.of(payload)
-                model = Model(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
-                replies(_store, self, model, []).make(handover, lambda: 900.0)
+                model = ScriptedModel(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
+                reply_worker(_store, self, model, []).make(handover, lambda: 900.0)
 
     # What users do
 

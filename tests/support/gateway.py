@@ -25,7 +25,7 @@ Function = Callable[[dict[str, Any]], Any]
 
 
 class Raised(Exception):
-    """What a function raises; the text is its message."""
+    """Error that a function raises; the text is its message."""
 
 
 class Gateway:
@@ -79,7 +79,7 @@ class Gateway:
         return [event for name, event in self.invocations if name == function]
 
     def told(self, kind: str) -> list[dict[str, Any]]:
-        """What the trace holds of a kind."""
+        """Return the events of a kind in the trace."""
         return [event.fields for event in self.trace.after(0) if event.kind == kind]
 
     async def connect(self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live") -> Client:

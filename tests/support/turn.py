@@ -17,8 +17,8 @@ from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.chat.turns.commands import Action, Commands, Generate
 from handlers.chat.turns.lifecycle import Handover
-from tests.handlers.chat.replies.test_worker import Gateway, Model, join, replies
 from tests.support.capacity import Capacity
+from tests.support.reply_worker import RecordingGateway, ScriptedModel, join, reply_worker
 from tests.support.unlimited import UNLIMITED
 
 QUESTION = "And then?"
@@ -54,7 +54,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers
-    model = Model("Once ", "upon a time", Delta("", FinishReason.STOP))
-    maker = replies(store, Gateway(), model, [], now=now, history_chars=48_000)
+    model = ScriptedModel("Once ", "upon a time", Delta("", FinishReason.STOP))
+    maker = reply_worker(store, RecordingGateway(), model, [], now=now, history_chars=48_000)
     replace(maker, counts_tokens=settings.limits.tokens_per_day > 0).make(handover, lambda: 900.0)
     return capacity.read_units - 1, capacity.write_units + len(capacity.refused)

@@ -101,6 +101,7 @@ class Session:
                     failures = 0
                     await self._listen(connection)
             except CONNECTION_ERRORS as loss:
+                # Without a chat nothing is lost: the first failure then ends the client, with its reason.
                 if self.transcript.chat_id is None or failures == len(self._timing.retries):
                     raise ClientError(_unreachable(self._url, loss)) from loss
                 self._lose(first=failures == 0)
@@ -121,7 +122,7 @@ class Session:
     async def _join(self, connection: ClientConnection) -> None:
         """Authenticate and join or create the chat, then send a message again that was not acknowledged."""
         self._last_frame_at = time.monotonic()
-        # `connected` is optional: API Gateway may deliver nothing before the client's first frame.
+        # `connected` may come late; then it is handled as any other frame.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.greeting):
                 await self._take_until(connection, "connected")
@@ -224,6 +225,7 @@ class Session:
         while True:
             await asyncio.sleep(self._timing.ping_busy)
             now = time.monotonic()
+            # Any frame answers a ping. `unanswered` is the time of the oldest ping without a frame after it.
             if unanswered is not None and self._last_frame_at >= unanswered:
                 unanswered = None
             if unanswered is not None and now - unanswered > self._timing.silence:

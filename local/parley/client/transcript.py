@@ -106,6 +106,7 @@ class Transcript:
         return actions + self._cancel()
 
     def _cancel(self) -> list[Action]:
+        # A `cancel` is refused before the server knows of the reply: wait until it has accepted the message.
         known = self.reply is not None or self._replying or self._pending.held is not None
         if self._stop is not _Stop.REQUESTED or not known or self._offline:
             return []
@@ -136,6 +137,7 @@ class Transcript:
             actions.append(Line(f"{frame.text('title')} · chat {self.chat_id}"))
         for message in frame.messages():
             actions += self._show_missed(message)
+        # No reply is running, and the last message is an answer: the reply ended while the client was away.
         if "reply" not in frame.data and self._last_role == "assistant":
             self._end_reply()
         return actions

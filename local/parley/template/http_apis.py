@@ -1,4 +1,4 @@
-"""HTTP APIs in templates: SAM's events and resources, or CloudFormation's own."""
+"""HTTP APIs in templates: SAM events and resources, or CloudFormation's own resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMPLICIT_API = "ServerlessHttpApi"
 
 
 def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
-    """Return the template's HTTP APIs. What does not lead to a function that runs here is noted, and left out."""
+    """Return the template's HTTP APIs. A route without an emulated function gets a note and is ignored."""
     for logical_id in document.of_type("AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"):
         _note_definition(document.properties(logical_id))
     declared = document.of_type("AWS::Serverless::HttpApi")
@@ -36,7 +36,7 @@ def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[H
 def _note_definition(properties: Properties) -> None:
     for name in ("DefinitionBody", "DefinitionUri", "Body", "BodyS3Location"):
         if name in properties.raw:
-            properties.note(f"the OpenAPI definition of {properties.label} is not read: its routes are left out", name)
+            properties.note(f"`{properties.label}`: the OpenAPI definition is not read; its routes are ignored.", name)
 
 
 def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRoute]]:
@@ -46,7 +46,7 @@ def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRout
         if kind == "HttpApi":
             yield _event_route(event.part("Properties"), document.name(logical_id))
         elif kind != "SQS":
-            event.note(f"{event.label} is of the type {kind or '(none)'}, which does not occur here")
+            event.note(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
 
 
 def _event_route(event: Properties, function: str) -> tuple[str, HttpRoute]:
@@ -67,7 +67,7 @@ def _cloudformation_api(document: Document, logical_id: str, functions: Mapping[
         integration = integrations.of(target)
         if not isinstance(integration, LambdaIntegration) or integration.function not in functions:
             key = properties.text("RouteKey")
-            properties.note(f"route {key} of {logical_id} leads to no function that runs here, it is left out")
+            properties.note(f"`{logical_id}`: the route `{key}` leads to no emulated function; ignored.")
             continue
         method, _, path = properties.text("RouteKey").rpartition(" ")
         payload = document.properties(target).text("PayloadFormatVersion", "1.0")

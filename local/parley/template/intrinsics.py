@@ -1,4 +1,4 @@
-"""CloudFormation's intrinsic functions: YAML short forms read, values resolved."""
+"""CloudFormation's intrinsic functions: values are resolved."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from dataclasses import dataclass
 from typing import Any
 
 NO_VALUE = object()
-"""What `AWS::NoValue` stands for: the property, or the item of a list, is not there at all."""
+"""Value of `AWS::NoValue`: the property, or the item of a list, does not exist."""
 
 _DYNAMIC = re.compile(r"\{\{resolve:([\w-]+):([^}]*)\}\}")
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 class Unresolved(Exception):
-    """A value depends on something that is not known here. The text says on what."""
+    """A value depends on something unknown. The text says on what."""
 
 
 def as_text(value: Any) -> str:
-    """Return a scalar of a template as CloudFormation passes it on: `true`, not `True`."""
+    """Return a scalar as CloudFormation passes it on: `true`, not `True`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Resolves intrinsic functions.
+    """Resolves intrinsic functions. A value that cannot be resolved becomes "", with a note.
 
-    `names` is what `Ref` gives for parameters, pseudo parameters and resources; `attribute` what `Fn::GetAtt`
-    gives, `imports` what other stacks export, `ssm` the value of a parameter of SSM's.
-    What cannot be resolved becomes "" and a note.
+    `names` are the values of `Ref` for parameters, pseudo parameters and resources. `attribute` returns the value of
+    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter.
     """
 
     names: Mapping[str, Any]
@@ -50,12 +49,13 @@ class Resolver:
             return _DYNAMIC.sub(self._dynamic, value)
         if not isinstance(value, dict):
             return value
+        # A function is the only key of its mapping. `Condition` next to other keys is an ordinary property.
         if len(value) == 1:
             [(name, argument)] = value.items()
             if name in _FUNCTIONS:
                 return self._apply(name, argument)
             if str(name).startswith("Fn::"):
-                return self._unresolved(f"{name} is not understood")
+                return self._unresolved(f"`{name}` is not supported")
         resolved = ((key, self(item)) for key, item in value.items())
         return {key: item for key, item in resolved if item is not NO_VALUE}
 
@@ -65,25 +65,25 @@ class Resolver:
         except Unresolved as unresolved:
             return self._unresolved(str(unresolved))
         except (TypeError, ValueError, LookupError, RecursionError):
-            return self._unresolved(f"{name} has arguments that are not understood: {argument!r:.200}")
+            return self._unresolved(f"`{name}` has invalid arguments: {argument!r:.200}")
 
     def _unresolved(self, text: str) -> str:
-        self.note(text)
+        self.note(f"{text}; the value is empty.")
         return ""
 
     def _dynamic(self, match: re.Match[str]) -> str:
         service, name = match[1], match[2]
         value = self.ssm(name.partition(":")[0]) if service.startswith("ssm") else None
-        return self._unresolved(f"{match[0]} is not known here, it is empty") if value is None else value
+        return self._unresolved(f"`{match[0]}` is not known") if value is None else value
 
     def condition(self, name: Any) -> bool:
-        """Tell whether a condition of the template holds. One that is not there does not."""
+        """Tell if a condition of the template is true. A condition that does not exist is false."""
         return bool(self(self.conditions[name])) if name in self.conditions else False
 
 
 def _ref(resolver: Resolver, name: Any) -> Any:
     if name not in resolver.names:
-        raise Unresolved(f"Ref {name} names nothing in the template")
+        raise Unresolved(f"`Ref {name}` refers to nothing in the template")
     return resolver.names[name]
 
 
@@ -92,7 +92,7 @@ def _get_att(resolver: Resolver, path: Any) -> str:
     attribute = str(resolver(attribute))
     value = resolver.attribute(logical_id, attribute)
     if value is None:
-        raise Unresolved(f"Fn::GetAtt {logical_id}.{attribute} is not known here")
+        raise Unresolved(f"`Fn::GetAtt {logical_id}.{attribute}` is not known")
     return value
 
 
@@ -103,6 +103,8 @@ def _sub(resolver: Resolver, argument: Any) -> str:
         literal, name = match.groups()
         if literal:
             return f"${{{name}}}"
+        # The function's own variables hide names of the template. Of these, SAM's generated ones may contain a dot, as
+        # `Function.Alias`, so a dot alone does not make an attribute.
         if name in variables:
             return as_text(resolver(variables[name]))
         is_attribute = "." in name and name not in resolver.names
@@ -117,6 +119,7 @@ def _join(resolver: Resolver, argument: Any) -> str:
 
 
 def _if(resolver: Resolver, argument: Any) -> Any:
+    # Only the chosen branch is resolved: the other one may name resources whose condition is false.
     name, yes, no = argument
     return resolver(yes if resolver.condition(name) else no)
 
@@ -132,7 +135,7 @@ def _find_in_map(resolver: Resolver, argument: Any) -> Any:
 def _import_value(resolver: Resolver, argument: Any) -> str:
     name = as_text(resolver(argument))
     if name not in resolver.imports:
-        raise Unresolved(f"Fn::ImportValue {name} is of another stack; give it with --import {name}=VALUE")
+        raise Unresolved(f"`Fn::ImportValue {name}` needs another stack: set it with --import {name}=VALUE")
     return resolver.imports[name]
 
 

@@ -51,15 +51,15 @@ def read(
 ) -> Template:
     """Read a template.
 
-    `parameters` give its parameters values other than their defaults, `imports` what other stacks export.
-    Raises `TemplateError` for a file that is no template, one without an API, or one whose code is missing.
+    `parameters` override the defaults of its parameters; `imports` are exports of other stacks. Raises `TemplateError`
+    if the file is not a template, has no API, or the code of a function is missing.
     """
     document = Document.read(path, parameters or {}, imports or {}, Stack(region, account, stack))
     found = functions(document)
     sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
     if not sockets and not any(api.routes for api in https):
         raise TemplateError(
-            f"The template {path} has no WebSocket API. Add a resource of the type AWS::Serverless::WebSocketApi "
+            f"The template {path} has no WebSocket API. Add a resource of type AWS::Serverless::WebSocketApi "
             "or AWS::ApiGatewayV2::Api, or name another template with --template."
         )
     template = Template(
@@ -76,7 +76,7 @@ def read(
 
 
 def _note_unsupported(document: Document) -> None:
-    """Note each type of resource that is not understood, with the first resource that has it."""
+    """Add a note for each type of resource that is not emulated, at the first resource of the type."""
     seen: set[str] = set()
     for logical_id, kind in document.resource_types.items():
         if kind in seen:
@@ -84,8 +84,8 @@ def _note_unsupported(document: Document) -> None:
         seen.add(kind)
         node_path = ("Resources", logical_id)
         if not kind:
-            document.note(f"{logical_id} has no Type, it is left out", node_path)
+            document.note(f"`{logical_id}`: the resource has no Type; ignored.", node_path)
         elif kind in _PARTLY_IGNORED:
-            document.note(f"{kind} is left out: {_PARTLY_IGNORED[kind]}", node_path)
+            document.note(f"`{logical_id}`: `{kind}` is ignored: {_PARTLY_IGNORED[kind]}.", node_path)
         elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_EMULATED | _IGNORED):
-            document.note(f"{kind} does not occur here, {logical_id} and its like are left out", node_path)
+            document.note(f"`{logical_id}`: `{kind}` is not emulated; ignored.", node_path)

@@ -1,4 +1,4 @@
-"""What `Ref` and `Fn::GetAtt` give for a resource: its name, its ARN, its URL, as if it were deployed."""
+"""Values of `Ref` and `Fn::GetAtt` for a resource: name, ARN or URL, as after a deployment."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Where the template would be deployed, as its pseudo parameters say it."""
+    """The stack that a deployment would create: values of the pseudo parameters."""
 
     region: str
     account: str
     name: str
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of something in this account and region."""
+        """Return the ARN of a resource in this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def pseudo_parameters(self, no_value: object) -> dict[str, Any]:
-        """Return what `Ref` gives for `AWS::Region` and its like."""
+        """Return the values of the pseudo parameters, such as `AWS::Region`."""
         return {
             "AWS::Region": self.region,
             "AWS::AccountId": self.account,
@@ -35,7 +35,7 @@ class Stack:
 
 
 def api_id(logical_id: str) -> str:
-    """Return an id in API Gateway's form, the same for the same API of the template."""
+    """Return an id in API Gateway's form, always the same for the same API of a template."""
     return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
 
 
@@ -52,7 +52,7 @@ NAMES = {
     "AWS::IAM::Role": "RoleName",
     "AWS::S3::Bucket": "BucketName",
 }
-"""The property that names a resource, by its type."""
+"""Property that names a resource, by the resource's type."""
 
 APIS = {
     "AWS::Serverless::WebSocketApi": "wss",
@@ -75,9 +75,9 @@ _ARN_FORMS = {
 
 
 class References:
-    """Answers for the resources of one template.
+    """References to the resources of one template.
 
-    `kind` gives a resource's type, `name` its name, `text` one of its properties as text.
+    `kind` returns a resource's type, `name` its name, `text` one of its properties as text.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class References:
         self._text = text
 
     def reference(self, logical_id: str) -> str:
-        """Return what `Ref` gives."""
+        """Return the value of `Ref`."""
         kind = self._kind(logical_id)
         match kind:
             case "AWS::SQS::Queue":
@@ -108,7 +108,7 @@ class References:
         return api_id(logical_id) if kind in APIS else self._name(logical_id)
 
     def attribute(self, logical_id: str, attribute: str) -> str | None:
-        """Return what `Fn::GetAtt` gives; None for what is not known here."""
+        """Return the value of `Fn::GetAtt`; None if it is not known."""
         kind = self._kind(logical_id)
         match kind, attribute:
             case "AWS::SQS::Queue", "QueueName":
@@ -126,13 +126,13 @@ class References:
         return self.arn(logical_id) if attribute.endswith("Arn") and kind else None
 
     def arn(self, logical_id: str) -> str:
-        """Return a resource's ARN; for a type that means nothing here, one of the usual form."""
+        """Return a resource's ARN. For a type that is not emulated the ARN has the usual form."""
         kind = self._kind(logical_id)
         service, prefix = _ARN_FORMS.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
         return self._stack.arn(service, prefix + self._name(logical_id))
 
     def generated_names(self, logical_id: str) -> Mapping[str, str]:
-        """Return what SAM makes beside a function: its role, its published version and alias, by what names them."""
+        """Return the names that SAM generates for a function: its role, published version and alias."""
         if self._kind(logical_id) not in _FUNCTIONS:
             return {}
         alias = self._text(logical_id, "AutoPublishAlias")

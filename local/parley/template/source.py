@@ -1,4 +1,4 @@
-"""Template files: YAML or JSON with the short forms of intrinsic functions, read into values and lines."""
+"""Template files: YAML or JSON with short forms of intrinsic functions, read into values or lines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from parley.errors import StartError
 
 NodePath = tuple[str | int, ...]
-"""Where something is in a template: the keys and indexes that lead to it."""
+"""Path to a value in a template: the keys and indexes that lead to it."""
 
 
 class TemplateError(StartError):
@@ -20,7 +20,7 @@ class TemplateError(StartError):
 
 
 def read_source(path: Path) -> Any:
-    """Return the content of a template file. Raises `TemplateError` for a file that is no YAML or JSON."""
+    """Return the content of a template file. Raises `TemplateError` if it is not YAML or JSON."""
     try:
         return load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -37,9 +37,9 @@ def read_source(path: Path) -> Any:
         raise TemplateError(f"The template {path} is not YAML: {reason}. Correct it.") from None
     except RecursionError:
         raise TemplateError(f"The template {path} is nested too deeply to be read. Correct it.") from None
-    except (ValueError, TypeError) as error:  # a key that is a mapping, a number that is none
+    except (ValueError, TypeError) as error:  # a mapping as a key, an invalid number
         raise TemplateError(
-            f"The template {path} is not YAML as CloudFormation takes it: {error}. Correct it."
+            f"The template {path} is not YAML that CloudFormation accepts: {error}. Correct it."
         ) from None
 
 
@@ -64,21 +64,21 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: load
 
 
 def load(text: str) -> Any:
-    """Parse YAML or JSON with the short forms of intrinsic functions. Raises `yaml.YAMLError`."""
+    """Parse YAML or JSON with short forms of intrinsic functions. Raises `yaml.YAMLError`."""
     if text.lstrip().startswith("{"):
-        # Ten times as fast for a large synthesised template, and it may be indented with tabs.
+        # JSON's own parser is ten times as fast for a large synthesised template, and accepts tabs as indentation.
         with contextlib.suppress(ValueError):
             return json.loads(text)
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
 
 
 def compose(text: str) -> yaml.Node | None:
-    """Parse YAML or JSON into nodes, which know their lines. Raises `yaml.YAMLError`."""
+    """Parse YAML or JSON into nodes that know their lines. Raises `yaml.YAMLError`."""
     return yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, Loader=_Loader)
 
 
 class SourceLines:
-    """Where in a file things are. The file is read again for it, which only a template with notes has to pay for."""
+    """Line numbers of a template file. The file is read again for them, but only if the template has notes."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -87,7 +87,7 @@ class SourceLines:
             self._root = None
 
     def of(self, node_path: NodePath) -> str:
-        """Return `:12` for what is in line 12; of what is not written there, the line of what would hold it."""
+        """Return `:12` for a value in line 12. A value that is not in the file has the line of its nearest parent."""
         node, line = self._root, None
         for step in node_path:
             found = _child(node, step)

@@ -1,4 +1,4 @@
-"""WebSocket APIs in templates: SAM's one resource, or CloudFormation's many (docs/aws.md section 7)."""
+"""WebSocket APIs in templates: one resource of SAM, or several of CloudFormation (docs/aws.md section 7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONNECT = "$connect"
 
 
 def websocket_apis(document: Document, functions: Mapping[str, object]) -> tuple[WebSocketApi, ...]:
-    """Return the template's WebSocket APIs. A route without an integration that can run here is noted, and left out."""
+    """Return the template's WebSocket APIs. A route whose integration is not emulated gets a note and is ignored."""
     found = []
     for logical_id in document.of_type(SAM, CLOUDFORMATION):
         properties = document.properties(logical_id)
@@ -28,7 +28,7 @@ def websocket_apis(document: Document, functions: Mapping[str, object]) -> tuple
 
 
 class _Api:
-    """What both forms have in common."""
+    """Common part of both forms."""
 
     def __init__(
         self, document: Document, functions: Mapping[str, object], logical_id: str, properties: Properties
@@ -41,13 +41,15 @@ class _Api:
     def build(self, stages: tuple[Stage, ...], routes: Iterator[Route]) -> WebSocketApi:
         expression = self.properties.text("RouteSelectionExpression")
         if reason := route_selection_problem(expression):
-            self.properties.note(f"{reason}: every message goes to $default", "RouteSelectionExpression")
+            self.properties.note(
+                f"`{self.logical_id}`: {reason}; every message goes to `$default`.", "RouteSelectionExpression"
+            )
         return WebSocketApi(
             self.logical_id, api_id(self.logical_id), stages, expression, {route.key: route for route in routes}
         )
 
     def can_call(self, integration: Integration | None) -> bool:
-        """Tell whether an integration can be called here."""
+        """Tell if an integration can be called."""
         return integration is not None and (
             not isinstance(integration, LambdaIntegration) or integration.function in self.functions
         )
@@ -68,7 +70,7 @@ class _SamApi(_Api):
             properties = routes.part(key)
             function = function_in(properties.text("FunctionArn"), variables)
             if function.name not in self.functions:
-                properties.note(f"{properties.label} leads to no function of the template, the route is left out")
+                properties.note(f"`{properties.label}`: the route leads to no function of the template; ignored.")
                 continue
             timeout = properties.number("IntegrationTimeout", 29_000) / 1000
             integration = LambdaIntegration(function.name, function.qualifier, timeout)
@@ -85,7 +87,9 @@ class _SamApi(_Api):
         name = auth.text("Name", f"{self.logical_id}Authorizer")
         authorizer = self.authorizer(name, auth.text("AuthArn"), auth, variables)
         if authorizer.function not in self.functions:
-            auth.note(f"Auth of {self.logical_id} leads to no function of the template: every handshake is refused")
+            auth.note(
+                f"`{self.logical_id}`: its authorizer is no function of the template; every handshake is refused."
+            )
         return Route(route.key, route.integration, route.responds, authorizer)
 
 
@@ -93,7 +97,7 @@ class _CloudFormationApi(_Api):
     def api(self) -> WebSocketApi:
         stages = tuple(self._stages())
         if not stages:
-            self.properties.note(f"{self.logical_id} has no stage; it is given one of the name default")
+            self.properties.note(f"`{self.logical_id}`: the API has no stage; it gets one with the name `default`.")
             stages = (Stage("default"),)
         return self.build(stages, self._routes(stages[0].variables))
 
@@ -113,7 +117,7 @@ class _CloudFormationApi(_Api):
             integration = integrations.of(properties.text("Target").removeprefix("integrations/"))
             if not key or integration is None or not self.can_call(integration):
                 named = key or properties.label
-                properties.note(f"route {named} of {self.logical_id} leads to nothing that runs here, it is left out")
+                properties.note(f"`{self.logical_id}`: the route `{named}` leads to nothing that is emulated; ignored.")
                 continue
             responds = properties.label in responses or bool(properties.text("RouteResponseSelectionExpression"))
             yield self._with_authorization(Route(key, integration, responds), properties, variables)
@@ -129,12 +133,14 @@ class _CloudFormationApi(_Api):
         name = found.text("Name", logical_id)
         authorizer = self.authorizer(name, found.text("AuthorizerUri"), found, variables)
         if authorizer.function not in self.functions:
-            properties.note(f"the authorizer {name} is no function of the template: every handshake is refused")
+            properties.note(
+                f"`{self.logical_id}`: authorizer {name} is no function of the template; every handshake is refused."
+            )
         return Route(route.key, route.integration, route.responds, authorizer)
 
 
 def stage_of(properties: Properties, name: str) -> Stage:
-    """Read a stage's variables and throttling settings."""
+    """Return a stage with its variables and throttling settings."""
     variables = properties.part("StageVariables")
     settings = properties.part("RouteSettings")
     throttles = {key: _throttle(settings.part(key)) for key in settings}
@@ -147,7 +153,7 @@ def stage_of(properties: Properties, name: str) -> Stage:
 
 
 def _throttle(properties: Properties) -> Throttle | None:
-    """Return the limits of a route; None where there are none, or only one of the two: then the account's count."""
+    """Return a route's throttling settings; None if one of the two is missing: then the account's limits apply."""
     if not {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(as_mapping(properties.raw)):
         return None
     rate, burst = properties.number("ThrottlingRateLimit", 10_000), properties.number("ThrottlingBurstLimit", 5_000)

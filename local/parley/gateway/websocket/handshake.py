@@ -40,7 +40,7 @@ class HandshakeHandler:
     async def decide(self, handshake: Handshake, url_bytes: int) -> AcceptedHandshake | Response:
         """Return the accepted handshake, or the response that refuses it."""
         # The order matters: limits come before functions, so a flood invokes none. Signature and identity sources come
-        # before the authorizer, and the authorizer before `$connect`: nobody unauthorized reaches the API's own code.
+        # before the authorizer, and the authorizer before `$connect`: only authorized clients reach the API's own code.
         if refusal := self._check_limits(handshake, url_bytes):
             return refusal
         if self._route is None:

@@ -23,8 +23,8 @@ from handlers.chat.turns import lifecycle
 from handlers.chat.turns.commands import Close, Commands, Generate
 from handlers.chat.turns.lifecycle import LEASE
 from handlers.chat.turns.quotas import Allowance
-from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import answer, ask, claim
+from tests.support.reply_worker import RecordingGateway, ScriptedModel, reply_worker
 from tests.support.unlimited import UNLIMITED
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -177,7 +177,7 @@ def test_a_daily_limit_lasts_until_midnight(store):
 class TestABudgetOfTokens:
     def turn(self, person, *script, counts=True):
         [_, generate] = person.sends("message", message="x" * 90)
-        maker = replies(person.store, Gateway(), Model(*script), [], now=lambda: person.now)
+        maker = reply_worker(person.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: person.now)
         replace(maker, counts_tokens=counts).make(generate.handover, lambda: 900.0)
 
     @pytest.fixture
@@ -214,7 +214,9 @@ class TestABudgetOfTokens:
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, person, store):
         [_, generate] = person.sends("message", message="Hi")
         store.cancel("alice", "chat", generate.handover.message_id)
-        maker = replace(replies(store, Gateway(), Model(), [], now=lambda: person.now), counts_tokens=True)
+        maker = replace(
+            reply_worker(store, RecordingGateway(), ScriptedModel(), [], now=lambda: person.now), counts_tokens=True
+        )
         maker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 0
 
@@ -222,7 +224,9 @@ class TestABudgetOfTokens:
         [_, generate] = person.sends("message", message="Hi")
         stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
         for _ in range(5):
-            maker = replies(person.store, Gateway(), Model("Hello", stop), [], now=lambda: person.now)
+            maker = reply_worker(
+                person.store, RecordingGateway(), ScriptedModel("Hello", stop), [], now=lambda: person.now
+            )
             replace(maker, counts_tokens=True).make(generate.handover, lambda: 900.0)
         assert self.used(person) == 10
 

@@ -16,7 +16,7 @@ from handlers.chat.identity.tokens import Identity
 from handlers.chat.identity.users import Membership
 from handlers.chat.records import User
 from handlers.chat.turns.commands import Post
-from tests.handlers.chat.turns.test_commands import NOON, SECRET, Client
+from tests.support.command_client import NOON, SECRET, CommandClient
 
 LATER = NOON + timedelta(hours=1)
 
@@ -31,7 +31,7 @@ def token(user="alice", expires=NOON + timedelta(minutes=30)):
 def client(store):
     for user in ("alice", "bob"):
         store.add_user(User(user))
-    return Client(store, "c1=")
+    return CommandClient(store, "c1=")
 
 
 def kinds(actions):
