@@ -1,4 +1,4 @@
-"""What else Lambda does: qualifiers, the log's end, reserved concurrency, destinations, memory, idleness."""
+"""Lambda's other behaviour: qualifiers, the log's end, reserved concurrency, destinations, memory, idle time."""
 
 import asyncio
 import base64

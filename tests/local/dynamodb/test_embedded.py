@@ -1,4 +1,4 @@
-"""The embedded DynamoDB behind a real server, as functions reach it, and what is said of an external one."""
+"""The embedded DynamoDB behind a real server, as functions reach it, and the errors for an external one."""
 
 import json
 import socket
@@ -401,7 +401,7 @@ def headers(operation: str) -> dict[str, str]:
 
 
 class TestExternal:
-    """What is said where no DynamoDB is, at once."""
+    """An error at once if there is no DynamoDB at the URL."""
 
     def test_nothing_at_the_address(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

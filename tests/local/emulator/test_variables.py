@@ -1,4 +1,4 @@
-"""What functions see of the developer's machine."""
+"""The variables of functions on a developer's machine."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is answered where a function fails, and that the next event is handled all the same."""
+"""The responses of a function that fails. The next event is handled all the same."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a function sees and what its caller gets."""
+"""The view of a function, and the response that its caller gets."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What functions print: in the trace, by line, and never in their way."""
+"""The output of functions: in the trace, by line. It never blocks a function."""
 
 import os
 
