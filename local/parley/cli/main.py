@@ -211,7 +211,7 @@ def up(**values: Any) -> None:
 @_TEMPLATE_OPTIONS
 @click.option("--json", "machine", is_flag=True, help="Print everything, as JSON.")
 def template(template: Path, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
-    """Print what the emulator reads from a template, and what it does not support."""
+    """Print what the emulator reads from a template. Parts that it does not support are listed at the end."""
     from parley.cli import describe
     from parley.template.reader import read
 
@@ -225,7 +225,7 @@ def template(template: Path, parameters: dict[str, str], imports: dict[str, str]
 @main.command()
 @click.argument("user")
 def token(user: str) -> None:
-    """Print a token for USER, valid for 12 hours, signed with JWT_SECRET or the development secret."""
+    """Print a token for USER. It is valid for 12 hours and signed with JWT_SECRET or the development secret."""
     click.echo(_token_for(user))
 
 
