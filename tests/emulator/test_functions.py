@@ -5,13 +5,12 @@ import base64
 import json
 
 import pytest
-from parley.clock import Clock
 from parley.functions.pools import IDLE_SECONDS
 from parley.functions.service import Functions, UnknownFunction
 from parley.template.model import Function, InvokeConfig
 from parley.trace import Trace
 
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, ShiftedClock
 
 TELL = """
     import os
@@ -21,6 +20,8 @@ TELL = """
         version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
         return [version, context.function_version, context.invoked_function_arn.split("function:")[1]]
 """
+
+
 WAIT = """
     import time
 
@@ -28,7 +29,11 @@ WAIT = """
         time.sleep(event or 0)
         return "done"
 """
+
+
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
+
+
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:dead"
 
 
@@ -173,7 +178,7 @@ class TestMemory:
 
 class TestIdleness:
     async def test_of_idle_environments_one_is_kept(self, tmp_path):
-        clock = Ticking()
+        clock = ShiftedClock()
         (tmp_path / "f.py").write_text(
             "import time, os\ndef handler(event, context):\n  time.sleep(0.2)\n  return os.getpid()"
         )
@@ -191,19 +196,3 @@ class TestIdleness:
             assert (await service.invoke("f", b"{}")).cold is False
         finally:
             await service.stop()
-
-
-class Ticking(Clock):
-    """The machine's clock, which a test puts ahead; what is due in minutes is kept for the test to call."""
-
-    def __init__(self):
-        self.ahead = 0.0
-        self.later = []
-
-    def time(self):
-        return super().time() + self.ahead
-
-    def call_later(self, seconds, callback):
-        if seconds > 60:
-            self.later.append(callback)
-        return super().call_later(seconds, callback)

@@ -28,7 +28,7 @@ class Raised(Exception):
     """What a function raises; the text is its message."""
 
 
-class Gateway:
+class GatewayStage:
     """One stage. A function gets an event and returns its answer, raises `Raised`, or is a coroutine function."""
 
     def __init__(
@@ -83,9 +83,11 @@ class Gateway:
         """What the trace holds of a kind."""
         return [happening.fields for happening in self.trace.after(0) if happening.kind == kind]
 
-    async def connect(self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live") -> Client:
+    async def connect(
+        self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live"
+    ) -> GatewayClient:
         """A client whose handshake has begun, and has got as far as it gets without time passing."""
-        client = Client()
+        client = GatewayClient()
         given = {
             "Host": "h",
             "Upgrade": "websocket",
@@ -110,7 +112,7 @@ class Gateway:
         return await self.service.connections.answer(method, "live", connection_id, body, signed)
 
 
-class Client:
+class GatewayClient:
     """A client at the other end of ASGI. `status` is that of a refused handshake, `frames` what it was sent."""
 
     def __init__(self) -> None:

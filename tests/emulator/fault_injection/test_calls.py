@@ -5,7 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.faulty_emulator import connection_id, outcome, put, until
+from tests.support.faulty_emulator import connection_id, outcome, put
+from tests.support.waiting import until
 
 
 class TestPost:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.faulty_emulator import connection_id, outcome, put, until
+from tests.support.faulty_emulator import connection_id, outcome, put
+from tests.support.waiting import until
 
 
 class TestEvents:

@@ -11,18 +11,9 @@ import pytest
 from handlers import expire
 from handlers.chat.anonymity import Anonymity
 from handlers.chat.records import Connection
+from tests.support.recording_queue import RecordingQueue
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-class Queue:
-    """What is sent to SQS."""
-
-    def __init__(self):
-        self.sent = []
-
-    def send_message(self, **message):
-        self.sent.append(message)
 
 
 @pytest.fixture
@@ -48,7 +39,7 @@ def handled(*connections):
 
 
 def test_one_is_looked_at_again_after_its_time_unless_that_is_never():
-    queue = Queue()
+    queue = RecordingQueue()
     for seconds, url in ((60, "url"), (0, "url"), (60, "")):
         Anonymity(queue, url, seconds).expires("c1=")
     assert queue.sent == [{"QueueUrl": "url", "MessageBody": '{"connectionId": "c1="}', "DelaySeconds": 60}]

@@ -15,7 +15,8 @@ from handlers.chat.records import Chat, Connection, User
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
-from tests.support.http_api import SECRET, Context, Invocations, Management, event, request, services
+from tests.support.http_api import SECRET, Invocations, Management, event, request, services
+from tests.support.lambda_context import Context
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

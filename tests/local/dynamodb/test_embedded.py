@@ -342,17 +342,16 @@ class TestConsumedCapacity:
         assert "ConsumedCapacity" not in client.put_item(TableName="ChatsTable", Item=self.CHAT)
 
 
-class Counter(Model):
-    class Meta:
-        table_name = "UsersTable"
-        region = "us-east-1"
-        aws_access_key_id = aws_secret_access_key = "emulator"
-
-    user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
-    count = NumberAttribute(null=True)
-
-
 def test_pynamodb_understands_it_too(client, endpoint, monkeypatch):
+    class Counter(Model):
+        class Meta:
+            table_name = "UsersTable"
+            region = "us-east-1"
+            aws_access_key_id = aws_secret_access_key = "emulator"
+
+        user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
+        count = NumberAttribute(null=True)
+
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
     monkeypatch.setattr(Counter.Meta, "host", endpoint, raising=False)

@@ -9,19 +9,12 @@ from hypothesis import strategies as st
 
 from handlers.chat.errors import ErrorCode
 from handlers.chat.limits.frame_rate import MOST_CONNECTIONS, Floods, Verdict
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_731_324_924.0
-
-    def __call__(self):
-        return self.now
+from tests.support.clock import SettableTime
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return SettableTime()
 
 
 @pytest.fixture
@@ -106,7 +99,7 @@ def test_threads_count_together(floods):
 
 @given(rate=st.integers(1, 20), pauses=st.lists(st.floats(0, 2), max_size=300))
 def test_never_more_passes_than_the_burst_and_the_rate(rate, pauses):
-    clock = Clock()
+    clock = SettableTime()
     floods, passed = Floods(rate, clock), []
     for pause in pauses:
         clock.now += pause

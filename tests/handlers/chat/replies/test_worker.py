@@ -137,7 +137,7 @@ class TestConnections:
         assert store.chat("alice", "chat").subscribers.keys() == {"c1=", "c2="}
 
     def test_one_that_is_throttled_gets_everything_later(self, store, gateway, chat):
-        gateway.throttled["c1="] = 2
+        gateway.failing["c1="] = 2
         make_reply(store, gateway, ScriptedModel("a", "b", STOP))
         for device in ("c1=", "c2="):
             assert text_of(gateway.to(device)) == "ab"
