@@ -33,6 +33,8 @@ import pytest
 
 from tests.support import log_check
 
+pytest_plugins = ["tests.support.lambda_service"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:
