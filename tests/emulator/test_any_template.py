@@ -42,7 +42,7 @@ class TestSam:
         for each in (ann, bob):
             assert json.loads(each.socket.recv(10)) == {"from": "ann", "text": "hi"}
 
-    def test_what_has_no_route_is_forbidden(self, emulator):
+    def test_a_message_without_a_route_is_forbidden(self, emulator):
         assert json.loads(PlainClient(emulator, "/prod?token=friend-ann").ask("hello"))["message"] == "Forbidden"
 
 

@@ -91,7 +91,7 @@ class TestLog:
 
 
 class TestReservedConcurrency:
-    async def test_what_is_beyond_it_is_throttled_at_once(self, serve):
+    async def test_an_invocation_beyond_it_is_throttled_at_once(self, serve):
         service = await serve({"reserved_concurrency": 1}, f=WAIT)
         first = asyncio.ensure_future(service.invoke("f", 0.3))
         await service.until("start")
@@ -152,7 +152,7 @@ class TestDestinations:
 
 
 class TestMemory:
-    async def test_who_uses_more_than_it_has_is_killed_and_the_next_event_runs(self, serve):
+    async def test_a_function_that_uses_more_is_killed_and_the_next_event_runs(self, serve):
         source = """
             import time
 
@@ -169,7 +169,7 @@ class TestMemory:
         assert "it has 128 (MemorySize)" in note["text"]
         assert await service.answer("f", 0) == 0
 
-    async def test_who_stays_within_it_is_told_how_much_it_used(self, serve):
+    async def test_a_function_within_it_gets_a_report_of_its_use(self, serve):
         service = await serve({"memory": 512}, f=WAIT)
         outcome = await service.invoke("f", 0.4)
         assert 40 < outcome.memory < 200
@@ -177,7 +177,7 @@ class TestMemory:
 
 
 class TestIdleness:
-    async def test_of_idle_environments_one_is_kept(self, tmp_path):
+    async def test_one_idle_environment_is_kept(self, tmp_path):
         clock = ShiftedClock()
         (tmp_path / "f.py").write_text(
             "import time, os\ndef handler(event, context):\n  time.sleep(0.2)\n  return os.getpid()"

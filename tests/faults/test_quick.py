@@ -108,7 +108,7 @@ class TestStore:
         assert user.ask().completes[0]["attempt"] == 1
         check(user)
 
-    def test_a_cancellation_whose_answer_is_lost_is_none_the_less_one(self, emulator, user):
+    def test_a_cancellation_whose_answer_is_lost_counts(self, emulator, user):
         user.fault("store", "500", user.chat_id, "UpdateItem", "cancelled", after=True)
         user.say("/long 1000")
         user.wait("assistant_message_token")

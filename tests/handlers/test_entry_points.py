@@ -222,7 +222,7 @@ class TestDefault:
         assert self.sends("message", message="Привет")[-1]["data"]["content"] == "Привет"
         assert [message.content for message in store.messages(chat_id)] == ["Привет"]
 
-    def test_what_is_no_frame_is_answered_too(self):
+    def test_text_that_is_no_frame_is_answered_too(self):
         default.handler(message_event("{"), Context())
         assert self.gateway.to(CONNECTION_ID) == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
@@ -250,7 +250,7 @@ class TestAFlood:
         data = {"message": "No more than 1 frames a second", "code": "rate_limited", "retryAfter": 2}
         assert error["data"] == data
 
-    def test_of_what_is_no_frame_is_answered_too(self):
+    def test_text_that_is_no_frame_counts_and_is_answered(self):
         self.sends(5)
         self.sends(1, body="{")
         assert self.gateway.to(CONNECTION_ID)[-1]["data"]["code"] == "rate_limited"

@@ -89,7 +89,7 @@ def test_it_goes_on_where_its_time_was_up(store, chat):
     assert left == [102, 77, 52, 27, 2, 0]
 
 
-def test_who_dies_after_handing_over_is_made_up_for(store, chat):
+def test_a_deletion_that_dies_after_the_handover_is_completed(store, chat):
     answer(store, ask(store, "m1", "m2"))
     handed, told = [], []
     with pytest.raises(ZeroDivisionError):
@@ -98,7 +98,7 @@ def test_who_dies_after_handing_over_is_made_up_for(store, chat):
     assert (rows("ChatsTable"), rows("MessagesTable"), told) == ([], [], [("alice", "chat")])
 
 
-def test_what_was_said_until_the_deletion_is_erased_too(store, chat):
+def test_messages_stored_until_the_deletion_are_erased_too(store, chat):
     handed = []
     delete(store, handed, then=lambda: len(handed) == 1 and ask(store, "m1", "m2"))
     assert [work.until for work in handed] == [None, "m2"]
@@ -120,7 +120,7 @@ def test_another_chat_made_under_the_same_id_is_spared(store, chat):
     assert (store.sent_as("chat", "old"), store.sent_as("chat", "new")) == (None, "m3")
 
 
-def test_whatever_a_worker_does_when_a_chat_is_deleted_nothing_comes_back(store):
+def test_a_deleted_chat_stays_deleted_at_every_step_of_a_worker(store):
     for steps in range(40):
         store.add_chat(Chat("alice", "chat"), NOON)
         handover = ask(store, "m1", "m2")

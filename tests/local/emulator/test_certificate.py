@@ -52,7 +52,7 @@ async def test_one_port_takes_plain_connections_and_tls(port, environ):
     assert await ask(port, trusting, "127.0.0.1") == b"tls"
 
 
-async def test_who_does_not_trust_it_is_told_so_and_the_port_lives_on(port, environ):
+async def test_a_client_that_does_not_trust_it_fails_and_the_port_lives_on(port, environ):
     with pytest.raises(ssl.SSLCertVerificationError):
         await ask(port, ssl.create_default_context())
     with pytest.raises(ssl.SSLCertVerificationError):

@@ -56,7 +56,7 @@ async def test_a_message_invokes_the_function_once_in_sqs_own_shape(polled):
     assert len(function.events) == 1
 
 
-async def test_what_fails_comes_again(polled):
+async def test_a_failed_message_comes_again(polled):
     function = RecordingFunction(error="Unhandled")
     services = await polled(function)
     await services.send(QUEUE, "poison", {})

@@ -147,7 +147,7 @@ class TestBothWays:
             ),
         ],
     )
-    def test_what_is_no_token(self, shared, published, token):
+    def test_malformed_tokens_are_refused(self, shared, published, token):
         refused(shared, token)
         refused(published, token)
 
@@ -289,7 +289,7 @@ class TestKeySet:
         assert len(provider.asked) == 1
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"keys": 7}', b"<html>", b"\xff", b"[" * 100_000])
-    def test_what_is_no_key_set(self, content):
+    def test_malformed_key_sets_are_refused(self, content):
         with pytest.raises(KeysUnavailable):
             KeySet(JWKS_URL, lambda url: content).key_for({"kid": "r1"})
 

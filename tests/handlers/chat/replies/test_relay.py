@@ -68,7 +68,7 @@ class TestScript:
             sizes.append(len(frame.token))
         assert sizes == [LARGEST_TOKEN, LARGEST_TOKEN, 1]
 
-    def test_one_that_comes_late_gets_what_was_said_with_its_start(self):
+    def test_a_late_connection_gets_the_text_so_far_with_its_start(self):
         script = self.script("schon da")
         start, cursor = script.after(script.late())
         assert (start.type, start.offset, start.content) == (START.type, 0, "schon da")
@@ -96,12 +96,12 @@ class TestScript:
             (None, 1),
         ],
     )
-    def test_who_has_another_text_begins_at_the_start(self, resume, attempt):
+    def test_a_client_with_another_attempts_text_begins_at_the_start(self, resume, attempt):
         script = self.script("schon da", start=START.model_copy(update={"attempt": attempt}))
         start, _ = script.after(script.resume(resume))
         assert (start.offset, start.content, start.attempt) == (0, "schon da", attempt)
 
-    def test_who_has_the_same_attempts_text_resumes_it(self):
+    def test_a_client_with_the_same_attempts_text_resumes_it(self):
         script = self.script("schon da", start=START.model_copy(update={"attempt": 2}))
         assert script.after(script.resume(Resume(message_id="m", offset=6, attempt=2)))[0].content == "da"
 
@@ -109,7 +109,7 @@ class TestScript:
         script = self.script("a", start=START.model_copy(update={"attempt": 3}))
         assert [script.after(cursor)[0].attempt for cursor in (Cursor(), Cursor(started=True))] == [3, 3]
 
-    def test_one_that_is_only_told_the_end_gets_nothing_else(self):
+    def test_a_connection_that_gets_the_end_gets_nothing_else(self):
         script = self.script("schon da", ended=True)
         frame, cursor = script.after(script.ended())
         assert (frame.type, script.after(cursor)) == ("assistant_message_complete", None)
@@ -175,13 +175,13 @@ def test_a_failed_post_is_tried_again_and_nothing_is_lost():
     assert gateway.kinds("a=")[-1] == "complete"
 
 
-def test_what_arrived_although_it_failed_can_be_cut_by_its_offset():
+def test_a_frame_delivered_twice_can_be_cut_by_its_offset():
     gateway = RecordingGateway(failing_after_delivery={"a=": 3})
     relay_all(gateway, ["один", " два", " три"], pause=0.01)
     assert gateway.text_at("a=") == "один два три"
 
 
-def test_one_that_is_gone_is_named_once_and_harms_nobody():
+def test_a_connection_that_is_gone_is_reported_once_and_harms_no_other():
     gateway = RecordingGateway(gone={"a="})
     assert relay_all(gateway, ["x"] * 10, ("a=", "b=")) == ["a="]
     assert gateway.text_at("b=") == "x" * 10

@@ -61,7 +61,7 @@ def refusal(call, *arguments, **more):
         (replace(TURN, sealed=True), LATER, Standing.UNANNOUNCED),
     ],
 )
-def test_how_a_turn_stands(turn, moment, expected):
+def test_the_state_of_a_turn(turn, moment, expected):
     assert lifecycle.standing(turn, moment) is expected
 
 
@@ -81,7 +81,7 @@ OWN = replace(TURN, attempt=1, worker="w1")
         (None, Verdict.LOST),
     ],
 )
-def test_what_a_worker_learns_of_its_turn(turn, expected):
+def test_the_lease_check_of_a_worker(turn, expected):
     assert lifecycle.verdict(Chat("alice", "chat", turn=turn), OWN) is expected
 
 
@@ -178,7 +178,7 @@ class TestClaim:
         claimed = lifecycle.claim(store, handover, "w2", LATER)
         assert (claimed.turn.attempt, claimed.turn.worker) == (2, "w2")
 
-    def test_who_takes_a_turn_over_hands_it_on_although_the_lease_is_new(self, store, chat):
+    def test_a_takeover_hands_the_turn_on_although_the_lease_is_new(self, store, chat):
         ask(store, "m1", "m2")
         seen = store.chat("alice", "chat")
         assert lifecycle.take_over(store, seen, seen.turn, LATER)
@@ -257,7 +257,7 @@ class TestCancel:
         assert refusal(lifecycle.cancel, store, seen, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
         assert not store.chat("alice", "chat").turn.cancelled
 
-    def test_where_nothing_runs_there_is_nothing_to_cancel(self, store, chat):
+    def test_without_a_running_reply_nothing_can_be_cancelled(self, store, chat):
         assert refusal(lifecycle.cancel, store, chat, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
 
 

@@ -97,7 +97,7 @@ class TestAMessageTooMany:
             assert post.frame.code is ErrorCode.BUSY
         assert user.store.attempts == 1
 
-    def test_what_cannot_be_sent_at_all_takes_nothing(self, user):
+    def test_a_message_that_is_refused_for_another_reason_is_not_counted(self, user):
         user.says(" "), user.says("x" * 10_001)
         assert user.store.attempts == 0
 
@@ -234,20 +234,20 @@ class TestRepliesAtOnce:
 
 
 class TestTheStore:
-    def test_what_is_spent_is_given_back(self, store):
+    def test_usage_is_read_as_it_was_written(self, store):
         spent = Spent("2026-11-23", 3, 10**15 + 1, {"one": Place(10**15, "m1"), "two": Place(10**15)})
         assert store.spend("alice", Spent(), spent)
         assert store.spent("alice") == spent
         assert store.user("alice").name == "Alice"
 
-    def test_only_who_knows_what_is_spent_spends(self, store):
+    def test_usage_is_written_only_from_its_last_value(self, store):
         first = Spent("2026-11-23", 1)
         assert store.spend("alice", Spent(), first)
         assert not store.spend("alice", Spent(), Spent("2026-11-23", 9))
         assert not store.spend("alice", Spent("2026-11-22", 1), Spent("2026-11-23", 9))
         assert store.spent("alice") == first
 
-    def test_nobody_is_made_by_spending(self, store):
+    def test_spending_does_not_create_a_user(self, store):
         assert not store.spend("nobody", Spent(), Spent("2026-11-23", 1))
         assert store.spent("nobody") is None
 
@@ -312,7 +312,7 @@ class TestConnections:
         assert isinstance(actions[0].frame, Authenticated)
         return [action.connection_id for action in actions[1:] if isinstance(action, Close)]
 
-    def test_where_there_is_room_none_is_closed(self, user):
+    def test_below_the_limit_no_connection_is_closed(self, user):
         self.opens(user, "a=", 1), self.opens(user, "b=", 2)
         assert self.joins(user) == []
 

@@ -74,7 +74,7 @@ class TestStage:
         client = HttpGatewayClient("GET /", stage="dev")
         assert [client.get("/dev")[0], client.get("/dev/")[0]] == [200, 200]
 
-    def test_where_the_api_is_mounted_is_not_of_its_paths(self):
+    def test_the_mount_path_is_not_part_of_the_apis_paths(self):
         client = HttpGatewayClient("GET /pets", stage="dev", path="/Other/")
         assert client.get("/Other/dev/pets")[0] == 200
         assert client.events[0]["rawPath"] == "/dev/pets"
@@ -145,7 +145,7 @@ class TestEvents:
         ],
     )
     @pytest.mark.parametrize("payload", ["1.0", "2.0"])
-    def test_what_is_not_of_a_type_of_text_is_in_base64(self, payload, kind, body, expected):
+    def test_a_body_that_is_no_text_type_is_in_base64(self, payload, kind, body, expected):
         client = HttpGatewayClient(payload=payload)
         client.get("/", "POST", body, **({"content_type": kind} if kind else {}))
         assert (client.events[0]["body"], client.events[0]["isBase64Encoded"]) == expected

@@ -166,7 +166,7 @@ class TestHttpProxy:
             ("http://127.0.0.1:1/a b", "did not answer"),
         ],
     )
-    def test_what_cannot_be_reached_is_a_failure_that_names_it(self, url, told):
+    def test_an_unreachable_server_is_a_failure_that_names_it(self, url, told):
         failure = send(HttpIntegration("POST", url), message("{}"))
         assert isinstance(failure, IntegrationFailure)
         assert told in failure.why

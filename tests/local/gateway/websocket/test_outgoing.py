@@ -63,11 +63,11 @@ class TestMock:
 
 
 class TestHttp:
-    async def test_where_nothing_answers_it_is_an_error(self):
+    async def test_without_an_answer_it_is_an_error(self):
         [frame] = await replies(HttpIntegration("POST", "ftp://127.0.0.1/"), "{}")
         assert json.loads(frame)["message"] == "Internal server error"
 
-    async def test_what_fails_is_told_with_its_reason(self):
+    async def test_a_failure_is_told_with_its_reason(self):
         gateway = GatewayStage({}, Route("$connect", HttpIntegration("POST", "ftp://127.0.0.1/")))
         assert (await gateway.connect()).status == 502
         assert "http or https" in gateway.told("route")[0]["error"]
