@@ -34,8 +34,6 @@ import pytest
 from tests.emulator.fact_report import FactReport
 from tests.support import log_check
 
-pytest_plugins = ["tests.support.lambda_service"]
-
 
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.

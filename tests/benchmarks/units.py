@@ -45,7 +45,7 @@ def _measure() -> list[tuple[float, float]]:
     # Sets the variables that clients need when they are made at import.
     from tests import conftest  # isort: skip
     import boto3
-    from parley.dynamodb.embedded import create_tables
+    from parley.dynamodb.provision import create_tables
 
     from handlers.chat.store import Store
     from handlers.chat.store.tables import CONNECTION

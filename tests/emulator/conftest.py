@@ -1,4 +1,4 @@
-"""Where the conformance tests run, `--target`, and what they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
+"""Conformance tests: their target (`--target`), and the facts they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
+from tests.support.lambda_service import serve as serve
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

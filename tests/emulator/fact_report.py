@@ -10,7 +10,7 @@ from tests.emulator.facts import COUNTED, FACTS, Key
 
 
 class FactReport:
-    """What the tests of a run came to, fact by fact."""
+    """Results of a run's tests, fact by fact."""
 
     def __init__(self) -> None:
         self._passed: dict[Key, bool] = defaultdict(lambda: True)

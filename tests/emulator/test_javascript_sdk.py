@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from parley.gateway.quotas import MESSAGE_BYTES, Quotas
+from parley.gateway.quotas import MAX_MESSAGE_BYTES, Quotas
 
 from tests.emulator.facts import MODEL
 from tests.support.gateway import GatewayStage
@@ -57,7 +57,7 @@ def failed(status, name):
 
 def test_its_errors_are_the_sdks_own_types(sdk, endpoint, connect):
     connection_id = connect().connection_id()
-    large = "78" * (MESSAGE_BYTES + 1)
+    large = "78" * (MAX_MESSAGE_BYTES + 1)
     outcomes = sdk(
         endpoint,
         ["PostToConnection", {"ConnectionId": NEVER, "Data": "78"}],

@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from parley.emulator.options import Options
+from parley.emulator.options import FunctionOptions
 from parley.gateway.quotas import Quotas
 from parley.template.model import LambdaIntegration, Route, Stage, Throttle
 from websockets.exceptions import InvalidStatus
@@ -148,7 +148,7 @@ class TestAsynchronousInvocations:
 
     @pytest.mark.fact("async.retries", source=LAMBDA)
     def test_the_first_retry_is_after_a_minute(self):
-        assert Options().retry_delay == 60
+        assert FunctionOptions().retry_delay == 60
 
     @pytest.mark.fact("async.retries", source=LAMBDA)
     def test_one_that_fails_is_run_three_times_in_all(self, short_lived, connect_short_lived):

@@ -11,7 +11,7 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
-from parley.dynamodb.embedded import create_tables
+from parley.dynamodb.provision import create_tables
 
 from handlers.chat.store import Store
 from handlers.chat.store.tables import CONNECTION, UserItem

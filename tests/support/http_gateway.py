@@ -70,7 +70,7 @@ class HttpGatewayClient:
         return asyncio.run(self.ask(method, url, *chunks, **headers))
 
     def errors(self):
-        return [happening.fields["error"] for happening in self.trace.after(0) if happening.kind == "http"]
+        return [event.fields["error"] for event in self.trace.after(0) if event.kind == "http"]
 
 
 ENDED = (None, False, 1.0, "id")

@@ -1,9 +1,9 @@
-"""A Lambda service with functions that a test has written."""
+"""A Lambda service whose functions a test writes as source text."""
+
+from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from parley.functions.invocation import Outcome
+from parley.functions.runner import runner_for
 from parley.functions.service import Functions
 from parley.template.model import LATEST, Function, InvokeConfig
 from parley.trace import Trace
@@ -21,12 +22,13 @@ class LambdaService:
 
     def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
         self.trace = Trace(size=100_000)
-        settings = {"mode": "process", "environments": 10, "retry_delay": 60.0, "duplicates": 0.0}
-        service = {name: options.get(name, value) for name, value in settings.items()}
-        function = {name: value for name, value in options.items() if name not in settings}
+        service = {name: value for name, value in options.items() if name in ("retry_delay", "duplicates")}
+        mode, environments = options.get("mode", "process"), options.get("environments", 10)
+        function = {name: value for name, value in options.items() if name not in (*service, "mode", "environments")}
         functions = {name: self._function(folder, name, source, function) for name, source in sources.items()}
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
-        self.lambda_ = Functions(functions, self.trace, enqueue=lambda *sent: self.sent.append(sent), **service)
+        runner = runner_for(mode, functions, self.trace, environments=environments)
+        self.lambda_ = Functions(functions, self.trace, runner, enqueue=lambda *sent: self.sent.append(sent), **service)
 
     @staticmethod
     def _function(folder: Path, name: str, source: str, options: Mapping[str, Any]) -> Function:
@@ -61,13 +63,13 @@ class LambdaService:
         return json.loads(outcome.payload)
 
     def traced(self, kind: str) -> list[dict[str, Any]]:
-        return [happening.fields for happening in self.trace.after(0) if happening.kind == kind]
+        return [event.fields for event in self.trace.after(0) if event.kind == kind]
 
     def lines(self) -> list[str]:
         return [fields["line"] for fields in self.traced("log")]
 
     async def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
-        """Wait until so many happenings of a kind are there, and return them."""
+        """Wait until so many events of a kind are there, and return them."""
         recorded = asyncio.Event()
         self.trace.listen(lambda _: recorded.set())
         async with asyncio.timeout(5):
@@ -78,20 +80,7 @@ class LambdaService:
 
 
 @pytest.fixture
-def restored_process(tmp_path):
-    """Put this process's variables and modules back, which functions that run inline change."""
-    variables, path = dict(os.environ), list(sys.path)
-    yield
-    os.environ.clear()
-    os.environ.update(variables)
-    sys.path[:] = path
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
-
-
-@pytest.fixture
-async def serve(tmp_path, restored_process):
+async def serve(tmp_path):
     """Start a Lambda service of the given functions' sources; ended with the test."""
     services = []
 

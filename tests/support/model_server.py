@@ -7,7 +7,7 @@ import urllib.request
 
 import openai
 import uvicorn
-from parley.llm import BuiltInModel
+from parley.llm.server import BuiltInModel
 
 
 class _Counting:

@@ -11,7 +11,8 @@ import sys
 import termios
 from contextlib import asynccontextmanager
 
-from parley.client import Timing, chat
+from parley.client.session import Timing
+from parley.client.terminal import chat
 from rich.console import Console
 
 from tests.support.chat_server import listening
@@ -64,7 +65,7 @@ async def at_a_terminal(server):
         await talking
 
 
-_PROGRAM = "import sys; from parley.client import run; sys.exit(run(sys.argv[1], 'token'))"
+_PROGRAM = "import sys; from parley.client.terminal import run; sys.exit(run(sys.argv[1], 'token'))"
 
 
 class ClientProcess:

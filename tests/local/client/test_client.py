@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 from parley.cli.main import main
-from parley.client import chat
+from parley.client.terminal import chat
 
 from tests.support.chat_server import listening, stored
 from tests.support.terminal import FAST, Terminal, at_a_terminal, piped, until
@@ -64,7 +64,7 @@ class TestABusyChat:
         server.refuses = {"message": "busy"}
         async with at_a_terminal(server) as terminal:
             terminal.type("Hello")
-            await terminal.shows("A reply is being written. Your message follows as soon as it is complete.\n")
+            await terminal.shows("A reply is running. Your message will be sent when it is complete.\n")
             server.refuses = {}
             await server.reply("r9", "For the phone")
             await terminal.shows("For the phone\nYou said: Hello\n")
@@ -79,17 +79,17 @@ class TestABusyChat:
             server.refuses = {}
             await terminal.shows("You said: Hello\n")
 
-        assert terminal.shown.count("Your message follows") == 1
+        assert terminal.shown.count("Your message will be sent") == 1
 
     async def test_asking_for_a_new_reply_then_is_answered_kindly(self, server):
         server.refuses = {"regenerate": "busy"}
 
-        assert "A reply is being written already. `/stop` ends it.\n" in await piped(server, "/again")
+        assert "A reply is already running. `/stop` stops it.\n" in await piped(server, "/again")
 
     async def test_asking_for_a_new_reply_in_an_empty_chat_is_answered_kindly(self, server):
         server.refuses = {"regenerate": "nothing_to_regenerate"}
 
-        assert "There is no reply yet that could be written anew.\n" in await piped(server, "/again")
+        assert "There is no reply yet to write again.\n" in await piped(server, "/again")
 
 
 class TestCost:
@@ -110,7 +110,7 @@ class TestCost:
     @pytest.mark.parametrize(("options", "costs"), [([], False), (["--cost"], True)])
     def test_it_is_an_option_of_the_command(self, monkeypatch, options, costs):
         given = {}
-        monkeypatch.setattr("parley.client.run", lambda *_, **more: given.update(more) or 0)
+        monkeypatch.setattr("parley.client.terminal.run", lambda *_, **more: given.update(more) or 0)
         assert CliRunner().invoke(main, ["chat", *options]).exit_code == 0
         assert given == {"costs": costs}
 

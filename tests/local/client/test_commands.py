@@ -43,7 +43,7 @@ class TestCommands:
         shown = await piped(server, "Hello", "/again", "Bye")
 
         assert server.sent("regenerate") == [{}]
-        assert "You said: Hello\nThe reply is written anew.\nAgain: You said: Hello\nYou said: Bye\n" in shown
+        assert "You said: Hello\nThe reply is written again.\nAgain: You said: Hello\nYou said: Bye\n" in shown
 
     async def test_help_names_every_command(self, server):
         shown = await piped(server, "/help")
@@ -81,7 +81,7 @@ class TestStopping:
         assert [data["message"] for data in server.sent("message")] == ["Hello", "Next"]
 
     async def test_without_a_running_reply_it_says_so_and_sends_nothing(self, server):
-        assert "There is no reply to stop.\n" in await piped(server, "/stop")
+        assert "No reply is running.\n" in await piped(server, "/stop")
         assert server.sent("cancel") == []
 
     async def test_a_reply_that_has_just_ended_is_no_failure(self, server):
@@ -93,7 +93,7 @@ class TestStopping:
             terminal.type("/stop")
             await until(lambda: server.sent("cancel"))
             server.goes_on.set()
-            await terminal.shows("There is no reply to stop.\nYou said: Hello\n")
+            await terminal.shows("No reply is running.\nYou said: Hello\n")
 
     async def test_it_is_asked_for_again_after_a_loss(self, server):
         server.pauses_reply_at = 4

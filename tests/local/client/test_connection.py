@@ -5,7 +5,8 @@ import os
 import time
 
 import pytest
-from parley.client import ClientError, chat, run
+from parley.client.session import ClientError
+from parley.client.terminal import chat, run
 from websockets.asyncio.server import serve
 
 from tests.support.chat_server import listening
@@ -34,7 +35,7 @@ class TestKeepingAlive:
     async def test_a_server_that_falls_silent_is_left_for_a_new_connection(self, server):
         server.answers_pings = False
         async with at_a_terminal(server) as terminal:
-            await terminal.shows("Connected again.")
+            await terminal.shows("Reconnected.")
 
         assert server.connections >= 2
 
@@ -50,7 +51,7 @@ class TestALoss:
             "chatId": "c1",
             "resume": {"messageId": "r1", "offset": 8},
         }
-        assert "You said\nThe connection was lost; connecting again …\n: Hello\n" in shown
+        assert "You said\nThe connection was lost. Reconnecting …\n: Hello\n" in shown
 
     async def test_a_message_that_was_not_acknowledged_is_sent_again_under_its_id(self, server):
         server.cuts_before_acknowledging = True
@@ -68,7 +69,7 @@ class TestALoss:
             server.cut()
             await until(lambda: server.connections == 2)
             server.refuses = {}
-            await terminal.shows("Connected again.")
+            await terminal.shows("Reconnected.")
 
     async def test_a_server_that_stays_away_ends_the_client(self, server):
         terminal = Terminal()
@@ -87,7 +88,7 @@ class TestNoEntry:
         ("refuses", "next_step"),
         [
             ({"join_chat": "invalid_token"}, "parley token USER"),
-            ({"join_chat": "chat_not_found"}, "Leave out the chat"),
+            ({"join_chat": "chat_not_found"}, "Omit the chat"),
             ({"create_chat": "create_failed"}, "log"),
         ],
     )

@@ -39,7 +39,7 @@ class TestLeavingATerminal:
             os.write(process.keys, b"Hello\n")
             await until(lambda: server.sent("message"))
             os.write(process.keys, b"\x03")
-            await process.shows("Stopping. Ctrl-C again leaves.\r\n")
+            await process.shows("Stopping the reply. Press Ctrl-C again to quit.\r\n")
             os.write(process.keys, b"\x03")
 
             assert await process.ends(within=3) == 0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from parley.llm.answers import Message, answer, tokens
+from parley.llm.answers import PromptMessage, answer, tokens
 
 from tests.support.model_server import ModelServer
 
@@ -18,7 +18,7 @@ def fast() -> Iterator[ModelServer]:
 
 
 def expected(question: str) -> str:
-    return answer([Message("user", question)])
+    return answer([PromptMessage("user", question)])
 
 
 class TestStream:
