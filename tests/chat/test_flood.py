@@ -37,6 +37,7 @@ def model_requests(emulator):
         return json.loads(answer.read())["requests"]
 
 
+@pytest.mark.alone
 def test_a_flood_delays_nobody_else_and_asks_the_model_nothing(emulator):
     alice = Device(emulator.websocket_url)
     alice.join("alice")

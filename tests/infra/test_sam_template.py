@@ -81,6 +81,7 @@ def linted() -> dict[str, Future[subprocess.CompletedProcess[str]]]:
         }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("linter", LINTERS)
 def test_linters_have_nothing_to_say(linted, linter):
     finished = linted[linter].result()
