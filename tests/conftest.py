@@ -31,7 +31,13 @@ from collections.abc import Iterator
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
+from tests.emulator.fact_report import FactReport
 from tests.support import log_check
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.
+    config.pluginmanager.register(FactReport())
 
 
 @pytest.fixture
@@ -41,6 +47,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_private_is_logged() -> Iterator[None]:
-    """At the end of a run, look at everything that emulators have printed. Tests feed it without knowing."""
+    """At the end of a run, look at everything that emulators have printed. Each worker looks at its own emulators."""
     yield
     log_check.check()

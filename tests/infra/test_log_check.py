@@ -21,7 +21,7 @@ TEXT = "Сколько стоит чай?"
         f"JWT_SECRET={DEVELOPMENT_SECRET}",
     ],
 )
-def test_what_is_private_is_found(line):
+def test_private_text_is_found(line):
     assert leaks(GREETING + line, {TEXT})
 
 

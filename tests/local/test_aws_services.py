@@ -70,7 +70,7 @@ async def test_a_queues_url_leads_here(services):
     await call(sqs.send_message, QueueUrl=found, MessageBody="again")
 
 
-async def test_what_the_emulator_sends_has_its_attributes(services):
+async def test_messages_of_the_emulator_have_their_attributes(services):
     await services.send(DEAD, "lost", {"RequestID": "7", "ErrorMessage": ""})
     sqs = client(services, "sqs")
     url = (await call(sqs.get_queue_url, QueueName="dead"))["QueueUrl"]

@@ -1,7 +1,6 @@
 """An emulator with a fault plan, functions that make calls, and rows that tell what was done."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -132,13 +131,6 @@ class FaultyEmulator(Emulator):
 def connection_id(device):
     device.socket.send("who")
     return device.socket.recv(10)
-
-
-def until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def outcome(call, **arguments):

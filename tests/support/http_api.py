@@ -13,20 +13,9 @@ from urllib.parse import unquote, urlencode
 from parley.dev_tokens import token
 
 from handlers import api
+from tests.support.lambda_context import Context
 
 SECRET = "a secret of at least thirty-two bytes"
-
-
-class Context:
-    """What Lambda hands over beside the event."""
-
-    function_name = "ApiFunction"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:ApiFunction"
-    aws_request_id = "8f3a1c5e-6b1d-4a57-9a3b-0d3f6a1b2c3d"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 29_000
 
 
 @dataclass(frozen=True)

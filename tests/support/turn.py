@@ -18,7 +18,8 @@ from handlers.chat.store import Store
 from handlers.chat.turns.commands import Action, Commands, Generate
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.capacity import Capacity
-from tests.support.reply_worker import RecordingGateway, ScriptedModel, join, reply_worker
+from tests.support.recording_gateway import RecordingGateway
+from tests.support.reply_worker import ScriptedModel, join, reply_worker
 from tests.support.unlimited import UNLIMITED
 
 QUESTION = "And then?"

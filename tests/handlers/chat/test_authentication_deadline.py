@@ -11,18 +11,9 @@ import pytest
 from handlers import expire
 from handlers.chat.anonymity import Anonymity
 from handlers.chat.records import Connection
+from tests.support.recording_queue import RecordingQueue
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-class Queue:
-    """What is sent to SQS."""
-
-    def __init__(self):
-        self.sent = []
-
-    def send_message(self, **message):
-        self.sent.append(message)
 
 
 @pytest.fixture
@@ -48,13 +39,13 @@ def handled(*connections):
 
 
 def test_one_is_looked_at_again_after_its_time_unless_that_is_never():
-    queue = Queue()
+    queue = RecordingQueue()
     for seconds, url in ((60, "url"), (0, "url"), (60, "")):
         Anonymity(queue, url, seconds).expires("c1=")
     assert queue.sent == [{"QueueUrl": "url", "MessageBody": '{"connectionId": "c1="}', "DelaySeconds": 60}]
 
 
-def test_who_is_anonymous_still_is_closed_and_forgotten(store, closed):
+def test_a_connection_still_anonymous_is_closed_and_forgotten(store, closed):
     store.add_connection(Connection("anonymous=", NOON))
     store.add_connection(Connection("alices=", NOON, "alice"))
     assert handled("anonymous=", "alices=", "gone=") == []
@@ -63,7 +54,7 @@ def test_who_is_anonymous_still_is_closed_and_forgotten(store, closed):
     assert store.connection("alices=").user_id == "alice"
 
 
-def test_what_fails_comes_again_and_keeps_nothing_else_from_being_done(store, closed):
+def test_a_failed_record_comes_again_and_does_not_stop_the_others(store, closed):
     for name in ("broken=", "anonymous="):
         store.add_connection(Connection(name, NOON))
     assert handled("broken=", "anonymous=") == [{"itemIdentifier": "m-broken="}]

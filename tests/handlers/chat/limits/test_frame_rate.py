@@ -9,19 +9,12 @@ from hypothesis import strategies as st
 
 from handlers.chat.errors import ErrorCode
 from handlers.chat.limits.frame_rate import MOST_CONNECTIONS, Floods, Verdict
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_731_324_924.0
-
-    def __call__(self):
-        return self.now
+from tests.support.clock import SettableTime
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return SettableTime()
 
 
 @pytest.fixture
@@ -51,7 +44,7 @@ def test_a_refusal_is_told_once_a_second(floods, clock):
     assert verdicts(floods, 2) == [Verdict.REFUSE, Verdict.DROP]
 
 
-def test_whoever_waits_as_long_as_was_told_is_heard(floods, clock):
+def test_a_frame_after_the_told_wait_passes(floods, clock):
     verdicts(floods, 50 + 30)
     clock.now += 1.1
     told = floods.judge("c1=")
@@ -60,14 +53,14 @@ def test_whoever_waits_as_long_as_was_told_is_heard(floods, clock):
     assert verdicts(floods, 1) == [Verdict.PASS]
 
 
-def test_whoever_goes_on_is_closed_once_and_not_heard_again(floods, clock):
+def test_a_connection_that_goes_on_is_closed_once_and_then_ignored(floods, clock):
     counted = Counter(verdicts(floods, 500))
     assert counted == {Verdict.PASS: 50, Verdict.REFUSE: 1, Verdict.DROP: 500 - 50 - 1 - 1, Verdict.CLOSE: 1}
     clock.now += 3600
     assert verdicts(floods, 3) == [Verdict.DROP] * 3
 
 
-def test_a_hundred_refused_frames_are_borne(floods):
+def test_a_hundred_refused_frames_do_not_close_the_connection(floods):
     assert Verdict.CLOSE not in verdicts(floods, 50 + 100)
     assert verdicts(floods, 1) == [Verdict.CLOSE]
 
@@ -87,7 +80,7 @@ def test_off_is_off():
     assert verdicts(Floods(0), 10_000) == [Verdict.PASS] * 10_000
 
 
-def test_what_it_remembers_is_bounded(floods):
+def test_the_number_of_remembered_connections_is_bounded(floods):
     for number in range(MOST_CONNECTIONS + 100):
         floods.judge(f"c{number}=")
     assert len(floods._paces) == MOST_CONNECTIONS
@@ -106,7 +99,7 @@ def test_threads_count_together(floods):
 
 @given(rate=st.integers(1, 20), pauses=st.lists(st.floats(0, 2), max_size=300))
 def test_never_more_passes_than_the_burst_and_the_rate(rate, pauses):
-    clock = Clock()
+    clock = SettableTime()
     floods, passed = Floods(rate, clock), []
     for pause in pauses:
         clock.now += pause

@@ -86,7 +86,7 @@ class TestTheMeter:
             write.condition_check(MessageItem, "chat", "m2", condition=MessageItem.message_id.does_not_exist())
         assert sorted(charge.units for charge in capacity.charges) == [2, 4]
 
-    def test_what_it_does_not_know_it_does_not_let_pass(self, store, capacity):
+    def test_an_operation_of_unknown_cost_is_refused(self, store, capacity):
         with pytest.raises(AssertionError, match="BatchGetItem is not metered yet"):
             list(MessageItem.batch_get([("chat", "m1")]))
 

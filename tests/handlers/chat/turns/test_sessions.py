@@ -60,7 +60,7 @@ class TestExpiry:
         self.expire(client)
         assert codes(client.sends(kind, **data)) == ["invalid_token"]
 
-    def test_until_it_nothing_is(self, client):
+    def test_before_it_no_frame_is_refused(self, client):
         client.sends("join_chat", token=token())
         client.now = client.store.connection("c1=").until - timedelta(seconds=1)
         assert kinds(client.sends("ping")) == ["pong"]
@@ -105,7 +105,7 @@ class TestMembership:
         assert Membership(store, True, lambda: NOON)(self.identity(name="Carol")) is True
         assert store.user("carol") == User("carol", "Carol", created_at=NOON)
 
-    def test_a_disabled_one_stays_out(self, store):
+    def test_a_disabled_user_stays_out(self, store):
         store.add_user(User("carol", disabled=True))
         assert Membership(store, True, lambda: NOON)(self.identity()) is False
 
@@ -119,7 +119,7 @@ class TestMembership:
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(lambda _: membership(self.identity()), range(8)))
 
-    def test_one_who_is_disabled_meanwhile_stays_out(self):
+    def test_a_user_disabled_meanwhile_stays_out(self):
         answers = iter([None, User("carol", disabled=True)])
         store = SimpleNamespace(user=lambda user_id: next(answers), add_user=lambda user: False)
         assert Membership(store, True, lambda: datetime.now(UTC))(self.identity()) is False
