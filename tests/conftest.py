@@ -1,4 +1,4 @@
-"""The variables that functions have, for whatever imports them."""
+"""The environment variables of the functions, set before any test module is imported."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What else Lambda does: qualifiers, the log's end, reserved concurrency, destinations, memory, idleness."""
+"""Lambda: qualifiers, the log's end, reserved concurrency, destinations, memory, idle environments."""
 
 import asyncio
 import base64

@@ -91,7 +91,7 @@ class TestStore:
 
 
 class TestCaller:
-    """What befalls the process that makes a call, at each point where functions make calls."""
+    """Faults of the process that makes a call, at each point where functions make calls."""
 
     @pytest.fixture(params=["store", "invoke", "post"])
     def call(self, request, emulator, connect, row):

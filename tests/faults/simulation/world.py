@@ -19,7 +19,7 @@ BEGINNING = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Process:
-    """What one invocation runs in. Its clock may be wrong by `skew` seconds."""
+    """The process of one invocation. Its clock may be wrong by `skew` seconds."""
 
     def __init__(self, world: World, name: str, skew: float = 0.0) -> None:
         self.world, self.name, self.skew = world, name, skew

@@ -1,4 +1,4 @@
-"""What functions see of the developer's machine."""
+"""The variables of functions, and the developer's own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What is answered where a function fails, and that the next event is handled all the same."""
+"""Functions that fail: the answer, and the next event, which is handled."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What functions print: in the trace, by line, and never in their way."""
+"""Output of functions: in the trace, line by line; it never blocks them."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What the zygote loads."""
+"""The modules that the zygote loads."""
 
 import textwrap
 from pathlib import Path

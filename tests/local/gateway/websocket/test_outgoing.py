@@ -1,4 +1,4 @@
-"""Routes without a function, as their clients see them. What integrations send and get is in tests/unit."""
+"""Routes without a function, as their clients see them. The requests of integrations are tested in test_integrations.py."""
 
 from __future__ import annotations
 
