@@ -1,4 +1,4 @@
-"""Workers that die, freeze or never start, through real processes. All scenarios run at once: each takes up to minutes."""
+"""Workers that die, freeze or never start, through real processes. All scenarios run at once."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class Services:
 
 
 class SimulatedStore:
-    """`handlers.chat.store.Store` in dictionaries, as far as turns need it. Without `services`: at once, and no faults."""
+    """The store in dictionaries, as far as turns need it. Without `services`: at once, and no faults."""
 
     def __init__(self, services: Services | None = None) -> None:
         self._services = services

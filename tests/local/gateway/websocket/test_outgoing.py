@@ -1,4 +1,4 @@
-"""Routes without a function, as their clients see them. The requests of integrations are tested in test_integrations.py."""
+"""Routes without a function, as their clients see them. test_integrations.py tests the requests."""
 
 from __future__ import annotations
 
