@@ -1,4 +1,4 @@
-"""Quiet logs, and an emulator with a plan of faults."""
+"""Quiet logs, and an emulator with a fault plan."""
 
 import logging
 import os

@@ -22,7 +22,7 @@ APOLOGY = "Sorry, something went wrong while processing your message."
 
 
 def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
-    """Replace the emulator's plan of faults (`PUT`) or add to it (`POST`). Returns it, with what it has hit."""
+    """Replace the emulator's fault plan (`PUT`) or add to it (`POST`). Returns it, with what it has hit."""
     body = json.dumps(content).encode() if content else None
     request = urllib.request.Request(f"{emulator.url}/_parley/faults", body, method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:

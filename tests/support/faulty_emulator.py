@@ -1,4 +1,4 @@
-"""An emulator with a plan of faults, functions that make calls, and rows that tell what was done."""
+"""An emulator with a fault plan, functions that make calls, and rows that tell what was done."""
 
 import json
 import urllib.error
@@ -80,7 +80,7 @@ ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=10)
 
 
 class FaultyEmulator(Emulator):
-    """An emulator with a plan of faults, and what tests ask of it. Rows tell what the functions have done."""
+    """An emulator with a fault plan, and what tests ask of it. Rows tell what the functions have done."""
 
     def __init__(self, folder: Path, plan: object, **variables: str) -> None:
         (folder / "template.yaml").write_text(TEMPLATE)

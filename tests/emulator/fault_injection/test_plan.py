@@ -1,4 +1,4 @@
-"""The plan of faults: read at the start, changed while the emulator runs."""
+"""The fault plan: read at the start, changed while the emulator runs."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The embedded DynamoDB behind a real server, as functions reach it, and what is said of an external one."""
+"""The embedded DynamoDB behind a real server, as functions reach it, and the errors for an external one."""
 
 import json
 import socket
