@@ -23,7 +23,7 @@ def quiet():
 
 @pytest.fixture(scope="session")
 def emulator():
-    """An emulator with an empty plan of faults. Retries come sooner than AWS's minute, but later than a lease ends."""
+    """An emulator with an empty fault plan. Retries come sooner than AWS's minute, but later than a lease ends."""
     plan = Path(tempfile.mkdtemp()) / "plan.json"
     plan.write_text("{}")
     variables = {"PARLEY_DYNAMODB": os.environ["PARLEY_TEST_DYNAMODB"]} if "PARLEY_TEST_DYNAMODB" in os.environ else {}
