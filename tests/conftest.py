@@ -1,6 +1,10 @@
-"""The variables that functions have, for whatever imports them."""
+"""The environment variables of the functions, set before any test module is imported."""
 
+import gc
 import os
+
+# Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
+gc.set_threshold(50_000, 50, 100)
 
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
 # must find a region, the template's names, and no real account.

@@ -1,4 +1,4 @@
-"""One user sends fifty times as much as there may be. The others notice nothing, and it costs no call of the model."""
+"""A user sends fifty times the limit. Other users notice nothing, and the model gets no extra call."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Lambda's other behaviour: qualifiers, the log's end, reserved concurrency, destinations, memory, idle time."""
+"""Lambda: qualifiers, the log's end, reserved concurrency, destinations, memory, idle environments."""
 
 import asyncio
 import base64

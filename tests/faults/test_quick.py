@@ -1,4 +1,4 @@
-"""Faults that are over in a moment, through real processes: what a user notices of them is nothing, or a kind word."""
+"""Short faults through real processes: users notice nothing, or get an apology."""
 
 from __future__ import annotations
 

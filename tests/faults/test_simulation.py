@@ -1,4 +1,4 @@
-"""10,000 turns in a simulated world: the code that decides is ours, everything around it goes wrong."""
+"""10,000 turns in a simulated world: our own code with faults in everything around it."""
 
 from __future__ import annotations
 

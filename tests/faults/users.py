@@ -1,4 +1,4 @@
-"""Users with devices, talking through a running emulator while its fault plan makes things go wrong."""
+"""Users with devices on a running emulator, and faults around them."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ class ChatUser:
 
 
 def check(user: ChatUser, readings: int = 1) -> None:
-    """What must be true of a chat whose turns are over: the promises of the protocol."""
+    """Check the promises of the protocol for a chat whose turns are over."""
     stored = user.stored()
     assert [message["role"] for message in stored] == ["user", "assistant"] * (len(stored) // 2)
     assert int(user.chat()["messageCount"]["N"]) == len(stored)

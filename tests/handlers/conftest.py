@@ -67,7 +67,7 @@ def store(tables: None) -> Store:
 
 @pytest.fixture
 def capacity(store: Store) -> Iterator[Capacity]:
-    """What the store's requests cost, from here on."""
+    """The units of the store's requests from here on."""
     if not dynamodb.URL:
         pytest.skip("moto's capacity units are wrong; `make test-dynamodb-local` runs this")
     with metered(CONNECTION.client, dynamodb.client(dynamodb.URL)) as capacity:

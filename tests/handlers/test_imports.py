@@ -1,4 +1,4 @@
-"""What a cold start pays for: the third-party packages that each function loads."""
+"""The third-party packages that each function loads at a cold start."""
 
 import functools
 import subprocess

@@ -1,4 +1,4 @@
-"""Three users with every id that anybody ever saw: on sockets and over HTTP, nobody learns of another user's anything.
+"""Isolation: three users know all ids, and none sees data of another, on sockets and over HTTP.
 
 Everything between the wire and the database runs as deployed, in this process: the functions' handlers are called with
 events, what they invoke runs at once, and what they post is looked at by whom it reaches.
@@ -61,7 +61,7 @@ _store = Store()
 
 
 class World(RuleBasedStateMachine):
-    """What each user may see is what they wrote themselves, and the answers to it."""
+    """Users see only their own messages and the replies to them."""
 
     def __init__(self):
         super().__init__()

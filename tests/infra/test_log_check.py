@@ -1,4 +1,4 @@
-"""The check of what has been printed in a run finds what it is for."""
+"""The check of a run's output finds private text."""
 
 import json
 

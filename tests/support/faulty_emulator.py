@@ -109,7 +109,7 @@ class FaultyEmulator(Emulator):
         return [fault["hits"] for fault in self.request("GET", "/_parley/faults")[1]["faults"]]
 
     def invoke(self, function: str, **event: object) -> object:
-        """The response of a function, or the type of its error."""
+        """Return the answer of a function, or the type of its error."""
         answer = self.lambda_.invoke(FunctionName=function, Payload=json.dumps(event))
         payload = json.load(answer["Payload"])
         return payload["errorType"] if "FunctionError" in answer else payload
@@ -134,7 +134,7 @@ def connection_id(device):
 
 
 def outcome(call, **arguments):
-    """The result of a call: `answered`, the code of the error, or the name of an error below HTTP."""
+    """Return the result of a call: `answered`, the code of its error, or `cut` for an error below HTTP."""
     try:
         call(**arguments)
     except ClientError as error:

@@ -59,7 +59,7 @@ class MessageFlood:
             thread.join(10)
 
     def stored(self):
-        """How many of mallory's messages are in the table."""
+        """Return how many of mallory's messages are in the table."""
         items = self.emulator.client("dynamodb").query(
             TableName="MessagesTable",
             KeyConditionExpression="chatId = :chat",

@@ -20,7 +20,7 @@ SECRET = "a secret of at least thirty-two bytes"
 
 @dataclass(frozen=True)
 class Answer:
-    """What an HTTP client gets."""
+    """The response that an HTTP client gets."""
 
     status: int
     headers: dict[str, str]

@@ -1,4 +1,4 @@
-"""The @connections API of a gateway in this process, over HTTP: SDKs see what it answers with a test's own quotas."""
+"""The @connections API of a gateway in this process, over HTTP, for SDKs."""
 
 from __future__ import annotations
 

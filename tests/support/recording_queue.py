@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RecordingQueue:
-    """What is sent to SQS."""
+    """Keeps the messages that are sent to SQS."""
 
     def __init__(self):
         self.sent = []

@@ -29,7 +29,7 @@ STOP = Delta("", FinishReason.STOP)
 
 
 class ScriptedModel:
-    """Says what it is told to, calls what it is told to call, and fails where it is told to."""
+    """A model with a script: a text or a delta is said, a function is called, an exception is raised."""
 
     def __init__(self, *script):
         self.script = script
@@ -70,7 +70,7 @@ def join(store, name, resume=None, shown=None, now=NOON):
 
 
 class InstantSleep(Threads):
-    """Lets no time pass, but tells `asleep` how much was to."""
+    """A runtime whose sleep takes no time and calls `asleep` with the seconds."""
 
     def __init__(self, asleep):
         self.sleep = asleep

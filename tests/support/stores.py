@@ -4,7 +4,7 @@ from handlers.chat.store import Store
 
 
 class LossyStore:
-    """A store, the first answer of one of whose operations is lost: an error comes instead, or a no."""
+    """A store that loses the first answer of one operation: it raises an error or returns False instead."""
 
     def __init__(self, store, operation, lost):
         self.store, self.operation, self.lost, self.times = store, operation, lost, 1

@@ -19,7 +19,7 @@ from tests.faults.simulation.world import World
 
 @dataclass
 class Faults:
-    """How likely each fault is, at each opportunity. With 0 everywhere nothing goes wrong."""
+    """The probability of each fault at each opportunity. With 0 everywhere there are no faults."""
 
     kill: float = 0.0
     """The process that calls a service dies, before or after the service has done what it was asked to."""
@@ -51,7 +51,7 @@ class Faults:
 
 
 class Services:
-    """What all services share: the time that a call takes, and what befalls the caller."""
+    """The common part of all services: the time that a call takes, and the faults of its caller."""
 
     def __init__(self, world: World, faults: Faults) -> None:
         self.world, self.faults = world, faults
@@ -67,7 +67,7 @@ class Services:
 
 
 class SimulatedStore:
-    """What `handlers.chat.store.Store` does for turns, in dictionaries. Without `services`: at once, and no faults."""
+    """The store in dictionaries, as far as turns need it. Without `services`: at once, and no faults."""
 
     def __init__(self, services: Services | None = None) -> None:
         self._services = services

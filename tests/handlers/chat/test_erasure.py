@@ -1,4 +1,4 @@
-"""Deleting a chat: nothing of it comes back, nothing of another one goes, and what breaks in between is made up for."""
+"""Deleting a chat: nothing of it comes back, no other chat is touched, and a deletion that breaks off is completed."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta

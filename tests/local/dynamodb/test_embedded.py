@@ -400,7 +400,7 @@ def headers(operation: str) -> dict[str, str]:
 
 
 class TestExternal:
-    """An error at once if there is no DynamoDB at the URL."""
+    """The message where there is no DynamoDB; it comes at once."""
 
     def test_nothing_at_the_address(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

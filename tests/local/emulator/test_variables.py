@@ -1,4 +1,4 @@
-"""The variables of functions on a developer's machine."""
+"""The variables of functions, and the developer's own."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The responses of a function that fails. The next event is handled all the same."""
+"""Functions that fail: the answer, and the next event, which is handled."""
 
 import json
 import os

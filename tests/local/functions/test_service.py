@@ -1,4 +1,4 @@
-"""The view of a function, and the response that its caller gets."""
+"""The event of a function, and the answer to its caller."""
 
 import asyncio
 import json

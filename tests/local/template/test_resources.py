@@ -265,7 +265,7 @@ def read_or_refused(path):
 
 
 class TestBroken:
-    """Whatever is in a template, it is read, or it is one `TemplateError`."""
+    """Any template is read, or it is one `TemplateError`."""
 
     @pytest.mark.parametrize("seed", range(300))
     def test_templates_broken_by_chance(self, seed, tmp_path):

@@ -1,4 +1,4 @@
-"""Who a frame is for, and getting it there."""
+"""Delivery of frames: their receivers, retries, and connections that are gone."""
 
 from datetime import UTC, datetime
 

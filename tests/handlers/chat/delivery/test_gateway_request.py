@@ -1,4 +1,4 @@
-"""The request of a post: boto3's own, signed alike, and over TLS to those only who are who they say."""
+"""The request of a post: the same as boto3's, with the same signature, and over verified TLS."""
 
 import ssl
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What a user may do, on plain values."""
+"""The limits of a user, on plain values."""
 
 from datetime import UTC, datetime, timedelta
 

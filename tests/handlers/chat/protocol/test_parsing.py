@@ -1,4 +1,4 @@
-"""What is taken from clients, and what is refused."""
+"""Parsing of client frames: accepted and refused."""
 
 import json
 

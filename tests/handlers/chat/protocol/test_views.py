@@ -1,4 +1,4 @@
-"""Which messages fit into a frame, and which into a prompt."""
+"""The messages that fit into a frame, and into a prompt."""
 
 from datetime import UTC, datetime
 

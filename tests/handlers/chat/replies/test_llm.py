@@ -1,4 +1,4 @@
-"""The model's stream, through the real openai client, from a server that says what it is told to."""
+"""The model's stream, through the real openai client, from a server with scripted answers."""
 
 import json
 from collections.abc import Iterator

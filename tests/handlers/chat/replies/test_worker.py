@@ -1,4 +1,4 @@
-"""The way of a reply: with a scripted model, a recording gateway and moto's DynamoDB."""
+"""The way of a reply, with a scripted model, a recording gateway and moto's DynamoDB."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What is kept, on moto's DynamoDB."""
+"""The store, on moto's DynamoDB."""
 
 from datetime import timedelta
 

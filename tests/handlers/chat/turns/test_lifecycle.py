@@ -1,4 +1,4 @@
-"""What happens to a turn, decision by decision, and what a lost answer of the database changes: nothing."""
+"""The life of a turn, decision by decision. A lost answer of the database changes nothing."""
 
 import itertools
 from dataclasses import replace

@@ -31,7 +31,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 @pytest.fixture
 def user(store):
-    """One who may send two messages a minute."""
+    """A user who may send two messages a minute."""
     return LimitedUser(MESSAGES_PER_MINUTE="2").sees("chat")
 
 

@@ -1,4 +1,4 @@
-"""Who may use a deployment, from which pages, and for how long."""
+"""Sessions: the users of a deployment, the allowed pages, and the end of a token."""
 
 from __future__ import annotations
 

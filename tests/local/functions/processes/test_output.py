@@ -1,4 +1,4 @@
-"""The output of functions: in the trace, by line. It never blocks a function."""
+"""Output of functions: in the trace, line by line; it never blocks them."""
 
 import os
 

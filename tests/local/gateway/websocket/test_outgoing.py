@@ -1,4 +1,4 @@
-"""Routes without a function, as their clients see them. What integrations send and get is in tests/unit."""
+"""Routes without a function, as their clients see them. test_integrations.py tests the requests."""
 
 from __future__ import annotations
 
