@@ -12,24 +12,16 @@ from handlers.chat.records import Connection
 from handlers.chat.store import StoreError
 from handlers.chat.turns.actions import Close, FanOut, Generate, Performer, Post
 from handlers.chat.turns.lifecycle import Handover
+from tests.support.conversation import NOON
 from tests.support.http_api import Invocations
-from tests.support.reply_worker import NOON, RecordingGateway
+from tests.support.recording_gateway import RecordingGateway
 
 PONG = Pong(server_time="2026-11-23T12:00:00.000Z")
 
 
-class Gateway(RecordingGateway):
-    def __init__(self):
-        super().__init__()
-        self.closed = []
-
-    def close(self, connection_id):
-        self.closed.append(connection_id)
-
-
 @pytest.fixture
 def gateway():
-    return Gateway()
+    return RecordingGateway()
 
 
 @pytest.fixture
@@ -65,7 +57,7 @@ def test_a_connection_that_cannot_be_forgotten_is_no_error(perform, gateway, sto
 
 
 def test_a_fan_out_reaches_all_but_those_that_fail(perform, gateway):
-    gateway.throttled["c2="] = 1
+    gateway.failing["c2="] = 1
     perform(FanOut(PONG, frozenset({"c1=", "c2=", "c3="})))
     assert sorted(connection_id for connection_id, _ in gateway.frames) == ["c1=", "c3="]
 
