@@ -1,4 +1,4 @@
-# make run, make test: all that is needed is python3, make and the package registries.
+# `make run` and `make test` need only python3, make and the package registries.
 
 .PHONY: help run test test-dynamodb-local lint bench clean
 
@@ -18,7 +18,7 @@ run: .venv/up-to-date
 test: lint .venv-sam/up-to-date
 	.venv/bin/pytest
 
-# ARGS goes to pytest.
+# ARGS is passed to pytest.
 test-dynamodb-local: .venv/up-to-date
 	@.venv/bin/python -m tests.support.dynamodb_local $(ARGS)
 
@@ -34,7 +34,7 @@ bench: .venv/up-to-date
 clean:
 	rm -rf .venv .venv-sam .uv .dynamodb-local .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-# uv as it is installed, else from pip into a folder of its own.
+# Use the installed uv. If there is none, install it with pip into .uv.
 UV := $(or $(shell command -v uv),.uv/bin/uv)
 
 .uv/bin/uv:
@@ -42,7 +42,7 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 	@python3 -m venv .uv
 	@.uv/bin/pip install --quiet --disable-pip-version-check uv
 
-# Bytecode is compiled at once, so that the second start is as fast as any later one.
+# Compile the bytecode now, so that the first start is as fast as the later ones.
 .venv/up-to-date: uv.lock pyproject.toml | $(UV)
 	@echo "Installing what uv.lock names into .venv; only once."
 	@UV_COMPILE_BYTECODE=1 $(UV) sync --frozen --quiet

@@ -15,17 +15,23 @@ from handlers.http.application import application
 from handlers.http.dependencies import Services
 from handlers.wiring import Wiring
 
-wired = Wiring(os.environ)
-services = Services(
-    wired.store,
-    wired.authenticator,
-    wired.functions,
-    wired.settings,
-    # Only administrators close connections, so not every cold start pays for the gateway.
-    connections=lambda: wired.connections,
-    runtime=wired.runtime,
-)
-app = application(services)
+
+def services(wired: Wiring) -> Services:
+    """Return what the operations work with."""
+    return Services(
+        wired.store,
+        wired.authenticator,
+        wired.runtime,
+        wired.settings.texts.new_chat,
+        wired.deliver,
+        wired.erase,
+        # Only administrators close connections, so not every cold start pays for the gateway.
+        connections=lambda: wired.connections,
+    )
+
+
+wired = Wiring(os.environ).build("functions")
+app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])
 
 

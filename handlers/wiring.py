@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from handlers.chat.delivery.delivery import Delivery
     from handlers.chat.delivery.functions import Functions
     from handlers.chat.delivery.gateway import Gateway
+    from handlers.chat.erasure import Erasure
     from handlers.chat.identity.tokens import Authenticator
     from handlers.chat.settings import Settings
     from handlers.chat.store import Store
@@ -132,3 +133,7 @@ class Wiring:
     def deliver(self, delivery: Delivery) -> None:
         """Hand a frame to the function `deliver`. Raises botocore's errors."""
         self.functions.invoke(self.settings.deliver_function, delivery.payload())
+
+    def erase(self, erasure: Erasure) -> None:
+        """Hand a deleted chat to the function `erase`. Raises botocore's errors."""
+        self.functions.invoke(self.settings.erase_function, erasure.payload())

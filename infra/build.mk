@@ -1,5 +1,5 @@
-# Bundles of the functions. `sam build` asks for each of them by `make build-<logical id>`, in the repository's
-# root and with ARTIFACTS_DIR set, because the template says `BuildMethod: makefile`.
+# Builds the bundles of the functions. The template says `BuildMethod: makefile`, so `sam build` runs
+# `make build-<logical id>` for each function, in the root of the repository, with ARTIFACTS_DIR set.
 
 .PHONY: build deploy
 
@@ -12,7 +12,7 @@ build: .venv-sam/up-to-date
 deploy: build
 	$(SAM) deploy $(SAM_CONFIG) $(ARGS)
 
-# As Runtime and Architectures in the template say; the bundle is made without that Python or that processor.
+# Must be the same as Runtime and Architectures in the template. The build needs neither that Python nor that processor.
 LAMBDA_PYTHON = 3.13
 LAMBDA_PLATFORM = aarch64-manylinux2014
 
@@ -28,8 +28,8 @@ build-%Function:
 		--python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM) --only-binary :all:
 	$(compile)
 
-# Lambda cannot keep the bytecode that it compiles: without it in the bundle every cold start compiles anew.
-# Files lose their times on the way, hence the unchecked hashes.
+# The bundle contains the bytecode. Lambda cannot keep bytecode, so without it every cold start compiles again.
+# The files lose their times on the way to Lambda, so Python must not compare times: unchecked hashes.
 define compile
 @if python=$$($(UV) python find --no-project $(LAMBDA_PYTHON) 2>/dev/null); then \
 	"$$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"; \

@@ -1,4 +1,4 @@
-"""The little of HTTP over ASGI that the emulator's parts share."""
+"""HTTP over ASGI: the types, the response and the reading of a body that the emulator's parts share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole HTTP response. `more_headers` may hold a name several times."""
+    """A whole HTTP response. `more_headers` may hold the same name several times."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -30,16 +30,16 @@ class Response:
 
     @classmethod
     def of_pairs(cls, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> Response:
-        """Return a response of which a header may occur several times."""
+        """Return a response that may have the same header several times."""
         kept = [(name, value) for name, value in headers if name.lower() != "content-length"]
         return cls(status, {}, body, tuple(kept))
 
     async def send(self, send: Send) -> None:
-        """Answer a request with this response."""
+        """Send this response as the answer to a request."""
         await self._send(send, "http.response")
 
     async def refuse(self, send: Send) -> None:
-        """Answer a WebSocket handshake with this response instead of opening the connection."""
+        """Send this response as the answer to a WebSocket handshake. The connection is not opened."""
         await self._send(send, "websocket.http.response")
 
     async def _send(self, send: Send, kind: str) -> None:
@@ -55,7 +55,7 @@ class Response:
 
 
 class ClientGone(Exception):
-    """The client went away before its whole request had come. Such a request has no effect."""
+    """The client disconnected before its whole request arrived. Such a request has no effect."""
 
 
 async def read_body(receive: Receive) -> bytes:

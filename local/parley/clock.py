@@ -1,4 +1,4 @@
-"""Time, as the one thing that every limit of the emulator is measured with. Tests give a clock of their own."""
+"""Time for every limit of the emulator. Tests pass a clock of their own."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ from typing import Any, Protocol
 
 
 class Timer(Protocol):
-    """Something that is to be done later."""
+    """A callback that waits for its time."""
 
     def cancel(self) -> None:
-        """Have it not done."""
+        """Drop the callback."""
 
 
 class Clock:
-    """The machine's own clock. A subclass may have its own time: everything else goes through these two methods."""
+    """The machine's own clock.
+
+    A subclass with its own time overrides `time` and `call_later`; everything else goes through these two.
+    """
 
     def time(self) -> float:
         """Return the seconds since the epoch."""
         return time.time()
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
-        """Call back, in the event loop, after so many seconds."""
+        """Call `callback` in the event loop after this many seconds."""
         return asyncio.get_running_loop().call_later(seconds, callback)
 
     async def within(self, seconds: float, work: asyncio.Future[Any]) -> bool:
-        """Wait for work, so many seconds at most. Returns whether it is done; it is not cancelled."""
+        """Wait for `work`, but at most this many seconds. Return whether it is done; it is never cancelled."""
         late: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = self.call_later(seconds, late.cancel)
         futures: list[asyncio.Future[Any]] = [work, late]
@@ -37,7 +40,7 @@ class Clock:
         return work.done()
 
     async def sleep(self, seconds: float) -> None:
-        """Return after so many seconds."""
+        """Return after this many seconds."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def wake() -> None:

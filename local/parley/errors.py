@@ -1,4 +1,4 @@
-"""What can keep the emulator from starting."""
+"""The error that keeps the emulator, or a command, from starting."""
 
 
 class StartError(Exception):

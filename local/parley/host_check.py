@@ -1,4 +1,8 @@
-"""Requests that a foreign web page has a browser make to this machine, by a name of the page's that leads here."""
+"""Protection of this machine against DNS rebinding.
+
+A foreign web page can point a name of its own to this machine's address. The browser then lets the page's script
+call the emulator. The `Host` header of such a request has the page's name, and so the request can be refused.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from urllib.parse import urlsplit
 
 
 def is_this_machine(host: str, own: str) -> bool:
-    """Tell whether a `Host` header names this machine: by an address, as `localhost`, or as it was told to listen.
+    """Return whether a `Host` header names this machine: by an address, as `localhost`, or as `own`.
 
-    Another name means DNS rebinding: the page's own script would be let in to what answers here.
+    `own` is the host that the emulator was told to listen on.
     """
     try:
         name = urlsplit(f"//{host}").hostname or ""

@@ -1,4 +1,4 @@
-"""What happened in the emulator, in order: the one source of its log and its JSON API."""
+"""The trace: everything that the emulator's parts did, in order. The log and the JSON API are made from it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from urllib.parse import parse_qs
 
 from parley.asgi import Response
 
+MAX_EVENTS = 10_000
+
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One thing that happened. `at` is in seconds since the epoch; `fields` are plain JSON values."""
+class TraceEvent:
+    """One event of the trace. `at` is in seconds since the epoch; `fields` are plain JSON values."""
 
     number: int
     at: float
@@ -24,38 +26,38 @@ class Happening:
 
 
 class Trace:
-    """An ordered stream of happenings, the newest of which are kept in a ring.
+    """An ordered stream of events. A ring keeps the newest `size` of them.
 
     Every part of the emulator records here and nowhere else. Never pass a token, a key or the text of a frame.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time, size: int = 10_000) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, size: int = MAX_EVENTS) -> None:
         self._clock = clock
         self._numbers = itertools.count(1)
-        self._ring: deque[Happening] = deque(maxlen=size)
-        self._listeners: list[Callable[[Happening], None]] = []
+        self._ring: deque[TraceEvent] = deque(maxlen=size)
+        self._listeners: list[Callable[[TraceEvent], None]] = []
 
     def record(self, kind: str, **fields: Any) -> None:
-        """Append a happening of this kind and tell the listeners. Safe from any thread."""
-        happening = Happening(next(self._numbers), self._clock(), kind, fields)
-        self._ring.append(happening)
+        """Append an event of this kind and pass it to the listeners. Safe from any thread."""
+        event = TraceEvent(next(self._numbers), self._clock(), kind, fields)
+        self._ring.append(event)
         for listener in self._listeners:
-            listener(happening)
+            listener(event)
 
-    def after(self, number: int) -> list[Happening]:
-        """Return the kept happenings whose number is higher than `number`, oldest first."""
-        return [happening for happening in list(self._ring) if happening.number > number]
+    def after(self, number: int) -> list[TraceEvent]:
+        """Return the kept events with a number higher than `number`, oldest first."""
+        return [event for event in list(self._ring) if event.number > number]
 
     def answer(self, query: bytes) -> Response:
-        """Answer a request for what is kept, by a query string: `after=N` leaves out what came up to number N."""
+        """Return the HTTP response to a request for the trace. `after=N` in the query leaves out events up to N."""
         after = parse_qs(query.decode("latin-1")).get("after", ["0"])[-1]
         if not after.isdecimal():
-            return Response.of_json(400, {"message": f"after={after} is no number of a happening"})
+            return Response.of_json(400, {"message": f"after={after} is not the number of an event"})
         found = [
             {"number": each.number, "at": each.at, "kind": each.kind, **each.fields} for each in self.after(int(after))
         ]
         return Response.of_json(200, found)
 
-    def listen(self, listener: Callable[[Happening], None]) -> None:
-        """Call `listener` with every happening from now on, in the thread that records it."""
+    def listen(self, listener: Callable[[TraceEvent], None]) -> None:
+        """Call `listener` with every event from now on, in the thread that records the event."""
         self._listeners.append(listener)

@@ -45,12 +45,12 @@ def _measure() -> list[tuple[float, float]]:
     # Sets the variables that clients need when they are made at import.
     from tests import conftest  # isort: skip
     import boto3
-    from parley.dynamodb.embedded import create_tables
+    from parley.dynamodb.provision import create_tables
 
     from handlers.chat.concurrency import Runtime
     from handlers.chat.store import Store
     from handlers.chat.store.tables import CONNECTION
-    from tests import dynamodb
+    from tests.support import dynamodb
     from tests.support.capacity import metered
     from tests.support.turn import a_turn, begin
 

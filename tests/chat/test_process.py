@@ -103,7 +103,7 @@ def test_the_template_decides_what_runs(tmp_path):
 
 
 class TestLog:
-    def test_one_line_a_happening_and_no_secret(self, emulator, device):
+    def test_one_line_for_each_event_and_no_secret(self, emulator, device):
         alice = device()
         connection_id = alice.connection_id()
         alice.join("alice")

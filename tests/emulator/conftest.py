@@ -1,4 +1,4 @@
-"""Where the conformance tests run, `--target`, and what they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
+"""Conformance tests: their target (`--target`), and the facts they hold: `@pytest.mark.fact(NUMBER, source=…)`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
-from tests.emulator.fact_report import Tally
+from tests.emulator.fact_report import FactReport
+from tests.support.lambda_service import serve as serve
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -22,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fact(*keys, source): the facts (facts.py) that a test holds, on whose word.")
     config.addinivalue_line("markers", "slow(duration): runs with --slow only.")
     config.addinivalue_line("markers", "here(reason): cannot be forced on AWS, and why.")
-    config.pluginmanager.register(Tally())
+    config.pluginmanager.register(FactReport())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -87,7 +88,7 @@ def _connecting(deployment: Deployment) -> Iterator[Connect]:
 
 
 @pytest.fixture(scope="session")
-def hasty() -> Iterator[Deployment]:
+def short_lived() -> Iterator[Deployment]:
     """An emulator in which connections live for seconds, and failed invocations are retried at once."""
     deployment = Deployment.here(
         PARLEY_IDLE_TIMEOUT="2", PARLEY_CONNECTION_LIMIT="4", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
@@ -97,9 +98,9 @@ def hasty() -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def connect_hastily(hasty: Deployment) -> Iterator[Connect]:
+def connect_short_lived(short_lived: Deployment) -> Iterator[Connect]:
     """Opens connections that live for seconds."""
-    yield from _connecting(hasty)
+    yield from _connecting(short_lived)
 
 
 @pytest.fixture

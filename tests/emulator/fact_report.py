@@ -9,8 +9,8 @@ import pytest
 from tests.emulator.facts import COUNTED, FACTS, Key
 
 
-class Tally:
-    """What the tests of a run came to, fact by fact."""
+class FactReport:
+    """Results of a run's tests, fact by fact."""
 
     def __init__(self) -> None:
         self._passed: dict[Key, bool] = defaultdict(lambda: True)

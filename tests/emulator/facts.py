@@ -1,6 +1,7 @@
-"""What is known of API Gateway's WebSocket APIs: the one place of each behaviour's text, sources and fidelity.
+"""Facts about API Gateway's WebSocket APIs: the text, the sources and the fidelity of each.
 
-Tests name the facts that they hold, and on whose word: `@pytest.mark.fact(14, source="aws/chalice#1406")`.
+A test names the facts that it checks and the source that it relies on,
+`@pytest.mark.fact(14, source="aws/chalice#1406")`.
 `python -m tests.emulator.facts` writes the tables of docs/emulator.md from these rows and from the tests.
 """
 
@@ -16,11 +17,12 @@ GUIDE = "developer guide"
 QUOTAS = "developer guide, WebSocket quotas"
 EVENTS = "powertools fixtures of November 2024"
 MODEL = "SDK model"
-TRANSCRIPT = "transcript (AWS.md 2)"
-FRAMES = "twenty transcripts (AWS.md 3)"
+TRANSCRIPT = "transcript (docs/aws.md section 2)"
+TWO_TRANSCRIPTS = "two transcripts (docs/aws.md section 2)"
+FRAMES = "twenty transcripts (docs/aws.md section 3)"
 NETWORKING = "ServerlessNetworkingClients#3"
 LAMBDA = "Lambda developer guide"
-UNSURE = "nobody knows"
+UNSURE = "no public source"
 
 SECTIONS = {
     1: "Events",
@@ -34,10 +36,10 @@ SECTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A behaviour of AWS's. `key` is its number in section 0 of AWS.md, else a name.
+    """A behaviour of AWS. `key` is its number in the table of docs/aws.md section 0, or else a name.
 
-    Where it is not known for sure, `switch` is the assumption of the emulator's that says which way it goes;
-    `sure` is False also for what has no switch. What is reproduced `not` has no test.
+    `sure` is False for a behaviour that is not known for certain. `switch` then names the emulator's assumption that
+    decides it; some unsure facts have no switch. A fact whose fidelity is `not` has no test.
     """
 
     key: Key
@@ -50,7 +52,7 @@ class Fact:
 
     @property
     def counts(self) -> bool:
-        """Whether it is one of those that emulators are compared by."""
+        """Tell whether emulators are compared by this fact."""
         return isinstance(self.key, int) and self.sure
 
 
@@ -59,136 +61,185 @@ def unsure(key: Key, section: int, text: str, switch: str | None = None, *source
 
 
 _ALL = [
-    Fact(29, 1, "events have the shape of 2024, to the field", (EVENTS,)),
-    Fact("events.headers", 1, "`$connect` has the headers in title case, without those of the hop", (EVENTS,)),
-    Fact("events.query", 1, "`$connect` has query parameters only where the URL has some", (EVENTS,)),
-    Fact("events.body", 1, "a message's body is its raw text, never base64", (EVENTS,)),
-    Fact("events.ids", 1, "ids are 15 base64url characters and `=`; requestId = extendedRequestId", (EVENTS,)),
-    Fact("events.moments", 1, "connectedAt is the same in all events of a connection, in milliseconds", (EVENTS,)),
-    Fact("events.identity", 1, "identity has sourceIp, and userAgent only where one was sent", (EVENTS,)),
-    Fact("events.models", 1, "events validate against powertools' parser models", (EVENTS,)),
+    Fact(29, 1, "events have exactly the fields that AWS sent in 2024", (EVENTS,)),
+    Fact(
+        "events.headers",
+        1,
+        "`$connect` has the headers in the client's spelling, but not `Connection`, `Upgrade`, `content-length`",
+        (EVENTS,),
+    ),
+    Fact("events.query", 1, "`$connect` has query parameters only if the URL has a query", (EVENTS,)),
+    Fact("events.body", 1, "the body of a message is its raw text, never base64", (EVENTS,)),
+    Fact("events.ids", 1, "ids are 15 base64url characters and `=`; `requestId` equals `extendedRequestId`", (EVENTS,)),
+    Fact(
+        "events.moments",
+        1,
+        "`connectedAt` is the same in all events of a connection; times are in milliseconds",
+        (EVENTS,),
+    ),
+    Fact("events.identity", 1, "`identity` has `sourceIp`, and `userAgent` only if the client sent one", (EVENTS,)),
+    Fact("events.models", 1, "events pass the models of powertools' parser", (EVENTS,)),
     Fact(
         "events.authorizer",
         1,
-        "the authorizer's context is in all events, as text; without one there is none",
+        "the authorizer's context is in all three events, its values as text; without an authorizer it is absent",
         (GUIDE,),
     ),
     Fact(
         "events.request",
         1,
-        "the authorizer's event has every map even if empty, and the headers of the hop",
+        "the authorizer's event has every map, even an empty one, and `Connection`, `Upgrade`, `content-length`",
         (GUIDE, "powertools fixture of January 2025"),
     ),
-    Fact("events.once", 1, "an authorizer is asked once for a connection", (GUIDE,)),
-    unsure("events.variables", 1, "events have stageVariables where the stage has some", "stage_variables"),
+    Fact("events.once", 1, "an authorizer is called once for each connection", (GUIDE,)),
+    unsure("events.variables", 1, "events have `stageVariables` if the stage has any", "stage_variables"),
     Fact(1, 2, "`$connect` returns 401: the handshake is answered with 401", (TRANSCRIPT,)),
-    Fact("handshake.statuses", 2, "301, 400, 403, 500, 501, 502 likewise", (TRANSCRIPT, GUIDE)),
-    Fact(2, 2, "`$connect` raises: 502", ("two transcripts (AWS.md 2)",)),
-    Fact(3, 2, "any 2xx opens the connection", (TRANSCRIPT,)),
-    unsure(4, 2, "`$connect` returns null, or nothing with a status: refused with 502", "connect_null"),
-    Fact(5, 2, "a subprotocol is chosen only by a header of `$connect`'s answer", (GUIDE,)),
+    Fact(
+        "handshake.statuses",
+        2,
+        "`$connect` returns 301, 400, 403, 500, 501 or 502: the handshake is answered with that status",
+        (TRANSCRIPT, GUIDE),
+    ),
+    Fact(2, 2, "`$connect` raises: the handshake is answered with 502", (TWO_TRANSCRIPTS,)),
+    Fact(3, 2, "`$connect` returns any 2xx: the connection opens", (TRANSCRIPT,)),
+    unsure(
+        4,
+        2,
+        "`$connect` returns null, or an answer without a status: the handshake is answered with 502",
+        "connect_null",
+    ),
+    Fact(5, 2, "a subprotocol is chosen only if `$connect` returns the header `Sec-WebSocket-Protocol`", (GUIDE,)),
     Fact(6, 2, "a REQUEST authorizer refuses with 401, 403 or 500", (GUIDE, "serverless/examples#557")),
-    Fact("handshake.identity", 2, "without an identity source: 401, and no authorizer is asked", (GUIDE,)),
-    Fact("handshake.deny", 2, "a policy that denies: 403", (GUIDE,)),
+    Fact("handshake.identity", 2, "the identity source is missing: 401, and the authorizer is not called", (GUIDE,)),
+    Fact("handshake.deny", 2, "the authorizer's policy denies: 403", (GUIDE,)),
     Fact(
         "handshake.authorizer-fails",
         2,
-        "an authorizer that raises, or returns no policy: 500",
+        "the authorizer raises, or returns no policy: 500",
         ("serverless/examples#557",),
     ),
-    Fact("handshake.iam", 2, "AWS_IAM without a signature: 403", (GUIDE,)),
-    Fact("handshake.no-route", 2, "without `$connect` every handshake opens", (GUIDE,)),
-    Fact("handshake.waits", 2, "the handshake waits for `$connect`, 29 s at most", (GUIDE,)),
-    Fact(
-        "handshake.stage",
-        2,
-        "a stage that there is not: 403",
-        ("aws/aws-sdk-php#1955",),
-    ),
+    Fact("handshake.iam", 2, "the route has `AWS_IAM`, and the handshake is not signed: 403", (GUIDE,)),
+    Fact("handshake.no-route", 2, "the API has no `$connect` route: every handshake opens", (GUIDE,)),
+    Fact("handshake.waits", 2, "the handshake waits for `$connect`, at most 29 s", (GUIDE,)),
+    Fact("handshake.stage", 2, "the stage does not exist: 403", ("aws/aws-sdk-php#1955",)),
     unsure("handshake.body", 2, "the body of a refused handshake is empty", "refusal_body"),
-    unsure("handshake.headers", 2, "other headers of `$connect`'s answer are dropped", "response_headers"),
+    unsure("handshake.headers", 2, "other headers of `$connect`'s answer do not reach the client", "response_headers"),
     unsure("handshake.deflate", 2, "permessage-deflate is not negotiated"),
-    Fact(7, 3, "what is not JSON, or lacks the key, goes to `$default`", (GUIDE,)),
-    Fact("routes.paths", 3, "a selection expression may be any path into the body; values are made text", (GUIDE,)),
-    Fact(8, 3, "composite selection expressions `${a}/${b}`, static text", (GUIDE,)),
-    unsure(9, 3, "a key of a client's that begins with `$` goes to `$default`", "reserved_key"),
-    Fact(10, 3, "no route and no `$default`: the `Forbidden` frame; the connection stays", (FRAMES, GUIDE)),
-    Fact(11, 3, "a handler that raises, dies or times out: `Internal server error`; the connection stays", (FRAMES,)),
-    unsure("frames.throttled-function", 3, "a throttled function: `Internal server error`"),
-    Fact(12, 3, "what a handler returns for a message, 4xx and 5xx included, goes nowhere", (TRANSCRIPT,)),
-    Fact(13, 3, "with a route response the client gets the body, and nothing else", (GUIDE, TRANSCRIPT)),
+    Fact(7, 3, "a message that is not JSON, or lacks the key, goes to `$default`", (GUIDE,)),
+    Fact("routes.paths", 3, "a selection expression may be any path into the body; the value becomes text", (GUIDE,)),
+    Fact(8, 3, "a selection expression may be composite, `${a}/${b}`, or static text", (GUIDE,)),
+    unsure(9, 3, "a client's route key that begins with `$` goes to `$default`", "reserved_key"),
+    Fact(
+        10,
+        3,
+        "no route matches, and there is no `$default`: the `Forbidden` frame; the connection stays open",
+        (FRAMES, GUIDE),
+    ),
+    Fact(
+        11,
+        3,
+        "the handler raises, dies or times out: the `Internal server error` frame; the connection stays open",
+        (FRAMES,),
+    ),
+    unsure("frames.throttled-function", 3, "the function is throttled: the `Internal server error` frame"),
+    Fact(12, 3, "the client gets nothing of what a message's handler returns, be it 2xx, 4xx or 5xx", (TRANSCRIPT,)),
+    Fact(13, 3, "the route has a route response: the client gets the body, and nothing else", (GUIDE, TRANSCRIPT)),
     Fact(
         14,
         3,
-        "29 s without an answer: `Endpoint request timed out`; the function goes on",
+        "no answer within 29 s: the `Endpoint request timed out` frame; the function runs on",
         ("Kludex/mangum#128", "aws/chalice#1406", QUOTAS),
     ),
-    Fact("frames.timeout", 3, "a route's own time-out, from 50 ms on, likewise", (QUOTAS,)),
-    Fact("frames.bytes", 3, "the gateway's own frames, to the byte", (FRAMES,)),
-    Fact(15, 3, "a binary frame closes with 1003", (GUIDE,)),
-    Fact(16, 3, "a frame of more than 32 KB closes with 1009", (QUOTAS,)),
-    Fact(17, 3, "a message of more than 128 KB closes with 1009", (QUOTAS,)),
-    unsure("frames.throttled-message", 3, "a message over a rate is not handled; a frame says so", "throttled_message"),
+    Fact("frames.timeout", 3, "no answer within the route's own time-out, 50 ms or more: the same frame", (QUOTAS,)),
+    Fact("frames.bytes", 3, "the gateway's own frames equal AWS's, byte for byte", (FRAMES,)),
+    Fact(15, 3, "a binary frame closes the connection with 1003", (GUIDE,)),
+    Fact(16, 3, "a frame of more than 32 KB closes the connection with 1009", (QUOTAS,)),
+    Fact(17, 3, "a message of more than 128 KB closes the connection with 1009", (QUOTAS,)),
+    unsure(
+        "frames.throttled-message",
+        3,
+        "a message over a rate limit is not handled, and a frame says so",
+        "throttled_message",
+    ),
     Fact("frames.models", 3, "models validate messages: `Bad request body`", (GUIDE,), "not"),
-    Fact("close.none", 4, "a close without a status: 1005, `Client-side close frame status not set`", (EVENTS,)),
-    Fact("close.status", 4, "the client's own status and reason reach `$disconnect`", (GUIDE,)),
-    Fact(26, 4, "10 minutes without data: 1001, for the client and for `$disconnect`", (QUOTAS,)),
-    Fact("close.activity", 4, "data either way starts the 10 minutes again", (QUOTAS,)),
-    Fact(27, 4, "2 hours end a connection, however busy it is; that the code is 1001 is assumed", (QUOTAS,)),
+    Fact(
+        "close.none",
+        4,
+        "the client closes without a status: `$disconnect` gets 1005, `Client-side close frame status not set`",
+        (EVENTS,),
+    ),
+    Fact("close.status", 4, "the client closes with a status and a reason: `$disconnect` gets both", (GUIDE,)),
+    Fact(26, 4, "10 minutes without data: the client and `$disconnect` get 1001", (QUOTAS,)),
+    Fact("close.activity", 4, "data in either direction starts the 10 minutes again", (QUOTAS,)),
+    Fact(27, 4, "a connection ends after 2 hours, however busy it is; that the code is 1001 is assumed", (QUOTAS,)),
     Fact(23, 4, "DELETE: 204, and the client sees 1000", (MODEL, "aws/chalice#2060")),
     Fact(
-        24, 4, "`$disconnect` after DELETE: 1000, `Connection Closed Normally`", ("aws/chalice#2060", "boto/boto3#3789")
+        24, 4, "DELETE: `$disconnect` gets 1000, `Connection Closed Normally`", ("aws/chalice#2060", "boto/boto3#3789")
     ),
-    unsure("close.oversize", 4, "`$disconnect` after 1003 and 1009 is told the code"),
-    unsure("close.loss", 4, "a lost network: `$disconnect` with 1006, at once", "network_loss"),
-    Fact("close.delivery", 4, "`$disconnect` may get lost: here it always comes", (GUIDE,), "approximately"),
+    unsure("close.oversize", 4, "the gateway closes with 1003 or 1009: `$disconnect` gets the same code"),
+    unsure("close.loss", 4, "the client's network is lost: `$disconnect` gets 1006, at once", "network_loss"),
+    Fact("close.delivery", 4, "AWS may lose `$disconnect`; the emulator always delivers it", (GUIDE,), "approximately"),
     Fact("close.no-pings", 4, "the gateway sends no pings", ("andyrichardson/subscriptionless#3",)),
-    unsure("close.ping", 4, "a ping of the client's is no data for the 10 minutes", "ping"),
+    unsure("close.ping", 4, "a client's ping does not count as data for the 10 minutes", "ping"),
     Fact(18, 5, "a post of more than 128 KB: 413 `PayloadTooLargeException`", (MODEL, "gchq/sleeper#5755")),
-    Fact(19, 5, "a post: 200", (MODEL,)),
+    Fact(19, 5, "a post that is delivered: 200", (MODEL,)),
     Fact(
         20,
         5,
-        "a connection that is closed or never was: 410 `GoneException`, no body",
+        "the connection is closed or never existed: 410 `GoneException`, without a body",
         (MODEL, "laravel-echo-api-gateway#9"),
     ),
     Fact(
         21,
         5,
-        "an id of the wrong form: 400 `BadRequestException`",
+        "the id has the wrong form: 400 `BadRequestException`",
         ("dherault/serverless-offline#749", "localstack/localstack#4694"),
     ),
-    Fact(22, 5, "GET: connectedAt, identity, lastActiveAt; ISO 8601 with milliseconds", (MODEL,)),
+    Fact(22, 5, "GET: `connectedAt`, `identity` and `lastActiveAt`; times are ISO 8601 with milliseconds", (MODEL,)),
     Fact(25, 5, "a post from the connection's own `$connect`: 410", ("knowledge centre",)),
-    unsure("connections.hang", 5, "it is answered at once, and does not hang", "post_in_connect", "aws/chalice#1406"),
+    unsure(
+        "connections.hang",
+        5,
+        "a post from the connection's own `$connect` is answered at once and does not hang",
+        "post_in_connect",
+        "aws/chalice#1406",
+    ),
     Fact(
         "connections.forbidden",
         5,
         "another stage, or no signature: 403 `ForbiddenException`",
         (MODEL, "aws/aws-sdk-php#1955"),
     ),
-    Fact("connections.text", 5, "frames are text; what is not UTF-8 becomes U+FFFD", ("MiniStack, measured", MODEL)),
-    unsure("connections.large", 5, "a post of more than 32 KB is one frame", "large_post"),
-    Fact("connections.javascript", 5, "the AWS SDK for JavaScript v3 sees the same", (MODEL,)),
+    Fact(
+        "connections.text", 5, "frames are text; bytes that are not UTF-8 become U+FFFD", ("MiniStack, measured", MODEL)
+    ),
+    unsure("connections.large", 5, "a post of more than 32 KB arrives as one frame", "large_post"),
+    Fact("connections.javascript", 5, "the AWS SDK for JavaScript v3 gets the same answers", (MODEL,)),
     Fact("connections.policy", 5, "IAM policies decide who may call", (GUIDE,), "not"),
     Fact(28, 6, "messages of one connection run concurrently", ("re:Post", "serverlessland")),
-    Fact("order.posts", 6, "posts that one sender awaits arrive in their order", ("re:Post",)),
-    Fact(30, 6, "over a rate: 429, for handshakes and posts", (NETWORKING, "gchq/sleeper#7494", GUIDE)),
-    Fact("quotas.stage", 6, "the throttling settings of a stage and of a route", (GUIDE, NETWORKING)),
+    Fact("order.posts", 6, "a sender that awaits each post has its posts arrive in order", ("re:Post",)),
+    Fact(30, 6, "over a rate limit: 429, for handshakes and for posts", (NETWORKING, "gchq/sleeper#7494", GUIDE)),
+    Fact("quotas.stage", 6, "a stage and a route have throttling settings of their own", (GUIDE, NETWORKING)),
     Fact(
         "quotas.account",
         6,
-        "an account's bucket over handshakes, messages and posts: 10,000/s, 5,000 at once",
+        "the handshakes, messages and posts of an account share one bucket: 10,000 a second, 5,000 at once",
         (GUIDE,),
     ),
-    Fact("quotas.connections", 6, "500 new connections a second", (QUOTAS,)),
-    Fact("quotas.open", 6, "no limit to how many connections are open", (QUOTAS,)),
-    Fact("quotas.url", 6, "a URL of 4,096 characters; that a longer one is 414 is assumed", (QUOTAS,), "approximately"),
-    Fact("quotas.authorizer", 6, "an authorizer's result of 8 KB", (QUOTAS,)),
-    Fact("quotas.counts", 6, "300 routes, 300 integrations, 10 stages, 10 authorizers", (QUOTAS,), "not"),
+    Fact("quotas.connections", 6, "an account opens at most 500 connections a second", (QUOTAS,)),
+    Fact("quotas.open", 6, "the number of open connections has no limit", (QUOTAS,)),
+    Fact(
+        "quotas.url",
+        6,
+        "a URL has at most 4,096 characters; that a longer one is answered with 414 is assumed",
+        (QUOTAS,),
+        "approximately",
+    ),
+    Fact("quotas.authorizer", 6, "the result of an authorizer has at most 8 KB", (QUOTAS,)),
+    Fact("quotas.counts", 6, "at most 300 routes, 300 integrations, 10 stages and 10 authorizers", (QUOTAS,), "not"),
     Fact("async.accepted", 6, "an asynchronous invocation is accepted with 202", (LAMBDA,)),
-    Fact("async.retries", 6, "and retried twice, after 1 and 2 minutes", (LAMBDA,)),
-    Fact("price", 6, "metering: messages by 32 KB, minutes of connection", (GUIDE,), "not"),
+    Fact("async.retries", 6, "a failed asynchronous invocation is retried twice, after 1 and 2 minutes", (LAMBDA,)),
+    Fact("price", 6, "metering: messages in units of 32 KB, and minutes of connection", (GUIDE,), "not"),
 ]
 
 FACTS: dict[Key, Fact] = {fact.key: fact for fact in _ALL}

@@ -1,4 +1,4 @@
-"""How connections end, and what `$disconnect` is told (docs/aws.md section 4)."""
+"""Ends of connections, and the event of `$disconnect` (docs/aws.md section 4)."""
 
 import logging
 import socket
@@ -6,8 +6,8 @@ import time
 
 import pytest
 from parley.gateway.events import Handshake
-from parley.gateway.quotas import FRAME_BYTES, TimeLimits
-from parley.gateway.websocket.connection import Connection, State, closed_by_client
+from parley.gateway.quotas import MAX_FRAME_BYTES, TimeLimits
+from parley.gateway.websocket.connection import Connection, ConnectionState, closed_by_client
 from parley.template.model import LambdaIntegration, Route
 from websockets.exceptions import ConnectionClosed
 
@@ -26,7 +26,7 @@ def told(context):
 
 @pytest.fixture
 def disconnect_of(connect):
-    """What `$disconnect` was told of a connection, once it has run."""
+    """Return the code and reason in the event of `$disconnect`, once it has run."""
 
     def of(connection_id, connecting=connect):
         [seen] = connecting().observed(connection_id, "DISCONNECT")
@@ -91,7 +91,7 @@ class TestDelete:
 
 
 @pytest.mark.fact("close.oversize", source=UNSURE)
-@pytest.mark.parametrize(("message", "code"), [(b"\x01", 1003), ("x" * (FRAME_BYTES + 1), 1009)])
+@pytest.mark.parametrize(("message", "code"), [(b"\x01", 1003), ("x" * (MAX_FRAME_BYTES + 1), 1009)])
 def test_disconnect_is_told_what_closed_it(connect, disconnect_of, message, code):
     client = connect()
     connection_id = client.connection_id()
@@ -143,54 +143,54 @@ class TestTime:
         assert client.closed == GOING_AWAY
 
     @pytest.mark.fact(26, source=QUOTAS)
-    def test_an_idle_client_sees_1001_and_so_does_disconnect(self, connect_hastily, disconnect_of):
-        client = connect_hastily()
+    def test_an_idle_client_sees_1001_and_so_does_disconnect(self, connect_short_lived, disconnect_of):
+        client = connect_short_lived()
         connection_id = client.connection_id()
         assert client.end() == GOING_AWAY
-        assert disconnect_of(connection_id, connect_hastily) == GOING_AWAY
+        assert disconnect_of(connection_id, connect_short_lived) == GOING_AWAY
 
     @pytest.mark.fact(27, source=QUOTAS)
-    def test_a_busy_client_sees_1001_at_the_end_of_its_life(self, connect_hastily, disconnect_of):
-        client = connect_hastily()
+    def test_a_busy_client_sees_1001_at_the_end_of_its_life(self, connect_short_lived, disconnect_of):
+        client = connect_short_lived()
         connection_id = client.connection_id()
         assert end_of_a_busy(client, 0.1) == GOING_AWAY
-        assert disconnect_of(connection_id, connect_hastily) == GOING_AWAY
+        assert disconnect_of(connection_id, connect_short_lived) == GOING_AWAY
 
     def connection(self):
         handshake = Handshake("BFaT_fALIAMCKug=", CONNECTED_AT, "id", "live", "host", "127.0.0.1", [], "")
         connection = Connection(handshake, TimeLimits())
-        connection.opened(CONNECTED_AT + 1)
+        connection.mark_open(CONNECTED_AT + 1)
         return connection
 
     @pytest.mark.fact(26, source=QUOTAS)
     def test_the_ten_minutes_begin_when_it_opens(self):
         connection = self.connection()
         assert connection.deadline() == CONNECTED_AT + 601
-        assert connection.overdue(CONNECTED_AT + 600) is None
-        close = connection.overdue(CONNECTED_AT + 601)
+        assert connection.due_close(CONNECTED_AT + 600) is None
+        close = connection.due_close(CONNECTED_AT + 601)
         assert (close.code, close.reason) == GOING_AWAY
 
     @pytest.mark.fact("close.activity", source=QUOTAS)
     def test_a_message_moves_the_deadline(self):
         connection = self.connection()
-        connection.active(CONNECTED_AT + 500)
+        connection.mark_active(CONNECTED_AT + 500)
         assert connection.deadline() == CONNECTED_AT + 1_100
 
     @pytest.mark.fact(27, source=QUOTAS)
     def test_the_two_hours_begin_with_the_handshake(self):
         connection = self.connection()
-        connection.active(CONNECTED_AT + 7_199)
+        connection.mark_active(CONNECTED_AT + 7_199)
         assert connection.deadline() == CONNECTED_AT + 7_200
-        close = connection.overdue(CONNECTED_AT + 7_200)
+        close = connection.due_close(CONNECTED_AT + 7_200)
         assert (close.code, close.reason) == GOING_AWAY
 
     def test_a_connection_is_open_between_its_handshake_and_its_end(self):
         connection = Connection(self.connection().handshake, TimeLimits())
         states = [connection.state]
-        connection.opened(CONNECTED_AT)
+        connection.mark_open(CONNECTED_AT)
         states.append(connection.state)
-        connection.closed()
-        assert [*states, connection.state] == [State.CONNECTING, State.OPEN, State.CLOSED]
+        connection.mark_closed()
+        assert [*states, connection.state] == [ConnectionState.CONNECTING, ConnectionState.OPEN, ConnectionState.CLOSED]
 
 
 class TestMinutes:

@@ -8,12 +8,12 @@ from datetime import datetime
 import boto3
 import pytest
 from botocore.config import Config
-from parley.gateway.quotas import MESSAGE_BYTES, Quotas
+from parley.gateway.quotas import MAX_MESSAGE_BYTES, Quotas
 from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import MODEL, UNSURE
 from tests.support.gateway import Gateway
-from tests.support.http_server import served
+from tests.support.http_server import http_server
 
 NEVER = "AAAAAAAAAAAAAAA="
 """An id of the right form, of no connection."""
@@ -38,10 +38,10 @@ class TestPost:
     def test_it_has_128_kb_at_most(self, connect):
         client, caller = connect(), connect()
         connection_id = client.connection_id()
-        assert outcome(caller.manage("POST", connection_id, bytes=MESSAGE_BYTES)) == (200, None, None)
-        refused = caller.manage("POST", connection_id, bytes=MESSAGE_BYTES + 1)
+        assert outcome(caller.manage("POST", connection_id, bytes=MAX_MESSAGE_BYTES)) == (200, None, None)
+        refused = caller.manage("POST", connection_id, bytes=MAX_MESSAGE_BYTES + 1)
         assert outcome(refused) == (413, "PayloadTooLargeException", "PayloadTooLargeException")
-        assert client.receive() == "x" * MESSAGE_BYTES
+        assert client.receive() == "x" * MAX_MESSAGE_BYTES
         assert client.is_open()
 
     @pytest.mark.fact("connections.text", source="MiniStack, measured")
@@ -57,9 +57,9 @@ class TestPost:
         client = await gateway.connect()
         await client.say("{}")
         connection_id = gateway.events("default")[0]["requestContext"]["connectionId"]
-        longest = b"\xff" + b"x" * (MESSAGE_BYTES - 1)
+        longest = b"\xff" + b"x" * (MAX_MESSAGE_BYTES - 1)
         assert [(await gateway.post(connection_id, data)).status for data in (longest, longest + b"x")] == [200, 413]
-        assert client.frames == ["\ufffd" + "x" * (MESSAGE_BYTES - 1)]
+        assert client.frames == ["\ufffd" + "x" * (MAX_MESSAGE_BYTES - 1)]
 
     @pytest.mark.fact(25, source="knowledge centre")
     @pytest.mark.fact("connections.hang", source="aws/chalice#1406")
@@ -148,7 +148,7 @@ class TestRefused:
     @pytest.mark.fact(30, source="gchq/sleeper#7494")
     @pytest.mark.parametrize("operation", ["post_to_connection", "get_connection", "delete_connection"])
     def test_over_the_accounts_rate_it_is_429(self, operation):
-        with served(Gateway({}, quotas=Quotas(requests=1, burst=1))) as url:
+        with http_server(Gateway({}, quotas=Quotas(requests=1, burst=1))) as url:
             client = boto3.client(
                 "apigatewaymanagementapi",
                 endpoint_url=url,

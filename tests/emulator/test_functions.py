@@ -7,6 +7,7 @@ import json
 import pytest
 from parley.clock import Clock
 from parley.functions.pools import IDLE_SECONDS
+from parley.functions.runner import runner_for
 from parley.functions.service import Functions, UnknownFunction
 from parley.template.model import Function, InvokeConfig
 from parley.trace import Trace
@@ -100,8 +101,9 @@ class TestReservedConcurrency:
         clock, ran = ManualClock(), []
         (tmp_path / "f.py").write_text("def handler(event, context): pass")
         function = Function("f", "f.handler", tmp_path, 3, 128, {}, reserved_concurrency=0, dead_letter=QUEUE)
-        trace = Trace(clock.time)
-        service = Functions({"f": function}, trace, clock=clock, enqueue=lambda *sent: ran.append(sent))
+        functions, trace = {"f": function}, Trace(clock.time)
+        runner = runner_for("process", functions, trace, clock=clock)
+        service = Functions(functions, trace, runner, clock=clock, enqueue=lambda *sent: ran.append(sent))
         service.invoke_later("f", b'{"a": 1}')
         await clock.advance(7)
         assert [round(each.at - clock.now + 7) for each in trace.after(0)] == [0, 1, 3, 7]
@@ -177,8 +179,8 @@ class TestIdleness:
         (tmp_path / "f.py").write_text(
             "import time, os\ndef handler(event, context):\n  time.sleep(0.2)\n  return os.getpid()"
         )
-        function = Function("f", "f.handler", tmp_path, 3, 128, {})
-        service = Functions({"f": function}, Trace(), clock=clock)
+        functions, trace = {"f": Function("f", "f.handler", tmp_path, 3, 128, {})}, Trace()
+        service = Functions(functions, trace, runner_for("process", functions, trace, clock=clock), clock=clock)
         await service.start()
         try:
             answers = await asyncio.gather(*(service.invoke("f", b"{}") for _ in range(3)))

@@ -4,8 +4,9 @@ import json
 import re
 
 import pytest
-from parley.gateway.quotas import FRAME_BYTES, MESSAGE_BYTES
-from parley.gateway.websocket.route_selection import Selection, problem
+from parley.expressions.selection import route_selection_problem
+from parley.gateway.quotas import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES
+from parley.gateway.websocket.route_selection import RouteSelector
 from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import FRAMES, GUIDE, QUOTAS, TRANSCRIPT, UNSURE
@@ -62,7 +63,7 @@ class TestRoutes:
         ],
     )
     def test_the_expression_chooses_the_route(self, expression, body, route):
-        assert Selection(expression).route(body, ROUTES) == route
+        assert RouteSelector(expression).route(body, ROUTES) == route
 
     @pytest.mark.fact("routes.paths", source=GUIDE)
     @pytest.mark.parametrize(
@@ -84,31 +85,31 @@ class TestRoutes:
         ],
     )
     def test_what_an_expression_comes_to(self, expression, body, key):
-        assert Selection(expression).key(body) == key
+        assert RouteSelector(expression).key(body) == key
 
     @pytest.mark.parametrize("expression", ["$request.body.a[", "$request.header.x", "${request.querystring.a}"])
     def test_an_expression_that_is_none_is_told_and_harmless(self, expression):
-        assert problem(expression)
-        assert Selection(expression).route("{}", ROUTES) == "$default"
+        assert route_selection_problem(expression)
+        assert RouteSelector(expression).route("{}", ROUTES) == "$default"
 
     @pytest.mark.parametrize(
         "expression", ["$request.body.a", "${request.body.a}/x", "fixed", "$request.body.a[0]['b']"]
     )
     def test_an_expression_that_is_right_has_no_problem(self, expression):
-        assert problem(expression) is None
+        assert route_selection_problem(expression) is None
 
     @pytest.mark.fact(8, source=GUIDE)
     def test_a_static_expression_always_chooses_the_same(self):
-        assert Selection("send").route('{"action": "other"}', ROUTES) == "send"
+        assert RouteSelector("send").route('{"action": "other"}', ROUTES) == "send"
 
     @pytest.mark.fact(10, source=GUIDE)
     def test_without_a_default_route_there_may_be_none(self):
-        assert Selection("$request.body.action").route('{"action": "other"}', ("$connect", "send")) is None
+        assert RouteSelector("$request.body.action").route('{"action": "other"}', ("$connect", "send")) is None
 
     def test_a_reserved_key_leads_to_the_default_route_or_by_the_switch_to_none(self):
         body = '{"action": "$connect"}'
-        assert Selection("$request.body.action").route(body, ROUTES) == "$default"
-        assert Selection("$request.body.action", reserved_is_default=False).route(body, ROUTES) is None
+        assert RouteSelector("$request.body.action").route(body, ROUTES) == "$default"
+        assert RouteSelector("$request.body.action", reserved_is_default=False).route(body, ROUTES) is None
 
     @pytest.mark.fact(9, source=UNSURE)
     @pytest.mark.parametrize("key", ["$connect", "$disconnect", "$default", "$other"])
@@ -225,22 +226,22 @@ class TestLimits:
     @pytest.mark.fact(16, source=QUOTAS)
     def test_a_frame_has_32_kb_at_most(self, connect):
         client = connect()
-        assert client.ask("x" * FRAME_BYTES)["length"] == FRAME_BYTES
-        client.send("x" * (FRAME_BYTES + 1))
+        assert client.ask("x" * MAX_FRAME_BYTES)["length"] == MAX_FRAME_BYTES
+        client.send("x" * (MAX_FRAME_BYTES + 1))
         assert client.end()[0] == 1009
 
     @pytest.mark.fact(16, source=QUOTAS)
     def test_bytes_count_and_not_characters(self, connect):
         client = connect()
-        client.send("ü" * (FRAME_BYTES // 2 + 1))
+        client.send("ü" * (MAX_FRAME_BYTES // 2 + 1))
         assert client.end()[0] == 1009
 
     @pytest.mark.fact(17, source=QUOTAS)
     def test_a_message_of_several_frames_has_128_kb_at_most(self, connect):
         client = connect()
-        frames = ["x" * FRAME_BYTES] * (MESSAGE_BYTES // FRAME_BYTES)
+        frames = ["x" * MAX_FRAME_BYTES] * (MAX_MESSAGE_BYTES // MAX_FRAME_BYTES)
         client.socket.send(frames)
-        assert client.frame()["length"] == MESSAGE_BYTES
+        assert client.frame()["length"] == MAX_MESSAGE_BYTES
         client.socket.send([*frames, "x"])
         assert client.end()[0] == 1009
 

@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from parley.gateway.quotas import MESSAGE_BYTES, Quotas
+from parley.gateway.quotas import MAX_MESSAGE_BYTES, Quotas
 
 from tests.emulator.facts import MODEL
 from tests.support.gateway import Gateway
-from tests.support.http_server import served
+from tests.support.http_server import http_server
 
 FOLDER = Path(__file__).with_name("javascript")
 INSTALLED = FOLDER / "node_modules" / ".package-lock.json"
@@ -57,7 +57,7 @@ def failed(status, name):
 
 def test_its_errors_are_the_sdks_own_types(sdk, endpoint, connect):
     connection_id = connect().connection_id()
-    large = "78" * (MESSAGE_BYTES + 1)
+    large = "78" * (MAX_MESSAGE_BYTES + 1)
     outcomes = sdk(
         endpoint,
         ["PostToConnection", {"ConnectionId": NEVER, "Data": "78"}],
@@ -79,7 +79,7 @@ def test_another_stage_is_forbidden(sdk, endpoint):
 
 
 def test_over_the_accounts_rate_the_limit_is_exceeded(sdk):
-    with served(Gateway({}, quotas=Quotas(requests=0, burst=0))) as url:
+    with http_server(Gateway({}, quotas=Quotas(requests=0, burst=0))) as url:
         [outcome] = sdk(url, ["PostToConnection", {"ConnectionId": NEVER, "Data": "78"}])
     assert outcome == failed(429, "LimitExceededException")
 

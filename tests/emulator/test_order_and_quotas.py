@@ -4,7 +4,7 @@ import json
 import uuid
 
 import pytest
-from parley.emulator.options import Options
+from parley.emulator.options import FunctionOptions
 from parley.gateway.quotas import Quotas
 from parley.template.model import LambdaIntegration, Route, Stage, Throttle
 from websockets.exceptions import InvalidStatus
@@ -136,21 +136,21 @@ class TestAsynchronousInvocations:
         return json.dumps({"requestContext": context, "body": json.dumps(body)}).encode()
 
     @pytest.mark.fact("async.accepted", source=LAMBDA)
-    def test_it_is_accepted_and_run(self, hasty, connect_hastily):
+    def test_it_is_accepted_and_run(self, short_lived, connect_short_lived):
         name = uuid.uuid4().hex
         payload = self.event(name, {"quiet": 1})
-        lambda_ = hasty.emulator.client("lambda")
+        lambda_ = short_lived.emulator.client("lambda")
         answer = lambda_.invoke(FunctionName="Message", InvocationType="Event", Payload=payload)
         assert (answer["StatusCode"], answer["Payload"].read()) == (202, b"")
-        assert len(connect_hastily().observed(name, "ASYNCHRONOUS")) == 1
+        assert len(connect_short_lived().observed(name, "ASYNCHRONOUS")) == 1
 
     @pytest.mark.fact("async.retries", source=LAMBDA)
     def test_the_first_retry_is_after_a_minute(self):
-        assert Options().retry_delay == 60
+        assert FunctionOptions().retry_delay == 60
 
     @pytest.mark.fact("async.retries", source=LAMBDA)
-    def test_one_that_fails_is_run_three_times_in_all(self, hasty, connect_hastily):
+    def test_one_that_fails_is_run_three_times_in_all(self, short_lived, connect_short_lived):
         name = uuid.uuid4().hex
         payload = self.event(name, {"raise": 1})
-        hasty.emulator.client("lambda").invoke(FunctionName="Message", InvocationType="Event", Payload=payload)
-        assert len(connect_hastily().observed(name, "ASYNCHRONOUS", 3)) == 3
+        short_lived.emulator.client("lambda").invoke(FunctionName="Message", InvocationType="Event", Payload=payload)
+        assert len(connect_short_lived().observed(name, "ASYNCHRONOUS", 3)) == 3

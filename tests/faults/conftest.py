@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.people import USERS
+from tests.faults.users import USERS
 from tests.support.devices import Emulator
 from tests.support.unlimited import UNLIMITED
 

@@ -10,17 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from tests.faults.people import USERS, Person, check
+from tests.faults.users import APOLOGY, USERS, ChatUser, check
 from tests.support.devices import Device, Emulator
-
-APOLOGY = "Sorry, something went wrong while processing your message."
 
 
 @pytest.fixture
-def person(emulator):
-    person = Person(emulator)
-    yield person
-    person.leave()
+def user(emulator):
+    user = ChatUser(emulator)
+    yield user
+    user.leave()
 
 
 def model_report(emulator):
@@ -38,126 +36,126 @@ def eventually(condition, seconds=5):
 class TestEvents:
     """Rows 1, 2, 3, 4 and 26 of what breaks."""
 
-    def test_a_disconnect_that_never_comes_is_made_good_by_the_next_post(self, emulator, person):
-        other = Person(emulator, person.user, person.chat_id)
+    def test_a_disconnect_that_never_comes_is_made_good_by_the_next_post(self, emulator, user):
+        other = ChatUser(emulator, user.user_id, user.chat_id)
         other.fault("disconnect", "lose", other.connection_id)
         other.leave()
-        person.ask()
-        eventually(lambda: other.connection_id not in person.chat()["subscribers"]["M"])
-        check(person)
+        user.ask()
+        eventually(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
+        check(user)
 
-    def test_a_disconnect_that_comes_twice_does_no_harm(self, emulator, person):
-        other = Person(emulator, person.user, person.chat_id)
+    def test_a_disconnect_that_comes_twice_does_no_harm(self, emulator, user):
+        other = ChatUser(emulator, user.user_id, user.chat_id)
         other.fault("disconnect", "twice", other.connection_id)
         other.leave()
-        eventually(lambda: other.connection_id not in person.chat()["subscribers"]["M"])
-        person.ask()
-        check(person)
+        eventually(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
+        user.ask()
+        check(user)
 
-    def test_a_connect_that_cannot_be_kept_is_refused(self, emulator, person):
-        person.fault("store", "500", "ConnectFunction", "PutItem", times=4)
+    def test_a_connect_that_cannot_be_kept_is_refused(self, emulator, user):
+        user.fault("store", "500", "ConnectFunction", "PutItem", times=4)
         with pytest.raises(InvalidStatus) as refused:
             Device(emulator.websocket_url)
         assert refused.value.response.status_code == 502
 
-    def test_a_greeting_that_finds_nobody_is_sent_again(self, emulator, person):
-        person.fault("post", "410", '"connected"', times=2)
+    def test_a_greeting_that_finds_nobody_is_sent_again(self, emulator, user):
+        user.fault("post", "410", '"connected"', times=2)
         assert Device(emulator.websocket_url).receive("connected")
 
-    def test_a_message_that_overtakes_the_join_is_refused_and_not_stored(self, emulator, person):
+    def test_a_message_that_overtakes_the_join_is_refused_and_not_stored(self, emulator, user):
         late = Device(emulator.websocket_url)
         connection_id = late.connection_id()
-        person.fault("message", "delay", connection_id, "join_chat", seconds=0.5)
-        late.send("join_chat", chatId=person.chat_id)
+        user.fault("message", "delay", connection_id, "join_chat", seconds=0.5)
+        late.send("join_chat", chatId=user.chat_id)
         late.send("message", message="Too early")
         assert late.refusal() == "not_authenticated"
-        assert person.stored() == []
+        assert user.stored() == []
 
 
 class TestInvocations:
     """Rows 5 and 7."""
 
-    def test_one_that_runs_twice_at_once_makes_one_reply(self, emulator, person):
-        person.fault("invoke", "twice")
-        person.ask()
-        check(person)
+    def test_one_that_runs_twice_at_once_makes_one_reply(self, emulator, user):
+        user.fault("invoke", "twice")
+        user.ask()
+        check(user)
 
-    def test_one_that_comes_again_when_all_is_over_asks_and_says_nothing(self, emulator, person):
-        reading = person.ask()
-        check(person)
-        requests, frames = model_report(emulator)["requests"], len(person.frames)
-        payload = {"user_id": person.user, "chat_id": person.chat_id, "message_id": reading.completes[0]["messageId"]}
+    def test_one_that_comes_again_when_all_is_over_asks_and_says_nothing(self, emulator, user):
+        reading = user.ask()
+        check(user)
+        requests, frames = model_report(emulator)["requests"], len(user.frames)
+        payload = {"user_id": user.user_id, "chat_id": user.chat_id, "message_id": reading.completes[0]["messageId"]}
         lambda_ = emulator.client("lambda")
         for _ in range(20):
             answer = lambda_.invoke(FunctionName="GenerateFunction", Payload=json.dumps(payload).encode())
             assert "FunctionError" not in answer
         assert model_report(emulator)["requests"] == requests
-        assert [frame["type"] for frame in person.frames[frames:]] in ([], ["chat_updated"])
+        assert [frame["type"] for frame in user.frames[frames:]] in ([], ["chat_updated"])
 
     @pytest.mark.parametrize("do", ["429", "500"])
-    def test_one_that_is_not_taken_is_tried_again(self, emulator, person, do):
-        person.fault("invoke", do, times=2)
-        person.ask()
-        check(person)
+    def test_one_that_is_not_taken_is_tried_again(self, emulator, user, do):
+        user.fault("invoke", do, times=2)
+        user.ask()
+        check(user)
 
 
 class TestStore:
     """Rows 11, 12, 13 and 14."""
 
     @pytest.mark.parametrize("function", ["DefaultFunction", "GenerateFunction"])
-    def test_a_commit_whose_answer_is_lost_is_recognised(self, emulator, person, function):
-        person.fault("store", "500", person.chat_id, function, "TransactWriteItems", after=True)
-        person.ask(clientMessageId="mine")
-        check(person)
-        assert len(person.stored()) == 2
+    def test_a_commit_whose_answer_is_lost_is_recognised(self, emulator, user, function):
+        user.fault("store", "500", user.chat_id, function, "TransactWriteItems", after=True)
+        user.ask(clientMessageId="mine")
+        check(user)
+        assert len(user.stored()) == 2
 
-    def test_a_claim_whose_answer_is_lost_is_recognised(self, emulator, person):
-        person.fault("store", "500", person.chat_id, "GenerateFunction", "UpdateItem", "worker", after=True)
-        assert person.ask().completes[0]["attempt"] == 1
-        check(person)
+    def test_a_claim_whose_answer_is_lost_is_recognised(self, emulator, user):
+        user.fault("store", "500", user.chat_id, "GenerateFunction", "UpdateItem", "worker", after=True)
+        assert user.ask().completes[0]["attempt"] == 1
+        check(user)
 
-    def test_a_cancellation_whose_answer_is_lost_is_none_the_less_one(self, emulator, person):
-        person.fault("store", "500", person.chat_id, "UpdateItem", "cancelled", after=True)
-        person.say("/long 1000")
-        person.wait("assistant_message_token")
-        person.send("cancel")
-        assert person.reply().completes[0]["finishReason"] == "cancelled"
+    def test_a_cancellation_whose_answer_is_lost_is_none_the_less_one(self, emulator, user):
+        user.fault("store", "500", user.chat_id, "UpdateItem", "cancelled", after=True)
+        user.say("/long 1000")
+        user.wait("assistant_message_token")
+        user.send("cancel")
+        assert user.reply().completes[0]["finishReason"] == "cancelled"
 
     @pytest.mark.parametrize("do", ["throttle", "500"])
-    def test_errors_that_pass_are_sat_out(self, emulator, person, do):
-        person.fault("store", do, times=3, chance=0.9)
-        person.ask()
-        check(person)
+    def test_errors_that_pass_are_sat_out(self, emulator, user, do):
+        user.fault("store", do, times=3, chance=0.9)
+        user.ask()
+        check(user)
 
-    def test_conflicts_are_tried_again(self, emulator, person):
-        person.fault("store", "conflict", person.chat_id, "TransactWriteItems", times=2)
-        person.ask()
-        check(person)
+    def test_conflicts_are_tried_again(self, emulator, user):
+        user.fault("store", "conflict", user.chat_id, "TransactWriteItems", times=2)
+        user.ask()
+        check(user)
 
-    def test_a_message_that_cannot_be_stored_is_refused_and_can_be_sent_again(self, emulator, person):
-        person.fault("store", "500", person.chat_id, "TransactWriteItems", times=4)
-        person.send("message", message="Hello", clientMessageId="mine")
-        refusal = person.wait("error")["data"]
+    def test_a_message_that_cannot_be_stored_is_refused_and_can_be_sent_again(self, emulator, user):
+        user.fault("store", "500", user.chat_id, "TransactWriteItems", times=4)
+        user.send("message", message="Hello", clientMessageId="mine")
+        refusal = user.wait("error")["data"]
         assert (refusal["code"], refusal["clientMessageId"]) == ("internal", "mine")
         assert refusal["retryAfter"] >= 1
-        person.ask(clientMessageId="mine")
-        check(person)
-        assert len(person.stored()) == 2
+        user.ask(clientMessageId="mine")
+        check(user)
+        assert len(user.stored()) == 2
 
-    def test_two_devices_at_once_one_wins_and_both_see_it(self, emulator, person):
-        other = Person(emulator, person.user, person.chat_id)
+    def test_two_devices_at_once_one_wins_and_both_see_it(self, emulator, user):
+        other = ChatUser(emulator, user.user_id, user.chat_id)
         for number in range(20):
-            before = len(person.frames), len(other.frames)
+            before = len(user.frames), len(other.frames)
             with ThreadPoolExecutor(2) as pool:
-                for device in (person, other):
+                for device in (user, other):
                     pool.submit(device.send, "message", message=f"race {number} of {device.connection_id}")
-            won = person.wait("user_message", after=before[0])["data"]
+            won = user.wait("user_message", after=before[0])["data"]
             assert other.wait("user_message", after=before[1])["data"] == won
-            loser = person if other.connection_id in won["content"] else other
+            loser = user if other.connection_id in won["content"] else other
             assert loser.wait("error", after=before[loser is other])["data"]["code"] == "busy"
-            for device, after in zip((person, other), before, strict=True):
+            for device, after in zip((user, other), before, strict=True):
                 device.reply(after=after)
-        for device in (person, other):
+        for device in (user, other):
             check(device, 20)
         other.leave()
 
@@ -165,52 +163,50 @@ class TestStore:
 class TestPosts:
     """Rows 16 to 19."""
 
-    def test_a_device_that_goes_in_the_middle_harms_nobody(self, emulator, person):
-        other = Person(emulator, person.user, person.chat_id)
+    def test_a_device_that_goes_in_the_middle_harms_nobody(self, emulator, user):
+        other = ChatUser(emulator, user.user_id, user.chat_id)
         other.fault("post", "410", other.connection_id, "assistant_message_token", nth=3, times=None)
-        person.ask("/long 100")
-        check(person)
-        eventually(lambda: other.connection_id not in person.chat()["subscribers"]["M"])
+        user.ask("/long 100")
+        check(user)
+        eventually(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
         other.leave()
 
-    def test_throttled_posts_come_later_and_whole(self, emulator, person):
-        person.fault("post", "429", person.connection_id, "assistant_message", chance=0.3, times=None)
-        reading = person.ask("/long 200")
+    def test_throttled_posts_come_later_and_whole(self, emulator, user):
+        user.fault("post", "429", user.connection_id, "assistant_message", chance=0.3, times=None)
+        reading = user.ask("/long 200")
         assert reading.text == reading.completes[0]["content"]
-        check(person)
+        check(user)
 
-    def test_five_seconds_without_a_post_lose_nothing(self, emulator, person):
-        person.say("/long 100")
-        person.wait("assistant_message_token")
-        person.fault("post", "429", person.connection_id, times=6)
-        reading = person.reply()
+    def test_five_seconds_without_a_post_lose_nothing(self, emulator, user):
+        user.say("/long 100")
+        user.wait("assistant_message_token")
+        user.fault("post", "429", user.connection_id, times=6)
+        reading = user.reply()
         assert reading.text == reading.completes[0]["content"]
-        check(person)
+        check(user)
 
     @pytest.mark.parametrize("after", [False, True], ids=["lost", "delivered"])
     @pytest.mark.parametrize("do", ["500", "hang"])
-    def test_posts_that_fail_are_tried_again_and_cut_by_their_offset(self, emulator, person, do, after):
-        person.fault(
-            "post", do, person.connection_id, "assistant_message_token", nth=2, times=2, after=after, seconds=5.5
-        )
-        reading = person.ask("/long 50")
+    def test_posts_that_fail_are_tried_again_and_cut_by_their_offset(self, emulator, user, do, after):
+        user.fault("post", do, user.connection_id, "assistant_message_token", nth=2, times=2, after=after, seconds=5.5)
+        reading = user.ask("/long 50")
         assert reading.text == reading.completes[0]["content"]
-        check(person)
+        check(user)
 
-    def test_a_slow_device_delays_nobody(self, emulator, person):
-        slow = Person(emulator, person.user, person.chat_id)
+    def test_a_slow_device_delays_nobody(self, emulator, user):
+        slow = ChatUser(emulator, user.user_id, user.chat_id)
         slow.fault("post", "delay", slow.connection_id, seconds=2, times=None)
-        reading = person.ask("/long 100")
+        reading = user.ask("/long 100")
         assert reading.text == reading.completes[0]["content"]
         assert not any(frame["type"] == "assistant_message_complete" for frame in slow.frames)
         assert slow.reply().text == reading.text
         slow.leave()
 
-    def test_a_device_that_hangs_at_the_question_does_not_hold_up_the_answer(self, emulator, person):
-        other = Person(emulator, person.user, person.chat_id)
+    def test_a_device_that_hangs_at_the_question_does_not_hold_up_the_answer(self, emulator, user):
+        other = ChatUser(emulator, user.user_id, user.chat_id)
         other.fault("post", "hang", other.connection_id, "user_message", seconds=6, times=None)
         asked = time.monotonic()
-        person.ask()
+        user.ask()
         assert time.monotonic() - asked < 12, "four tries of five seconds each"
         other.leave()
 
@@ -219,93 +215,93 @@ class TestModel:
     """Rows 20 to 24."""
 
     @pytest.mark.parametrize("status", ["429", "503"])
-    def test_an_error_that_passes_is_sat_out(self, emulator, person, status):
-        person.fault("model", status, "please")
-        assert person.ask("please").completes[0]["finishReason"] == "stop"
+    def test_an_error_that_passes_is_sat_out(self, emulator, user, status):
+        user.fault("model", status, "please")
+        assert user.ask("please").completes[0]["finishReason"] == "stop"
 
     @pytest.mark.parametrize("do", ["500", "401", "stall", "html", "empty", "blank"])
-    def test_one_that_says_nothing_ends_in_the_apology(self, emulator, person, do):
-        person.fault("model", do, f"please {do}!", times=None)
-        complete = person.ask(f"please {do}!").completes[0]
+    def test_one_that_says_nothing_ends_in_the_apology(self, emulator, user, do):
+        user.fault("model", do, f"please {do}!", times=None)
+        complete = user.ask(f"please {do}!").completes[0]
         assert (complete["content"], complete["finishReason"]) == (APOLOGY, "error")
-        check(person)
+        check(user)
 
     @pytest.mark.parametrize("do", ["stall-mid", "cut", "close", "error-event", "unknown-event", "broken-json"])
-    def test_one_that_breaks_off_ends_in_what_it_said_and_the_apology(self, emulator, person, do):
-        person.fault("model", do, f"please {do}!")
-        reading = person.ask(f"please {do}!")
+    def test_one_that_breaks_off_ends_in_what_it_said_and_the_apology(self, emulator, user, do):
+        user.fault("model", do, f"please {do}!")
+        reading = user.ask(f"please {do}!")
         complete = reading.completes[0]
         said, apology = complete["content"].rsplit("\n\n", 1)
         assert said
         assert (apology, complete["finishReason"]) == (APOLOGY, "error")
         assert reading.text == complete["content"]
-        check(person)
+        check(user)
 
     @pytest.mark.parametrize(("do", "reason"), [("filter", "content_filter"), ("length", "length")])
-    def test_its_own_reasons_to_end_are_passed_on(self, emulator, person, do, reason):
-        person.fault("model", do, f"please {do}!")
-        assert person.ask(f"please {do}!").completes[0]["finishReason"] == reason
+    def test_its_own_reasons_to_end_are_passed_on(self, emulator, user, do, reason):
+        user.fault("model", do, f"please {do}!")
+        assert user.ask(f"please {do}!").completes[0]["finishReason"] == reason
 
     @pytest.mark.parametrize("do", ["odd", "no-usage-option", "surrogate"])
-    def test_odd_servers_are_understood(self, emulator, person, do):
-        person.fault("model", do, f"please {do}!")
-        reading = person.ask(f"please {do}!")
+    def test_odd_servers_are_understood(self, emulator, user, do):
+        user.fault("model", do, f"please {do}!")
+        reading = user.ask(f"please {do}!")
         assert reading.completes[0]["finishReason"] == "stop"
         if do == "surrogate":
             assert reading.completes[0]["content"] == "🙂!"
 
-    def test_two_megabytes_are_cut_to_what_an_item_holds(self, emulator, person):
-        person.fault("model", "huge", "please huge!")
-        reading = person.ask("please huge!", timeout=60)
+    def test_two_megabytes_are_cut_to_what_an_item_holds(self, emulator, user):
+        user.fault("model", "huge", "please huge!")
+        reading = user.ask("please huge!", timeout=60)
         complete = reading.completes[0]
         assert (complete["content"], complete["finishReason"]) == (None, "length")
-        assert complete["length"] == len(reading.text) == len(person.stored()[1]["content"]) == 350_000
+        assert complete["length"] == len(reading.text) == len(user.stored()[1]["content"]) == 350_000
 
-    def test_a_cancelled_reply_closes_the_models_stream_within_half_a_second(self, emulator, person):
-        person.say("/long 2000")
-        person.wait("assistant_message_token")
+    def test_a_cancelled_reply_closes_the_models_stream_within_half_a_second(self, emulator, user):
+        user.say("/long 2000")
+        user.wait("assistant_message_token")
         before = model_report(emulator)["abandoned"]
         asked = time.monotonic()
-        person.send("cancel")
-        person.reply()
+        user.send("cancel")
+        user.reply()
         eventually(lambda: model_report(emulator)["abandoned"] == before + 1)
         # The machine of a test may be slow; what the code takes is asserted in the simulation.
         assert time.monotonic() - asked < 5
-        check(person)
+        check(user)
 
-    def test_a_cancelled_reply_that_has_not_begun_closes_it_too(self, emulator, person):
-        person.fault("model", "stall", "please wait")
+    def test_a_cancelled_reply_that_has_not_begun_closes_it_too(self, emulator, user):
+        user.fault("model", "stall", "please wait")
         before = model_report(emulator)
-        person.say("please wait")
+        user.say("please wait")
         eventually(lambda: model_report(emulator)["requests"] > before["requests"])
-        person.send("cancel")
-        complete = person.reply(timeout=2.9).completes[0]  # before the model counts as silent
+        user.send("cancel")
+        complete = user.reply(timeout=2.9).completes[0]  # before the model counts as silent
         assert (complete["content"], complete["finishReason"]) == ("", "cancelled")
         eventually(lambda: model_report(emulator)["abandoned"] > before["abandoned"])
 
 
-def test_a_chat_that_is_deleted_in_the_middle_stays_deleted(emulator, person):
-    person.say("/long 2000")
-    person.wait("assistant_message_token")
+def test_a_chat_that_is_deleted_in_the_middle_stays_deleted(emulator, user):
+    user.say("/long 2000")
+    user.wait("assistant_message_token")
     before = model_report(emulator)["abandoned"]
-    key = {"userId": {"S": person.user}, "chatId": {"S": person.chat_id}}
+    key = {"userId": {"S": user.user_id}, "chatId": {"S": user.chat_id}}
     emulator.client("dynamodb").delete_item(TableName="ChatsTable", Key=key)
     eventually(lambda: model_report(emulator)["abandoned"] == before + 1)
     time.sleep(0.5)
-    assert person.chat() == {}
-    assert [message["role"] for message in person.stored()] == ["user"]
-    assert not any(frame["type"] == "assistant_message_complete" for frame in person.frames)
+    assert user.chat() == {}
+    assert [message["role"] for message in user.stored()] == ["user"]
+    assert not any(frame["type"] == "assistant_message_complete" for frame in user.frames)
 
 
 def test_with_one_environment_for_each_function_everybody_waits_and_nobody_is_refused():
     emulator = Emulator(PARLEY_ENVIRONMENTS="1", PARLEY_USERS=",".join(f"user{number}" for number in range(USERS)))
     try:
-        people = [Person(emulator) for _ in range(4)]
-        for person in people:
-            person.say("/long 20")
-        for person in people:
-            assert person.reply(60).completes[0]["finishReason"] == "stop"
-            check(person)
-            person.leave()
+        users = [ChatUser(emulator) for _ in range(4)]
+        for user in users:
+            user.say("/long 20")
+        for user in users:
+            assert user.reply(60).completes[0]["finishReason"] == "stop"
+            check(user)
+            user.leave()
     finally:
         emulator.stop()

@@ -7,10 +7,10 @@ import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.faults.people import Person, plan
+from tests.faults.users import ChatUser, plan
 
 SEED = int(os.environ.get("PARLEY_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
-PEOPLE, TURNS = 20, 25
+USER_COUNT, TURNS = 20, 25
 
 FAULTS = [
     {"point": "post", "do": "429", "chance": 0.03},
@@ -32,48 +32,48 @@ FAULTS = [
 ]
 
 
-def said_until_acknowledged(person: Person, text: str) -> None:
+def said_until_acknowledged(user: ChatUser, text: str) -> None:
     """Send a message with one client id until it is acknowledged, as a client does."""
     end = time.monotonic() + 120
     while time.monotonic() < end:
-        before = len(person.frames)
-        person.send("message", message=text, clientMessageId=text)
+        before = len(user.frames)
+        user.send("message", message=text, clientMessageId=text)
         try:
-            person.wait("user_message", 4, before, clientMessageId=text)
+            user.wait("user_message", 4, before, clientMessageId=text)
         except AssertionError:
             continue
         return
     raise AssertionError(f"{text} was never acknowledged")
 
 
-def talk(person: Person, chooser: random.Random) -> int:
+def talk(user: ChatUser, chooser: random.Random) -> int:
     for number in range(TURNS):
-        said_until_acknowledged(person, f"q{number}")
+        said_until_acknowledged(user, f"q{number}")
         if chooser.random() < 0.1:
-            person.send("cancel")
-        person.until(lambda number=number: sum(bool(each.completes) for each in person.readings.values()) > number, 90)
+            user.send("cancel")
+        user.until(lambda number=number: sum(bool(each.completes) for each in user.readings.values()) > number, 90)
     return TURNS
 
 
 def test_five_hundred_turns_keep_the_promises(emulator):
     print(f"PARLEY_SEED={SEED}")
-    people = [Person(emulator) for _ in range(PEOPLE)]
+    users = [ChatUser(emulator) for _ in range(USER_COUNT)]
     plan(emulator, "PUT", seed=SEED, faults=[{"times": None, **fault} for fault in FAULTS])
     try:
-        with ThreadPoolExecutor(PEOPLE) as pool:
-            turns = sum(pool.map(talk, people, [random.Random(f"{SEED} {number}") for number in range(PEOPLE)]))
+        with ThreadPoolExecutor(USER_COUNT) as pool:
+            turns = sum(pool.map(talk, users, [random.Random(f"{SEED} {number}") for number in range(USER_COUNT)]))
     finally:
         hits = sum(fault["hits"] for fault in plan(emulator, "GET")["faults"])
         plan(emulator, "PUT", faults=[])
     assert hits > 100
-    assert turns == PEOPLE * TURNS
-    for person in people:
-        stored = person.stored()
+    assert turns == USER_COUNT * TURNS
+    for user in users:
+        stored = user.stored()
         assert [message["role"] for message in stored] == ["user", "assistant"] * TURNS
         assert [message["content"] for message in stored[::2]] == [f"q{number}" for number in range(TURNS)]
-        assert int(person.chat()["messageCount"]["N"]) == 2 * TURNS
+        assert int(user.chat()["messageCount"]["N"]) == 2 * TURNS
         contents = {message["messageId"]: message["content"] for message in stored}
-        for message_id, reading in person.readings.items():
+        for message_id, reading in user.readings.items():
             assert {complete["content"] for complete in reading.completes} == {contents[message_id]}
             assert contents[message_id].startswith(reading.text)
-        person.leave()
+        user.leave()

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from websockets.exceptions import ConnectionClosed
 
-from tests.faults.people import Person, check
 from tests.faults.reading import Reading
+from tests.faults.users import ChatUser, check
 from tests.support.devices import Device, Emulator
 
 CUTS = 16
@@ -29,7 +29,7 @@ def read(device: Device, reading: Reading, frames: int | None) -> int:
     return came
 
 
-def cut_and_resumed(emulator: Emulator, person: Person, cut: int, started: list[Device]) -> Reading:
+def cut_and_resumed(emulator: Emulator, user: ChatUser, cut: int, started: list[Device]) -> Reading:
     """Be cut off after so many frames, come back on a new connection, and read to the end."""
     reading = Reading()
     device = started[cut]
@@ -39,63 +39,63 @@ def cut_and_resumed(emulator: Emulator, person: Person, cut: int, started: list[
         return reading
     again = Device(emulator.websocket_url)
     again.connection_id()
-    again.join(person.user)
-    message_id = next(iter(person.readings))
-    again.send("join_chat", chatId=person.chat_id, resume=reading.resume(message_id))
+    again.join(user.user_id)
+    message_id = next(iter(user.readings))
+    again.send("join_chat", chatId=user.chat_id, resume=reading.resume(message_id))
     read(again, reading, None)
     again.socket.close()
     return reading
 
 
-def joined(emulator: Emulator, person: Person) -> Device:
+def joined(emulator: Emulator, user: ChatUser) -> Device:
     device = Device(emulator.websocket_url)
     device.connection_id()
-    device.join(person.user, person.chat_id)
+    device.join(user.user_id, user.chat_id)
     return device
 
 
 def test_at_every_frame_while_the_reply_runs(emulator):
-    person = Person(emulator)
-    devices = [joined(emulator, person) for _ in range(CUTS)]
-    person.say("/long 600")
-    person.wait("assistant_message_token")
+    user = ChatUser(emulator)
+    devices = [joined(emulator, user) for _ in range(CUTS)]
+    user.say("/long 600")
+    user.wait("assistant_message_token")
     with ThreadPoolExecutor(8) as pool:
-        readings = list(pool.map(lambda cut: cut_and_resumed(emulator, person, cut, devices), range(CUTS)))
-    whole = person.reply()
+        readings = list(pool.map(lambda cut: cut_and_resumed(emulator, user, cut, devices), range(CUTS)))
+    whole = user.reply()
     assert whole.text == whole.completes[0]["content"]
     for reading in readings:
         assert reading.text == whole.text
         assert [complete["content"] for complete in reading.completes] == [whole.text]
-    check(person)
-    person.leave()
+    check(user)
+    user.leave()
 
 
 def test_at_every_offset_when_the_reply_is_over(emulator):
-    person = Person(emulator)
-    whole = person.ask("/long 12")
-    message_id = next(iter(person.readings))
+    user = ChatUser(emulator)
+    whole = user.ask("/long 12")
+    message_id = next(iter(user.readings))
     device = Device(emulator.websocket_url)
     device.connection_id()
-    device.join(person.user)
+    device.join(user.user_id)
     for offset in range(len(whole.text) + 1):
         reading = Reading(attempt=1, text=whole.text[:offset])
-        device.send("join_chat", chatId=person.chat_id, resume=reading.resume(message_id))
+        device.send("join_chat", chatId=user.chat_id, resume=reading.resume(message_id))
         read(device, reading, None)
         assert reading.text == whole.text
         assert reading.completes[0]["content"] == whole.text
     device.socket.close()
-    person.leave()
+    user.leave()
 
 
 def test_a_second_device_that_joins_in_the_middle_reads_all_of_it(emulator):
-    person = Person(emulator)
-    person.say("/long 200")
-    person.wait("assistant_message_token")
-    other = Person(emulator, person.user, person.chat_id)
-    assert other.reply().text == person.reply().text
-    check(person)
+    user = ChatUser(emulator)
+    user.say("/long 200")
+    user.wait("assistant_message_token")
+    other = ChatUser(emulator, user.user_id, user.chat_id)
+    assert other.reply().text == user.reply().text
+    check(user)
     check(other)
-    for device in (person, other):
+    for device in (user, other):
         device.leave()
 
 

@@ -9,7 +9,7 @@ import zlib
 import pytest
 
 from tests.faults.simulation.chat import Deployment, Device
-from tests.faults.simulation.scenario import check, check_without_faults, live
+from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import Faults
 
 SEED = int(os.environ.get("PARLEY_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
@@ -49,23 +49,23 @@ def test_the_promises_hold_under(mix):
     while turns < 850:
         seed = (SEED, mix, number)
         print(f"PARLEY_SEED={SEED} world {number}")
-        life = live(seed, MIXES[mix], QUESTIONS)
-        check(life)
-        turns, number = turns + life.turns, number + 1
+        run = simulate(seed, MIXES[mix], QUESTIONS)
+        check(run)
+        turns, number = turns + run.turns, number + 1
 
 
 def test_the_promises_hold_to_the_letter_where_nothing_goes_wrong():
     turns, number = 0, 0
     while turns < 1_500:
         print(f"PARLEY_SEED={SEED} world {number}")
-        life = live((SEED, number), None, QUESTIONS)
-        check_without_faults(life)
-        turns, number = turns + life.turns, number + 1
+        run = simulate((SEED, number), None, QUESTIONS)
+        check_without_faults(run)
+        turns, number = turns + run.turns, number + 1
 
 
 def test_a_seed_lives_through_the_same_again():
     def digest(seed):
-        return zlib.crc32("\n".join(live(seed, MIXES["everything"]).deployment.history).encode())
+        return zlib.crc32("\n".join(simulate(seed, MIXES["everything"]).deployment.history).encode())
 
     assert digest((SEED, 1)) == digest((SEED, 1)) != digest((SEED, 2))
 

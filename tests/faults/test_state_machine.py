@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.faults.simulation.chat import Deployment, Device
-from tests.faults.simulation.scenario import QUIET_AFTER, Life, check
+from tests.faults.simulation.scenario import QUIET_AFTER, SimulationRun, check
 from tests.faults.simulation.services import Faults
 
 DEVICES = st.integers(0, 2)
@@ -91,7 +91,7 @@ class ChatMachine(RuleBasedStateMachine):
         for device in self.devices:
             device.connect()
         self.pass_time(QUIET_AFTER)
-        check(Life(self.deployment, self.devices))
+        check(SimulationRun(self.deployment, self.devices))
 
 
 TestChat = ChatMachine.TestCase

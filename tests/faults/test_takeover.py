@@ -8,8 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.people import Person, check
-from tests.faults.test_quick import APOLOGY
+from tests.faults.users import APOLOGY, ChatUser, check
 from tests.support.devices import Emulator
 
 PINGED, SILENT, EVERY_ATTEMPT = 21, 75, 200
@@ -39,31 +38,31 @@ def scenario(name: str) -> Callable[[Scenario], Scenario]:
     return register
 
 
-def kill(person: Person, step: str, **more: object) -> None:
+def kill(user: ChatUser, step: str, **more: object) -> None:
     """Kill a worker of this person's chat. Posts know no chat but its connection."""
     point, do, *match, options = STEPS[step]
-    person.fault(point, do, person.connection_id if point == "post" else person.chat_id, *match, **options, **more)
+    user.fault(point, do, user.connection_id if point == "post" else user.chat_id, *match, **options, **more)
 
 
-def ends_within(person: Person, seconds: float, started: float) -> None:
-    person.reply(seconds + SLOWNESS)
+def ends_within(user: ChatUser, seconds: float, started: float) -> None:
+    user.reply(seconds + SLOWNESS)
     # The figures themselves hold in the simulation; here a small machine runs all scenarios at once.
     assert time.monotonic() - started <= seconds + SLOWNESS
-    check(person)
+    check(user)
 
 
 def killed(step: str) -> Scenario:
     def work(emulator: Emulator) -> None:
-        person = Person(emulator)
-        kill(person, step)
+        user = ChatUser(emulator)
+        kill(user, step)
         started = time.monotonic()
-        person.say("/long 400")
-        ends_within(person, PINGED, started)
-        reading = person.reply()
+        user.say("/long 400")
+        ends_within(user, PINGED, started)
+        reading = user.reply()
         if step != "after the seal":
             assert reading.text == reading.completes[0]["content"]
         assert reading.completes[0]["attempt"] == (2 if step not in ("as it begins", "after the seal") else 1)
-        assert person.ask("And now?").completes[0]["finishReason"] == "stop"
+        assert user.ask("And now?").completes[0]["finishReason"] == "stop"
 
     return work
 
@@ -74,107 +73,107 @@ for step in STEPS:
 
 @scenario("a worker killed while its client is silent")
 def silent(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    kill(person, "in the middle")
+    user = ChatUser(emulator, pinging=False)
+    kill(user, "in the middle")
     started = time.monotonic()
-    person.say("/long 400")
-    ends_within(person, SILENT, started)
-    assert person.reply().completes[0]["attempt"] == 2
+    user.say("/long 400")
+    ends_within(user, SILENT, started)
+    assert user.reply().completes[0]["attempt"] == 2
 
 
 @scenario("every attempt dies and nobody pings")
 def every_attempt(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    kill(person, "when it has claimed", times=3)
+    user = ChatUser(emulator, pinging=False)
+    kill(user, "when it has claimed", times=3)
     started = time.monotonic()
-    person.say("/long 400")
-    ends_within(person, EVERY_ATTEMPT, started)
-    complete = person.reply().completes[0]
+    user.say("/long 400")
+    ends_within(user, EVERY_ATTEMPT, started)
+    complete = user.reply().completes[0]
     assert (complete["content"], complete["finishReason"]) == (APOLOGY, "error")
-    assert person.ask("And now?").completes[0]["finishReason"] == "stop"
+    assert user.ask("And now?").completes[0]["finishReason"] == "stop"
 
 
 @scenario("a handler that fails every time")
 def poison(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    person.fault("store", "500", person.chat_id, "GenerateFunction", "Query", times=None)
-    person.say("/long 400")
-    person.reply(EVERY_ATTEMPT)
-    check(person)
-    assert person.reply().completes[0]["content"] == APOLOGY
+    user = ChatUser(emulator, pinging=False)
+    user.fault("store", "500", user.chat_id, "GenerateFunction", "Query", times=None)
+    user.say("/long 400")
+    user.reply(EVERY_ATTEMPT)
+    check(user)
+    assert user.reply().completes[0]["content"] == APOLOGY
 
 
 @scenario("an invocation that is lost")
 def lost(emulator: Emulator) -> None:
-    person = Person(emulator)
-    person.fault("invoke", "lose")
+    user = ChatUser(emulator)
+    user.fault("invoke", "lose")
     started = time.monotonic()
-    person.say("/long 400")
-    ends_within(person, PINGED, started)
-    assert person.reply().completes[0]["attempt"] == 1
+    user.say("/long 400")
+    ends_within(user, PINGED, started)
+    assert user.reply().completes[0]["attempt"] == 1
 
 
 @scenario("a zombie that wakes after the takeover")
 def zombie(emulator: Emulator) -> None:
-    person = Person(emulator)
-    person.fault("post", "freeze", person.connection_id, "assistant_message_token", nth=4, seconds=24)
-    person.say("/long 400")
-    reading = person.reply(40)
+    user = ChatUser(emulator)
+    user.fault("post", "freeze", user.connection_id, "assistant_message_token", nth=4, seconds=24)
+    user.say("/long 400")
+    reading = user.reply(40)
     assert reading.completes[0]["attempt"] == 2
     time.sleep(12)
-    check(person)
+    check(user)
     assert reading.text == reading.completes[0]["content"]
-    assert person.ask("And now?").completes[0]["finishReason"] == "stop"
+    assert user.ask("And now?").completes[0]["finishReason"] == "stop"
 
 
 @scenario("a message while the worker is dead")
 def message(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    kill(person, "in the middle")
-    person.say("/long 400")
+    user = ChatUser(emulator, pinging=False)
+    kill(user, "in the middle")
+    user.say("/long 400")
     time.sleep(15.5)
-    person.send("message", message="Hello?", clientMessageId="second")
-    assert person.wait("error", clientMessageId="second")["data"]["code"] == "busy"
-    assert person.reply(20).completes[0]["attempt"] == 2
-    person.ask("Hello?", clientMessageId="second")
-    check(person, 2)
+    user.send("message", message="Hello?", clientMessageId="second")
+    assert user.wait("error", clientMessageId="second")["data"]["code"] == "busy"
+    assert user.reply(20).completes[0]["attempt"] == 2
+    user.ask("Hello?", clientMessageId="second")
+    check(user, 2)
 
 
 @scenario("a device that joins while the worker is dead")
 def join(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    kill(person, "in the middle")
-    person.say("/long 400")
+    user = ChatUser(emulator, pinging=False)
+    kill(user, "in the middle")
+    user.say("/long 400")
     time.sleep(15.5)
-    other = Person(emulator, person.user, person.chat_id, pinging=False)
-    for device in (person, other):
+    other = ChatUser(emulator, user.user_id, user.chat_id, pinging=False)
+    for device in (user, other):
         assert device.reply(20).completes[0]["attempt"] == 2
-    check(person)
+    check(user)
 
 
 @scenario("a cancellation while the worker is dead")
 def cancelled(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    kill(person, "in the middle")
-    person.say("/long 400")
+    user = ChatUser(emulator, pinging=False)
+    kill(user, "in the middle")
+    user.say("/long 400")
     time.sleep(15.5)
-    person.send("cancel")
-    assert person.reply(20).completes[0]["finishReason"] == "cancelled"
-    check(person)
+    user.send("cancel")
+    assert user.reply(20).completes[0]["finishReason"] == "cancelled"
+    check(user)
 
 
 @scenario("a reply that was stored, and whose device comes back")
 def unannounced(emulator: Emulator) -> None:
-    person = Person(emulator, pinging=False)
-    kill(person, "after the seal")
-    acknowledged = person.say("/long 40")
-    person.wait("assistant_message_token")
+    user = ChatUser(emulator, pinging=False)
+    kill(user, "after the seal")
+    acknowledged = user.say("/long 40")
+    user.wait("assistant_message_token")
     time.sleep(1)
-    reading = next(iter(person.readings.values()))
-    message_id = next(iter(person.readings))
-    joined = person.join(reading.resume(message_id))
+    reading = next(iter(user.readings.values()))
+    message_id = next(iter(user.readings))
+    joined = user.join(reading.resume(message_id))
     assert [each["messageId"] for each in joined["messages"]] == [acknowledged["messageId"], message_id]
-    assert person.reply().text == person.stored()[1]["content"]
+    assert user.reply().text == user.stored()[1]["content"]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 from moto.dynamodb.responses import DynamoHandler
-from parley.dynamodb.embedded import create_tables
+from parley.dynamodb.provision import create_tables
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.store import Store

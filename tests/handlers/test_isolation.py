@@ -21,16 +21,15 @@ from parley.dev_tokens import token
 
 from handlers import default, deliver, erase
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import OpenConnections
 from handlers.chat.log import logger
 from handlers.chat.records import Connection, FinishReason
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
-from tests.handlers.chat.replies.test_worker import NOON, Model, replies
 from tests.support import dynamodb
 from tests.support.http_api import SECRET, ClosingGateway, Context, request, services
+from tests.support.reply_worker import NOON, ScriptedModel, reply_worker
 from tests.support.wiring import wiring
 
 SEQUENCES = 200
@@ -142,8 +141,8 @@ class World(RuleBasedStateMachine):
                 erase.handle(payload, Context(), self.wired)
             case "GenerateFunction":
                 handover = Handover.of(payload)
-                model = Model(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
-                replies(_store, self, model, []).make(handover, lambda: 900.0)
+                model = ScriptedModel(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
+                reply_worker(_store, self, model, []).make(handover, lambda: 900.0)
 
     # What users do
 
@@ -286,7 +285,7 @@ class Wire:
 def wired(store, monkeypatch):
     wire = Wire()
     monkeypatch.setattr(World, "wired", wiring(gateway=wire, functions=wire))
-    with services(functions=wire, connections=lambda: OpenConnections(store, ClosingGateway(), Runtime())):
+    with services(functions=wire, gateway=ClosingGateway()):
         yield
 
 

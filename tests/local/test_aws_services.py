@@ -11,8 +11,8 @@ import uvicorn
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from parley.asgi import read_body
-from parley.aws_services import SERVICES_PATH, Services
-from parley.gateway.events import decoded
+from parley.aws_services import AwsServices
+from parley.gateway.events import decode_headers
 from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
@@ -26,17 +26,18 @@ QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetAr
 async def services():
     """The services behind HTTP, furnished; `client(service)` is a boto3 client."""
     port = free_port()
-    services = Services(f"http://127.0.0.1:{port}", Trace())
+    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace())
 
     async def app(scope, receive, send):
-        headers = dict(decoded(scope["headers"]))
-        await (await services.answer(scope["path"], scope["method"], headers, await read_body(receive))).send(send)
+        headers = dict(decode_headers(scope["headers"]))
+        service = scope["path"].removeprefix("/aws").strip("/").partition("/")[0]
+        await (await services.answer(service, scope["method"], headers, await read_body(receive))).send(send)
 
     server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
-    await services.furnish(QUEUES, (Parameter("/a/b", "value"),))
+    await services.provision(QUEUES, (Parameter("/a/b", "value"),))
     yield services
     server.should_exit = True
     await serving
@@ -44,7 +45,7 @@ async def services():
 
 def client(services, service, path=None):
     keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "any")
-    endpoint = f"{services._url}{SERVICES_PATH}{'/' + service if path is None else path}"
+    endpoint = f"{services.url}{'/' + service if path is None else path}"
     config = Config(retries={"total_max_attempts": 1})
     return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=config, **keys)
 
@@ -65,7 +66,7 @@ async def test_a_queue_takes_messages_by_the_url_that_ref_gives(services):
 async def test_a_queues_url_leads_here(services):
     sqs = client(services, "sqs")
     found = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
-    assert found == f"{services._url}{SERVICES_PATH}/sqs/000000000000/work"
+    assert found == f"{services.url}/sqs/000000000000/work"
     await call(sqs.send_message, QueueUrl=found, MessageBody="again")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from parley.dynamodb.pricing import Item, charged
+from parley.dynamodb.capacity import Item, charged
 
 from tests.support.dynamodb import TABLES
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from parley.template import read
 from parley.template.model import Table
+from parley.template.reader import read
 
 VARIABLE = "PARLEY_TEST_DYNAMODB"
 URL = os.environ.get(VARIABLE)

@@ -11,10 +11,10 @@ from typing import Any
 from parley.asgi import Response
 from parley.functions.invocation import Outcome
 from parley.gateway.assumptions import Assumptions
-from parley.gateway.integrations.caller import Backend
-from parley.gateway.quotas import Account, Quotas, TimeLimits
-from parley.gateway.websocket.context import Service
-from parley.gateway.websocket.management_api import Connections
+from parley.gateway.integrations.caller import IntegrationCaller
+from parley.gateway.quotas import AccountRateLimiter, Quotas, TimeLimits
+from parley.gateway.websocket.context import GatewayContext
+from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.stage import WebSocketGateway
 from parley.template.model import Route, Stage, WebSocketApi
 from parley.trace import Trace
@@ -25,7 +25,7 @@ Function = Callable[[dict[str, Any]], Any]
 
 
 class Raised(Exception):
-    """What a function raises; the text is its message."""
+    """Error that a function raises; the text is its message."""
 
 
 class Gateway:
@@ -47,21 +47,20 @@ class Gateway:
         self.functions = functions
         self.invocations: list[tuple[str, dict[str, Any]]] = []
         assumptions = Assumptions.of(f"{name}={value}" for name, value in assumed.items())
-        account = Account(quotas or Quotas(), self.clock.time)
+        account = AccountRateLimiter(quotas or Quotas(), self.clock.time)
         stage = stage or Stage("live")
         waits = assumptions.post_in_connect == "hangs"
-        self.service = Service(
-            backend=Backend(self._invoke, self.trace, self.clock, TimeLimits()),
-            connections=Connections({stage.name}, account, self.trace, self.clock, waits=waits),
+        self.context = GatewayContext(
+            integrations=IntegrationCaller(self._invoke, self.trace, self.clock, TimeLimits()),
+            management_api=ManagementApi({stage.name}, account, self.trace, self.clock, waits=waits),
             account=account,
             trace=self.trace,
             clock=self.clock,
             is_signed=lambda handshake: signed,
             assumptions=assumptions,
-            reordering=reordering,
         )
         api = WebSocketApi("Api", "abcdef1234", (stage,), expression, {route.key: route for route in routes})
-        self.application = WebSocketGateway(api, stage, self.service)
+        self.application = WebSocketGateway(api, stage, self.context, reordering)
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         event = json.loads(payload)
@@ -80,8 +79,8 @@ class Gateway:
         return [event for name, event in self.invocations if name == function]
 
     def told(self, kind: str) -> list[dict[str, Any]]:
-        """What the trace holds of a kind."""
-        return [happening.fields for happening in self.trace.after(0) if happening.kind == kind]
+        """Return the events of a kind in the trace."""
+        return [event.fields for event in self.trace.after(0) if event.kind == kind]
 
     async def connect(self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live") -> Client:
         """A client whose handshake has begun, and has got as far as it gets without time passing."""
@@ -107,7 +106,7 @@ class Gateway:
         return client
 
     async def post(self, connection_id: str, body: bytes = b"x", method: str = "POST", signed: bool = True) -> Response:
-        return await self.service.connections.answer(method, "live", connection_id, body, signed)
+        return await self.context.management_api.answer(method, "live", connection_id, body, signed)
 
 
 class Client:

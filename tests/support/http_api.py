@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -14,6 +14,7 @@ from parley.dev_tokens import token
 
 from handlers import api
 from handlers.chat.errors import ConnectionGone
+from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -116,11 +117,11 @@ class Invocations:
 
 
 @contextmanager
-def services(**changed: Any) -> Iterator[None]:
-    """Give the API other services for a while, and an event loop, which the main thread of a function has."""
+def services(**parts: Any) -> Iterator[None]:
+    """Give the API fakes of some parts for a while, and an event loop, which the main thread of a function has."""
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     before = api.app.state.services
-    api.app.state.services = replace(before, **changed)
+    api.app.state.services = api.services(wiring(authenticator=api.wired.authenticator, **parts))
     try:
         yield
     finally:

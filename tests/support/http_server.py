@@ -13,7 +13,7 @@ from tests.support.gateway import Gateway
 
 
 @contextmanager
-def served(gateway: Gateway) -> Iterator[str]:
+def http_server(gateway: Gateway) -> Iterator[str]:
     """Serve a gateway's stage; give its URL. Calls of @connections only."""
 
     class Handler(BaseHTTPRequestHandler):

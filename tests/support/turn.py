@@ -16,8 +16,8 @@ from handlers.chat.store import Store
 from handlers.chat.turns.actions import Action, Generate
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
-from tests.handlers.chat.replies.test_worker import Gateway, Model, join, replies
 from tests.support.capacity import Capacity
+from tests.support.reply_worker import RecordingGateway, ScriptedModel, join, reply_worker
 from tests.support.runtime import FakeRuntime
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
@@ -56,8 +56,15 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers
-    model = Model("Once ", "upon a time", Delta("", FinishReason.STOP))
-    counts_tokens = settings.limits.tokens_per_day > 0
-    worker = replies(store, Gateway(), model, [], now=now, history_chars=48_000, counts_tokens=counts_tokens)
+    model = ScriptedModel("Once ", "upon a time", Delta("", FinishReason.STOP))
+    worker = reply_worker(
+        store,
+        RecordingGateway(),
+        model,
+        [],
+        now=now,
+        history_chars=48_000,
+        counts_tokens=settings.limits.tokens_per_day > 0,
+    )
     worker.make(handover, lambda: 900.0)
     return capacity.read_units - 1, capacity.write_units + len(capacity.refused)

@@ -1,4 +1,4 @@
-"""`parley users`, `parley broadcast`, `parley send`."""
+"""The commands of an administrator: `parley users`, `parley broadcast`, `parley send`."""
 
 from __future__ import annotations
 
@@ -15,44 +15,52 @@ from parley.errors import StartError
 if TYPE_CHECKING:
     from parley.cli.deployment import Deployment
 
-_WHERE = (
+_TARGET_OPTIONS = (
     click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of the emulator."),
-    click.option("--stage", default="live", envvar="PARLEY_STAGE", show_envvar=True, help="Stage of the emulator."),
-    click.option("--dynamodb", envvar="PARLEY_DYNAMODB", show_envvar=True, help="The emulator's, if not embedded."),
-    click.option("--stack", help="CloudFormation stack of a deployment, instead of the emulator."),
+    click.option(
+        "--stage", default="live", envvar="PARLEY_STAGE", show_envvar=True, help="Name of the emulator's stage."
+    ),
+    click.option(
+        "--dynamodb",
+        envvar="PARLEY_DYNAMODB",
+        show_envvar=True,
+        help="URL of the emulator's DynamoDB, if it was started with --dynamodb.",
+    ),
+    click.option("--stack", help="Name of a CloudFormation stack: use that deployment instead of the emulator."),
 )
 
 
-def _reaching(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where, and the deployment that they mean."""
+def _with_deployment(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose a deployment to a command, and pass it that deployment."""
 
     @wraps(command)
-    def run(port: int, stage: str, dynamodb: str | None, stack: str | None, **given: Any) -> None:
-        with _explained(f"the stack {stack}" if stack else f"the emulator on port {port}"):
+    def run(port: int, stage: str, dynamodb: str | None, stack: str | None, **arguments: Any) -> None:
+        with _errors_explained(f"the stack {stack}" if stack else f"the emulator on port {port}"):
             from parley.cli.deployment import Deployment
 
             if stack:
-                return command(Deployment.deployed(stack), **given)
-            elsewhere = dynamodb if dynamodb != "embedded" else None
-            return command(Deployment.emulated(port, stage, elsewhere), **given)
+                return command(Deployment.deployed(stack), **arguments)
+            url = dynamodb if dynamodb != "embedded" else None
+            return command(Deployment.emulated(port, stage, url), **arguments)
 
     decorated: Callable[..., None] = run
-    for option in reversed(_WHERE):
+    for option in reversed(_TARGET_OPTIONS):
         decorated = option(decorated)
     return decorated
 
 
 @contextmanager
-def _explained(where: str) -> Iterator[None]:
-    # Not at the top: boto3 takes longer than the whole of `parley --help`.
+def _errors_explained(what: str) -> Iterator[None]:
+    """Print an error of a call to `what` as one message, and exit."""
+    # Not at the top: the import of boto3 takes longer than all of `parley --help`.
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from parley.cli.deployment import failed
+    from parley.cli.deployment import call_failed
 
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        _fail(failed(error, where))
+        _fail(call_failed(error, what))
     except StartError as error:
         _fail(error)
 
@@ -69,19 +77,21 @@ def users() -> None:
 
 @users.command()
 @click.argument("user")
-@click.option("--name", help="Name for display.")
-@click.option("--role", "roles", multiple=True, help="`admin` for an administrator. May be given several times.")
-@_reaching
+@click.option("--name", help="Name that others see.")
+@click.option(
+    "--role", "roles", multiple=True, help="Role of the user, `admin` for an administrator. May be given several times."
+)
+@_with_deployment
 def add(deployment: Deployment, user: str, name: str | None, roles: tuple[str, ...]) -> None:
-    """Create USER, whose tokens are then accepted."""
+    """Create USER. From then on the tokens of USER are accepted."""
     deployment.add_user(user, name, roles)
     click.echo(f"Added {user}.")
 
 
 @users.command(name="list")
-@_reaching
+@_with_deployment
 def list_users(deployment: Deployment) -> None:
-    """Print all users: id, name, roles, and whether they are disabled."""
+    """Print all users: id, name, roles, and `disabled` for a disabled one."""
     for row in sorted(deployment.users(), key=lambda row: str(row["userId"]["S"])):
         roles = ",".join(each["S"] for each in row.get("roles", {}).get("L", []))
         disabled = "disabled" if row.get("disabled", {}).get("BOOL") else ""
@@ -91,27 +101,27 @@ def list_users(deployment: Deployment) -> None:
 
 @users.command()
 @click.argument("user")
-@_reaching
+@_with_deployment
 def disable(deployment: Deployment, user: str) -> None:
-    """Refuse USER's tokens from now on, and close their connections."""
+    """Refuse the tokens of USER from now on, and close the connections of USER."""
     closed = deployment.set_disabled(user, True)
     click.echo(f"Disabled {user}; connections closed: {closed}.")
 
 
 @users.command()
 @click.argument("user")
-@_reaching
+@_with_deployment
 def enable(deployment: Deployment, user: str) -> None:
-    """Accept USER's tokens again."""
+    """Accept the tokens of USER again."""
     deployment.set_disabled(user, False)
     click.echo(f"Enabled {user}.")
 
 
 @click.command()
 @click.argument("message")
-@_reaching
+@_with_deployment
 def broadcast(deployment: Deployment, message: str) -> None:
-    """Send MESSAGE to everybody who is connected, as a `notice`."""
+    """Send MESSAGE to all connections, as a `notice`."""
     deployment.send(_notice(message), None)
     click.echo("On its way to everyone.")
 
@@ -119,7 +129,7 @@ def broadcast(deployment: Deployment, message: str) -> None:
 @click.command()
 @click.argument("user")
 @click.argument("message")
-@_reaching
+@_with_deployment
 def send(deployment: Deployment, user: str, message: str) -> None:
     """Send MESSAGE to all connections of USER, as a `notice`."""
     connections = deployment.send(_notice(message), user)
@@ -131,7 +141,7 @@ def _notice(message: str) -> dict[str, Any]:
 
 
 def _printable(text: str) -> str:
-    """Return a text without what a terminal would obey: ids and names come from outside."""
+    """Return a text without control characters: ids and names come from outside, and a terminal would obey them."""
     return "".join(character if character.isprintable() else "�" for character in text)
 
 

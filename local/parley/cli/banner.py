@@ -1,41 +1,43 @@
-"""What the emulator says of itself when it is ready."""
+"""The text that the emulator prints when it is ready."""
 
 from __future__ import annotations
+
+import shutil
+import sys
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
 from parley.emulator.options import EMBEDDED, Options
-from parley.emulator.paths import WEBSOCKET_PATH
-from parley.emulator.variables import chats, uses_model
+from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
+from parley.emulator.variables import has_users, uses_model
 
 
-def greeting(emulator: Emulator, secret: str) -> str:
-    """Return what the emulator says when it is ready."""
+def banner(emulator: Emulator, secret: str) -> str:
+    """Return the text that the emulator prints when it is ready. `secret` signs the token in it."""
     parts = [emulator.template.notes, _urls(emulator)]
-    if chats(emulator.template) and emulator.options.users:
+    if has_users(emulator.template) and emulator.options.users:
         parts.append(_users(emulator.options, secret))
     return "\n".join(line for part in parts for line in part) + "\n"
 
 
 def _urls(emulator: Emulator) -> list[str]:
-    options = emulator.options
-    host = options.url.removeprefix("http://")
+    url, dynamodb = emulator.options.address.url, emulator.options.dynamodb
+    host = url.removeprefix("http://")
     sockets = [(path, f"ws://{host}{path}") for path in emulator.mounts]
-    calls = [f"{options.url}{path}/@connections/{{connectionId}}" for path, _ in sockets if path != WEBSOCKET_PATH]
+    management = [f"{url}{path}/@connections/{{connectionId}}" for path, _ in sockets if path != WEBSOCKET_PATH]
     lines = [
-        f"Parley is up on {options.url}  (Ctrl-C ends it)",
+        f"Parley is up on {url}  (Ctrl-C ends it)",
         "",
-        *_listed("WebSocket", [url for _, url in sockets]),
-        *_listed("HTTP API", [f"{options.url}{path}" for path in emulator.http_paths]),
-        *_listed("@connections", calls),
-        f"  DynamoDB      {'embedded, in memory' if options.dynamodb == EMBEDDED else options.dynamodb}",
+        *_listed("WebSocket", [address for _, address in sockets]),
+        *_listed("HTTP API", [f"{url}{path}" for path in emulator.http_paths]),
+        *_listed("@connections", management),
+        f"  DynamoDB      {'embedded, in memory' if dynamodb == EMBEDDED else dynamodb}",
     ]
     if uses_model(emulator.template):
-        model = "built in; set OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL for another"
-        lines.append(
-            f"  Model         {model if emulator.built_in_model else 'as OPENAI_BASE_URL and OPENAI_MODEL say'}"
-        )
-    return [*lines, f"  Trace         {options.url}/_parley/trace"]
+        built_in = "built in; set OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL for another"
+        other = "as OPENAI_BASE_URL and OPENAI_MODEL say"
+        lines.append(f"  Model         {built_in if emulator.built_in_model else other}")
+    return [*lines, f"  Trace         {url}{TRACE_PATH}"]
 
 
 def _listed(name: str, values: list[str]) -> list[str]:
@@ -49,5 +51,11 @@ def _users(options: Options, secret: str) -> list[str]:
         f"  Users         {', '.join(options.users)}",
         f"  Token         {dev_tokens.token(user, secret)}",
         "",
-        f"Chat in another terminal:  .venv/bin/parley chat --user {user}",
+        f"Chat in another terminal:  {_command()} chat --user {user}",
     ]
+
+
+def _command() -> str:
+    """Return this program as the developer called it: `parley` if the shell finds it, else its path."""
+    called = sys.argv[0]
+    return "parley" if called == shutil.which("parley") else called

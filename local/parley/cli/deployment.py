@@ -1,6 +1,7 @@
-"""Where the tables and functions of a deployment are, and what an administrator does with them.
+"""A deployment's tables and functions, and an administrator's operations on them.
 
-It goes past the HTTP API: whoever may write the tables needs no token, and the first administrator has none yet.
+These do not use the HTTP API: it needs an administrator's token, and the first administrator has none yet. Instead they
+need the right to write the tables.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parley.emulator.variables import DYNAMODB_PATH
+from parley.account import REGION
+from parley.emulator.paths import DYNAMODB_PATH
 from parley.errors import StartError
 
 _CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
-_MADE_UP = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": "us-east-1"}
+_EMULATOR_KEYS = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
 _OUTPUTS = ("UsersTableName", "ConnectionsTableName", "DeliverFunctionName", "ManagementUrl")
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A deployment's tables and functions, by name, and clients that reach them."""
+    """The names of a deployment's tables and functions, and boto3 clients for them."""
 
     users_table: str
     connections_table: str
@@ -36,7 +38,7 @@ class Deployment:
 
     @classmethod
     def emulated(cls, port: int, stage: str, dynamodb: str | None) -> Deployment:
-        """Return the one that the emulator runs on a port; `dynamodb` is the URL that it was given, if any."""
+        """Return the deployment that an emulator on this port runs. `dynamodb` is the URL of its `--dynamodb`."""
         url = f"http://127.0.0.1:{port}"
         return cls(
             "UsersTable",
@@ -49,9 +51,9 @@ class Deployment:
 
     @classmethod
     def deployed(cls, stack: str) -> Deployment:
-        """Return the one of a CloudFormation stack, with the credentials and the region that boto3 finds.
+        """Return the deployment of a CloudFormation stack, with the credentials and the region that boto3 finds.
 
-        Raises `StartError` where there is no such stack, or where it is none of Parley's.
+        Raises `StartError` if there is no such stack, or if it is not one of Parley's.
         """
         try:
             stacks = boto3.client("cloudformation", config=_CONFIG).describe_stacks(StackName=stack)["Stacks"]
@@ -71,10 +73,10 @@ class Deployment:
                 boto3.client("apigatewaymanagementapi", endpoint_url=url, config=_CONFIG),
             )
         except (ClientError, BotoCoreError) as error:
-            raise failed(error, f"the stack {stack}") from None
+            raise call_failed(error, f"the stack {stack}") from None
 
     def add_user(self, user_id: str, name: str | None, roles: tuple[str, ...]) -> None:
-        """Create a user. Raises `StartError` where there is one with this id."""
+        """Create a user. Raises `StartError` if a user has this id already."""
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         item: dict[str, Any] = {"userId": {"S": user_id}, "createdAt": {"S": now.replace("+00:00", "+0000")}}
         if name:
@@ -89,9 +91,9 @@ class Deployment:
             raise StartError(f"There is a user {user_id} already. See parley users list.") from None
 
     def set_disabled(self, user_id: str, disabled: bool) -> int:
-        """Lock a user out and close their connections, or let them in again. Returns how many were closed.
+        """Disable a user and close their connections, or enable the user. Return the number of closed connections.
 
-        Raises `StartError` where there is no such user.
+        Raises `StartError` if there is no such user.
         """
         update: dict[str, Any] = {"UpdateExpression": "REMOVE disabled"}
         if disabled:
@@ -113,9 +115,9 @@ class Deployment:
             yield from page["Items"]
 
     def send(self, frame: dict[str, Any], user_id: str | None) -> int:
-        """Hand a frame over for a user's connections, or for everyone's. Returns how many a user has.
+        """Send a frame to a user's connections, or to everyone's. Return the number of the user's connections.
 
-        Raises `StartError` where there is no such user.
+        The function delivers it later. Raises `StartError` if there is no such user.
         """
         connections = 0
         payload: dict[str, Any] = {"frame": frame}
@@ -146,18 +148,18 @@ class Deployment:
         return True
 
 
-def failed(error: ClientError | BotoCoreError, what: str) -> StartError:
-    """Return what to tell somebody whose call of AWS, or of the emulator, has failed."""
-    said = str(error).rstrip(".")
+def call_failed(error: ClientError | BotoCoreError, what: str) -> StartError:
+    """Return the error text for a call of AWS, or of the emulator, that failed."""
+    reason = str(error).rstrip(".")
     if isinstance(error, ClientError):
-        return StartError(f"{what} refused: {said}. Check the name, the credentials and the region.")
+        return StartError(f"{what} refused the call: {reason}. Check the name, the credentials and the region.")
     return StartError(
-        f"No answer from {what}: {said}. Start it with parley up (see --port), or name a deployment with --stack."
+        f"No answer from {what}: {reason}. Start it with parley up (see --port), or name a deployment with --stack."
     )
 
 
 def _emulated(service: str, url: str) -> Any:
-    return boto3.client(service, endpoint_url=url, config=_CONFIG, **_MADE_UP)  # type: ignore[call-overload]
+    return boto3.client(service, endpoint_url=url, config=_CONFIG, **_EMULATOR_KEYS)  # type: ignore[call-overload]
 
 
 def _unknown(user_id: str) -> StartError:

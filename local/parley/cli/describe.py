@@ -1,4 +1,4 @@
-"""What was read from a template, for people: `parley template`."""
+"""A template as the emulator reads it, as text or as JSON: `parley template`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from parley.template.model import (
 
 
 def as_json(template: Template) -> str:
-    """Return the whole of it for machines."""
+    """Return everything that was read, as JSON."""
     return json.dumps(asdict(template), indent=2, default=_plain, ensure_ascii=False)
 
 
@@ -30,8 +30,8 @@ def _plain(value: object) -> str:
 
 
 def as_text(template: Template) -> str:
-    """Return the lines that matter: APIs with their routes, functions, what they keep things in, and the notes."""
-    lines = [*_websocket_apis(template), *_http_apis(template), *_functions(template), *_kept(template)]
+    """Return the APIs with their routes, the functions, the tables, queues and parameters, and the notes, as text."""
+    lines = [*_websocket_apis(template), *_http_apis(template), *_functions(template), *_storage(template)]
     if template.notes:
         lines += ["", "Not understood, or not emulated:", *(f"  {note}" for note in template.notes)]
     return "\n".join(lines).lstrip("\n")
@@ -58,12 +58,12 @@ def _integration(integration: Integration) -> str:
 
 
 def _conditions(route: Route) -> str:
-    said = ", its answer is sent" if route.responds else ""
+    conditions = ", its answer is sent" if route.responds else ""
     if route.authorizer:
         sources = ", ".join(route.authorizer.identity_sources)
         asked = _qualified(route.authorizer.function, route.authorizer.qualifier)
-        said += f", authorizer {asked}" + (f" by {sources}" if sources else "")
-    return said + (", AWS_IAM" if route.iam else "")
+        conditions += f", authorizer {asked}" + (f" by {sources}" if sources else "")
+    return conditions + (", AWS_IAM" if route.iam else "")
 
 
 def _throttles(api: WebSocketApi) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _settings(function: Function) -> Iterator[str]:
         yield f"dead letters to {function.dead_letter}"
 
 
-def _kept(template: Template) -> Iterator[str]:
+def _storage(template: Template) -> Iterator[str]:
     for title, names in (
         ("Tables", [table.name for table in template.tables]),
         ("Queues", [queue.name for queue in template.queues]),

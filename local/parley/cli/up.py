@@ -1,44 +1,61 @@
-"""`parley up`: from options to a running emulator. What takes longest is begun before the rest is imported."""
+"""`parley up`: the emulator from its options to its end. The slowest part is started before the rest is imported."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
-from collections.abc import Mapping
-from typing import Any
+import os
+from pathlib import Path
 
-from parley.emulator.options import Options
-from parley.functions.processes.launch import Parent, launch_for
-from parley.gateway.assumptions import Assumptions
-from parley.gateway.quotas import TimeLimits
-from parley.template import read
+import click
+
+from parley import dev_tokens
+from parley.emulator.options import Options, overrides
+from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
-
-
-def options_of(values: Mapping[str, Any]) -> Options:
-    """Return the options that were given on the command line or in the environment. Raises `StartError`."""
-    limits = TimeLimits(
-        idle=values["idle_timeout"],
-        connection=values["connection_limit"],
-        integration=values["integration_timeout"],
-    )
-    users = tuple(user for user in map(str.strip, values["users"].split(",")) if user)
-    built = {"idle_timeout", "connection_limit", "integration_timeout", "users", "assume"}
-    plain = {name: value for name, value in values.items() if name not in built}
-    return Options(**plain, limits=limits, users=users, assumptions=Assumptions.of(values["assume"]))
+from parley.template.reader import read
+from parley.trace import Trace
 
 
 def run(options: Options) -> None:
     """Run the emulator until it is stopped. Raises `StartError`."""
-    template = read(options.template, options.parameters, imports=options.imports)
-    parent = _parent(options, template)
-    # Not at the top: while this is imported, the zygote imports what the functions need, on another core.
-    from parley.cli import running
-
-    running.run(options, template, parent)
+    template = read(options.template.path, options.template.parameters, imports=options.template.imports)
+    zygote = _start_zygote(options, template)
+    with asyncio.Runner(loop_factory=_event_loop) as runner:
+        runner.run(_serve(options, template, zygote))
 
 
-def _parent(options: Options, template: Template) -> Parent | None:
-    """Start what environments are forked from, where functions are processes and AWS's runtime is installed."""
-    if options.functions != "process" or importlib.util.find_spec("runtime_client") is None:
+def _start_zygote(options: Options, template: Template) -> ZygoteProcess | None:
+    """Start the zygote if functions are processes and AWS's runtime is installed."""
+    if options.functions.mode != "process" or importlib.util.find_spec("runtime_client") is None:
         return None
-    return launch_for(template.functions.values())
+    return start_zygote_for(template.functions.values())
+
+
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's event loop if it is installed: it is about twice as fast."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+async def _serve(options: Options, template: Template, zygote: ZygoteProcess | None) -> None:
+    # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
+    from parley.cli.banner import banner
+    from parley.cli.log import Log
+    from parley.emulator.application import Emulator
+
+    trace, log = Trace(), Log()
+    variables = overrides(os.environ, Path.cwd())
+    emulator = Emulator(options, template, variables, trace, zygote)
+
+    def ready() -> None:
+        click.echo(banner(emulator, dev_tokens.secret(variables)))
+        # Not earlier: an emulator that cannot start prints one message, and no log before it.
+        for event in trace.after(0):
+            log.write(event)
+        trace.listen(log.write)
+
+    await emulator.run(ready, log.close)

@@ -1,4 +1,4 @@
-"""What the client does about a frame, as plain values."""
+"""Actions of the client on a frame, as plain values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from parley.client.frames import Frame
 
 
 class Style(Enum):
-    """How a line looks, in rich's words."""
+    """Style of a line, in rich's terms."""
 
     NOTE = "dim"
     ERROR = "red"
@@ -19,7 +19,7 @@ class Style(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Show something on lines of its own."""
+    """Show a text on lines of its own."""
 
     text: str
     style: Style = Style.NOTE
@@ -34,24 +34,24 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The reply is complete."""
+    """End the reply; it is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Pieces are missing: join the chat again and say what is here."""
+    """Join the chat again with `resume`: pieces of the reply are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Send this frame."""
+    """Send a frame."""
 
     frame: Frame
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Ask for a reply to end; None where only the server knows which one runs."""
+    """Ask the server to cancel a reply. None if only the server knows which one is running."""
 
     message_id: str | None
 

@@ -1,4 +1,4 @@
-"""What each line that the user enters does."""
+"""Commands that the user enters."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from parley.client.texts import NOTHING_TO_STOP
 
 STOP = "/stop"
 HELP = """\
-/new           begin a new chat
-/join CHATID   go to another chat
+/new           start a new chat
+/join CHATID   open another chat
 /history       show earlier messages
-/stop          end the running reply (also Ctrl-C)
-/again         have the last reply written anew
-/quit          leave (also Ctrl-D, and Ctrl-C while no reply runs)"""
+/stop          stop the running reply (also Ctrl-C)
+/again         write the last reply again
+/quit          quit (also Ctrl-D, or Ctrl-C while no reply is running)"""
 
 
-async def obey(session: Session, screen: Screen, line: str) -> bool:
-    """Carry out a line, once nothing more is to come. Return whether to go on."""
+async def run_command(session: Session, screen: Screen, line: str) -> bool:
+    """Carry out a line. Call this only when no answer is pending. Return False to quit."""
     command, _, argument = line.partition(" ")
     match command:
         case "":
@@ -54,7 +54,7 @@ async def _join(session: Session, screen: Screen, chat_id: str) -> None:
     if chat_id:
         await session.ask("join_chat", {"chatId": chat_id}, "chat_joined")
     else:
-        screen.line("Say which chat: /join CHATID", Style.ERROR.value)
+        screen.line("Name the chat: /join CHATID", Style.ERROR.value)
 
 
 async def _history(session: Session, screen: Screen) -> None:

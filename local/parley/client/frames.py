@@ -1,4 +1,4 @@
-"""Frames as the terminal client reads and writes them."""
+"""Frames of the protocol, read and written by the terminal client."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, Self
 
 
 class FrameError(Exception):
-    """What the server sent is not a frame of the protocol."""
+    """The server sent something that is not a frame of the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame. The accessors raise FrameError where a field is missing or of another type."""
+    """One frame. The accessors raise FrameError if a field is missing or has another type."""
 
     kind: str
     data: Mapping[str, Any] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Frame:
 
     @classmethod
     def parse(cls, raw: str | bytes) -> Self:
-        """Read a frame. Raise FrameError when it is not one."""
+        """Parse a frame. Raises FrameError if the text is not a frame."""
         try:
             content = json.loads(raw)
         except (ValueError, RecursionError):
@@ -33,7 +33,7 @@ class Frame:
         return cls(content["type"], data if isinstance(data, dict) else {}, content.get("requestId"))
 
     def dump(self) -> str:
-        """Write the frame as it goes over the wire."""
+        """Return the frame as text for the wire."""
         content: dict[str, Any] = {"type": self.kind, "data": self.data}
         return json.dumps(content | ({"requestId": self.request_id} if self.request_id else {}))
 
@@ -45,7 +45,7 @@ class Frame:
         return value
 
     def optional(self, name: str) -> str | None:
-        """Return a string field, or None where there is none."""
+        """Return a string field, or None if there is none."""
         value = self.data.get(name)
         return value if isinstance(value, str) else None
 
@@ -56,18 +56,18 @@ class Frame:
             raise FrameError(f"{self.kind} without {name}")
         return value
 
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[StoredMessage]:
         """Return the page of messages, oldest first."""
         page = self.data.get("messages")
         if not isinstance(page, list):
             raise FrameError(f"{self.kind} without messages")
         frames = [Frame(self.kind, item) for item in page if isinstance(item, dict)]
-        return [Message(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
+        return [StoredMessage(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A stored message, as pages of history hold it. `content` is None where it is too large for a frame."""
+class StoredMessage:
+    """A stored message of a page of history. `content` is None if it is too large for a frame."""
 
     id: str
     role: str

@@ -1,59 +1,78 @@
-"""Lines typed at a terminal or piped in, read without holding up the event loop or the end of the process."""
+"""Keyboard input: lines, typed or piped, and Ctrl-C. Blocks neither the event loop nor the end of the process."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
 
 CHUNK_BYTES = 65536
 
 
-async def lines(descriptor: int, at_once: Callable[[str], bool]) -> AsyncIterator[str]:
-    """Yield each line without its end, until the end of input (Ctrl-D at a terminal).
+async def read_lines(descriptor: int, intercept: Callable[[str], bool]) -> AsyncIterator[str]:
+    """Yield each line without its line break, until the end of input (Ctrl-D in a terminal).
 
-    Every line is first offered to `at_once`, when it arrives; one that it takes is not yielded.
+    Each line first goes to `intercept`, at once when it arrives. If that returns True, the line is not yielded.
 
-    A daemon thread waits in `os.read`. Waiting in `sys.stdin` would lock it, and the interpreter aborts when it finds
-    that lock held at its end; a thread of the default executor would be waited for.
+    A daemon thread waits in `os.read`. To wait in `sys.stdin` would lock it, and the interpreter aborts if that lock is
+    held at its end. The end of the process would wait for a thread of the default executor.
     """
     arrived: asyncio.Queue[str | None] = asyncio.Queue()
 
-    def arrive(line: str | None) -> None:
-        if line is None or not at_once(line):
+    def on_line(line: str | None) -> None:
+        if line is None or not intercept(line):
             arrived.put_nowait(line)
 
     reader = threading.Thread(
-        target=_read, args=(descriptor, asyncio.get_running_loop(), arrive), daemon=True, name="keyboard"
+        target=_read_in_thread, args=(descriptor, asyncio.get_running_loop(), on_line), daemon=True, name="keyboard"
     )
     reader.start()
     while (line := await arrived.get()) is not None:
         yield line
 
 
-def _read(descriptor: int, loop: asyncio.AbstractEventLoop, arrive: Callable[[str | None], None]) -> None:
+def _read_in_thread(descriptor: int, loop: asyncio.AbstractEventLoop, on_line: Callable[[str | None], None]) -> None:
     def put(line: str | None) -> None:
-        loop.call_soon_threadsafe(arrive, line)
+        loop.call_soon_threadsafe(on_line, line)
 
     rest = b""
-    with suppress(RuntimeError):  # the loop is closed: nobody listens any more
-        while chunk := _chunk(descriptor):
+    with suppress(RuntimeError):  # the event loop is closed
+        while chunk := _read_chunk(descriptor):
             *whole, rest = (rest + chunk).split(b"\n")
             for line in whole:
-                put(_decoded(line))
+                put(_decode(line))
         if rest:
-            put(_decoded(rest))
+            put(_decode(rest))
         put(None)
 
 
-def _chunk(descriptor: int) -> bytes:
+def _read_chunk(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, CHUNK_BYTES)
     except OSError:  # the terminal was closed
         return b""
 
 
-def _decoded(line: bytes) -> str:
+def _decode(line: bytes) -> str:
     return line.rstrip(b"\r").decode(errors="replace")
+
+
+@contextmanager
+def on_interrupt(callback: Callable[[], None]) -> Iterator[None]:
+    """Call `callback` in the event loop at each Ctrl-C.
+
+    Where signal handlers are not possible, Ctrl-C raises KeyboardInterrupt as usual.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        loop.add_signal_handler(signal.SIGINT, callback)
+    except (NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)

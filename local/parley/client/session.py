@@ -1,4 +1,4 @@
-"""The client's connection: enters the chat, keeps it alive, comes back after a loss."""
+"""Connection of the client: joins the chat, keeps alive, reconnects after a loss."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from parley.client.frames import Frame, FrameError
 from parley.client.screen import Screen
 from parley.client.transcript import Transcript
 
-LOSSES = (OSError, TimeoutError, WebSocketException)
-PASSING = ("internal", "rate_limited")
-"""Codes of errors that another try may not meet."""
+CONNECTION_ERRORS = (OSError, TimeoutError, WebSocketException)
+TRANSIENT_ERRORS = ("internal", "rate_limited")
+"""Codes of errors that may not occur at the next attempt."""
 
 
 class ClientError(Exception):
-    """The client has to give up. The text says what happened and the next step."""
+    """The client has to stop. The text says what happened, and the next step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Timing:
     ping_busy: float = 5
     ping_idle: float = 300
     silence: float = 30
-    """How long after a ping nothing may come before the connection counts as lost."""
+    """Time without any frame after a ping, after which the connection counts as lost."""
     retries: tuple[float, ...] = (0.5, 1, 2, 4, 8, 8, 8)
-    """The pause before each try to connect again."""
+    """Pause before each attempt to reconnect."""
 
 
 TIMING = Timing()
 
 
 class Session:
-    """One user's presence in one chat, over as many connections as it takes."""
+    """One user in one chat, over as many connections as necessary."""
 
     def __init__(
         self,
@@ -60,50 +60,51 @@ class Session:
         self.transcript = Transcript(costs=costs)
         self._url = url
         self._token = token
-        self._wanted = chat_id
+        self._wanted_chat = chat_id
         self._first_chat = _new_id()
         self._screen = screen
         self._timing = timing
         self._connection: ClientConnection | None = None
-        self._heard = 0.0
+        self._last_frame_at = 0.0
         self._ready = asyncio.Event()
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._stop_tasks: set[asyncio.Task[None]] = set()
 
     async def ready(self) -> None:
-        """Wait until the chat is joined and nothing more is to come."""
+        """Wait until the chat is joined and no answer is pending."""
         await self._ready.wait()
 
     async def ask(self, kind: str, data: Mapping[str, Any], answer: str) -> None:
-        """Send a request. It is answered when `ready` returns; a message survives the loss of the connection."""
+        """Send a request. It is answered once `ready` returns. A message is sent again after a lost connection."""
         frame = Frame(kind, data, _new_id())
         self.transcript.ask(frame, answer)
         self._ready.clear()
         await self._send(frame)
 
     def stop(self) -> bool:
-        """Have the running reply end. Return False where none runs."""
+        """Stop the running reply. Return False if none is running."""
         if not self.transcript.replying:
             return False
-        task = asyncio.create_task(self._act_all(self.transcript.stop()))
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
+        task = asyncio.create_task(self._perform_all(self.transcript.stop()))
+        self._stop_tasks.add(task)
+        task.add_done_callback(self._stop_tasks.discard)
         return True
 
     async def run(self) -> None:
-        """Stay connected until cancelled. Raise ClientError when the server cannot be reached or refuses."""
+        """Stay connected until cancelled. Raises ClientError if the server cannot be reached or refuses."""
         failures = 0
         while True:
             try:
                 async with self._connect() as connection:
-                    await self._enter(connection)
+                    await self._join(connection)
                     if failures:
-                        self._screen.line("Connected again.", Style.NOTE.value)
+                        self._screen.line("Reconnected.", Style.NOTE.value)
                     failures = 0
                     await self._listen(connection)
-            except LOSSES as loss:
+            except CONNECTION_ERRORS as loss:
+                # Without a chat nothing is lost: the first failure then ends the client, with its reason.
                 if self.transcript.chat_id is None or failures == len(self._timing.retries):
                     raise ClientError(_unreachable(self._url, loss)) from loss
-                self._leave(first=failures == 0)
+                self._lose(first=failures == 0)
             await asyncio.sleep(self._timing.retries[failures])
             failures += 1
 
@@ -111,35 +112,36 @@ class Session:
         # API Gateway does not send WebSocket pings; the protocol's own `ping` is what resets its idle timer.
         return connect(self._url, compression=None, ping_interval=None, close_timeout=1)
 
-    def _leave(self, first: bool) -> None:
+    def _lose(self, first: bool) -> None:
         self._connection = None
         self._ready.clear()
-        self.transcript.lost()
+        self.transcript.disconnected()
         if first:
-            self._screen.line("The connection was lost; connecting again …", Style.NOTE.value)
+            self._screen.line("The connection was lost. Reconnecting …", Style.NOTE.value)
 
-    async def _enter(self, connection: ClientConnection) -> None:
-        """Authenticate and join the chat, or create it, then repeat a message that was not acknowledged."""
-        self._heard = time.monotonic()
+    async def _join(self, connection: ClientConnection) -> None:
+        """Authenticate and join or create the chat, then send a message again that was not acknowledged."""
+        self._last_frame_at = time.monotonic()
+        # `connected` may come late; then it is handled as any other frame.
         with suppress(TimeoutError):
             async with asyncio.timeout(self._timing.greeting):
                 await self._take_until(connection, "connected")
-        chat_id = self.transcript.chat_id or self._wanted
+        chat_id = self.transcript.chat_id or self._wanted_chat
         if chat_id:
             join = {"token": self._token, "chatId": chat_id, **self._resume()}
-            await self._call(connection, "join_chat", join, "chat_joined")
+            await self._request(connection, "join_chat", join, "chat_joined")
         else:
-            await self._call(connection, "join_chat", {"token": self._token}, "authenticated")
+            await self._request(connection, "join_chat", {"token": self._token}, "authenticated")
             created = {"clientChatId": self._first_chat}
-            await self._call(connection, "create_chat", created, "chat_created")
+            await self._request(connection, "create_chat", created, "chat_created")
         self._connection = connection
         if self.transcript.request:
             await self._send(self.transcript.request.frame)
-        await self._act_all(self.transcript.back())
-        self._judge()
+        await self._perform_all(self.transcript.rejoined())
+        self._update_ready()
 
-    async def _call(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
-        """Send a request while entering, and take frames until its answer. Raise ClientError on a refusal."""
+    async def _request(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
+        """Send a request while joining, and handle frames until its answer. Raises ClientError for a refusal."""
         request = Frame(kind, data, _new_id())
         await connection.send(request.dump())
         async with asyncio.timeout(self._timing.answer):
@@ -149,8 +151,8 @@ class Session:
         while True:
             frame = await self._next(connection)
             if frame.kind == "error" and frame.request_id in (request_id, None):
-                _refuse(frame)
-            await self._take(frame)
+                _raise_refusal(frame)
+            await self._handle(frame)
             if frame.kind == answer:
                 return
 
@@ -158,33 +160,33 @@ class Session:
         alive = asyncio.create_task(self._keep_alive(connection))
         try:
             while True:
-                await self._take(await self._next(connection))
-                self._judge()
+                await self._handle(await self._next(connection))
+                self._update_ready()
         finally:
             alive.cancel()
 
     async def _next(self, connection: ClientConnection) -> Frame:
         while True:
             raw = await connection.recv()
-            self._heard = time.monotonic()
+            self._last_frame_at = time.monotonic()
             try:
                 return Frame.parse(raw)
             except FrameError as error:
-                self._complain(error)
+                self._report_unreadable(error)
 
-    async def _take(self, frame: Frame) -> None:
+    async def _handle(self, frame: Frame) -> None:
         try:
             actions = self.transcript.take(frame)
         except FrameError as error:
-            self._complain(error)
+            self._report_unreadable(error)
             return
-        await self._act_all(actions)
+        await self._perform_all(actions)
 
-    async def _act_all(self, actions: Iterable[Action]) -> None:
+    async def _perform_all(self, actions: Iterable[Action]) -> None:
         for action in actions:
-            await self._act(action)
+            await self._perform(action)
 
-    async def _act(self, action: Action) -> None:
+    async def _perform(self, action: Action) -> None:
         match action:
             case Line(text, style):
                 self._screen.line(text, style.value)
@@ -199,13 +201,13 @@ class Session:
             case Cancel(message_id):
                 await self._send(Frame("cancel", {"messageId": message_id} if message_id else {}, _new_id()))
 
-    def _judge(self) -> None:
+    def _update_ready(self) -> None:
         if self.transcript.busy:
             self._ready.clear()
         else:
             self._ready.set()
 
-    def _complain(self, error: FrameError) -> None:
+    def _report_unreadable(self, error: FrameError) -> None:
         self._screen.line(f"The server sent an unreadable frame: {error}", Style.ERROR.value)
 
     def _resume(self) -> dict[str, Any]:
@@ -214,7 +216,7 @@ class Session:
 
     async def _send(self, frame: Frame) -> None:
         if self._connection:
-            with suppress(ConnectionClosed):  # whoever reads from it notices, and connects again
+            with suppress(ConnectionClosed):  # the reading task notices it too, and reconnects
                 await self._connection.send(frame.dump())
 
     async def _keep_alive(self, connection: ClientConnection) -> None:
@@ -223,12 +225,13 @@ class Session:
         while True:
             await asyncio.sleep(self._timing.ping_busy)
             now = time.monotonic()
-            if unanswered is not None and self._heard >= unanswered:
+            # Any frame answers a ping. `unanswered` is the time of the oldest ping without a frame after it.
+            if unanswered is not None and self._last_frame_at >= unanswered:
                 unanswered = None
             if unanswered is not None and now - unanswered > self._timing.silence:
                 await connection.close()
                 return
-            await self._act_all(self.transcript.retry())
+            await self._perform_all(self.transcript.retry())
             if self.transcript.busy or now - pinged >= self._timing.ping_idle:
                 await self._send(Frame("ping"))
                 pinged = now
@@ -239,15 +242,15 @@ def _new_id() -> str:
     return uuid.uuid4().hex
 
 
-def _refuse(error: Frame) -> None:
-    """Raise what an error means while entering: a loss where it may pass, else the end."""
+def _raise_refusal(error: Frame) -> None:
+    """Raise the error for a refusal while joining: a loss if another attempt may succeed, else the end."""
     text, code = error.text("message"), error.optional("code")
-    if code in PASSING:
+    if code in TRANSIENT_ERRORS:
         raise TimeoutError(text)
     step = {
         "invalid_token": "Make a token with `parley token USER`.",
-        "chat_not_found": "Leave out the chat to begin a new one.",
-    }.get(code or "", "The server's log says more.")
+        "chat_not_found": "Omit the chat to start a new one.",
+    }.get(code or "", "See the server's log.")
     raise ClientError(f"The server refused: {text} ({code or 'error'}). {step}")
 
 

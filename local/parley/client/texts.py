@@ -1,44 +1,44 @@
-"""What the client says about frames."""
+"""Texts of the client about frames."""
 
 from __future__ import annotations
 
 from parley.client.actions import Line, Style
-from parley.client.frames import Frame, Message
+from parley.client.frames import Frame, StoredMessage
 
-NOTHING_TO_STOP = "There is no reply to stop."
-WAITS = "A reply is being written. Your message follows as soon as it is complete."
+NOTHING_TO_STOP = "No reply is running."
+MESSAGE_HELD = "A reply is running. Your message will be sent when it is complete."
 
-_KINDLY = {
-    "busy": "A reply is being written already. `/stop` ends it.",
+_FRIENDLY = {
+    "busy": "A reply is already running. `/stop` stops it.",
     "nothing_to_cancel": NOTHING_TO_STOP,
-    "nothing_to_regenerate": "There is no reply yet that could be written anew.",
+    "nothing_to_regenerate": "There is no reply yet to write again.",
 }
 
 
 def refusal(error: Frame) -> Line:
-    """Say what was refused: kindly where nothing went wrong, else in the server's words."""
+    """Return the line about a refusal: a friendly one if nothing went wrong, else the server's words."""
     code = error.optional("code") or "error"
-    if code in _KINDLY:
-        return Line(_KINDLY[code])
+    if code in _FRIENDLY:
+        return Line(_FRIENDLY[code])
     return Line(f"{error.text('message')} ({code})", Style.ERROR)
 
 
-def message(stored: Message) -> Line:
-    """Show a stored message."""
-    content = "(too long to be shown here)" if stored.content is None else stored.content
+def message(stored: StoredMessage) -> Line:
+    """Return the line that shows a stored message."""
+    content = "(too long to show)" if stored.content is None else stored.content
     if stored.role == "user":
         return Line(f"› {content}", Style.USER)
     return Line(content, Style.REPLY)
 
 
 def cost(complete: Frame) -> list[Line]:
-    """Say what a reply has cost, where the server tells: `12 frames · 14 write units · $0.000021`."""
-    told = complete.data.get("cost")
-    if not isinstance(told, dict):
+    """Return the line about the cost of a reply, if the server tells it: `12 frames · 14 write units · $0.000021`."""
+    costs = complete.data.get("cost")
+    if not isinstance(costs, dict):
         return []
     amounts = {
         name: amount
-        for name, amount in told.items()
+        for name, amount in costs.items()
         if isinstance(amount, int | float) and not isinstance(amount, bool)
     }
     parts = [

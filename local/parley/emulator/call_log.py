@@ -1,4 +1,4 @@
-"""Calls of AWS's services, as the trace has them: what was called by whom, its answer, the units that it consumed."""
+"""Calls of AWS's services, as the trace records them and as the fault plan names them."""
 
 from __future__ import annotations
 
@@ -8,49 +8,77 @@ from collections.abc import Callable
 from typing import Any
 
 from parley.asgi import Response, Scope
-from parley.emulator.variables import INVOKE_PATH
-from parley.gateway.events import decoded
+from parley.dynamodb.embedded import UNITS_HEADER
+from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH
+from parley.functions.invoke_api import InvocationType, reference
+from parley.gateway.events import decode_headers
 from parley.trace import Trace
 
-UNITS_HEADER = "x-parley-units"
-"""A header of DynamoDB's answers: the capacity units that the request consumed."""
-
-_CREDENTIAL = re.compile(r"Credential=([^/]+)/[^/]+/[^/]+/([^/]+)/")
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/(?:[^/]+/[^/]+/([^/]+)/)?")
+_CONNECTION_OPERATIONS = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}
 
 
-class Call:
-    """One call, timed from its making. `caller` gives the name of the function that signs with an access key."""
+class ServiceCall:
+    """One call of a service, timed from the creation of this object.
 
-    def __init__(self, scope: Scope, caller: Callable[[str], str]) -> None:
-        headers = {name.lower(): value for name, value in decoded(scope["headers"])}
-        match = _CREDENTIAL.search(headers.get("authorization", ""))
+    `access_key` is the key that signs it; `caller` is the name of the function whose process has this key, if any.
+    """
+
+    def __init__(self, scope: Scope, body: bytes, caller: Callable[[str], str]) -> None:
         self._began = time.perf_counter()
-        self._service = match[2] if match else ""
-        self._caller = caller(match[1]) if match else ""
-        self._operation = _operation(scope, headers)
+        self._headers = {name.lower(): value for name, value in decode_headers(scope["headers"])}
+        self._method: str = scope["method"]
+        self._path: str = scope["path"]
+        match = _CREDENTIAL.search(self._headers.get("authorization", ""))
+        self._service = (match[2] or "") if match else ""
+        self.access_key = match[1] if match else ""
+        self.caller = caller(self.access_key) if match else ""
+        self.body = body
 
-    def answered(self, answer: Response, trace: Trace) -> None:
-        """Tell the trace."""
+    @property
+    def point(self) -> str | None:
+        """The point of the fault plan that this call stands for; None if there is none."""
+        if self._path.startswith(DYNAMODB_PATH):
+            return "store"
+        if self._path.startswith(INVOKE_PATH):
+            # A synchronous invocation has no point.
+            return "invoke" if self._headers.get("x-amz-invocation-type") == InvocationType.EVENT else None
+        return "post" if self._method == "POST" and CONNECTIONS_PATH in self._path else None
+
+    @property
+    def subject(self) -> str:
+        """The text that a fault's `match` is compared with."""
+        target = self._headers.get("x-amz-target", "")
+        return f"{self._path} {target} {self.caller} {self.body.decode(errors='replace')}"
+
+    def ids(self) -> dict[str, str]:
+        """Return the fields that name this call in the trace, without its content."""
+        if self._path.startswith(DYNAMODB_PATH):
+            subject = {"operation": self._operation()}
+        elif self._path.startswith(INVOKE_PATH):
+            subject = {"function": reference(self._path.removeprefix(INVOKE_PATH).rpartition("/")[0]).name}
+        else:
+            subject = {"connection_id": self._path.rpartition("/")[2]}
+        return {**subject, "caller": self.caller}
+
+    def record(self, answer: Response, trace: Trace) -> None:
+        """Write the call and its answer to the trace."""
         units: dict[str, Any] = {}
         if UNITS_HEADER in answer.headers:
             units = {"units": float(answer.headers[UNITS_HEADER])}
         trace.record(
             "call",
             service=self._service,
-            operation=self._operation,
-            caller=self._caller,
+            operation=self._operation(),
+            caller=self.caller,
             status=answer.status,
             milliseconds=round((time.perf_counter() - self._began) * 1000, 1),
             **units,
         )
 
-
-def _operation(scope: Scope, headers: dict[str, str]) -> str:
-    if target := headers.get("x-amz-target", ""):
-        return target.rpartition(".")[2]
-    if scope["path"].startswith(INVOKE_PATH):
-        return "Invoke"
-    if "/@connections/" not in scope["path"]:
-        return ""
-    verbs = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}
-    return verbs.get(scope["method"], "")
+    def _operation(self) -> str:
+        if target := self._headers.get("x-amz-target", ""):
+            return target.rpartition(".")[2]
+        if self._path.startswith(INVOKE_PATH):
+            return "Invoke"
+        return _CONNECTION_OPERATIONS.get(self._method, "") if CONNECTIONS_PATH in self._path else ""

@@ -1,51 +1,120 @@
-"""How an emulator is to run: the options of `parley up`."""
+"""The options of `parley up`, and the developer's own variables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
+
+from dotenv import dotenv_values
 
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
 
-Mode = Literal["process", "inline"]
-
 EMBEDDED = "embedded"
+"""The value of `dynamodb` for the DynamoDB in the emulator's own process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The address that the emulator listens on."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+    @property
+    def url(self) -> str:
+        """The root of everything that is served, as a client on this machine reaches it."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateOptions:
+    """The template, the values of its parameters, the exports of other stacks, and a name for the first stage."""
+
+    path: Path = Path("infra/template.yaml")
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    imports: Mapping[str, str] = field(default_factory=dict)
+    stage: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionOptions:
+    """The options of the Lambda service.
+
+    `environments` is the most that one function has, `retry_delay` the seconds before the first retry of an
+    asynchronous invocation, `duplicates` the probability that one is delivered twice.
+    """
+
+    mode: Literal["process", "inline"] = "process"
+    environments: int = 10
+    retry_delay: float = 60.0
+    duplicates: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayOptions:
+    """The options of API Gateway.
+
+    `post_latency` is in milliseconds. `reorder` is the seed by which messages of a connection overtake each other;
+    None keeps their order. With `iam` signatures are checked.
+    """
+
+    limits: TimeLimits = field(default_factory=TimeLimits)
+    quotas: Quotas = field(default_factory=Quotas)
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    post_latency: float = 0.0
+    reorder: int | None = None
+    iam: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of `parley up`, with their defaults. Times are in seconds but for `post_latency`, in ms.
+    """The options of `parley up`, with their defaults.
 
-    `parameters` and `imports` are the template's. `reorder` is the seed by which messages overtake each other;
-    with `iam` signatures are checked.
+    `dynamodb` is `EMBEDDED` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the pace of
+    the built-in model, and `faults` the file with the fault plan.
     """
 
-    template: Path = Path("infra/template.yaml")
-    host: str = "127.0.0.1"
-    port: int = 8000
-    stage: str | None = None
+    template: TemplateOptions = field(default_factory=TemplateOptions)
+    address: Address = field(default_factory=Address)
+    functions: FunctionOptions = field(default_factory=FunctionOptions)
+    gateway: GatewayOptions = field(default_factory=GatewayOptions)
     dynamodb: str = EMBEDDED
-    functions: Mode = "process"
-    environments: int = 10
     users: tuple[str, ...] = ("alice", "bob")
-    limits: TimeLimits = field(default_factory=TimeLimits)
-    post_latency: float = 0.0
-    retry_delay: float = 60.0
     tokens_per_second: float = 40.0
     faults: Path | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    imports: Mapping[str, str] = field(default_factory=dict)
-    duplicates: float = 0.0
-    reorder: int | None = None
-    iam: bool = False
-    assumptions: Assumptions = field(default_factory=Assumptions)
-    quotas: Quotas = field(default_factory=Quotas)
 
-    @property
-    def url(self) -> str:
-        """Return the root of everything that is served, as a client on this machine reaches it."""
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+    @classmethod
+    def of_command_line(cls, values: Mapping[str, Any]) -> Self:
+        """Return the options from the command line's values, by the names of its options. Raises `StartError`."""
+        limits = TimeLimits(
+            idle=values["idle_timeout"],
+            connection=values["connection_limit"],
+            integration=values["integration_timeout"],
+        )
+        return cls(
+            template=TemplateOptions(values["template"], values["parameters"], values["imports"], values["stage"]),
+            address=Address(values["host"], values["port"]),
+            functions=FunctionOptions(
+                values["functions"], values["environments"], values["retry_delay"], values["duplicates"]
+            ),
+            gateway=GatewayOptions(
+                limits=limits,
+                assumptions=Assumptions.of(values["assume"]),
+                post_latency=values["post_latency"],
+                reorder=values["reorder"],
+                iam=values["iam"],
+            ),
+            dynamodb=values["dynamodb"],
+            users=tuple(user for user in map(str.strip, values["users"].split(",")) if user),
+            tokens_per_second=values["tokens_per_second"],
+            faults=values["faults"],
+        )
+
+
+def overrides(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the developer's variables: those of `.env` in this folder, and over them those of the shell."""
+    return {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None} | dict(environ)

@@ -1,4 +1,4 @@
-"""Where a template's APIs are found."""
+"""Paths of the emulator's port: those of its own services, and those of a template's APIs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,36 @@ from collections.abc import Sequence
 
 from parley.template.model import HttpApi, Stage, WebSocketApi
 
+OWN_PATH = "/_parley/"
+"""The beginning of all paths that no API of AWS has."""
+
+DYNAMODB_PATH = "/_parley/dynamodb"
+FAULTS_PATH = "/_parley/faults"
+MODEL_REPORT_PATH = "/_parley/model"
+SERVICES_PATH = "/_parley/aws"
+"""The endpoint of all other services of AWS. Each embedded service has its own endpoint below it."""
+
+TRACE_PATH = "/_parley/trace"
+
+CONNECTIONS_PATH = "/@connections/"
+"""The part of a path between the stage and the connection's id, as AWS has it."""
+
+INVOKE_PATH = "/2015-03-31/functions/"
+"""The beginning of the paths of Lambda's Invoke API, as AWS has it."""
+
+INVOKE_SUFFIX = "/invocations"
+MODEL_PATH = "/v1"
+"""The beginning of the built-in model's paths, as OpenAI has it."""
+
 WEBSOCKET_PATH = "/ws/chat"
-"""Another path of the first API's first stage."""
+"""A second path of the first WebSocket API's first stage."""
 
 
 def mounted(apis: Sequence[WebSocketApi]) -> dict[str, tuple[WebSocketApi, Stage]]:
-    """Return each path with what it leads to: `/{stage}`, and with several APIs `/{api}/{stage}` by logical id.
+    """Return each path of a WebSocket API, with its API and stage.
 
-    A stage's name that several APIs have leads to none of them.
+    The path is `/{stage}`. If there are several APIs it is `/{api}/{stage}` with the logical id, and `/{stage}` too if
+    only one of the APIs has a stage of this name.
     """
     stages = [(api, stage) for api in apis for stage in api.stages]
     times = Counter(stage.name for _, stage in stages)
@@ -24,10 +46,10 @@ def mounted(apis: Sequence[WebSocketApi]) -> dict[str, tuple[WebSocketApi, Stage
 
 
 def path_of(apis: Sequence[WebSocketApi], api: WebSocketApi, stage: Stage) -> str:
-    """Return the path of a stage that is its own, whatever other APIs there are."""
+    """Return the path of a stage that no other stage has."""
     return f"/{api.logical_id}/{stage.name}" if len(apis) > 1 else f"/{stage.name}"
 
 
 def mounted_http(apis: Sequence[HttpApi]) -> dict[str, HttpApi]:
-    """Return where HTTP APIs are found: the first at the root, the others below their logical ids."""
+    """Return each path of an HTTP API: the first API is at the root, each other one below its logical id."""
     return {"" if index == 0 else f"/{api.logical_id}": api for index, api in enumerate(apis)}

@@ -1,7 +1,8 @@
-"""JSONPath, as far as selection expressions and mapping templates use it: `$.a['b'][0]`, `[*]`, `[1:3]`, `..a`.
+"""JSONPath, the subset of selection expressions and mapping templates: `$.a['b'][0]`, `[*]`, `[1:3]`, `..a`.
 
-A path follows Jayway's rules, which AWS's documentation links to by way of Goessner's article: one without wildcards,
-slices and `..` leads to one value, any other to a list of all that match. Filters, unions and functions are refused.
+A path follows Jayway's rules, to which AWS's documentation links by way of Goessner's article. A path without
+wildcards, slices and `..` leads to one value, any other to a list of all matches. Filters, unions and functions are
+refused.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import partial
 from typing import Any
 
 Step = Callable[[Any], list[Any]]
-"""From a value to those that are one step further."""
+"""Function from a value to the values one step further."""
 
 _STEP = re.compile(
     r"""(?P<separator>\.\.?)?
@@ -27,8 +28,8 @@ _STEP = re.compile(
 )
 
 
-class Path:
-    """A path, parsed once. Raises ValueError for what is no path, or no path of those known here."""
+class JsonPath:
+    """A path, parsed once. Raises ValueError for a text outside the supported subset."""
 
     def __init__(self, text: str) -> None:
         self._steps: list[Step] = []
@@ -43,7 +44,7 @@ class Path:
             position = match.end()
 
     def find(self, document: Any) -> Any:
-        """Return what the path leads to in a JSON document: a value, None where there is none, or a list of many."""
+        """Return the value at the path, None if there is none, or a list if the path may have many."""
         values = [document]
         for step in self._steps:
             values = [found for value in values for found in step(value)]

@@ -1,7 +1,7 @@
-"""What is to go wrong, and when: a plan that the emulator's parts ask at each opportunity.
+"""The fault plan: faults that the emulator injects, and at which opportunities.
 
 A plan is a JSON object, `{"seed": 7, "faults": [{"point": "post", "do": "429", "match": "AbC=", "nth": 3}]}`.
-docs/emulator.md has every point and what can be done there. Handlers never know.
+docs/emulator.md lists every point and its actions. Handlers do not know of the plan.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "store": (*_CALL, *_STATUSES, "cut", "throttle", "conflict"),
     "model": ("delay", *_STATUSES, *_STREAMS),
 }
-"""Where something can go wrong, and what can be done there."""
+"""The points at which a fault can be injected, and the actions that are possible at each."""
 
 
 class PlanError(Exception):
-    """A plan that cannot be used. The text says which part of it, and what it must be."""
+    """An invalid plan. The text says which part is wrong, and what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong: `do` at `point`, where the subject holds all of `match`.
+    """One fault: the action `do` at `point`, if the subject contains every text of `match`.
 
-    It strikes at the `nth` such opportunity and the following ones, `times` in all (None: for ever), each with the
-    likelihood `chance`. `seconds` are for what takes time. With `after` a call first has its effect.
+    It applies from the `nth` such opportunity on, at `times` opportunities (None: without end), each with the
+    probability `chance`. `seconds` is for actions that take time. With `after` the call first has its effect.
     """
 
     point: str
@@ -56,33 +56,32 @@ class Fault:
 
     @classmethod
     def of(cls, content: object) -> Self:
-        """Read a fault from a plan. Raises `PlanError`."""
+        """Return the fault that one entry of a plan describes. Raises `PlanError`."""
         if not isinstance(content, Mapping) or not content.keys() <= {field.name for field in fields(cls)}:
-            raise PlanError(
-                f"A fault is an object of {', '.join(field.name for field in fields(cls))}; not {content!r}"
-            )
+            keys = ", ".join(field.name for field in fields(cls))
+            raise PlanError(f"A fault is an object with the keys {keys}; this is {content!r}")
         match = content.get("match", ())
         texts = (match,) if isinstance(match, str) else match
         if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
-            raise PlanError(f"match is {match!r}; give it a text or a list of texts")
+            raise PlanError(f"match is {match!r}; it must be a text or a list of texts")
         try:
             fault = cls(**{**content, "match": tuple(texts)})
         except TypeError:
-            raise PlanError(f"{dict(content)!r} lacks its point or what to do") from None
+            raise PlanError(f"{dict(content)!r} lacks `point` or `do`") from None
         fault._check()
         return fault
 
     def _check(self) -> None:
         if self.point not in tuple(POINTS):
-            raise PlanError(f"There is no point {self.point!r}; there are {', '.join(POINTS)}")
+            raise PlanError(f"There is no point {self.point!r}; the points are {', '.join(POINTS)}")
         if self.do not in POINTS[self.point]:
-            raise PlanError(f"{self.do!r} cannot be done at {self.point}; these can: {', '.join(POINTS[self.point])}")
+            raise PlanError(f"{self.do!r} cannot be done at {self.point}; possible are {', '.join(POINTS[self.point])}")
         if not (_is_whole(self.nth) and (self.times is None or _is_whole(self.times))):
-            raise PlanError("nth and times are whole numbers from 1; times may be null")
+            raise PlanError("nth and times must be whole numbers of at least 1; times may also be null")
         if not (_is_number(self.chance) and self.chance <= 1 and _is_number(self.seconds)):
-            raise PlanError("chance is a number from 0 to 1, seconds one from 0")
+            raise PlanError("chance must be a number from 0 to 1, seconds a number of at least 0")
         if not isinstance(self.after, bool):
-            raise PlanError("after is true or false")
+            raise PlanError("after must be true or false")
 
 
 def _is_whole(value: object) -> bool:
@@ -94,19 +93,22 @@ def _is_number(value: object) -> bool:
 
 
 class Plan:
-    """The faults to come, and how often each has been met. The same opportunities meet the same faults."""
+    """The faults, with a count of the opportunities and hits of each.
+
+    The same seed and the same opportunities give the same faults.
+    """
 
     def __init__(self, faults: tuple[Fault, ...] = (), seed: int = 0) -> None:
-        self._random = Random(seed)  # noqa: S311 - a plan is to be repeatable
+        self._random = Random(seed)  # noqa: S311 - a plan must be repeatable
         self._seed = seed
         self._faults: list[Fault] = []
-        self._met: list[int] = []
+        self._opportunities: list[int] = []
         self._hits: list[int] = []
         self.add(faults)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The faults, in the order in which they are asked."""
+        """The faults, in the order in which they are checked."""
         return tuple(self._faults)
 
     @classmethod
@@ -120,24 +122,27 @@ class Plan:
             raise PlanError("A plan is an object of seed and faults")
         seed, faults = content.get("seed", 0), content.get("faults", [])
         if not isinstance(seed, int) or not isinstance(faults, list):
-            raise PlanError("seed is a whole number, faults is a list")
+            raise PlanError("seed must be a whole number, faults a list")
         return cls(tuple(map(Fault.of, faults)), seed)
 
     def add(self, faults: tuple[Fault, ...]) -> None:
-        """Let these go wrong too."""
+        """Add faults."""
         self._faults += faults
-        self._met += [0] * len(faults)
+        self._opportunities += [0] * len(faults)
         self._hits += [0] * len(faults)
 
     def at(self, point: str, subject: str) -> Fault | None:
-        """Return what is to go wrong at this opportunity: the first fault of those that are due."""
+        """Return the fault that is due at this opportunity, if there is one. Of several the first one applies.
+
+        The others still count the opportunity.
+        """
         due = None
         for number, fault in enumerate(self._faults):
             if fault.point != point or not all(text in subject for text in fault.match):
                 continue
-            self._met[number] += 1
-            over = fault.times is not None and self._met[number] >= fault.nth + fault.times
-            if self._met[number] < fault.nth or over or self._random.random() >= fault.chance:
+            self._opportunities[number] += 1
+            over = fault.times is not None and self._opportunities[number] >= fault.nth + fault.times
+            if self._opportunities[number] < fault.nth or over or self._random.random() >= fault.chance:
                 continue
             if due is None:
                 due = fault
@@ -145,6 +150,6 @@ class Plan:
         return due
 
     def report(self) -> dict[str, Any]:
-        """Return the plan as JSON, with how often each fault has struck."""
+        """Return the plan as JSON values, with the number of hits of each fault."""
         faults = [asdict(fault) | {"hits": hits} for fault, hits in zip(self._faults, self._hits, strict=True)]
         return {"seed": self._seed, "faults": faults}

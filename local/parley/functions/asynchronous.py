@@ -1,4 +1,4 @@
-"""Asynchronous invocations: queued, tried again when the function fails, given up at last (docs/aws.md section 6)."""
+"""Asynchronous invocations: queued, retried if the function fails, given up after that (docs/aws.md section 6)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import Any
 from parley.clock import Clock
 from parley.functions.invocation import Invocation, Outcome
 
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 300.0
-"""Seconds that a throttled event waits, twice as long each time."""
+_FIRST_THROTTLE_SECONDS, _MAX_THROTTLE_SECONDS = 1.0, 300.0
+"""The wait of a throttled event: the first one, doubled each time, and the longest one."""
 
 
 class Condition(StrEnum):
-    """What became of an event, in Lambda's words."""
+    """The result of an event, in Lambda's words."""
 
     SUCCESS = "Success"
     RETRIES_EXHAUSTED = "RetriesExhausted"
@@ -28,7 +28,7 @@ class Condition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How often an accepted event is handed on, and after how many seconds: once, at once, unless a fault is due."""
+    """The number of copies of an accepted event, and the seconds before each is delivered. Faults change these."""
 
     copies: int = 1
     delay: float = 0.0
@@ -38,8 +38,8 @@ ONCE = Delivery()
 
 
 @dataclass(frozen=True, slots=True)
-class Handled:
-    """An event that was handled, or given up after so many attempts."""
+class CompletedEvent:
+    """An event that was handled, or that was given up after this many attempts."""
 
     invocation: Invocation
     condition: Condition
@@ -47,7 +47,7 @@ class Handled:
     outcome: Outcome
 
     def record(self, arn: str) -> bytes:
-        """Return what a destination gets: Lambda's invocation record. `arn` has no qualifier."""
+        """Return Lambda's invocation record, which a destination gets. `arn` has no qualifier."""
         qualified = f"{arn}:{self.invocation.qualifier}"
         response = {
             "statusCode": 200,
@@ -72,34 +72,34 @@ class Handled:
 
 
 def _value(payload: bytes) -> Any:
-    """Return what a function answered; as text where it is no JSON, as bytes that it returned may be none."""
+    """Return a function's response; as text if it is not JSON, which happens if the function returned bytes."""
     try:
         return json.loads(payload)
     except ValueError:
         return payload.decode(errors="replace")
 
 
-class Asynchronous:
-    """Sees every event that it is given through, in a task of its own.
+class AsynchronousInvocations:
+    """The queue of asynchronous invocations. Each event has a task of its own until it is completed.
 
-    The first retry comes after `retry_delay` seconds, the second after twice that. `duplicates` is the likelihood
-    that an event is delivered twice without any error, as Lambda may.
+    The first retry comes after `retry_delay` seconds, the second after twice that. `duplicates` is the probability
+    that an event is delivered twice although nothing failed, as Lambda may do.
     """
 
     def __init__(
         self,
         run: Callable[[Invocation], Awaitable[Outcome]],
-        settle: Callable[[Handled], None],
+        on_completed: Callable[[CompletedEvent], None],
         retry_delay: float,
         clock: Clock,
         duplicates: float = 0.0,
     ) -> None:
         self._run = run
-        self._settle = settle
+        self._on_completed = on_completed
         self._retry_delay = retry_delay
         self._clock = clock
         self._duplicates = duplicates
-        self._random = Random(1)  # noqa: S311 - so that a run can be had again
+        self._random = Random(1)  # noqa: S311 - a fixed seed, so that a run can be repeated
         self._tasks: set[asyncio.Task[None]] = set()
 
     def put(self, invocation: Invocation, delivery: Delivery = ONCE) -> None:
@@ -108,16 +108,17 @@ class Asynchronous:
         if copies == 1 and self._duplicates and self._random.random() < self._duplicates:
             copies = 2
         for _ in range(copies):
-            task = asyncio.create_task(self._see_through(invocation, delivery.delay))
+            task = asyncio.create_task(self._complete(invocation, delivery.delay))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
-        """Forget every event that has not been handled."""
+        """Drop every event that is not completed."""
         for task in self._tasks:
             task.cancel()
 
-    async def _see_through(self, invocation: Invocation, delay: float) -> None:
+    async def _complete(self, invocation: Invocation, delay: float) -> None:
+        """Run an event until it succeeds, its retries are used up, or it is too old."""
         accepted = self._clock.time()
         config = invocation.function.invoke_config(invocation.qualifier)
         attempts, throttled = 0, 0
@@ -126,7 +127,8 @@ class Asynchronous:
                 await self._clock.sleep(delay)
             outcome = await self._run(invocation)
             if outcome.throttled:
-                delay = min(_FIRST_WAIT * 2**throttled, _LONGEST_WAIT)
+                # A throttled event did not run, so it costs no attempt. It waits longer each time, until it is too old.
+                delay = min(_FIRST_THROTTLE_SECONDS * 2**throttled, _MAX_THROTTLE_SECONDS)
                 throttled += 1
             else:
                 attempts += 1
@@ -136,8 +138,9 @@ class Asynchronous:
                 condition = Condition.SUCCESS
             elif attempts > config.retries:
                 condition = Condition.RETRIES_EXHAUSTED
+            # The age counts at the time of the next attempt: an event that would be too old then is given up now.
             elif self._clock.time() - accepted + delay > config.max_event_age:
                 condition = Condition.EVENT_AGE_EXCEEDED
             if condition:
-                self._settle(Handled(invocation, condition, attempts, outcome))
+                self._on_completed(CompletedEvent(invocation, condition, attempts, outcome))
                 return

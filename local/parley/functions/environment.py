@@ -1,4 +1,4 @@
-"""An environment: a process that runs a function's events, one at a time."""
+"""An environment: a process that handles a function's events, one at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from parley.clock import Clock, Timer
+from parley.clock import Clock
 from parley.faults.injector import Injector
-from parley.functions import invocation as faults
-from parley.functions.invocation import Answer, Invocation, Outcome, Run
-from parley.functions.processes import memory
-from parley.functions.processes.bootstrap import Order
+from parley.functions.invocation import (
+    FunctionResponse,
+    Invocation,
+    Outcome,
+    Run,
+    exited,
+    not_launched,
+    out_of_memory,
+    timed_out,
+)
 from parley.functions.processes.client import LaunchError, Process, Processes
+from parley.functions.processes.memory import MemoryWatch
 from parley.functions.processes.output import Output
 from parley.functions.runtime_api import RuntimeApi
 from parley.functions.variables import of_process
@@ -24,14 +31,14 @@ from parley.template.model import Function
 from parley.trace import Trace
 
 INIT_SECONDS = 10.0
-"""How long a function may take to start before its time-out begins, as on AWS."""
+"""The time that a function may take to start before its time-out begins, as on AWS."""
 
-_LINES = 200
-"""The most lines of one invocation that are kept for who asks for the end of its log."""
+_MAX_LINES = 200
+"""The number of an invocation's last lines that are kept, for a caller who asks for the end of the log."""
 
 
 class State(Enum):
-    """What an environment is about."""
+    """The state of an environment."""
 
     STARTING = auto()
     READY = auto()
@@ -40,131 +47,142 @@ class State(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What environments need of the emulator: who makes processes, who is told, and whose time it is."""
+class EnvironmentContext:
+    """The emulator's parts that all environments use."""
 
     processes: Processes
     trace: Trace
     clock: Clock
-    region: str
     injector: Injector | None = None
 
 
 class Environment:
-    """One process of a function's version. Its first run starts it; one that is dead is of no more use."""
+    """One process of a function's version. Its first run starts the process; a dead environment is not used again."""
 
-    def __init__(self, function: Function, version: str, place: Place) -> None:
+    def __init__(self, function: Function, version: str, context: EnvironmentContext) -> None:
         self.state = State.STARTING
         self.idle_since = 0.0
         self._function = function
         self._version = version
-        self._place = place
-        self._api = RuntimeApi(self._on_next, self._on_answer)
+        self._context = context
+        self._api = RuntimeApi(self._on_next, self._on_response)
         self._process: Process | None = None
         self._settled = asyncio.Event()
         self._request_id: str | None = None
-        self._answer: Answer | None = None
+        self._response: FunctionResponse | None = None
         self._status: int | None = None
-        self._lines: deque[str] = deque(maxlen=_LINES)
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._memory: MemoryWatch | None = None
         self._exceeded = False
-        self._used: float | None = None
 
     async def run(self, invocation: Invocation) -> Outcome:
-        """Have the function handle an event; return when the environment can take the next, or is dead."""
-        run = Run(invocation, self.state is State.STARTING, self._place.trace)
+        """Let the function handle an event. Return when the environment is ready for the next event, or dead."""
+        run = Run(invocation, self.state is State.STARTING, self._context.trace)
         self._request_id = invocation.request_id
         self._lines.clear()
-        self._used = None
+        self._memory = None
         try:
-            return run.end(await self._run(invocation), self._lines, self._used)
+            response = await self._run(invocation)
+            return run.end(response, self._lines, self._used_memory())
         finally:
-            self._request_id = self._answer = None
+            self._request_id = self._response = None
 
-    async def start(self, invocation: Invocation) -> Answer | None:
-        """Start the process, for this invocation. Return the error that kept it from being ready, if one did."""
+    async def start(self, invocation: Invocation) -> FunctionResponse | None:
+        """Start the process for this invocation. Return the error if it does not become ready."""
         try:
             await self._launch()
         except (LaunchError, OSError) as error:
-            return faults.not_launched(invocation, str(error))
+            return not_launched(invocation, str(error))
         in_time = await self._settle(INIT_SECONDS + self._function.timeout)
-        return None if self.state is State.READY else self._outcome(invocation, in_time)
+        return None if self.state is State.READY else self._result(invocation, in_time)
 
     def retire(self) -> None:
-        """End the process: nothing has been asked of it for long."""
+        """End the process, which was idle for long."""
         if self._process is not None:
-            self._place.processes.kill(self._process)
+            self._context.processes.kill(self._process)
 
-    async def _run(self, invocation: Invocation) -> Answer:
+    async def _run(self, invocation: Invocation) -> FunctionResponse:
         failed = await self.start(invocation) if self.state is State.STARTING else None
         if failed is not None:
             return failed
         self._settled.clear()
         self.state = State.BUSY
-        if self._place.injector is not None:
-            self._sabotage(self._place.injector, invocation)
-        self._look_later()
-        self._api.give(invocation, invocation.arn(self._place.region))
+        self._apply_fault(invocation)
+        self._memory = self._watch_memory()
+        # The runtime has asked for an event already: only then does an environment become ready.
+        self._api.give(invocation, invocation.arn())
         try:
-            return self._outcome(invocation, await self._settle(self._function.timeout))
+            return self._result(invocation, await self._settle(self._function.timeout))
         finally:
-            self._looking.cancel()
+            self._stop_memory_watch()
 
-    def _look_later(self) -> None:
-        self._looking: Timer = self._place.clock.call_later(memory.LOOK_SECONDS, self._look_at_memory)
+    def _watch_memory(self) -> MemoryWatch | None:
+        process, limit = self._process, self._function.memory
+        if process is None or not process.pid.done():
+            return None
 
-    def _look_at_memory(self) -> None:
-        process = self._process
-        if self.state is not State.BUSY or process is None or not process.pid.done():
+        def kill(used: float) -> None:
+            self._exceeded = True
+            text = f"{self._function.name} used {used:.0f} MB, it has {limit} (MemorySize): killed."
+            self._context.trace.record("note", text=text)
+            self._context.processes.signal(process, signal.SIGKILL)
+
+        return MemoryWatch(process.pid.result(), limit, self._context.clock, kill)
+
+    def _used_memory(self) -> float | None:
+        return self._memory.used if self._memory is not None else None
+
+    def _stop_memory_watch(self) -> None:
+        if self._memory is not None:
+            self._memory.stop()
+
+    def _apply_fault(self, invocation: Invocation) -> None:
+        if self._context.injector is None or self._process is None:
             return
-        used = memory.used(process.pid.result())
-        self._used = max(used, self._used or 0.0)
-        if used <= self._function.memory:
-            self._look_later()
-            return
-        self._exceeded = True
-        limit = f"{self._function.name} used {used:.0f} MB, it has {self._function.memory} (MemorySize): killed."
-        self._place.trace.record("note", text=limit)
-        self._place.processes.signal(process, signal.SIGKILL)
-
-    def _sabotage(self, injector: Injector, invocation: Invocation) -> None:
-        fault = injector.at_run(invocation)
-        if fault is None or self._process is None:
+        fault = self._context.injector.at_run(self._function.name, invocation.payload, invocation.request_id)
+        if fault is None:
             return
         if fault.do == "kill":
-            self._place.processes.signal(self._process, signal.SIGKILL)
+            self._context.processes.signal(self._process, signal.SIGKILL)
         else:
-            self._place.processes.freeze(self._process, fault.seconds)
+            self._context.processes.freeze(self._process, fault.seconds)
 
-    def _outcome(self, invocation: Invocation, in_time: bool) -> Answer:
-        if self._answer is not None:
-            return self._answer
+    def _result(self, invocation: Invocation, in_time: bool) -> FunctionResponse:
+        """Return the function's response or, if there is none, the error for the way in which the process ended."""
+        if self._response is not None:
+            return self._response
         if self._exceeded:
-            return faults.out_of_memory(invocation)
-        return faults.exited(invocation, self._status or 0) if in_time else faults.timed_out(invocation)
+            return out_of_memory(invocation)
+        return exited(invocation, self._status or 0) if in_time else timed_out(invocation)
 
     async def _launch(self) -> None:
         self._output = Output(self._on_line)
         try:
             address = await self._api.open()
             log_stream = f"{time.strftime('%Y/%m/%d')}/[{self._version}]{secrets.token_hex(16)}"
-            variables = of_process(self._function, self._version, self._place.region, log_stream, address)
-            order = Order(self._function.handler, str(self._function.code.absolute()), variables)
-            self._process = await self._place.processes.launch(order, self._output.writer, self._on_exit)
+            variables = of_process(self._function, self._version, log_stream, address)
+            self._process = await self._context.processes.launch(
+                self._function, variables, self._output.writer, self._on_exit
+            )
         except BaseException:
             self._die()
             raise
 
     async def _settle(self, seconds: float) -> bool:
-        """Wait until the runtime asks for the next event or the process ends. Kill it when that takes too long."""
+        """Wait until the runtime asks for the next event or the process ends. Return whether it did in time.
+
+        A process that takes longer is killed.
+        """
         try:
             async with asyncio.timeout(seconds):
                 await self._settled.wait()
         except TimeoutError:
             if self._process is not None:
-                self._place.processes.kill(self._process)
+                self._context.processes.kill(self._process)
             await self._death()
             return False
-        # What the handler printed belongs to this event, not to the next.
+        # The runtime asks for the next event over a socket, the lines come through a pipe. So lines of this event may
+        # still be in the pipe; read now, they do not count as the next event's.
         if self.state is State.READY:
             self._output.drain()
         return True
@@ -176,10 +194,11 @@ class Environment:
 
     def _on_next(self) -> None:
         self.state = State.READY
+        self._stop_memory_watch()
         self._settled.set()
 
-    def _on_answer(self, answer: Answer) -> None:
-        self._answer = answer
+    def _on_response(self, response: FunctionResponse) -> None:
+        self._response = response
 
     def _on_exit(self, status: int) -> None:
         self._status = status
@@ -187,10 +206,11 @@ class Environment:
 
     def _die(self) -> None:
         self.state = State.DEAD
+        self._stop_memory_watch()
         self._api.close()
         self._output.close()
         self._settled.set()
 
     def _on_line(self, line: str) -> None:
         self._lines.append(line)
-        self._place.trace.record("log", function=self._function.name, request_id=self._request_id, line=line)
+        self._context.trace.record("log", function=self._function.name, request_id=self._request_id, line=line)

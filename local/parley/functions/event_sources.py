@@ -1,4 +1,4 @@
-"""Event sources: queues whose messages invoke a function, in batches (Lambda guide, "Using Lambda with SQS")."""
+"""Event sources: queues whose messages invoke a function in batches (Lambda guide, "Using Lambda with SQS")."""
 
 from __future__ import annotations
 
@@ -7,40 +7,38 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from parley.aws_services import Services
+from parley.account import ACCOUNT_ID, REGION
+from parley.aws_services import AwsServices
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
-from parley.functions.variables import ACCOUNT
 from parley.template.model import EventSource
 
-_LOOK_SECONDS = 0.25
-"""Between two looks at an empty queue. On AWS a long poll waits there instead."""
+_POLL_SECONDS = 0.25
+"""The pause after an empty queue. AWS waits there in a long poll instead."""
 
 
-class Sources:
+class QueuePoller:
     """Polls the queues of a template's event sources."""
 
     def __init__(
         self,
         sources: Iterable[EventSource],
-        services: Services,
+        services: AwsServices,
         invoke: Callable[[str, bytes, str], Awaitable[Outcome]],
         clock: Clock,
-        region: str = "us-east-1",
     ) -> None:
         self._sources = tuple(sources)
         self._services = services
         self._invoke = invoke
         self._clock = clock
-        self._region = region
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to poll."""
+        """Start to poll."""
         self._tasks = [asyncio.create_task(self._poll(source)) for source in self._sources]
 
     def stop(self) -> None:
-        """Poll no more."""
+        """Stop to poll."""
         for task in self._tasks:
             task.cancel()
 
@@ -48,37 +46,41 @@ class Sources:
         while True:
             messages = await self._services.receive(source.queue, source.batch_size)
             if messages:
-                await self._hand_over(source, messages)
+                await self._deliver(source, messages)
             else:
-                await self._clock.sleep(_LOOK_SECONDS)
+                await self._clock.sleep(_POLL_SECONDS)
 
-    async def _hand_over(self, source: EventSource, messages: list[dict[str, Any]]) -> None:
-        """Invoke the function, and delete what it has handled. What it has not is received again, in a while."""
-        event = {"Records": [self._record(source, each) for each in messages]}
+    async def _deliver(self, source: EventSource, messages: list[dict[str, Any]]) -> None:
+        """Invoke the function, and delete the messages that it handled.
+
+        The others become visible again after the queue's visibility time-out.
+        """
+        event = {"Records": [_record(source, each) for each in messages]}
         outcome = await self._invoke(source.function, json.dumps(event).encode(), source.qualifier)
         if outcome.function_error is not None:
             return
-        failed = _failures(outcome.payload) if source.reports_failures else set()
+        failed = _failed_ids(outcome.payload) if source.reports_failures else set()
         for each in messages:
             if each["MessageId"] not in failed:
                 await self._services.delete(source.queue, each["ReceiptHandle"])
 
-    def _record(self, source: EventSource, message: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "messageId": message["MessageId"],
-            "receiptHandle": message["ReceiptHandle"],
-            "body": message["Body"],
-            "attributes": message.get("Attributes", {}),
-            "messageAttributes": message.get("MessageAttributes", {}),
-            "md5OfBody": message["MD5OfBody"],
-            "eventSource": "aws:sqs",
-            "eventSourceARN": f"arn:aws:sqs:{self._region}:{ACCOUNT}:{source.queue}",
-            "awsRegion": self._region,
-        }
+
+def _record(source: EventSource, message: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": message.get("MessageAttributes", {}),
+        "md5OfBody": message["MD5OfBody"],
+        "eventSource": "aws:sqs",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{source.queue}",
+        "awsRegion": REGION,
+    }
 
 
-def _failures(payload: bytes) -> set[str]:
-    """Return the messages that a function says it has not handled."""
+def _failed_ids(payload: bytes) -> set[str]:
+    """Return the ids of the messages that a function reports as not handled."""
     try:
         return {each["itemIdentifier"] for each in json.loads(payload)["batchItemFailures"]}
     except (ValueError, TypeError, KeyError):

@@ -1,7 +1,7 @@
-"""Functions as threads of the emulator's own process, for a debugger: same face as the environments, less like AWS.
+"""Functions as threads of the emulator's own process, for a debugger. Less like AWS than processes.
 
-Variables and modules are shared by all functions, a time-out is reported but ends nothing, and what a handler
-prints goes to the terminal.
+All functions share variables and modules. A time-out is reported but ends nothing. A handler's output goes to the
+terminal.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from parley.clock import Clock
 from parley.faults.injector import Injector
-from parley.functions import invocation as faults
-from parley.functions.invocation import Answer, Invocation, Outcome, Run
-from parley.functions.processes.launch import Parent
+from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
 from parley.functions.variables import log_group, of_service
 from parley.template.model import LATEST, Function
 from parley.trace import Trace
@@ -34,44 +30,38 @@ Handler = Callable[[Any, "Context"], Any]
 _LOG_STREAM = "inline"
 
 
-@dataclass(frozen=True, slots=True)
 class Context:
-    """The context that a handler gets, by Lambda's names. `deadline` is in seconds since the epoch."""
+    """The context that a handler gets, by Lambda's names."""
 
-    aws_request_id: str
-    function_name: str
-    invoked_function_arn: str
-    memory_limit_in_mb: str
-    log_group_name: str
-    deadline: float
-    log_stream_name: str = _LOG_STREAM
-    function_version: str = LATEST
-    client_context: None = None
-    identity: None = None
+    client_context = None
+    identity = None
+    log_stream_name = _LOG_STREAM
+
+    def __init__(self, invocation: Invocation) -> None:
+        function = invocation.function
+        self.aws_request_id = invocation.request_id
+        self.function_name = function.name
+        self.function_version = invocation.version
+        self.invoked_function_arn = invocation.arn()
+        self.memory_limit_in_mb = str(function.memory)
+        self.log_group_name = log_group(function.name)
+        self._deadline = time.time() + function.timeout
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how much of the time-out is left; never less than 0."""
-        return max(0, int((self.deadline - time.time()) * 1000))
+        """Return the rest of the time-out in milliseconds; never less than 0."""
+        return max(0, int((self._deadline - time.time()) * 1000))
 
 
 class Inline:
-    """Runs functions in threads."""
+    """The runner with threads."""
 
     def __init__(
-        self,
-        functions: Mapping[str, Function],
-        trace: Trace,
-        size: int,
-        region: str,
-        clock: Clock,
-        injector: Injector | None = None,
-        parent: Parent | None = None,
+        self, functions: Mapping[str, Function], trace: Trace, environments: int, injector: Injector | None = None
     ) -> None:
         self._functions = functions
         self._trace = trace
-        self._region = region
         self._injector = injector
-        self._free = {name: asyncio.Semaphore(size) for name in functions}
+        self._free = {name: asyncio.Semaphore(environments) for name in functions}
         self._used: set[str] = set()
 
     async def start(self) -> None:
@@ -82,11 +72,12 @@ class Inline:
                 sys.path.insert(0, code)
             for name, value in function.environment.items():
                 if os.environ.get(name, value) != value:
-                    self._trace.record("note", text=f"{name} is now {function.name}'s, for all: functions run inline.")
-            os.environ.update({**of_service(function, LATEST, self._region, _LOG_STREAM), **function.environment})
+                    text = f"{name} is now {function.name}'s for all functions, because functions run inline."
+                    self._trace.record("note", text=text)
+            os.environ.update({**of_service(function, LATEST, _LOG_STREAM), **function.environment})
 
-    async def warm(self, invocation: Invocation) -> Answer | None:
-        """Import a function's handler. Return the error where that fails."""
+    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
+        """Import a function's handler. Return the error if that fails."""
         try:
             _handler(invocation.function)
         except (Exception, SystemExit) as error:
@@ -99,76 +90,71 @@ class Inline:
         async with self._free[function.name]:
             run = Run(invocation, function.name not in self._used, self._trace)
             self._used.add(function.name)
-            if self._injector and (fault := self._injector.at_run(invocation)):
-                self._injector.impossible(fault)
+            self._record_due_fault(invocation)
             try:
                 async with asyncio.timeout(function.timeout):
                     return run.end(await self._in_thread(invocation))
             except TimeoutError:
-                return run.end(faults.timed_out(invocation))
+                return run.end(timed_out(invocation))
 
     def caller(self, access_key: str) -> str:
-        """Return nothing: all functions sign with the same key."""
+        """Return an empty name: all functions sign with the same key."""
         return ""
 
     def kill(self, access_key: str) -> None:
-        """Kill nothing: there is no process but the emulator's own."""
+        """Do nothing: there is no process but the emulator's own."""
 
     def freeze(self, access_key: str, seconds: float) -> None:
-        """Freeze nothing: there is no process but the emulator's own."""
+        """Do nothing: there is no process but the emulator's own."""
 
     async def stop(self) -> None:
-        """Leave the threads to end with the process."""
+        """Do nothing: the threads end with the process."""
 
-    async def _in_thread(self, invocation: Invocation) -> Answer:
+    def _record_due_fault(self, invocation: Invocation) -> None:
+        if self._injector is None:
+            return
+        fault = self._injector.at_run(invocation.function.name, invocation.payload, invocation.request_id)
+        if fault is not None:
+            self._injector.record_impossible(fault)
+
+    async def _in_thread(self, invocation: Invocation) -> FunctionResponse:
         loop = asyncio.get_running_loop()
-        answered: asyncio.Future[Answer] = loop.create_future()
+        responded: asyncio.Future[FunctionResponse] = loop.create_future()
 
-        def settle(answer: Answer) -> None:
-            if not answered.done():
-                answered.set_result(answer)
+        def settle(response: FunctionResponse) -> None:
+            if not responded.done():
+                responded.set_result(response)
 
         def work() -> None:
-            # The main thread, where Lambda calls handlers, has an event loop; Mangum and others ask for it.
+            # Lambda calls handlers in the main thread, which has an event loop; Mangum and others ask for it.
             asyncio.set_event_loop(asyncio.new_event_loop())
-            answer = self._answer(invocation)
+            response = _call(invocation)
             if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, answer)
+                loop.call_soon_threadsafe(settle, response)
 
-        # Not of a pool: the interpreter would wait for its threads, and a handler may never end.
+        # Not a thread pool: at exit the interpreter waits for a pool's threads, and a handler may never end.
         threading.Thread(target=work, name=invocation.function.name, daemon=True).start()
-        return await answered
-
-    def _answer(self, invocation: Invocation) -> Answer:
-        try:
-            handler = _handler(invocation.function)
-            result = handler(json.loads(invocation.payload), self._context(invocation))
-            return Answer(json.dumps(result, default=_plain).encode())
-        except (Exception, SystemExit) as error:  # whatever a handler raises is its answer
-            return _failure(invocation, error)
-
-    def _context(self, invocation: Invocation) -> Context:
-        function = invocation.function
-        return Context(
-            aws_request_id=invocation.request_id,
-            function_name=function.name,
-            invoked_function_arn=invocation.arn(self._region),
-            function_version=invocation.version,
-            memory_limit_in_mb=str(function.memory),
-            log_group_name=log_group(function.name),
-            deadline=time.time() + function.timeout,
-        )
+        return await responded
 
 
-def _failure(invocation: Invocation, error: BaseException) -> Answer:
+def _call(invocation: Invocation) -> FunctionResponse:
+    try:
+        handler = _handler(invocation.function)
+        result = handler(json.loads(invocation.payload), Context(invocation))
+        return FunctionResponse(json.dumps(result, default=_plain).encode())
+    except (Exception, SystemExit) as error:  # every error of a handler is its response
+        return _failure(invocation, error)
+
+
+def _failure(invocation: Invocation, error: BaseException) -> FunctionResponse:
     if isinstance(error, SystemExit):
-        return faults.exited(invocation, error.code if isinstance(error.code, int) else int(error.code is not None))
+        return exited(invocation, error.code if isinstance(error.code, int) else int(error.code is not None))
     frames = traceback.format_tb(error.__traceback__)[1:]
-    return faults.failure(type(error).__name__, str(error), requestId=invocation.request_id, stackTrace=frames)
+    return failure(type(error).__name__, str(error), requestId=invocation.request_id, stackTrace=frames)
 
 
 def _handler(function: Function) -> Handler:
-    """Import a function's handler. Raise ImportError where another function's module has its name."""
+    """Import a function's handler. Raises `ImportError` if another function's module has the same name."""
     name, _, attribute = function.handler.rpartition(".")
     module = importlib.import_module(name.replace("/", "."))
     code = function.code.resolve()
@@ -182,7 +168,7 @@ def _handler(function: Function) -> Handler:
 
 
 def _plain(value: object) -> float | int:
-    """Return what JSON has for a Decimal, the one type beyond JSON's own that Lambda's runtime takes."""
+    """Return a Decimal as JSON has it. Lambda's runtime takes this type beyond JSON's own, and no other."""
     if not isinstance(value, Decimal):
         raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
     return int(value) if value == value.to_integral_value() else float(value)

@@ -1,4 +1,4 @@
-"""What is asked of a function, what came of it, and the errors that Lambda itself answers with."""
+"""Invocations: the event for a function, its response or Lambda's own error, and the outcome."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from parley.functions.variables import function_arn
 from parley.template.model import LATEST, Function
 from parley.trace import Trace
 
-RESPONSE_BYTES = 6 * 1024 * 1024 + 100
-"""The largest response, in bytes; Lambda's own figure."""
+MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
+"""The size of the largest response; the figure is Lambda's own."""
 
 UNHANDLED = "Unhandled"
 THROTTLED = "TooManyRequestsException"
@@ -24,8 +24,8 @@ THROTTLED = "TooManyRequestsException"
 class Invocation:
     """One event for one function. A retry of an asynchronous invocation keeps its request id.
 
-    `caller` is who wants it done: `gateway`, `invoke` (Lambda's Invoke API), or `event` (nobody waits for it).
-    `qualifier` is the alias or version that was asked for, `version` the one that runs.
+    `caller` is `gateway`, `invoke` (Lambda's Invoke API), `event` (asynchronous) or `emulator` (a warm start).
+    `qualifier` is the alias or version that the caller asked for, `version` the version that runs.
     """
 
     function: Function
@@ -35,15 +35,18 @@ class Invocation:
     qualifier: str = LATEST
     version: str = LATEST
 
-    def arn(self, region: str) -> str:
-        """Return the ARN as it was asked for, with its qualifier."""
-        arn = function_arn(self.function.name, region)
+    def arn(self) -> str:
+        """Return the ARN that the caller asked for, with its qualifier."""
+        arn = function_arn(self.function.name)
         return arn if self.qualifier == LATEST else f"{arn}:{self.qualifier}"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The JSON that a function, or Lambda in its place, answered; `function_error` is None for a success."""
+class FunctionResponse:
+    """The JSON that a function returned, or that Lambda returned in its place.
+
+    `function_error` is None for a success.
+    """
 
     payload: bytes
     function_error: str | None = None
@@ -51,11 +54,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """An invocation that has ended.
+    """The outcome of an invocation that has ended.
 
-    `cold` tells that an environment was started for it, `milliseconds` includes that start but no waiting for a
-    free environment. `throttled` tells that it did not run at all. `lines` are the last that the handler printed;
-    `memory` is how many MB it used, None for one that was over before anybody looked.
+    `cold` tells whether an environment was started for it. `milliseconds` includes that start, but not the waiting
+    for a free environment. `throttled` tells that the invocation did not run. `lines` are the last lines that the
+    handler printed. `memory` is the memory used in MB; None if the invocation ended before it was measured.
     """
 
     payload: bytes
@@ -69,7 +72,7 @@ class Outcome:
 
 
 class Run:
-    """An invocation while an environment is at work on it: timed, its start and its end told to the trace."""
+    """An invocation that an environment works on: timed, with its start and its end recorded in the trace."""
 
     def __init__(self, invocation: Invocation, cold: bool, trace: Trace) -> None:
         self._invocation = invocation
@@ -78,14 +81,14 @@ class Run:
         self._began = time.perf_counter()
         self._record("start")
 
-    def end(self, answer: Answer, lines: Iterable[str] = (), memory: float | None = None) -> Outcome:
-        """Return the outcome that this answer makes, with the last lines that were printed and the MB used."""
+    def end(self, response: FunctionResponse, lines: Iterable[str] = (), memory: float | None = None) -> Outcome:
+        """Return the outcome with this response, the last printed lines and the memory used in MB."""
         milliseconds = (time.perf_counter() - self._began) * 1000
         used = {} if memory is None else {"memory": round(memory)}
-        self._record("end", milliseconds=round(milliseconds, 1), error=_error_type(answer), **used)
+        self._record("end", milliseconds=round(milliseconds, 1), error=_error_type(response), **used)
         return Outcome(
-            answer.payload,
-            answer.function_error,
+            response.payload,
+            response.function_error,
             self._cold,
             milliseconds,
             self._invocation.request_id,
@@ -105,19 +108,20 @@ class Run:
         )
 
 
-def failure(error_type: str, message: str, **more: Any) -> Answer:
-    """Return the answer that reports an error."""
-    return Answer(json.dumps({"errorType": error_type, "errorMessage": message, **more}).encode(), UNHANDLED)
+def failure(error_type: str, message: str, **more: Any) -> FunctionResponse:
+    """Return the response that reports an error."""
+    content = {"errorType": error_type, "errorMessage": message, **more}
+    return FunctionResponse(json.dumps(content).encode(), UNHANDLED)
 
 
-def timed_out(invocation: Invocation) -> Answer:
-    """Return what Lambda answers for a function that took longer than its time-out."""
+def timed_out(invocation: Invocation) -> FunctionResponse:
+    """Return Lambda's response for a function that exceeded its time-out."""
     text = f"Task timed out after {invocation.function.timeout:.2f} seconds"
     return failure("Sandbox.Timedout", f"RequestId: {invocation.request_id} Error: {text}")
 
 
-def exited(invocation: Invocation, status: int) -> Answer:
-    """Return what Lambda answers for a process that ended by itself; a negative `status` is a signal's number."""
+def exited(invocation: Invocation, status: int) -> FunctionResponse:
+    """Return Lambda's response for a process that ended by itself. A negative `status` is the number of a signal."""
     if status < 0:
         reason = f"with error: signal: {(signal.strsignal(-status) or str(-status)).lower()}"
     else:
@@ -125,34 +129,34 @@ def exited(invocation: Invocation, status: int) -> Answer:
     return failure("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited {reason}")
 
 
-def not_launched(invocation: Invocation, reason: str) -> Answer:
-    """Return the answer where no process could be started; in the cloud that would be Lambda's own fault."""
+def not_launched(invocation: Invocation, reason: str) -> FunctionResponse:
+    """Return the response if no process could be started. On AWS that would be an error of Lambda itself."""
     return failure("Runtime.LaunchError", f"RequestId: {invocation.request_id} Error: {reason}")
 
 
-def out_of_memory(invocation: Invocation) -> Answer:
-    """Return what Lambda answers for a function that used more memory than it has."""
+def out_of_memory(invocation: Invocation) -> FunctionResponse:
+    """Return Lambda's response for a function that used more memory than it has."""
     reason = "Runtime exited with error: signal: killed"
     return failure("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: {reason}")
 
 
+def too_large(size: int) -> FunctionResponse:
+    """Return Lambda's response for a response of more than `MAX_RESPONSE_BYTES`."""
+    text = f"Response payload size ({size} bytes) exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
+    return failure("Function.ResponseSizeTooLarge", text)
+
+
 def throttled(invocation: Invocation) -> Outcome:
-    """Return the outcome of an invocation beyond the function's reserved concurrency."""
+    """Return the outcome of an invocation over the function's reserved concurrency."""
     reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
     body = {"Reason": reason, "Type": "User", "message": "Rate Exceeded."}
     return Outcome(json.dumps(body).encode(), THROTTLED, False, 0.0, invocation.request_id, throttled=True)
 
 
-def too_large(size: int) -> Answer:
-    """Return what Lambda answers for a response of more than `RESPONSE_BYTES`."""
-    text = f"Response payload size ({size} bytes) exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
-    return failure("Function.ResponseSizeTooLarge", text)
-
-
-def _error_type(answer: Answer) -> str | None:
-    if answer.function_error is None:
+def _error_type(response: FunctionResponse) -> str | None:
+    if response.function_error is None:
         return None
     try:
-        return str(json.loads(answer.payload)["errorType"])
+        return str(json.loads(response.payload)["errorType"])
     except (ValueError, TypeError, KeyError):
-        return answer.function_error
+        return response.function_error

@@ -1,4 +1,4 @@
-"""Lambda's Invoke API over HTTP, as values: what a request asks for, and how the answers look. No I/O."""
+"""Lambda's Invoke API over HTTP, as values: requests parsed, responses built. No I/O."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from parley.functions.invocation import THROTTLED, Invocation, Outcome
 from parley.functions.variables import function_arn
 from parley.template.model import LATEST
 
-REQUEST_BYTES = 6 * 1024 * 1024
-EVENT_BYTES = 1024 * 1024
-"""The most that a synchronous and an asynchronous invocation may carry."""
+MAX_REQUEST_BYTES = 6 * 1024 * 1024
+"""The largest payload of a synchronous invocation."""
 
-Response = tuple[int, dict[str, str], bytes]
+MAX_EVENT_BYTES = 1024 * 1024
+"""The largest payload of an asynchronous invocation."""
+
+RawResponse = tuple[int, dict[str, str], bytes]
 """Status, headers and body of an HTTP response."""
 
-_LOG_BYTES = 4 * 1024
-"""How much of the end of a log `LogType: Tail` gives."""
+_MAX_LOG_BYTES = 4 * 1024
+"""The size of the log's end that `LogType: Tail` returns."""
 
 _NAME = re.compile(
     r"(?:(?:arn:aws[\w-]*:lambda:[\w-]+:)?\d{12}:function:)?(?P<name>[\w-]+)(?::(?P<qualifier>[\w$-]+))?", re.ASCII
@@ -41,7 +43,7 @@ class Reference:
 
 
 class InvocationType(StrEnum):
-    """How the caller wants the function to be invoked."""
+    """The kind of invocation that the caller asks for."""
 
     REQUEST_RESPONSE = "RequestResponse"
     EVENT = "Event"
@@ -49,7 +51,7 @@ class InvocationType(StrEnum):
 
 
 class Refusal(Exception):
-    """A request that Lambda refuses, with the error's type."""
+    """A request that Lambda refuses, with the type of the error."""
 
     def __init__(self, status: int, error_type: str, message: str) -> None:
         super().__init__(message)
@@ -57,17 +59,18 @@ class Refusal(Exception):
         self.error_type = error_type
         self.message = message
 
-    def response(self) -> Response:
-        """Return the refusal as AWS words it: `Message` has a capital where the function is not found, else none."""
+    def response(self) -> RawResponse:
+        """Return the refusal as AWS writes it: with `Message` for a function that is not found, else `message`."""
         key = "Message" if self.status == 404 else "message"
         body = json.dumps({"Type": "User", key: self.message}).encode()
         return self.status, {**_headers(str(uuid.uuid4())), "x-amzn-ErrorType": self.error_type}, body
 
 
 def reference(path: str, query: str = "") -> Reference:
-    """Return the function in `name`, `name:qualifier`, a partial or a full ARN, and `Qualifier=` of a query.
+    """Return the function that a path names: as `name`, `name:qualifier`, a partial ARN or a full ARN.
 
-    Anything else is a name, which no function has. Raise Refusal where the two qualifiers differ.
+    `Qualifier=` in the query names the qualifier too. Any other path is taken as a name, which no function has.
+    Raises `Refusal` if the two qualifiers differ.
     """
     match = _NAME.fullmatch(path)
     asked = dict(parse_qsl(query)).get("Qualifier")
@@ -79,14 +82,14 @@ def reference(path: str, query: str = "") -> Reference:
     return Reference(match["name"], match["qualifier"] or asked or LATEST)
 
 
-def refuse_unknown(name: str, qualifier: str, region: str) -> Never:
+def refuse_unknown(name: str, qualifier: str) -> Never:
     """Refuse a function, or a qualifier of it, that does not exist."""
-    arn = function_arn(name, region) + ("" if qualifier == LATEST else f":{qualifier}")
+    arn = function_arn(name) + ("" if qualifier == LATEST else f":{qualifier}")
     raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}")
 
 
 def invocation_type(headers: Mapping[str, str]) -> InvocationType:
-    """Return the type that the headers ask for. Raise Refusal for one that does not exist."""
+    """Return the type that the headers ask for. Raises `Refusal` for a type that does not exist."""
     lower = {name.lower(): value for name, value in headers.items()}
     value = lower.get("x-amz-invocation-type", InvocationType.REQUEST_RESPONSE)
     try:
@@ -96,12 +99,12 @@ def invocation_type(headers: Mapping[str, str]) -> InvocationType:
 
 
 def payload(body: bytes, kind: InvocationType) -> bytes:
-    """Return the event in a request's body, `{}` for none. Raise Refusal where it is too large or not JSON."""
-    if len(body) > REQUEST_BYTES:
-        text = f"Request must be smaller than {REQUEST_BYTES} bytes for the InvokeFunction operation"
+    """Return the event in a request's body, `{}` if it is empty. Raises `Refusal` if it is too large or not JSON."""
+    if len(body) > MAX_REQUEST_BYTES:
+        text = f"Request must be smaller than {MAX_REQUEST_BYTES} bytes for the InvokeFunction operation"
         raise Refusal(413, "RequestEntityTooLargeException", text)
-    if kind is InvocationType.EVENT and len(body) > EVENT_BYTES:
-        text = f"{len(body)} byte payload is too large for the Event invocation type (limit {EVENT_BYTES} bytes)"
+    if kind is InvocationType.EVENT and len(body) > MAX_EVENT_BYTES:
+        text = f"{len(body)} byte payload is too large for the Event invocation type (limit {MAX_EVENT_BYTES} bytes)"
         raise Refusal(413, "RequestEntityTooLargeException", text)
     try:
         json.loads(body or b"{}")
@@ -111,8 +114,8 @@ def payload(body: bytes, kind: InvocationType) -> bytes:
     return body or b"{}"
 
 
-def answered(outcome: Outcome, invocation: Invocation, asked: Mapping[str, str]) -> Response:
-    """Return the response to a synchronous invocation. `asked` are the headers of its request."""
+def answered(outcome: Outcome, invocation: Invocation, asked: Mapping[str, str]) -> RawResponse:
+    """Return the response to a synchronous invocation. `asked` are the headers of the request."""
     if outcome.throttled:
         headers = _headers(outcome.request_id) | {"x-amzn-ErrorType": THROTTLED, "Retry-After": "1"}
         return 429, headers, outcome.payload
@@ -120,13 +123,13 @@ def answered(outcome: Outcome, invocation: Invocation, asked: Mapping[str, str])
     if outcome.function_error:
         headers["X-Amz-Function-Error"] = outcome.function_error
     if any(name.lower() == "x-amz-log-type" and value == "Tail" for name, value in asked.items()):
-        log = _log(outcome, invocation).encode()[-_LOG_BYTES:]
+        log = _log(outcome, invocation).encode()[-_MAX_LOG_BYTES:]
         headers["X-Amz-Log-Result"] = base64.b64encode(log).decode()
     return 200, headers, outcome.payload
 
 
 def _log(outcome: Outcome, invocation: Invocation) -> str:
-    """Return what an invocation printed, between the lines that Lambda adds."""
+    """Return the lines that an invocation printed, between the lines that Lambda adds."""
     request_id = outcome.request_id
     report = (
         f"REPORT RequestId: {request_id}\tDuration: {outcome.milliseconds:.2f} ms\t"
@@ -138,12 +141,12 @@ def _log(outcome: Outcome, invocation: Invocation) -> str:
     return "\n".join([start, *outcome.lines, f"END RequestId: {request_id}", report]) + "\n"
 
 
-def accepted(request_id: str) -> Response:
+def accepted(request_id: str) -> RawResponse:
     """Return the response to an asynchronous invocation."""
     return 202, _headers(request_id), b""
 
 
-def would_run() -> Response:
+def dry_run() -> RawResponse:
     """Return the response to a dry run."""
     return 204, _headers(str(uuid.uuid4())), b""
 

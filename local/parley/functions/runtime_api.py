@@ -1,4 +1,4 @@
-"""AWS's Lambda Runtime API, as one environment sees it: the other end of `awslambdaric`."""
+"""AWS's Lambda Runtime API for one environment. `awslambdaric`, in the environment's process, is its client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import cast
 
 import httptools
 
-from parley.functions.invocation import RESPONSE_BYTES, UNHANDLED, Answer, Invocation, too_large
+from parley.functions.invocation import MAX_RESPONSE_BYTES, UNHANDLED, FunctionResponse, Invocation, too_large
 
 _ROOT = "/2018-06-01/runtime"
 _REPORT = re.compile(rf"{_ROOT}/(?:invocation/[^/]+/(response|error)|init/error)")
@@ -22,30 +22,30 @@ _NOT_FOUND = b'{"errorType":"NotFound","errorMessage":"No such path in the Runti
 
 
 class RuntimeApi:
-    """Serves one environment on a port of its own.
+    """The server for one environment, on a port of its own.
 
-    `on_next` is called when the runtime asks for an event, `on_answer` with what the function answered, or with
-    the error that kept it from starting.
+    `on_next` is called when the runtime asks for an event. `on_response` gets the function's response, or the error
+    that kept the function from starting.
     """
 
-    def __init__(self, on_next: Callable[[], None], on_answer: Callable[[Answer], None]) -> None:
+    def __init__(self, on_next: Callable[[], None], on_response: Callable[[FunctionResponse], None]) -> None:
         self._on_next = on_next
-        self._on_answer = on_answer
+        self._on_response = on_response
         self._server: asyncio.Server | None = None
         self._connections: set[_Connection] = set()
         self._waiting: _Connection | None = None
 
     async def open(self) -> str:
-        """Start to listen. Return the address, as AWS_LAMBDA_RUNTIME_API has it."""
+        """Start to listen. Return the address for the variable AWS_LAMBDA_RUNTIME_API."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
         return f"{host}:{port}"
 
     def give(self, invocation: Invocation, arn: str) -> None:
-        """Hand an event to the runtime, which has asked for one. Its time starts now."""
+        """Send an event to the runtime, which waits for one. The function's time starts now."""
         waiting, self._waiting = self._waiting, None
-        # Where it has gone since, its process has died, and that will be reported.
+        # If its connection is gone, its process has died. The end of the process is reported in another way.
         if waiting is not None:
             waiting.answer(HTTPStatus.OK, invocation.payload, _invocation_headers(invocation, arn))
 
@@ -57,18 +57,19 @@ class RuntimeApi:
             connection.drop()
 
     def opened(self, connection: _Connection) -> None:
-        """Note a connection of the runtime's."""
+        """Add a connection of the runtime's."""
         self._connections.add(connection)
 
     def lost(self, connection: _Connection) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self._connections.discard(connection)
         if self._waiting is connection:
             self._waiting = None
 
-    def heard(self, connection: _Connection, path: str, body: bytes) -> None:
-        """Take a whole request."""
+    def received(self, connection: _Connection, path: str, body: bytes) -> None:
+        """Handle a whole request."""
         if path == f"{_ROOT}/invocation/next":
+            # No answer yet: the runtime waits on this request until there is an event, as on AWS.
             self._waiting = connection
             self._on_next()
         elif report := _REPORT.fullmatch(path):
@@ -79,17 +80,17 @@ class RuntimeApi:
     def _take_report(self, connection: _Connection, kind: str | None, body: bytes) -> None:
         if kind != "response":
             connection.answer(HTTPStatus.ACCEPTED, _ACCEPTED)
-            self._on_answer(Answer(body, UNHANDLED))
-        elif len(body) > RESPONSE_BYTES:
+            self._on_response(FunctionResponse(body, UNHANDLED))
+        elif len(body) > MAX_RESPONSE_BYTES:
             connection.answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _TOO_LARGE)
-            self._on_answer(too_large(len(body)))
+            self._on_response(too_large(len(body)))
         else:
             connection.answer(HTTPStatus.ACCEPTED, _ACCEPTED)
-            self._on_answer(Answer(body))
+            self._on_response(FunctionResponse(body))
 
 
 class _Connection(asyncio.Protocol):
-    """One HTTP/1.1 connection; the methods that begin with `on_` are httptools' callbacks."""
+    """One HTTP/1.1 connection. The methods that begin with `on_` are httptools' callbacks."""
 
     def __init__(self, api: RuntimeApi) -> None:
         self._api = api
@@ -121,13 +122,15 @@ class _Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
-        self._api.heard(self, self._path.decode("latin-1"), b"".join(self._body))
+        self._api.received(self, self._path.decode("latin-1"), b"".join(self._body))
 
     def answer(self, status: HTTPStatus, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Send a response, in one write: a second one would wait 40 ms for the first one's delayed ACK."""
+        """Send a response."""
         fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), **(headers or {})}
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
         if self._transport is not None:
+            # Head and body in one write. Nagle's algorithm would hold a second write back until the client has
+            # acknowledged the first, and the client delays that by 40 ms: every invocation would take 40 ms longer.
             self._transport.write(f"HTTP/1.1 {status} {status.phrase}\r\n{head}\r\n".encode("latin-1") + body)
 
     def drop(self) -> None:

@@ -1,21 +1,21 @@
-"""The environment variables of an environment: the function's, over those that Lambda sets."""
+"""Environment variables of a function's environment: those that Lambda sets, and over them the function's own."""
 
 from __future__ import annotations
 
 import os
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.template.model import Function
 
-ACCOUNT = "000000000000"
 FUNCTIONS_KEYS = "EMULATOR"
-"""What every access key of a function's begins with."""
+"""The beginning of every function's access key."""
 
 FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
 
 
-def function_arn(name: str, region: str) -> str:
+def function_arn(name: str) -> str:
     """Return the ARN of a function."""
-    return f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+    return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
 
 
 def log_group(name: str) -> str:
@@ -24,12 +24,12 @@ def log_group(name: str) -> str:
 
 
 def access_key(log_stream: str) -> str:
-    """Return the access key of an environment, by its log stream: another one for each, as on AWS."""
+    """Return the access key of an environment, made from its log stream. Each environment has its own, as on AWS."""
     return f"{FUNCTIONS_KEYS}{log_stream[-12:].upper()}"
 
 
-def of_service(function: Function, version: str, region: str, log_stream: str) -> dict[str, str]:
-    """Return what Lambda sets for any runtime of this function, credentials that open nothing among it."""
+def of_service(function: Function, version: str, log_stream: str) -> dict[str, str]:
+    """Return the variables that Lambda sets for every runtime. The credentials among them open nothing."""
     return {
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
@@ -37,12 +37,12 @@ def of_service(function: Function, version: str, region: str, log_stream: str) -
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function.name),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_REGION": region,
-        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": access_key(log_stream),
         "AWS_SECRET_ACCESS_KEY": FUNCTIONS_SECRET,
         "AWS_SESSION_TOKEN": "emulator",
-        # Without HOME, botocore finds the developer's own profile all the same.
+        # Even without HOME, botocore finds the developer's own profile; these two keep it out.
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -51,10 +51,10 @@ def of_service(function: Function, version: str, region: str, log_stream: str) -
     }
 
 
-def of_process(function: Function, version: str, region: str, log_stream: str, runtime_api: str) -> dict[str, str]:
-    """Return all that a process of this function sees. Nothing of the emulator's own variables is in it."""
+def of_process(function: Function, version: str, log_stream: str, runtime_api: str) -> dict[str, str]:
+    """Return all variables of a process of this function. None of the emulator's own variables is among them."""
     return {
-        **of_service(function, version, region, log_stream),
+        **of_service(function, version, log_stream),
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "TZ": ":UTC",
         "LANG": "en_US.UTF-8",
@@ -65,5 +65,5 @@ def of_process(function: Function, version: str, region: str, log_stream: str, r
 
 
 def _layers(function: Function) -> str:
-    """Return the folders of a function's layers that its modules may come from, as Lambda has them below /opt."""
+    """Return the folders with the modules of a function's layers. On AWS these folders lie below /opt."""
     return os.pathsep.join(str(folder) for layer in function.layers for folder in (layer / "python", layer))

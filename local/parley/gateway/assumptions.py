@@ -1,4 +1,4 @@
-"""What nobody outside AWS knows for sure: one named switch for each, with what the emulator assumes (docs/aws.md, mark U)."""
+"""Assumptions about undocumented behaviour of API Gateway, a named switch for each (docs/aws.md, mark U)."""
 
 from __future__ import annotations
 
@@ -11,53 +11,56 @@ from parley.errors import StartError
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
-    """The switches. The first value of each is its default; `--assume name=value` sets another."""
+    """Switches for undocumented behaviour.
+
+    The first value of each is its default; `--assume name=value` sets another.
+    """
 
     connect_null: Literal["refused", "open"] = "refused"
-    """What a `$connect` that returns null, or no status, comes to: 502, or an open connection."""
+    """Result of a `$connect` that returns null or no status: a 502, or an open connection."""
 
     reserved_key: Literal["default", "forbidden"] = "default"
-    """Where a message goes whose route key begins with `$`: to `$default`, or nowhere."""
+    """Route of a message whose route key begins with `$`: `$default`, or none."""
 
     refusal_body: Literal["empty", "message"] = "empty"
-    """The body of a refused handshake: none, or JSON with a `message`."""
+    """Body of a refused handshake: empty, or JSON with a `message`."""
 
     response_headers: Literal["dropped", "passed"] = "dropped"
-    """What becomes of the headers of `$connect`'s answer, the subprotocol apart."""
+    """Headers of `$connect`'s answer: dropped, or passed to the client. The subprotocol is always passed."""
 
     ping: Literal["ignored", "keeps-alive"] = "ignored"
-    """Whether a ping of the client's is data for the idle time-out."""
+    """Effect of a client's ping on the idle timeout: none, or that of a message."""
 
     network_loss: Literal["at-once", "when-idle"] = "at-once"
-    """When `$disconnect` comes for a connection whose network was lost."""
+    """Time of `$disconnect` after a network loss: at once, or after the idle timeout."""
 
     throttled_message: Literal["frame", "silent"] = "frame"
-    """Whether a message over a rate is answered with a `Too Many Requests` frame."""
+    """Answer to a throttled message: a `Too Many Requests` frame, or none."""
 
     post_in_connect: Literal["gone", "hangs"] = "gone"
-    """What a post from the connection's own `$connect` gets: 410 at once, or no answer until the handshake is done."""
+    """Answer to a post from the connection's own `$connect`: 410 at once, or none until the handshake is done."""
 
     large_post: Literal["one-frame", "split"] = "one-frame"
-    """How a post of more than 32 KB reaches the client: as one frame, or as fragments of one message."""
+    """Delivery of a post of more than 32 KB: in one frame, or in fragments of one message."""
 
     stage_variables: Literal["in-event", "absent"] = "in-event"
-    """Whether the events of functions have `stageVariables`, where the stage has some."""
+    """Stage variables in events: in `stageVariables` if the stage has any, or never."""
 
     @classmethod
     def of(cls, given: Iterable[str]) -> Assumptions:
-        """Return the assumptions with those given as `name=value`. Raises `StartError` for what there is not."""
+        """Return the assumptions with these `name=value` settings. Raises `StartError` for an unknown one."""
         assumptions = cls()
         for each in given:
             name, _, value = each.partition("=")
             choices = cls.choices()
             if value not in choices.get(name, ()):
                 known = ", ".join(f"{name}={'|'.join(values)}" for name, values in choices.items())
-                raise StartError(f"There is no assumption {each!r}. Choose of: {known}.")
+                raise StartError(f"There is no assumption {each!r}. Choose one of: {known}.")
             assumptions = replace(assumptions, **{name: value})  # type: ignore[arg-type]
         return assumptions
 
     @classmethod
     def choices(cls) -> dict[str, tuple[str, ...]]:
-        """Return the values that each switch can have, the default first."""
+        """Return the possible values of each switch, the default first."""
         hints = get_type_hints(cls)
         return {field.name: get_args(hints[field.name]) for field in fields(cls)}

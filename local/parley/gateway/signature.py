@@ -1,4 +1,4 @@
-"""Signature Version 4: whether a request is signed, and, where that is wanted, whether the signature is right."""
+"""Signature Version 4: detection of signatures, and their verification."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _HEADER = re.compile(rf"{_SCHEME} +Credential=([^,\s]+), *SignedHeaders=([^,\s]+
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a signature covers. `path` is as it was sent; names of headers are in any case."""
+class SignedRequest:
+    """The parts of a request that a signature covers. `path` is as sent; header names may have any case."""
 
     method: str
     path: str
@@ -32,13 +32,13 @@ class _Signature:
     timestamp: str
 
 
-def is_signed(request: Request) -> bool:
-    """Tell whether a request bears a signature, by header or by query, be it right or wrong."""
+def is_signed(request: SignedRequest) -> bool:
+    """Tell if a request has a signature, in a header or in the query. It may be wrong."""
     return _signature(request) is not None
 
 
-def is_right(request: Request, secret_of: Callable[[str], str | None]) -> bool:
-    """Tell whether a request is signed for `execute-api` with a key of which `secret_of` gives the secret."""
+def is_valid(request: SignedRequest, secret_of: Callable[[str], str | None]) -> bool:
+    """Tell if a request is signed for `execute-api`, and correctly. `secret_of` returns the secret of an access key."""
     signature = _signature(request)
     access_key, *scope = signature.credential.split("/") if signature else ("",)
     secret = secret_of(access_key)
@@ -48,7 +48,7 @@ def is_right(request: Request, secret_of: Callable[[str], str | None]) -> bool:
     return hmac.compare_digest(expected, signature.digest)
 
 
-def _signature(request: Request) -> _Signature | None:
+def _signature(request: SignedRequest) -> _Signature | None:
     headers = {name.lower(): value for name, value in request.headers}
     match = _HEADER.fullmatch(headers.get("authorization", "").strip())
     if match:
@@ -60,9 +60,9 @@ def _signature(request: Request) -> _Signature | None:
     return _Signature(*(query.get(name, "") for name in names))
 
 
-def _expected(request: Request, signature: _Signature, region: str, access_key: str, secret: str) -> str:
-    """Return the signature that this request would have to have, as botocore makes it."""
-    # Not at the top: only for those who want signatures checked.
+def _expected(request: SignedRequest, signature: _Signature, region: str, access_key: str, secret: str) -> str:
+    """Return the correct signature of this request, as botocore computes it."""
+    # Not at the top of the module: only `--iam` verifies signatures.
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials

@@ -1,5 +1,1 @@
-"""The built-in model."""
-
-from parley.llm.server import MODEL, BuiltInModel
-
-__all__ = ["MODEL", "BuiltInModel"]
+"""Built-in language model with an OpenAI-compatible API."""

@@ -1,4 +1,4 @@
-"""What the built-in model says: plain functions of the request, so the same request gets the same text."""
+"""Answers of the built-in model: pure functions, so the same request gets the same text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-QUOTE_CHARS = 200
-LONG_TOKENS = 100_000
+MAX_QUOTE_CHARS = 200
+MAX_LONG_TOKENS = 100_000
 
 _TOKEN = re.compile(r" ?\w{1,12}| ?[^\w\s]{1,12}|\n+|\s")
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
-_LONG = re.compile(r"/long (\d{1,6})")
+_LONG_COMMAND = re.compile(r"/long (\d{1,6})")
 
 _ENGLISH = """\
 I am the built-in model: no neural network, only enough text to show a conversation as it streams. \
@@ -38,43 +38,43 @@ _RUSSIAN = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a request, its content as plain text."""
+class PromptMessage:
+    """A message of a request, with its content as plain text."""
 
     role: str
     text: str
 
 
-def question(messages: Sequence[Message]) -> str:
-    """Return the text to be answered: the last user message's, or the last message's where no user spoke."""
+def question(messages: Sequence[PromptMessage]) -> str:
+    """Return the text to answer: the last user message, or the last message if no user message exists."""
     return next((message.text for message in reversed(messages) if message.role == "user"), messages[-1].text)
 
 
-def answer(messages: Sequence[Message]) -> str:
+def answer(messages: Sequence[PromptMessage]) -> str:
     """Answer the last user message in its language. `messages` must not be empty."""
     asked = question(messages)
-    long = _LONG.fullmatch(asked.strip())
+    long = _LONG_COMMAND.fullmatch(asked.strip())
     if long:
-        return _long(min(int(long[1]), LONG_TOKENS))
+        return _long_answer(min(int(long[1]), MAX_LONG_TOKENS))
     text = _RUSSIAN if _CYRILLIC.search(asked) else _ENGLISH
     conversation = [message for message in messages if message.role not in ("system", "developer")]
     return text.format(quote=_quote(asked), earlier=max(len(conversation) - 1, 0))
 
 
 def tokens(text: str) -> list[str]:
-    """Split about as a tokenizer would: words with the space before them, punctuation, line breaks.
+    """Split a text roughly as a tokenizer does: words with the space before them, punctuation, line breaks.
 
-    The pieces, joined, are the text.
+    The joined pieces are the text.
     """
     return _TOKEN.findall(text)
 
 
 def _quote(text: str) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= QUOTE_CHARS else line[:QUOTE_CHARS] + "…"
+    return line if len(line) <= MAX_QUOTE_CHARS else line[:MAX_QUOTE_CHARS] + "…"
 
 
-def _long(length: int) -> str:
+def _long_answer(length: int) -> str:
     pieces: list[str] = []
     for number in count(1):
         if len(pieces) >= length:

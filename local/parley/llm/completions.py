@@ -1,4 +1,4 @@
-"""Chat completions as OpenAI's API writes them: the request read, the answer's objects made. No I/O."""
+"""Chat completions of OpenAI's API: parses requests, builds response objects. No I/O."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Self
 
-from parley.llm.answers import Message, answer, tokens
+from parley.llm.answers import PromptMessage, answer, tokens
 
 
 class BadRequestError(Exception):
-    """The request cannot be answered: `param` names the field at fault, where there is one."""
+    """A request that cannot be answered. `param` names the wrong field, if there is one."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -18,18 +18,18 @@ class BadRequestError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What of a request matters here. `max_tokens` is None where the answer may have any length."""
+class CompletionRequest:
+    """The fields of a request that matter here. `max_tokens` is None if the answer may have any length."""
 
     model: str
-    messages: tuple[Message, ...]
+    messages: tuple[PromptMessage, ...]
     stream: bool
     include_usage: bool
     max_tokens: int | None
 
 
-def parse(body: bytes, default_model: str) -> Request:
-    """Read the body of a request. Raise BadRequestError for what OpenAI would refuse too."""
+def parse(body: bytes, default_model: str) -> CompletionRequest:
+    """Parse the body of a request. Raises BadRequestError for what OpenAI refuses too."""
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
@@ -37,7 +37,7 @@ def parse(body: bytes, default_model: str) -> Request:
     if not isinstance(fields, dict):
         raise BadRequestError("The body of the request is not a JSON object.")
     options = fields.get("stream_options")
-    return Request(
+    return CompletionRequest(
         model=str(fields.get("model") or default_model),
         messages=_messages(fields.get("messages")),
         stream=bool(fields.get("stream")),
@@ -48,16 +48,16 @@ def parse(body: bytes, default_model: str) -> Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The answer to one request, and the objects that carry it."""
+    """Answer to one request, and the objects that carry it."""
 
-    request: Request
+    request: CompletionRequest
     id: str
     created: int
     pieces: list[str]
     finish_reason: str
 
     @classmethod
-    def of(cls, request: Request, completion_id: str, created: int) -> Self:
+    def of(cls, request: CompletionRequest, completion_id: str, created: int) -> Self:
         """Answer the request. `created` is in seconds since the epoch."""
         pieces = tokens(answer(request.messages))
         limit = request.max_tokens
@@ -76,14 +76,14 @@ class Completion:
         return {**chunk, "usage": None} if self.request.include_usage else chunk
 
     def closing(self) -> list[dict[str, Any]]:
-        """Return the chunks after the last piece: the finish reason and, where asked for, the usage."""
+        """Return the chunks after the last piece: the finish reason and, if the request asks for it, the usage."""
         last = self.chunk({}, self.finish_reason)
         if not self.request.include_usage:
             return [last]
         return [last, {**self._object("chat.completion.chunk", []), "usage": self._usage()}]
 
     def whole(self) -> dict[str, Any]:
-        """Return the answer to a request that did not ask for a stream."""
+        """Return the answer to a request without streaming."""
         message = {"role": "assistant", "content": "".join(self.pieces), "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self.finish_reason}
         return {**self._object("chat.completion", [choice]), "usage": self._usage()}
@@ -103,20 +103,20 @@ class Completion:
         return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def _messages(value: object) -> tuple[Message, ...]:
+def _messages(value: object) -> tuple[PromptMessage, ...]:
     if not isinstance(value, list) or not value:
         raise BadRequestError("'messages' must be a list of at least one message.", "messages")
     return tuple(_message(item, f"messages[{number}]") for number, item in enumerate(value))
 
 
-def _message(value: object, param: str) -> Message:
+def _message(value: object, param: str) -> PromptMessage:
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         raise BadRequestError(f"'{param}' must be an object with a role.", param)
-    return Message(value["role"], _text(value.get("content"), f"{param}.content"))
+    return PromptMessage(value["role"], _text(value.get("content"), f"{param}.content"))
 
 
 def _text(content: object, param: str) -> str:
-    """Return a content as text: a string, the parts of a list, or none (as beside a tool call)."""
+    """Return a content as text: a string, the parts of a list, or none (as next to a tool call)."""
     if content is None:
         return ""
     if isinstance(content, str):

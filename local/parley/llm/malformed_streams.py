@@ -1,4 +1,4 @@
-"""Answers that go wrong, as servers of language models are known to send them."""
+"""Malformed and broken streams, as servers of language models are known to send them."""
 
 from __future__ import annotations
 
@@ -9,47 +9,47 @@ from typing import Any, Literal
 
 from parley.llm.completions import Completion
 
-_HUGE_PIECES, _HUGE_CHARS = 40, 50_000
+_HUGE_CHUNKS, _HUGE_CHUNK_CHARS = 40, 50_000
 _DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A stream as it is sent: its body in pieces, and what becomes of the connection after them."""
+class MalformedStream:
+    """A stream in pieces, and what happens to the connection after them."""
 
     pieces: tuple[bytes, ...]
     then: Literal["end", "cut", "stall"] = "end"
     content_type: bytes = b"text/event-stream"
 
 
-def broken(completion: Completion, how: str) -> Broken:
-    """Return the stream that goes wrong in this way. Raises KeyError for one that is not known here."""
+def malformed_stream(completion: Completion, kind: str) -> MalformedStream:
+    """Return the stream of this kind. Raises KeyError for an unknown kind."""
     half = tuple(
         _event(completion.chunk({"content": piece})) for piece in completion.pieces[: len(completion.pieces) // 2]
     )
     begun = (_event(completion.opening()), *half)
     return {
-        "stall-mid": Broken(begun, "stall"),
-        "cut": Broken(begun, "cut"),
-        "close": Broken(begun),
-        "error-event": Broken(
+        "stall-mid": MalformedStream(begun, "stall"),
+        "cut": MalformedStream(begun, "cut"),
+        "close": MalformedStream(begun),
+        "error-event": MalformedStream(
             (*begun, _event({"error": {"message": "The server is overloaded.", "type": "server_error"}}))
         ),
-        "unknown-event": Broken((*begun, b'event: error\ndata: {"message": "overloaded"}\n\n')),
-        "broken-json": Broken((*begun, b'data: {"choices": [\n\n')),
-        "html": Broken((b"<html><body>A proxy's page</body></html>",), content_type=b"text/html"),
-        "empty": Broken((_DONE,)),
-        "blank": Broken((_event(completion.opening()), _event(completion.chunk({}, "stop")), _DONE)),
-        "filter": Broken((*begun, _event(completion.chunk({}, "content_filter")), _DONE)),
-        "length": Broken((*begun, _event(completion.chunk({}, "length")), _DONE)),
-        "odd": Broken((*map(_event, _odd(completion)), _DONE)),
-        "huge": Broken((*map(_event, _huge(completion)), _DONE)),
-        "surrogate": Broken((*map(_event, _halves(completion)), _DONE)),
-    }[how]
+        "unknown-event": MalformedStream((*begun, b'event: error\ndata: {"message": "overloaded"}\n\n')),
+        "broken-json": MalformedStream((*begun, b'data: {"choices": [\n\n')),
+        "html": MalformedStream((b"<html><body>A proxy's page</body></html>",), content_type=b"text/html"),
+        "empty": MalformedStream((_DONE,)),
+        "blank": MalformedStream((_event(completion.opening()), _event(completion.chunk({}, "stop")), _DONE)),
+        "filter": MalformedStream((*begun, _event(completion.chunk({}, "content_filter")), _DONE)),
+        "length": MalformedStream((*begun, _event(completion.chunk({}, "length")), _DONE)),
+        "odd": MalformedStream((*map(_event, _unusual_chunks(completion)), _DONE)),
+        "huge": MalformedStream((*map(_event, _huge(completion)), _DONE)),
+        "surrogate": MalformedStream((*map(_event, _split_surrogates(completion)), _DONE)),
+    }[kind]
 
 
-def _odd(completion: Completion) -> Iterable[dict[str, Any]]:
-    """Ollama, vLLM and LiteLLM: ids missing, null content, no choices, usage by itself, an empty chunk at the end."""
+def _unusual_chunks(completion: Completion) -> Iterable[dict[str, Any]]:
+    """Yield chunks of Ollama, vLLM and LiteLLM: no ids, null content, no choices, usage alone, an empty last one."""
     yield {"choices": [{"delta": {"role": "assistant", "content": None}}]}
     yield {"choices": []}
     for piece in completion.pieces:
@@ -61,13 +61,13 @@ def _odd(completion: Completion) -> Iterable[dict[str, Any]]:
 
 
 def _huge(completion: Completion) -> Iterable[dict[str, Any]]:
-    for _ in range(_HUGE_PIECES):
-        yield completion.chunk({"content": "x" * _HUGE_CHARS})
+    for _ in range(_HUGE_CHUNKS):
+        yield completion.chunk({"content": "x" * _HUGE_CHUNK_CHARS})
     yield completion.chunk({}, "stop")
 
 
-def _halves(completion: Completion) -> Iterable[dict[str, Any]]:
-    """A server that cuts a character beyond U+FFFF in two."""
+def _split_surrogates(completion: Completion) -> Iterable[dict[str, Any]]:
+    """Yield chunks of a server that splits a character beyond U+FFFF in two."""
     for piece in ("\ud83d", "\ude42!"):
         yield completion.chunk({"content": piece})
     yield completion.chunk({}, "stop")

@@ -1,7 +1,7 @@
-"""The built-in model: an OpenAI-compatible server without a key, for developing and testing.
+"""Built-in model: an OpenAI-compatible server without a key, for development and tests.
 
-An ASGI application: `POST /v1/chat/completions` and `GET /v1/models`, with any `Authorization`.
-Three user messages are commands:
+An ASGI application with `POST /v1/chat/completions` and `GET /v1/models`. It accepts any `Authorization`. Three user
+messages are commands:
 
 - `/fail`: answers 500 before the first token,
 - `/fail mid`: breaks the connection in the middle of the answer,
@@ -15,36 +15,49 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from parley.asgi import Receive, Response, Scope, Send
-from parley.faults.plan import Fault
 from parley.llm.answers import question
 from parley.llm.completions import BadRequestError, Completion, parse
-from parley.llm.malformed_streams import Broken, broken
+from parley.llm.malformed_streams import MalformedStream, malformed_stream
 
 MODEL = "built-in"
-_FOR_EVER = 3600.0
+_STALL_SECONDS = 3600.0
 
 
 class _ClientGoneError(Exception):
-    """The client closed its connection before it had the whole request or answer."""
+    """The client closed its connection before the request or the answer was complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFailure:
+    """A failure of one completion: its `kind` is a status, `delay`, `stall`, or one of the malformed streams.
+
+    `seconds` is the length of a delay.
+    """
+
+    kind: str
+    seconds: float = 0.0
 
 
 class BuiltInModel:
-    """The ASGI application. `tokens_per_second` is the pace of its answers; 0 means no pause at all.
+    """The ASGI application. `tokens_per_second` is its speed; 0 means no pause.
 
-    `fault_at` is asked, with the body of each request for a completion, what is to go wrong with it.
+    `failure_of` gets the body of each request for a completion, and returns the failure of that completion.
     """
 
-    def __init__(self, tokens_per_second: float = 40.0, fault_at: Callable[[str], Fault | None] | None = None) -> None:
+    def __init__(
+        self, tokens_per_second: float = 40.0, failure_of: Callable[[str], ModelFailure | None] | None = None
+    ) -> None:
         self._interval = 1 / tokens_per_second if tokens_per_second else 0.0
-        self._fault_at = fault_at
+        self._failure_of = failure_of
         self.report = {"requests": 0, "open": 0, "abandoned": 0}
-        """Completions asked for, being sent, and left by their client before their end."""
+        """Numbers of completions: requested, being sent, and abandoned by their client."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request. Paths are matched in full, `/v1` included."""
+        """Answer one request. Paths include `/v1`."""
         try:
             await self._answer(scope, receive, send)
         except BadRequestError as refused:
@@ -66,7 +79,7 @@ class BuiltInModel:
     async def _complete(self, receive: Receive, send: Send) -> None:
         body = await _body(receive)
         self.report["requests"] += 1
-        fault = self._fault_at(body.decode(errors="replace")) if self._fault_at else None
+        failure = self._failure_of(body.decode(errors="replace")) if self._failure_of else None
         request = parse(body, default_model=MODEL)
         command = question(request.messages).strip()
         if command == "/fail":
@@ -77,7 +90,7 @@ class BuiltInModel:
         gone = asyncio.create_task(_disconnected(receive))
         self.report["open"] += 1
         try:
-            if fault is not None and await self._fail(fault, completion, gone, send):
+            if failure is not None and await self._fail(failure, completion, gone, send):
                 return
             if request.stream:
                 await self._stream(completion, breaks_at, gone, send)
@@ -90,37 +103,37 @@ class BuiltInModel:
             self.report["open"] -= 1
             gone.cancel()
 
-    async def _fail(self, fault: Fault, completion: Completion, gone: Gone, send: Send) -> bool:
-        """Do what the fault says. Returns whether that was all of the answer."""
-        match fault.do:
+    async def _fail(self, failure: ModelFailure, completion: Completion, gone: Gone, send: Send) -> bool:
+        """Carry out a failure. Return True if it replaces the answer."""
+        match failure.kind:
             case "no-usage-option" if not completion.request.include_usage:
                 return False
             case "no-usage-option":
                 message = "Unrecognized request argument supplied: stream_options"
                 await Response.of_json(400, _error(message, "invalid_request_error")).send(send)
             case "delay":
-                await _wait(gone, time.monotonic() + fault.seconds)
+                await _wait(gone, time.monotonic() + failure.seconds)
                 return False
             case "stall":
-                await _wait(gone, time.monotonic() + _FOR_EVER)
+                await _wait(gone, time.monotonic() + _STALL_SECONDS)
             case status if status.isdigit():
                 await Response.of_json(int(status), _error("Failed by the plan of faults.", "server_error")).send(send)
-            case how:
-                await self._stream_broken(broken(completion, how), gone, send)
+            case kind:
+                await self._stream_malformed(malformed_stream(completion, kind), gone, send)
         return True
 
-    async def _stream_broken(self, stream: Broken, gone: Gone, send: Send) -> None:
+    async def _stream_malformed(self, stream: MalformedStream, gone: Gone, send: Send) -> None:
         await _start(send, 200, stream.content_type)
         for piece in stream.pieces:
             await _wait(gone, time.monotonic() + self._interval)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         if stream.then == "stall":
-            await _wait(gone, time.monotonic() + _FOR_EVER)
+            await _wait(gone, time.monotonic() + _STALL_SECONDS)
         if stream.then == "end":
             await send({"type": "http.response.body", "body": b""})
 
     async def _stream(self, completion: Completion, breaks_at: int | None, gone: Gone, send: Send) -> None:
-        """Send the chunks, each piece at its time. Returning in the middle cuts the connection."""
+        """Send the chunks, each piece at its time. To return in the middle breaks the connection."""
         await _start(send, 200, b"text/event-stream")
         await _event(send, completion.opening())
         start = time.monotonic()
@@ -134,7 +147,7 @@ class BuiltInModel:
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
     async def _whole(self, completion: Completion, breaks_at: int | None, gone: Gone, send: Send) -> None:
-        """Send one object when the last piece would have been written."""
+        """Send one object when a stream would have sent its last piece."""
         await _wait(gone, time.monotonic() + len(completion.pieces) * self._interval)
         if breaks_at is None:
             await Response.of_json(200, completion.whole()).send(send)
@@ -144,7 +157,7 @@ class BuiltInModel:
 
 
 Gone = asyncio.Task[None]
-"""Is done once the client has closed its connection."""
+"""Task that ends once the client has closed its connection."""
 
 
 async def _disconnected(receive: Receive) -> None:
@@ -153,7 +166,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 async def _wait(gone: Gone, due: float) -> None:
-    """Wait until `due`, in seconds of the monotonic clock. Raise when the client leaves."""
+    """Wait until `due`, in seconds of the monotonic clock. Raises if the client leaves."""
     await asyncio.wait({gone}, timeout=max(due - time.monotonic(), 0))
     if gone.done():
         raise _ClientGoneError

@@ -1,4 +1,4 @@
-"""What the ARNs of a template mean: which function, with which qualifier."""
+"""Function references in templates: ARNs, integration URIs and names, with qualifiers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ _VARIABLE = re.compile(r"\$\{stageVariables\.(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class FunctionReference:
-    """A function by its name, with the qualifier that the reference carries."""
+    """A function by its name, and the qualifier of the reference."""
 
     name: str
     qualifier: str = LATEST
 
 
 def function_in(reference: str, variables: Mapping[str, str] | None = None) -> FunctionReference:
-    """Return the function that an integration's URI, an ARN or a plain name means.
+    """Return the function that an integration's URI, an ARN or a plain name refers to.
 
-    `variables` are the stage's: the name may be made of them. An empty name for what is no reference.
+    `variables` are those of the stage; the name may contain them. The name is empty if `reference` refers to no
+    function.
     """
     reference = _VARIABLE.sub(lambda match: (variables or {}).get(match[1], ""), reference)
     match = _INVOCATION.search(reference)

@@ -1,4 +1,4 @@
-"""A template file while it is read: its parts found, its names known, its values resolved when asked for."""
+"""A template document: resources, properties and names; values are resolved on access."""
 
 from __future__ import annotations
 
@@ -7,90 +7,82 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from parley.errors import StartError
-from parley.template.intrinsics import NO_VALUE, Resolver, as_text, compose, load
-from parley.template.references import NAMES, Deployment, References, api_id
-
-
-class TemplateError(StartError):
-    """The template cannot be used."""
-
-
-Place = tuple[str | int, ...]
-"""Where something is in a template: the keys and indexes that lead to it."""
+from parley.template.intrinsics import NO_VALUE, Resolver, as_text
+from parley.template.references import NAMES, References, Stack, api_id
+from parley.template.source import NodePath, SourceLines, TemplateError, read_source
 
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """Properties of a resource, or a part of them. `where` names them in notes, `place` says where they are.
+    """Properties of a resource, or a part of them. `label` names them in notes, for example `Function.Events`.
 
-    Values are resolved when they are asked for, so that a note is about the very line.
+    `node_path` is their path in the template. Values are resolved on access, so that a note names the exact line.
     """
 
-    where: str
+    label: str
     raw: Mapping[str, Any]
     document: Document
-    place: Place
+    node_path: NodePath
 
     def __iter__(self) -> Iterator[str]:
-        return (str(name) for name, value in self.raw.items() if _is_plain(value) or self.get(name) is not None)
+        return (str(name) for name, value in self.raw.items() if _is_plain_mapping(value) or self.get(name) is not None)
 
     def get(self, name: str) -> Any:
-        """Return a property, resolved; None where it is not there."""
-        value = self.document.resolved(self.raw.get(name), (*self.place, name))
+        """Return a property, resolved; None if it does not exist."""
+        value = self.document.resolved(self.raw.get(name), (*self.node_path, name))
         return None if value is NO_VALUE else value
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a property as text, the default where it is not there, empty, or no plain value."""
+        """Return a property as text. The default replaces a missing or empty property, a mapping and a list."""
         value = self.get(name)
         return default if value is None or value == "" or isinstance(value, dict | list) else as_text(value)
 
     def number(self, name: str, default: float) -> float:
-        """Return a property as a number; the default where it is not there or, with a note, where it is none."""
+        """Return a property as a number. The default replaces a missing property and, with a note, an invalid one."""
         value = self.get(name)
         try:
             return default if value is None else float(value)
         except (TypeError, ValueError):
-            self.note(f"{name} of {self.where} is {value!r}; {default:g} is used instead", name)
+            self.note(f"`{self.label}`: `{name}` is {value!r}, not a number; {default:g} is used.", name)
             return default
 
     def texts(self, name: str) -> list[str]:
-        """Return the plain values of a property that is a list, as text; a single one as a list of one."""
+        """Return the plain values of a list property as text; a single value as a list of one."""
         value = self.get(name)
         values = value if isinstance(value, list) else [] if value is None or value == "" else [value]
         return [as_text(each) for each in values if not isinstance(each, dict | list)]
 
     def part(self, name: str) -> Properties:
-        """Return the properties within a property; none where it is not there."""
-        return Properties(f"{self.where}.{name}", mapping(self._opened(name)), self.document, (*self.place, name))
+        """Return the properties inside a property; none if it does not exist."""
+        return Properties(
+            f"{self.label}.{name}", as_mapping(self._unresolved_part(name)), self.document, (*self.node_path, name)
+        )
 
     def parts(self, name: str) -> list[Properties]:
-        """Return the properties within each item of a property that is a list."""
-        value = self._opened(name)
+        """Return the properties inside each item of a list property."""
+        value = self._unresolved_part(name)
         items = value if isinstance(value, list) else []
         return [
-            Properties(f"{self.where}.{name}", mapping(self._item(item, place)), self.document, place)
+            Properties(f"{self.label}.{name}", as_mapping(self._item(item, node_path)), self.document, node_path)
             for index, item in enumerate(items)
-            for place in [(*self.place, name, index)]
+            for node_path in [(*self.node_path, name, index)]
         ]
 
-    def _item(self, item: Any, place: Place) -> Any:
-        return item if _is_plain(item) else self.document.resolved(item, place)
+    def _item(self, item: Any, node_path: NodePath) -> Any:
+        return item if _is_plain_mapping(item) else self.document.resolved(item, node_path)
 
-    def _opened(self, name: str) -> Any:
-        """Return a property that has parts, these as they are written."""
+    def _unresolved_part(self, name: str) -> Any:
+        """Return a property with its parts unresolved."""
         value = self.raw.get(name)
-        return value if _is_plain(value) or isinstance(value, list) else self.get(name)
+        return value if _is_plain_mapping(value) or isinstance(value, list) else self.get(name)
 
     def note(self, text: str, name: str | None = None) -> None:
-        """Say that something here, or in the property `name`, was not understood, and what follows from that."""
-        self.document.note(text, (*self.place, name) if name else self.place)
+        """Add a note about these properties, or about the property `name`."""
+        self.document.note(text, (*self.node_path, name) if name else self.node_path)
 
 
 class Document:
-    """A template. What in it cannot be resolved is said in `notes`."""
+    """A template document. `notes` tell what in it is not supported or cannot be resolved."""
 
     def __init__(
         self,
@@ -98,129 +90,136 @@ class Document:
         content: Mapping[str, Any],
         parameters: Mapping[str, str],
         imports: Mapping[str, str],
-        deployment: Deployment,
+        stack: Stack,
     ) -> None:
         self.path = path
         self._content = content
-        self._notes: dict[str, Place] = {}
-        self._place: Place = ()
-        self._globals = mapping(content.get("Globals"))
+        self._notes: dict[str, NodePath] = {}
+        self._unresolved: set[str] = set()
+        self._current_path: NodePath = ()
+        self._globals = as_mapping(content.get("Globals"))
         self._resources: dict[str, dict[str, Any]] = {
-            str(name): resource for name, resource in mapping(content["Resources"]).items() if mapping(resource)
+            str(name): resource for name, resource in as_mapping(content["Resources"]).items() if as_mapping(resource)
         }
-        names = deployment.pseudo_parameters(NO_VALUE)
-        references = References(deployment, self.kind, self.name, lambda name, key: self.properties(name).text(key))
+        names = stack.pseudo_parameters(NO_VALUE)
+        references = References(stack, self.kind, self.name, lambda name, key: self.properties(name).text(key))
         self._resolve = Resolver(
             names,
             references.attribute,
-            mapping(content.get("Conditions")),
-            mapping(content.get("Mappings")),
+            as_mapping(content.get("Conditions")),
+            as_mapping(content.get("Mappings")),
             imports,
             self._ssm_value,
-            lambda text: self.note(text, self._place),
+            self._note_unresolved,
         )
         self._physical: dict[str, str] = {name: name for name in self._resources}
         names |= self._physical
-        names |= self._parameters(mapping(content.get("Parameters")), parameters)
-        # Only now, for a resource's name may depend on parameters and on conditions.
-        self._physical |= {name: self._given_name(name) or name for name in self._resources}
+        names |= self._parameters(as_mapping(content.get("Parameters")), parameters)
+        # The order matters: logical ids, parameters, names, and last the values of `Ref`. A parameter's default may be
+        # an SSM parameter of the template, and a resource's name may depend on parameters and conditions.
+        self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
-            names |= references.generated(name)
+            names |= references.generated_names(name)
         names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
 
     @classmethod
-    def read(
-        cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], deployment: Deployment
-    ) -> Document:
-        """Read a template file. Raises `TemplateError` for a file that is none."""
-        content = _load(path)
-        if not mapping(content) or not mapping(content.get("Resources")):
+    def read(cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], stack: Stack) -> Document:
+        """Read a template file. Raises `TemplateError` for a file that is not a template."""
+        content = read_source(path)
+        if not as_mapping(content) or not as_mapping(content.get("Resources")):
             raise TemplateError(
                 f"The template {path} has no Resources. Name a SAM or CloudFormation template with --template."
             )
-        return cls(path, content, parameters, imports, deployment)
+        return cls(path, content, parameters, imports, stack)
 
     @property
-    def types(self) -> dict[str, str]:
-        """The type of each resource by its logical id, those left out whose condition does not hold."""
+    def resource_types(self) -> dict[str, str]:
+        """Type of each resource by its logical id, without those whose condition is false."""
         return {name: self.kind(name) for name in self._resources if self._is_there(name)}
 
     def of_type(self, *kinds: str) -> list[str]:
         """Return the logical ids of the resources of these types."""
-        return [name for name, kind in self.types.items() if kind in kinds]
+        return [name for name, kind in self.resource_types.items() if kind in kinds]
 
     def kind(self, logical_id: str) -> str:
-        """Return the type of a resource; empty where there is no such resource, or no type."""
-        kind = mapping(self._resources.get(logical_id)).get("Type")
+        """Return the type of a resource; empty if there is no such resource, or no type."""
+        kind = as_mapping(self._resources.get(logical_id)).get("Type")
         return kind if isinstance(kind, str) else ""
 
     def properties(self, logical_id: str) -> Properties:
-        """Return a resource's properties, merged into what Globals give to its type."""
-        resource = mapping(self._resources.get(logical_id))
+        """Return a resource's properties, merged into those that Globals give to its type."""
+        resource = as_mapping(self._resources.get(logical_id))
         section = self.kind(logical_id).removeprefix("AWS::Serverless::")
         return Properties(
             logical_id,
-            _merged(mapping(self._globals.get(section)), mapping(resource.get("Properties"))),
+            _merge(as_mapping(self._globals.get(section)), as_mapping(resource.get("Properties"))),
             self,
             ("Resources", logical_id, "Properties"),
         )
 
     def metadata(self, logical_id: str) -> Mapping[str, Any]:
-        """Return what a resource's Metadata say, as they are written."""
-        return mapping(mapping(self._resources.get(logical_id)).get("Metadata"))
+        """Return a resource's Metadata, unresolved."""
+        return as_mapping(as_mapping(self._resources.get(logical_id)).get("Metadata"))
 
     def name(self, logical_id: str) -> str:
-        """Return the name of a resource: the one that the template gives it, else its logical id."""
+        """Return the name of a resource: the one in the template, or its logical id."""
         return self._physical.get(logical_id, logical_id)
 
-    def resolved(self, value: Any, place: Place) -> Any:
-        """Return a value of the template, at this place, with its intrinsic functions resolved."""
-        before, self._place = self._place, place
+    def resolved(self, value: Any, node_path: NodePath) -> Any:
+        """Return a value of the template at this path, with its intrinsic functions resolved."""
+        before, self._current_path = self._current_path, node_path
         try:
             return self._resolve(value)
         finally:
-            self._place = before
+            self._current_path = before
 
-    def note(self, text: str, place: Place = ()) -> None:
-        """Say, once, that something was not understood, and what follows from that."""
-        self._notes.setdefault(text, place)
+    def note(self, text: str, node_path: NodePath = ()) -> None:
+        """Add a note, once. It is a sentence that begins with a logical id or a parameter's name."""
+        self._notes.setdefault(text, node_path)
+
+    def _note_unresolved(self, text: str) -> None:
+        """Add a note about an intrinsic function, at the first resource only: others often use the same one."""
+        if text not in self._unresolved:
+            self._unresolved.add(text)
+            subject = f"`{self._current_path[1]}`: " if self._current_path else ""
+            self.note(subject + text, self._current_path)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what was noted, each with the line that it is about."""
+        """Return the notes, each with its file and line."""
         if not self._notes:
             return ()
-        lines = Lines(self.path)
-        return tuple(f"{self.path}{lines.of(place)}: {text}" for text, place in self._notes.items())
+        source_lines = SourceLines(self.path)
+        return tuple(f"{self.path}{source_lines.of(node_path)}: {text}" for text, node_path in self._notes.items())
 
     def _is_there(self, logical_id: str) -> bool:
         resource = self._resources[logical_id]
         condition = resource.get("Condition")
         if not isinstance(condition, str):
             return True
-        if condition not in mapping(self._content.get("Conditions")):
-            self.note(f"{logical_id} has the Condition {condition}, which is not there: it is left out")
+        if condition not in as_mapping(self._content.get("Conditions")):
+            self.note(f"`{logical_id}`: the condition `{condition}` does not exist; the resource is ignored.")
         return self._resolve.condition(condition)
 
     def _parameters(self, declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
         for name in given.keys() - declared.keys():
-            self.note(f"parameter {name} is not declared, its value not used")
-        return {str(name): self._parameter(str(name), mapping(declared[name]), given.get(name)) for name in declared}
+            self.note(f"`{name}`: the template does not declare this parameter; its value is ignored.")
+        return {str(name): self._parameter(str(name), as_mapping(declared[name]), given.get(name)) for name in declared}
 
     def _parameter(self, name: str, declared: Mapping[str, Any], given: str | None) -> Any:
         value = declared.get("Default") if given is None else given
         kind = str(declared.get("Type", ""))
         if kind.startswith("AWS::SSM::Parameter::Value") and value is not None and given is None:
             value = self._ssm_value(as_text(value)) if as_text(value) else None
-        # A secret has no default by nature; its variable is set otherwise. A rule of the deployment's is for that.
+        # A secret has no default; its variable is set in another way. `BootstrapVersion` is for CDK's deployment only.
         if value is None and as_text(declared.get("NoEcho")) != "true" and name != "BootstrapVersion":
-            self.note(f"parameter {name} has no default and no value, it is empty", ("Parameters", name))
+            self.note(f"`{name}`: the parameter has no default and no value; it is empty.", ("Parameters", name))
         text = "" if value is None else as_text(value)
         is_list = kind.startswith(("CommaDelimitedList", "List<"))
         return [item.strip() for item in text.split(",")] if is_list else text
 
     def _ssm_value(self, name: str) -> str | None:
-        """Return the value of a parameter of SSM's that the template itself makes."""
+        """Return the value of an SSM parameter that the template itself creates."""
         for logical_id in self._resources:
             if self.kind(logical_id) == "AWS::SSM::Parameter":
                 properties = self.properties(logical_id)
@@ -228,77 +227,24 @@ class Document:
                     return properties.text("Value")
         return None
 
-    def _given_name(self, logical_id: str) -> str:
+    def _name_given(self, logical_id: str) -> str:
         name_property = NAMES.get(self.kind(logical_id))
         return self.properties(logical_id).text(name_property) if name_property else ""
 
 
-class Lines:
-    """Where in a file things are. The file is read again for it, which only a template with notes has to pay for."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self._root = compose(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError, RecursionError):
-            self._root = None
-
-    def of(self, place: Place) -> str:
-        """Return `:12` for what is in line 12; of what is not written there, the line of what would hold it."""
-        node, line = self._root, None
-        for step in place:
-            found = _child(node, step)
-            if found is None:
-                break
-            line, node = found
-        return f":{line + 1}" if line is not None else ""
-
-
-def _child(node: yaml.Node | None, step: str | int) -> tuple[int, yaml.Node] | None:
-    """Return the line where a child of a node begins, and the child."""
-    if isinstance(node, yaml.MappingNode):
-        named = ((key.start_mark.line, value) for key, value in node.value if key.value == step)
-        return next(named, None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step].start_mark.line, node.value[step]
-    return None
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """Return the value if it is a mapping, else an empty one."""
+def as_mapping(value: Any) -> dict[str, Any]:
+    """Return the value if it is a mapping, otherwise an empty mapping."""
     return value if isinstance(value, dict) else {}
 
 
-def _load(path: Path) -> Any:
-    try:
-        return load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TemplateError(
-            f"Cannot read the template {path}: {error.strerror}. Name another one with --template."
-        ) from None
-    except UnicodeDecodeError:
-        raise TemplateError(f"The template {path} is not UTF-8 text. Name another one with --template.") from None
-    except yaml.MarkedYAMLError as error:
-        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise TemplateError(f"The template {path} is not YAML{where}: {error.problem}. Correct it there.") from None
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise TemplateError(f"The template {path} is not YAML: {reason}. Correct it.") from None
-    except RecursionError:
-        raise TemplateError(f"The template {path} is nested too deeply to be read. Correct it.") from None
-    except (ValueError, TypeError) as error:  # a key that is a mapping, a number that is none
-        raise TemplateError(
-            f"The template {path} is not YAML as CloudFormation takes it: {error}. Correct it."
-        ) from None
-
-
-def _merged(shared: Any, own: Any) -> Any:
-    """Merge as SAM merges Globals: mappings key by key, lists one after the other, of anything else the own."""
+def _merge(shared: Any, own: Any) -> Any:
+    """Merge as SAM merges Globals: mappings key by key, lists joined, other values replaced by the own one."""
     if isinstance(shared, list) and isinstance(own, list):
         return shared + own
-    if not _is_plain(shared) or not _is_plain(own):
+    if not _is_plain_mapping(shared) or not _is_plain_mapping(own):
         return own
-    return shared | {name: _merged(shared[name], value) if name in shared else value for name, value in own.items()}
+    return shared | {name: _merge(shared[name], value) if name in shared else value for name, value in own.items()}
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain_mapping(value: Any) -> bool:
     return isinstance(value, dict) and not any(name == "Ref" or str(name).startswith("Fn::") for name in value)

@@ -1,4 +1,4 @@
-"""Queues that invoke functions, in templates: SAM's events of the type SQS, or mappings of CloudFormation's own."""
+"""Event sources in templates: queues that invoke functions, as SAM events or CloudFormation mappings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from parley.template.model import LATEST, EventSource
 
 
 def event_sources(document: Document, functions: Mapping[str, object]) -> Iterator[EventSource]:
-    """Return the event sources that are queues. Those of other kinds are noted."""
+    """Return the event sources that are queues. Other mappings get a note."""
     for logical_id in document.of_type(SAM):
         events = document.properties(logical_id).part("Events")
         alias = document.properties(logical_id).text("AutoPublishAlias", LATEST)
@@ -26,7 +26,7 @@ def event_sources(document: Document, functions: Mapping[str, object]) -> Iterat
         if ":sqs:" in arn and function.name in functions:
             yield _source(properties, arn, function.name, function.qualifier)
         else:
-            properties.note(f"{logical_id} leads from no queue to a function that runs here, it is left out")
+            properties.note(f"`{logical_id}`: this is not a mapping from a queue to an emulated function; ignored.")
 
 
 def _source(properties: Properties, arn: str, function: str, qualifier: str) -> EventSource:

@@ -1,4 +1,4 @@
-"""HTTP APIs in templates: SAM's events and resources, or CloudFormation's own."""
+"""HTTP APIs in templates: SAM events and resources, or CloudFormation's own resources."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 
 from parley.template.document import Document, Properties
 from parley.template.functions import SAM as SAM_FUNCTION
-from parley.template.integrations import Integrations
+from parley.template.integrations import IntegrationReader
 from parley.template.model import HttpApi, HttpRoute, LambdaIntegration
 from parley.template.references import api_id
 
-IMPLICIT = "ServerlessHttpApi"
+IMPLICIT_API = "ServerlessHttpApi"
 
 
 def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
-    """Return the template's HTTP APIs. What does not lead to a function that runs here is noted, and left out."""
+    """Return the template's HTTP APIs. A route without an emulated function gets a note and is ignored."""
     for logical_id in document.of_type("AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"):
         _note_definition(document.properties(logical_id))
     declared = document.of_type("AWS::Serverless::HttpApi")
@@ -23,20 +23,20 @@ def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[H
         for api, route in _events(document, logical_id):
             if route.function in functions:
                 routes.setdefault(api, []).append(route)
-    names = {api_id(name): name for name in (*declared, IMPLICIT)}
+    names = {api_id(name): name for name in (*declared, IMPLICIT_API)}
     for identifier, found in routes.items():
         name = names.get(identifier, identifier)
         stage = document.properties(name).text("StageName", "$default")
         yield HttpApi(name, identifier, stage, tuple(found))
     for logical_id in document.of_type("AWS::ApiGatewayV2::Api"):
         if document.properties(logical_id).text("ProtocolType") == "HTTP":
-            yield _raw(document, logical_id, functions)
+            yield _cloudformation_api(document, logical_id, functions)
 
 
 def _note_definition(properties: Properties) -> None:
     for name in ("DefinitionBody", "DefinitionUri", "Body", "BodyS3Location"):
         if name in properties.raw:
-            properties.note(f"the OpenAPI definition of {properties.where} is not read: its routes are left out", name)
+            properties.note(f"`{properties.label}`: the OpenAPI definition is not read; its routes are ignored.", name)
 
 
 def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRoute]]:
@@ -46,19 +46,19 @@ def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRout
         if kind == "HttpApi":
             yield _event_route(event.part("Properties"), document.name(logical_id))
         elif kind != "SQS":
-            event.note(f"{event.where} is of the type {kind or '(none)'}, which does not occur here")
+            event.note(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
 
 
 def _event_route(event: Properties, function: str) -> tuple[str, HttpRoute]:
     method, path = event.text("Method", "ANY").upper(), event.text("Path", "$default")
     payload = event.text("PayloadFormatVersion", "2.0")
     route = HttpRoute("ANY" if method == "X-AMAZON-APIGATEWAY-ANY-METHOD" else method, path, function, payload=payload)
-    return event.text("ApiId", api_id(IMPLICIT)), route
+    return event.text("ApiId", api_id(IMPLICIT_API)), route
 
 
-def _raw(document: Document, logical_id: str, functions: Mapping[str, object]) -> HttpApi:
+def _cloudformation_api(document: Document, logical_id: str, functions: Mapping[str, object]) -> HttpApi:
     identifier = api_id(logical_id)
-    integrations = Integrations(document, {})
+    integrations = IntegrationReader(document, {})
     routes = []
     for properties in map(document.properties, document.of_type("AWS::ApiGatewayV2::Route")):
         if properties.text("ApiId") != identifier:
@@ -67,7 +67,7 @@ def _raw(document: Document, logical_id: str, functions: Mapping[str, object]) -
         integration = integrations.of(target)
         if not isinstance(integration, LambdaIntegration) or integration.function not in functions:
             key = properties.text("RouteKey")
-            properties.note(f"route {key} of {logical_id} leads to no function that runs here, it is left out")
+            properties.note(f"`{logical_id}`: the route `{key}` leads to no emulated function; ignored.")
             continue
         method, _, path = properties.text("RouteKey").rpartition(" ")
         payload = document.properties(target).text("PayloadFormatVersion", "1.0")

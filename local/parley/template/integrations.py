@@ -1,4 +1,4 @@
-"""The integrations of APIs that a template describes by CloudFormation's own resources."""
+"""Integrations in templates, as CloudFormation's own resources."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from parley.template.model import (
 _KIND = "AWS::ApiGatewayV2::Integration"
 
 
-class Integrations:
-    """The integrations of a template, by logical id. `variables` are those of the stage."""
+class IntegrationReader:
+    """Integrations of a template by logical id. `variables` are those of the stage."""
 
     def __init__(self, document: Document, variables: Mapping[str, str]) -> None:
         self._document = document
@@ -27,7 +27,7 @@ class Integrations:
         self._ids = set(document.of_type(_KIND))
 
     def of(self, logical_id: str) -> Integration | None:
-        """Return an integration; None, noted, for one that is not there or of a kind that does not occur here."""
+        """Return an integration; None if it does not exist or, with a note, if its type is not emulated."""
         if logical_id not in self._ids:
             return None
         properties = self._document.properties(logical_id)
@@ -40,16 +40,22 @@ class Integrations:
                 return MockIntegration(_templates(properties, "RequestTemplates"), responses, _timeout(properties))
             case "HTTP_PROXY" | "HTTP":
                 return self._http(properties, kind, logical_id)
-        properties.note(f"{logical_id} is of the type {kind or '(none)'}, which does not occur here", "IntegrationType")
+        properties.note(
+            f"`{logical_id}`: integrations of type {kind or '(none)'} are not emulated; ignored.", "IntegrationType"
+        )
         return None
 
     def _lambda(self, properties: Properties, kind: str) -> Integration | None:
         function = function_in(properties.text("IntegrationUri"), self._variables)
         if not function.name:
-            properties.note(f"{properties.where} calls another service than Lambda, which does not occur here")
+            properties.note(
+                f"`{properties.label}`: integrations with services other than Lambda are not emulated; ignored."
+            )
             return None
         if kind == "AWS":
-            properties.note(f"{properties.where} is a non-proxy integration; its function gets the proxy's event here")
+            properties.note(
+                f"`{properties.label}`: non-proxy integrations are not emulated; the function gets a proxy's event."
+            )
         return LambdaIntegration(function.name, function.qualifier, _timeout(properties))
 
     def _http(self, properties: Properties, kind: str, logical_id: str) -> Integration:

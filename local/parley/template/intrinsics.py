@@ -1,74 +1,36 @@
-"""CloudFormation's intrinsic functions: YAML short forms read, values resolved."""
+"""CloudFormation's intrinsic functions: values are resolved."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 NO_VALUE = object()
-"""What `AWS::NoValue` stands for: the property, or the item of a list, is not there at all."""
+"""Value of `AWS::NoValue`: the property, or the item of a list, does not exist."""
 
 _DYNAMIC = re.compile(r"\{\{resolve:([\w-]+):([^}]*)\}\}")
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 class Unresolved(Exception):
-    """A value depends on something that is not known here. The text says on what."""
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Reads `!Ref x` as `{"Ref": "x"}` and `!Sub x` as `{"Fn::Sub": "x"}`, as CloudFormation does."""
-
-
-def _short_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)  # type: ignore[arg-type]
-    return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
-
-
-_Loader.add_multi_constructor("!", _short_form)
-# A template's dates (`2012-10-17`) are version names, not days.
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node))
-
-
-def load(text: str) -> Any:
-    """Parse YAML or JSON with the short forms of intrinsic functions. Raises `yaml.YAMLError`."""
-    if text.lstrip().startswith("{"):
-        # Ten times as fast for a large synthesised template, and it may be indented with tabs.
-        with contextlib.suppress(ValueError):
-            return json.loads(text)
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
-
-
-def compose(text: str) -> yaml.Node | None:
-    """Parse YAML or JSON into nodes, which know their lines. Raises `yaml.YAMLError`."""
-    return yaml.compose(text.replace("\t", " ") if text.lstrip().startswith("{") else text, Loader=_Loader)
+    """A value depends on something unknown. The text says on what."""
 
 
 def as_text(value: Any) -> str:
-    """Return a scalar of a template as CloudFormation passes it on: `true`, not `True`."""
+    """Return a scalar as CloudFormation passes it on: `true`, not `True`."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """Resolves intrinsic functions.
+    """Resolves intrinsic functions. A value that cannot be resolved becomes "", with a note.
 
-    `names` is what `Ref` gives for parameters, pseudo parameters and resources; `attribute` what `Fn::GetAtt`
-    gives, `imports` what other stacks export, `ssm` the value of a parameter of SSM's.
-    What cannot be resolved becomes "" and a note.
+    `names` are the values of `Ref` for parameters, pseudo parameters and resources. `attribute` returns the value of
+    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter.
     """
 
     names: Mapping[str, Any]
@@ -87,12 +49,13 @@ class Resolver:
             return _DYNAMIC.sub(self._dynamic, value)
         if not isinstance(value, dict):
             return value
+        # A function is the only key of its mapping. `Condition` next to other keys is an ordinary property.
         if len(value) == 1:
             [(name, argument)] = value.items()
             if name in _FUNCTIONS:
                 return self._apply(name, argument)
             if str(name).startswith("Fn::"):
-                return self._unresolved(f"{name} is not understood")
+                return self._unresolved(f"`{name}` is not supported")
         resolved = ((key, self(item)) for key, item in value.items())
         return {key: item for key, item in resolved if item is not NO_VALUE}
 
@@ -102,25 +65,25 @@ class Resolver:
         except Unresolved as unresolved:
             return self._unresolved(str(unresolved))
         except (TypeError, ValueError, LookupError, RecursionError):
-            return self._unresolved(f"{name} has arguments that are not understood: {argument!r:.200}")
+            return self._unresolved(f"`{name}` has invalid arguments: {argument!r:.200}")
 
     def _unresolved(self, text: str) -> str:
-        self.note(text)
+        self.note(f"{text}; the value is empty.")
         return ""
 
     def _dynamic(self, match: re.Match[str]) -> str:
         service, name = match[1], match[2]
         value = self.ssm(name.partition(":")[0]) if service.startswith("ssm") else None
-        return self._unresolved(f"{match[0]} is not known here, it is empty") if value is None else value
+        return self._unresolved(f"`{match[0]}` is not known") if value is None else value
 
     def condition(self, name: Any) -> bool:
-        """Tell whether a condition of the template holds. One that is not there does not."""
+        """Tell if a condition of the template is true. A condition that does not exist is false."""
         return bool(self(self.conditions[name])) if name in self.conditions else False
 
 
 def _ref(resolver: Resolver, name: Any) -> Any:
     if name not in resolver.names:
-        raise Unresolved(f"Ref {name} names nothing in the template")
+        raise Unresolved(f"`Ref {name}` refers to nothing in the template")
     return resolver.names[name]
 
 
@@ -129,7 +92,7 @@ def _get_att(resolver: Resolver, path: Any) -> str:
     attribute = str(resolver(attribute))
     value = resolver.attribute(logical_id, attribute)
     if value is None:
-        raise Unresolved(f"Fn::GetAtt {logical_id}.{attribute} is not known here")
+        raise Unresolved(f"`Fn::GetAtt {logical_id}.{attribute}` is not known")
     return value
 
 
@@ -140,6 +103,8 @@ def _sub(resolver: Resolver, argument: Any) -> str:
         literal, name = match.groups()
         if literal:
             return f"${{{name}}}"
+        # The function's own variables hide names of the template. Of these, SAM's generated ones may contain a dot, as
+        # `Function.Alias`, so a dot alone does not make an attribute.
         if name in variables:
             return as_text(resolver(variables[name]))
         is_attribute = "." in name and name not in resolver.names
@@ -154,6 +119,7 @@ def _join(resolver: Resolver, argument: Any) -> str:
 
 
 def _if(resolver: Resolver, argument: Any) -> Any:
+    # Only the chosen branch is resolved: the other one may name resources whose condition is false.
     name, yes, no = argument
     return resolver(yes if resolver.condition(name) else no)
 
@@ -169,7 +135,7 @@ def _find_in_map(resolver: Resolver, argument: Any) -> Any:
 def _import_value(resolver: Resolver, argument: Any) -> str:
     name = as_text(resolver(argument))
     if name not in resolver.imports:
-        raise Unresolved(f"Fn::ImportValue {name} is of another stack; give it with --import {name}=VALUE")
+        raise Unresolved(f"`Fn::ImportValue {name}` needs another stack: set it with --import {name}=VALUE")
     return resolver.imports[name]
 
 

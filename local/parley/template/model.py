@@ -1,4 +1,4 @@
-"""What a template describes: functions, APIs, tables, queues, parameters. Values only; see `parley.template.read`."""
+"""Content of a template as plain values: functions, APIs, tables, queues, parameters."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 LATEST = "$LATEST"
-"""The qualifier of a function that is invoked without one."""
+"""Qualifier of a function that is invoked without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class InvokeConfig:
-    """How asynchronous invocations of a function are treated. `max_event_age` is in seconds, destinations are ARNs."""
+    """Settings of asynchronous invocations. `max_event_age` is in seconds; destinations are ARNs."""
 
     retries: int = 2
     max_event_age: int = 21_600
@@ -23,10 +23,10 @@ class InvokeConfig:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A Lambda function. `timeout` is in seconds, `memory` in MB, `dead_letter` the ARN of a queue.
+    """A Lambda function. `timeout` is in seconds, `memory` in MB, `dead_letter` is the ARN of a queue.
 
-    `aliases` give the version that each alias names. `invoke_configs` are by qualifier: an alias, or `LATEST`.
-    `layers` are folders that AWS would unpack into /opt.
+    `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
+    folders whose content AWS would unpack into /opt.
     """
 
     name: str
@@ -42,13 +42,13 @@ class Function:
     layers: tuple[Path, ...] = ()
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
-        """Return how asynchronous invocations with this qualifier are treated. Another qualifier's does not count."""
+        """Return the settings for this qualifier. Those of another qualifier do not apply."""
         return self.invoke_configs.get(qualifier, InvokeConfig())
 
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """Mapping templates (VTL) of a non-proxy integration, by their keys; `selection` is the expression for the key."""
+    """Mapping templates (VTL) of a non-proxy integration by key. `selection` is the expression that selects the key."""
 
     by_key: Mapping[str, str] = field(default_factory=dict)
     selection: str = ""
@@ -56,7 +56,7 @@ class Templates:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationResponse:
-    """A response of a non-proxy integration: `key` is `$default` or a pattern of statuses, as `/4../`."""
+    """Integration response of a non-proxy integration. `key` is `$default` or a pattern of statuses, as `/4../`."""
 
     key: str
     templates: Templates
@@ -64,7 +64,7 @@ class IntegrationResponse:
 
 @dataclass(frozen=True, slots=True)
 class LambdaIntegration:
-    """A function, invoked with the event. `timeout` is in seconds."""
+    """Integration with a function. `timeout` is in seconds."""
 
     function: str
     qualifier: str = LATEST
@@ -73,10 +73,10 @@ class LambdaIntegration:
 
 @dataclass(frozen=True, slots=True)
 class HttpIntegration:
-    """A URL that is sent the message. `timeout` is in seconds. `templates` are those of the request (not for proxies).
+    """Integration with a URL. `timeout` is in seconds. `templates` are for requests that are not proxied.
 
-    `stage` variables and request parameters in the URL are not resolved here. `parameters` are the RequestParameters,
-    as `integration.request.header.Id` for `context.connectionId`.
+    Stage variables and request parameters in the URL are not resolved yet. `parameters` are the RequestParameters, for
+    example `integration.request.header.Id` for `context.connectionId`.
     """
 
     method: str
@@ -90,7 +90,7 @@ class HttpIntegration:
 
 @dataclass(frozen=True, slots=True)
 class MockIntegration:
-    """No backend: the request's template names a status, by which one of the responses is chosen."""
+    """Integration without an endpoint: the request template names a status, which selects a response."""
 
     templates: Templates = field(default_factory=Templates)
     responses: tuple[IntegrationResponse, ...] = ()
@@ -102,7 +102,7 @@ Integration = LambdaIntegration | HttpIntegration | MockIntegration
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """A Lambda REQUEST authorizer. `identity_sources` as `route.request.header.Auth`."""
+    """A Lambda REQUEST authorizer. An identity source is, for example, `route.request.header.Auth`."""
 
     name: str
     function: str
@@ -112,7 +112,7 @@ class Authorizer:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """A token bucket: `rate` messages a second, `burst` at once."""
+    """Throttling settings: `rate` messages a second, `burst` at once."""
 
     rate: float
     burst: int
@@ -120,9 +120,9 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route of a WebSocket API. `responds` tells that it has a route response: what its integration returns is sent.
+    """A route of a WebSocket API. With `responds` (a route response) the integration's result goes to the client.
 
-    `authorizer` and `iam` occur on `$connect` only.
+    Only `$connect` can have `authorizer` and `iam`.
     """
 
     key: str
@@ -134,7 +134,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage. `throttle` is every route's own unless `route_throttles` has another for its key."""
+    """A stage. `throttle` applies to each route separately, unless `route_throttles` has settings for its key."""
 
     name: str
     variables: Mapping[str, str] = field(default_factory=dict)
@@ -144,7 +144,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class WebSocketApi:
-    """A WebSocket API. `api_id` is 10 characters, the same each time for the same API."""
+    """A WebSocket API. `api_id` has 10 characters, always the same for the same API."""
 
     logical_id: str
     api_id: str
@@ -155,9 +155,9 @@ class WebSocketApi:
 
 @dataclass(frozen=True, slots=True)
 class HttpRoute:
-    """A route of an HTTP API and its function. The path of the catch-all route is `$default`.
+    """A route of an HTTP API, and its function. The path of the catch-all route is `$default`.
 
-    `payload` is the version of the event's format: `1.0` or `2.0`.
+    `payload` is the payload format version: `1.0` or `2.0`.
     """
 
     method: str
@@ -179,7 +179,7 @@ class HttpApi:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A DynamoDB table: the arguments of CreateTable, and the attribute that holds the expiry."""
+    """A DynamoDB table: the arguments of CreateTable, and the TTL attribute."""
 
     name: str
     definition: Mapping[str, Any]
@@ -188,7 +188,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """An SQS queue: its name and the attributes of CreateQueue."""
+    """An SQS queue: its name, and the attributes of CreateQueue."""
 
     name: str
     attributes: Mapping[str, str] = field(default_factory=dict)
@@ -196,7 +196,10 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class EventSource:
-    """A queue, by name, whose messages invoke a function. With `reports_failures` it says which it has not handled."""
+    """A queue, by name, whose messages invoke a function.
+
+    With `reports_failures` the function reports which messages failed.
+    """
 
     queue: str
     function: str
@@ -207,7 +210,7 @@ class EventSource:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of SSM's Parameter Store: the arguments of PutParameter that matter."""
+    """An SSM parameter: the arguments of PutParameter that matter."""
 
     name: str
     value: str
@@ -216,7 +219,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What a template describes. `notes` say what in it was not understood, where, and what follows from that."""
+    """Content of a template. `notes` tell what is not supported, where, and what follows from it."""
 
     functions: Mapping[str, Function]
     websocket_apis: tuple[WebSocketApi, ...]

@@ -1,4 +1,4 @@
-"""What `Ref` and `Fn::GetAtt` give for a resource: its name, its ARN, its URL, as if it were deployed."""
+"""Values of `Ref` and `Fn::GetAtt` for a resource: name, ARN or URL, as after a deployment."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """Where the template would be deployed, as its pseudo parameters say it."""
+class Stack:
+    """The stack that a deployment would create: values of the pseudo parameters."""
 
     region: str
     account: str
-    stack: str
+    name: str
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of something in this account and region."""
+        """Return the ARN of a resource in this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
 
     def pseudo_parameters(self, no_value: object) -> dict[str, Any]:
-        """Return what `Ref` gives for `AWS::Region` and its like."""
+        """Return the values of the pseudo parameters, such as `AWS::Region`."""
         return {
             "AWS::Region": self.region,
             "AWS::AccountId": self.account,
-            "AWS::StackName": self.stack,
-            "AWS::StackId": self.arn("cloudformation", f"stack/{self.stack}/local"),
+            "AWS::StackName": self.name,
+            "AWS::StackId": self.arn("cloudformation", f"stack/{self.name}/local"),
             "AWS::Partition": "aws",
             "AWS::URLSuffix": "amazonaws.com",
             "AWS::NotificationARNs": [],
@@ -35,7 +35,7 @@ class Deployment:
 
 
 def api_id(logical_id: str) -> str:
-    """Return an id in API Gateway's form, the same for the same API of the template."""
+    """Return an id in API Gateway's form, always the same for the same API of a template."""
     return hashlib.sha256(logical_id.encode()).hexdigest()[:10]
 
 
@@ -52,7 +52,7 @@ NAMES = {
     "AWS::IAM::Role": "RoleName",
     "AWS::S3::Bucket": "BucketName",
 }
-"""The property that names a resource, by its type."""
+"""Property that names a resource, by the resource's type."""
 
 APIS = {
     "AWS::Serverless::WebSocketApi": "wss",
@@ -60,7 +60,7 @@ APIS = {
     "AWS::ApiGatewayV2::Api": "wss",
 }
 _FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
-_SERVICES = {
+_ARN_FORMS = {
     "AWS::Lambda::Function": ("lambda", "function:"),
     "AWS::Serverless::Function": ("lambda", "function:"),
     "AWS::DynamoDB::Table": ("dynamodb", "table/"),
@@ -75,29 +75,29 @@ _SERVICES = {
 
 
 class References:
-    """Answers for the resources of one template.
+    """References to the resources of one template.
 
-    `kind` gives a resource's type, `name` its name, `text` one of its properties as text.
+    `kind` returns a resource's type, `name` its name, `text` one of its properties as text.
     """
 
     def __init__(
         self,
-        deployment: Deployment,
+        stack: Stack,
         kind: Callable[[str], str],
         name: Callable[[str], str],
         text: Callable[[str, str], str],
     ) -> None:
-        self._deployment = deployment
+        self._stack = stack
         self._kind = kind
         self._name = name
         self._text = text
 
     def reference(self, logical_id: str) -> str:
-        """Return what `Ref` gives."""
+        """Return the value of `Ref`."""
         kind = self._kind(logical_id)
         match kind:
             case "AWS::SQS::Queue":
-                region, account = self._deployment.region, self._deployment.account
+                region, account = self._stack.region, self._stack.account
                 return f"https://sqs.{region}.amazonaws.com/{account}/{self._name(logical_id)}"
             case "AWS::Lambda::Version":
                 return f"{self._function_arn(logical_id)}:1"
@@ -108,7 +108,7 @@ class References:
         return api_id(logical_id) if kind in APIS else self._name(logical_id)
 
     def attribute(self, logical_id: str, attribute: str) -> str | None:
-        """Return what `Fn::GetAtt` gives; None for what is not known here."""
+        """Return the value of `Fn::GetAtt`; None if it is not known."""
         kind = self._kind(logical_id)
         match kind, attribute:
             case "AWS::SQS::Queue", "QueueName":
@@ -126,18 +126,18 @@ class References:
         return self.arn(logical_id) if attribute.endswith("Arn") and kind else None
 
     def arn(self, logical_id: str) -> str:
-        """Return a resource's ARN; for a type that means nothing here, one of the usual form."""
+        """Return a resource's ARN. For a type that is not emulated the ARN has the usual form."""
         kind = self._kind(logical_id)
-        service, prefix = _SERVICES.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
-        return self._deployment.arn(service, prefix + self._name(logical_id))
+        service, prefix = _ARN_FORMS.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
+        return self._stack.arn(service, prefix + self._name(logical_id))
 
-    def generated(self, logical_id: str) -> Mapping[str, str]:
-        """Return what SAM makes beside a function: its role, its published version and alias, by what names them."""
+    def generated_names(self, logical_id: str) -> Mapping[str, str]:
+        """Return the names that SAM generates for a function: its role, published version and alias."""
         if self._kind(logical_id) not in _FUNCTIONS:
             return {}
         alias = self._text(logical_id, "AutoPublishAlias")
         arn = self.arn(logical_id)
-        made = {f"{logical_id}Role": f"{self._deployment.stack}-{logical_id}Role"}
+        made = {f"{logical_id}Role": f"{self._stack.name}-{logical_id}Role"}
         if alias:
             qualified = {f"{logical_id}Alias{alias}": f"{arn}:{alias}", f"{logical_id}.Alias": f"{arn}:{alias}"}
             made |= qualified | {f"{logical_id}.Version": f"{arn}:1"}
@@ -145,9 +145,9 @@ class References:
 
     def _api_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
         scheme = "https" if self._text(logical_id, "ProtocolType") == "HTTP" else APIS[kind]
-        host = f"{api_id(logical_id)}.execute-api.{self._deployment.region}.amazonaws.com"
+        host = f"{api_id(logical_id)}.execute-api.{self._stack.region}.amazonaws.com"
         return {"ApiEndpoint": f"{scheme}://{host}", "ApiId": api_id(logical_id)}.get(attribute)
 
     def _function_arn(self, logical_id: str) -> str:
         name = self._text(logical_id, "FunctionName")
-        return name if name.startswith("arn:") else self._deployment.arn("lambda", f"function:{name}")
+        return name if name.startswith("arn:") else self._stack.arn("lambda", f"function:{name}")

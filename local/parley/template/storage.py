@@ -1,4 +1,4 @@
-"""Tables, queues and parameters in templates."""
+"""Tables, queues and SSM parameters in templates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from parley.template.document import Document, Properties, mapping
+from parley.template.document import Document, Properties, as_mapping
 from parley.template.model import Parameter, Queue, Table
 
 _QUEUE_ATTRIBUTES = {
@@ -16,7 +16,7 @@ _QUEUE_ATTRIBUTES = {
 
 
 def tables(document: Document) -> Iterator[Table]:
-    """Return the DynamoDB tables. Streams are noted: nothing reads them here."""
+    """Return the DynamoDB tables. A stream gets a note: it is not emulated."""
     for logical_id in document.of_type("AWS::DynamoDB::Table"):
         yield _table(document, logical_id)
     for logical_id in document.of_type("AWS::Serverless::SimpleTable"):
@@ -26,7 +26,9 @@ def tables(document: Document) -> Iterator[Table]:
 def _table(document: Document, logical_id: str) -> Table:
     properties = document.properties(logical_id)
     if properties.raw.get("StreamSpecification"):
-        properties.note(f"the stream of {logical_id} is left out: no function is invoked by it", "StreamSpecification")
+        properties.note(
+            f"`{logical_id}`: streams are not emulated; this one invokes no function.", "StreamSpecification"
+        )
     name = document.name(logical_id)
     given = {each: properties.get(each) for each in ("AttributeDefinitions", "KeySchema", "BillingMode")}
     indexes = {
@@ -57,20 +59,20 @@ def _simple_table(document: Document, logical_id: str) -> Table:
 
 
 def _index(properties: Properties) -> dict[str, Any]:
-    """Return an index as CreateTable takes it; CloudFormation has more to say about one."""
+    """Return an index in the form of CreateTable, without CloudFormation's additional settings."""
     given = {each: properties.get(each) for each in ("IndexName", "KeySchema", "Projection")}
     index = {**given, "ProvisionedThroughput": _throughput(properties)}
     return {name: value for name, value in index.items() if value}
 
 
 def _throughput(properties: Properties) -> dict[str, int]:
-    """Return the provisioned capacity as numbers, for a parameter's value is text."""
+    """Return the provisioned capacity as numbers; a parameter's value is text."""
     units = properties.part("ProvisionedThroughput")
     return {name: int(units.number(name, 1)) for name in units if name in ("ReadCapacityUnits", "WriteCapacityUnits")}
 
 
 def queues(document: Document) -> Iterator[Queue]:
-    """Return the SQS queues, those first that others have as their dead-letter queue."""
+    """Return the SQS queues. Dead-letter queues come first, because others refer to them."""
     found = [_queue(document, logical_id) for logical_id in document.of_type("AWS::SQS::Queue")]
     yield from sorted(found, key=lambda queue: "RedrivePolicy" in queue.attributes)
 
@@ -78,13 +80,13 @@ def queues(document: Document) -> Iterator[Queue]:
 def _queue(document: Document, logical_id: str) -> Queue:
     properties = document.properties(logical_id)
     attributes = {name: properties.text(name) for name in _QUEUE_ATTRIBUTES if properties.text(name)}
-    if redrive := mapping(properties.get("RedrivePolicy")):
+    if redrive := as_mapping(properties.get("RedrivePolicy")):
         attributes["RedrivePolicy"] = json.dumps(redrive)
     return Queue(document.name(logical_id), attributes)
 
 
 def parameters(document: Document) -> Iterator[Parameter]:
-    """Return the parameters of SSM's Parameter Store."""
+    """Return the SSM parameters."""
     for logical_id in document.of_type("AWS::SSM::Parameter"):
         properties = document.properties(logical_id)
         yield Parameter(document.name(logical_id), properties.text("Value"), properties.text("Type", "String"))

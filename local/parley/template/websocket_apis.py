@@ -1,34 +1,34 @@
-"""WebSocket APIs in templates: SAM's one resource, or CloudFormation's many (docs/aws.md section 7)."""
+"""WebSocket APIs in templates: one resource of SAM, or several of CloudFormation (docs/aws.md section 7)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from parley.gateway.websocket.route_selection import problem
+from parley.expressions.selection import route_selection_problem
 from parley.template.arns import function_in
-from parley.template.document import Document, Properties, mapping
-from parley.template.integrations import Integrations
+from parley.template.document import Document, Properties, as_mapping
+from parley.template.integrations import IntegrationReader
 from parley.template.model import Authorizer, Integration, LambdaIntegration, Route, Stage, Throttle, WebSocketApi
 from parley.template.references import api_id
 
-SAM, RAW = "AWS::Serverless::WebSocketApi", "AWS::ApiGatewayV2::Api"
+SAM, CLOUDFORMATION = "AWS::Serverless::WebSocketApi", "AWS::ApiGatewayV2::Api"
 CONNECT = "$connect"
 
 
 def websocket_apis(document: Document, functions: Mapping[str, object]) -> tuple[WebSocketApi, ...]:
-    """Return the template's WebSocket APIs. A route without an integration that can run here is noted, and left out."""
+    """Return the template's WebSocket APIs. A route whose integration is not emulated gets a note and is ignored."""
     found = []
-    for logical_id in document.of_type(SAM, RAW):
+    for logical_id in document.of_type(SAM, CLOUDFORMATION):
         properties = document.properties(logical_id)
         if document.kind(logical_id) == SAM:
-            found.append(_Sam(document, functions, logical_id, properties).api())
+            found.append(_SamApi(document, functions, logical_id, properties).api())
         elif properties.text("ProtocolType", "HTTP") == "WEBSOCKET":
-            found.append(_Raw(document, functions, logical_id, properties).api())
+            found.append(_CloudFormationApi(document, functions, logical_id, properties).api())
     return tuple(found)
 
 
 class _Api:
-    """What both forms have in common."""
+    """Common part of both forms."""
 
     def __init__(
         self, document: Document, functions: Mapping[str, object], logical_id: str, properties: Properties
@@ -38,16 +38,18 @@ class _Api:
         self.logical_id = logical_id
         self.properties = properties
 
-    def made(self, stages: tuple[Stage, ...], routes: Iterator[Route]) -> WebSocketApi:
+    def build(self, stages: tuple[Stage, ...], routes: Iterator[Route]) -> WebSocketApi:
         expression = self.properties.text("RouteSelectionExpression")
-        if wrong := problem(expression):
-            self.properties.note(f"{wrong}: every message goes to $default", "RouteSelectionExpression")
+        if reason := route_selection_problem(expression):
+            self.properties.note(
+                f"`{self.logical_id}`: {reason}; every message goes to `$default`.", "RouteSelectionExpression"
+            )
         return WebSocketApi(
             self.logical_id, api_id(self.logical_id), stages, expression, {route.key: route for route in routes}
         )
 
-    def has(self, integration: Integration | None) -> bool:
-        """Tell whether an integration can be called here."""
+    def can_call(self, integration: Integration | None) -> bool:
+        """Tell if an integration can be called."""
         return integration is not None and (
             not isinstance(integration, LambdaIntegration) or integration.function in self.functions
         )
@@ -57,10 +59,10 @@ class _Api:
         return Authorizer(name, function.name, function.qualifier, tuple(properties.texts("IdentitySource")))
 
 
-class _Sam(_Api):
+class _SamApi(_Api):
     def api(self) -> WebSocketApi:
         stage = stage_of(self.properties, self.properties.text("StageName", "default"))
-        return self.made((stage,), self._routes(stage.variables))
+        return self.build((stage,), self._routes(stage.variables))
 
     def _routes(self, variables: Mapping[str, str]) -> Iterator[Route]:
         routes = self.properties.part("Routes")
@@ -68,14 +70,14 @@ class _Sam(_Api):
             properties = routes.part(key)
             function = function_in(properties.text("FunctionArn"), variables)
             if function.name not in self.functions:
-                properties.note(f"{properties.where} leads to no function of the template, the route is left out")
+                properties.note(f"`{properties.label}`: the route leads to no function of the template; ignored.")
                 continue
             timeout = properties.number("IntegrationTimeout", 29_000) / 1000
             integration = LambdaIntegration(function.name, function.qualifier, timeout)
             responds = bool(properties.text("RouteResponseSelectionExpression"))
-            yield self._guarded(Route(key, integration, responds), variables)
+            yield self._with_authorization(Route(key, integration, responds), variables)
 
-    def _guarded(self, route: Route, variables: Mapping[str, str]) -> Route:
+    def _with_authorization(self, route: Route, variables: Mapping[str, str]) -> Route:
         auth = self.properties.part("Auth")
         kind = auth.text("AuthType")
         if route.key != CONNECT or kind not in ("CUSTOM", "AWS_IAM"):
@@ -85,40 +87,42 @@ class _Sam(_Api):
         name = auth.text("Name", f"{self.logical_id}Authorizer")
         authorizer = self.authorizer(name, auth.text("AuthArn"), auth, variables)
         if authorizer.function not in self.functions:
-            auth.note(f"Auth of {self.logical_id} leads to no function of the template: every handshake is refused")
+            auth.note(
+                f"`{self.logical_id}`: its authorizer is no function of the template; every handshake is refused."
+            )
         return Route(route.key, route.integration, route.responds, authorizer)
 
 
-class _Raw(_Api):
+class _CloudFormationApi(_Api):
     def api(self) -> WebSocketApi:
         stages = tuple(self._stages())
         if not stages:
-            self.properties.note(f"{self.logical_id} has no stage; it is given one of the name default")
+            self.properties.note(f"`{self.logical_id}`: the API has no stage; it gets one with the name `default`.")
             stages = (Stage("default"),)
-        return self.made(stages, self._routes(stages[0].variables))
+        return self.build(stages, self._routes(stages[0].variables))
 
-    def _of_this(self, kind: str) -> list[Properties]:
+    def _own_resources(self, kind: str) -> list[Properties]:
         found = map(self.document.properties, self.document.of_type(kind))
         return [each for each in found if each.text("ApiId") == api_id(self.logical_id)]
 
     def _stages(self) -> Iterator[Stage]:
-        for properties in self._of_this("AWS::ApiGatewayV2::Stage"):
+        for properties in self._own_resources("AWS::ApiGatewayV2::Stage"):
             yield stage_of(properties, properties.text("StageName", "default"))
 
     def _routes(self, variables: Mapping[str, str]) -> Iterator[Route]:
-        integrations = Integrations(self.document, variables)
-        responses = {each.text("RouteId") for each in self._of_this("AWS::ApiGatewayV2::RouteResponse")}
-        for properties in self._of_this("AWS::ApiGatewayV2::Route"):
+        integrations = IntegrationReader(self.document, variables)
+        responses = {each.text("RouteId") for each in self._own_resources("AWS::ApiGatewayV2::RouteResponse")}
+        for properties in self._own_resources("AWS::ApiGatewayV2::Route"):
             key = properties.text("RouteKey")
             integration = integrations.of(properties.text("Target").removeprefix("integrations/"))
-            if not key or integration is None or not self.has(integration):
-                named = key or properties.where
-                properties.note(f"route {named} of {self.logical_id} leads to nothing that runs here, it is left out")
+            if not key or integration is None or not self.can_call(integration):
+                named = key or properties.label
+                properties.note(f"`{self.logical_id}`: the route `{named}` leads to nothing that is emulated; ignored.")
                 continue
-            responds = properties.where in responses or bool(properties.text("RouteResponseSelectionExpression"))
-            yield self._guarded(Route(key, integration, responds), properties, variables)
+            responds = properties.label in responses or bool(properties.text("RouteResponseSelectionExpression"))
+            yield self._with_authorization(Route(key, integration, responds), properties, variables)
 
-    def _guarded(self, route: Route, properties: Properties, variables: Mapping[str, str]) -> Route:
+    def _with_authorization(self, route: Route, properties: Properties, variables: Mapping[str, str]) -> Route:
         kind = properties.text("AuthorizationType", "NONE")
         if route.key != CONNECT or kind not in ("CUSTOM", "AWS_IAM"):
             return route
@@ -129,12 +133,14 @@ class _Raw(_Api):
         name = found.text("Name", logical_id)
         authorizer = self.authorizer(name, found.text("AuthorizerUri"), found, variables)
         if authorizer.function not in self.functions:
-            properties.note(f"the authorizer {name} is no function of the template: every handshake is refused")
+            properties.note(
+                f"`{self.logical_id}`: authorizer {name} is no function of the template; every handshake is refused."
+            )
         return Route(route.key, route.integration, route.responds, authorizer)
 
 
 def stage_of(properties: Properties, name: str) -> Stage:
-    """Read a stage's variables and throttling settings."""
+    """Return a stage with its variables and throttling settings."""
     variables = properties.part("StageVariables")
     settings = properties.part("RouteSettings")
     throttles = {key: _throttle(settings.part(key)) for key in settings}
@@ -147,8 +153,8 @@ def stage_of(properties: Properties, name: str) -> Stage:
 
 
 def _throttle(properties: Properties) -> Throttle | None:
-    """Return the limits of a route; None where there are none, or only one of the two: then the account's count."""
-    if not {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(mapping(properties.raw)):
+    """Return a route's throttling settings; None if one of the two is missing: then the account's limits apply."""
+    if not {"ThrottlingRateLimit", "ThrottlingBurstLimit"} <= set(as_mapping(properties.raw)):
         return None
     rate, burst = properties.number("ThrottlingRateLimit", 10_000), properties.number("ThrottlingBurstLimit", 5_000)
     return Throttle(rate, int(burst))

@@ -85,7 +85,7 @@ class Client:
         return self.frame()
 
     def is_open(self) -> bool:
-        """Whether messages still get through, and no frame came before the answer."""
+        """True if messages get through, and no frame came before the answer."""
         return self.ask({"n": "still there?"}).get("n") == "still there?"
 
     def connection_id(self) -> str:
@@ -93,7 +93,7 @@ class Client:
         return str(self.ask({})["connectionId"])
 
     def observed(self, subject: str, kind: str, count: int = 1) -> list[dict[str, Any]]:
-        """What functions were given of a kind, by the id or the tag of a connection: at least `count`."""
+        """Return events of a kind that functions got, by the id or the tag of a connection: at least `count`."""
         found = self.ask({"action": "observed", "subject": subject, "kind": kind, "count": count})["found"]
         assert len(found) >= count, f"{len(found)} of {count} events {kind} of {subject}"
         return list(found)

@@ -15,7 +15,7 @@ QUIET_AFTER = 1_500.0
 
 
 @dataclass
-class Life:
+class SimulationRun:
     """A world after it was lived through."""
 
     deployment: Deployment
@@ -28,30 +28,30 @@ class Life:
         return sum(message.role is Role.USER for message in self.deployment.messages)
 
 
-def live(seed: object, faults: Faults | None = None, questions: int = 8) -> Life:
+def simulate(seed: object, faults: Faults | None = None, questions: int = 8) -> SimulationRun:
     """Let some devices talk for a while, then wait until everything is over."""
     deployment = Deployment(seed, faults)
     world, random = deployment.world, deployment.world.random
     devices = [Device(deployment, name) for name in "abc"[: random.randint(1, 3)]]
-    life = Life(deployment, devices)
+    run = SimulationRun(deployment, devices)
     for device in devices:
         world.later(random.uniform(0, 20) if device is not devices[0] else 0.0, device.connect)
     at = 0.5
     for number in range(questions):
         speaker = random.choice(devices)
         world.later(at, lambda speaker=speaker, number=number: speaker.say(f"q{number}"))
-        _meanwhile(life, at)
+        _meanwhile(run, at)
         at += random.choice([0.001, random.uniform(0, 5), random.uniform(0, 40)])
     for device in devices:
         world.later(at + 30, device.connect)
     world.run(max(at, Faults.NONE_AFTER) + QUIET_AFTER)
-    return life
+    return run
 
 
-def _meanwhile(life: Life, at: float) -> None:
+def _meanwhile(run: SimulationRun, at: float) -> None:
     """Something that may happen around a question."""
-    world, random = life.deployment.world, life.deployment.world.random
-    device = random.choice(life.devices)
+    world, random = run.deployment.world, run.deployment.world.random
+    device = random.choice(run.devices)
     when = at + random.uniform(0, 3)
     match random.randint(0, 9):
         case 0 | 1:
@@ -61,32 +61,32 @@ def _meanwhile(life: Life, at: float) -> None:
 
             def cancel() -> None:
                 if device.joined and device.running:
-                    life.cancelled.append((world.time, device.running))
+                    run.cancelled.append((world.time, device.running))
                 device.cancel()
 
             world.later(when, cancel)
         case 4:
             world.later(when, device.regenerate)
-            life.regenerated = True
+            run.regenerated = True
         case 5:
-            life.deployment.gateway.slowness[device.connection_id or ""] = random.uniform(0.05, 1)
+            run.deployment.gateway.slowness[device.connection_id or ""] = random.uniform(0.05, 1)
 
 
-def check(life: Life) -> None:
+def check(run: SimulationRun) -> None:
     """The promises of the protocol that hold under every fault."""
-    deployment, chat = life.deployment, life.deployment.chat
+    deployment, chat = run.deployment, run.deployment.chat
     assert deployment.world.failures == [], "an unexpected exception"
     assert chat is not None
     assert not running(deployment), "a turn never came to its end"
-    check_what_is_stored(life)
-    for device in life.devices:
-        check_what_was_read(life, device)
+    check_what_is_stored(run)
+    for device in run.devices:
+        check_what_was_read(run, device)
 
 
-def check_what_is_stored(life: Life) -> None:
-    messages, chat = life.deployment.messages, life.deployment.chat
+def check_what_is_stored(run: SimulationRun) -> None:
+    messages, chat = run.deployment.messages, run.deployment.chat
     stored = {message.message_id for message in messages}
-    for data in acknowledged(life.devices):
+    for data in acknowledged(run.devices):
         assert data["messageId"] in stored, "an acknowledged message is lost"
     tags = [message.client_message_id for message in messages if message.role is Role.USER]
     assert len(tags) == len(set(tags)), "a message is stored twice"
@@ -102,8 +102,8 @@ def check_what_is_stored(life: Life) -> None:
             assert words == list(range(len(words))), "a word is lost, doubled or out of order"
 
 
-def check_what_was_read(life: Life, device: Device) -> None:
-    stored = {message.message_id: message.content for message in life.deployment.messages}
+def check_what_was_read(run: SimulationRun, device: Device) -> None:
+    stored = {message.message_id: message.content for message in run.deployment.messages}
     assert device.outbox == [], "a message was never acknowledged"
     assert device.running is None, "a device waits for a reply that is over"
     for message_id, reading in device.readings.items():
@@ -115,15 +115,15 @@ def check_what_was_read(life: Life, device: Device) -> None:
                 assert complete["content"].startswith(reading.text), "a device read what the reply does not say"
 
 
-def check_without_faults(life: Life) -> None:
+def check_without_faults(run: SimulationRun) -> None:
     """What holds besides where nothing went wrong."""
-    check(life)
-    assert not any(answer.open for answer in life.deployment.model.answers), "a model's stream stays open"
-    contents = [message.content for message in life.deployment.messages]
+    check(run)
+    assert not any(answer.open for answer in run.deployment.model.answers), "a model's stream stays open"
+    contents = [message.content for message in run.deployment.messages]
     assert not any(APOLOGY in content for content in contents), "an apology without a fault"
-    assert life.deployment.chat is not None
-    assert life.deployment.chat.turn is None, "a turn is not cleared"
-    for device in life.devices:
+    assert run.deployment.chat is not None
+    assert run.deployment.chat.turn is None, "a turn is not cleared"
+    for device in run.devices:
         for message_id, reading in device.readings.items():
             # Attempt 0: it ended while the device joined, and was shown by `chat_joined`.
             if device.connections == 1 and reading.attempt > 0:
@@ -131,12 +131,12 @@ def check_without_faults(life: Life) -> None:
                 assert len(reading.completes) == 1, "not exactly one end"
                 assert reading.completes[0]["content"] == reading.text, "the tokens are not the text"
             assert message_id.count("-") == 4
-    for moment, message_id in life.cancelled:
-        check_cancelled_in_time(life, moment, message_id)
+    for moment, message_id in run.cancelled:
+        check_cancelled_in_time(run, moment, message_id)
 
 
-def check_cancelled_in_time(life: Life, moment: float, message_id: str) -> None:
-    for message in life.deployment.store.tables.messages[CHAT].values():
+def check_cancelled_in_time(run: SimulationRun, moment: float, message_id: str) -> None:
+    for message in run.deployment.store.tables.messages[CHAT].values():
         if message.message_id == message_id and message.finish_reason == "cancelled":
-            sealed = (message.timestamp - life.deployment.world.process("x").now()).total_seconds()
-            assert sealed + life.deployment.world.time - moment <= 0.5, "cancelled too late"
+            sealed = (message.timestamp - run.deployment.world.process("x").now()).total_seconds()
+            assert sealed + run.deployment.world.time - moment <= 0.5, "cancelled too late"

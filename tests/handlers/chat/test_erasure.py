@@ -14,9 +14,9 @@ from handlers.chat.records import Chat, FinishReason, Message, Role, Subscriptio
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
-from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import NOON, answer, ask
 from tests.support.http_api import Context, Invocations
+from tests.support.reply_worker import RecordingGateway, ScriptedModel, reply_worker
 from tests.support.wiring import wiring
 
 FOREVER = 900.0
@@ -150,8 +150,8 @@ def test_whatever_a_worker_does_when_a_chat_is_deleted_nothing_comes_back(store)
         handover = ask(store, "m1", "m2")
         interrupted = Interrupting(store, steps)
         store.chats.subscribe("alice", "chat", "c1=", Subscription("first"))
-        model = Model("Once", Delta("", FinishReason.STOP))
-        replies(interrupted, Gateway(), model, []).make(handover, lambda: FOREVER)
+        model = ScriptedModel("Once", Delta("", FinishReason.STOP))
+        reply_worker(interrupted, RecordingGateway(), model, []).make(handover, lambda: FOREVER)
         if not interrupted.struck:
             break
         assert (rows("ChatsTable"), rows("MessagesTable")) == ([], []), f"before call {steps} of the store"
@@ -190,6 +190,6 @@ def test_the_function_erases_what_its_event_says(store, chat):
 
 
 def test_a_handover_of_a_deleted_chat_makes_nothing(store):
-    model = Model("Once")
-    replies(store, Gateway(), model, []).make(Handover("alice", "chat", "m2"), lambda: FOREVER)
+    model = ScriptedModel("Once")
+    reply_worker(store, RecordingGateway(), model, []).make(Handover("alice", "chat", "m2"), lambda: FOREVER)
     assert (model.asked, rows("ChatsTable")) == ([], [])

@@ -1,7 +1,6 @@
 """The HTTP API, on moto's DynamoDB: what each request answers, stores, and tells the user's connections."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -9,8 +8,6 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from handlers import api
-from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import OpenConnections
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.protocol.frames import timestamp
 from handlers.chat.records import Chat, Connection, User
@@ -27,9 +24,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 def invocations(store):
     invocations = Invocations()
     gateway = ClosingGateway()
-    with services(
-        functions=invocations, connections=lambda: OpenConnections(store, gateway, Runtime()), runtime=FakeRuntime(NOON)
-    ):
+    with services(functions=invocations, gateway=gateway, runtime=FakeRuntime(NOON)):
         invocations.gateway = gateway
         yield invocations
 
@@ -442,9 +437,7 @@ class TestCors:
 
     def test_pages_that_are_named_may_ask_and_see_refusals_too(self, monkeypatch):
         origins = ("https://chat.example", "http://localhost:3000")
-        services = api.app.state.services
-        allowing = replace(services, settings=replace(services.settings, allowed_origins=origins))
-        monkeypatch.setattr(api.adapter, "app", api.application(allowing))
+        monkeypatch.setattr(api.adapter, "app", api.application(api.app.state.services, origins))
         allowed = self.preflight("https://chat.example")
         assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, "https://chat.example")
         assert "PATCH" in allowed.headers["access-control-allow-methods"]

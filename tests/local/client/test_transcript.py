@@ -1,8 +1,8 @@
 import pytest
 from parley.client.actions import Cancel, End, Line, Resume, Send, Stream, Style
 from parley.client.frames import Frame, FrameError
-from parley.client.reply import Reply, Taken
-from parley.client.screen import clean
+from parley.client.reply import Reply, ReplyUpdate
+from parley.client.screen import sanitize
 from parley.client.transcript import Transcript
 
 
@@ -10,16 +10,16 @@ class TestReply:
     def test_a_piece_that_continues_the_text_is_appended(self):
         reply = Reply("r1", 1)
 
-        assert reply.take(1, 0, "Hello") == Taken("Hello")
-        assert reply.take(1, 5, ", world") == Taken(", world")
+        assert reply.take(1, 0, "Hello") == ReplyUpdate("Hello")
+        assert reply.take(1, 5, ", world") == ReplyUpdate(", world")
         assert (reply.text, reply.length) == ("Hello, world", 12)
 
     def test_the_overlap_of_a_piece_is_cut(self):
         reply = Reply("r1", 1)
         reply.take(1, 0, "Hello")
 
-        assert reply.take(1, 3, "lo, world") == Taken(", world")
-        assert reply.take(1, 0, "Hello") == Taken("")
+        assert reply.take(1, 3, "lo, world") == ReplyUpdate(", world")
+        assert reply.take(1, 0, "Hello") == ReplyUpdate("")
         assert reply.text == "Hello, world"
 
     def test_offsets_count_utf_16_code_units(self):
@@ -27,29 +27,29 @@ class TestReply:
         reply.take(1, 0, "🙂")
 
         assert reply.length == 2
-        assert reply.take(1, 2, "!") == Taken("!")
-        assert reply.take(1, 0, "🙂!?") == Taken("?")
+        assert reply.take(1, 2, "!") == ReplyUpdate("!")
+        assert reply.take(1, 0, "🙂!?") == ReplyUpdate("?")
         assert reply.text == "🙂!?"
 
     def test_a_piece_after_a_gap_is_not_taken(self):
         reply = Reply("r1", 1)
         reply.take(1, 0, "Hello")
 
-        assert reply.take(1, 6, "world") == Taken(missing=True)
+        assert reply.take(1, 6, "world") == ReplyUpdate(missing=True)
         assert reply.text == "Hello"
 
     def test_a_newer_attempt_starts_over(self):
         reply = Reply("r1", 1)
         reply.take(1, 0, "Hello")
 
-        assert reply.take(2, 0, "Good day") == Taken("Good day", restarted=True)
+        assert reply.take(2, 0, "Good day") == ReplyUpdate("Good day", restarted=True)
         assert reply.text == "Good day"
 
     def test_an_older_attempt_is_ignored(self):
         reply = Reply("r1", 2)
         reply.take(2, 0, "Good day")
 
-        assert reply.take(1, 8, "!") == Taken("")
+        assert reply.take(1, 8, "!") == ReplyUpdate("")
         assert reply.text == "Good day"
 
 
@@ -157,7 +157,7 @@ class TestATurn:
     def test_a_regenerated_reply_is_announced(self, transcript):
         transcript.take(complete("Hello"))
 
-        assert transcript.take(start("r2", replaces="r1")) == [Line("The reply is written anew.")]
+        assert transcript.take(start("r2", replaces="r1")) == [Line("The reply is written again.")]
 
     def test_another_chat_s_frames_are_not_shown(self, transcript):
         transcript.take(joined(chat_id="c2"))
@@ -216,16 +216,16 @@ class TestStopping:
     def test_after_a_loss_it_is_asked_for_when_the_client_is_back(self, transcript):
         transcript.take(start())
         transcript.stop()
-        transcript.lost()
+        transcript.disconnected()
 
         assert Cancel("r1") not in transcript.take(joined(reply={"messageId": "r1", "attempt": 1}))
-        assert transcript.back() == [Cancel("r1")]
+        assert transcript.rejoined() == [Cancel("r1")]
 
     def test_the_next_message_is_not_stopped(self, transcript):
         transcript.ask(frame("regenerate", "q1"), "assistant_message_start")
         transcript.stop()
-        transcript.lost()
-        transcript.back()
+        transcript.disconnected()
+        transcript.rejoined()
         asked(transcript)
 
         assert transcript.take(acknowledged("m1")) == []
@@ -238,7 +238,7 @@ class TestABusyChat:
         sent = transcript.request.frame
 
         assert transcript.take(refused("busy")) == [
-            Line("A reply is being written. Your message follows as soon as it is complete.")
+            Line("A reply is running. Your message will be sent when it is complete.")
         ]
         assert transcript.retry() == []
         assert transcript.take(complete("Hello")) == [Stream("Hello"), End(), Send(sent)]
@@ -258,7 +258,7 @@ class TestABusyChat:
         asked(transcript)
         sent = transcript.request.frame
         transcript.take(refused("busy"))
-        transcript.lost()
+        transcript.disconnected()
 
         assert transcript.request.frame == sent
 
@@ -368,7 +368,7 @@ class TestAfterALoss:
         transcript.take(acknowledged("m1"))
         transcript.take(start())
         transcript.take(token("Hel", 0))
-        transcript.lost()
+        transcript.disconnected()
 
         whole = joined(message("u1", "user", "Hi"), message("r1", "assistant", "Hello"))
         assert transcript.take(whole) == [Stream("lo"), End()]
@@ -379,7 +379,7 @@ class TestAfterALoss:
         transcript.take(acknowledged("m1"))
         transcript.take(start())
         transcript.take(token("Hel", 0))
-        transcript.lost()
+        transcript.disconnected()
 
         running = joined(message("u1", "user", "Hi"), reply={"messageId": "r1", "attempt": 1})
         assert transcript.take(running) == []
@@ -391,7 +391,7 @@ class TestAfterALoss:
         transcript.take(acknowledged("m1"))
         transcript.take(start())
         transcript.take(token("Hel", 0))
-        transcript.lost()
+        transcript.disconnected()
         transcript.take(joined(message("u1", "user", "Hi")))
 
         assert transcript.take(complete("Hello")) == [Stream("lo"), End()]
@@ -399,7 +399,7 @@ class TestAfterALoss:
     def test_a_reply_that_was_replaced_meanwhile_is_dropped(self, transcript):
         transcript.take(start())
         transcript.take(token("Hel", 0))
-        transcript.lost()
+        transcript.disconnected()
         transcript.take(joined(message("u1", "user", "Hi"), message("r2", "assistant", "Good day")))
 
         assert not transcript.busy
@@ -407,14 +407,14 @@ class TestAfterALoss:
     def test_an_accepted_message_without_a_reply_yet_is_still_awaited(self, transcript):
         asked(transcript)
         transcript.take(acknowledged("m1"))
-        transcript.lost()
+        transcript.disconnected()
         transcript.take(joined(message("u1", "user", "Hi")))
 
         assert transcript.busy
 
     def test_an_unacknowledged_message_is_kept_to_be_sent_again(self, transcript):
         asked(transcript)
-        transcript.lost()
+        transcript.disconnected()
         transcript.take(joined())
 
         assert transcript.request is not None
@@ -422,7 +422,7 @@ class TestAfterALoss:
 
     def test_a_message_answered_meanwhile_is_awaited_no_longer(self, transcript):
         asked(transcript)
-        transcript.lost()
+        transcript.disconnected()
         transcript.take(joined(message("u1", "user", "Hi"), message("r1", "assistant", "Hello")))
         transcript.take(acknowledged("m1", duplicate=True))
 
@@ -430,17 +430,17 @@ class TestAfterALoss:
 
     def test_other_requests_are_dropped(self, transcript):
         transcript.ask(frame("load_history", "q1", before="u1"), "history")
-        transcript.lost()
+        transcript.disconnected()
 
         assert not transcript.busy
 
 
 class TestTerminal:
     def test_no_escape_sequence_reaches_it(self):
-        assert clean("\x1b]0;owned\x07\x1b[2J\x9b31mred\r\x08\x7f\x00") == "]0;owned[2J31mred"
+        assert sanitize("\x1b]0;owned\x07\x1b[2J\x9b31mred\r\x08\x7f\x00") == "]0;owned[2J31mred"
 
     def test_text_stays_as_it_is(self):
-        assert clean("Привет,\n\tмир 🙂‍↔️") == "Привет,\n\tмир 🙂‍↔️"
+        assert sanitize("Привет,\n\tмир 🙂‍↔️") == "Привет,\n\tмир 🙂‍↔️"
 
     def test_lone_surrogates_which_no_terminal_can_show_go(self):
-        assert clean("a\ud83db") == "ab"
+        assert sanitize("a\ud83db") == "ab"

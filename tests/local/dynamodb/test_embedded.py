@@ -16,11 +16,12 @@ import boto3
 import pytest
 import uvicorn
 from parley.asgi import read_body
-from parley.dynamodb.embedded import Embedded, furnish
+from parley.dynamodb.embedded import Embedded
+from parley.dynamodb.provision import provision
 from parley.errors import StartError
-from parley.gateway.events import decoded
-from parley.template import read
+from parley.gateway.events import decode_headers
 from parley.template.model import Table
+from parley.template.reader import read
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from pynamodb.connection import Connection
 from pynamodb.exceptions import TransactWriteError
@@ -35,7 +36,7 @@ def endpoint() -> Iterator[str]:
     database = Embedded()
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
-        answer = await database.answer(dict(decoded(scope["headers"])), await read_body(receive))
+        answer = await database.answer(dict(decode_headers(scope["headers"])), await read_body(receive))
         await answer.send(send)
 
     server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", log_config=None))
@@ -56,7 +57,7 @@ def client_of(endpoint: str, **more: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def client(endpoint: str) -> Any:
-    furnish(endpoint, TEMPLATE, ["alice", "bob"], {})
+    provision(endpoint, TEMPLATE, ["alice", "bob"], {})
     return client_of(endpoint)
 
 
@@ -89,7 +90,7 @@ class TestTables:
     def test_making_them_again_keeps_what_is_in_them(self, client, endpoint):
         client.put_item(TableName="UsersTable", Item=text(userId="alice", name="Alice"))
 
-        furnish(endpoint, TEMPLATE, ["alice", "carol"], {})
+        provision(endpoint, TEMPLATE, ["alice", "carol"], {})
 
         users = client.scan(TableName="UsersTable")["Items"]
         assert text(userId="alice", name="Alice") in users
@@ -408,7 +409,7 @@ class TestExternal:
         started = time.monotonic()
 
         with pytest.raises(StartError) as refusal:
-            furnish(endpoint, TEMPLATE, [], {})
+            provision(endpoint, TEMPLATE, [], {})
 
         assert time.monotonic() - started < 2
         assert str(refusal.value) == (
@@ -418,7 +419,7 @@ class TestExternal:
 
     def test_no_address(self):
         with pytest.raises(StartError, match=r"No DynamoDB at nonsense: Invalid endpoint: nonsense\. Start one"):
-            furnish("nonsense", TEMPLATE, [], {})
+            provision("nonsense", TEMPLATE, [], {})
 
     def test_something_else_at_the_address(self):
         class Elsewhere(BaseHTTPRequestHandler):
@@ -431,8 +432,10 @@ class TestExternal:
         with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             endpoint = f"http://127.0.0.1:{server.server_port}"
-            with pytest.raises(StartError, match=f"No DynamoDB at {endpoint}: what answers there says 404. Start one"):
-                furnish(endpoint, TEMPLATE, [], {})
+            with pytest.raises(
+                StartError, match=f"No DynamoDB at {endpoint}: the server there answered with 404. Start one"
+            ):
+                provision(endpoint, TEMPLATE, [], {})
             server.shutdown()
 
     def test_tables_that_dynamodb_does_not_take(self, endpoint):
@@ -440,4 +443,4 @@ class TestExternal:
         odd = Table("Odd", {"TableName": "Odd", **key, "BillingMode": "PAY_PER_REQUEST"}, None)
 
         with pytest.raises(StartError, match=f"The DynamoDB at {endpoint} refused .* ValidationException"):
-            furnish(endpoint, replace(TEMPLATE, tables=(odd,)), [], {})
+            provision(endpoint, replace(TEMPLATE, tables=(odd,)), [], {})

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from parley.dev_tokens import DEVELOPMENT_SECRET
 from parley.emulator.certificate import Certificate
-from parley.emulator.options import Options
-from parley.emulator.variables import Surroundings, given
+from parley.emulator.options import Address, Options, overrides
+from parley.emulator.variables import FunctionVariables
 from parley.template.model import Function, Stage, Template, WebSocketApi
 
 CERTIFICATE = Certificate(Path("own.pem"), Path("bundle.pem"))
@@ -24,8 +24,8 @@ def variables(said, declared=DECLARED, **options):
     function = Function("f", "app.handler", Path(), 3.0, 128, declared)
     api = WebSocketApi("Api", "abcdef1234", (Stage("live"),), "$request.body.type", {})
     template = Template({"f": function}, (api,), (), ())
-    surroundings = Surroundings(Options(**options), said, CERTIFICATE)
-    return surroundings.furnish(template).functions["f"].environment
+    found = FunctionVariables(Options(**options), said, CERTIFICATE)
+    return found.provision(template).functions["f"].environment
 
 
 def test_without_a_key_the_built_in_model_answers():
@@ -56,7 +56,7 @@ def test_the_development_secret_stands_in_for_a_missing_one():
 
 
 def test_the_services_are_the_emulators_whatever_the_shell_says():
-    seen = variables({"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": "https://elsewhere"}, port=9000)
+    seen = variables({"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI": "https://elsewhere"}, address=Address(port=9000))
     assert seen["AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"] == "http://127.0.0.1:9000/live"
     assert seen["AWS_ENDPOINT_URL_LAMBDA"] == "http://127.0.0.1:9000"
     assert seen["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:9000/_parley/dynamodb"
@@ -85,5 +85,5 @@ def test_the_developers_credentials_are_for_a_database_elsewhere_only(dynamodb, 
 
 def test_the_shell_wins_over_the_file(tmp_path):
     (tmp_path / ".env").write_text("OPENAI_MODEL=from-file\nJWT_SECRET=from-file\n")
-    said = given({"OPENAI_MODEL": "from-shell"}, tmp_path)
+    said = overrides({"OPENAI_MODEL": "from-shell"}, tmp_path)
     assert (said["OPENAI_MODEL"], said["JWT_SECRET"]) == ("from-shell", "from-file")

@@ -1,9 +1,9 @@
 """JSONPath and selection expressions, by API Gateway's page "WebSocket selection expressions"."""
 
 import pytest
-from parley.expressions.jsonpath import Path
-from parley.expressions.selection import Expression, json_document, text_of
-from parley.gateway.websocket.route_selection import Selection, problem
+from parley.expressions.jsonpath import JsonPath
+from parley.expressions.selection import SelectionExpression, json_document, route_selection_problem, text_of
+from parley.gateway.websocket.route_selection import RouteSelector
 
 DOCUMENT = {
     "action": "join",
@@ -42,7 +42,7 @@ DOCUMENT = {
     ],
 )
 def test_where_a_path_leads(path, found):
-    assert Path(path if path.startswith("$") else f"$.{path}").find(DOCUMENT) == found
+    assert JsonPath(path if path.startswith("$") else f"$.{path}").find(DOCUMENT) == found
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_where_a_path_leads(path, found):
 )
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(ValueError, match="not understood"):
-        Path(path)
+        JsonPath(path)
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,12 @@ def test_what_is_no_path_is_refused(path):
     ],
 )
 def test_what_an_expression_comes_to(expression, key):
-    assert Expression(expression).evaluate({"request": {"body": DOCUMENT}}) == key
+    assert SelectionExpression(expression).evaluate({"request": {"body": DOCUMENT}}) == key
 
 
 def test_what_a_variable_leads_to_is_not_evaluated_again():
     document = {"request": {"body": {"a": "${request.body.b}", "b": "secret"}}}
-    assert Expression("${request.body.a}").evaluate(document) == "${request.body.b}"
+    assert SelectionExpression("${request.body.a}").evaluate(document) == "${request.body.b}"
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_how_values_are_written(value, text):
     "body", ['{"action": NaN}', '{"action": -Infinity}', "[" * 200_000, "1" * 5_000, "{", "\ud800"]
 )
 def test_a_body_that_is_not_json_has_no_key_and_raises_nothing(body):
-    assert Selection("$request.body.action").key(body) is None
+    assert RouteSelector("$request.body.action").key(body) is None
     with pytest.raises(ValueError, match=r"."):
         json_document(body)
 
 
 def test_a_body_nested_as_deep_as_json_can_be_read_has_a_key_or_none():
     body = '{"action": ' + "[" * 900 + "]" * 900 + "}"
-    assert Selection("$request.body.action").route(body, {"$default"}) == "$default"
+    assert RouteSelector("$request.body.action").route(body, {"$default"}) == "$default"
 
 
 @pytest.mark.parametrize(
@@ -115,12 +115,12 @@ def test_a_body_nested_as_deep_as_json_can_be_read_has_a_key_or_none():
     ],
 )
 def test_an_expression_that_cannot_select_routes_is_told_with_its_reason(expression, told):
-    assert told in problem(expression)
-    assert Selection(expression).key("{}") == expression
+    assert told in route_selection_problem(expression)
+    assert RouteSelector(expression).key("{}") == expression
 
 
 @pytest.mark.parametrize(
     "expression", ["$request.body.a", "${request.body['a']}/x", "static", r"\$default", "$request.body[0]"]
 )
 def test_a_right_expression_has_no_problem(expression):
-    assert problem(expression) is None
+    assert route_selection_problem(expression) is None

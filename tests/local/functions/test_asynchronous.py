@@ -46,7 +46,7 @@ async def test_the_second_retry_waits_twice_as_long_and_is_the_last(serve):
     service = await serve({"retry_delay": 0.1, "dead_letter": "failed-events"}, f=NEVER)
     request_id = service.lambda_.invoke_later("f", b"{}")
     [dead] = await service.until("dead_letter")
-    first, second, third = (happening.at for happening in service.trace.after(0) if happening.kind == "start")
+    first, second, third = (event.at for event in service.trace.after(0) if event.kind == "start")
     assert second - first >= 0.1
     assert third - second >= 0.2
     assert dead == {

@@ -6,9 +6,9 @@ import asyncio
 import json
 
 import pytest
-from parley.aws_services import Services
+from parley.aws_services import AwsServices
 from parley.clock import Clock
-from parley.functions.event_sources import Sources
+from parley.functions.event_sources import QueuePoller
 from parley.functions.invocation import Outcome
 from parley.template.model import EventSource, Queue
 from parley.trace import Trace
@@ -36,11 +36,11 @@ async def polled():
     running = []
 
     async def start(function, reports=False):
-        services = Services("http://127.0.0.1:1", Trace())
-        await services.furnish((Queue("polled", {"VisibilityTimeout": "1"}),), ())
+        services = AwsServices("http://127.0.0.1:1", Trace())
+        await services.provision((Queue("polled", {"VisibilityTimeout": "1"}),), ())
         for message in await services.receive("polled", 10):
             await services.delete("polled", message["ReceiptHandle"])
-        sources = Sources((EventSource("polled", "f", reports_failures=reports),), services, function, Clock())
+        sources = QueuePoller((EventSource("polled", "f", reports_failures=reports),), services, function, Clock())
         sources.start()
         running.append(sources)
         return services

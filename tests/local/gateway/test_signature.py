@@ -8,7 +8,7 @@ import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from parley.gateway.signature import Request, is_right, is_signed
+from parley.gateway.signature import SignedRequest, is_signed, is_valid
 
 KEYS = Credentials("AKID", "secret", "a session token")
 URL = "https://127.0.0.1:8000/live/%40connections/BFaT_fALIAMCKug%3D?b=2&a=1"
@@ -24,16 +24,16 @@ def received(signer, method="POST", url=URL, body=b"hello", service="execute-api
     signer(keys, service, "eu-west-1").add_auth(made)
     sent = urlsplit(made.prepare().url)
     headers = [(name, value.decode() if isinstance(value, bytes) else value) for name, value in made.headers.items()]
-    return Request(method, sent.path, sent.query, headers, body)
+    return SignedRequest(method, sent.path, sent.query, headers, body)
 
 
 def test_what_botocore_signs_in_a_header_is_right():
-    assert is_right(received(SigV4Auth), secret_of)
+    assert is_valid(received(SigV4Auth), secret_of)
 
 
 def test_what_botocore_signs_in_the_query_is_right():
     request = received(SigV4QueryAuth, "GET", "https://127.0.0.1:8000/live?token=a%20b", b"")
-    assert is_right(request, secret_of)
+    assert is_valid(request, secret_of)
 
 
 @pytest.mark.parametrize(
@@ -47,22 +47,22 @@ def test_what_botocore_signs_in_the_query_is_right():
 def test_another_service_secret_or_key_is_signed_but_not_right(changed):
     request = received(SigV4Auth, **changed)
     assert is_signed(request)
-    assert not is_right(request, secret_of)
+    assert not is_valid(request, secret_of)
 
 
 def test_what_was_changed_on_the_way_is_not_right():
     honest = received(SigV4Auth)
     for changed in (
-        Request("DELETE", honest.path, honest.query, honest.headers, honest.body),
-        Request("POST", "/other", honest.query, honest.headers, honest.body),
-        Request("POST", honest.path, "a=1", honest.headers, honest.body),
-        Request("POST", honest.path, honest.query, honest.headers, b"another"),
+        SignedRequest("DELETE", honest.path, honest.query, honest.headers, honest.body),
+        SignedRequest("POST", "/other", honest.query, honest.headers, honest.body),
+        SignedRequest("POST", honest.path, "a=1", honest.headers, honest.body),
+        SignedRequest("POST", honest.path, honest.query, honest.headers, b"another"),
     ):
-        assert not is_right(changed, secret_of)
+        assert not is_valid(changed, secret_of)
 
 
 @pytest.mark.parametrize("value", ["", "Bearer abc", "AWS4-HMAC-SHA256 Credential=AKID", "AWS4-HMAC-SHA256"])
 def test_anything_else_is_not_signed(value):
-    request = Request("POST", "/live", "X-Amz-Signature=1", [("authorization", value)])
+    request = SignedRequest("POST", "/live", "X-Amz-Signature=1", [("authorization", value)])
     assert not is_signed(request)
-    assert not is_right(request, secret_of)
+    assert not is_valid(request, secret_of)

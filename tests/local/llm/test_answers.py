@@ -1,9 +1,9 @@
 import pytest
-from parley.llm.answers import QUOTE_CHARS, Message, answer, tokens
+from parley.llm.answers import MAX_QUOTE_CHARS, PromptMessage, answer, tokens
 
 
 def asked(text: str) -> str:
-    return answer([Message("user", text)])
+    return answer([PromptMessage("user", text)])
 
 
 def test_an_answer_says_what_speaks_and_quotes_the_question():
@@ -22,19 +22,19 @@ def test_a_russian_question_gets_a_russian_answer():
 
 
 def test_a_long_question_is_quoted_in_part():
-    text = asked("x" * (QUOTE_CHARS + 1))
+    text = asked("x" * (MAX_QUOTE_CHARS + 1))
 
-    assert "x" * QUOTE_CHARS + "…" in text
-    assert "x" * (QUOTE_CHARS + 1) not in text
+    assert "x" * MAX_QUOTE_CHARS + "…" in text
+    assert "x" * (MAX_QUOTE_CHARS + 1) not in text
 
 
 def test_the_earlier_messages_are_counted_without_the_system_prompt():
     text = answer(
         [
-            Message("system", "Be kind."),
-            Message("user", "One"),
-            Message("assistant", "Two"),
-            Message("user", "Three"),
+            PromptMessage("system", "Be kind."),
+            PromptMessage("user", "One"),
+            PromptMessage("assistant", "Two"),
+            PromptMessage("user", "Three"),
         ]
     )
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import openai
 import pytest
 import uvicorn
-from parley.llm import BuiltInModel
-from parley.llm.answers import Message, answer, tokens
+from parley.llm.answers import PromptMessage, answer, tokens
+from parley.llm.server import BuiltInModel
 
 
 class Counting:
@@ -72,7 +72,7 @@ def fast() -> Iterator[Served]:
 
 
 def expected(question: str) -> str:
-    return answer([Message("user", question)])
+    return answer([PromptMessage("user", question)])
 
 
 class TestStream:

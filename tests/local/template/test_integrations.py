@@ -1,9 +1,9 @@
 """From a template's words to what an integration is sent."""
 
-from parley.gateway.integrations.http_client import Request
+from parley.gateway.integrations.http_client import EndpointRequest
 from parley.gateway.integrations.non_lambda import IntegrationRequest
 from parley.gateway.integrations.request import http_request
-from parley.template import read
+from parley.template.reader import read
 
 TEMPLATE = """
 Resources:
@@ -37,7 +37,7 @@ def test_request_parameters_and_stage_variables_come_from_the_template(tmp_path)
     context = {"eventType": "MESSAGE", "connectionId": "C=", "apiId": "abcdef1234"}
     event = {"body": '{"kind": "a b"}', "requestContext": context}
     request = IntegrationRequest.of(event, {"host": "api.example.com"})
-    assert http_request(integration, request.body, request.document()) == Request(
+    assert http_request(integration, request.body, request.document()) == EndpointRequest(
         method="POST",
         url="https://api.example.com/chat?kind=a+b",
         headers={

@@ -6,8 +6,9 @@ from textwrap import dedent
 from unittest.mock import ANY
 
 import pytest
-from parley.template import TemplateError, read
 from parley.template.model import HttpApi, HttpRoute, InvokeConfig, LambdaIntegration, Route
+from parley.template.reader import read
+from parley.template.source import TemplateError
 
 OURS = Path(__file__).parents[3] / "infra" / "template.yaml"
 
@@ -49,7 +50,7 @@ def _indented(text, echo, resources):
 
 
 def at(path, text):
-    """Where in the template this is, as notes begin."""
+    """Return the file and line with which notes about this begin."""
     lines = path.read_text().splitlines()
     return f"{path}:{next(number for number, line in enumerate(lines, 1) if text in line)}:"
 
@@ -310,18 +311,18 @@ def test_an_index_is_what_create_table_knows_of_it_with_numbers_as_numbers(templ
 
 
 class TestNotes:
-    """What is not understood is said, and stops nothing else."""
+    """Something that is not supported gets a note, and the rest of the template is read."""
 
     @pytest.mark.parametrize(
         ("expression", "note"),
         [
-            ("!Ref Nobody", "Ref Nobody names nothing in the template"),
-            ("!GetAtt Items.StreamArn", "Fn::GetAtt Items.StreamArn is not known here"),
-            ("!ImportValue other-stack", "give it with --import other-stack=VALUE"),
-            ("{'Fn::Transform': {Name: x}}", "Fn::Transform is not understood"),
-            ("!Select [9, [a]]", "Fn::Select has arguments that are not understood: [9, ['a']]"),
-            ("!FindInMap [Sizes, here, small]", "Fn::FindInMap has arguments that are not understood"),
-            ("!If [Circle, 'a', 'b']", "has arguments that are not understood"),
+            ("!Ref Nobody", "`Echo`: `Ref Nobody` refers to nothing in the template; the value is empty."),
+            ("!GetAtt Items.StreamArn", "`Echo`: `Fn::GetAtt Items.StreamArn` is not known; the value is empty."),
+            ("!ImportValue other-stack", "set it with --import other-stack=VALUE"),
+            ("{'Fn::Transform': {Name: x}}", "`Echo`: `Fn::Transform` is not supported; the value is empty."),
+            ("!Select [9, [a]]", "`Fn::Select` has invalid arguments: [9, ['a']]; the value is empty."),
+            ("!FindInMap [Sizes, here, small]", "`Fn::FindInMap` has invalid arguments"),
+            ("!If [Circle, 'a', 'b']", "has invalid arguments"),
         ],
     )
     def test_a_value_that_cannot_be_resolved_is_empty(self, template, expression, note):
@@ -344,35 +345,42 @@ class TestNotes:
         )
 
         assert environment(path) == {"KEY": "", "SECRET": ""}
-        assert read(path).notes == (f"{at(path, 'Parameters')} parameter Key has no default and no value, it is empty",)
+        assert read(path).notes == (
+            f"{at(path, 'Parameters')} `Key`: the parameter has no default and no value; it is empty.",
+        )
         assert environment(path, parameters={"Key": "k", "Secret": "s"}) == {"KEY": "k", "SECRET": "s"}
 
     def test_a_parameter_that_is_not_declared_is_not_used(self, template):
         path = template()
 
-        assert read(path, {"Color": "red"}).notes == (f"{path}: parameter Color is not declared, its value not used",)
+        assert read(path, {"Color": "red"}).notes == (
+            f"{path}: `Color`: the template does not declare this parameter; its value is ignored.",
+        )
 
     @pytest.mark.parametrize("timeout", ["soon", "!Ref Nobody", "[1]"])
     def test_a_number_that_is_none_gets_the_default(self, template, timeout):
         read_template = read(template(echo=f"Timeout: {timeout}"))
 
         assert read_template.functions["Echo"].timeout == 3
-        assert any("Timeout of Echo is" in note and "3 is used instead" in note for note in read_template.notes)
+        assert any(
+            "`Echo`: `Timeout` is" in note and ", not a number; 3 is used." in note for note in read_template.notes
+        )
 
     def test_a_route_that_leads_nowhere_is_left_out(self, template):
         path = template(api=API + "          away: {FunctionArn: !ImportValue elsewhere}\n")
 
         assert list(read(path).websocket_apis[0].routes) == ["$default"]
         assert read(path).notes == (
-            f"{at(path, 'away')} Fn::ImportValue elsewhere is of another stack; give it with --import elsewhere=VALUE",
-            f"{at(path, 'away')} Api.Routes.away leads to no function of the template, the route is left out",
+            f"{at(path, 'away')} `Api`: `Fn::ImportValue elsewhere` needs another stack: "
+            "set it with --import elsewhere=VALUE; the value is empty.",
+            f"{at(path, 'away')} `Api.Routes.away`: the route leads to no function of the template; ignored.",
         )
 
     def test_an_event_that_is_not_emulated_is_said(self, template):
         path = template(echo="Events: {Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}}")
 
         assert read(path).notes == (
-            f"{at(path, 'Nightly')} Echo.Events.Nightly is of the type Schedule, which does not occur here",
+            f"{at(path, 'Nightly')} `Echo.Events.Nightly`: events of type Schedule are not emulated; ignored.",
         )
 
     @pytest.mark.parametrize(

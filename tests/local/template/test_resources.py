@@ -1,4 +1,4 @@
-"""What is read from CloudFormation's own resources, and that no template, however broken, is more than an error."""
+"""CloudFormation's own resources are read, and a broken template is an error and nothing worse."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from textwrap import dedent
 import pytest
 from click.testing import CliRunner
 from parley.cli.main import main
-from parley.template import TemplateError, read
-from parley.template.intrinsics import load
 from parley.template.model import (
     Authorizer,
     HttpRoute,
@@ -24,6 +22,8 @@ from parley.template.model import (
     Stage,
     Throttle,
 )
+from parley.template.reader import read
+from parley.template.source import TemplateError, load
 
 TEMPLATES = Path(__file__).parents[2] / "emulator" / "templates"
 OURS = Path(__file__).parents[3] / "infra" / "template.yaml"
@@ -126,8 +126,11 @@ class TestFunctions:
     @pytest.mark.parametrize(
         ("properties", "note"),
         [
-            ("{Runtime: nodejs20.x, Handler: a.b, CodeUri: code}", "runs on nodejs20.x, not on Python"),
-            ("{PackageType: Image}", "is a container image"),
+            (
+                "{Runtime: nodejs20.x, Handler: a.b, CodeUri: code}",
+                "`G`: the runtime is nodejs20.x, not Python; the function is ignored.",
+            ),
+            ("{PackageType: Image}", "`G`: container images are not emulated; the function is ignored."),
             ("{Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}", None),
         ],
     )
@@ -146,7 +149,7 @@ class TestFunctions:
               Type: AWS::Lambda::Function
               Properties: {Runtime: python3.12, Handler: a.b, Code: {S3Bucket: b, S3Key: k}}
         """)
-        assert any("is in S3, not here" in note for note in read(path).notes)
+        assert any("`G`: the code is in S3; the function is ignored." in note for note in read(path).notes)
 
 
 class TestApis:
@@ -169,7 +172,7 @@ class TestApis:
             Web: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {openapi: 3.0.1}}}
         """)
         assert [note.partition(": ")[2] for note in read(path).notes] == [
-            "the OpenAPI definition of Web is not read: its routes are left out"
+            "`Web`: the OpenAPI definition is not read; its routes are ignored."
         ]
 
     def test_a_stage_variable_may_name_the_function(self, template):
@@ -197,8 +200,8 @@ class TestApis:
         """)
         lines = path.read_text().splitlines()
         notes = read(path).notes
-        assert any("leads to nothing that runs here" in note for note in notes)
-        assert any("has no stage; it is given one of the name default" in note for note in notes)
+        assert any("`Raw`: the route `x` leads to nothing that is emulated; ignored." in note for note in notes)
+        assert any("`Raw`: the API has no stage; it gets one with the name `default`." in note for note in notes)
         for note in notes:
             number = int(note.removeprefix(f"{path}:").partition(":")[0])
             assert lines[number - 1].strip().startswith(("Raw:", "R:", "Properties: {Proto"))
@@ -213,8 +216,8 @@ class TestApis:
         """)
         said = [note.partition(": ")[2] for note in read(path).notes]
         assert said == [
-            "AWS::Kinesis::Stream does not occur here, A and its like are left out",
-            "E has no Type, it is left out",
+            "`A`: `AWS::Kinesis::Stream` is not emulated; ignored.",
+            "`E`: the resource has no Type; ignored.",
         ]
 
 
@@ -234,7 +237,7 @@ class TestValues:
         found = read(path, imports={"other": "imported"})
         assert found.functions["G"].environment == {"A": "found", "B": "imported", "C": "found", "D": ""}
         assert [note.partition(": ")[2] for note in found.notes] == [
-            "{{resolve:ssm:/q:1}} is not known here, it is empty"
+            "`G`: `{{resolve:ssm:/q:1}}` is not known; the value is empty."
         ]
 
     def test_a_queue_has_the_attributes_of_create_queue(self, template):
@@ -246,13 +249,13 @@ class TestValues:
     def test_a_cycle_of_conditions_is_noted(self, template):
         before = "Conditions: {A: !Condition B, B: !Condition A}"
         assert any(
-            "not understood" in note
+            "has invalid arguments" in note
             for note in read(template("Q: {Type: AWS::SQS::Queue, Condition: A}", before)).notes
         )
 
 
 def read_or_refused(path):
-    """What is read from a template, or the text of its refusal, which names it."""
+    """Return what is read from a template, or the text of its refusal, which names it."""
     try:
         return read(path)
     except TemplateError as error:
@@ -330,7 +333,7 @@ class TestCommand:
         assert result.exit_code == 0
         assert "WebSocket API Api (/default), routes by $request.body.a" in result.output
         assert "$default         F, 29 s" in result.output
-        assert "AWS::Kinesis::Stream does not occur here" in result.output
+        assert "`S`: `AWS::Kinesis::Stream` is not emulated; ignored." in result.output
 
     def test_as_json_it_is_for_machines(self):
         result = CliRunner().invoke(main, ["template", "--json", "--template", str(KINDS["sam"])])

@@ -1,4 +1,4 @@
-"""The emulator's side of the zygote: launches and kills processes, and is told when they end."""
+"""The emulator's side of the zygote: orders to launch and to kill processes, and reports of their ends."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 
-from parley.functions.processes.bootstrap import Order
-from parley.functions.processes.launch import Parent, launch
+from parley.functions.processes.bootstrap import LaunchOrder
+from parley.functions.processes.launch import ZygoteProcess, start_zygote
+from parley.template.model import Function
 
-_REPORT_BYTES = 64 * 1024
-_GRACE = 0.1
-"""Seconds for the zygote to end by itself. One that still imports has no children to be left behind."""
+_MAX_READ_BYTES = 64 * 1024
+_STOP_SECONDS = 0.1
+"""The time that the zygote has to end by itself. One that still imports has no children that could stay behind."""
 
 
 class LaunchError(Exception):
@@ -27,7 +28,7 @@ class LaunchError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A process of the zygote's. `on_exit` gets its exit status, or the negative number of a signal, once."""
+    """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once."""
 
     number: int
     on_exit: Callable[[int], None]
@@ -36,7 +37,7 @@ class Process:
 
 
 class Processes:
-    """Makes processes, by way of a zygote. Where that one dies, the next order starts another."""
+    """The processes that a zygote makes. If the zygote dies, the next launch starts another."""
 
     def __init__(self) -> None:
         self._modules: Sequence[str] = ()
@@ -47,57 +48,61 @@ class Processes:
         self._rest = b""
         self._stopped = False
 
-    def start(self, zygote: Parent) -> None:
-        """Have processes made by this zygote; by another of its kind, where it dies."""
+    def start(self, zygote: ZygoteProcess) -> None:
+        """Use this zygote. If it dies, another one is started that loads the same modules."""
         self._modules = zygote.modules
         self._zygote, self._control = zygote.process, zygote.control
         asyncio.get_running_loop().add_reader(self._control, self._receive)
 
-    async def launch(self, order: Order, output: int, on_exit: Callable[[int], None]) -> Process:
-        """Start a process that prints into the descriptor `output`. Raise LaunchError where that fails."""
+    async def launch(
+        self, function: Function, variables: Mapping[str, str], output: int, on_exit: Callable[[int], None]
+    ) -> Process:
+        """Start a process for a function that prints into the descriptor `output`. Raises `LaunchError`."""
         if self._stopped:
-            raise LaunchError("The emulator stops.")
+            raise LaunchError("The emulator is stopping.")
         if self._control is None:
-            self.start(launch(self._modules))
-        process = Process(next(self._numbers), on_exit, order.variables)
+            self.start(start_zygote(self._modules))
+        order = LaunchOrder(function.handler, str(function.code.absolute()), variables)
+        process = Process(next(self._numbers), on_exit, variables)
         self._living[process.number] = process
         self._send({"id": process.number, "launch": asdict(order)}, output)
         await process.pid
         return process
 
     def kill(self, process: Process) -> None:
-        """Kill a process, and the processes that it started. Does nothing where it has ended."""
+        """Kill a process and the processes that it started. Do nothing if it has ended."""
         if process.number in self._living:
             self._send({"kill": process.number})
 
     def of_access_key(self, access_key: str) -> Process | None:
-        """Return the living process that signs its requests to AWS with this key."""
+        """Return the running process that signs its requests to AWS with this key, if there is one."""
         named = (each for each in self._living.values() if each.variables.get("AWS_ACCESS_KEY_ID") == access_key)
         return next(named, None)
 
     def signal(self, process: Process, number: int) -> None:
-        """Send a signal to a process and those that it started, now. Does nothing where it has ended."""
+        """Send a signal to a process and the processes that it started, now. Do nothing if it has ended."""
         if process.number in self._living and process.pid.done():
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid.result(), number)
 
     def freeze(self, process: Process, seconds: float) -> None:
-        """Stop a process, and let it go on after so many seconds."""
+        """Stop a process, and let it go on after this many seconds."""
         self.signal(process, signal.SIGSTOP)
         asyncio.get_running_loop().call_later(seconds, self.signal, process, signal.SIGCONT)
 
     async def stop(self) -> None:
-        """Kill all processes and the zygote. None can be launched after that."""
+        """Kill all processes and the zygote. No process can be launched after that."""
         self._stopped = True
         if self._zygote is None or self._control is None:
             return
+        # The end of the control socket is the order to end: it also comes if the emulator itself is killed.
         self._control.shutdown(socket.SHUT_WR)
         with suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(self._zygote.wait, _GRACE)
+            await asyncio.to_thread(self._zygote.wait, _STOP_SECONDS)
         self._lose_zygote()
 
     def _send(self, order: dict[str, object], *descriptors: int) -> None:
-        # Where this fails the zygote has died, and the reader will find its end of the socket closed.
+        # If this fails the zygote has died. Then `_receive` finds the socket closed.
         if self._control is not None:
             with suppress(OSError):
                 socket.send_fds(self._control, [json.dumps(order).encode() + b"\n"], descriptors)
@@ -106,7 +111,7 @@ class Processes:
         data = b""
         if self._control is not None:
             with suppress(ConnectionResetError):
-                data = self._control.recv(_REPORT_BYTES, socket.MSG_DONTWAIT)
+                data = self._control.recv(_MAX_READ_BYTES, socket.MSG_DONTWAIT)
         if not data:
             return self._lose_zygote()
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -126,7 +131,7 @@ class Processes:
             process.on_exit(status)
 
     def _lose_zygote(self) -> None:
-        """End what the zygote leaves behind, whether it was told to stop or was killed."""
+        """End the processes that the zygote left behind, whether it stopped on order or was killed."""
         zygote, control, self._zygote, self._control = self._zygote, self._control, None, None
         if zygote is None or control is None:
             return
@@ -146,4 +151,4 @@ def _end(process: Process) -> None:
             os.killpg(process.pid.result(), signal.SIGKILL)
         process.on_exit(-signal.SIGKILL)
     else:
-        process.pid.set_exception(LaunchError("The process that makes processes has ended."))
+        process.pid.set_exception(LaunchError("The zygote, the process that starts environments, has ended."))

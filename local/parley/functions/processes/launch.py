@@ -1,6 +1,7 @@
-"""Starts the zygote, the parent of all environments, before anything else of the emulator is even imported.
+"""The start of the zygote, the process from which all environments are forked.
 
-It takes the longest of all that has to be there before the first event, and needs nothing of the rest.
+The zygote needs longer to start than everything else that the first event waits for, and it needs nothing of the
+rest. So the emulator starts it before it imports its other parts.
 """
 
 from __future__ import annotations
@@ -17,39 +18,45 @@ from parley.functions.processes.preload import heavy_imports
 from parley.template.model import Function
 
 FORK = sys.platform == "linux"
-"""Whether to fork. Elsewhere a system's own libraries may not survive it; a process started afresh is slower."""
+"""Whether the zygote forks. On other systems the system's own libraries may not survive a fork, so each environment
+is a new process there, which is slower."""
 
-_ROOT = Path(__file__).parents[3]
+_PACKAGE_FOLDER = Path(__file__).parents[3]
+"""The folder that holds the package `parley`: `local`, or `site-packages` where it is installed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Parent:
-    """A zygote and our end of its control socket; `modules` are what it loads."""
+class ZygoteProcess:
+    """A running zygote, the emulator's end of its control socket, and the names of the modules that it loads."""
 
     process: subprocess.Popen[bytes]
     control: socket.socket
     modules: Sequence[str]
 
 
-def launch_for(functions: Iterable[Function]) -> Parent:
-    """Start a zygote that loads what these functions import."""
-    return launch(heavy_imports(functions))
+def start_zygote_for(functions: Iterable[Function]) -> ZygoteProcess:
+    """Start a zygote that loads the libraries which these functions import."""
+    return start_zygote(heavy_imports(functions))
 
 
-def launch(modules: Sequence[str]) -> Parent:
-    """Start a zygote, which loads these modules while the caller goes on."""
+def start_zygote(modules: Sequence[str]) -> ZygoteProcess:
+    """Start a zygote. It loads these modules while the caller goes on."""
     control, theirs = socket.socketpair()
     method = "fork" if FORK else "spawn"
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "parley.functions.processes.zygote", str(theirs.fileno()), method, *modules],
-            cwd=_ROOT,
-            # The developer's own variables must not steer what the libraries do while they are loaded.
+            # Python puts this folder first in the module path, so the zygote finds this very package.
+            cwd=_PACKAGE_FOLDER,
+            # The developer's own variables must not change what the libraries do while they are loaded.
             env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            # The terminal belongs to the emulator. A library that prints while it is loaded would mix its lines with
+            # the log, and a handler that reads stdin would take the developer's keys. stderr stays: a zygote that
+            # fails must be able to say why. Each environment gets a pipe in the place of stdout and stderr.
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
-            # Ctrl-C in the terminal is for the emulator, which then ends the processes.
+            # A terminal sends Ctrl-C to its whole session. It is meant for the emulator, which then ends the processes.
             start_new_session=True,
         )
-    return Parent(process, control, modules)
+    return ZygoteProcess(process, control, modules)

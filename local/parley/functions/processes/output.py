@@ -1,4 +1,4 @@
-"""What an environment prints: read at all times, for a full pipe would freeze it, and cut into lines."""
+"""The output of an environment, cut into lines. It is read at all times: a full pipe would block the process."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import asyncio
 import os
 from collections.abc import Callable
 
-LINE_BYTES = 8 * 1024
-"""The most that is kept of one line."""
+MAX_LINE_BYTES = 8 * 1024
+"""The length at which a line is cut off."""
 
 _READ_BYTES = 256 * 1024
-_PIPE_READS = 4
-"""Reads after which all that was in the pipe (64 KB, 1 MB at most) when the reading began has been read."""
+_MAX_DRAIN_READS = 4
+"""The number of reads that empty a pipe of the largest size, 1 MB; usually it holds 64 KB."""
 
 
 class Output:
-    """A pipe that takes a process's stdout and stderr. `on_line` gets each line that is not blank."""
+    """A pipe for a process's stdout and stderr. `on_line` gets each line that is not blank."""
 
     def __init__(self, on_line: Callable[[str], None]) -> None:
         self._on_line = on_line
@@ -27,17 +27,17 @@ class Output:
 
     @property
     def writer(self) -> int:
-        """The end to print into. It stays this object's own: pass a duplicate on."""
+        """The end to print into. This object closes it; pass on a duplicate."""
         return self._writer
 
     def drain(self) -> None:
-        """Read what has been printed by now, and do not wait for more."""
-        for _ in range(_PIPE_READS):
+        """Read the output until now, and do not wait for more."""
+        for _ in range(_MAX_DRAIN_READS):
             if not self._read():
                 break
 
     def close(self) -> None:
-        """Read what is left and close both ends. Does nothing the second time."""
+        """Read the rest and close both ends. A second call does nothing."""
         if self._reader < 0:
             return
         self.drain()
@@ -52,14 +52,14 @@ class Output:
             data = os.read(self._reader, _READ_BYTES)
         except BlockingIOError:
             return False
-        # The traceback of an error comes with "\r" between its lines, so that CloudWatch shows it as one event.
+        # AWS's runtime puts "\r" between the lines of a traceback, so that CloudWatch shows it as one event.
         lines = (self._rest + data).splitlines(keepends=True)
-        self._rest = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()[: LINE_BYTES + 1]
+        self._rest = b"" if not lines or lines[-1].endswith((b"\n", b"\r")) else lines.pop()[: MAX_LINE_BYTES + 1]
         for line in lines:
             self._emit(line)
         return bool(data)
 
     def _emit(self, line: bytes) -> None:
-        text = line[:LINE_BYTES].decode("utf-8", "replace").replace("\u00a0", " ").rstrip()
+        text = line[:MAX_LINE_BYTES].decode("utf-8", "replace").replace("\u00a0", " ").rstrip()
         if text:
-            self._on_line(f"{text} …" if len(line.rstrip()) > LINE_BYTES else text)
+            self._on_line(f"{text} …" if len(line.rstrip()) > MAX_LINE_BYTES else text)

@@ -1,4 +1,8 @@
-"""Which libraries the functions import: what the zygote loads so that their environments need not."""
+"""The libraries that the functions import.
+
+The zygote loads them once, so that the environments, its forks, need not: an environment starts in milliseconds
+instead of seconds.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +13,18 @@ from pathlib import Path
 
 from parley.template.model import Function
 
-_FILES = 300
-"""Most files read of one folder: enough for its own code, too little for libraries that were copied beside it."""
+_MAX_FILES = 300
+"""The number of files that are read of one folder: enough for its own code, too few for libraries copied beside it."""
 
 _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
+"""Modules that read the environment's own variables at the moment when they are loaded."""
 
 
 def heavy_imports(functions: Iterable[Function]) -> list[str]:
-    """Return the modules that the functions import and that neither Python nor their own code has, sorted.
+    """Return the modules of other packages that the functions import, sorted.
 
-    `from a import b` gives `a.b` too, which may be a module or not. The functions' files are read, not run:
-    from the handler's module on, along the imports that lead to the code's own files.
+    The functions' files are parsed, not run: from the handler's module on, along the imports of the code's own files.
+    `from a import b` also gives `a.b`, which need not be a module.
     """
     handlers: dict[Path, set[str]] = {}
     for function in functions:
@@ -28,11 +33,11 @@ def heavy_imports(functions: Iterable[Function]) -> list[str]:
 
 
 def _third_party(code: Path, modules: set[str]) -> Iterator[str]:
-    """Return what the modules of one folder import, and what those of the folder that they import do."""
+    """Return the imports of these modules of one folder, and of the modules of the same folder that they import."""
     waiting, seen = list(modules), set(modules)
     elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
     read: set[Path] = set()
-    while waiting and len(read) < _FILES:
+    while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
             if path in read:
                 continue
@@ -51,7 +56,7 @@ def _is_own(code: Path, name: str) -> bool:
 
 
 def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
-    """Return the files that importing a module runs, its packages' among them, each with its package."""
+    """Return the files that the import of a module runs, those of its packages included, each with its package."""
     parts = module.split(".")
     for length in range(1, len(parts) + 1):
         name = ".".join(parts[:length])
@@ -83,7 +88,7 @@ def _base(node: ast.ImportFrom, package: str) -> str:
 
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Walk a tree's statements, functions' bodies included, but not into what is there for type checkers only."""
+    """Yield a tree's statements, with the bodies of functions, but without blocks for type checkers only."""
     for field in ("body", "orelse", "finalbody", "handlers"):
         for child in getattr(tree, field, ()):
             if not isinstance(child, ast.If) or not _is_type_checking(child.test):

@@ -1,8 +1,12 @@
-"""The parent of all environments, a process of its own: it has the heavy libraries loaded, so a fork starts at once.
+"""The zygote: the parent process of all environments. It has the heavy libraries loaded, so that a fork starts at once.
 
-It is started with a control socket's descriptor, `fork` or `spawn`, and the names of the modules to load. Orders
-and reports are JSON lines. An order to launch comes with the descriptor of the pipe to print into. When the
-control socket closes, the emulator is gone, however it ended: then every child is killed.
+Its arguments are the descriptor of a control socket, `fork` or `spawn`, and the names of the modules to load. Orders
+and reports are JSON lines. The descriptor of the pipe to print into comes with an order to launch. The control socket
+closes when the emulator ends, in whatever way; then the zygote kills every child.
+
+It is a process of its own, and not the emulator itself, because a fork copies only the thread that forks. The emulator
+has threads; a lock that another one of them holds would stay locked in the child for ever. The zygote has one thread
+and no event loop.
 """
 
 from __future__ import annotations
@@ -20,26 +24,27 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from parley.functions.processes.bootstrap import Order, become
+from parley.functions.processes.bootstrap import LaunchOrder, run
 
-_ORDER_BYTES = 64 * 1024
-_ORDER_DESCRIPTORS = 16
+_MAX_READ_BYTES = 64 * 1024
+_MAX_DESCRIPTORS = 16
 
 
 def load(names: Iterable[str]) -> None:
-    """Import what there is of these modules; what fails here may well never be needed."""
-    # While modules are loaded, next to nothing is garbage: collecting would only make it last longer.
+    """Import these modules. A module that fails is skipped: it may not exist, and it may never be needed."""
+    # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
     for name in names:
         with suppress(Exception, SystemExit):
             importlib.import_module(name)
-    # Keeps the collector from touching, and so from copying, the pages that the children share.
+    # A child shares the zygote's memory until one of the two writes to it. The collector writes to every object that it
+    # visits, and so would copy all of it. `freeze` takes what is loaded now out of its sight.
     gc.freeze()
     gc.enable()
 
 
 class Zygote:
-    """Carries out the emulator's orders and reports what becomes of the children."""
+    """The loop that carries out the emulator's orders and reports the ends of the children."""
 
     def __init__(self, control: socket.socket, fork: bool) -> None:
         self._control = control
@@ -47,13 +52,17 @@ class Zygote:
         self._rest = b""
         self._outputs: deque[int] = deque()
         self._children: dict[int, int] = {}
+        # `select` must also return when a child ends: Python writes a byte into this pair for each SIGCHLD.
         self._wakeup, self._alarm = socket.socketpair()
         self._alarm.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
 
-    def serve(self) -> Order | None:
-        """Work until the emulator is gone. In a forked child, return what it is to become instead."""
+    def serve(self) -> LaunchOrder | None:
+        """Serve until the emulator is gone, and return None. In a forked child, return the child's order at once.
+
+        The child returns instead of running the function here, so that nothing of the zygote is on its stack.
+        """
         while True:
             readable, _, _ = select.select([self._control, self._wakeup], [], [])
             if self._wakeup in readable:
@@ -65,14 +74,14 @@ class Zygote:
                     self._kill_all()
                     return None
                 for order in orders:
-                    becoming = self._carry_out(order)
-                    if becoming:
-                        return becoming
+                    order_of_child = self._carry_out(order)
+                    if order_of_child:
+                        return order_of_child
 
     def _receive(self) -> list[dict[str, Any]] | None:
-        """Return the orders that have come; None when the emulator is gone."""
+        """Return the orders that have arrived; None if the emulator is gone."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._control, _ORDER_BYTES, _ORDER_DESCRIPTORS)
+            data, descriptors, _, _ = socket.recv_fds(self._control, _MAX_READ_BYTES, _MAX_DESCRIPTORS)
         except ConnectionResetError:
             return None
         for descriptor in descriptors:
@@ -83,13 +92,13 @@ class Zygote:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [json.loads(line) for line in lines]
 
-    def _carry_out(self, order: dict[str, Any]) -> Order | None:
+    def _carry_out(self, order: dict[str, Any]) -> LaunchOrder | None:
         if "kill" in order:
             self._kill(order["kill"])
             return None
-        return self._launch(order["id"], Order(**order["launch"]), self._outputs.popleft())
+        return self._launch(order["id"], LaunchOrder(**order["launch"]), self._outputs.popleft())
 
-    def _launch(self, number: int, order: Order, output: int) -> Order | None:
+    def _launch(self, number: int, order: LaunchOrder, output: int) -> LaunchOrder | None:
         try:
             pid = os.fork() if self._fork else _spawn(order, output)
         except OSError as error:
@@ -100,7 +109,7 @@ class Zygote:
             self._leave(output)
             return order
         os.close(output)
-        # Here and in the child: whichever comes first, the group is there when somebody is to be killed.
+        # Both the zygote and the child do this: whichever runs first, the group exists before anyone kills it.
         with suppress(OSError):
             os.setpgid(pid, pid)
         self._children[pid] = number
@@ -108,7 +117,7 @@ class Zygote:
         return None
 
     def _leave(self, output: int) -> None:
-        """In a forked child: let go of all that is the zygote's."""
+        """In a forked child: give up the zygote's signals and descriptors, and print into `output`."""
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -116,6 +125,7 @@ class Zygote:
             end.close()
         for descriptor in self._outputs:
             os.close(descriptor)
+        # stdin stays /dev/null, as on AWS; stdout and stderr become the pipe that the emulator reads.
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
@@ -126,6 +136,7 @@ class Zygote:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid == 0:
                     return
+                # Processes that the function started and that still run end with their environment.
                 _kill_group(pid)
                 if pid in self._children:
                     self._report(id=self._children.pop(pid), status=os.waitstatus_to_exitcode(status))
@@ -142,12 +153,12 @@ class Zygote:
             os.waitpid(pid, 0)
 
     def _report(self, **fields: Any) -> None:
-        # The emulator may be gone; that is found out when the next order is read.
+        # If the emulator is gone, the next read of an order finds that out.
         with suppress(OSError):
             self._control.sendall(json.dumps(fields).encode() + b"\n")
 
 
-def _spawn(order: Order, output: int) -> int:
+def _spawn(order: LaunchOrder, output: int) -> int:
     return os.posix_spawn(
         sys.executable,
         [sys.executable, "-m", "parley.functions.processes.bootstrap", order.code, order.handler],
@@ -163,13 +174,13 @@ def _kill_group(pid: int) -> None:
 
 
 def main(descriptor: str, method: str, *modules: str) -> None:
-    """Be the zygote, and in each forked child the environment."""
+    """Run the zygote; in each forked child, run the environment."""
     control = socket.socket(fileno=int(descriptor))
     control.set_inheritable(False)
     load(modules)
     order = Zygote(control, method == "fork").serve()
     if order is not None:
-        become(order)
+        run(order)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The events that HTTP APIs hand to functions, in payload formats 1.0 and 2.0.
+"""Events that HTTP APIs send to functions, in payload formats 1.0 and 2.0.
 
 Fields are those of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs". The path is decoded, and
-ends before a decoded question mark (public captures of live events, hotsock/voker#8); a stage other than `$default` is
-its first part (powertools-lambda-python#621).
+ends before a decoded question mark (public captures of live events, hotsock/voker#8). A stage other than `$default` is
+the first part of the path (powertools-lambda-python#621).
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import base64
 import contextlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
-from parley.functions.variables import ACCOUNT
-from parley.gateway.events import Event, Headers, decoded, grouped, joined, new_request_id
+from parley.account import ACCOUNT_ID
+from parley.gateway.events import Event, Headers, all_values, decode_headers, last_values, new_request_id
+from parley.gateway.http.router import RouteMatch
+from parley.template.model import HttpApi
 
-_TEXTS = {"application/json", "application/javascript", "application/xml"}
+_TEXT_TYPES = {"application/json", "application/javascript", "application/xml"}
 _NO_IDENTITY = (
     *("accessKey", "accountId", "caller", "cognitoAmr", "cognitoAuthenticationProvider", "cognitoAuthenticationType"),
     *("cognitoIdentityId", "cognitoIdentityPoolId", "principalOrgId", "user", "userArn"),
@@ -28,34 +30,26 @@ _NO_IDENTITY = (
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request that has found its route. `now` is in seconds since the epoch, `resource` the path of the route.
+    """A request whose route is known. `now` is in seconds since the epoch.
 
-    `path` is what the client asked for, decoded, with the stage where it is a part of it.
+    `path` is the requested path, decoded. It includes the stage if the stage is a part of it.
     """
 
     scope: Mapping[str, Any]
     body: bytes
-    api_id: str
-    stage: str
-    route_key: str
-    resource: str
+    api: HttpApi
+    match: RouteMatch
     path: str
-    parameters: Mapping[str, str]
     now: float
-    request_id: str
-
-    @classmethod
-    def of(cls, scope: Mapping[str, Any], body: bytes, **given: Any) -> HttpRequest:
-        """Return a request with an id of its own."""
-        return cls(scope, body, request_id=new_request_id(), **given)
+    request_id: str = field(default_factory=new_request_id)
 
     def event(self, payload: str) -> Event:
         """Return the event in a payload format, `1.0` or `2.0`."""
-        return _event_1(self) if payload == "1.0" else _event_2(self)
+        return _event_in_format_1(self) if payload == "1.0" else _event_in_format_2(self)
 
     @property
     def query_string(self) -> str:
-        """The query as it was sent."""
+        """The query as sent."""
         return str(self.scope["query_string"].decode("latin-1"))
 
     @property
@@ -64,8 +58,8 @@ class HttpRequest:
         return self.scope["client"][0] if self.scope["client"] else "127.0.0.1"
 
     def headers(self) -> Headers:
-        """Return the request's headers with those that API Gateway adds; their names are in lower case."""
-        sent = [(name.lower(), value) for name, value in decoded(self.scope["headers"])]
+        """Return the request's headers and those that API Gateway adds, with names in lower case."""
+        sent = [(name.lower(), value) for name, value in decode_headers(self.scope["headers"])]
         before = [value for name, value in sent if name == "x-forwarded-for"]
         own = {
             "x-amzn-trace-id": f"Root=1-{int(self.now):08x}-{secrets.token_hex(12)}",
@@ -76,32 +70,33 @@ class HttpRequest:
         return [pair for pair in sent if pair[0] not in own] + list(own.items())
 
     def query(self) -> list[tuple[str, str]]:
-        """Return the query's parameters, decoded, in their order."""
+        """Return the query's decoded parameters in their order."""
         return parse_qsl(self.query_string, keep_blank_values=True)
 
     def time(self) -> str:
-        """Return the moment of the request as Apache writes it."""
+        """Return the time of the request in the format of Apache's logs."""
         return datetime.fromtimestamp(self.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
 
     def content(self) -> tuple[str | None, bool]:
-        """Return the body as text, and whether it is in base64: it is unless its type is one of few.
+        """Return the body as text, and True if that text is base64.
 
-        Tried on AWS (ministack#766): only these types are text; forms are not, nor is a body without a type.
+        Tried on AWS (ministack#766): only the types in `_TEXT_TYPES` and `text/…` stay text. Forms, and bodies without
+        a type, become base64.
         """
         if not self.body:
             return None, False
         kind = dict(self.headers()).get("content-type", "").split(";")[0].strip().lower()
-        if kind in _TEXTS or kind.startswith("text/"):
+        if kind in _TEXT_TYPES or kind.startswith("text/"):
             with contextlib.suppress(UnicodeDecodeError):
                 return self.body.decode(), False
         return base64.b64encode(self.body).decode(), True
 
 
-def _event_2(request: HttpRequest) -> Event:
+def _event_in_format_2(request: HttpRequest) -> Event:
     pairs = request.headers()
-    headers = {name: ",".join(values) for name, values in grouped(pairs).items() if name != "cookie"}
+    headers = {name: ",".join(values) for name, values in all_values(pairs).items() if name != "cookie"}
     cookies = [cookie for name, value in pairs if name == "cookie" for cookie in value.split("; ")]
-    query = {name: ",".join(values) for name, values in grouped(request.query()).items()}
+    query = {name: ",".join(values) for name, values in all_values(request.query()).items()}
     body, is_encoded = request.content()
     context = _domain(request, headers) | {
         "http": {
@@ -112,32 +107,32 @@ def _event_2(request: HttpRequest) -> Event:
             "userAgent": headers.get("user-agent", ""),
         },
         "requestId": request.request_id,
-        "routeKey": request.route_key,
-        "stage": request.stage,
+        "routeKey": request.match.route_key,
+        "stage": request.api.stage,
         "time": request.time(),
         "timeEpoch": int(request.now * 1000),
     }
     event: Event = {
         "version": "2.0",
-        "routeKey": request.route_key,
+        "routeKey": request.match.route_key,
         "rawPath": request.path,
         "rawQueryString": request.query_string,
         "headers": headers,
         "requestContext": context,
         "isBase64Encoded": is_encoded,
     }
-    where_any = {
+    if_present = {
         "cookies": cookies,
         "queryStringParameters": query,
-        "pathParameters": dict(request.parameters),
+        "pathParameters": dict(request.match.parameters),
         "body": body,
     }
-    return event | {name: value for name, value in where_any.items() if value}
+    return event | {name: value for name, value in if_present.items() if value}
 
 
-def _event_1(request: HttpRequest) -> Event:
-    pairs, query = request.headers(), grouped(request.query())
-    headers = {name: ",".join(values) for name, values in grouped(pairs).items()}
+def _event_in_format_1(request: HttpRequest) -> Event:
+    pairs, query = request.headers(), all_values(request.query())
+    headers = {name: ",".join(values) for name, values in all_values(pairs).items()}
     body, is_encoded = request.content()
     context = _domain(request, headers) | {
         "authorizer": {"claims": None, "scopes": None},
@@ -150,21 +145,21 @@ def _event_1(request: HttpRequest) -> Event:
         "requestId": request.request_id,
         "requestTime": request.time(),
         "requestTimeEpoch": int(request.now * 1000),
-        "resourceId": request.route_key,
-        "resourcePath": request.resource,
-        "stage": request.stage,
+        "resourceId": request.match.route_key,
+        "resourcePath": request.match.route.path,
+        "stage": request.api.stage,
     }
     return {
         "version": "1.0",
-        "resource": request.resource,
+        "resource": request.match.route.path,
         "path": request.path,
         "httpMethod": request.scope["method"],
         "headers": headers,
-        "multiValueHeaders": grouped(pairs),
-        "queryStringParameters": joined(request.query()) or None,
+        "multiValueHeaders": all_values(pairs),
+        "queryStringParameters": last_values(request.query()) or None,
         "multiValueQueryStringParameters": query or None,
         "requestContext": context,
-        "pathParameters": dict(request.parameters) or None,
+        "pathParameters": dict(request.match.parameters) or None,
         "stageVariables": None,
         "body": body,
         "isBase64Encoded": is_encoded,
@@ -174,8 +169,8 @@ def _event_1(request: HttpRequest) -> Event:
 def _domain(request: HttpRequest, headers: Mapping[str, str]) -> Event:
     host = headers.get("host", "")
     return {
-        "accountId": ACCOUNT,
-        "apiId": request.api_id,
+        "accountId": ACCOUNT_ID,
+        "apiId": request.api.api_id,
         "domainName": host,
         "domainPrefix": host.split(".")[0],
     }

@@ -1,7 +1,7 @@
-"""What a function's answer means to the client of an HTTP API, in payload formats 1.0 and 2.0.
+"""Responses of HTTP APIs, made of what functions return, in payload formats 1.0 and 2.0.
 
 Rules of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs": in format 2.0 valid JSON without a
-status code is the body of a 200, and `cookies` make Set-Cookie headers; in format 1.0 there are `multiValueHeaders`.
+status code is the body of a 200, and `cookies` make Set-Cookie headers. Format 1.0 has `multiValueHeaders`.
 """
 
 from __future__ import annotations
@@ -14,74 +14,77 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.asgi import Response
+from parley.gateway.events import new_request_id
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_OURS = {"content-length", "connection", "transfer-encoding", "keep-alive", "upgrade"}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_DROPPED_HEADERS = {"content-length", "connection", "transfer-encoding", "keep-alive", "upgrade"}
 _WITHOUT_BODY = {204, 304}
 _TEXT = "text/plain;charset=utf-8"
 
 
-class NoAnswer(Exception):
-    """What a function returned is no answer. Says why."""
+class InvalidFunctionResponse(Exception):
+    """A function returned something that is not a response. The text says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A whole response. A header may occur several times."""
+class HttpApiResponse:
+    """A whole response. A header may occur more than once."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
 
     @classmethod
-    def of_message(cls, status: int, message: str) -> HttpAnswer:
-        """Return a response of the gateway's own."""
+    def of_message(cls, status: int, message: str) -> HttpApiResponse:
+        """Return a response of the gateway itself."""
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         return cls(status, (("content-type", "application/json"),), body)
 
-    def response(self, request_id: str) -> Response:
-        """Return it as it is sent; the request's id goes along, as it does on AWS."""
+    def response(self, request_id: str | None = None) -> Response:
+        """Return the response for ASGI. It has the request's id, as on AWS, or a new id."""
         body = b"" if self.status in _WITHOUT_BODY else self.body
-        return Response.of_pairs(self.status, [*self.headers, ("apigw-requestid", request_id)], body)
+        return Response.of_pairs(
+            self.status, [*self.headers, ("apigw-requestid", request_id or new_request_id())], body
+        )
 
 
-def read_answer(payload: bytes, version: str) -> HttpAnswer:
-    """Return the response that a function's answer stands for. Raises `NoAnswer`."""
+def parse_response(payload: bytes, version: str) -> HttpApiResponse:
+    """Return the response that a function's result means. Raises `InvalidFunctionResponse`."""
     try:
         answer = json.loads(payload)
     except (ValueError, RecursionError):
-        raise NoAnswer("the answer is not JSON") from None
+        raise InvalidFunctionResponse("the result is not JSON") from None
     if isinstance(answer, dict) and "statusCode" in answer:
         return _response(answer, version)
     if version == "1.0":
-        raise NoAnswer("the answer has no statusCode, which payload format 1.0 needs")
-    return HttpAnswer(200, (("content-type", "application/json"),), _json(answer))
+        raise InvalidFunctionResponse("the result has no statusCode; payload format 1.0 requires one")
+    return HttpApiResponse(200, (("content-type", "application/json"),), _json(answer))
 
 
 def _json(answer: Any) -> bytes:
     try:
         return json.dumps(answer, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise NoAnswer("the answer cannot be written as JSON") from None
+        raise InvalidFunctionResponse("the result cannot be written as JSON") from None
 
 
-def _response(answer: Mapping[str, Any], version: str) -> HttpAnswer:
-    headers = [_checked(name, value) for name, value in _pairs(answer, version)]
-    headers = [header for header in headers if header[0] not in _OURS]
+def _response(answer: Mapping[str, Any], version: str) -> HttpApiResponse:
+    headers = [_check_header(name, value) for name, value in _pairs(answer, version)]
+    headers = [header for header in headers if header[0] not in _DROPPED_HEADERS]
     body = _body(answer)
     if body and not any(name == "content-type" for name, _ in headers):
-        headers.append(("content-type", _TEXT))  # a guess
-    return HttpAnswer(_status(answer["statusCode"]), tuple(headers), body)
+        headers.append(("content-type", _TEXT))  # a guess: not documented
+    return HttpApiResponse(_status(answer["statusCode"]), tuple(headers), body)
 
 
 def _status(status: Any) -> int:
     try:
         number = int(status)
     except (TypeError, ValueError, OverflowError):
-        raise NoAnswer(f"the statusCode is {status!r:.100}, not a number") from None
+        raise InvalidFunctionResponse(f"the statusCode is {status!r:.100}, not a number") from None
     if not 200 <= number <= 599:
-        raise NoAnswer(f"the statusCode is {number}, which is no final status of HTTP's")
+        raise InvalidFunctionResponse(f"the statusCode is {number}; it must be from 200 to 599")
     return number
 
 
@@ -91,7 +94,7 @@ def _pairs(answer: Mapping[str, Any], version: str) -> Iterable[tuple[str, Any]]
     yield from ((name, value) for name, value in _object(answer, "headers").items() if name.lower() not in given)
     for name, values in several.items():
         if not isinstance(values, list):
-            raise NoAnswer(f"multiValueHeaders has no list for {name!r:.100}")
+            raise InvalidFunctionResponse(f"multiValueHeaders must hold a list for {name!r:.100}")
         yield from ((name, value) for value in values)
     if version != "1.0":
         yield from (("set-cookie", cookie) for cookie in _cookies(answer))
@@ -100,23 +103,23 @@ def _pairs(answer: Mapping[str, Any], version: str) -> Iterable[tuple[str, Any]]
 def _object(answer: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = answer.get(name) or {}
     if not isinstance(value, dict):
-        raise NoAnswer(f"{name} is no object")
+        raise InvalidFunctionResponse(f"{name} is not an object")
     return value
 
 
 def _cookies(answer: Mapping[str, Any]) -> list[Any]:
     cookies = answer.get("cookies") or []
     if not isinstance(cookies, list):
-        raise NoAnswer("cookies is no list")
+        raise InvalidFunctionResponse("cookies is not a list")
     return cookies
 
 
-def _checked(name: str, value: Any) -> tuple[str, str]:
+def _check_header(name: str, value: Any) -> tuple[str, str]:
     if isinstance(value, dict | list):
-        raise NoAnswer(f"the header {name!r:.100} has no text as its value")
+        raise InvalidFunctionResponse(f"the value of the header {name!r:.100} is not text")
     text = value if isinstance(value, str) else json.dumps(value)
-    if not _NAME.fullmatch(name) or not _VALUE.fullmatch(text):
-        raise NoAnswer(f"the header {name!r:.100} has characters that no header may have")
+    if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(text):
+        raise InvalidFunctionResponse(f"the header {name!r:.100} contains characters that are not allowed in headers")
     return name.lower(), text
 
 
@@ -125,8 +128,12 @@ def _body(answer: Mapping[str, Any]) -> bytes:
     if body is None:
         return b""
     if not isinstance(body, str):
-        raise NoAnswer(f"the body is no text but {type(body).__name__}; make it one, as with json.dumps")
+        raise InvalidFunctionResponse(
+            f"the body is of type {type(body).__name__}; convert it to text, for example with json.dumps"
+        )
     try:
         return base64.b64decode(body, validate=True) if answer.get("isBase64Encoded") else body.encode()
     except ValueError:
-        raise NoAnswer("the body is not what isBase64Encoded says, or no text that can be sent") from None
+        raise InvalidFunctionResponse(
+            "the body is not base64 although isBase64Encoded is true, or not valid Unicode"
+        ) from None

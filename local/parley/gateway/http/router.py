@@ -1,8 +1,8 @@
-"""Which route of an HTTP API a request takes.
+"""Route selection of HTTP APIs.
 
-By the developer guide's page "Routes for HTTP APIs" a full match comes first, then one with a greedy variable, then
-`$default`; a fixed part before a variable, and a method before `ANY`. A greedy variable takes at least one character.
-Paths are matched decoded, but an encoded slash parts nothing (a guess).
+The order is that of the developer guide's page "Routes for HTTP APIs": a full match, then a greedy variable, then
+`$default`; a fixed part before a variable; a method before `ANY`. A greedy variable takes at least one character. Paths
+are matched decoded, but an encoded slash does not separate parts (a guess).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _VARIABLE = re.compile(r"\{(\w[\w.-]*)(\+?)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class RouteMatch:
     """A route, and the values of the variables in its path."""
 
     route: HttpRoute
@@ -28,25 +28,25 @@ class Match:
 
     @property
     def route_key(self) -> str:
-        """The route's key, as `GET /pets/{id}`."""
+        """The route's key, for example `GET /pets/{id}`."""
         path = self.route.path
         return DEFAULT_ROUTE if path == DEFAULT_ROUTE else f"{self.route.method} {path}"
 
 
 class Router:
-    """The routes of an API, the most specific ones first."""
+    """Routes of an API, the most specific first."""
 
     def __init__(self, routes: Iterable[HttpRoute]) -> None:
         self._patterns = sorted(map(_Pattern.of, routes), key=lambda pattern: pattern.generality)
 
-    def match(self, method: str, path: str) -> Match | None:
-        """Return the route for a method and an encoded path; None where there is none."""
+    def match(self, method: str, path: str) -> RouteMatch | None:
+        """Return the route for a method and an encoded path; None if there is none."""
         path = "/".join(unquote(part).replace("/", _ENCODED_SLASH) for part in path.split("/"))
         for pattern in self._patterns:
             found = pattern.expression.fullmatch(path)
             if found and pattern.route.method in (method, "ANY"):
                 values = (value.replace(_ENCODED_SLASH, "/") for value in found.groups())
-                return Match(pattern.route, dict(zip(pattern.names, values, strict=True)))
+                return RouteMatch(pattern.route, dict(zip(pattern.names, values, strict=True)))
         return None
 
 

@@ -1,4 +1,4 @@
-"""An HTTP API: requests to events, and functions' answers to responses."""
+"""An HTTP API: turns requests into events, and results of functions into responses."""
 
 from __future__ import annotations
 
@@ -12,30 +12,29 @@ from parley.asgi import ClientGone, Receive, Scope, Send
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
-from parley.gateway.events import new_request_id
 from parley.gateway.http.event import HttpRequest
-from parley.gateway.http.response import HttpAnswer, NoAnswer, read_answer
-from parley.gateway.http.router import Match, Router
-from parley.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_BYTES, HTTP_REQUEST_SIZE, Limit
+from parley.gateway.http.response import HttpApiResponse, InvalidFunctionResponse, parse_response
+from parley.gateway.http.router import RouteMatch, Router
+from parley.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_SIZE, MAX_HTTP_REQUEST_BYTES, Limit
 from parley.template.model import HttpApi
 from parley.trace import Trace
 
-EVENT_BYTES = 6 * 1024 * 1024
-"""The largest event that Lambda takes from a caller who waits (Lambda quotas)."""
+MAX_EVENT_BYTES = 6 * 1024 * 1024
+"""Maximum size of an event of a synchronous invocation (Lambda quotas)."""
 
-INTEGRATION_SECONDS = 30.0
-"""How long an integration may take (quotas for HTTP APIs)."""
+MAX_INTEGRATION_SECONDS = 30.0
+"""Maximum time of an integration (quotas for HTTP APIs)."""
 
 DEFAULT_STAGE = "$default"
 
-_FAILED = HttpAnswer.of_message(500, "Internal Server Error")
-_TOO_LARGE = HttpAnswer.of_message(413, "Request Entity Too Large")
+_FAILED = HttpApiResponse.of_message(500, "Internal Server Error")
+_TOO_LARGE = HttpApiResponse.of_message(413, "Request Entity Too Large")
 
 
 class HttpGateway:
-    """Serves one HTTP API of the template, as an ASGI application for `http` scopes.
+    """Serves one HTTP API, as an ASGI application for `http` scopes.
 
-    `path` is where it is mounted, as `/Other`; clients' paths begin with it, events' do not.
+    `path` is the path where it is mounted, for example `/Other`. Clients' paths begin with it, paths in events do not.
     """
 
     def __init__(
@@ -61,88 +60,79 @@ class HttpGateway:
         match = self._match(scope["method"], asked)
         if match is None:
             self._trace.record("unrouted", method=scope["method"], path=scope["path"])
-            return await HttpAnswer.of_message(404, "Not Found").response(new_request_id()).send(send)
-        request = HttpRequest.of(
-            scope,
-            body or b"",
-            api_id=self._api.api_id,
-            stage=self._api.stage,
-            route_key=match.route_key,
-            resource=match.route.path,
-            path=unquote(asked).partition("?")[0],
-            parameters=match.parameters,
-            now=self._clock.time(),
-        )
+            return await HttpApiResponse.of_message(404, "Not Found").response().send(send)
+        path = unquote(asked).partition("?")[0]
+        request = HttpRequest(scope, body or b"", self._api, match, path, self._clock.time())
         if body is None:
-            self._limit(request, "a request answered with 413", HTTP_REQUEST_SIZE)
-            done = _Done(_TOO_LARGE, "more than 10 MB")
+            self._limit(request, "answered with 413", HTTP_REQUEST_SIZE)
+            result = _Result(_TOO_LARGE, "the request has more than 10 MB")
         else:
-            done = await self._integrate(match, request)
-        self._record(match, request, done)
-        return await done.answer.response(request.request_id).send(send)
+            result = await self._integrate(request)
+        self._record(request, result)
+        return await result.response.response(request.request_id).send(send)
 
-    def _match(self, method: str, path: str) -> Match | None:
+    def _match(self, method: str, path: str) -> RouteMatch | None:
         if self._stage and path != self._stage and not path.startswith(f"{self._stage}/"):
             return None
         return self._router.match(method, path.removeprefix(self._stage) or "/")
 
-    async def _integrate(self, match: Match, request: HttpRequest) -> _Done:
-        """Invoke the route's function. What takes too long runs on all the same, as on AWS."""
-        route = match.route
+    async def _integrate(self, request: HttpRequest) -> _Result:
+        """Invoke the route's function. After the time limit the function keeps running, as on AWS."""
+        route = request.match.route
         event = json.dumps(request.event(route.payload)).encode()
-        if len(event) > EVENT_BYTES:
-            return _Done(_TOO_LARGE, "an event of more than 6 MB, which Lambda does not take")
+        if len(event) > MAX_EVENT_BYTES:
+            return _Result(_TOO_LARGE, "the event has more than 6 MB, Lambda's maximum")
         invocation = asyncio.ensure_future(self._invoke(route.function, event, route.qualifier))
-        if not await self._clock.within(INTEGRATION_SECONDS, invocation):
-            why = f"given up after {INTEGRATION_SECONDS:g} s, while {route.function} runs on"
+        if not await self._clock.within(MAX_INTEGRATION_SECONDS, invocation):
+            why = f"timed out after {MAX_INTEGRATION_SECONDS:g} s; {route.function} keeps running"
             self._limit(request, why, HTTP_INTEGRATION_TIME)
-            return _Done(HttpAnswer.of_message(503, "Service Unavailable"), why)
+            return _Result(HttpApiResponse.of_message(503, "Service Unavailable"), why)
         try:
-            return _answered(invocation.result(), route.payload)
+            return _result_of(invocation.result(), route.payload)
         except UnknownFunction as error:
-            return _Done(_FAILED, str(error))
+            return _Result(_FAILED, str(error))
 
     def _limit(self, request: HttpRequest, what: str, limit: Limit) -> None:
         told = f"{request.scope['method']} {request.path} {what}"
-        self._trace.record("limit", connection_id="", what=told, **limit.told())
+        self._trace.record("limit", connection_id="", what=told, **limit.as_fields())
 
-    def _record(self, match: Match, request: HttpRequest, done: _Done) -> None:
+    def _record(self, request: HttpRequest, result: _Result) -> None:
         self._trace.record(
             "http",
             method=request.scope["method"],
             path=request.scope["path"],
-            function=match.route.function,
+            function=request.match.route.function,
             milliseconds=round((self._clock.time() - request.now) * 1000, 1),
-            cold=done.outcome.cold if done.outcome else None,
-            error=done.error,
-            status=done.answer.status,
+            cold=result.outcome.cold if result.outcome else None,
+            error=result.error,
+            status=result.response.status,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    answer: HttpAnswer
+class _Result:
+    response: HttpApiResponse
     error: str | None = None
     outcome: Outcome | None = None
 
 
-def _answered(outcome: Outcome, payload: str) -> _Done:
+def _result_of(outcome: Outcome, payload: str) -> _Result:
     if outcome.function_error:
-        return _Done(_FAILED, outcome.function_error, outcome)
+        return _Result(_FAILED, outcome.function_error, outcome)
     try:
-        return _Done(read_answer(outcome.payload, payload), None, outcome)
-    except NoAnswer as error:
-        return _Done(_FAILED, str(error), outcome)
+        return _Result(parse_response(outcome.payload, payload), None, outcome)
+    except InvalidFunctionResponse as error:
+        return _Result(_FAILED, str(error), outcome)
 
 
 def _path(scope: Scope) -> str:
-    """Return the path as it was sent: still encoded."""
+    """Return the path as sent, still encoded."""
     raw: bytes | None = scope.get("raw_path")
     return quote(scope["path"]) if raw is None else raw.partition(b"?")[0].decode("latin-1")
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return the body of a request, None for one that is too large. Raises `ClientGone`."""
+    """Return the body of a request; None if it is too large. Raises `ClientGone`."""
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -150,7 +140,8 @@ async def _read_body(receive: Receive) -> bytes | None:
         if message["type"] == "http.disconnect":
             raise ClientGone
         size += len(message.get("body", b""))
-        if size <= HTTP_REQUEST_BYTES:
+        # A body that is too large is read to its end but not kept: most clients read no answer before that.
+        if size <= MAX_HTTP_REQUEST_BYTES:
             chunks.append(message.get("body", b""))
         if not message.get("more_body"):
-            return b"".join(chunks) if size <= HTTP_REQUEST_BYTES else None
+            return b"".join(chunks) if size <= MAX_HTTP_REQUEST_BYTES else None

@@ -1,4 +1,4 @@
-"""The requests that HTTP integrations make: one at a time, to that URL and nowhere else."""
+"""HTTP requests of integrations: one for each connection, and without redirects."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import SplitResult, urlsplit
 
-ANSWER_BYTES = 10 * 1024 * 1024
-"""The largest answer of an integration; API Gateway's quota for payloads."""
+MAX_RESPONSE_BYTES = 10 * 1024 * 1024
+"""Maximum size of an endpoint's response: API Gateway's quota for payloads."""
 
 _threads = ThreadPoolExecutor(max_workers=200, thread_name_prefix="http-integration")
 
 
 class RequestFailed(Exception):
-    """There is no answer: nobody there, no such name, not HTTP, an answer that breaks off. Says which, and where."""
+    """There is no response. The text says why: nobody listens, unknown host, not HTTP, or the response breaks off."""
 
 
 class RequestTimedOut(RequestFailed):
-    """The answer takes too long."""
+    """The response takes too long."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class EndpointRequest:
     """A request. `timeout` is in seconds, for each step: to connect, to send, to wait for the next bytes."""
 
     method: str
@@ -37,16 +37,16 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer, whatever its status; redirections are not followed."""
+class EndpointResponse:
+    """A response of any status. Redirects are not followed."""
 
     status: int
     body: bytes
     content_type: str = ""
 
 
-async def send(request: Request) -> Reply:
-    """Send a request. Raises `RequestFailed`. Cancelling closes the connection at once."""
+async def send(request: EndpointRequest) -> EndpointResponse:
+    """Send a request. Raises `RequestFailed`. Cancellation closes the connection at once."""
     connection, target = _connection(request)
     loop = asyncio.get_running_loop()
     try:
@@ -60,14 +60,14 @@ async def send(request: Request) -> Reply:
         raise RequestFailed(f"{request.url} did not answer: {str(error) or type(error).__name__}") from error
 
 
-def _connection(request: Request) -> tuple[HTTPConnection, str]:
+def _connection(request: EndpointRequest) -> tuple[HTTPConnection, str]:
     try:
         url = urlsplit(request.url)
         host, port = url.hostname, url.port
     except ValueError as error:
-        raise RequestFailed(f"{request.url} is no URL: {error}") from error
+        raise RequestFailed(f"{request.url} is not a URL: {error}") from error
     if url.scheme not in ("http", "https") or not host:
-        raise RequestFailed(f"{request.url} is no URL of http or https; an integration reaches nothing else")
+        raise RequestFailed(f"{request.url} is not an http or https URL; integrations can call no other")
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
     return kind(host, port, timeout=request.timeout), _target(url)
 
@@ -76,20 +76,23 @@ def _target(url: SplitResult) -> str:
     return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
-def _exchange(connection: HTTPConnection, target: str, request: Request) -> Reply:
+def _exchange(connection: HTTPConnection, target: str, request: EndpointRequest) -> EndpointResponse:
     try:
         connection.request(request.method, target, request.body, dict(request.headers))
         response = connection.getresponse()
-        body = response.read(ANSWER_BYTES + 1)
-        if len(body) > ANSWER_BYTES:
-            raise ValueError(f"the answer has more than {ANSWER_BYTES} bytes")
-        return Reply(response.status, body, response.getheader("content-type", ""))
+        body = response.read(MAX_RESPONSE_BYTES + 1)
+        if len(body) > MAX_RESPONSE_BYTES:
+            raise ValueError(f"the response has more than {MAX_RESPONSE_BYTES} bytes")
+        return EndpointResponse(response.status, body, response.getheader("content-type", ""))
     finally:
         connection.close()
 
 
 def _abort(connection: HTTPConnection) -> None:
-    """Wake the thread that waits for an answer; it then closes the connection itself."""
+    """Wake the thread that waits for the response. It then closes the connection itself.
+
+    `shutdown` wakes a blocked read; `close` from another thread does not.
+    """
     waiting: socket.socket | None = connection.sock
     if waiting is not None:
         with contextlib.suppress(OSError):

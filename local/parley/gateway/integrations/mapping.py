@@ -1,7 +1,7 @@
 """Mapping templates of non-proxy integrations: Velocity with `$input`, `$context`, `$stageVariables` and `$util`.
 
-Variables and functions are those of API Gateway's mapping template references for WebSocket and REST APIs. The
-template engine is loaded with the first template.
+Variables and functions are those of API Gateway's mapping template references for WebSocket and REST APIs. The template
+engine is imported with the first template.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
-from parley.expressions.jsonpath import Path
+from parley.expressions.jsonpath import JsonPath
 from parley.expressions.selection import json_document
-from parley.gateway.integrations.velocity import STRING_METHODS, Object, plain, seen
+from parley.gateway.integrations.velocity import STRING_METHODS, VelocityObject, from_velocity, to_velocity
 
 
 class MappingError(Exception):
-    """A template cannot be read, or fails on this message. Says where and why."""
+    """A template cannot be parsed, or it fails on this message. The text says where and why."""
 
 
-def rendered(template: str, body: str, context: Mapping[str, Any], stage_variables: Mapping[str, str]) -> str:
-    """Return what a mapping template makes of a body. Raises `MappingError`."""
+def render(template: str, body: str, context: Mapping[str, Any], stage_variables: Mapping[str, str]) -> str:
+    """Return the text that a mapping template makes of a body. Raises `MappingError`."""
     namespace = {
         "input": _Input(body),
-        "context": Object(context),
-        "stageVariables": Object(stage_variables),
+        "context": VelocityObject(context),
+        "stageVariables": VelocityObject(stage_variables),
         "util": _Util(),
     }
     try:
-        return str(_compiled(template).merge(namespace))
-    except Exception as error:  # the engine lets errors of many kinds through
+        return str(_compile(template).merge(namespace))
+    except Exception as error:  # the engine raises errors of many types
         raise MappingError(_first_line(error)) from error
 
 
 @lru_cache(maxsize=1000)
-def _compiled(template: str) -> Any:
+def _compile(template: str) -> Any:
     import airspeed
 
     airspeed.__additional_methods__[str].update(STRING_METHODS)
@@ -52,7 +52,7 @@ def _first_line(error: Exception) -> str:
 
 
 class _Input:
-    """`$input`: the body, as text or by JSONPath. A body that is not JSON has nothing (a guess)."""
+    """`$input`: the body, as text or by JSONPath. A body that is not JSON has no parts (a guess)."""
 
     def __init__(self, body: str) -> None:
         self.body = body
@@ -63,25 +63,25 @@ class _Input:
             self._document = None
 
     def path(self, path: str) -> Any:
-        return seen(Path(path).find(self._document))
+        return to_velocity(JsonPath(path).find(self._document))
 
     def json(self, path: str) -> str:
-        """Return a part as JSON; `""` for one that is not there (a guess)."""
-        found = Path(path).find(self._document)
+        """Return a part as JSON; `""` if it does not exist (a guess)."""
+        found = JsonPath(path).find(self._document)
         return json.dumps("" if found is None else found, ensure_ascii=False, separators=(",", ":"))
 
 
 class _Util:
-    """`$util`. The names are AWS's."""
+    """`$util`, with AWS's names."""
 
     def escapeJavaScript(self, text: Any) -> str:  # noqa: N802
-        return "".join(map(_escaped, str(text)))
+        return "".join(map(_escape, str(text)))
 
     def parseJson(self, text: str) -> Any:  # noqa: N802
-        return seen(json_document(text))
+        return to_velocity(json_document(text))
 
     def toJson(self, value: Any) -> str:  # noqa: N802
-        return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(from_velocity(value), ensure_ascii=False, separators=(",", ":"))
 
     def urlEncode(self, text: Any) -> str:  # noqa: N802
         return quote_plus(str(text), safe="*").replace("~", "%7E")
@@ -100,7 +100,7 @@ _ESCAPES = {"'": "\\'", '"': '\\"', "\\": "\\\\", "/": "\\/", "\b": "\\b", "\n":
 _ESCAPES |= {"\f": "\\f", "\r": "\\r"}
 
 
-def _escaped(character: str) -> str:
+def _escape(character: str) -> str:
     if character in _ESCAPES:
         return _ESCAPES[character]
     if " " <= character <= "~":

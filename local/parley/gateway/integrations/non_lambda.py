@@ -1,10 +1,10 @@
-"""MOCK and HTTP integrations of WebSocket APIs: what they are sent, and what they answer.
+"""MOCK and HTTP integrations of WebSocket APIs: their requests and responses.
 
-Documented (developer guide, "Integrations for WebSocket APIs" and "Data transformations"): HTTP_PROXY hands over the
-message and its answer unchanged; HTTP and MOCK go through request templates and integration responses; a response is
-chosen by the key of `$integration.response.statuscode`, which is `$default` or a pattern in slashes; request
-parameters set headers, query and path. Seen in public: `$connect` has no body (localstack#5851), and the connection's
-id reaches the backend only by a request parameter (re:Post knowledge centre). Guesses are marked where they are made.
+Documented (developer guide, "Integrations for WebSocket APIs" and "Data transformations"): HTTP_PROXY passes the
+message and its answer on unchanged. HTTP and MOCK use request templates and integration responses. The key of
+`$integration.response.statuscode` selects a response; it is `$default` or a pattern in slashes. Request parameters set
+headers, query and path. Seen in public: `$connect` has no body (localstack#5851), and only a request parameter brings
+the connection's id to the endpoint (re:Post knowledge centre). Guesses are marked in the code.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from parley.expressions.selection import Expression, json_document
+from parley.expressions.selection import SelectionExpression, json_document
 from parley.gateway.integrations import http_client
 from parley.gateway.integrations.http_client import RequestFailed, RequestTimedOut
-from parley.gateway.integrations.mapping import MappingError, rendered
+from parley.gateway.integrations.mapping import MappingError, render
 from parley.gateway.integrations.request import http_request
 from parley.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Templates
 
-DEFAULT = "$default"
-_STATUS = re.compile(r"""^\s*\{.*?["']?\bstatusCode["']?\s*:\s*["']?(\d{3})\b""", re.DOTALL)
+DEFAULT_KEY = "$default"
+_MOCK_STATUS = re.compile(r"""^\s*\{.*?["']?\bstatusCode["']?\s*:\s*["']?(\d{3})\b""", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class IntegrationRequest:
-    """What an integration is called with. `headers` and `query` are the handshake's, on `$connect` only."""
+    """Request to an integration. `headers` and `query` are those of the handshake, on `$connect` only."""
 
     body: str
     context: Mapping[str, Any]
@@ -37,7 +37,7 @@ class IntegrationRequest:
 
     @classmethod
     def of(cls, event: Mapping[str, Any], stage_variables: Mapping[str, str]) -> IntegrationRequest:
-        """Return the request for an event as functions get it."""
+        """Return the request for an event that functions would get."""
         is_connect = event["requestContext"]["eventType"] == "CONNECT"
         return cls(
             body=event.get("body") or "",
@@ -49,12 +49,12 @@ class IntegrationRequest:
 
     @property
     def connection_id(self) -> str:
-        """The id of the connection that it is about."""
+        """Id of the connection that sent the message."""
         return str(self.context["connectionId"])
 
     def document(self) -> dict[str, Any]:
-        """Return what the variables of expressions and request parameters are looked up in."""
-        request = {"body": _content(self.body), "header": self.headers, "querystring": self.query}
+        """Return the document in which expressions and request parameters look up their variables."""
+        request = {"body": _parse_json(self.body), "header": self.headers, "querystring": self.query}
         return {
             "request": request,
             "route": {"request": request},
@@ -64,107 +64,109 @@ class IntegrationRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class IntegrationResult:
-    """What an integration answered. `body` is for the client where the route has a route response; None for none."""
+class NonLambdaResponse:
+    """Response of an integration. `body` is for the client if the route has a route response; it may be None."""
 
     status: int
     body: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class IntegrationFailure:
-    """There is no answer: the gateway says "Internal server error", or that the endpoint timed out."""
+class NonLambdaFailure:
+    """Failure of an integration. The client gets "Internal server error", or "Endpoint request timed out"."""
 
     why: str
     timed_out: bool = False
 
 
-class Integrations:
-    """Calls MOCK and HTTP integrations. Nothing that they or their templates do raises."""
+async def call_non_lambda(
+    integration: MockIntegration | HttpIntegration, request: IntegrationRequest
+) -> NonLambdaResponse | NonLambdaFailure:
+    """Call a MOCK or HTTP integration. Never raises, whatever the endpoint or the mapping templates do.
 
-    async def send(
-        self, integration: MockIntegration | HttpIntegration, request: IntegrationRequest
-    ) -> IntegrationResult | IntegrationFailure:
-        """Call an integration and return what it answers. May be cancelled; it then closes its connection."""
-        try:
-            if isinstance(integration, MockIntegration):
-                return _mocked(integration, request)
-            return await _sent(integration, request)
-        except MappingError as error:
-            return IntegrationFailure(f"a mapping template failed: {error}")
-        except RequestFailed as error:
-            return IntegrationFailure(str(error), timed_out=isinstance(error, RequestTimedOut))
-        except (ValueError, RecursionError) as error:
-            return IntegrationFailure(f"the integration's settings do not fit: {str(error) or type(error).__name__}")
+    A caller may cancel the call; the connection to the endpoint then closes at once.
+    """
+    try:
+        if isinstance(integration, MockIntegration):
+            return _call_mock(integration, request)
+        return await _call_http(integration, request)
+    except MappingError as error:
+        return NonLambdaFailure(f"a mapping template failed: {error}")
+    except RequestFailed as error:
+        return NonLambdaFailure(str(error), timed_out=isinstance(error, RequestTimedOut))
+    except (ValueError, RecursionError) as error:
+        return NonLambdaFailure(f"the integration's settings are invalid: {str(error) or type(error).__name__}")
 
 
-def _mocked(integration: MockIntegration, request: IntegrationRequest) -> IntegrationResult:
-    """Answer with the status that the request's template names.
+def _call_mock(integration: MockIntegration, request: IntegrationRequest) -> NonLambdaResponse:
+    """Answer with the status that the request template names.
 
-    Guesses: no template at all means 200, and what names no status fails, as in REST APIs. The template may be JSON
-    with or without quotes round its keys, as REST APIs take it.
+    Guesses: without any template the status is 200. A template that names no status fails, as in REST APIs. The
+    template may be JSON with or without quotes around its keys, as REST APIs accept it.
     """
     if not integration.templates.by_key:
-        return _answered(integration.responses, request, 200, "")
-    said = _mapped(integration.templates, request.body, request, request.document())
-    match = _STATUS.match(said)
+        return _map_response(integration.responses, request, 200, "")
+    mapped = _map_body(integration.templates, request.body, request, request.document())
+    match = _MOCK_STATUS.match(mapped)
     if match is None:
-        raise MappingError(f'a MOCK integration needs a request template that makes {{"statusCode": 200}}, not {said}')
-    return _answered(integration.responses, request, int(match[1]), "")
+        raise MappingError(
+            f'a MOCK integration needs a request template that makes {{"statusCode": 200}}, not {mapped}'
+        )
+    return _map_response(integration.responses, request, int(match[1]), "")
 
 
-async def _sent(integration: HttpIntegration, request: IntegrationRequest) -> IntegrationResult:
+async def _call_http(integration: HttpIntegration, request: IntegrationRequest) -> NonLambdaResponse:
     document = request.document()
     proxy = integration.proxy
-    body = request.body if proxy else _mapped(integration.templates, request.body, request, document)
+    body = request.body if proxy else _map_body(integration.templates, request.body, request, document)
     reply = await http_client.send(http_request(integration, body, document))
     text = reply.body.decode(errors="replace")
     if proxy:
-        return IntegrationResult(reply.status, text)
-    return _answered(integration.responses, request, reply.status, text)
+        return NonLambdaResponse(reply.status, text)
+    return _map_response(integration.responses, request, reply.status, text)
 
 
-def _answered(
+def _map_response(
     responses: tuple[IntegrationResponse, ...], request: IntegrationRequest, status: int, body: str
-) -> IntegrationResult:
-    """Let the integration response of this status make the body. Where there is none, the body stays (a guess)."""
-    response = _chosen(responses, status)
+) -> NonLambdaResponse:
+    """Return the response after the integration response of this status; without one the body stays (a guess)."""
+    response = _select_response(responses, status)
     if response is None:
-        return IntegrationResult(status, body or None)
-    answer = {"statuscode": status, "body": _content(body)}
+        return NonLambdaResponse(status, body or None)
+    answer = {"statuscode": status, "body": _parse_json(body)}
     document = request.document() | {"integration": {"response": answer}}
-    return IntegrationResult(status, _mapped(response.templates, body, request, document) or None)
+    return NonLambdaResponse(status, _map_body(response.templates, body, request, document) or None)
 
 
-def _chosen(responses: tuple[IntegrationResponse, ...], status: int) -> IntegrationResponse | None:
+def _select_response(responses: tuple[IntegrationResponse, ...], status: int) -> IntegrationResponse | None:
     for response in responses:
         key = response.key
-        if key == str(status) or (key[:1] == key[-1:] == "/" and _is_like(key[1:-1], str(status))):
+        if key == str(status) or (key[:1] == key[-1:] == "/" and _matches(key[1:-1], str(status))):
             return response
-    return next((response for response in responses if response.key == DEFAULT), None)
+    return next((response for response in responses if response.key == DEFAULT_KEY), None)
 
 
-def _is_like(pattern: str, status: str) -> bool:
+def _matches(pattern: str, status: str) -> bool:
     try:
         return re.fullmatch(pattern, status) is not None
     except re.error:
         return False
 
 
-def _mapped(templates: Templates, body: str, request: IntegrationRequest, document: Mapping[str, Any]) -> str:
-    """Return what the selected template makes of a body; the body itself where no template is (WHEN_NO_MATCH).
+def _map_body(templates: Templates, body: str, request: IntegrationRequest, document: Mapping[str, Any]) -> str:
+    """Return what the selected template makes of a body; the body itself if there is no template (WHEN_NO_MATCH).
 
-    A key without a template leads to that of `$default`, then of `application/json` (a guess; CDK's documentation
-    has its one template there).
+    A key without a template leads to the template of `$default`, then of `application/json` (a guess: in CDK's
+    documentation the only template is there).
     """
-    key = Expression(templates.selection).evaluate(document)
-    for each in (key, DEFAULT, "application/json"):
+    key = SelectionExpression(templates.selection).evaluate(document)
+    for each in (key, DEFAULT_KEY, "application/json"):
         if each in templates.by_key:
-            return rendered(templates.by_key[each], body, request.context, request.stage_variables)
+            return render(templates.by_key[each], body, request.context, request.stage_variables)
     return body
 
 
-def _content(body: str) -> Any:
+def _parse_json(body: str) -> Any:
     try:
         return json_document(body)
     except ValueError:

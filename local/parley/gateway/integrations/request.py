@@ -1,4 +1,4 @@
-"""What an HTTP integration is sent: the URL with its variables, headers, query and path by request parameters."""
+"""Requests of HTTP integrations: the URL with its variables; headers, query and path by request parameters."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from parley.expressions.jsonpath import Path
+from parley.expressions.jsonpath import JsonPath
 from parley.expressions.selection import text_of
-from parley.gateway.integrations.http_client import Request
+from parley.gateway.integrations.http_client import EndpointRequest
 from parley.template.model import HttpIntegration
 
 _VARIABLE = re.compile(r"\$\{(stageVariables\.[^}]+)\}")
@@ -21,24 +21,26 @@ _NOT_PASSED = {
 }
 
 
-def http_request(integration: HttpIntegration, body: str, document: Mapping[str, Any]) -> Request:
-    """Return the request of an HTTP integration. Raises ValueError for a parameter that cannot be read.
+def http_request(integration: HttpIntegration, body: str, document: Mapping[str, Any]) -> EndpointRequest:
+    """Return the request of an HTTP integration. Raises ValueError for a parameter that cannot be parsed.
 
-    Guesses: a proxy on `$connect` passes the client's own headers on, as those of REST APIs do, but no query; the
-    content is called JSON. The user agent is that of REST APIs.
+    Guesses: on `$connect` a proxy integration passes the client's headers on, as in REST APIs, but not the query; the
+    content type is JSON. The user agent is that of REST APIs.
     """
-    given = {location: _given(integration, location, document) for location in ("header", "querystring", "path")}
-    url = _VARIABLE.sub(lambda match: _looked_up(match[1], document), integration.url)
-    for name, value in given["path"].items():
+    mapped = {
+        location: _mapped_values(integration, location, document) for location in ("header", "querystring", "path")
+    }
+    url = _VARIABLE.sub(lambda match: _source_value(match[1], document), integration.url)
+    for name, value in mapped["path"].items():
         url = url.replace(f"{{{name}}}", quote(value, safe=""))
-    if given["querystring"]:
-        url += ("&" if "?" in url else "?") + urlencode(given["querystring"])
-    return Request(
+    if mapped["querystring"]:
+        url += ("&" if "?" in url else "?") + urlencode(mapped["querystring"])
+    return EndpointRequest(
         method=integration.method,
         url=url,
-        headers=_headers(integration, body, document) | given["header"],
+        headers=_headers(integration, body, document) | mapped["header"],
         body=body.encode(errors="replace") if body else None,
-        timeout=integration.timeout + _SPARE_SECONDS,  # the gateway's own limit comes first
+        timeout=integration.timeout + _SPARE_SECONDS,  # so that the gateway's own limit comes first
     )
 
 
@@ -50,17 +52,17 @@ def _headers(integration: HttpIntegration, body: str, document: Mapping[str, Any
     return {name: value for name, value in passed.items() if name.lower() not in _NOT_PASSED} | own | content
 
 
-def _given(integration: HttpIntegration, location: str, document: Mapping[str, Any]) -> dict[str, str]:
+def _mapped_values(integration: HttpIntegration, location: str, document: Mapping[str, Any]) -> dict[str, str]:
     prefix = f"{_PREFIX}{location}."
     return {
-        name.removeprefix(prefix): _looked_up(source, document)
+        name.removeprefix(prefix): _source_value(source, document)
         for name, source in integration.parameters.items()
         if name.startswith(prefix)
     }
 
 
-def _looked_up(source: str, document: Mapping[str, Any]) -> str:
-    """Return what a source leads to: `'static'`, `context.x`, `stageVariables.x`, `route.request.body.x`."""
+def _source_value(source: str, document: Mapping[str, Any]) -> str:
+    """Return the value of a parameter's source: `'static'`, `context.x`, `stageVariables.x`, `route.request.body.x`."""
     if len(source) > 1 and source[0] == source[-1] == "'":
         return source[1:-1]
-    return text_of(Path(f"$.{source}").find(document))
+    return text_of(JsonPath(f"$.{source}").find(document))

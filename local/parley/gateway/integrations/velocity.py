@@ -1,7 +1,7 @@
-"""JSON as a Velocity template sees it: objects, lists and truth values with Java's methods and Java's spelling.
+"""JSON values in a Velocity template: objects, lists and booleans with Java's methods and Java's spelling.
 
-What is not there is empty text, as in API Gateway (a guess for null). Written out, an object is `{key=value}`: so does
-`$context` on AWS (a public transcript of 2022); that lists are `[a, b]` is a guess by analogy.
+A missing value is empty text, as in API Gateway (a guess for null). As text, an object is `{key=value}`: `$context` is
+so on AWS (a public transcript of 2022). A list as `[a, b]` is a guess by analogy.
 """
 
 from __future__ import annotations
@@ -10,35 +10,38 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def seen(value: Any) -> Any:
-    """Return a JSON value as a template sees it."""
+def to_velocity(value: Any) -> Any:
+    """Return a JSON value as templates see it."""
     if value is None:
         return ""
     if isinstance(value, bool):
-        return Truth(value)
+        return VelocityBoolean(value)
     if isinstance(value, Mapping):
-        return Object(value)
-    return Items(map(seen, value)) if isinstance(value, list) else value
+        return VelocityObject(value)
+    return VelocityList(map(to_velocity, value)) if isinstance(value, list) else value
 
 
-def plain(value: Any) -> Any:
-    """Return the JSON value that a template sees as this."""
-    if isinstance(value, Object):
+def from_velocity(value: Any) -> Any:
+    """Return the JSON value of what templates see."""
+    if isinstance(value, VelocityObject):
         return value.members
-    if isinstance(value, Truth):
+    if isinstance(value, VelocityBoolean):
         return bool(value)
-    return [plain(each) for each in value] if isinstance(value, list) else value
+    return [from_velocity(each) for each in value] if isinstance(value, list) else value
 
 
-class Truth(int):
-    """A boolean."""
+class VelocityBoolean(int):
+    """A boolean. `#if` tests it as a number, and as text it is `true` or `false`.
+
+    Python's `bool` would print as `True`, and cannot be subclassed.
+    """
 
     def __str__(self) -> str:
         return "true" if self else "false"
 
 
-class Items(list[Any]):
-    """A list."""
+class VelocityList(list[Any]):
+    """A list with Java's methods."""
 
     def __str__(self) -> str:
         return f"[{', '.join(map(str, self))}]"
@@ -52,29 +55,29 @@ class Items(list[Any]):
     def contains(self, value: Any) -> bool:  # noqa: D102
         return value in self
 
-    def isEmpty(self) -> Truth:  # noqa: D102, N802
-        return Truth(not self)
+    def isEmpty(self) -> VelocityBoolean:  # noqa: D102, N802
+        return VelocityBoolean(not self)
 
     def add(self, value: Any) -> str:  # noqa: D102
         self.append(value)
         return ""
 
 
-class Object:
-    """An object. A member is found before a method of the same name; `#foreach` goes through the values, as in Java."""
+class VelocityObject:
+    """An object. A member comes before a method of the same name. `#foreach` iterates over the values, as in Java."""
 
     def __init__(self, members: Mapping[str, Any]) -> None:
         self.members = dict(members)
 
     def __getitem__(self, name: str) -> Any:
         if name in self.members:
-            return seen(self.members[name])
+            return to_velocity(self.members[name])
         if name in _METHODS:
-            raise KeyError(name)  # so that the template engine looks for the method
-        return ""
+            raise KeyError(name)  # makes the engine look for a method
+        return ""  # so that `#if($input.path('$').missing)` is false, and its text empty
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self.members[name] = plain(value)
+        self.members[name] = from_velocity(value)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.values())
@@ -83,12 +86,16 @@ class Object:
         return len(self.members)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Object) and self.members == other.members
+        return isinstance(other, VelocityObject) and self.members == other.members
 
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return "{" + ", ".join(f"{name}={_shown(seen(value), value)}" for name, value in self.members.items()) + "}"
+        return (
+            "{"
+            + ", ".join(f"{name}={_as_text(to_velocity(value), value)}" for name, value in self.members.items())
+            + "}"
+        )
 
     def size(self) -> int:  # noqa: D102
         return len(self)
@@ -100,40 +107,40 @@ class Object:
         self[name] = value
         return ""
 
-    def isEmpty(self) -> Truth:  # noqa: D102, N802
-        return Truth(not self.members)
+    def isEmpty(self) -> VelocityBoolean:  # noqa: D102, N802
+        return VelocityBoolean(not self.members)
 
-    def containsKey(self, name: str) -> Truth:  # noqa: D102, N802
-        return Truth(name in self.members)
+    def containsKey(self, name: str) -> VelocityBoolean:  # noqa: D102, N802
+        return VelocityBoolean(name in self.members)
 
-    def keySet(self) -> Items:  # noqa: D102, N802
-        return Items(self.members)
+    def keySet(self) -> VelocityList:  # noqa: D102, N802
+        return VelocityList(self.members)
 
-    def values(self) -> Items:  # noqa: D102
-        return Items(map(seen, self.members.values()))
+    def values(self) -> VelocityList:  # noqa: D102
+        return VelocityList(map(to_velocity, self.members.values()))
 
-    def entrySet(self) -> Items:  # noqa: D102, N802
-        return Items(Object({"key": name, "value": value}) for name, value in self.members.items())
+    def entrySet(self) -> VelocityList:  # noqa: D102, N802
+        return VelocityList(VelocityObject({"key": name, "value": value}) for name, value in self.members.items())
 
 
-def _shown(value: Any, origin: Any) -> str:
+def _as_text(value: Any, origin: Any) -> str:
     return "null" if origin is None else str(value)
 
 
-_METHODS = {name for name in vars(Object) if not name.startswith("_")}
+_METHODS = {name for name in vars(VelocityObject) if not name.startswith("_")}
 
 STRING_METHODS = {
-    "contains": lambda text, part: Truth(part in text),
-    "endsWith": lambda text, end: Truth(text.endswith(end)),
-    "equals": lambda text, other: Truth(text == other),
+    "contains": lambda text, part: VelocityBoolean(part in text),
+    "endsWith": lambda text, end: VelocityBoolean(text.endswith(end)),
+    "equals": lambda text, other: VelocityBoolean(text == other),
     "indexOf": lambda text, part: text.find(part),
-    "isEmpty": lambda text: Truth(not text),
+    "isEmpty": lambda text: VelocityBoolean(not text),
     "length": len,
-    "startsWith": lambda text, start: Truth(text.startswith(start)),
+    "startsWith": lambda text, start: VelocityBoolean(text.startswith(start)),
     "substring": lambda text, start, stop=None: text[start:stop],
     "toLowerCase": str.lower,
     "toString": str,
     "toUpperCase": str.upper,
     "trim": str.strip,
 }
-"""Java's methods of texts that templates call, and Python has by another name."""
+"""Java's methods of strings, which templates call and Python names differently."""

@@ -1,4 +1,4 @@
-"""Who may connect: REQUEST authorizers and their policies, as plain decisions (docs/aws.md sections 1 and 2)."""
+"""REQUEST authorizers: identity sources and policies, decided without I/O (docs/aws.md sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from parley.functions.invocation import Outcome
 from parley.gateway.events import Handshake
-from parley.gateway.quotas import AUTHORIZER_BYTES, AUTHORIZER_RESULT
+from parley.gateway.quotas import AUTHORIZER_RESULT, MAX_AUTHORIZER_RESULT_BYTES
 
 _INVOKE = "execute-api:Invoke"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A handshake that is answered with this status, and why, for the log."""
+    """A refused handshake: the status of the response, and the reason for the log."""
 
     status: int
     why: str
@@ -25,13 +25,16 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A handshake that goes on. `context` is what every event then has as its `authorizer`."""
+    """An allowed handshake. `context` becomes `authorizer` in every event."""
 
     context: Mapping[str, str]
 
 
 def missing_identity(sources: tuple[str, ...], handshake: Handshake) -> str | None:
-    """Return the identity source that a handshake lacks; without all of them no authorizer is asked (401)."""
+    """Return the first identity source that a handshake lacks, or None.
+
+    If one is missing, API Gateway answers 401 and does not call the authorizer.
+    """
     return next((source for source in sources if not _identity(source, handshake)), None)
 
 
@@ -45,15 +48,15 @@ def _identity(source: str, handshake: Handshake) -> str:
             return dict(handshake.parameters()).get(name, "")
         case "stagevariables":
             return handshake.stage_variables.get(name, "")
-        case _:  # of the context, which every handshake has
+        case _:  # `context.…`: every handshake has it
             return source
 
 
-def decision(outcome: Outcome, method_arn: str) -> Allowed | Refused:
-    """Return what an authorizer's answer comes to: allowed, 401, 403, or 500 for what is no answer."""
+def evaluate_policy(outcome: Outcome, method_arn: str) -> Allowed | Refused:
+    """Return the decision that an authorizer's answer means: allowed, 401, 403, or 500 if the answer is invalid."""
     if outcome.function_error:
-        return _failed(outcome)
-    if len(outcome.payload) > AUTHORIZER_BYTES:
+        return _refuse_failure(outcome)
+    if len(outcome.payload) > MAX_AUTHORIZER_RESULT_BYTES:
         return Refused(500, f"{AUTHORIZER_RESULT.text}, this one has {len(outcome.payload)} bytes")
     try:
         answer = json.loads(outcome.payload)
@@ -61,15 +64,15 @@ def decision(outcome: Outcome, method_arn: str) -> Allowed | Refused:
         context = _context(answer)
         allowed = _allows(statements if isinstance(statements, list) else [statements], method_arn)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        why = f"the authorizer's answer is unusable: it needs principalId and policyDocument.Statement ({error!r:.100})"
+        why = f"the authorizer's answer is invalid: it needs principalId and policyDocument.Statement ({error!r:.100})"
         return Refused(500, why)
     if allowed:
         return Allowed(context | {"integrationLatency": str(round(outcome.milliseconds))})
     return Refused(403, "the authorizer's policy does not allow it")
 
 
-def _failed(outcome: Outcome) -> Refused:
-    """Return what an authorizer comes to that raises: the text `Unauthorized` has a meaning of its own."""
+def _refuse_failure(outcome: Outcome) -> Refused:
+    """Return the refusal after an authorizer raised an error. The message `Unauthorized` means 401."""
     try:
         message = json.loads(outcome.payload)["errorMessage"]
     except (ValueError, TypeError, KeyError):
@@ -80,9 +83,9 @@ def _failed(outcome: Outcome) -> Refused:
 
 
 def _context(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return principal and context as text. Raises TypeError, KeyError for what API Gateway does not take."""
+    """Return principal and context as text. Raises TypeError or KeyError for what API Gateway rejects."""
     if not isinstance(answer["principalId"], str):
-        raise TypeError("principalId is no text")
+        raise TypeError("principalId is not a string")
     context = answer.get("context") or {}
     for name, value in context.items():
         if isinstance(value, dict | list):
@@ -93,18 +96,20 @@ def _context(answer: Mapping[str, Any]) -> dict[str, str]:
 
 def _allows(statements: list[Any], arn: str) -> bool:
     effects = {statement["Effect"] for statement in statements if _applies(statement, arn)}
+    # As in IAM, one Deny outweighs every Allow.
     return "Allow" in effects and "Deny" not in effects
 
 
 def _applies(statement: Mapping[str, Any], arn: str) -> bool:
-    actions, resources = _texts(statement["Action"]), _texts(statement["Resource"])
+    actions, resources = _as_texts(statement["Action"]), _as_texts(statement["Resource"])
+    # `[` is an ordinary character in a policy, but begins a set in fnmatch.
     return any(fnmatchcase(_INVOKE.lower(), action.lower()) for action in actions) and any(
         fnmatchcase(arn, resource.replace("[", "[[]")) for resource in resources
     )
 
 
-def _texts(value: Any) -> list[str]:
+def _as_texts(value: Any) -> list[str]:
     values = value if isinstance(value, list) else [value]
     if not all(isinstance(each, str) for each in values):
-        raise TypeError("Action and Resource are texts")
+        raise TypeError("Action and Resource must be strings")
     return values

@@ -1,4 +1,4 @@
-"""The wire to a connection's client: what the gateway can do to it over ASGI."""
+"""A connection's client, as the gateway reaches it over ASGI."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import asyncio
 from parley.asgi import Message, Receive, Response, Send
 from parley.clock import Clock, Timer
 from parley.gateway.events import Headers
-from parley.gateway.websocket.connection import Close, Connection, State, closed_by_client
+from parley.gateway.websocket.connection import Close, Connection, ConnectionState, closed_by_client
 from parley.gateway.websocket.protocol import FRAGMENTS, PING
 from parley.trace import Trace
 
 
-class Wire:
-    """A connection together with its client. Closes itself when its time is up.
+class ClientConnection:
+    """A connection together with its client. Closes itself at its deadline.
 
-    With `pings` a ping of the client's is a sign of life; with `fragments` a large frame is sent in parts.
+    With `pings` a client's ping counts as activity. With `fragments` a large frame is sent in fragments.
     """
 
     def __init__(
@@ -36,75 +36,80 @@ class Wire:
         self._trace = trace
         self._pings = pings
         self._fragments = fragments
-        self._closed: Close | None = None
+        self._close: Close | None = None
         self._timer: Timer | None = None
-        self._closing: asyncio.Task[None] | None = None
+        self._close_task: asyncio.Task[None] | None = None
 
     async def accept(self, subprotocol: str | None, headers: Headers) -> bool:
-        """Finish the handshake. Returns False where the client has gone away meanwhile."""
+        """Complete the handshake. Returns False if the client has gone."""
         raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
-        accepted = await self._sent({"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw})
+        accepted = await self._try_send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw})
         if accepted:
-            self.connection.opened(self._clock.time())
-            self._watch()
+            self.connection.mark_open(self._clock.time())
+            self._check_deadline()
         else:
-            self.connection.closed()
+            self.connection.mark_closed()
         return accepted
 
     async def refuse(self, response: Response) -> None:
-        """Answer the handshake with this instead of opening the connection."""
-        self.connection.closed()
+        """Refuse the handshake with this response."""
+        self.connection.mark_closed()
         await response.refuse(self._send)
 
     async def send(self, text: str) -> bool:
-        """Send a frame. Returns False where the client has gone away meanwhile."""
+        """Send a text frame. Returns False if the client has gone."""
         message = {"type": "websocket.send", "text": text}
-        if not await self._sent(message | {FRAGMENTS: True} if self._fragments else message):
+        if not await self._try_send(message | {FRAGMENTS: True} if self._fragments else message):
             return False
-        self.connection.active(self._clock.time())
+        self.connection.mark_active(self._clock.time())
         self._record("frame_out", text)
         return True
 
     async def close(self, how: Close) -> None:
-        """Close the connection. Does nothing where it is closed already."""
-        if self._closed is None:
-            self._closed = how
-            self.connection.closed()
-            await self._sent({"type": "websocket.close", "code": how.code, "reason": how.reason})
+        """Close the connection. Does nothing if the gateway has closed it already."""
+        if self._close is None:
+            self._close = how
+            # Closed before the frame is sent: sending waits for a slow client, and a post in that time must get 410.
+            self.connection.mark_closed()
+            await self._try_send({"type": "websocket.close", "code": how.code, "reason": how.reason})
 
     async def receive(self) -> str | bytes | Close:
-        """Return the next message, or how the connection ended: at the latest when its time is up."""
+        """Return the next message, or the end of the connection."""
         while (message := await self._receive())["type"] == PING:
             if self._pings:
-                self.connection.active(self._clock.time())
+                self.connection.mark_active(self._clock.time())
         if message["type"] == "websocket.disconnect":
-            self._end()
-            return self._closed or closed_by_client(message["code"], message.get("reason") or "")
-        self.connection.active(self._clock.time())
+            self._finish()
+            # If the gateway closed the connection, `$disconnect` gets the gateway's code, whatever the client answered.
+            return self._close or closed_by_client(message["code"], message.get("reason") or "")
+        self.connection.mark_active(self._clock.time())
         content: str | bytes = message["bytes"] if message.get("text") is None else message["text"]
         self._record("frame_in", content)
         return content
 
-    def _watch(self) -> None:
-        """Close the connection at its deadline, which moves while the connection is used: then look again."""
-        if self.connection.state is not State.OPEN:
+    def _check_deadline(self) -> None:
+        """Close the connection if its deadline has passed, else check again at the deadline.
+
+        One timer is enough: messages move the deadline without touching the timer.
+        """
+        if self.connection.state is not ConnectionState.OPEN:
             return
         now = self._clock.time()
-        overdue = self.connection.overdue(now)
-        if overdue:
-            self._closing = asyncio.ensure_future(self.close(overdue))
+        close = self.connection.due_close(now)
+        if close:
+            self._close_task = asyncio.ensure_future(self.close(close))
         else:
-            self._timer = self._clock.call_later(self.connection.deadline() - now, self._watch)
+            self._timer = self._clock.call_later(self.connection.deadline() - now, self._check_deadline)
 
-    def _end(self) -> None:
-        self.connection.closed()
+    def _finish(self) -> None:
+        self.connection.mark_closed()
         if self._timer is not None:
             self._timer.cancel()
 
-    async def _sent(self, message: Message) -> bool:
+    async def _try_send(self, message: Message) -> bool:
         try:
             await self._send(message)
-        except OSError:  # uvicorn's way to say that the client is gone
+        except OSError:  # uvicorn raises it once the client has gone
             return False
         return True
 

@@ -1,4 +1,4 @@
-"""The life of one WebSocket connection, without any I/O: moments and frames go in, deadlines and closes come out."""
+"""Life of a WebSocket connection, without I/O: times go in, deadlines and closes come out."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from parley.gateway.events import Handshake
 from parley.gateway.quotas import BINARY, FRAME_SIZE, IDLE, LIFETIME, Limit, TimeLimits
 
 
-class State(Enum):
-    """Where a connection is in its life."""
+class ConnectionState(Enum):
+    """Phase of a connection's life."""
 
     CONNECTING = "connecting"
     OPEN = "open"
@@ -19,9 +19,9 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """How a connection ends: what the client sees, what `$disconnect` is told, and why, for the log.
+    """End of a connection: code and reason for the client and `$disconnect`, and the cause for the log.
 
-    `limit` is the limit of AWS's that ended it, if one did.
+    `limit` is the limit of AWS that ended the connection, if any.
     """
 
     code: int
@@ -37,36 +37,36 @@ DELETED = Close(1000, "Connection Closed Normally", "DELETE @connections")
 
 
 class Connection:
-    """A connection and its clock. All moments are seconds since the epoch.
+    """A connection's phase and deadlines. All times are seconds since the epoch.
 
-    A connection can be posted to while it is OPEN: neither before its `$connect` has returned, nor after its end.
+    A connection accepts posts while it is OPEN: not before its `$connect` has returned, and not after its end.
     """
 
     def __init__(self, handshake: Handshake, limits: TimeLimits) -> None:
         self.handshake = handshake
-        self.state = State.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self.last_active_at = handshake.connected_at
         self._limits = limits
 
-    def opened(self, now: float) -> None:
-        """Note that the handshake is done."""
-        self.state = State.OPEN
+    def mark_open(self, now: float) -> None:
+        """Record the end of the handshake."""
+        self.state = ConnectionState.OPEN
         self.last_active_at = now
 
-    def active(self, now: float) -> None:
-        """Note that a message went either way."""
+    def mark_active(self, now: float) -> None:
+        """Record a message in either direction."""
         self.last_active_at = now
 
-    def closed(self) -> None:
-        """Note that the connection ended."""
-        self.state = State.CLOSED
+    def mark_closed(self) -> None:
+        """Record the end of the connection."""
+        self.state = ConnectionState.CLOSED
 
     def deadline(self) -> float:
-        """Return the moment at which, if nothing happens until then, the gateway closes the connection."""
+        """Return the time at which the gateway closes the connection if no message comes before."""
         return min(self.last_active_at + self._limits.idle, self.handshake.connected_at + self._limits.connection)
 
-    def overdue(self, now: float) -> Close | None:
-        """Return how the gateway closes the connection now, None while it may stay open."""
+    def due_close(self, now: float) -> Close | None:
+        """Return the close that is due now, or None."""
         if now >= self.handshake.connected_at + self._limits.connection:
             return Close(1001, GOING_AWAY, f"open for {self._limits.connection:g} s", LIFETIME)
         if now >= self.last_active_at + self._limits.idle:
@@ -75,15 +75,15 @@ class Connection:
 
 
 def closed_by_client(code: int, reason: str) -> Close:
-    """Return how a connection ended that the client, or the WebSocket library on its behalf, closed."""
+    """Return the end of a connection that the client closed, or that the WebSocket library closed because of it."""
     match code:
         case 1005:
             return Close(1005, "Client-side close frame status not set", "the client closed it")
         case 1006:
             return Close(1006, reason, "the network connection was lost")
         case 1007:
-            return Close(1007, reason, "a text frame that is not UTF-8")
+            return Close(1007, reason, "a text frame was not UTF-8")
         case 1009:
-            return Close(1009, reason, "a frame or a message that is too large", FRAME_SIZE)
+            return Close(1009, reason, "a frame or a message was too large", FRAME_SIZE)
         case _:
             return Close(code, reason, "the client closed it")

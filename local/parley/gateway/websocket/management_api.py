@@ -1,4 +1,4 @@
-"""The open connections, and the @connections API by which functions reach them (docs/aws.md section 5)."""
+"""Open connections, and the @connections API by which functions reach them (docs/aws.md section 5)."""
 
 from __future__ import annotations
 
@@ -8,28 +8,29 @@ from datetime import UTC, datetime
 
 from parley.asgi import Response
 from parley.clock import Clock
-from parley.gateway.quotas import MESSAGE_BYTES, POST_SIZE, Account
-from parley.gateway.websocket.client import Wire
-from parley.gateway.websocket.connection import DELETED, Connection, State
+from parley.gateway.quotas import MAX_MESSAGE_BYTES, POST_SIZE, AccountRateLimiter
+from parley.gateway.websocket.client import ClientConnection
+from parley.gateway.websocket.connection import DELETED, Connection, ConnectionState
 from parley.trace import Trace
 
-_LOOK = 0.02
-"""Seconds between two looks at a handshake that is waited for."""
+_POLL_SECONDS = 0.02
+"""Interval in seconds at which a post checks the handshake that it waits for."""
 
 _GONE = Response(410, {"x-amzn-ErrorType": "GoneException"})
 _CONNECTION_ID = re.compile(r"[A-Za-z0-9_-]{15}=")
 
 
-class Connections:
-    """The connections of all stages. `latency`, in seconds, is added to every call of the API.
+class ManagementApi:
+    """The connections of all stages, and the @connections API.
 
-    With `waits` a post to a connection from its own `$connect` hangs until that has returned; else it is gone.
+    `latency`, in seconds, is added to every call. With `waits` a post to a connection from its own `$connect`
+    waits until that has returned; otherwise the answer is 410.
     """
 
     def __init__(
         self,
         stages: Container[str],
-        account: Account,
+        account: AccountRateLimiter,
         trace: Trace,
         clock: Clock,
         latency: float = 0.0,
@@ -42,21 +43,21 @@ class Connections:
         self._clock = clock
         self._latency = latency
         self._waits = waits
-        self._wires: dict[str, Wire] = {}
+        self._clients: dict[str, ClientConnection] = {}
 
-    def add(self, wire: Wire) -> None:
-        """Let a connection be known. It can be reached as soon as it is open."""
-        self._wires[wire.connection.handshake.connection_id] = wire
+    def add(self, client: ClientConnection) -> None:
+        """Add a connection. It accepts posts once it is open."""
+        self._clients[client.connection.handshake.connection_id] = client
 
-    def remove(self, wire: Wire) -> None:
-        """Let a connection no longer be known."""
-        self._wires.pop(wire.connection.handshake.connection_id, None)
+    def remove(self, client: ClientConnection) -> None:
+        """Remove a connection."""
+        self._clients.pop(client.connection.handshake.connection_id, None)
 
     async def answer(self, method: str, stage: str, connection_id: str, body: bytes, signed: bool) -> Response:
         """Answer one call of the @connections API."""
         if self._latency:
             await self._clock.sleep(self._latency)
-        response = self._refusal(stage, connection_id, signed)
+        response = self._check_request(stage, connection_id, signed)
         if response is None:
             response = await self._answer(method, stage, connection_id, body)
         self._trace.record(
@@ -68,45 +69,45 @@ class Connections:
         )
         return response
 
-    def _refusal(self, stage: str, connection_id: str, signed: bool) -> Response | None:
+    def _check_request(self, stage: str, connection_id: str, signed: bool) -> Response | None:
         if not signed or stage not in self._stages:
-            why = f"there is no stage {stage!r}" if signed else "it is not signed (SigV4), or not as it must be"
+            why = f"there is no stage {stage!r}" if signed else "it has no valid signature (SigV4)"
             self._trace.record("note", text=f"@connections {connection_id}: 403, {why}.")
             return _error(403, "ForbiddenException", "Forbidden")
         if limit := self._account.request():
             what = "@connections answered with 429"
-            self._trace.record("limit", connection_id=connection_id, what=what, **limit.told())
+            self._trace.record("limit", connection_id=connection_id, what=what, **limit.as_fields())
             return _error(429, "LimitExceededException", "Rate exceeded")
         if not _CONNECTION_ID.fullmatch(connection_id):
             return _error(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
         return None
 
     async def _answer(self, method: str, stage: str, connection_id: str, body: bytes) -> Response:
-        wire = self._wires.get(connection_id)
-        if wire is None or wire.connection.handshake.stage != stage:
+        client = self._clients.get(connection_id)
+        if client is None or client.connection.handshake.stage != stage:
             return _GONE
-        while self._waits and wire.connection.state is State.CONNECTING:
-            await self._clock.sleep(_LOOK)
-        if wire.connection.state is not State.OPEN:
+        while self._waits and client.connection.state is ConnectionState.CONNECTING:
+            await self._clock.sleep(_POLL_SECONDS)
+        if client.connection.state is not ConnectionState.OPEN:
             return _GONE
         match method:
             case "POST":
-                return await self._post(wire, body)
+                return await self._post(client, body)
             case "GET":
-                return _describe(wire.connection)
+                return _describe(client.connection)
             case "DELETE":
-                await wire.close(DELETED)
+                await client.close(DELETED)
                 return Response(204)
             case _:
                 return _error(403, "ForbiddenException", "Forbidden")
 
-    async def _post(self, wire: Wire, body: bytes) -> Response:
-        if len(body) > MESSAGE_BYTES:
-            connection_id = wire.connection.handshake.connection_id
+    async def _post(self, client: ClientConnection, body: bytes) -> Response:
+        if len(body) > MAX_MESSAGE_BYTES:
+            connection_id = client.connection.handshake.connection_id
             what = f"a post of {len(body)} bytes answered with 413"
-            self._trace.record("limit", connection_id=connection_id, what=what, **POST_SIZE.told())
-            return _error(413, "PayloadTooLargeException", f"Data is larger than {MESSAGE_BYTES} bytes")
-        return Response(200) if await wire.send(body.decode(errors="replace")) else _GONE
+            self._trace.record("limit", connection_id=connection_id, what=what, **POST_SIZE.as_fields())
+            return _error(413, "PayloadTooLargeException", f"Data is larger than {MAX_MESSAGE_BYTES} bytes")
+        return Response(200) if await client.send(body.decode(errors="replace")) else _GONE
 
 
 def _describe(connection: Connection) -> Response:

@@ -1,30 +1,29 @@
-"""Which route a message takes: API Gateway's route selection expressions (docs/aws.md section 3)."""
+"""Route selection of WebSocket APIs (docs/aws.md section 3)."""
 
 from __future__ import annotations
 
 from collections.abc import Container
 
-from parley.expressions.selection import Expression, json_document
+from parley.expressions.selection import SelectionExpression, json_document, route_selection_problem
 
 DEFAULT = "$default"
-_BODY = "request.body"
 
 
-class Selection:
-    """A route selection expression, parsed once; one that cannot be read is taken as a fixed text.
+class RouteSelector:
+    """A route selection expression, parsed once. If it cannot be parsed, it is a fixed text.
 
-    It is `$request.body.path`, a text with `${request.body.path}` in it, or a fixed text; the path is JSONPath. What
-    a message does not have is empty text. With `reserved_is_default` a key that begins with `$`, which only API
-    Gateway may choose, leads to `$default`, else to nothing.
+    It is `$request.body.path`, a text with `${request.body.path}` in it, or a fixed text. The path is JSONPath; a part
+    that a message lacks is empty text. Only API Gateway may choose keys that begin with `$`: with `reserved_is_default`
+    such a key selects `$default`, otherwise no route.
     """
 
     def __init__(self, expression: str, *, reserved_is_default: bool = True) -> None:
         self._text = expression
-        self._expression = None if problem(expression) else Expression(expression)
+        self._expression = None if route_selection_problem(expression) else SelectionExpression(expression)
         self._reserved_is_default = reserved_is_default
 
     def route(self, body: str, routes: Container[str]) -> str | None:
-        """Return the key of the route for a message, None where there is none and no `$default` either."""
+        """Return the key of the route for a message; None if there is neither such a route nor `$default`."""
         key = self.key(body)
         if key and key.startswith("$"):
             return DEFAULT if self._reserved_is_default and DEFAULT in routes else None
@@ -33,21 +32,9 @@ class Selection:
         return DEFAULT if DEFAULT in routes else None
 
     def key(self, body: str) -> str | None:
-        """Return what the expression comes to for a message; None for one that is not JSON."""
+        """Return the value of the expression for a message; None if the message is not JSON."""
         try:
             document = {"request": {"body": json_document(body)}}
             return self._text if self._expression is None else self._expression.evaluate(document)
         except (ValueError, RecursionError):
             return None
-
-
-def problem(expression: str) -> str | None:
-    """Return what is wrong with an expression; None where it is right. A wrong one is taken as a fixed text."""
-    try:
-        variables = Expression(expression).variables
-    except ValueError as error:
-        return str(error)
-    foreign = next((name for name in variables if not name.startswith((f"{_BODY}.", f"{_BODY}["))), None)
-    if foreign is None:
-        return None
-    return f"{expression} has the variable {foreign}, but routes are selected by parts of {_BODY} only"

@@ -1,61 +1,70 @@
-"""A stage of a WebSocket API: its connections served, each message handed to the integration of its route."""
+"""A stage of a WebSocket API: serves connections, and passes messages to integrations."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from random import Random
 from typing import Any
 
 from parley.asgi import Receive, Response, Scope, Send
-from parley.gateway.events import Handshake, decoded, new_request_id
-from parley.gateway.integrations.caller import Answer, Ending
-from parley.gateway.quotas import Limit
-from parley.gateway.throttling import Throttling
-from parley.gateway.websocket.client import Wire
+from parley.gateway.events import Handshake, decode_headers, new_request_id
+from parley.gateway.integrations.caller import CallState, IntegrationResult
+from parley.gateway.quotas import Limit, RouteRateLimiter
+from parley.gateway.websocket.client import ClientConnection
 from parley.gateway.websocket.connection import LOST, UNSUPPORTED, Close, Connection
-from parley.gateway.websocket.context import Service
-from parley.gateway.websocket.handshake import CONNECT, Admission, Admitted
-from parley.gateway.websocket.route_selection import Selection
+from parley.gateway.websocket.context import GatewayContext
+from parley.gateway.websocket.handshake import CONNECT, AcceptedHandshake, HandshakeHandler
+from parley.gateway.websocket.route_selection import RouteSelector
 from parley.template.model import Route, Stage, WebSocketApi
 
 DISCONNECT = "$disconnect"
-_REORDERING_SECONDS = 0.05
+_MAX_REORDERING_SECONDS = 0.05
 
 
 class WebSocketGateway:
-    """Serves one stage of a WebSocket API, as an ASGI application for `websocket` scopes."""
+    """Serves one stage of a WebSocket API, as an ASGI application for `websocket` scopes.
 
-    def __init__(self, api: WebSocketApi, stage: Stage, service: Service) -> None:
+    With `reordering` each message first waits for up to 50 ms at random, so that messages of a connection overtake each
+    other.
+    """
+
+    def __init__(
+        self, api: WebSocketApi, stage: Stage, context: GatewayContext, reordering: Random | None = None
+    ) -> None:
         self._api = api
         self._stage = stage
-        self._service = service
-        self._clock = service.clock
-        self._assumptions = service.assumptions
-        is_default = service.assumptions.reserved_key == "default"
-        self._selection = Selection(api.route_selection_expression, reserved_is_default=is_default)
-        self._throttling = Throttling(stage, service.clock.time)
-        self._admission = Admission(api.routes.get(CONNECT), self._throttling, service)
+        self._context = context
+        self._reordering = reordering
+        self._clock = context.clock
+        self._assumptions = context.assumptions
+        is_default = context.assumptions.reserved_key == "default"
+        self._routes = RouteSelector(api.route_selection_expression, reserved_is_default=is_default)
+        self._route_limiter = RouteRateLimiter(stage, context.clock.time)
+        self._handshakes = HandshakeHandler(api.routes.get(CONNECT), self._route_limiter, context)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""
         await receive()
-        wire = self._wire(self._handshake(scope), receive, send)
-        self._service.connections.add(wire)
+        client = self._client_connection(self._handshake(scope), receive, send)
+        self._context.management_api.add(client)
         try:
-            admitted = await self._admission.decide(wire.connection.handshake, _url_bytes(scope))
-            if isinstance(admitted, Response):
-                return await wire.refuse(admitted)
-            wire.connection.handshake = admitted.handshake.without_request()
-            close = await self._serve(wire, admitted)
+            accepted = await self._handshakes.decide(client.connection.handshake, _url_length(scope))
+            if isinstance(accepted, Response):
+                return await client.refuse(accepted)
+            client.connection.handshake = accepted.handshake.without_request()
+            close = await self._serve(client, accepted)
         finally:
-            self._service.connections.remove(wire)
-        self._tell_of(wire.connection, close)
-        self._later(self._disconnect(wire.connection.handshake, close))
+            self._context.management_api.remove(client)
+        # `$disconnect` starts after the connection is removed, so a post from it gets 410. It runs in a task: uvicorn
+        # closes the socket when this call returns, and no function may delay that.
+        self._record_close(client.connection, close)
+        self._start_task(self._call_disconnect(client.connection.handshake, close))
         return None
 
     def _handshake(self, scope: Scope) -> Handshake:
-        headers = decoded(scope["headers"])
+        headers = decode_headers(scope["headers"])
         in_event = self._assumptions.stage_variables == "in-event"
         return Handshake(
             connection_id=new_request_id(),
@@ -69,89 +78,90 @@ class WebSocketGateway:
             stage_variables=self._stage.variables if in_event else {},
         )
 
-    def _wire(self, handshake: Handshake, receive: Receive, send: Send) -> Wire:
-        return Wire(
-            Connection(handshake, self._service.limits),
+    def _client_connection(self, handshake: Handshake, receive: Receive, send: Send) -> ClientConnection:
+        return ClientConnection(
+            Connection(handshake, self._context.limits),
             receive,
             send,
             self._clock,
-            self._service.trace,
+            self._context.trace,
             pings=self._assumptions.ping == "keeps-alive",
             fragments=self._assumptions.large_post == "split",
         )
 
-    async def _serve(self, wire: Wire, admitted: Admitted) -> Close:
-        """Open the connection and take messages until it ends; return how it ended."""
-        if not await wire.accept(admitted.subprotocol, admitted.headers):
+    async def _serve(self, client: ClientConnection, accepted: AcceptedHandshake) -> Close:
+        """Open the connection and handle its messages until it ends. Returns the end."""
+        if not await client.accept(accepted.subprotocol, accepted.headers):
             return LOST
-        self._record("open", wire.connection.handshake)
-        while not isinstance(message := await wire.receive(), Close):
+        self._record("open", client.connection.handshake)
+        while not isinstance(message := await client.receive(), Close):
             if isinstance(message, bytes):
-                await wire.close(UNSUPPORTED)
+                await client.close(UNSUPPORTED)
             else:
-                self._later(self._message(wire, message))
+                # A task for each: as on AWS, messages of one connection run at once, and their answers have no order.
+                self._start_task(self._handle_message(client, message))
         return message
 
-    async def _message(self, wire: Wire, body: str) -> None:
-        if reordering := self._service.reordering:
-            await self._clock.sleep(reordering.uniform(0, _REORDERING_SECONDS))
-        handshake, request_id = wire.connection.handshake, new_request_id()
-        key = self._selection.route(body, self._api.routes)
+    async def _handle_message(self, client: ClientConnection, body: str) -> None:
+        if self._reordering:
+            await self._clock.sleep(self._reordering.uniform(0, _MAX_REORDERING_SECONDS))
+        handshake, request_id = client.connection.handshake, new_request_id()
+        key = self._routes.route(body, self._api.routes)
         if key is None:
             self._record("unrouted", handshake)
-            await wire.send(_own_frame("Forbidden", handshake, request_id))
-        elif limit := self._service.account.request() or self._throttling.take(key):
-            await self._throttle(wire, limit, request_id)
+            await client.send(_gateway_frame("Forbidden", handshake, request_id))
+        elif limit := self._context.account.request() or self._route_limiter.take(key):
+            await self._refuse_message(client, limit, request_id)
         else:
             route = self._api.routes[key]
             event = handshake.message_event(key, body, request_id, self._clock.time())
-            answer = await self._service.backend.call(route, event, handshake)
-            frame = _frame(answer, route, handshake, request_id)
+            result = await self._context.integrations.call(route, event, handshake)
+            frame = _response_frame(result, route, handshake, request_id)
             if frame is not None:
-                await wire.send(frame)
+                await client.send(frame)
 
-    async def _throttle(self, wire: Wire, limit: Limit, request_id: str) -> None:
-        handshake = wire.connection.handshake
-        self._record("limit", handshake, what="a message not handled (429)", **limit.told())
+    async def _refuse_message(self, client: ClientConnection, limit: Limit, request_id: str) -> None:
+        handshake = client.connection.handshake
+        self._record("limit", handshake, what="a message not handled (429)", **limit.as_fields())
         if self._assumptions.throttled_message == "frame":
-            await wire.send(_own_frame("Too Many Requests", handshake, request_id))
+            await client.send(_gateway_frame("Too Many Requests", handshake, request_id))
 
-    async def _disconnect(self, handshake: Handshake, close: Close) -> None:
+    async def _call_disconnect(self, handshake: Handshake, close: Close) -> None:
         if close.code == LOST.code and self._assumptions.network_loss == "when-idle":
-            await self._clock.sleep(self._service.limits.idle)
+            await self._clock.sleep(self._context.limits.idle)
         route = self._api.routes.get(DISCONNECT)
         if route is not None:
             event = handshake.disconnect_event(close.code, close.reason, self._clock.time())
-            await self._service.backend.call(route, event, handshake)
+            await self._context.integrations.call(route, event, handshake)
 
-    def _tell_of(self, connection: Connection, close: Close) -> None:
-        limit = close.limit.told() if close.limit else {}
+    def _record_close(self, connection: Connection, close: Close) -> None:
+        limit = close.limit.as_fields() if close.limit else {}
         self._record("close", connection.handshake, code=close.code, cause=close.cause, **limit)
 
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run on its own: one slow message holds up neither the next nor the connection's end."""
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine in a task. A slow message then delays neither the next one nor the connection's end."""
         task = asyncio.ensure_future(work)
-        self._tasks.add(task)
+        self._tasks.add(task)  # the event loop itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
 
     def _record(self, kind: str, handshake: Handshake, **fields: Any) -> None:
-        self._service.trace.record(kind, connection_id=handshake.connection_id, **fields)
+        self._context.trace.record(kind, connection_id=handshake.connection_id, **fields)
 
 
-def _url_bytes(scope: Scope) -> int:
+def _url_length(scope: Scope) -> int:
     return len(scope["raw_path"]) + len(scope["query_string"]) + 1
 
 
-def _frame(answer: Answer, route: Route, handshake: Handshake, request_id: str) -> str | None:
-    """Return the frame that a message is answered with: an error, the body for a route response, or none."""
-    if answer.ending is Ending.TIMED_OUT:
-        return _own_frame("Endpoint request timed out", handshake, request_id)
-    if answer.ending is Ending.FAILED or (route.responds and answer.status is None):
-        return _own_frame("Internal server error", handshake, request_id)
-    return answer.body if route.responds else None
+def _response_frame(result: IntegrationResult, route: Route, handshake: Handshake, request_id: str) -> str | None:
+    """Return the frame that answers a message: an error, the body for a route response, or none."""
+    if result.state is CallState.TIMED_OUT:
+        return _gateway_frame("Endpoint request timed out", handshake, request_id)
+    if result.state is CallState.FAILED or (route.responds and result.status is None):
+        return _gateway_frame("Internal server error", handshake, request_id)
+    return result.body if route.responds else None
 
 
-def _own_frame(message: str, handshake: Handshake, request_id: str) -> str:
-    """Return a frame of the gateway's own, with the spaces where AWS has them (docs/aws.md section 3)."""
+def _gateway_frame(message: str, handshake: Handshake, request_id: str) -> str:
+    """Return a frame of the gateway itself, with spaces exactly as on AWS (docs/aws.md section 3)."""
     connection_id = handshake.connection_id
     return f'{{"message": "{message}", "connectionId":"{connection_id}", "requestId":"{request_id}"}}'

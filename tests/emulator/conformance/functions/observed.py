@@ -1,4 +1,4 @@
-"""What functions were given, kept for whoever asks for it."""
+"""Events that functions got, kept for the tests."""
 
 import json
 import os

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from parley.dynamodb.pricing import charged, size
+from parley.dynamodb.capacity import charged, size
 from pynamodb.transactions import TransactWrite
 
 from handlers.chat.records import Chat, Connection

@@ -26,8 +26,8 @@ from handlers.chat.turns.actions import Close, Generate
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import LEASE
 from handlers.chat.turns.quotas import MessageQuota
-from tests.handlers.chat.replies.test_worker import Gateway, Model, replies
 from tests.support.conversation import answer, ask, claim
+from tests.support.reply_worker import RecordingGateway, ScriptedModel, reply_worker
 from tests.support.runtime import FakeRuntime
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
@@ -184,7 +184,9 @@ def test_a_daily_limit_lasts_until_midnight(store):
 class TestABudgetOfTokens:
     def turn(self, person, *script, counts=True):
         [_, generate] = person.sends("message", message="x" * 90)
-        worker = replies(person.store, Gateway(), Model(*script), [], now=lambda: person.now, counts_tokens=counts)
+        worker = reply_worker(
+            person.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: person.now, counts_tokens=counts
+        )
         worker.make(generate.handover, lambda: 900.0)
 
     @pytest.fixture
@@ -221,7 +223,8 @@ class TestABudgetOfTokens:
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, person, store):
         [_, generate] = person.sends("message", message="Hi")
         store.turns.cancel("alice", "chat", generate.handover.message_id)
-        worker = replies(store, Gateway(), Model(), [], now=lambda: person.now, counts_tokens=True)
+        model = ScriptedModel()
+        worker = reply_worker(store, RecordingGateway(), model, [], now=lambda: person.now, counts_tokens=True)
         worker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 0
 
@@ -229,8 +232,8 @@ class TestABudgetOfTokens:
         [_, generate] = person.sends("message", message="Hi")
         stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
         for _ in range(5):
-            model = Model("Hello", stop)
-            worker = replies(person.store, Gateway(), model, [], now=lambda: person.now, counts_tokens=True)
+            gateway, model = RecordingGateway(), ScriptedModel("Hello", stop)
+            worker = reply_worker(person.store, gateway, model, [], now=lambda: person.now, counts_tokens=True)
             worker.make(generate.handover, lambda: 900.0)
         assert self.used(person) == 10
 

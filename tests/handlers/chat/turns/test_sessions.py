@@ -17,7 +17,7 @@ from handlers.chat.identity.tokens import Identity
 from handlers.chat.identity.users import UserDirectory
 from handlers.chat.records import User
 from handlers.chat.turns.actions import Post
-from tests.handlers.chat.turns.test_commands import NOON, SECRET, Client
+from tests.support.command_client import NOON, SECRET, CommandClient
 from tests.support.runtime import FakeRuntime
 
 LATER = NOON + timedelta(hours=1)
@@ -33,7 +33,7 @@ def token(user="alice", expires=NOON + timedelta(minutes=30)):
 def client(store):
     for user in ("alice", "bob"):
         store.users.add(User(user))
-    return Client(store, "c1=")
+    return CommandClient(store, "c1=")
 
 
 def kinds(actions):

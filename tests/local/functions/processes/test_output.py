@@ -37,7 +37,7 @@ async def test_what_is_in_the_pipe_can_be_read_at_once():
 async def test_lines_come_before_the_end_of_their_invocation(serve):
     service = await serve(f="def handler(event, context): print('last words'); raise SystemExit(1)")
     await service.invoke("f")
-    assert [happening.kind for happening in service.trace.after(0)] == ["start", "log", "end"]
+    assert [event.kind for event in service.trace.after(0)] == ["start", "log", "end"]
 
 
 async def test_a_traceback_is_traced_line_by_line(serve):

@@ -33,17 +33,18 @@ EMULATOR = """
     import asyncio, sys
     sys.path.insert(0, {root!r})
     from pathlib import Path
+    from parley.functions.runner import runner_for
     from parley.functions.service import Functions
     from parley.template.model import Function
     from parley.trace import Trace
 
     async def main():
         trace = Trace()
-        trace.listen(lambda happening: happening.kind == "log" and print(happening.fields["line"], flush=True))
+        trace.listen(lambda event: event.kind == "log" and print(event.fields["line"], flush=True))
         function = Function(
             name="f", handler="f.handler", code=Path({code!r}), timeout=60.0, memory=128, environment={{}},
         )
-        functions = Functions({{"f": function}}, trace)
+        functions = Functions({{"f": function}}, trace, runner_for("process", {{"f": function}}, trace))
         await functions.start()
         await functions.invoke("f", b'"stay"')
 

@@ -75,7 +75,7 @@ class Client:
         return asyncio.run(self.ask(method, url, *chunks, **headers))
 
     def errors(self):
-        return [happening.fields["error"] for happening in self.trace.after(0) if happening.kind == "http"]
+        return [event.fields["error"] for event in self.trace.after(0) if event.kind == "http"]
 
 
 ENDED = (None, False, 1.0, "id")
@@ -271,16 +271,16 @@ class TestAnswers:
             (b"[" * 100_000, "not JSON"),
             ({"statusCode": "fine"}, "not a number"),
             ({"statusCode": None}, "not a number"),
-            ({"statusCode": 99}, "no final status"),
+            ({"statusCode": 99}, "must be from 200 to 599"),
             ({"statusCode": 1e400}, "not a number"),
             ({"statusCode": 200, "body": {"a": 1}}, "json.dumps"),
-            ({"statusCode": 200, "body": "\ud800"}, "no text"),
+            ({"statusCode": 200, "body": "\ud800"}, "not valid Unicode"),
             ({"statusCode": 200, "body": "é", "isBase64Encoded": True}, "isBase64Encoded"),
-            ({"statusCode": 200, "headers": ["x"]}, "headers is no object"),
+            ({"statusCode": 200, "headers": ["x"]}, "headers is not an object"),
             ({"statusCode": 200, "headers": {"x": ["a"]}}, "'x'"),
             ({"statusCode": 200, "headers": {"x": "a\r\nset-cookie: b"}}, "'x'"),
             ({"statusCode": 200, "headers": {"x y": "a"}}, "'x y'"),
-            ({"statusCode": 200, "cookies": "a=1"}, "cookies is no list"),
+            ({"statusCode": 200, "cookies": "a=1"}, "cookies is not a list"),
         ],
     )
     def test_garbage_is_a_500_with_its_reason_in_the_trace(self, answer, told):
@@ -322,7 +322,7 @@ class TestLimits:
         megabyte = b"a" * 1024 * 1024
         status, _, body = client.get("/", "POST", *[megabyte] * 10, b"a")
         assert (status, body, client.events) == (413, b'{"message":"Request Entity Too Large"}', [])
-        assert client.errors() == ["more than 10 MB"]
+        assert client.errors() == ["the request has more than 10 MB"]
 
     def test_an_event_that_lambda_does_not_take_is_a_413(self):
         client = Client()

@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from parley.gateway.integrations.non_lambda import (
-    IntegrationFailure,
     IntegrationRequest,
-    IntegrationResult,
-    Integrations,
+    NonLambdaFailure,
+    NonLambdaResponse,
+    call_non_lambda,
 )
 from parley.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Templates
 
@@ -33,7 +33,7 @@ def message(body, **variables):
 
 
 def send(integration, request):
-    return asyncio.run(Integrations().send(integration, request))
+    return asyncio.run(call_non_lambda(integration, request))
 
 
 def templates(selection="", **by_key):
@@ -89,7 +89,7 @@ def server():
 class TestMock:
     def test_the_status_is_what_the_request_template_says(self):
         mock = MockIntegration(templates(default='{"statusCode": 201}'))
-        assert send(mock, message("{}")) == IntegrationResult(201)
+        assert send(mock, message("{}")) == NonLambdaResponse(201)
 
     @pytest.mark.parametrize("template", ["{ statusCode: 404 }", "{'statusCode': '404'}", '{"a": 1, "statusCode":404}'])
     def test_the_template_need_not_be_strict_json(self, template):
@@ -120,7 +120,7 @@ class TestMock:
                 IntegrationResponse("/[/", templates(default="a pattern that is none")),
             ),
         )
-        assert send(mock, message("{}")) == IntegrationResult(status, body)
+        assert send(mock, message("{}")) == NonLambdaResponse(status, body)
 
     def test_the_response_template_sees_the_context_and_the_stage(self):
         response = IntegrationResponse("$default", templates(default="$context.connectionId in $stageVariables.colour"))
@@ -128,12 +128,12 @@ class TestMock:
         assert send(mock, message("{}", colour="red")).body == "BFaT_fALIAMCKug= in red"
 
     def test_without_templates_it_answers_200(self):
-        assert send(MockIntegration(), message("{}")) == IntegrationResult(200)
+        assert send(MockIntegration(), message("{}")) == NonLambdaResponse(200)
 
     @pytest.mark.parametrize("template", ["{}", "", '{"statusCode": "abc"}', "#if(", "$input.path('$.[')", "[200]"])
     def test_a_template_that_makes_no_status_is_a_failure_that_is_explained(self, template):
         failure = send(MockIntegration(templates(default=template)), message("{}"))
-        assert isinstance(failure, IntegrationFailure)
+        assert isinstance(failure, NonLambdaFailure)
         assert not failure.timed_out
         assert "template" in failure.why
 
@@ -146,7 +146,7 @@ class TestHttpProxy:
     def test_the_message_goes_out_and_the_answer_comes_back_as_they_are(self, server):
         server.status, server.body = 418, "é".encode()
         result = send(HttpIntegration("POST", f"{server.url}/chat?x=1"), message("not {json}"))
-        assert result == IntegrationResult(418, "é")
+        assert result == NonLambdaResponse(418, "é")
         [(method, path, headers, body)] = server.requests
         assert (method, path, body) == ("POST", "/chat?x=1", "not {json}")
         assert headers["User-Agent"] == "AmazonAPIGateway_abcdef1234"
@@ -184,7 +184,7 @@ class TestHttpProxy:
 
     def test_redirections_are_not_followed(self, server):
         server.status, server.headers, server.body = 302, {"Location": f"{server.url}/elsewhere"}, b""
-        assert send(HttpIntegration("GET", server.url), message("")) == IntegrationResult(302, "")
+        assert send(HttpIntegration("GET", server.url), message("")) == NonLambdaResponse(302, "")
         assert len(server.requests) == 1
 
     @pytest.mark.parametrize(
@@ -193,21 +193,21 @@ class TestHttpProxy:
             ("file:///etc/passwd", "http or https"),
             ("${stageVariables.missing}", "http or https"),
             ("http://", "http or https"),
-            ("http://[", "is no URL"),
+            ("http://[", "is not a URL"),
             ("http://127.0.0.1:1/", "refused"),
-            ("http://127.0.0.1:99999/", "is no URL"),
+            ("http://127.0.0.1:99999/", "is not a URL"),
             ("http://127.0.0.1:1/a b", "did not answer"),
         ],
     )
     def test_what_cannot_be_reached_is_a_failure_that_names_it(self, url, told):
         failure = send(HttpIntegration("POST", url), message("{}"))
-        assert isinstance(failure, IntegrationFailure)
+        assert isinstance(failure, NonLambdaFailure)
         assert told in failure.why
 
     def test_a_header_that_a_message_makes_impossible_is_a_failure(self, server):
         parameters = {"integration.request.header.X": "route.request.body.x"}
         failure = send(HttpIntegration("POST", server.url, parameters=parameters), message('{"x": "a\\r\\nb: c"}'))
-        assert isinstance(failure, IntegrationFailure)
+        assert isinstance(failure, NonLambdaFailure)
         assert server.requests == []
 
     def test_no_answer_in_time_is_a_failure_of_its_own(self, server, monkeypatch):
@@ -219,7 +219,7 @@ class TestHttpProxy:
         server.go.clear()
 
         async def scenario():
-            task = asyncio.create_task(Integrations().send(HttpIntegration("POST", server.url), message("{}")))
+            task = asyncio.create_task(call_non_lambda(HttpIntegration("POST", server.url), message("{}")))
             await asyncio.to_thread(server.asked.wait, 5)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -242,7 +242,7 @@ class TestHttp:
                 IntegrationResponse("$default", templates(default="$input.path('$.greeting')!")),
             ),
         )
-        assert send(integration, message('{"n": [1, 2]}')) == IntegrationResult(201, "hello!")
+        assert send(integration, message('{"n": [1, 2]}')) == NonLambdaResponse(201, "hello!")
         [(method, _, _, body)] = server.requests
         assert (method, json.loads(body)) == ("PUT", {"id": "BFaT_fALIAMCKug=", "n": [1, 2]})
 
@@ -256,7 +256,7 @@ class TestHttp:
         assert send(integration, message("{}")).body == answer
 
     def test_without_templates_both_pass_as_they_are(self, server):
-        assert send(HttpIntegration("POST", server.url, proxy=False), message("text")) == IntegrationResult(
+        assert send(HttpIntegration("POST", server.url, proxy=False), message("text")) == NonLambdaResponse(
             200, "hello"
         )
         assert server.requests[0][3] == "text"
@@ -275,5 +275,5 @@ class TestHttp:
         failure = send(
             HttpIntegration("POST", server.url, proxy=False, templates=templates(default="#if($a")), message("")
         )
-        assert isinstance(failure, IntegrationFailure)
+        assert isinstance(failure, NonLambdaFailure)
         assert server.requests == []

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from parley.gateway.integrations.mapping import MappingError, rendered
+from parley.gateway.integrations.mapping import MappingError, render
 
 BODY = json.dumps(
     {
@@ -57,18 +57,18 @@ CONTEXT = {"connectionId": "BFaT_fALIAMCKug=", "identity": {"sourceIp": "127.0.0
     ],
 )
 def test_what_a_template_makes_of_a_message(template, text):
-    assert rendered(template, BODY, CONTEXT, {"colour": "red"}) == text
+    assert render(template, BODY, CONTEXT, {"colour": "red"}) == text
 
 
 def test_the_whole_context_is_written_as_on_aws():
-    assert rendered("$context", "", CONTEXT, {}) == (
+    assert render("$context", "", CONTEXT, {}) == (
         "{connectionId=BFaT_fALIAMCKug=, identity={sourceIp=127.0.0.1}, messageId=null}"
     )
 
 
 @pytest.mark.parametrize("body", ["no json", "", "[" * 100_000, '{"a": NaN}'])
 def test_a_body_that_is_not_json_has_no_parts_but_a_text(body):
-    assert rendered("$input.body|$input.path('$.a')|$input.json('$.a')", body, {}, {}) == f'{body}||""'
+    assert render("$input.body|$input.path('$.a')|$input.json('$.a')", body, {}, {}) == f'{body}||""'
 
 
 @pytest.mark.parametrize(
@@ -85,12 +85,12 @@ def test_a_body_that_is_not_json_has_no_parts_but_a_text(body):
 )
 def test_a_template_that_fails_says_where_and_why(template, told):
     with pytest.raises(MappingError, match=told.replace("$", r"\$")):
-        rendered(template, BODY, CONTEXT, {})
+        render(template, BODY, CONTEXT, {})
 
 
 def test_a_template_does_not_change_what_the_next_one_sees():
-    assert rendered("$context.put('stage', 'x')$context.stage", "", CONTEXT, {}) == "x"
-    assert rendered("$context.stage", "", CONTEXT, {}) == ""
+    assert render("$context.put('stage', 'x')$context.stage", "", CONTEXT, {}) == "x"
+    assert render("$context.stage", "", CONTEXT, {}) == ""
     assert "stage" not in CONTEXT
 
 

@@ -23,7 +23,7 @@ def messages(client):
 
 
 def told(gateway):
-    """What `$disconnect` was told."""
+    """Return what the event of `$disconnect` says."""
     contexts = [event["requestContext"] for event in gateway.events("disconnect")]
     return [(context["disconnectStatusCode"], context["disconnectReason"]) for context in contexts]
 

@@ -1,4 +1,4 @@
-"""Who may connect, and what is too much (docs/aws.md sections 1, 2, 6); in this process, time at a standstill."""
+"""Handshakes: authorization and limits (docs/aws.md sections 1, 2, 6), in this process and without time passing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A deployment that faces the internet: strangers, foreign pages, connections that never say who they are."""
+"""A deployment that faces the internet: unknown users, foreign pages, connections that never say who they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People with devices, talking through a running emulator while its plan of faults makes things go wrong."""
+"""Users with devices, talking through a running emulator while its plan of faults makes things go wrong."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.support.devices import Device, Emulator
 PING_SECONDS = 5.0
 _USERS = count()
 USERS = 200
+APOLOGY = "Sorry, something went wrong while processing your message."
 
 
 def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
@@ -28,12 +29,14 @@ def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
         return dict(json.loads(answer.read()))
 
 
-class Person:
+class ChatUser:
     """A user of their own, with one device in one chat. The device pings while `pinging`, as the protocol advises."""
 
-    def __init__(self, emulator: Emulator, user: str | None = None, chat_id: str | None = None, pinging: bool = True):
+    def __init__(
+        self, emulator: Emulator, user_id: str | None = None, chat_id: str | None = None, pinging: bool = True
+    ):
         self.emulator = emulator
-        self.user = user or f"user{next(_USERS)}"
+        self.user_id = user_id or f"user{next(_USERS)}"
         self.pinging = pinging
         self.frames: list[dict[str, Any]] = []
         self.arrived: list[float] = []
@@ -41,7 +44,7 @@ class Person:
         self.changed = Condition()
         self.device = Device(emulator.websocket_url)
         self.connection_id = self.device.connection_id()
-        self.device.join(self.user)
+        self.device.join(self.user_id)
         if chat_id is None:
             self.chat_id = self.device.create_chat()
         else:
@@ -115,7 +118,7 @@ class Person:
 
     def chat(self) -> dict[str, Any]:
         """The chat as the table has it; nothing where it is gone."""
-        key = {"userId": {"S": self.user}, "chatId": {"S": self.chat_id}}
+        key = {"userId": {"S": self.user_id}, "chatId": {"S": self.chat_id}}
         answer = self.emulator.client("dynamodb").get_item(TableName="ChatsTable", Key=key, ConsistentRead=True)
         return dict(answer.get("Item", {}))
 
@@ -150,13 +153,13 @@ class Person:
                 return
 
 
-def check(person: Person, readings: int = 1) -> None:
+def check(user: ChatUser, readings: int = 1) -> None:
     """What must be true of a chat whose turns are over: the promises of the protocol."""
-    stored = person.stored()
+    stored = user.stored()
     assert [message["role"] for message in stored] == ["user", "assistant"] * (len(stored) // 2)
-    assert int(person.chat()["messageCount"]["N"]) == len(stored)
+    assert int(user.chat()["messageCount"]["N"]) == len(stored)
     replies = {message["messageId"]: message["content"] for message in stored if message["role"] == "assistant"}
-    ended = {message_id: reading for message_id, reading in person.readings.items() if reading.completes}
+    ended = {message_id: reading for message_id, reading in user.readings.items() if reading.completes}
     assert len(ended) >= readings
     for message_id, reading in ended.items():
         assert reading.completes[0]["content"] in (replies[message_id], None)

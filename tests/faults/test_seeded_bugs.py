@@ -1,4 +1,4 @@
-"""Each promise that the simulation checks has a planted fault here, which its check finds."""
+"""Each promise that the simulation checks has a bug seeded here, which its check finds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handlers.chat.protocol.stream import Script
 from handlers.chat.replies import monitor
 from handlers.chat.replies.relay import Relay
 from handlers.chat.replies.worker import ReplyWorker
-from tests.faults.simulation.scenario import check, check_without_faults, live
+from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
     Faults,
     SimulatedAnswer,
@@ -26,21 +26,21 @@ WORLDS = 40
 def found(promise, mix=None):
     """Live through some worlds, until one of them breaks the promise."""
     for number in range(WORLDS):
-        life = live(("planted", number), mix)
+        run = simulate(("planted", number), mix)
         try:
-            (check if mix else check_without_faults)(life)
+            (check if mix else check_without_faults)(run)
         except AssertionError as broken:
             if str(broken).startswith(promise):
                 return True
     return False
 
 
-def plant(monkeypatch, owner, name, make):
+def seed_bug(monkeypatch, owner, name, make):
     """Put another function in place of one, made from that one."""
     monkeypatch.setattr(owner, name, make(getattr(owner, name)))
 
 
-def test_without_a_planted_fault_nothing_is_found():
+def test_without_a_seeded_bug_nothing_is_found():
     assert not found("")
 
 
@@ -54,7 +54,7 @@ def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
 
         return call
 
-    plant(monkeypatch, SimulatedTurns, "seal", forgetful)
+    seed_bug(monkeypatch, SimulatedTurns, "seal", forgetful)
     assert found("an acknowledged message is lost")
 
 
@@ -66,7 +66,7 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
 
         return call
 
-    plant(monkeypatch, SimulatedTurns, "accept", without_marker)
+    seed_bug(monkeypatch, SimulatedTurns, "accept", without_marker)
     monkeypatch.setattr(SimulatedMessages, "sent_as", lambda *_: None)
     # The acknowledgement is lost, and the client asks again when the reply is over.
     assert found("a message is stored twice", Faults(post_fails=0.3))
@@ -81,7 +81,7 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 
         return call
 
-    plant(monkeypatch, SimulatedTurns, "_begun", always_free)
+    seed_bug(monkeypatch, SimulatedTurns, "_begun", always_free)
     monkeypatch.setattr("handlers.chat.turns.lifecycle.is_running", lambda turn, now: False)
     assert found("not one reply to one message")
 
@@ -97,7 +97,7 @@ def test_a_reply_that_is_not_counted(monkeypatch):
 
         return call
 
-    plant(monkeypatch, SimulatedTurns, "seal", uncounted)
+    seed_bug(monkeypatch, SimulatedTurns, "seal", uncounted)
     assert found("a message is not counted")
 
 
@@ -112,7 +112,7 @@ def test_an_attempt_that_goes_on_with_the_words_of_the_last_one(monkeypatch):
 
         return words
 
-    plant(monkeypatch, SimulatedAnswer, "__iter__", with_old_words)
+    seed_bug(monkeypatch, SimulatedAnswer, "__iter__", with_old_words)
     assert found("the words of two attempts are mixed")
 
 
@@ -120,7 +120,7 @@ def test_a_word_that_is_lost_on_its_way_to_the_store(monkeypatch):
     def deaf(add):
         return lambda self, text: add(self, "" if "w2 " in text else text)
 
-    plant(monkeypatch, Relay, "add", deaf)
+    seed_bug(monkeypatch, Relay, "add", deaf)
     assert found("a word is lost, doubled or out of order")
 
 
@@ -138,8 +138,8 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
 
         return call
 
-    plant(monkeypatch, Relay, "__init__", always_first)
-    plant(monkeypatch, views, "complete", _with_attempt_1)
+    seed_bug(monkeypatch, Relay, "__init__", always_first)
+    seed_bug(monkeypatch, views, "complete", _with_attempt_1)
     assert found("a device read what the reply does not say", Faults(kill=0.01))
 
 
@@ -155,7 +155,7 @@ def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):
 
         return call
 
-    plant(monkeypatch, SimulatedGateway, "post", careless)
+    seed_bug(monkeypatch, SimulatedGateway, "post", careless)
     monkeypatch.setattr("tests.faults.simulation.chat.Device.SILENCE", 10**9)
     assert found("a device waits for a reply that is over", Faults(post_fails=0.2))
 
@@ -169,12 +169,12 @@ def test_an_end_that_comes_twice(monkeypatch):
 
         return call
 
-    plant(monkeypatch, SimulatedGateway, "post", twice)
+    seed_bug(monkeypatch, SimulatedGateway, "post", twice)
     assert found("not exactly one end")
 
 
 def test_an_end_before_the_last_token(monkeypatch):
-    def hasty(after):
+    def early(after):
         def call(self, cursor):
             if self.end is not None and cursor.started and not cursor.ended and not cursor.late:
                 return self.end, replace(cursor, late=True)
@@ -182,7 +182,7 @@ def test_an_end_before_the_last_token(monkeypatch):
 
         return call
 
-    plant(monkeypatch, Script, "after", hasty)
+    seed_bug(monkeypatch, Script, "after", early)
     assert found("something after the end")
 
 

@@ -1,0 +1,61 @@
+"""The two ways to run functions: as processes, as AWS does, or inline in threads of the emulator, for a debugger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Protocol
+
+from parley.clock import Clock
+from parley.faults.injector import Injector
+from parley.functions.inline import Inline
+from parley.functions.invocation import FunctionResponse, Invocation, Outcome
+from parley.functions.pools import Pools
+from parley.functions.processes.launch import ZygoteProcess
+from parley.template.model import Function
+from parley.trace import Trace
+
+Mode = Literal["process", "inline"]
+
+
+class Runner(Protocol):
+    """The part of the Lambda service that runs invocations."""
+
+    async def start(self) -> None:
+        """Prepare to run functions. Raises `StartError` if they cannot run in this way."""
+
+    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
+        """Start a function before its first event. Return the error if it does not start."""
+
+    async def run(self, invocation: Invocation) -> Outcome:
+        """Run an invocation to its end."""
+
+    def caller(self, access_key: str) -> str:
+        """Return the name of the function whose process signs with this key; empty if there is no such process."""
+
+    def kill(self, access_key: str) -> None:
+        """Kill the process that signs with this key, if there is one."""
+
+    def freeze(self, access_key: str, seconds: float) -> None:
+        """Stop the process that signs with this key, if there is one, and let it go on after this many seconds."""
+
+    async def stop(self) -> None:
+        """End everything that runs."""
+
+
+def runner_for(
+    mode: Mode,
+    functions: Mapping[str, Function],
+    trace: Trace,
+    *,
+    environments: int = 10,
+    clock: Clock | None = None,
+    injector: Injector | None = None,
+    zygote: ZygoteProcess | None = None,
+) -> Runner:
+    """Return the runner of this mode. At most `environments` events of one function run at once.
+
+    `zygote` is the process that environments are forked from, if it runs already.
+    """
+    if mode == "inline":
+        return Inline(functions, trace, environments, injector)
+    return Pools(functions, trace, environments, clock or Clock(), injector, zygote)

@@ -1,0 +1,91 @@
+"""Reader of SAM and CloudFormation templates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from parley.account import ACCOUNT_ID, REGION
+from parley.template.document import Document
+from parley.template.event_sources import event_sources
+from parley.template.functions import functions
+from parley.template.http_apis import http_apis
+from parley.template.model import Template
+from parley.template.references import Stack
+from parley.template.source import TemplateError
+from parley.template.storage import parameters as ssm_parameters
+from parley.template.storage import queues, tables
+from parley.template.websocket_apis import websocket_apis
+
+_EMULATED = {
+    *("AWS::Serverless::Function", "AWS::Serverless::WebSocketApi", "AWS::Serverless::HttpApi"),
+    *("AWS::Serverless::SimpleTable", "AWS::Serverless::LayerVersion"),
+    *(
+        "AWS::Lambda::Function",
+        "AWS::Lambda::Alias",
+        "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::EventSourceMapping",
+        "AWS::Lambda::LayerVersion",
+    ),
+    *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
+    "AWS::ApiGatewayV2::*",
+}
+_IGNORED = {
+    *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
+    *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
+    *("AWS::ApiGateway::Account", "AWS::Route53::*", "AWS::CertificateManager::*", "AWS::WAFv2::*", "AWS::Budgets::*"),
+    *("AWS::ApplicationAutoScaling::*", "AWS::CodeDeploy::*", "AWS::XRay::*"),
+}
+_PARTLY_IGNORED = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
+
+
+def read(
+    path: Path,
+    parameters: Mapping[str, str] | None = None,
+    *,
+    imports: Mapping[str, str] | None = None,
+    region: str = REGION,
+    account: str = ACCOUNT_ID,
+    stack: str = "parley",
+) -> Template:
+    """Read a template.
+
+    `parameters` override the defaults of its parameters; `imports` are exports of other stacks. Raises `TemplateError`
+    if the file is not a template, has no API, or the code of a function is missing.
+    """
+    document = Document.read(path, parameters or {}, imports or {}, Stack(region, account, stack))
+    found = functions(document)
+    sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
+    if not sockets and not any(api.routes for api in https):
+        raise TemplateError(
+            f"The template {path} has no WebSocket API. Add a resource of type AWS::Serverless::WebSocketApi "
+            "or AWS::ApiGatewayV2::Api, or name another template with --template."
+        )
+    template = Template(
+        functions=found,
+        websocket_apis=sockets,
+        http_apis=https,
+        tables=tuple(tables(document)),
+        queues=tuple(queues(document)),
+        parameters=tuple(ssm_parameters(document)),
+        event_sources=tuple(event_sources(document, found)),
+    )
+    _note_unsupported(document)
+    return replace(template, notes=document.notes())
+
+
+def _note_unsupported(document: Document) -> None:
+    """Add a note for each type of resource that is not emulated, at the first resource of the type."""
+    seen: set[str] = set()
+    for logical_id, kind in document.resource_types.items():
+        if kind in seen:
+            continue
+        seen.add(kind)
+        node_path = ("Resources", logical_id)
+        if not kind:
+            document.note(f"`{logical_id}`: the resource has no Type; ignored.", node_path)
+        elif kind in _PARTLY_IGNORED:
+            document.note(f"`{logical_id}`: `{kind}` is ignored: {_PARTLY_IGNORED[kind]}.", node_path)
+        elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_EMULATED | _IGNORED):
+            document.note(f"`{logical_id}`: `{kind}` is not emulated; ignored.", node_path)

@@ -1,0 +1,146 @@
+"""Reply workers that run twice, die or lose their store."""
+
+from datetime import timedelta
+from threading import Event
+
+import pytest
+
+from handlers.chat.records import FinishReason
+from handlers.chat.store import StoreError
+from handlers.chat.turns.lifecycle import LEASE
+from tests.support.conversation import answer, claim, seal
+from tests.support.reply_worker import (
+    APOLOGY,
+    LATER,
+    NOON,
+    STOP,
+    TURN,
+    ScriptedModel,
+    make_reply,
+    reply_worker,
+)
+
+
+class TestInvokedTwice:
+    def test_a_duplicate_asks_and_posts_nothing(self, store, gateway, chat):
+        make_reply(store, gateway, ScriptedModel("первый", STOP))
+        gateway.frames.clear()
+        make_reply(store, gateway, again := ScriptedModel("второй", STOP))
+        assert (again.asked, gateway.frames) == ([], [])
+
+    def test_both_at_once_make_one_reply(self, store, gateway, chat):
+        other = ScriptedModel("второй", STOP)
+        make_reply(store, gateway, ScriptedModel(lambda: make_reply(store, gateway, other), "первый", STOP))
+        assert other.asked == []
+        completes = [frame for frame in gateway.to("c1=") if frame["type"] == "assistant_message_complete"]
+        assert [frame["data"]["content"] for frame in completes] == ["первый"]
+        assert store.chats.get("alice", "chat").message_count == 2
+
+    def test_a_reply_that_was_stored_and_not_announced_is_announced(self, store, gateway, chat):
+        seal(store, TURN, "первый")
+        make_reply(store, gateway, again := ScriptedModel("второй", STOP), now=LATER)
+        assert again.asked == []
+        for device in ("c1=", "c2="):
+            [complete] = gateway.to(device)
+            assert (complete["data"]["content"], complete["data"]["attempt"]) == ("первый", 1)
+        assert store.chats.get("alice", "chat").turn is None
+
+    def test_a_zombie_that_wakes_after_the_takeover_stores_nothing(self, store, gateway, chat):
+        def overtaken():
+            make_reply(store, gateway, ScriptedModel("второй", STOP), now=LATER)
+
+        make_reply(store, gateway, ScriptedModel("пер", overtaken, "вый", STOP))
+        assert store.messages.get("chat", "m2").content == "второй"
+        completes = [frame["data"] for frame in gateway.to("c1=") if frame["type"] == "assistant_message_complete"]
+        assert [(complete["content"], complete["attempt"]) for complete in completes] == [("второй", 2)]
+
+
+class TestFailingWorker:
+    def test_the_next_attempt_can_come_at_once(self, store, gateway, chat):
+        with pytest.raises(ZeroDivisionError):
+            make_reply(store, gateway, ScriptedModel("one", ZeroDivisionError()))
+        make_reply(store, gateway, ScriptedModel("two", STOP))
+        start, *_, complete = gateway.to("c1=")[-3:]
+        assert (start["data"]["attempt"], complete["data"]["attempt"], complete["data"]["content"]) == (2, 2, "two")
+
+    def test_the_third_ends_in_the_apology_and_still_fails(self, store, gateway, chat):
+        for _ in range(3):
+            with pytest.raises(ZeroDivisionError):
+                make_reply(store, gateway, ScriptedModel("one", ZeroDivisionError()))
+        complete = gateway.to("c1=")[-1]["data"]
+        assert (complete["content"], complete["finishReason"], complete["attempt"]) == (f"one\n\n{APOLOGY}", "error", 3)
+        assert store.chats.get("alice", "chat").turn is None
+
+    def test_after_three_that_died_the_next_apologises_without_asking(self, store, gateway, chat):
+        for number in range(3):
+            claim(store, TURN, now=NOON + number * LEASE, worker=f"dead {number}")
+        make_reply(store, gateway, model := ScriptedModel("never", STOP), now=NOON + 3 * LEASE)
+        assert model.asked == []
+        complete = gateway.to("c1=")[-1]["data"]
+        assert (complete["content"], complete["attempt"]) == (APOLOGY, 4)
+
+
+class TestGivingUp:
+    def give_up(self, store, gateway, clock, asleep=None):
+        def pass_time(seconds):
+            clock[0] += timedelta(seconds=seconds)
+            if asleep:
+                asleep()
+
+        made = reply_worker(store, gateway, ScriptedModel(), [], now=lambda: clock[0], sleep=pass_time)
+        made.give_up(TURN, lambda: 60.0)
+
+    def test_a_turn_that_nobody_is_at_ends_in_the_apology(self, store, gateway, chat):
+        claim(store, TURN)
+        self.give_up(store, gateway, [LATER])
+        assert gateway.to("c1=")[-1]["data"]["content"] == APOLOGY
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.ERROR
+
+    def test_the_last_attempts_lease_is_waited_for(self, store, gateway, chat):
+        claim(store, TURN)
+        self.give_up(store, gateway, clock := [NOON + timedelta(seconds=5)])
+        assert clock[0] >= NOON + LEASE
+        assert store.messages.get("chat", "m2").content == APOLOGY
+
+    def test_somebody_who_is_at_it_is_left_to_it(self, store, gateway, chat):
+        turn = claim(store, TURN)
+        alive = lambda: store.turns.extend("alice", "chat", turn, NOON + 2 * LEASE)  # noqa: E731
+        self.give_up(store, gateway, [NOON + timedelta(seconds=5)], alive)
+        assert store.messages.get("chat", "m2") is None
+        assert gateway.frames == []
+
+    def test_a_turn_that_is_over_stays_as_it_is(self, store, gateway, chat):
+        answer(store, TURN, "Хорошо")
+        self.give_up(store, gateway, [LATER])
+        assert store.messages.get("chat", "m2").content == "Хорошо"
+        assert gateway.frames == []
+
+    def test_a_stored_reply_is_announced(self, store, gateway, chat):
+        seal(store, TURN, "Хорошо")
+        self.give_up(store, gateway, [LATER])
+        assert [frame["data"]["content"] for frame in gateway.to("c1=")] == ["Хорошо"]
+
+
+class TestFailingStore:
+    def test_a_look_that_fails_changes_nothing_while_the_lease_holds(self, store, gateway, chat):
+        looked = Event()
+
+        def fails(*_):
+            looked.set()
+            raise StoreError("throttled")
+
+        def break_it():
+            store.chats.get = fails
+
+        model = ScriptedModel(
+            "one ", break_it, lambda: looked.wait(5), lambda: delattr(store.chats, "get"), "two", STOP
+        )
+        make_reply(store, gateway, model)
+        assert gateway.to("c1=")[-1]["data"]["content"] == "one two"
+
+    def test_newcomers_that_cannot_be_seen_do_not_keep_the_others_from_the_end(self, store, gateway, chat):
+        def break_it():
+            store.chats.get = lambda *_: (_ for _ in ()).throw(StoreError("throttled"))
+
+        make_reply(store, gateway, ScriptedModel("one", STOP, break_it))
+        assert gateway.to("c1=")[-1]["data"]["content"] == "one"

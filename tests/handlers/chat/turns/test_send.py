@@ -1,0 +1,211 @@
+"""Messages, cancellation, regeneration, and turns whose worker is gone."""
+
+import json
+from datetime import timedelta
+
+import pytest
+
+from handlers.chat.errors import ErrorCode
+from handlers.chat.protocol.frames import (
+    UserMessage,
+)
+from handlers.chat.turns.actions import FanOut, Generate, Post
+from tests.support.command_client import NOON, CommandClient
+from tests.support.conversation import answer, ask, claim, seal
+
+LATER = NOON + timedelta(seconds=16)
+
+
+class TestMessage:
+    def test_it_is_stored_acknowledged_and_handed_over(self, client, store, chat):
+        client.joins("alice", "chat")
+        acknowledged, generate = client.sends("message", "r1", message="Hi", clientMessageId="mine")
+        assert acknowledged == Post(
+            UserMessage(
+                message_id="c1=id-001",
+                content="Hi",
+                timestamp="2026-11-23T12:00:00.000Z",
+                chat_id="chat",
+                client_message_id="mine",
+            ),
+            "c1=",
+            "r1",
+        )
+        payload = generate.handover.payload()
+        assert payload.pop("read_units") > 0
+        assert payload.pop("write_units") >= 0  # moto does not know what a transaction costs
+        assert payload == {
+            "user_id": "alice",
+            "chat_id": "chat",
+            "message_id": "c1=id-002",
+            "attempt": 1,
+            "frames": 1,
+        }
+        [stored] = store.messages.newest_first("chat")
+        assert (stored.content, stored.client_message_id) == ("Hi", "mine")
+
+    def test_the_other_devices_in_the_chat_see_it_too(self, client, store, chat):
+        other = CommandClient(store, "c2=")
+        client.joins("alice", "chat")
+        other.joins("alice", "chat")
+        to_sender, to_others, generate = client.sends("message", "r1", message="Hi")
+        assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
+        assert to_others == FanOut(to_sender.frame, frozenset({"c2="}))
+        assert (type(generate), generate.handover.frames) == (Generate, 2)
+
+    def test_it_needs_a_user_and_a_chat(self, client, chat):
+        for _ in ("anonymous", "without a chat"):
+            [error] = client.is_answered("message", message="Hi")
+            assert error.code is ErrorCode.NOT_AUTHENTICATED
+            assert error.message == "Not authenticated or not in a chat"
+            client.joins("alice")
+
+    @pytest.mark.parametrize("text", ["", "  \n\t", "\x00\x07"])
+    def test_an_empty_one_is_refused_and_not_stored(self, client, store, chat, text):
+        client.joins("alice", "chat")
+        assert client.is_refused("message", message=text) is ErrorCode.MESSAGE_EMPTY
+        assert list(store.messages.newest_first("chat")) == []
+
+    def test_the_limit_is_named_and_exact(self, client, store, chat):
+        client.joins("alice", "chat")
+        [error] = client.is_answered("message", message="👩" * 51, clientMessageId="mine")
+        assert (error.code, error.message) == (
+            ErrorCode.MESSAGE_TOO_LARGE,
+            "Message is longer than 100 characters",
+        )
+        assert error.client_message_id == "mine"
+        assert list(store.messages.newest_first("chat")) == []
+        assert len(client.sends("message", message="👩" * 50)) == 2
+
+    def test_in_a_deleted_chat_nothing_is_stored(self, client, store):
+        client.joins("alice")
+        store.connections.bind("c1=", "alice", "deleted")
+        assert client.is_refused("message", message="Hi") is ErrorCode.CHAT_NOT_FOUND
+        assert list(store.messages.newest_first("deleted")) == []
+
+    def test_a_worker_that_cannot_be_invoked_is_told_and_the_message_stays(self, client, store, chat):
+        client.joins("alice", "chat")
+        performed = []
+
+        def perform(action):
+            if isinstance(action, Generate):
+                raise ConnectionError("Lambda does not answer")
+            performed.append(action.frame)
+
+        body = json.dumps({"type": "message", "data": {"message": "Hi"}})
+        client.commands.answer(body, "c1=", perform, reference="ref")
+        acknowledged, error = performed
+        assert isinstance(acknowledged, UserMessage)
+        assert error.code is ErrorCode.INTERNAL
+        assert [message.content for message in store.messages.newest_first("chat")] == ["Hi"]
+
+    def test_the_same_message_again_is_acknowledged_again_to_the_sender_alone(self, client, store, chat):
+        CommandClient(store, "c2=").joins("alice", "chat")
+        client.joins("alice", "chat")
+        first, *_ = client.sends("message", message="Hi", clientMessageId="mine")
+        [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
+        assert (again.connection_id, again.request_id) == ("c1=", "r2")
+        assert again.frame == first.frame.model_copy(update={"duplicate": True})
+        assert store.chats.get("alice", "chat").message_count == 1
+
+    def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi")
+        [error] = client.is_answered("message", message="And?", clientMessageId="second")
+        assert (error.code, error.client_message_id) == (ErrorCode.BUSY, "second")
+        assert [message.content for message in store.messages.newest_first("chat")] == ["Hi"]
+        assert store.messages.sent_as("chat", "second") is None
+
+    @pytest.mark.parametrize("tag", ["", "x" * 65, "a\x00b", 7, ["a"]])
+    def test_a_client_id_that_is_none_is_refused(self, client, chat, tag):
+        client.joins("alice", "chat")
+        assert client.is_refused("message", message="Hi", clientMessageId=tag) is ErrorCode.INVALID_FORMAT
+
+
+class TestCancelAndRegenerate:
+    def test_the_running_reply_is_cancelled_without_a_word(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi")
+        assert client.sends("cancel") == []
+        assert store.chats.get("alice", "chat").turn.cancelled
+
+    @pytest.mark.parametrize("data", [{}, {"messageId": "stale"}])
+    def test_where_there_is_no_such_reply_it_is_refused(self, client, store, chat, data):
+        client.joins("alice", "chat")
+        if data:
+            ask(store, "m1", "m2")
+        assert client.is_refused("cancel", **data) is ErrorCode.NOTHING_TO_CANCEL
+
+    def test_the_last_reply_is_made_anew(self, client, store, chat):
+        client.joins("alice", "chat")
+        answer(store, ask(store, "b1", "b2"))
+        [generate] = client.sends("regenerate")
+        assert store.chats.get("alice", "chat").turn.replaces == "b2"
+        assert generate.handover.message_id == store.chats.get("alice", "chat").turn.message_id
+
+    def test_without_a_reply_or_with_one_running_it_is_refused(self, client, store, chat):
+        client.joins("alice", "chat")
+        assert client.is_refused("regenerate") is ErrorCode.NOTHING_TO_REGENERATE
+        client.sends("message", message="Hi")
+        assert client.is_refused("regenerate") is ErrorCode.BUSY
+
+    @pytest.mark.parametrize("kind", ["cancel", "regenerate"])
+    def test_they_need_a_chat(self, client, kind):
+        client.joins("alice")
+        assert client.is_refused(kind) is ErrorCode.NOT_AUTHENTICATED
+
+
+class TestAbandoned:
+    """A turn whose worker is gone is handed on by the next frame from its chat, and by one of them."""
+
+    @pytest.fixture
+    def abandoned(self, client, store, chat):
+        client.joins("alice", "chat")
+        claim(store, ask(store, "m1", "m2"))
+        client.now = LATER
+
+    @pytest.mark.parametrize(
+        ("kind", "data", "answers"),
+        [
+            ("ping", {}, ["pong"]),
+            ("message", {"message": "And?"}, ["error"]),
+            ("join_chat", {"chatId": "chat"}, ["authenticated", "chat_joined"]),
+            ("cancel", {}, []),
+            ("regenerate", {}, ["error"]),
+        ],
+    )
+    def test_any_frame_hands_it_on(self, client, store, abandoned, kind, data, answers):
+        actions = client.sends(kind, **data)
+        assert [each.frame.type for each in actions if isinstance(each, Post)] == answers
+        [generate] = [each for each in actions if isinstance(each, Generate)]
+        assert (generate.handover.message_id, generate.handover.attempt) == ("m2", 2)
+        assert [type(each) for each in client.sends("ping")] == [Post], "only the first hands it on"
+
+    def test_one_that_was_accepted_and_never_begun_is_handed_on_as_the_first_attempt(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi")
+        client.now = LATER
+        _, generate = client.sends("ping")
+        assert generate.handover.attempt == 1
+
+    def test_a_message_that_was_sent_before_is_acknowledged_and_its_turn_handed_on(self, client, store, chat):
+        client.joins("alice", "chat")
+        client.sends("message", message="Hi", clientMessageId="mine")
+        client.now = LATER
+        generate, again = client.sends("message", message="Hi", clientMessageId="mine")
+        assert (type(generate), again.frame.duplicate) == (Generate, True)
+
+    def test_a_live_one_is_left_alone(self, client, store, chat):
+        client.joins("alice", "chat")
+        ask(store, "m1", "m2")
+        assert len(client.sends("ping")) == 1
+
+    def test_a_stored_reply_that_nobody_announced_is_announced_to_all(self, client, store, chat):
+        CommandClient(store, "c2=").joins("alice", "chat")
+        client.joins("alice", "chat")
+        seal(store, ask(store, "m1", "m2"))
+        client.now = LATER
+        _, announced = client.sends("ping")
+        assert (announced.frame.content, announced.connections) == ("Hello", {"c1=", "c2="})
+        assert store.chats.get("alice", "chat").turn is None
+        assert len(client.sends("ping")) == 1

@@ -1,0 +1,107 @@
+"""The commands of the terminal client."""
+
+from tests.support.chat_server import stored
+from tests.support.terminal import at_a_terminal, piped, until
+
+
+class TestCommands:
+    async def test_new_creates_another_chat(self, server):
+        await piped(server, "/new")
+
+        first, second = server.sent("create_chat")
+        assert first["clientChatId"] != second["clientChatId"]
+
+    async def test_join_goes_to_another_chat(self, server):
+        shown = await piped(server, "/join c2")
+
+        assert {"chatId": "c2"} in server.sent("join_chat")
+        assert "Talk · chat c2" in shown
+
+    async def test_history_shows_what_came_before(self, server):
+        server.messages = [stored("u1", "user", "Hi")]
+
+        shown = await piped(server, "/history", chat_id="c1")
+
+        assert server.sent("load_history") == [{"before": "u1"}]
+        assert "› Before" in shown
+
+    async def test_history_of_an_empty_chat_asks_for_nothing(self, server):
+        assert "There are no messages yet." in await piped(server, "/history")
+        assert server.sent("load_history") == []
+
+    async def test_quit_leaves_at_once(self, server):
+        await piped(server, "/quit", "Hello")
+
+        assert server.sent("message") == []
+
+    async def test_other_words_with_a_slash_are_messages(self, server):
+        await piped(server, "/fail mid")
+
+        assert [data["message"] for data in server.sent("message")] == ["/fail mid"]
+
+    async def test_again_has_the_last_reply_written_anew(self, server):
+        shown = await piped(server, "Hello", "/again", "Bye")
+
+        assert server.sent("regenerate") == [{}]
+        assert "You said: Hello\nThe reply is written again.\nAgain: You said: Hello\nYou said: Bye\n" in shown
+
+    async def test_help_names_every_command(self, server):
+        shown = await piped(server, "/help")
+
+        assert [line.split()[0] for line in shown.splitlines() if line.startswith("/")] == [
+            "/new",
+            "/join",
+            "/history",
+            "/stop",
+            "/again",
+            "/quit",
+        ]
+
+
+class TestStopping:
+    async def test_stop_ends_the_running_reply_by_its_id(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            terminal.type("/stop")
+            await terminal.shows("The reply ended early: cancelled.")
+
+        assert server.sent("cancel") == [{"messageId": "r1"}]
+
+    async def test_lines_typed_before_it_are_not_overtaken_by_anything_else(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            server.pauses_reply_at = None
+            terminal.type("Next", "/stop")
+            await terminal.shows("You said: Next\n")
+
+        assert [data["message"] for data in server.sent("message")] == ["Hello", "Next"]
+
+    async def test_where_nothing_runs_it_says_so_and_asks_the_server_nothing(self, server):
+        assert "No reply is running.\n" in await piped(server, "/stop")
+        assert server.sent("cancel") == []
+
+    async def test_a_reply_that_has_just_ended_is_no_failure(self, server):
+        server.refuses = {"cancel": "nothing_to_cancel"}
+        server.goes_on.clear()
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await until(lambda: server.sent("message"))
+            terminal.type("/stop")
+            await until(lambda: server.sent("cancel"))
+            server.goes_on.set()
+            await terminal.shows("No reply is running.\nYou said: Hello\n")
+
+    async def test_it_is_asked_for_again_after_a_loss(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            server.cut()
+            await terminal.shows("The connection was lost")
+            terminal.type("/stop")
+            await until(lambda: server.sent("cancel") == [{"messageId": "r1"}])
+            await terminal.shows("The reply ended early: cancelled.")

@@ -1,0 +1,119 @@
+"""The terminal client's connection: keeping it, losing it, and being refused."""
+
+import asyncio
+import os
+import time
+
+import pytest
+from parley.client.session import ClientError
+from parley.client.terminal import chat, run
+from websockets.asyncio.server import serve
+
+from tests.support.chat_server import listening
+from tests.support.devices import free_port
+from tests.support.terminal import FAST, Terminal, at_a_terminal, piped, until
+
+
+class TestKeepingAlive:
+    async def test_it_pings_often_while_a_reply_runs(self, server):
+        server.goes_on.clear()
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await until(lambda: len(server.sent("ping")) >= 3)
+            server.goes_on.set()
+            await terminal.shows("You said: Hello\n")
+
+        assert server.connections == 1
+
+    async def test_it_pings_now_and_then_while_idle(self, server):
+        began = time.monotonic()
+        async with at_a_terminal(server):
+            await until(lambda: len(server.sent("ping")) >= 2)
+
+        assert time.monotonic() - began >= 2 * FAST.ping_idle
+
+    async def test_a_server_that_falls_silent_is_left_for_a_new_connection(self, server):
+        server.answers_pings = False
+        async with at_a_terminal(server) as terminal:
+            await terminal.shows("Reconnected.")
+
+        assert server.connections >= 2
+
+
+class TestALoss:
+    async def test_in_the_middle_of_a_reply_the_client_comes_back_for_the_rest(self, server):
+        server.cuts_reply_at = 8
+
+        shown = await piped(server, "Hello")
+
+        assert server.sent("join_chat")[1] == {
+            "token": "token",
+            "chatId": "c1",
+            "resume": {"messageId": "r1", "offset": 8},
+        }
+        assert "You said\nThe connection was lost. Reconnecting …\n: Hello\n" in shown
+
+    async def test_a_message_that_was_not_acknowledged_is_sent_again_under_its_id(self, server):
+        server.cuts_before_acknowledging = True
+
+        shown = await piped(server, "Hello")
+
+        first, second = server.sent("message")
+        assert first == second
+        assert "You said: Hello" in shown
+
+    async def test_a_passing_refusal_on_the_way_back_is_tried_again(self, server):
+        async with at_a_terminal(server) as terminal:
+            await terminal.shows("c1")
+            server.refuses = {"join_chat": "internal"}
+            server.cut()
+            await until(lambda: server.connections == 2)
+            server.refuses = {}
+            await terminal.shows("Reconnected.")
+
+    async def test_a_server_that_stays_away_ends_the_client(self, server):
+        terminal = Terminal()
+        async with listening(server) as url:
+            talking = asyncio.create_task(
+                chat(url, "token", None, terminal.console, keyboard=terminal.keyboard, timing=FAST)
+            )
+            await terminal.shows("c1")
+        with pytest.raises(ClientError, match="make run"):
+            await asyncio.wait_for(talking, 5)
+        terminal.close()
+
+
+class TestNoEntry:
+    @pytest.mark.parametrize(
+        ("refuses", "next_step"),
+        [
+            ({"join_chat": "invalid_token"}, "parley token USER"),
+            ({"join_chat": "chat_not_found"}, "Omit the chat"),
+            ({"create_chat": "create_failed"}, "log"),
+        ],
+    )
+    async def test_a_refusal_names_its_code_and_the_next_step(self, server, refuses, next_step):
+        server.refuses = refuses
+        with pytest.raises(ClientError) as raised:
+            await piped(server, "Hello")
+
+        assert next_step in str(raised.value)
+        assert next(iter(refuses.values())) in str(raised.value)
+
+    async def test_a_refused_handshake_names_its_status(self, server):
+        def refuse(connection, request):
+            return connection.respond(401, "")
+
+        async with serve(server, "127.0.0.1", 0, process_request=refuse) as running:
+            url = f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+            with pytest.raises(ClientError, match="HTTP 401"):
+                await chat(url, "token", None, Terminal().console, keyboard=os.pipe()[0], timing=FAST)
+
+    def test_nobody_there_is_one_clear_message_and_exit_code_1(self, capsys):
+        code = run(f"ws://127.0.0.1:{free_port()}/ws/chat", "token")
+
+        captured = capsys.readouterr()
+        assert code == 1
+        assert captured.out == ""
+        assert "make run" in captured.err
+        assert "Traceback" not in captured.err

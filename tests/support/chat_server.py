@@ -1,0 +1,126 @@
+"""A small server that speaks the chat's wire protocol and can misbehave."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager, suppress
+
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
+
+
+class ChatServer:
+    """One user's chats. ReplyWorker `You said: …` in pieces of four; the attributes make it misbehave."""
+
+    def __init__(self):
+        self.received = []
+        self.connections = 0
+        self.messages = []
+        self.greets = True
+        self.answers_pings = True
+        self.refuses = {}
+        self.cuts_reply_at = None
+        self.pauses_reply_at = None
+        self.cost = None
+        self.cuts_before_acknowledging = False
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+
+    async def __call__(self, connection):
+        self.connections += 1
+        self.connection = connection
+        with suppress(ConnectionClosed):
+            if self.greets:
+                await self.send("connected", message="WebSocket connection established")
+            async for raw in connection:
+                frame = json.loads(raw)
+                self.received.append((frame["type"], frame["data"]))
+                await self.take(frame["type"], frame["data"], frame.get("requestId"))
+
+    async def take(self, kind, data, request_id):
+        if kind in self.refuses:
+            await self.send("error", request_id, message=f"No {kind}", code=self.refuses[kind])
+        else:
+            await getattr(self, f"on_{kind}")(data, request_id)
+
+    async def send(self, kind, request_id=None, /, **data):
+        frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
+        await self.connection.send(json.dumps(frame))
+
+    def cut(self):
+        self.connection.transport.abort()
+
+    def sent(self, kind):
+        """Return the data of every frame of this kind that the client has sent."""
+        return [data for received, data in self.received if received == kind]
+
+    async def on_ping(self, data, request_id):
+        if self.answers_pings:
+            await self.send("pong", request_id, serverTime="2026-01-01T00:00:00.000Z")
+
+    async def on_join_chat(self, data, request_id):
+        await self.send("authenticated", request_id, userId="alice")
+        if "chatId" in data:
+            page = {"messages": self.messages, "hasMore": False}
+            await self.send("chat_joined", request_id, chatId=data["chatId"], title="Talk", **page)
+
+    async def on_create_chat(self, data, request_id):
+        await self.send("chat_created", request_id, chatId="c1", title="New chat")
+
+    async def on_load_history(self, data, request_id):
+        page = [stored("u0", "user", "Before")]
+        await self.send("history", request_id, chatId="c1", messages=page, hasMore=False)
+
+    async def on_message(self, data, request_id):
+        if self.cuts_before_acknowledging:
+            self.cuts_before_acknowledging = False
+            self.cut()
+            return
+        user = stored(f"u{len(self.messages)}", "user", data["message"])
+        self.messages.append(user)
+        client_message_id = data["clientMessageId"]
+        await self.send("user_message", request_id, chatId="c1", clientMessageId=client_message_id, **user)
+        text = f"You said: {data['message']}"
+        self.replying = asyncio.create_task(self.reply(f"r{len(self.messages)}", text))
+
+    async def on_cancel(self, data, request_id):
+        if "messageId" in data:
+            self.replying.cancel()
+            await self.complete(data["messageId"], "You ", "cancelled")
+
+    async def on_regenerate(self, data, request_id):
+        replaced = self.messages.pop()
+        text = f"Again: {replaced['content']}"
+        self.replying = asyncio.create_task(self.reply("anew", text, replaces=replaced["messageId"]))
+
+    async def reply(self, message_id, text, **more):
+        await self.goes_on.wait()
+        whole = stored(message_id, "assistant", text)
+        common = {"messageId": message_id, "attempt": 1}
+        await self.send("assistant_message_start", chatId="c1", message="…", offset=0, content="", **common, **more)
+        for offset in range(0, len(text), 4):
+            if offset == self.pauses_reply_at:
+                await asyncio.Future()
+            if offset == self.cuts_reply_at:
+                self.messages.append(whole)
+                self.cut()
+                return
+            await self.send("assistant_message_token", token=text[offset : offset + 4], offset=offset, **common)
+        await self.complete(message_id, text, "stop")
+
+    async def complete(self, message_id, text, reason):
+        whole = stored(message_id, "assistant", text)
+        self.messages.append(whole)
+        end = {"chatId": "c1", "attempt": 1, "length": len(text), "finishReason": reason}
+        cost = {"cost": self.cost} if self.cost else {}
+        await self.send("assistant_message_complete", **whole, **end, **cost)
+
+
+def stored(message_id, role, content):
+    timestamp = "2026-01-01T00:00:00.000Z"
+    return {"messageId": message_id, "role": role, "content": content, "timestamp": timestamp}
+
+
+@asynccontextmanager
+async def listening(server):
+    async with serve(server, "127.0.0.1", 0, ping_interval=None) as running:
+        yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/ws/chat"

@@ -1,0 +1,95 @@
+"""A Lambda service whose functions a test writes as source text."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from parley.functions.invocation import Outcome
+from parley.functions.runner import runner_for
+from parley.functions.service import Functions
+from parley.template.model import LATEST, Function, InvokeConfig
+from parley.trace import Trace
+
+
+class LambdaService:
+    """A Lambda service whose functions are written into a folder, each into a file of its own name."""
+
+    def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
+        self.trace = Trace(size=100_000)
+        service = {name: value for name, value in options.items() if name in ("retry_delay", "duplicates")}
+        mode, environments = options.get("mode", "process"), options.get("environments", 10)
+        function = {name: value for name, value in options.items() if name not in (*service, "mode", "environments")}
+        functions = {name: self._function(folder, name, source, function) for name, source in sources.items()}
+        self.sent: list[tuple[str, str, Mapping[str, str]]] = []
+        runner = runner_for(mode, functions, self.trace, environments=environments)
+        self.lambda_ = Functions(functions, self.trace, runner, enqueue=lambda *sent: self.sent.append(sent), **service)
+
+    @staticmethod
+    def _function(folder: Path, name: str, source: str, options: Mapping[str, Any]) -> Function:
+        code = folder / name
+        code.mkdir()
+        (code / f"{name}.py").write_text(textwrap.dedent(source))
+        fields = {
+            "timeout": 10.0,
+            "memory": 128,
+            "environment": {},
+        }
+        invoke = {
+            each: options[each] for each in ("retries", "max_event_age", "on_success", "on_failure") if each in options
+        }
+        fields |= {each: value for each, value in options.items() if each not in invoke}
+        configs = {LATEST: InvokeConfig(**invoke)}
+        return Function(name=name, handler=f"{name}.handler", code=code, invoke_configs=configs, **fields)
+
+    async def invoke(self, name: str, event: Any = None) -> Outcome:
+        return await self.lambda_.invoke(name, json.dumps(event).encode())
+
+    async def answer(self, name: str, event: Any = None) -> Any:
+        """Invoke a function that must succeed, and return what it answered."""
+        outcome = await self.invoke(name, event)
+        assert outcome.function_error is None, outcome.payload
+        return json.loads(outcome.payload)
+
+    async def failure(self, name: str, event: Any = None) -> Any:
+        """Invoke a function that must fail, and return its error."""
+        outcome = await self.invoke(name, event)
+        assert outcome.function_error == "Unhandled"
+        return json.loads(outcome.payload)
+
+    def traced(self, kind: str) -> list[dict[str, Any]]:
+        return [event.fields for event in self.trace.after(0) if event.kind == kind]
+
+    def lines(self) -> list[str]:
+        return [fields["line"] for fields in self.traced("log")]
+
+    async def until(self, kind: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until so many events of a kind are there, and return them."""
+        recorded = asyncio.Event()
+        self.trace.listen(lambda _: recorded.set())
+        async with asyncio.timeout(5):
+            while len(found := self.traced(kind)) < count:
+                recorded.clear()
+                await recorded.wait()
+        return found
+
+
+@pytest.fixture
+async def serve(tmp_path):
+    """Start a Lambda service of the given functions' sources; ended with the test."""
+    services = []
+
+    async def start(_options: Mapping[str, Any] | None = None, **sources: str) -> LambdaService:
+        service = LambdaService(tmp_path, sources, _options or {})
+        services.append(service)
+        await service.lambda_.start()
+        return service
+
+    yield start
+    for service in services:
+        await service.lambda_.stop()

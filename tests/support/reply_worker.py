@@ -1,0 +1,126 @@
+"""A reply worker with a scripted model, a recording gateway and a database."""
+
+import itertools
+import json
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from threading import Event
+
+from handlers.chat.connections import OpenConnections
+from handlers.chat.cost import Prices
+from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.records import Connection, FinishReason, Subscription
+from handlers.chat.replies.attempt import ReplySettings
+from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.settings import RUSSIAN
+from handlers.chat.turns.lifecycle import Handover
+from tests.support.runtime import FakeRuntime
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+LATER = NOON + timedelta(seconds=16)
+
+
+APOLOGY = "Извините, произошла ошибка при обработке вашего сообщения."
+
+
+TURN = Handover("alice", "chat", "m2")
+
+
+STOP = Delta("", FinishReason.STOP)
+
+
+class RecordingGateway:
+    """Keeps what is posted to each connection; one of `gone` answers 410, one `throttled` fails so many times."""
+
+    def __init__(self):
+        self.gone = set()
+        self.throttled = Counter()
+        self.frames = []
+
+    def post(self, connection_id, text):
+        if connection_id in self.gone:
+            raise ConnectionGone(connection_id)
+        if self.throttled[connection_id]:
+            self.throttled[connection_id] -= 1
+            raise PostFailed("LimitExceededException")
+        self.frames.append((connection_id, json.loads(text)))
+
+    def to(self, connection_id):
+        return [frame for receiver, frame in self.frames if receiver == connection_id]
+
+    def until(self, connection_id, frames):
+        """Wait until so many frames have been posted to a connection."""
+        deadline = time.monotonic() + 5
+        while len(self.to(connection_id)) < frames:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
+
+class ScriptedModel:
+    """Says what it is told to, calls what it is told to call, and fails where it is told to."""
+
+    def __init__(self, *script):
+        self.script = script
+        self.asked = []
+        self.stopped = Event()
+        self.closed = False
+
+    def answer(self, prompt):
+        self.asked.append([(role.value, text) for role, text in prompt])
+        return self
+
+    def __iter__(self):
+        for step in self.script:
+            if self.stopped.is_set():
+                return
+            if isinstance(step, Exception):
+                raise step
+            if callable(step):
+                step()
+            else:
+                yield step if isinstance(step, Delta) else Delta(step)
+
+    def until_stopped(self):
+        """A step: the model is silent until somebody has had enough."""
+        assert self.stopped.wait(5)
+
+    def stop(self):
+        self.stopped.set()
+
+    def close(self):
+        self.closed = True
+
+
+def join(store, name, resume=None, shown=None, now=NOON):
+    store.connections.add(Connection(name, now))
+    assert store.chats.subscribe("alice", "chat", name, Subscription("first", resume, shown))
+    store.connections.bind(name, "alice", "chat")
+
+
+def reply_worker(
+    store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None, counts_tokens=False
+):
+    workers = (f"worker {number}" for number in itertools.count(1))
+    runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep)
+    return ReplyWorker(
+        store,
+        OpenConnections(store, gateway, runtime),
+        model,
+        ReplySettings(RUSSIAN, prices or Prices(), history_chars, pace=0.0, counts_tokens=counts_tokens),
+        lambda user, frame: sent.append((user, frame)),
+        runtime,
+    )
+
+
+def make_reply(store, gateway, model, turn=TURN, remaining=900.0, **more):
+    sent = []
+    reply_worker(store, gateway, model, sent, **more).make(turn, lambda: remaining)
+    return sent
+
+
+def text_of(frames):
+    return "".join(frame["data"]["token"] for frame in frames if frame["type"] == "assistant_message_token")
