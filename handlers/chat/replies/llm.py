@@ -138,6 +138,7 @@ class Model:
         return answer
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
+        # Made with the first question: a worker that only announces a stored reply needs no model.
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=self._loop.run_forever, name="model", daemon=True).start()
