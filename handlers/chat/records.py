@@ -37,7 +37,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """How much of a reply a client has: `offset` UTF-16 code units, of this `attempt` if it is known."""
+    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is known."""
 
     message_id: str
     offset: int

@@ -61,7 +61,7 @@ class ClientFrame(BaseModel):
 
 
 class ResumePoint(BaseModel):
-    """How much of a reply a client has: `offset` UTF-16 code units, of this `attempt` if it is given."""
+    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is given."""
 
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
     message_id: Id

@@ -52,7 +52,7 @@ class Delta:
     usage: Usage | None = None
 
 
-class Answer:
+class ModelAnswer:
     """One answer of a model, while it comes. Iterate over it once, for its `Delta`s. A queue joins loop and caller."""
 
     def __init__(self) -> None:
@@ -130,25 +130,26 @@ class Model:
         )
         return cls(client, settings.openai_model, settings.openai_temperature, settings.model_timeouts)
 
-    def answer(self, prompt: Iterable[tuple[Role, str]]) -> Answer:
+    def answer(self, prompt: Iterable[tuple[Role, str]]) -> ModelAnswer:
         """Ask the model with these messages, oldest first, and return at once the answer that is to come."""
-        answer = Answer()
+        answer = ModelAnswer()
         messages = [{"role": role.value, "content": text} for role, text in prompt]
         answer.read(lambda: self._read(messages, answer), self._running_loop())
         return answer
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
+        # Made with the first question: a worker that only announces a stored reply needs no model.
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=self._loop.run_forever, name="model", daemon=True).start()
         return self._loop
 
-    async def _read(self, messages: list[dict[str, str]], answer: Answer) -> None:
+    async def _read(self, messages: list[dict[str, str]], answer: ModelAnswer) -> None:
         silent_until = asyncio.get_running_loop().time() + self._timeouts.first_token_seconds
         async with await _within(silent_until, self._open(messages)) as stream:
             await self._take(stream, silent_until, answer)
 
-    async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: Answer) -> None:
+    async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: ModelAnswer) -> None:
         """Hand on the deltas of the stream. After the finish reason, no error makes the answer fail any more."""
         clock = asyncio.get_running_loop().time
         chunks, finished, half = aiter(stream), False, ""

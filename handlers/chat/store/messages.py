@@ -13,7 +13,7 @@ _DELETION_PAGE_ITEMS = 100
 
 
 class Messages:
-    """The table of messages. Whatever yields is lazy: it reads a page of the table when the caller gets there."""
+    """The table of messages. The iterators are lazy: they read a page of the table when the caller gets there."""
 
     def get(self, chat_id: str, message_id: str) -> Message | None:
         """Return one message, None if it is not stored."""
@@ -61,5 +61,6 @@ class Messages:
 
     def delete_markers_until(self, chat_id: str, until: str) -> Iterator[int]:
         """Delete the markers of a chat's messages up to this id, and yield after each batch how many it had."""
+        # A marker's key is the client's id, which says nothing about its age, so all markers of the chat are read.
         found = SentItem.query(SentItem.partition_of(chat_id), consistent_read=True, page_size=_DELETION_PAGE_ITEMS)
         return delete_in_batches(SentItem, (marker for marker in found if marker.sent_as <= until))

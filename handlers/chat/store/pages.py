@@ -1,6 +1,6 @@
 """Pages of lists, and the cursors that lead from one to the next.
 
-A cursor is opaque to clients. It never says whose list it belongs to: a cursor that somebody makes up is only a
+A cursor is opaque to clients. It never says whose list it belongs to: a cursor that a client makes up is only a
 position in their own list.
 """
 

@@ -33,6 +33,7 @@ class Turns:
         """
         writes: list[Write] = [putting(MessageItem.of(message), MessageItem.message_id.does_not_exist())]
         if message.client_message_id is not None:
+            # In the same transaction: a message that is sent again finds the marker, however late it comes.
             partition = SentItem.partition_of(message.chat_id)
             marker = SentItem(partition, message.client_message_id, sent_as=message.message_id)
             writes.append(putting(marker, SentItem.client_message_id.does_not_exist()))
@@ -49,6 +50,8 @@ class Turns:
 
         `turn` is the turn as the worker knows it: its id, and the attempt before this one.
         """
+        # The fence: every later write of this worker names this attempt. The next claim raises it, and the writes of a
+        # worker that only slept fail from then on.
         actions = [TURN.attempt.set(turn.attempt + 1), TURN.worker.set(worker), TURN.lease_until.set(lease_until)]
         return update_chat(user_id, chat_id, actions, _is_at(turn))
 
@@ -76,6 +79,7 @@ class Turns:
         """
         writes: list[Write] = [putting(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
         if tokens:
+            # In the same transaction: a worker that has lost its turn must not charge the user for its tokens.
             item = TokensItem(TokensItem.partition_of(user_id), day_of(reply.timestamp))
             writes.append(updating(item, [TokensItem.tokens.add(tokens)], None))
         if turn.replaces is not None:

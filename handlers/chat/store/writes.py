@@ -85,6 +85,8 @@ def transact(writes: Sequence[Write], runtime: Runtime) -> bool:
 
 def _retry_conflicts(transaction: Callable[[], None], runtime: Runtime) -> None:
     """Run a transaction. Run it again, up to three times, if another one was writing the same item."""
+    # DynamoDB cancels a transaction while another write is at one of its items, and PynamoDB does not try it again. A
+    # conflict says nothing about our conditions, so it must not become a "no".
     for pause in CONFLICT_PAUSES_SECONDS:
         try:
             return transaction()
