@@ -3,9 +3,6 @@
 import gc
 import os
 
-# Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
-gc.set_threshold(50_000, 50, 100)
-
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
 # must find a region, the template's names, and no real account.
 os.environ.update(
@@ -42,6 +39,8 @@ from tests.support import log_check
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.
     config.pluginmanager.register(FactReport())
+    # Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
+    gc.set_threshold(50_000, 50, 100)
 
 
 @pytest.fixture
