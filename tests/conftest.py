@@ -28,12 +28,14 @@ if "PARLEY_TEST_DYNAMODB" in os.environ:
     os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = os.environ["PARLEY_TEST_DYNAMODB"]
 
 from collections.abc import Iterator
+from typing import Any
 
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
 from tests.emulator.fact_report import FactReport
 from tests.support import log_check
+from tests.support.scheduling import ByFile
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(FactReport())
     # Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
     gc.set_threshold(50_000, 50, 100)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from botocore.credentials import Credentials
 from rich.table import Table
 
 from handlers.chat.delivery.gateway import Gateway
-from tests.support.management_api import ManagementApi
+from tests.support.management_api import ManagementApiServer
 
 ROUNDS, POSTS = 9, 300
 KEYS = Credentials("AKIDEXAMPLE", "secret", "a token, as a function's role has one")
@@ -78,7 +78,7 @@ def _server():
 
 
 def _serve(parent: Connection) -> None:
-    server = ManagementApi()
+    server = ManagementApiServer()
     parent.send(server.url)
     parent.recv()
     server.shutdown()

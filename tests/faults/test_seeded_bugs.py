@@ -11,7 +11,7 @@ from handlers.chat.replies import monitor
 from handlers.chat.replies.relay import Relay, Script
 from handlers.chat.replies.worker import Replies
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
-from tests.faults.simulation.services import Faults, SimulatedAnswer, SimulatedGateway, SimulatedStore
+from tests.faults.simulation.services import SimulatedAnswer, SimulatedFaults, SimulatedGateway, SimulatedStore
 
 WORLDS = 40
 
@@ -62,7 +62,7 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     seed_bug(monkeypatch, SimulatedStore, "accept", without_marker)
     monkeypatch.setattr(SimulatedStore, "sent_as", lambda *_: None)
     # The acknowledgement is lost, and the client asks again when the reply is over.
-    assert found("a message is stored twice", Faults(post_fails=0.3))
+    assert found("a message is stored twice", SimulatedFaults(post_fails=0.3))
 
 
 def test_a_turn_that_begins_while_another_runs(monkeypatch):
@@ -121,7 +121,7 @@ def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
     monkeypatch.setattr("handlers.chat.turns.lifecycle.take_over", lambda *_: False)
     monkeypatch.setattr("tests.faults.simulation.chat.RETRIES", ())
     monkeypatch.setattr(Replies, "give_up", lambda *_: None)
-    assert found("a turn never came to its end", Faults(kill=0.01))
+    assert found("a turn never came to its end", SimulatedFaults(kill=0.01))
 
 
 def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
@@ -133,7 +133,7 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
 
     seed_bug(monkeypatch, Relay, "__init__", always_first)
     seed_bug(monkeypatch, views, "complete", _with_attempt_1)
-    assert found("a device read what the reply does not say", Faults(kill=0.01))
+    assert found("a device read what the reply does not say", SimulatedFaults(kill=0.01))
 
 
 def _with_attempt_1(complete):
@@ -150,7 +150,7 @@ def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):
 
     seed_bug(monkeypatch, SimulatedGateway, "post", careless)
     monkeypatch.setattr("tests.faults.simulation.chat.Device.SILENCE", 10**9)
-    assert found("a device waits for a reply that is over", Faults(post_fails=0.2))
+    assert found("a device waits for a reply that is over", SimulatedFaults(post_fails=0.2))
 
 
 def test_an_end_that_comes_twice(monkeypatch):

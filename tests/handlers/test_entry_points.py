@@ -17,7 +17,7 @@ from parley.dev_tokens import token
 from handlers import api, connect, default, deliver, disconnect
 from handlers.chat.limits.frame_rate import Floods
 from handlers.chat.records import Connection
-from tests.support.lambda_context import Context
+from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -172,23 +172,23 @@ def functions(store):
 
 class TestConnect:
     def test_an_anonymous_connection_is_let_in(self, store, functions):
-        assert connect.handler(connect_event(), Context()) == {"statusCode": 200}
+        assert connect.handler(connect_event(), LambdaContext()) == {"statusCode": 200}
         connected_at = datetime.fromtimestamp(1731324924.553, UTC)
         assert store.connection(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
 
     def test_a_good_token_authenticates_it(self, store, functions):
-        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert connect.handler(connect_event(token=token("alice", SECRET)), LambdaContext()) == {"statusCode": 200}
         assert store.connection(CONNECTION_ID).user_id == "alice"
 
     def test_a_bad_one_is_refused_and_leaves_nothing_behind(self, store):
-        assert connect.handler(connect_event(token="bad"), Context()) == {"statusCode": 401}
+        assert connect.handler(connect_event(token="bad"), LambdaContext()) == {"statusCode": 401}
         assert store.connection(CONNECTION_ID) is None
 
     def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway):
         now = datetime.now(UTC)
         for minutes in range(connect.settings.limits.connections_per_user):
             store.add_connection(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
-        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert connect.handler(connect_event(token=token("alice", SECRET)), LambdaContext()) == {"statusCode": 200}
         assert gateway.closed == ["19="]
         assert store.connection("19=") is None
         assert store.connection(CONNECTION_ID).user_id == "alice"
@@ -197,7 +197,7 @@ class TestConnect:
 def test_disconnecting_forgets_the_connection(store):
     store.add_connection(Connection(CONNECTION_ID, NOON))
     for _ in ("delivered", "delivered again"):
-        assert disconnect.handler(disconnect_event(), Context()) == {"statusCode": 200}
+        assert disconnect.handler(disconnect_event(), LambdaContext()) == {"statusCode": 200}
         assert store.connection(CONNECTION_ID) is None
 
 
@@ -208,7 +208,7 @@ class TestDefault:
         store.add_connection(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
-        answer = default.handler(message_event(json.dumps({"type": kind, "data": data})), Context())
+        answer = default.handler(message_event(json.dumps({"type": kind, "data": data})), LambdaContext())
         assert answer == {"statusCode": 200}
         return self.gateway.to(CONNECTION_ID)
 
@@ -223,7 +223,7 @@ class TestDefault:
         assert [message.content for message in store.messages(chat_id)] == ["Привет"]
 
     def test_text_that_is_no_frame_is_answered_too(self):
-        default.handler(message_event("{"), Context())
+        default.handler(message_event("{"), LambdaContext())
         assert self.gateway.to(CONNECTION_ID) == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
@@ -238,7 +238,7 @@ class TestAFlood:
 
     def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
         for _ in range(number):
-            assert default.handler(message_event(body), Context()) == {"statusCode": 200}
+            assert default.handler(message_event(body), LambdaContext()) == {"statusCode": 200}
 
     def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
         self.sends(5)
@@ -265,7 +265,7 @@ class TestAFlood:
 def test_delivering_to_a_user(store, functions, gateway):
     store.add_connection(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
-    deliver.handler({"user_id": "alice", "frame": frame}, Context())
+    deliver.handler({"user_id": "alice", "frame": frame}, LambdaContext())
     assert gateway.frames == [(CONNECTION_ID, frame)]
 
 
@@ -278,11 +278,11 @@ class TestApi:
         loop.close()
 
     def test_health(self, aws):
-        answer = api.handler(http_event("/health"), Context())
+        answer = api.handler(http_event("/health"), LambdaContext())
         assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
 
     def test_me(self, store):
-        answer = api.handler(http_event("/me", authorization=f"Bearer {token('alice', SECRET)}"), Context())
+        answer = api.handler(http_event("/me", authorization=f"Bearer {token('alice', SECRET)}"), LambdaContext())
         assert json.loads(answer["body"]) == {"userId": "alice", "name": "Alice", "roles": []}
 
     @pytest.mark.parametrize(
@@ -290,5 +290,5 @@ class TestApi:
         [({}, "Bearer"), ({"authorization": "Bearer bad"}, 'Bearer error="invalid_token"')],
     )
     def test_me_without_a_good_token(self, store, headers, challenge):
-        answer = api.handler(http_event("/me", **headers), Context())
+        answer = api.handler(http_event("/me", **headers), LambdaContext())
         assert (answer["statusCode"], answer["headers"]["www-authenticate"]) == (401, challenge)

@@ -29,8 +29,8 @@ from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
 from tests.support import dynamodb
-from tests.support.http_api import SECRET, Management, request, services
-from tests.support.lambda_context import Context
+from tests.support.http_api import SECRET, ManagementClient, request, services
+from tests.support.lambda_context import LambdaContext
 from tests.support.reply_worker import NOON, ScriptedModel, reply_worker
 
 PARTS, SEQUENCES = 4, 50
@@ -60,7 +60,7 @@ _numbers = itertools.count()
 _store = Store()
 
 
-class World(RuleBasedStateMachine):
+class ThreeUsers(RuleBasedStateMachine):
     """Users see only their own messages and the replies to them."""
 
     def __init__(self):
@@ -134,9 +134,9 @@ class World(RuleBasedStateMachine):
         payload = json.loads(json.dumps(payload))
         match name:
             case "DeliverFunction":
-                deliver.handler(payload, Context())
+                deliver.handler(payload, LambdaContext())
             case "EraseFunction":
-                erase.handler(payload, Context())
+                erase.handler(payload, LambdaContext())
             case "GenerateFunction":
                 handover = Handover.of(payload)
                 model = ScriptedModel(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
@@ -148,7 +148,7 @@ class World(RuleBasedStateMachine):
         self.posted = []
         self.asked_with = json.dumps(data)
         body = json.dumps({"type": kind, "data": data})
-        default.handler({"requestContext": {"connectionId": connection_id}, "body": body}, Context())
+        default.handler({"requestContext": {"connectionId": connection_id}, "body": body}, LambdaContext())
         return [frame for receiver, frame in self.received() if receiver == connection_id]
 
     def ask(self, user, method, path, body=None, **query):
@@ -280,7 +280,7 @@ def wired(store, monkeypatch):
         monkeypatch.setattr(function, "gateway", wire)
     for function in (default, deliver, erase):
         monkeypatch.setattr(function, "functions", wire)
-    with services(functions=wire, management=Management):
+    with services(functions=wire, management=ManagementClient):
         yield
 
 
@@ -289,7 +289,7 @@ def wired(store, monkeypatch):
 def test_nobody_learns_of_another_users_anything(wired, monkeypatch, part):
     monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
     run_state_machine_as_test(
-        World,
+        ThreeUsers,
         settings=settings(
             max_examples=SEQUENCES,
             stateful_step_count=STEPS,

@@ -14,11 +14,11 @@ from handlers.chat.protocol.frames import FinishReason
 from handlers.chat.records import Chat, Connection, Message, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import StoreError
-from tests.faults.simulation.world import World
+from tests.faults.simulation.world import SimulatedWorld
 
 
 @dataclass
-class Faults:
+class SimulatedFaults:
     """The probability of each fault at each opportunity. With 0 everywhere there are no faults."""
 
     kill: float = 0.0
@@ -44,16 +44,16 @@ class Faults:
     NONE_AFTER = 400.0
     """Seconds after which nothing goes wrong any more, so that everything comes to an end."""
 
-    def happens(self, world: World, name: str) -> bool:
+    def happens(self, world: SimulatedWorld, name: str) -> bool:
         """Tell whether a fault strikes at this opportunity."""
         likelihood: float = getattr(self, name)
         return likelihood > 0 and world.time < self.NONE_AFTER and world.random.random() < likelihood
 
 
-class Services:
+class SimulatedServices:
     """The common part of all services: the time that a call takes, and the faults of its caller."""
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: SimulatedWorld, faults: SimulatedFaults) -> None:
         self.world, self.faults = world, faults
 
     def travel(self, longest: float = 0.01) -> None:
@@ -69,7 +69,7 @@ class Services:
 class SimulatedStore:
     """The store in dictionaries, as far as turns need it. Without `services`: at once, and no faults."""
 
-    def __init__(self, services: Services | None = None) -> None:
+    def __init__(self, services: SimulatedServices | None = None) -> None:
         self._services = services
         self.chats: dict[tuple[str, str], Chat] = {}
         self.items: dict[str, dict[str, Message]] = {}
@@ -264,7 +264,7 @@ def _is_at(chat: Chat, turn: Turn) -> bool:
 class SimulatedGateway:
     """API Gateway: knows the open connections, and how slow each of them is."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: SimulatedServices) -> None:
         self._services = services
         self.open: dict[str, Callable[[bytes], None]] = {}
         self.slowness: dict[str, float] = {}
@@ -290,7 +290,7 @@ class SimulatedGateway:
 class SimulatedAnswer:
     """An answer that comes word by word: other words at every call, so that two attempts can be told apart."""
 
-    def __init__(self, services: Services, number: int, model: SimulatedModel) -> None:
+    def __init__(self, services: SimulatedServices, number: int, model: SimulatedModel) -> None:
         self._services, self._model = services, model
         self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 12))]
         self._stopped = False
@@ -331,7 +331,7 @@ class SimulatedAnswer:
 class SimulatedModel:
     """The model, and every answer that it was asked for."""
 
-    services: Services
+    services: SimulatedServices
     answers: list[SimulatedAnswer] = field(default_factory=list)
     prompts: list[list[tuple[str, str]]] = field(default_factory=list)
 

@@ -15,8 +15,8 @@ from handlers.chat.records import Chat, Connection, User
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
-from tests.support.http_api import SECRET, Invocations, Management, event, request, services
-from tests.support.lambda_context import Context
+from tests.support.http_api import SECRET, Invocations, ManagementClient, event, request, services
+from tests.support.lambda_context import LambdaContext
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -24,7 +24,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 @pytest.fixture
 def invocations(store):
     invocations = Invocations()
-    management = Management()
+    management = ManagementClient()
     with services(functions=invocations, management=lambda: management, now=lambda: NOON):
         invocations.management = management
         yield invocations
@@ -414,7 +414,7 @@ class TestProblems:
         monkeypatch.setattr(type(store), "chat", fails)
         failed = request("GET", "/chats/chat", "alice")
         assert (failed.status, failed.code, failed.headers.get("retry-after")) == (500, "internal", wait)
-        assert failed.json["reference"] == Context.aws_request_id
+        assert failed.json["reference"] == LambdaContext.aws_request_id
         assert "secret" not in failed.text
         assert "Traceback" not in failed.text
 
