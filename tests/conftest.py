@@ -1,6 +1,10 @@
-"""The variables that functions have, for whatever imports them."""
+"""The environment variables of the functions, set before any test module is imported."""
 
+import gc
 import os
+
+# Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
+gc.set_threshold(50_000, 50, 100)
 
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
 # must find a region, the template's names, and no real account.
@@ -31,7 +35,13 @@ from collections.abc import Iterator
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
+from tests.emulator.fact_report import FactReport
 from tests.support import log_check
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.
+    config.pluginmanager.register(FactReport())
 
 
 @pytest.fixture
@@ -41,6 +51,6 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_private_is_logged() -> Iterator[None]:
-    """At the end of a run, look at everything that emulators have printed. Tests feed it without knowing."""
+    """At the end of a run, look at everything that emulators have printed. Each worker looks at its own emulators."""
     yield
     log_check.check()

@@ -1,4 +1,4 @@
-"""What a cold start pays for imports: each function in a fresh process, against a bare interpreter."""
+"""The cost of imports at a cold start: each function in a fresh process, against a bare interpreter."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ SIGNATURE = f"AWS4-HMAC-SHA256 Credential={CREDENTIAL}, SignedHeaders=host, Sign
 
 @dataclass(frozen=True)
 class Load:
-    """What became of some messages: how long each took, in ms; how many were lost; how long all took, in seconds."""
+    """The result of some messages: the time of each in ms, the number lost, and the time of all in seconds."""
 
     times: list[float]
     lost: int
@@ -122,7 +122,7 @@ async def _talk(connection: ClientConnection, messages: int, times: list[float])
 
 
 async def _growth(url: str, pid: int, count: int) -> float:
-    """How many MB a process grows by so many connections that do nothing."""
+    """Return how many MB a process grows by so many idle connections."""
     async with AsyncExitStack() as stack:
         for _ in range(50):
             await _opened(stack, url)
@@ -138,7 +138,7 @@ def _resident(pid: int) -> float:
 
 
 def _posts(port: int) -> float:
-    """How many posts a second a plain client that keeps its connection gets answered."""
+    """Return the posts a second of a plain client that keeps its connection."""
     return uvloop.run(_posted(port))
 
 

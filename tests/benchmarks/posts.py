@@ -1,4 +1,4 @@
-"""What a post costs: our own PostToConnection against boto3's, to a server in another process."""
+"""The cost of a post: our own PostToConnection against boto3's, to a server in another process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How late tokens come: the relay against posting each token in turn and against a fixed window.
+"""The delay of tokens: the relay against posting each token in turn and against a fixed window.
 
 The model and the gateway are simulated: the model produces by the clock whether or not anyone reads, a post
 takes its latency. A token's delay is from when the model produced it until the post that carries it has arrived.
@@ -243,7 +243,7 @@ def _verdict(name: str, latency_ms: float, measured: Measured) -> str:
 
 
 def _frames_saved() -> Table:
-    """What the pace saves, where posts are fast and every token would be a frame."""
+    """Measure the frames that the pace saves where posts are fast and every token would be a frame."""
     result = Table("way", "frames", "p50, ms", "goal: ≤ 110 frames", title="500 tokens at 100 tokens/s, 5 ms a post")
     for name in (UNPACED, PACED):
         measured = measure(WAYS[name], 100, 5, 500)

@@ -1,4 +1,4 @@
-"""What a turn adds to the model's own first token: from the message sent to the first token on the device."""
+"""The time that a turn adds to the model's first token: from the message sent to the first token on the device."""
 
 from __future__ import annotations
 

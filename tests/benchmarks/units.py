@@ -1,4 +1,4 @@
-"""What a turn costs in DynamoDB against the length of its chat, on AWS's DynamoDB Local."""
+"""The cost of a turn in DynamoDB against the length of its chat, on AWS's DynamoDB Local."""
 
 from __future__ import annotations
 

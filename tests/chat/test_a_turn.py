@@ -1,4 +1,4 @@
-"""What a client can do with a turn: cancel it, have it made anew, repeat it, come back to it, and see what it costs."""
+"""Turns through the emulator: cancel, regenerate, repeat, resume, and cost."""
 
 import pytest
 

@@ -8,6 +8,8 @@ import urllib.request
 import pytest
 from parley.dev_tokens import DEVELOPMENT_SECRET, token
 
+from tests.support.waiting import until
+
 
 @pytest.fixture
 def gateway(emulator):
@@ -24,13 +26,6 @@ def deliver(emulator):
         assert answer["StatusCode"] == 202
 
     return invoke
-
-
-def eventually(condition, seconds=5):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 class TestConnections:
@@ -57,7 +52,7 @@ class TestConnections:
                 return True
             return False
 
-        eventually(is_gone)
+        until(is_gone)
 
     def test_a_row_is_kept_just_as_long_as_the_connection(self, device, emulator):
         rows = emulator.client("dynamodb")
@@ -66,7 +61,7 @@ class TestConnections:
         row = rows.get_item(TableName="ConnectionsTable", Key=key)["Item"]
         assert int(row["expiresAt"]["N"]) == pytest.approx(time.time() + 7_800, abs=60)
         alice.socket.close()
-        eventually(lambda: "Item" not in rows.get_item(TableName="ConnectionsTable", Key=key))
+        until(lambda: "Item" not in rows.get_item(TableName="ConnectionsTable", Key=key))
 
     def test_a_connection_that_dies_unseen_is_removed_and_harms_nobody(self, device, emulator):
         chats = emulator.client("dynamodb")
@@ -86,7 +81,7 @@ class TestConnections:
         )
         assert len(subscribers()) == 2
         assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
-        eventually(lambda: len(subscribers()) == 1)
+        until(lambda: len(subscribers()) == 1)
 
 
 FRAME = {"type": "note", "data": {"text": "Чай готов"}}

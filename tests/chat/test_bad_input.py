@@ -1,4 +1,4 @@
-"""What a client must not send: each gets its code, the connection lives on, nothing is stored."""
+"""Bad input: each frame gets its error code, the connection stays open, and nothing is stored."""
 
 import json
 import time

@@ -1,20 +1,20 @@
-"""One user sends fifty times as much as there may be. The others notice nothing, and it costs no call of the model."""
+"""A user sends fifty times the limit. Other users notice nothing, and the model gets no extra call."""
 
 import json
 import time
 import urllib.request
 from collections import Counter
 from statistics import median
-from threading import Event, Thread
 
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from tests.support.devices import Device, Emulator
+from tests.support.flood import PER_MINUTE, MessageFlood
+from tests.support.waiting import until
 
-PER_MINUTE = 20
-FLOOD_PER_SECOND = 50 * PER_MINUTE / 60
 PAIRS = 3
+
+
 TURN = "/long 30"
 
 
@@ -37,73 +37,13 @@ def model_requests(emulator):
         return json.loads(answer.read())["requests"]
 
 
-class Flood:
-    """Mallory's two devices: each sends slower than a connection may, together far faster than a user may."""
-
-    def __init__(self, emulator):
-        self.emulator = emulator
-        self.on, self.over = Event(), Event()
-        self.answers = Counter()
-        self.waits = set()
-        self.started = time.monotonic()
-        devices = [Device(emulator.websocket_url) for _ in range(2)]
-        devices[0].join("mallory")
-        self.chat_id = devices[0].create_chat()
-        devices[1].join("mallory", self.chat_id)
-        self.threads = [Thread(target=self.listen, args=(device,)) for device in devices]
-        self.threads += [Thread(target=self.send, args=(devices,))]
-        for thread in self.threads:
-            thread.start()
-
-    def send(self, devices):
-        number = 0
-        while not self.over.is_set():
-            if self.on.wait(0.05):
-                number += 1
-                devices[number % 2].send("message", message="/long 1", clientMessageId=f"m{number}")
-                time.sleep(1 / FLOOD_PER_SECOND)
-        for device in devices:
-            device.socket.close()
-
-    def listen(self, device):
-        while True:
-            try:
-                frame = device.receive_any(60)
-            except ConnectionClosed:
-                return
-            data = frame["data"]
-            if frame["type"] == "error":
-                self.answers[data["code"]] += 1
-                self.waits.add(data.get("retryAfter"))
-
-    def stop(self):
-        self.over.set()
-        for thread in self.threads:
-            thread.join(10)
-
-    def stored(self):
-        """How many of mallory's messages are in the table."""
-        items = self.emulator.client("dynamodb").query(
-            TableName="MessagesTable",
-            KeyConditionExpression="chatId = :chat",
-            ExpressionAttributeValues={":chat": {"S": self.chat_id}},
-        )["Items"]
-        return sum(item["role"]["S"] == "user" for item in items)
-
-
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
+@pytest.mark.alone
 def test_a_flood_delays_nobody_else_and_asks_the_model_nothing(emulator):
     alice = Device(emulator.websocket_url)
     alice.join("alice")
     alice.create_chat()
     alice.ask(TURN)
-    flood = Flood(emulator)
+    flood = MessageFlood(emulator)
     try:
         flood.on.set()
         until(lambda: flood.answers["rate_limited"])

@@ -1,4 +1,4 @@
-"""Whatever is sent to a running emulator's HTTP API: its answers are as documented in OpenAPI, and none is a 5xx."""
+"""Random requests to a running emulator's HTTP API: the answers match the OpenAPI document, and none is a 5xx."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting and stopping the emulator, and what it says when it cannot start."""
+"""Starting and stopping the emulator, and its message when it cannot start."""
 
 import json
 import os

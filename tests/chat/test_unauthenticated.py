@@ -21,7 +21,7 @@ def emulator() -> Iterator[Emulator]:
     emulator.stop()
 
 
-def test_who_does_not_say_who_they_are_is_hung_up_on_and_nobody_else(emulator):
+def test_an_anonymous_connection_is_closed_and_no_other(emulator):
     anonymous, alice, early = (Device(emulator.websocket_url) for _ in range(3))
     alice.join("alice")
     early.socket.close()

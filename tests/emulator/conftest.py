@@ -10,7 +10,6 @@ import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 
 from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
-from tests.emulator.fact_report import FactReport
 from tests.support.lambda_service import serve as serve
 
 
@@ -23,7 +22,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "fact(*keys, source): the facts (facts.py) that a test holds, on whose word.")
     config.addinivalue_line("markers", "slow(duration): runs with --slow only.")
     config.addinivalue_line("markers", "here(reason): cannot be forced on AWS, and why.")
-    config.pluginmanager.register(FactReport())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from tests.support.devices import Emulator
+from tests.support.plain_client import PlainClient
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -22,21 +22,9 @@ def emulator(request) -> Iterator[Emulator]:
     emulator.stop()
 
 
-class Client:
-    """A WebSocket client that knows nothing of any protocol."""
-
-    def __init__(self, emulator, path, **headers):
-        url = f"ws://127.0.0.1:{emulator.port}{path}"
-        self.socket = connect(url, additional_headers=headers, compression=None, legacy=True)
-
-    def ask(self, text):
-        self.socket.send(text)
-        return self.socket.recv(10)
-
-
 def refusal(*arguments, **headers):
     with pytest.raises(InvalidStatus) as refused:
-        Client(*arguments, **headers)
+        PlainClient(*arguments, **headers)
     return refused.value.response.status_code
 
 
@@ -46,16 +34,16 @@ class TestSam:
     def test_its_authorizer_lets_friends_in(self, emulator):
         assert refusal(emulator, "/prod") == 401
         assert refusal(emulator, "/prod?token=enemy") == 403
-        assert Client(emulator, "/prod?token=friend-ann").ask('{"action": "whoami"}') == "ann"
+        assert PlainClient(emulator, "/prod?token=friend-ann").ask('{"action": "whoami"}') == "ann"
 
     def test_a_message_reaches_everyone_by_the_url_of_the_event(self, emulator):
-        ann, bob = (Client(emulator, f"/prod?token=friend-{name}") for name in ("ann", "bob"))
+        ann, bob = (PlainClient(emulator, f"/prod?token=friend-{name}") for name in ("ann", "bob"))
         ann.socket.send('{"action": "sendmessage", "data": "hi"}')
         for each in (ann, bob):
             assert json.loads(each.socket.recv(10)) == {"from": "ann", "text": "hi"}
 
-    def test_what_has_no_route_is_forbidden(self, emulator):
-        assert json.loads(Client(emulator, "/prod?token=friend-ann").ask("hello"))["message"] == "Forbidden"
+    def test_a_message_without_a_route_is_forbidden(self, emulator):
+        assert json.loads(PlainClient(emulator, "/prod?token=friend-ann").ask("hello"))["message"] == "Forbidden"
 
 
 class TestCloudFormation:
@@ -63,20 +51,20 @@ class TestCloudFormation:
 
     def test_a_composite_expression_leads_to_an_alias_whose_answer_is_sent(self, emulator):
         body = '{"service": "text", "items": [{"action": "echo"}]}'
-        assert Client(emulator, "/Echo/development").ask(body) == f"hello from 1: {body}"
+        assert PlainClient(emulator, "/Echo/development").ask(body) == f"hello from 1: {body}"
 
     def test_the_default_route_goes_through_a_queue(self, emulator):
-        assert json.loads(Client(emulator, "/development").ask("not JSON")) == {"queued": "not JSON"}
+        assert json.loads(PlainClient(emulator, "/development").ask("not JSON")) == {"queued": "not JSON"}
 
     def test_the_second_api_has_a_path_of_its_own_and_no_backend(self, emulator):
-        assert list(json.loads(Client(emulator, "/Mock/v1").ask('{"type": "ping"}'))) == ["pong"]
+        assert list(json.loads(PlainClient(emulator, "/Mock/v1").ask('{"type": "ping"}'))) == ["pong"]
 
 
 class TestCdk:
     template = "cdk/Stack.template.json"
 
     def test_it_runs_as_synthesised(self, emulator):
-        client = Client(emulator, "/prod", Authorization="Basic let-me-in")
+        client = PlainClient(emulator, "/prod", Authorization="Basic let-me-in")
         assert json.loads(client.ask("hello")) == {"you": "cdk-user", "connections": 1, "said": "hello"}
 
     def test_its_authorizer_is_asked(self, emulator):

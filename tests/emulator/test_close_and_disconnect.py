@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.emulator.conformance.deployment import Client
 from tests.emulator.facts import EVENTS, GUIDE, MODEL, QUOTAS, UNSURE
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 
 GOING_AWAY = (1001, "Going away")
 CLOCK = "moves the clock; --slow waits"
@@ -107,7 +107,7 @@ class TestTime:
     @pytest.fixture
     def gateway(self):
         routes = (Route(key, LambdaIntegration(key)) for key in ("$default", "$disconnect"))
-        return Gateway({"$default": lambda event: None, "$disconnect": lambda event: None}, *routes)
+        return GatewayStage({"$default": lambda event: None, "$disconnect": lambda event: None}, *routes)
 
     @pytest.mark.fact(26, "close.activity", source=QUOTAS)
     async def test_ten_minutes_without_data_close_it_and_data_either_way_starts_them_again(self, gateway):

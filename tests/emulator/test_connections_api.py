@@ -12,7 +12,7 @@ from parley.gateway.quotas import MAX_MESSAGE_BYTES, Quotas
 from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import MODEL, UNSURE
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 from tests.support.http_server import http_server
 
 NEVER = "AAAAAAAAAAAAAAA="
@@ -53,7 +53,7 @@ class TestPost:
     @pytest.mark.fact(18, "connections.text", source=MODEL)
     async def test_bytes_count_as_they_were_posted(self):
         route = Route("$default", LambdaIntegration("default"))
-        gateway = Gateway({"default": lambda event: None}, route)
+        gateway = GatewayStage({"default": lambda event: None}, route)
         client = await gateway.connect()
         await client.say("{}")
         connection_id = gateway.events("default")[0]["requestContext"]["connectionId"]
@@ -148,7 +148,7 @@ class TestRefused:
     @pytest.mark.fact(30, source="gchq/sleeper#7494")
     @pytest.mark.parametrize("operation", ["post_to_connection", "get_connection", "delete_connection"])
     def test_over_the_accounts_rate_it_is_429(self, operation):
-        with http_server(Gateway({}, quotas=Quotas(requests=1, burst=1))) as url:
+        with http_server(GatewayStage({}, quotas=Quotas(requests=1, burst=1))) as url:
             client = boto3.client(
                 "apigatewaymanagementapi",
                 endpoint_url=url,

@@ -1,18 +1,17 @@
-"""What else Lambda does: qualifiers, the log's end, reserved concurrency, destinations, memory, idleness."""
+"""Lambda: qualifiers, the log's end, reserved concurrency, destinations, memory, idle environments."""
 
 import asyncio
 import base64
 import json
 
 import pytest
-from parley.clock import Clock
 from parley.functions.pools import IDLE_SECONDS
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions, UnknownFunction
 from parley.template.model import Function, InvokeConfig
 from parley.trace import Trace
 
-from tests.support.clock import ManualClock
+from tests.support.clock import ManualClock, ShiftedClock
 
 TELL = """
     import os
@@ -22,6 +21,8 @@ TELL = """
         version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
         return [version, context.function_version, context.invoked_function_arn.split("function:")[1]]
 """
+
+
 WAIT = """
     import time
 
@@ -29,7 +30,11 @@ WAIT = """
         time.sleep(event or 0)
         return "done"
 """
+
+
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
+
+
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:dead"
 
 
@@ -87,7 +92,7 @@ class TestLog:
 
 
 class TestReservedConcurrency:
-    async def test_what_is_beyond_it_is_throttled_at_once(self, serve):
+    async def test_an_invocation_beyond_it_is_throttled_at_once(self, serve):
         service = await serve({"reserved_concurrency": 1}, f=WAIT)
         first = asyncio.ensure_future(service.invoke("f", 0.3))
         await service.until("start")
@@ -149,7 +154,7 @@ class TestDestinations:
 
 
 class TestMemory:
-    async def test_who_uses_more_than_it_has_is_killed_and_the_next_event_runs(self, serve):
+    async def test_a_function_that_uses_more_is_killed_and_the_next_event_runs(self, serve):
         source = """
             import time
 
@@ -166,7 +171,7 @@ class TestMemory:
         assert "it has 128 (MemorySize)" in note["text"]
         assert await service.answer("f", 0) == 0
 
-    async def test_who_stays_within_it_is_told_how_much_it_used(self, serve):
+    async def test_a_function_within_it_gets_a_report_of_its_use(self, serve):
         service = await serve({"memory": 512}, f=WAIT)
         outcome = await service.invoke("f", 0.4)
         assert 40 < outcome.memory < 200
@@ -174,8 +179,8 @@ class TestMemory:
 
 
 class TestIdleness:
-    async def test_of_idle_environments_one_is_kept(self, tmp_path):
-        clock = Ticking()
+    async def test_one_idle_environment_is_kept(self, tmp_path):
+        clock = ShiftedClock()
         (tmp_path / "f.py").write_text(
             "import time, os\ndef handler(event, context):\n  time.sleep(0.2)\n  return os.getpid()"
         )
@@ -193,19 +198,3 @@ class TestIdleness:
             assert (await service.invoke("f", b"{}")).cold is False
         finally:
             await service.stop()
-
-
-class Ticking(Clock):
-    """The machine's clock, which a test puts ahead; what is due in minutes is kept for the test to call."""
-
-    def __init__(self):
-        self.ahead = 0.0
-        self.later = []
-
-    def time(self):
-        return super().time() + self.ahead
-
-    def call_later(self, seconds, callback):
-        if seconds > 60:
-            self.later.append(callback)
-        return super().call_later(seconds, callback)

@@ -10,13 +10,13 @@ from parley.gateway.websocket.route_selection import RouteSelector
 from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import FRAMES, GUIDE, QUOTAS, TRANSCRIPT, UNSURE
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 
 ROUTES = ("$connect", "$default", "send", "a/b", "5", "true")
 
 
 def is_the_gateways(frame, message):
-    """Tell whether it is API Gateway's own: a space after the first colon and the commas, none elsewhere."""
+    """Tell whether it is API GatewayStage's own: a space after the first colon and the commas, none elsewhere."""
     pattern = rf'{{"message": "{message}", "connectionId":"[\w-]{{15}}=", "requestId":"[\w-]{{15}}="}}'
     return re.fullmatch(pattern, frame) is not None
 
@@ -171,7 +171,7 @@ class TestOwnFrames:
             await gateway.clock.sleep(40)
             finished.append(True)
 
-        gateway = Gateway({"default": slow}, Route("$default", LambdaIntegration("default")))
+        gateway = GatewayStage({"default": slow}, Route("$default", LambdaIntegration("default")))
         client = await gateway.connect()
         await client.say("{}")
         await gateway.clock.advance(28.9)

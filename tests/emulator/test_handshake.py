@@ -9,7 +9,7 @@ from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.conformance.deployment import refusal
 from tests.emulator.facts import GUIDE, QUOTAS, TRANSCRIPT, UNSURE
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ class TestConnect:
         async def forever(event):
             await asyncio.Event().wait()
 
-        gateway = Gateway({"connect": forever}, Route("$connect", LambdaIntegration("connect")))
+        gateway = GatewayStage({"connect": forever}, Route("$connect", LambdaIntegration("connect")))
         client = await gateway.connect()
         await gateway.clock.advance(28.9)
         assert (client.accepted, client.status) == (None, None)

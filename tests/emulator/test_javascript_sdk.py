@@ -9,7 +9,7 @@ import pytest
 from parley.gateway.quotas import MAX_MESSAGE_BYTES, Quotas
 
 from tests.emulator.facts import MODEL
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 from tests.support.http_server import http_server
 
 FOLDER = Path(__file__).with_name("javascript")
@@ -79,7 +79,7 @@ def test_another_stage_is_forbidden(sdk, endpoint):
 
 
 def test_over_the_accounts_rate_the_limit_is_exceeded(sdk):
-    with http_server(Gateway({}, quotas=Quotas(requests=0, burst=0))) as url:
+    with http_server(GatewayStage({}, quotas=Quotas(requests=0, burst=0))) as url:
         [outcome] = sdk(url, ["PostToConnection", {"ConnectionId": NEVER, "Data": "78"}])
     assert outcome == failed(429, "LimitExceededException")
 

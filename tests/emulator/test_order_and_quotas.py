@@ -10,14 +10,16 @@ from parley.template.model import LambdaIntegration, Route, Stage, Throttle
 from websockets.exceptions import InvalidStatus
 
 from tests.emulator.facts import GUIDE, LAMBDA, QUOTAS
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 
 ACCOUNT = "an account's quotas are not for tests to exhaust"
 ROUTES = [Route(key, LambdaIntegration(key)) for key in ("$connect", "$default")]
 
 
 def gateway(**options):
-    return Gateway({key: lambda event: {"statusCode": 200} for key in ("$connect", "$default")}, *ROUTES, **options)
+    return GatewayStage(
+        {key: lambda event: {"statusCode": 200} for key in ("$connect", "$default")}, *ROUTES, **options
+    )
 
 
 class TestOrder:

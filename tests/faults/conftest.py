@@ -1,4 +1,4 @@
-"""Quiet logs, and an emulator with a plan of faults."""
+"""Quiet logs, and an emulator with a fault plan."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from tests.support.unlimited import UNLIMITED
 
 @pytest.fixture(autouse=True)
 def quiet():
-    """A simulated world logs more than anybody reads."""
+    """Switch logging off: a simulated world logs too much."""
     logging.disable(logging.CRITICAL)
     yield
     logging.disable(logging.NOTSET)
@@ -23,7 +23,7 @@ def quiet():
 
 @pytest.fixture(scope="session")
 def emulator():
-    """One whose plan of faults is empty as yet. Retries come sooner than AWS's minute, but later than a lease ends."""
+    """An emulator with an empty fault plan. Retries come sooner than AWS's minute, but later than a lease ends."""
     plan = Path(tempfile.mkdtemp()) / "plan.json"
     plan.write_text("{}")
     variables = {"PARLEY_DYNAMODB": os.environ["PARLEY_TEST_DYNAMODB"]} if "PARLEY_TEST_DYNAMODB" in os.environ else {}

@@ -1,4 +1,4 @@
-"""What a client has of one reply, by the protocol's rule for pieces."""
+"""The text of one reply on a client, put together by the protocol's rule for pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Five hundred turns through real processes while things go wrong by chance, from a seed."""
+"""Five hundred turns through real processes with random faults, from a seed."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ WORLDS = 40
 
 
 def found(promise, mix=None):
-    """Live through some worlds, until one of them breaks the promise."""
+    """Simulate some worlds until one of them breaks the promise."""
     for number in range(WORLDS):
         run = simulate(("planted", number), mix)
         try:

@@ -1,4 +1,4 @@
-"""10,000 turns in a simulated world: the code that decides is ours, everything around it goes wrong."""
+"""10,000 turns in a simulated world: our own code with faults in everything around it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def pair():
     return deployment, devices
 
 
-def test_of_two_devices_at_once_one_wins_a_thousand_times(pair):
+def test_one_of_two_devices_wins_a_thousand_times(pair):
     deployment, devices = pair
     for race in range(1_000):
         for device in devices:

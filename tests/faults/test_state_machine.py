@@ -1,4 +1,4 @@
-"""Whatever people do and whatever breaks, in any order that Hypothesis can think of: the promises hold."""
+"""User actions and faults in any order that Hypothesis finds: the promises hold."""
 
 from __future__ import annotations
 

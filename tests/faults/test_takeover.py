@@ -1,4 +1,4 @@
-"""Workers that die, stand still or never come, through real processes. All at once, for each takes a while."""
+"""Workers that die, freeze or never start, through real processes. All scenarios run at once."""
 
 from __future__ import annotations
 

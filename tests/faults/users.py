@@ -1,4 +1,4 @@
-"""Users with devices, talking through a running emulator while its plan of faults makes things go wrong."""
+"""Users with devices on a running emulator, and faults around them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APOLOGY = "Sorry, something went wrong while processing your message."
 
 
 def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
-    """Replace the emulator's plan of faults (`PUT`) or add to it (`POST`). Returns it, with what it has hit."""
+    """Replace the emulator's fault plan (`PUT`) or add to it (`POST`). Returns it, with what it has hit."""
     body = json.dumps(content).encode() if content else None
     request = urllib.request.Request(f"{emulator.url}/_parley/faults", body, method=method)
     with urllib.request.urlopen(request, timeout=10) as answer:
@@ -154,7 +154,7 @@ class ChatUser:
 
 
 def check(user: ChatUser, readings: int = 1) -> None:
-    """What must be true of a chat whose turns are over: the promises of the protocol."""
+    """Check the promises of the protocol for a chat whose turns are over."""
     stored = user.stored()
     assert [message["role"] for message in stored] == ["user", "assistant"] * (len(stored) // 2)
     assert int(user.chat()["messageCount"]["N"]) == len(stored)

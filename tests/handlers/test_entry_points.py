@@ -16,21 +16,14 @@ from parley.dev_tokens import token
 
 from handlers import api, connect, default, deliver, disconnect
 from handlers.chat.records import Connection
+from tests.support.lambda_context import Context
+from tests.support.recording_gateway import RecordingGateway
 from tests.support.runtime import FakeRuntime
 from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CONNECTION_ID = "BFaT_fALIAMCKug="
-
-
-class Context:
-    """What Lambda hands over beside the event."""
-
-    function_name = "DeliverFunction"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:DeliverFunction"
-    aws_request_id = "8f3a1c5e-6b1d-4a57-9a3b-0d3f6a1b2c3d"
 
 
 def connect_event(**query):
@@ -160,23 +153,9 @@ def http_event(path, **headers):
     return event
 
 
-class Gateway:
-    """Keeps the frames that were posted, by connection."""
-
-    def __init__(self):
-        self.posted = {}
-        self.closed = []
-
-    def close(self, connection_id):
-        self.closed.append(connection_id)
-
-    def post(self, connection_id, text):
-        self.posted.setdefault(connection_id, []).append(json.loads(text))
-
-
 @pytest.fixture
 def gateway():
-    return Gateway()
+    return RecordingGateway()
 
 
 @pytest.fixture
@@ -228,13 +207,13 @@ def test_disconnecting_forgets_the_connection(store):
 class TestDefault:
     @pytest.fixture(autouse=True)
     def connection(self, store, functions, gateway, wired):
-        self.posted, self.wired = gateway.posted, wired
+        self.gateway, self.wired = gateway, wired
         store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
         answer = default.handle(message_event(json.dumps({"type": kind, "data": data})), Context(), self.wired)
         assert answer == {"statusCode": 200}
-        return self.posted[CONNECTION_ID]
+        return self.gateway.to(CONNECTION_ID)
 
     def test_answers_are_posted(self):
         [pong] = self.sends("ping")
@@ -246,9 +225,9 @@ class TestDefault:
         assert self.sends("message", message="Привет")[-1]["data"]["content"] == "Привет"
         assert [message.content for message in store.messages.newest_first(chat_id)] == ["Привет"]
 
-    def test_what_is_no_frame_is_answered_too(self):
+    def test_text_that_is_no_frame_is_answered_too(self):
         default.handle(message_event("{"), Context(), self.wired)
-        assert self.posted[CONNECTION_ID] == [
+        assert self.gateway.to(CONNECTION_ID) == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
 
@@ -269,29 +248,29 @@ class TestAFlood:
         self.sends(5)
         monkeypatch.setattr(type(self.wired.store.connections), "get", None)
         self.sends(9)
-        *pongs, error = self.gateway.posted[CONNECTION_ID]
+        *pongs, error = self.gateway.to(CONNECTION_ID)
         assert [pong["type"] for pong in pongs] == ["pong"] * 5
         assert error["requestId"] == "r1"
         data = {"message": "No more than 1 frames a second", "code": "rate_limited", "retryAfter": 2}
         assert error["data"] == data
 
-    def test_of_what_is_no_frame_is_answered_too(self):
+    def test_text_that_is_no_frame_counts_and_is_answered(self):
         self.sends(5)
         self.sends(1, body="{")
-        assert self.gateway.posted[CONNECTION_ID][-1]["data"]["code"] == "rate_limited"
+        assert self.gateway.to(CONNECTION_ID)[-1]["data"]["code"] == "rate_limited"
 
     def test_that_goes_on_ends_the_connection(self, store):
         self.sends(100)
         assert self.gateway.closed == [CONNECTION_ID]
         assert store.connections.get(CONNECTION_ID) is None
-        assert len(self.gateway.posted[CONNECTION_ID]) == 5 + 1
+        assert len(self.gateway.to(CONNECTION_ID)) == 5 + 1
 
 
 def test_delivering_to_a_user(store, functions, gateway, wired):
     store.connections.add(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
     deliver.handle({"user_id": "alice", "frame": frame}, Context(), wired)
-    assert gateway.posted == {CONNECTION_ID: [frame]}
+    assert gateway.frames == [(CONNECTION_ID, frame)]
 
 
 class TestApi:

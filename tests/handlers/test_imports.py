@@ -1,5 +1,6 @@
-"""What a cold start pays for: the third-party packages that each function loads."""
+"""The third-party packages that each function loads at a cold start."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,7 @@ LOADED = {
 }
 
 
+@functools.cache
 def modules_of(function: str) -> set[str]:
     code = f"import handlers.{function}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     command = [sys.executable, "-c", code]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 OF_ONE_FUNCTION = {"openai": "GenerateFunction", "fastapi": "ApiFunction", "mangum": "ApiFunction"}
 

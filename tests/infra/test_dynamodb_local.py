@@ -1,4 +1,4 @@
-"""What is said where the tests cannot be run on DynamoDB Local, and which are run where they can."""
+"""Runs on DynamoDB Local: the messages of a run that is not possible, and the tests of one that is."""
 
 import pytest
 

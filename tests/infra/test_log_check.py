@@ -1,4 +1,4 @@
-"""The check of what has been printed in a run finds what it is for."""
+"""The check of a run's output finds private text."""
 
 import json
 
@@ -21,7 +21,7 @@ TEXT = "Сколько стоит чай?"
         f"JWT_SECRET={DEVELOPMENT_SECRET}",
     ],
 )
-def test_what_is_private_is_found(line):
+def test_private_text_is_found(line):
     assert leaks(GREETING + line, {TEXT})
 
 

@@ -81,6 +81,7 @@ def linted() -> dict[str, Future[subprocess.CompletedProcess[str]]]:
         }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("linter", LINTERS)
 def test_linters_have_nothing_to_say(linted, linter):
     finished = linted[linter].result()
@@ -222,7 +223,7 @@ def test_a_secret_is_not_shown_and_has_no_default(template, parameter):
 
 
 @pytest.mark.parametrize(("secret", "parameter"), [("JWT_SECRET", "JwtSecret"), ("OPENAI_API_KEY", "OpenAiApiKey")])
-def test_who_holds_a_secret_may_read_it_where_it_is_kept(template, secret, parameter):
+def test_functions_with_a_secret_may_read_it_at_its_place(template, secret, parameter):
     reading = {"Fn::If": [f"{parameter}IsKept", {"Ref": f"{parameter}Policy"}, {"Ref": "AWS::NoValue"}]}
     for name, properties in functions(template).items():
         assert (reading in properties["Policies"]) == (secret in variables(template, name)), name
@@ -253,14 +254,14 @@ def test_retries_apply_to_the_function_that_is_invoked(template):
 
 
 @pytest.mark.parametrize("table", ["UsersTable", "ChatsTable", "MessagesTable"])
-def test_what_users_wrote_survives_the_stack_and_a_mistake(template, table):
+def test_tables_survive_the_stack_and_a_mistake(template, table):
     resource = template["Resources"][table]
 
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
     assert resource["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
 
 
-def test_nothing_but_what_is_used_is_paid_for(template):
+def test_tables_are_paid_on_demand(template):
     tables = [each for each in template["Resources"].values() if each["Type"] == "AWS::DynamoDB::Table"]
 
     assert len(tables) == 4
@@ -272,7 +273,7 @@ def test_no_variable_is_one_that_lambda_keeps_for_itself(template):
         assert not variables(template, name) & RESERVED_BY_LAMBDA
 
 
-def test_what_is_declared_is_what_is_read(template):
+def test_the_declared_variables_are_those_that_are_read(template):
     # These are read by the libraries: Powertools, openai.
     by_libraries = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "OPENAI_BASE_URL"}
     declared = {variable for name in FUNCTIONS for variable in variables(template, name)}

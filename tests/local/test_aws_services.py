@@ -1,4 +1,4 @@
-"""SQS, SSM and Secrets Manager as unmodified boto3 clients see them, and what is said of other services."""
+"""SQS, SSM and Secrets Manager as unmodified boto3 clients see them, and the error for other services."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetAr
 
 @pytest.fixture
 async def services():
-    """The services behind HTTP, furnished; `client(service)` is a boto3 client."""
+    """The services behind HTTP, with queues and a parameter; `client(service)` is a boto3 client."""
     port = free_port()
     services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace())
 
@@ -70,7 +70,7 @@ async def test_a_queues_url_leads_here(services):
     await call(sqs.send_message, QueueUrl=found, MessageBody="again")
 
 
-async def test_what_the_emulator_sends_has_its_attributes(services):
+async def test_messages_of_the_emulator_have_their_attributes(services):
     await services.send(DEAD, "lost", {"RequestID": "7", "ErrorMessage": ""})
     sqs = client(services, "sqs")
     url = (await call(sqs.get_queue_url, QueueName="dead"))["QueueUrl"]

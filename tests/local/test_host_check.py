@@ -1,4 +1,4 @@
-"""Foreign pages must not reach what the emulator has for functions and developers."""
+"""Foreign pages do not reach the emulator's endpoints for functions and developers."""
 
 import pytest
 from parley.host_check import is_this_machine

@@ -30,7 +30,7 @@ class Charge:
 
 @dataclass
 class Capacity:
-    """What has been charged since the beginning, or since `clear`."""
+    """The units charged since the beginning, or since `clear`."""
 
     charges: list[Charge] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)

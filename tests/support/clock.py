@@ -1,10 +1,11 @@
-"""A clock that stands still until a test moves it."""
+"""Clocks that a test moves."""
 
 from __future__ import annotations
 
 import asyncio
 import heapq
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import count
 
 from parley.clock import Clock
@@ -53,3 +54,29 @@ async def settle() -> None:
     """Let every task go on until it waits for something outside."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+class ShiftedClock(Clock):
+    """The machine's clock, which a test puts ahead; what is due in minutes is kept for the test to call."""
+
+    def __init__(self):
+        self.ahead = 0.0
+        self.later = []
+
+    def time(self):
+        return super().time() + self.ahead
+
+    def call_later(self, seconds, callback):
+        if seconds > 60:
+            self.later.append(callback)
+        return super().call_later(seconds, callback)
+
+
+class SettableTime:
+    """A function that returns the moment a test has set, in seconds since the epoch."""
+
+    def __init__(self) -> None:
+        self.now = 1_731_324_924.0
+
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)

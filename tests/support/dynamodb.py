@@ -1,4 +1,4 @@
-"""Which DynamoDB the tests run on: moto's, or the one at PARLEY_TEST_DYNAMODB, whose tables are then deleted."""
+"""The DynamoDB of the tests: moto's, or the one at PARLEY_TEST_DYNAMODB, whose tables are then deleted."""
 
 from __future__ import annotations
 

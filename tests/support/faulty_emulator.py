@@ -1,7 +1,6 @@
-"""An emulator with a plan of faults, functions that make calls, and rows that tell what was done."""
+"""An emulator with a fault plan, functions that make calls, and rows that tell what was done."""
 
 import json
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -81,7 +80,7 @@ ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=10)
 
 
 class FaultyEmulator(Emulator):
-    """An emulator with a plan of faults, and what tests ask of it. Rows tell what the functions have done."""
+    """An emulator with a fault plan, and what tests ask of it. Rows tell what the functions have done."""
 
     def __init__(self, folder: Path, plan: object, **variables: str) -> None:
         (folder / "template.yaml").write_text(TEMPLATE)
@@ -110,7 +109,7 @@ class FaultyEmulator(Emulator):
         return [fault["hits"] for fault in self.request("GET", "/_parley/faults")[1]["faults"]]
 
     def invoke(self, function: str, **event: object) -> object:
-        """What a function answers, or the type of its error."""
+        """Return the answer of a function, or the type of its error."""
         answer = self.lambda_.invoke(FunctionName=function, Payload=json.dumps(event))
         payload = json.load(answer["Payload"])
         return payload["errorType"] if "FunctionError" in answer else payload
@@ -134,15 +133,8 @@ def connection_id(device):
     return device.socket.recv(10)
 
 
-def until(condition):
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def outcome(call, **arguments):
-    """What a call came to: `answered`, the code of the error, or the name of what went wrong below HTTP."""
+    """Return the result of a call: `answered`, the code of its error, or `cut` for an error below HTTP."""
     try:
         call(**arguments)
     except ClientError as error:

@@ -28,7 +28,7 @@ class Raised(Exception):
     """Error that a function raises; the text is its message."""
 
 
-class Gateway:
+class GatewayStage:
     """One stage. A function gets an event and returns its answer, raises `Raised`, or is a coroutine function."""
 
     def __init__(
@@ -82,9 +82,11 @@ class Gateway:
         """Return the events of a kind in the trace."""
         return [event.fields for event in self.trace.after(0) if event.kind == kind]
 
-    async def connect(self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live") -> Client:
+    async def connect(
+        self, query: str = "", headers: Mapping[str, str] | None = None, path: str = "/live"
+    ) -> GatewayClient:
         """A client whose handshake has begun, and has got as far as it gets without time passing."""
-        client = Client()
+        client = GatewayClient()
         given = {
             "Host": "h",
             "Upgrade": "websocket",
@@ -109,7 +111,7 @@ class Gateway:
         return await self.context.management_api.answer(method, "live", connection_id, body, signed)
 
 
-class Client:
+class GatewayClient:
     """A client at the other end of ASGI. `status` is that of a refused handshake, `frames` what it was sent."""
 
     def __init__(self) -> None:

@@ -13,27 +13,15 @@ from urllib.parse import unquote, urlencode
 from parley.dev_tokens import token
 
 from handlers import api
-from handlers.chat.errors import ConnectionGone
+from tests.support.lambda_context import Context
 from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 
 
-class Context:
-    """What Lambda hands over beside the event."""
-
-    function_name = "ApiFunction"
-    memory_limit_in_mb = 512
-    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:ApiFunction"
-    aws_request_id = "8f3a1c5e-6b1d-4a57-9a3b-0d3f6a1b2c3d"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 29_000
-
-
 @dataclass(frozen=True)
 class Answer:
-    """What an HTTP client gets."""
+    """The response that an HTTP client gets."""
 
     status: int
     headers: dict[str, str]
@@ -88,19 +76,6 @@ _TOKENS: dict[str, str] = {}
 
 def _token(user: str) -> str:
     return _TOKENS.setdefault(user, token(user, SECRET))
-
-
-class ClosingGateway:
-    """The gateway as far as closing connections goes."""
-
-    def __init__(self) -> None:
-        self.closed: list[str] = []
-        self.gone: set[str] = set()
-
-    def close(self, connection_id: str) -> None:
-        if connection_id in self.gone:
-            raise ConnectionGone(connection_id)
-        self.closed.append(connection_id)
 
 
 class Invocations:

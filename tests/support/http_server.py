@@ -1,4 +1,4 @@
-"""The @connections API of a gateway in this process, over HTTP: SDKs see what it answers with a test's own quotas."""
+"""The @connections API of a gateway in this process, over HTTP, for SDKs."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from urllib.parse import unquote
 
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 
 
 @contextmanager
-def http_server(gateway: Gateway) -> Iterator[str]:
+def http_server(gateway: GatewayStage) -> Iterator[str]:
     """Serve a gateway's stage; give its URL. Calls of @connections only."""
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Everything that was printed in a run holds no secret, no token and no text of a message."""
+"""The check that nothing printed in a run holds a secret, a token or the text of a message."""
 
 from __future__ import annotations
 

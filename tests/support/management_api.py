@@ -1,4 +1,4 @@
-"""The @connections API as far as a post goes: keeps what it gets, answers as it is told."""
+"""A server of the @connections API that keeps requests and gives scripted answers."""
 
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,15 +1,11 @@
 """A reply worker with a scripted model, a recording gateway and a database."""
 
 import itertools
-import json
-import time
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
-from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.records import Connection, FinishReason, Subscription
 from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.llm import Delta
@@ -33,35 +29,8 @@ TURN = Handover("alice", "chat", "m2")
 STOP = Delta("", FinishReason.STOP)
 
 
-class RecordingGateway:
-    """Keeps what is posted to each connection; one of `gone` answers 410, one `throttled` fails so many times."""
-
-    def __init__(self):
-        self.gone = set()
-        self.throttled = Counter()
-        self.frames = []
-
-    def post(self, connection_id, text):
-        if connection_id in self.gone:
-            raise ConnectionGone(connection_id)
-        if self.throttled[connection_id]:
-            self.throttled[connection_id] -= 1
-            raise PostFailed("LimitExceededException")
-        self.frames.append((connection_id, json.loads(text)))
-
-    def to(self, connection_id):
-        return [frame for receiver, frame in self.frames if receiver == connection_id]
-
-    def until(self, connection_id, frames):
-        """Wait until so many frames have been posted to a connection."""
-        deadline = time.monotonic() + 5
-        while len(self.to(connection_id)) < frames:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-
-
 class ScriptedModel:
-    """Says what it is told to, calls what it is told to call, and fails where it is told to."""
+    """A model with a script: a text or a delta is said, a function is called, an exception is raised."""
 
     def __init__(self, *script):
         self.script = script

@@ -74,7 +74,7 @@ class AcceptContract:
 
 
 class TurnsContract:
-    def test_of_two_claims_of_one_attempt_one_holds(self, store, chat):
+    def test_one_of_two_claims_of_the_same_attempt_succeeds(self, store, chat):
         ask(store, "m1", "m2")
         turn = store.chats.get("alice", "chat").turn
         claimed = store.turns.claim("alice", "chat", turn, "w1", LATER)
@@ -89,7 +89,7 @@ class TurnsContract:
         assert seal(store, handover, turn=zombie) is False
         assert store.messages.get("chat", "m2") is None
 
-    def test_of_several_that_take_a_turn_over_one_is_told_so(self, store, chat):
+    def test_one_of_several_takeovers_succeeds(self, store, chat):
         ask(store, "m1", "m2")
         turn = store.chats.get("alice", "chat").turn
         assert store.turns.take_over("alice", "chat", turn, LATER) is True

@@ -17,7 +17,8 @@ from handlers.chat.turns.actions import Action, Generate
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.capacity import Capacity
-from tests.support.reply_worker import RecordingGateway, ScriptedModel, join, reply_worker
+from tests.support.recording_gateway import RecordingGateway
+from tests.support.reply_worker import ScriptedModel, join, reply_worker
 from tests.support.runtime import FakeRuntime
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 

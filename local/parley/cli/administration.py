@@ -91,7 +91,7 @@ def add(deployment: Deployment, user: str, name: str | None, roles: tuple[str, .
 @users.command(name="list")
 @_with_deployment
 def list_users(deployment: Deployment) -> None:
-    """Print all users: id, name, roles, and `disabled` for a disabled one."""
+    """Print all users. Each line has id, name, roles, and `disabled` for a disabled user."""
     for row in sorted(deployment.users(), key=lambda row: str(row["userId"]["S"])):
         roles = ",".join(each["S"] for each in row.get("roles", {}).get("L", []))
         disabled = "disabled" if row.get("disabled", {}).get("BOOL") else ""
@@ -103,7 +103,7 @@ def list_users(deployment: Deployment) -> None:
 @click.argument("user")
 @_with_deployment
 def disable(deployment: Deployment, user: str) -> None:
-    """Refuse the tokens of USER from now on, and close the connections of USER."""
+    """Disable USER. From now on the tokens of USER are refused. Open connections are closed."""
     closed = deployment.set_disabled(user, True)
     click.echo(f"Disabled {user}; connections closed: {closed}.")
 
@@ -112,7 +112,7 @@ def disable(deployment: Deployment, user: str) -> None:
 @click.argument("user")
 @_with_deployment
 def enable(deployment: Deployment, user: str) -> None:
-    """Accept the tokens of USER again."""
+    """Enable USER again, after `disable`."""
     deployment.set_disabled(user, False)
     click.echo(f"Enabled {user}.")
 

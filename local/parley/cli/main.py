@@ -211,7 +211,7 @@ def up(**values: Any) -> None:
 @_TEMPLATE_OPTIONS
 @click.option("--json", "machine", is_flag=True, help="Print everything, as JSON.")
 def template(template: Path, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
-    """Print what the emulator reads from a template, and what it does not support."""
+    """Print what the emulator reads from a template. Parts that it does not support are listed at the end."""
     from parley.cli import describe
     from parley.template.reader import read
 
@@ -225,11 +225,8 @@ def template(template: Path, parameters: dict[str, str], imports: dict[str, str]
 @main.command()
 @click.argument("user")
 def token(user: str) -> None:
-    """Print a token for USER, valid for 12 hours, signed with JWT_SECRET or the development secret."""
-    from parley import dev_tokens
-    from parley.emulator.options import overrides
-
-    click.echo(dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd()))))
+    """Print a token for USER. It is valid for 12 hours and signed with JWT_SECRET or the development secret."""
+    click.echo(_token_for(user))
 
 
 @main.command()
@@ -241,13 +238,17 @@ def token(user: str) -> None:
 @click.option("--cost", "costs", is_flag=True, help="Show the cost of each reply, if the server sends it.")
 def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int, costs: bool) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
-    from parley import dev_tokens
     from parley.client import terminal
+
+    url = url or f"ws://127.0.0.1:{port}/ws/chat"
+    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, costs=costs))
+
+
+def _token_for(user: str) -> str:
+    from parley import dev_tokens
     from parley.emulator.options import overrides
 
-    secret = dev_tokens.secret(overrides(os.environ, Path.cwd()))
-    url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(terminal.run(url, given_token or dev_tokens.token(user, secret), chat_id, costs=costs))
+    return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
 def _fail(error: StartError) -> NoReturn:

@@ -1,7 +1,7 @@
-"""A certificate for this machine's own names, so that `https://{domainName}/{stage}` works here as it does on AWS.
+"""A TLS certificate for this machine's own names, so that `https://{domainName}/{stage}` works here as on AWS.
 
-Handlers make that URL from their events. The certificate signs no other one, and names nothing beyond this machine:
-to trust it opens nothing else. It is made once for each user and kept in their cache folder.
+Handlers make that URL from their events. The certificate cannot sign others and names only this machine, so it is safe
+to trust it. It is made once for each user and kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -21,35 +21,36 @@ import certifi
 _NAMES = ("localhost", "127.0.0.1", "::1")
 _LIFETIME = timedelta(days=365)
 _RENEWAL = timedelta(days=30)
+"""The rest of the lifetime at which a new certificate is made."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Files in PEM: `own` holds the certificate and its key; `bundle` what functions trust, the world's included."""
+    """Two PEM files: `own` is the certificate with its key, `bundle` all certificates that functions trust."""
 
     own: Path
     bundle: Path
 
     def context(self) -> ssl.SSLContext:
-        """Return what a server speaks TLS with."""
+        """Return the TLS context of a server with this certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.own)
         context.set_alpn_protocols(["http/1.1"])
         return context
 
     def variables(self) -> dict[str, str]:
-        """Return the variables by which boto3, requests, httpx and Python's own clients trust it."""
+        """Return the variables that make boto3, requests, httpx and Python's own clients trust the bundle."""
         return dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(self.bundle))
 
 
 def certificate(host: str, environ: Mapping[str, str]) -> Certificate:
-    """Return the certificate of this machine, for `host` too; made now if there is none, or if it ends soon."""
+    """Return the certificate of this machine and of `host`. It is made now if there is none or if it expires soon."""
     names = [*_NAMES, *({host} - {*_NAMES, "0.0.0.0", "::"})]  # noqa: S104 - compared, not bound
     folder = _folder(environ)
     stem = "-".join(["parley", *names[len(_NAMES) :]]).replace(":", "_")
     found = Certificate(folder / f"{stem}.pem", folder / f"{stem}-bundle.pem")
     if not _is_fresh(found):
-        _write(found, *_made(names))
+        _write(found, *_new_certificate(names))
     return found
 
 
@@ -74,7 +75,7 @@ def _is_fresh(kept: Certificate) -> bool:
 
 
 def _write(to: Certificate, own: bytes, key: bytes) -> None:
-    # Another emulator may be starting: a file is there whole, or not at all.
+    # Another emulator may start at the same time. The rename makes each file appear whole.
     for path, content in ((to.bundle, Path(certifi.where()).read_bytes() + own), (to.own, key + own)):
         descriptor, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
@@ -82,9 +83,9 @@ def _write(to: Certificate, own: bytes, key: bytes) -> None:
         Path(name).replace(path)
 
 
-def _made(names: Iterable[str]) -> tuple[bytes, bytes]:
-    """Return a new certificate for these names, and its key."""
-    # Not at the top: it takes longer to import than all the rest, and is needed once a year.
+def _new_certificate(names: Iterable[str]) -> tuple[bytes, bytes]:
+    """Return a new certificate for these names, and its key, in PEM."""
+    # Not at the top: this import takes longer than all the rest, and is needed once a year.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

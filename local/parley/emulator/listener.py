@@ -1,4 +1,4 @@
-"""The one port of the emulator, which takes plain connections and TLS alike."""
+"""The port of the emulator. It takes plain connections and TLS connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 from parley.errors import StartError
 
-_ACCEPTS = 256
+_MAX_ACCEPTS = 256
+"""The number of connections that are accepted in one turn of the event loop."""
+_BACKLOG = 2048
 _TLS_HANDSHAKE = b"\x16"
 """The first byte of every TLS connection (RFC 8446 section 5.1: content type `handshake`), and of no HTTP request."""
 
@@ -24,23 +26,28 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise StartError(f"Cannot listen on {host}:{port}: {_cause_and_cure(error)}") from None
-    listener.listen(2048)
+        raise StartError(f"Cannot listen on {host}:{port}: {_reason_and_next_step(error)}") from None
+    listener.listen(_BACKLOG)
     listener.setblocking(False)
     return listener
 
 
-def _cause_and_cure(error: OSError) -> str:
+def _reason_and_next_step(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            "something else listens there. End that, or choose another port: "
+            "another program listens there. Stop that program, or choose another port: "
             "`make run PORT=8001`, `parley up --port 8001`."
         )
-    return f"{error.strerror or error}. Choose an address of this machine with --host, and a port that you may use."
+    return (
+        f"{error.strerror or error}. Choose an address of this machine with --host, and a port above 1023 with --port."
+    )
 
 
 class Acceptor:
-    """Gives each connection of a listening socket a protocol, behind TLS where the client begins with that."""
+    """The loop that accepts connections and gives each one a protocol.
+
+    A connection whose first byte begins a TLS handshake gets TLS. `context` is called at the first one of these.
+    """
 
     def __init__(
         self, listener: socket.socket, make: Callable[[], asyncio.Protocol], context: Callable[[], ssl.SSLContext]
@@ -54,11 +61,11 @@ class Acceptor:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Start to accept connections."""
         self._loop.add_reader(self._listener, self._accept)
 
     def stop(self) -> None:
-        """Accept no more, and drop those who have not said anything yet."""
+        """Stop accepting connections, and drop those that have not sent anything yet."""
         self._loop.remove_reader(self._listener)
         self._listener.close()
         for connection in self._undecided:
@@ -66,15 +73,15 @@ class Acceptor:
             connection.close()
 
     def _accept(self) -> None:
-        for _ in range(_ACCEPTS):
+        for _ in range(_MAX_ACCEPTS):
             try:
                 connection, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
-            except OSError:  # out of descriptors: what waits is accepted when there are some again
+            except OSError:  # out of descriptors: the other connections wait until some are free again
                 return
             connection.setblocking(False)
-            # Nagle's algorithm would hold up every small answer by 40 ms.
+            # Nagle's algorithm would delay every small answer by 40 ms.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._undecided.add(connection)
             self._loop.add_reader(connection, self._decide, connection)
@@ -100,5 +107,5 @@ class Acceptor:
             self._tls = self._context()
         try:
             await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls if tls else None)
-        except OSError:  # the handshake failed, and the client knows why
+        except OSError:  # the TLS handshake failed; the client has got the reason
             connection.close()

@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
         self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to accept connections, and end those that are open."""
+        """Stop accepting connections, and end those that are open."""
         if self._acceptor is not None:
             self._acceptor.stop()
         await super().shutdown()

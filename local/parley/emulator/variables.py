@@ -28,7 +28,7 @@ class FunctionVariables:
 
     @property
     def built_in_model(self) -> bool:
-        """Whether the built-in model answers: the developer names no other one, by key or by URL."""
+        """True if the built-in model answers: the developer names no other one, by key or by URL."""
         return not (self.overrides.get("OPENAI_API_KEY") or self.overrides.get("OPENAI_BASE_URL"))
 
     def provision(self, template: Template) -> Template:
@@ -82,7 +82,7 @@ class FunctionVariables:
 
     @property
     def _through_emulator(self) -> bool:
-        """Whether DynamoDB's requests go through the emulator: to the embedded one, or for faults to be injected."""
+        """True if requests to DynamoDB go through the emulator: to the embedded one, or for fault injection."""
         return self.options.dynamodb == EMBEDDED or self.options.faults is not None
 
     def credentials(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from parley.asgi import Response
 
-_MESSAGE = "Failed by the plan of faults."
+_MESSAGE = "Failed by the fault plan."
 _DYNAMODB = "com.amazonaws.dynamodb.v20120810#"
 _POST_ERRORS = {
     "400": "BadRequestException",

@@ -38,7 +38,7 @@ class QueuePoller:
         self._tasks = [asyncio.create_task(self._poll(source)) for source in self._sources]
 
     def stop(self) -> None:
-        """Stop to poll."""
+        """Stop polling."""
         for task in self._tasks:
             task.cancel()
 

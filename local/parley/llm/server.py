@@ -117,7 +117,7 @@ class BuiltInModel:
             case "stall":
                 await _wait(gone, time.monotonic() + _STALL_SECONDS)
             case status if status.isdigit():
-                await Response.of_json(int(status), _error("Failed by the plan of faults.", "server_error")).send(send)
+                await Response.of_json(int(status), _error("Failed by the fault plan.", "server_error")).send(send)
             case kind:
                 await self._stream_malformed(malformed_stream(completion, kind), gone, send)
         return True

@@ -1,4 +1,4 @@
-"""Emulators with a plan of faults, and connections to them."""
+"""Emulators with a fault plan, and connections to them."""
 
 import pytest
 

@@ -5,7 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.faulty_emulator import connection_id, outcome, put, until
+from tests.support.faulty_emulator import connection_id, outcome, put
+from tests.support.waiting import until
 
 
 class TestPost:
@@ -25,7 +26,7 @@ class TestPost:
             ("twice", "answered", 2),
         ],
     )
-    def test_what_its_sender_and_its_receiver_see(self, emulator, connect, do, came_to, delivered):
+    def test_the_sender_and_the_receiver_see_the_fault(self, emulator, connect, do, came_to, delivered):
         device = connect()
         opened = connection_id(device)
         emulator.plan({"point": "post", "do": do, "match": [opened, "hello"], "seconds": 0.1})
@@ -63,7 +64,7 @@ class TestStore:
             ("delay", "answered", 1),
         ],
     )
-    def test_what_a_write_comes_to(self, emulator, row, do, came_to, stored):
+    def test_the_result_of_a_write(self, emulator, row, do, came_to, stored):
         emulator.plan({"point": "store", "do": do, "match": ["PutItem", row], "seconds": 0.1})
         assert outcome(emulator.dynamodb.put_item, **put(row)) == came_to
         assert (emulator.runs(row), emulator.hits()) == (stored, [1])
@@ -90,7 +91,7 @@ class TestStore:
 
 
 class TestCaller:
-    """What befalls the process that makes a call, at each point where functions make calls."""
+    """Faults of the process that makes a call, at each point where functions make calls."""
 
     @pytest.fixture(params=["store", "invoke", "post"])
     def call(self, request, emulator, connect, row):
@@ -141,7 +142,7 @@ class TestCaller:
         assert emulator.invoke("OneSecond", **event) == "Sandbox.Timedout"
         assert effects() == 1
 
-    def test_who_is_no_function_is_spared(self, emulator, row):
+    def test_callers_that_are_no_function_are_not_affected(self, emulator, row):
         emulator.plan({"point": "store", "do": "kill", "match": row})
         assert outcome(emulator.dynamodb.put_item, **put(row)) == "answered"
         assert emulator.runs(row) == 1
@@ -151,7 +152,7 @@ class TestElsewhere:
     """Functions that run inline, on a DynamoDB of another process."""
 
     @pytest.mark.parametrize(("do", "came_to", "stored"), [("lose", "cut", 0), ("cut", "cut", 1), ("500", None, 0)])
-    def test_what_functions_store_passes_through_the_emulator(self, other, emulator, row, do, came_to, stored):
+    def test_writes_of_functions_pass_through_the_emulator(self, other, emulator, row, do, came_to, stored):
         other.plan({"point": "store", "do": do, "match": row})
         event = {"service": "dynamodb", "method": "put_item", "arguments": put(row)}
         expected = {"cut": "ConnectionClosedError", None: "InternalServerError"}[came_to]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.faulty_emulator import connection_id, outcome, put, until
+from tests.support.faulty_emulator import connection_id, outcome, put
+from tests.support.waiting import until
 
 
 class TestEvents:
@@ -80,7 +81,7 @@ class TestInvoke:
         assert outcome(lambda: emulator.send_event(row)) == code
         assert (emulator.runs(row), emulator.send_event(row)) == (0, 202)
 
-    def test_those_that_are_waited_for_are_spared(self, emulator, row):
+    def test_synchronous_invocations_are_not_affected(self, emulator, row):
         emulator.plan({"point": "invoke", "do": "500", "times": None})
         emulator.invoke("Worker", row=row)
         assert (emulator.runs(row), emulator.hits()) == (1, [0])
@@ -98,12 +99,12 @@ class TestRun:
         until(lambda: emulator.runs(row) == 1)
         assert emulator.hits() == [2]
 
-    def test_one_that_is_frozen_goes_on(self, emulator, row):
+    def test_a_frozen_environment_goes_on(self, emulator, row):
         emulator.plan({"point": "run", "do": "freeze", "seconds": 0.2, "match": row})
         assert emulator.invoke("Worker", row=row) is None
         assert (emulator.runs(row), emulator.hits()) == (1, [1])
 
-    def test_one_that_is_frozen_too_long_times_out(self, emulator, row):
+    def test_an_environment_frozen_too_long_times_out(self, emulator, row):
         emulator.plan({"point": "run", "do": "freeze", "seconds": 60, "match": row})
         event = {"service": "dynamodb", "method": "put_item", "arguments": put(row)}
         assert emulator.invoke("OneSecond", **event) == "Sandbox.Timedout"

@@ -8,7 +8,7 @@ from collections import Counter
 import openai
 import pytest
 
-from tests.support.faulty_emulator import until
+from tests.support.waiting import until
 
 
 class TestModel:

@@ -1,4 +1,4 @@
-"""The plan of faults: read at the start, changed while the emulator runs."""
+"""The fault plan: read at the start, changed while the emulator runs."""
 
 import os
 import subprocess
@@ -50,7 +50,7 @@ class TestPlan:
             ("{}", {"PARLEY_DYNAMODB": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "AKIA0"}, "AWS_ACCESS_KEY_ID"),
         ],
     )
-    def test_what_keeps_the_emulator_from_starting_is_one_message(self, tmp_path, plan, variables, said):
+    def test_a_plan_that_cannot_be_used_ends_the_start_with_one_message(self, tmp_path, plan, variables, said):
         file = tmp_path / "faults.json"
         if plan is not None:
             file.write_text(plan)

@@ -1,4 +1,4 @@
-"""What people do in a simulated world, and what must be true of it in the end, whatever went wrong."""
+"""Random users in a simulated world, and the checks of its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUIET_AFTER = 1_500.0
 
 @dataclass
 class SimulationRun:
-    """A world after it was lived through."""
+    """A simulated world after its end."""
 
     deployment: Deployment
     devices: list[Device]
@@ -49,7 +49,7 @@ def simulate(seed: object, faults: Faults | None = None, questions: int = 8) -> 
 
 
 def _meanwhile(run: SimulationRun, at: float) -> None:
-    """Something that may happen around a question."""
+    """Choose something that may happen around a question."""
     world, random = run.deployment.world, run.deployment.world.random
     device = random.choice(run.devices)
     when = at + random.uniform(0, 3)
@@ -73,7 +73,7 @@ def _meanwhile(run: SimulationRun, at: float) -> None:
 
 
 def check(run: SimulationRun) -> None:
-    """The promises of the protocol that hold under every fault."""
+    """Check the promises of the protocol that hold under every fault."""
     deployment, chat = run.deployment, run.deployment.chat
     assert deployment.world.failures == [], "an unexpected exception"
     assert chat is not None
@@ -116,7 +116,7 @@ def check_what_was_read(run: SimulationRun, device: Device) -> None:
 
 
 def check_without_faults(run: SimulationRun) -> None:
-    """What holds besides where nothing went wrong."""
+    """Check the promises that hold only without faults, and all others."""
     check(run)
     assert not any(answer.open for answer in run.deployment.model.answers), "a model's stream stays open"
     contents = [message.content for message in run.deployment.messages]

@@ -18,7 +18,7 @@ from tests.faults.simulation.world import World
 
 @dataclass
 class Faults:
-    """How likely each fault is, at each opportunity. With 0 everywhere nothing goes wrong."""
+    """The probability of each fault at each opportunity. With 0 everywhere there are no faults."""
 
     kill: float = 0.0
     """The process that calls a service dies, before or after the service has done what it was asked to."""
@@ -50,7 +50,7 @@ class Faults:
 
 
 class Services:
-    """What all services share: the time that a call takes, and what befalls the caller."""
+    """The common part of all services: the time that a call takes, and the faults of its caller."""
 
     def __init__(self, world: World, faults: Faults) -> None:
         self.world, self.faults = world, faults

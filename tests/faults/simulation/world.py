@@ -19,7 +19,7 @@ BEGINNING = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Process:
-    """What one invocation runs in. Its clock may be wrong by `skew` seconds."""
+    """The process of one invocation. Its clock may be wrong by `skew` seconds."""
 
     def __init__(self, world: World, name: str, skew: float = 0.0) -> None:
         self.world, self.name, self.skew = world, name, skew
@@ -70,7 +70,7 @@ class World:
         self.numbers = count(1)
         self.failures: list[BaseException] = []
         self._order = count()
-        self._due: list[tuple[float, float, int, greenlet, object]] = []
+        self._due: list[tuple[float, float, int, greenlet | Callable[[], None], object]] = []
         self._owners: dict[greenlet, Process] = {}
         self._woken: dict[greenlet, object] = {}
         self._graves: list[greenlet] = []
@@ -88,9 +88,7 @@ class World:
 
         def run() -> None:
             try:
-                work()
-            except Exception as error:
-                self.failures.append(error)
+                self._call(work)
             finally:
                 self._owners.pop(task, None)
 
@@ -99,8 +97,8 @@ class World:
         self._push(task, self.time + after, None)
 
     def later(self, after: float, work: Callable[[], None]) -> None:
-        """Run something outside all processes."""
-        self.spawn(self.process("world"), work, after)
+        """Run something outside all processes. It must not wait, so it needs no task: most events are of this kind."""
+        self._push(work, self.time + after, None)
 
     def sleep(self, seconds: float) -> None:
         """Let the running task wait for so much time."""
@@ -121,13 +119,23 @@ class World:
         if token is not None:
             self._push(task, self.time, True)
 
-    def _push(self, task: greenlet, at: float, signal: object) -> None:
+    def _push(self, task: greenlet | Callable[[], None], at: float, signal: object) -> None:
         heapq.heappush(self._due, (at, self.random.random(), next(self._order), task, signal))
+
+    def _call(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:
+            self.failures.append(error)
 
     def run(self, until: float) -> None:
         """Let time pass up to a moment."""
         while self._due and self._due[0][0] <= until:
             at, _, _, task, signal = heapq.heappop(self._due)
+            if not isinstance(task, greenlet):
+                self.time = max(self.time, at)
+                self._call(task)
+                continue
             if task.dead:
                 continue
             process = self._owners[task]

@@ -10,41 +10,16 @@ import pytest
 from handlers import expire
 from handlers.chat.connections import AuthenticationDeadline
 from handlers.chat.records import Connection
+from tests.support.recording_gateway import ALWAYS, RecordingGateway
+from tests.support.recording_queue import RecordingQueue
 from tests.support.wiring import wiring
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-class Queue:
-    """What is sent to SQS."""
-
-    def __init__(self):
-        self.sent = []
-
-    def send_message(self, **message):
-        self.sent.append(message)
-
-
-class Gateway:
-    """Keeps the connections that are closed; `broken=` cannot be."""
-
-    def __init__(self):
-        self.closed = []
-
-    def close(self, connection_id):
-        if connection_id == "broken=":
-            raise RuntimeError("no")
-        self.closed.append(connection_id)
-
-
 @pytest.fixture
 def gateway():
-    return Gateway()
-
-
-@pytest.fixture
-def closed(gateway, store):
-    return gateway.closed
+    return RecordingGateway(failing={"broken=": ALWAYS})
 
 
 @pytest.fixture
@@ -57,23 +32,24 @@ def handled(gateway):
 
 
 def test_one_is_looked_at_again_after_its_time_unless_that_is_never():
-    queue = Queue()
+    queue = RecordingQueue()
     for seconds, url in ((60, "url"), (0, "url"), (60, "")):
         AuthenticationDeadline(queue, url, seconds).schedule("c1=")
     assert queue.sent == [{"QueueUrl": "url", "MessageBody": '{"connectionId": "c1="}', "DelaySeconds": 60}]
 
 
-def test_who_is_anonymous_still_is_closed_and_forgotten(store, closed, handled):
+def test_a_connection_still_anonymous_is_closed_and_forgotten(store, gateway, handled):
     store.connections.add(Connection("anonymous=", NOON))
     store.connections.add(Connection("alices=", NOON, "alice"))
     assert handled("anonymous=", "alices=", "gone=") == []
-    assert closed == ["anonymous="]
+    assert gateway.closed == ["anonymous="]
     assert store.connections.get("anonymous=") is None
     assert store.connections.get("alices=").user_id == "alice"
 
 
-def test_what_fails_comes_again_and_keeps_nothing_else_from_being_done(store, closed, handled):
+def test_a_failed_record_comes_again_and_does_not_stop_the_others(store, gateway, handled):
     for name in ("broken=", "anonymous="):
         store.connections.add(Connection(name, NOON))
     assert handled("broken=", "anonymous=") == [{"itemIdentifier": "m-broken="}]
-    assert closed == ["anonymous="]
+    assert gateway.closed == ["broken=", "anonymous="]
+    assert store.connections.get("broken=") is not None

@@ -1,6 +1,5 @@
 """Posting to connections, delivering to many, closing, and forgetting those that are gone."""
 
-import json
 from datetime import UTC, datetime
 
 import pytest
@@ -9,36 +8,14 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
-from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.errors import PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
-from handlers.chat.records import Connection
+from handlers.chat.records import Chat, Connection, Subscription
+from tests.support.recording_gateway import ALWAYS, RecordingGateway
 from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FRAME = ChatUpdated(chat_id="chat", title="Рецепты")
-
-
-class Gateway:
-    def __init__(self, gone=(), failing=(), opens_after=0):
-        self.gone, self.failing, self.opens_after = gone, failing, opens_after
-        self.posted = []
-
-    def close(self, connection_id):
-        self.posted.append((connection_id, "closed"))
-        if connection_id in self.gone:
-            raise ConnectionGone(connection_id)
-        if connection_id in self.failing:
-            raise PostFailed("ConnectTimeoutError")
-
-    def post(self, connection_id, text):
-        if connection_id in self.gone:
-            raise ConnectionGone(connection_id)
-        if connection_id in self.failing:
-            raise PostFailed("ConnectTimeoutError")
-        if self.opens_after:
-            self.opens_after -= 1
-            raise ConnectionGone(connection_id)
-        self.posted.append((connection_id, json.loads(text)))
 
 
 @pytest.fixture
@@ -59,53 +36,82 @@ def run(to, store, gateway):
 
 
 def receivers(gateway):
-    return sorted(connection_id for connection_id, _ in gateway.posted)
+    return sorted(connection_id for connection_id, _ in gateway.frames)
 
 
 def test_a_user_gets_a_frame_on_all_their_connections(store, connections):
-    run(delivery.to_user("alice", FRAME), store, gateway := Gateway())
+    run(delivery.to_user("alice", FRAME), store, gateway := RecordingGateway())
     assert receivers(gateway) == ["c1=", "c2="]
-    assert gateway.posted[0][1] == {"type": "chat_updated", "data": {"chatId": "chat", "title": "Рецепты"}}
+    assert gateway.frames[0][1] == {"type": "chat_updated", "data": {"chatId": "chat", "title": "Рецепты"}}
 
 
 def test_everyone_gets_a_broadcast_once(store, connections):
-    run(delivery.to_everyone(FRAME), store, gateway := Gateway())
+    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway())
     assert receivers(gateway) == ["c1=", "c2=", "c3=", "c4="]
 
 
 def test_a_broadcast_is_a_star_of_invocations(store, connections):
     invoked = []
-    OpenConnections(store, gateway := Gateway(), Runtime()).deliver(delivery.to_everyone(FRAME), invoked.append)
+    OpenConnections(store, gateway := RecordingGateway(), Runtime()).deliver(
+        delivery.to_everyone(FRAME), invoked.append
+    )
     assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
-    assert gateway.posted == []
+    assert gateway.frames == []
 
 
 def test_a_connection_that_is_gone_is_forgotten_and_one_that_fails_is_kept(store, connections):
-    run(delivery.to_everyone(FRAME), store, gateway := Gateway(gone={"c1="}, failing={"c2="}))
+    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway(gone={"c1="}, failing={"c2=": ALWAYS}))
     assert receivers(gateway) == ["c3=", "c4="]
     assert store.connections.get("c1=") is None
     assert store.connections.get("c2=") is not None
 
 
 def test_a_greeting_waits_for_the_connection_to_open(store, connections):
-    pauses = run(delivery.to_connection("c1=", FRAME), store, gateway := Gateway(opens_after=3))
+    pauses = run(delivery.to_connection("c1=", FRAME), store, gateway := RecordingGateway(opens_after=3))
     assert receivers(gateway) == ["c1="]
     assert pauses == [0.02, 0.05, 0.1]
 
 
 def test_a_greeting_that_never_arrives_does_not_cost_the_connection(store, connections):
-    run(delivery.to_connection("c1=", FRAME), store, Gateway(gone={"c1="}))
+    run(delivery.to_connection("c1=", FRAME), store, RecordingGateway(gone={"c1="}))
     assert store.connections.get("c1=") is not None
 
 
 @pytest.mark.parametrize("gone", [[], ["c1="]])
 def test_a_connection_that_is_closed_is_forgotten_be_it_open_or_not(store, connections, gone):
-    gateway = Gateway(gone=gone)
+    gateway = RecordingGateway(gone=gone)
     OpenConnections(store, gateway, Runtime()).evict("c1=")
-    assert gateway.posted == [("c1=", "closed")]
+    assert (gateway.closed, gateway.frames) == (["c1="], [])
     assert store.connections.get("c1=") is None
 
 
 def test_one_that_cannot_be_closed_keeps_its_row(store, connections):
-    OpenConnections(store, Gateway(failing=["c1="]), Runtime()).evict("c1=")
+    OpenConnections(store, RecordingGateway(failing={"c1=": ALWAYS}), Runtime()).evict("c1=")
     assert store.connections.get("c1=") is not None
+
+
+def test_closing_tells_whether_the_connection_was_open(store, connections):
+    open_connections = OpenConnections(store, RecordingGateway(gone=["c1="]), Runtime())
+    assert [open_connections.close(name) for name in ("c1=", "c2=")] == [False, True]
+    assert store.connections.get("c1=") is not None
+
+
+def test_one_that_expires_is_closed_and_forgotten_unless_it_has_a_user(store, connections):
+    gateway = RecordingGateway()
+    for name in ("c1=", "c4=", "unknown="):
+        OpenConnections(store, gateway, Runtime()).expire(name)
+    assert gateway.closed == ["c4="]
+    assert (store.connections.get("c1=").user_id, store.connections.get("c4=")) == ("alice", None)
+
+
+def test_one_that_cannot_be_closed_does_not_expire(store, connections):
+    with pytest.raises(PostFailed):
+        OpenConnections(store, RecordingGateway(failing={"c4=": ALWAYS}), Runtime()).expire("c4=")
+    assert store.connections.get("c4=") is not None
+
+
+def test_forgetting_takes_a_connection_out_of_the_chat_that_is_named(store, connections):
+    chat = store.chats.add(Chat("alice", "chat"), NOON)
+    store.chats.subscribe("alice", "chat", "ghost=", Subscription("first"))
+    OpenConnections(store, RecordingGateway(), Runtime()).forget("ghost=", chat)
+    assert store.chats.get("alice", "chat").subscribers == {}

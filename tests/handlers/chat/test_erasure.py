@@ -1,4 +1,4 @@
-"""Deleting a chat: nothing of it comes back, nothing of another one goes, and what breaks in between is made up for."""
+"""Deleting a chat: nothing of it comes back, no other chat is touched, and a deletion that breaks off is completed."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -15,8 +15,11 @@ from handlers.chat.replies.llm import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import NOON, answer, ask
-from tests.support.http_api import Context, Invocations
-from tests.support.reply_worker import RecordingGateway, ScriptedModel, reply_worker
+from tests.support.http_api import Invocations
+from tests.support.lambda_context import Context
+from tests.support.recording_gateway import RecordingGateway
+from tests.support.reply_worker import ScriptedModel, reply_worker
+from tests.support.stores import InterruptedStore
 from tests.support.wiring import wiring
 
 FOREVER = 900.0
@@ -44,6 +47,13 @@ def delete(store, handed, told=None, then=None):
 
 def erase(store, work, told=None, remaining=lambda: FOREVER):
     erasure.erase(store, work, lambda user, chat: (told if told is not None else []).append((user, chat)), remaining)
+
+
+def delete_and_erase(store):
+    handed = []
+    delete(store, handed)
+    for work in handed:
+        erase(store, work)
 
 
 def test_nothing_is_left_of_a_chat(store, chat):
@@ -79,7 +89,7 @@ def test_it_goes_on_where_its_time_was_up(store, chat):
     assert left == [102, 77, 52, 27, 2, 0]
 
 
-def test_who_dies_after_handing_over_is_made_up_for(store, chat):
+def test_a_deletion_that_dies_after_the_handover_is_completed(store, chat):
     answer(store, ask(store, "m1", "m2"))
     handed, told = [], []
     with pytest.raises(ZeroDivisionError):
@@ -88,7 +98,7 @@ def test_who_dies_after_handing_over_is_made_up_for(store, chat):
     assert (rows("ChatsTable"), rows("MessagesTable"), told) == ([], [], [("alice", "chat")])
 
 
-def test_what_was_said_until_the_deletion_is_erased_too(store, chat):
+def test_messages_stored_until_the_deletion_are_erased_too(store, chat):
     handed = []
     delete(store, handed, then=lambda: len(handed) == 1 and ask(store, "m1", "m2"))
     assert [work.until for work in handed] == [None, "m2"]
@@ -110,49 +120,15 @@ def test_another_chat_made_under_the_same_id_is_spared(store, chat):
     assert (store.messages.sent_as("chat", "old"), store.messages.sent_as("chat", "new")) == (None, "m3")
 
 
-class Interrupting:
-    """A store that deletes and erases the chat before the call of this number."""
-
-    def __init__(self, store, at):
-        self._store = store
-        self._left = at
-        self.struck = False
-        for part in ("users", "connections", "chats", "messages", "turns"):
-            setattr(self, part, InterruptingPart(getattr(store, part), self.strike))
-
-    def strike(self):
-        self._left -= 1
-        if self._left < 0 and not self.struck:
-            self.struck = True
-            handed = []
-            delete(self._store, handed)
-            for work in handed:
-                erase(self._store, work)
-
-
-class InterruptingPart:
-    def __init__(self, part, strike):
-        self._part, self._strike = part, strike
-
-    def __getattr__(self, name):
-        operation = getattr(self._part, name)
-
-        def call(*arguments, **more):
-            self._strike()
-            return operation(*arguments, **more)
-
-        return call
-
-
-def test_whatever_a_worker_does_when_a_chat_is_deleted_nothing_comes_back(store):
+def test_a_deleted_chat_stays_deleted_at_every_step_of_a_worker(store):
     for steps in range(40):
         store.chats.add(Chat("alice", "chat"), NOON)
         handover = ask(store, "m1", "m2")
-        interrupted = Interrupting(store, steps)
+        interrupted = InterruptedStore(store, steps, lambda: delete_and_erase(store))
         store.chats.subscribe("alice", "chat", "c1=", Subscription("first"))
         model = ScriptedModel("Once", Delta("", FinishReason.STOP))
         reply_worker(interrupted, RecordingGateway(), model, []).make(handover, lambda: FOREVER)
-        if not interrupted.struck:
+        if not interrupted.interrupted:
             break
         assert (rows("ChatsTable"), rows("MessagesTable")) == ([], []), f"before call {steps} of the store"
     assert 5 <= steps < 39

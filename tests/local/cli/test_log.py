@@ -36,7 +36,7 @@ def test_posts_in_a_row_to_one_connection_are_one_line():
     assert lines_of(record) == ["post     a= 200 × 3", "post     b= 200", "post     a= 200"]
 
 
-def test_what_the_gateway_invoked_is_told_once():
+def test_an_invocation_by_the_gateway_is_one_line():
     def record(trace):
         for caller in ("gateway", "event"):
             told = {"function": "Work", "milliseconds": 5.0, "cold": False, "error": None}

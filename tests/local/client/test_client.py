@@ -55,7 +55,7 @@ class TestPipedLines:
         assert "No message (rate_limited)" in shown
         assert "/quit" in shown
 
-    async def test_what_the_server_sends_cannot_command_the_terminal(self, server):
+    async def test_escape_sequences_of_the_server_do_not_reach_the_terminal(self, server):
         assert "\x1b" not in await piped(server, "\x1b]0;owned\x07[bold]")
 
 

@@ -80,7 +80,7 @@ class TestStopping:
 
         assert [data["message"] for data in server.sent("message")] == ["Hello", "Next"]
 
-    async def test_where_nothing_runs_it_says_so_and_asks_the_server_nothing(self, server):
+    async def test_without_a_running_reply_it_says_so_and_sends_nothing(self, server):
         assert "No reply is running.\n" in await piped(server, "/stop")
         assert server.sent("cancel") == []
 

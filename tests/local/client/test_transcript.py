@@ -115,7 +115,7 @@ class TestATurn:
         transcript.take(complete("Hello"))
         assert not transcript.busy
 
-    def test_what_was_missed_is_taken_from_the_complete_frame(self, transcript):
+    def test_missed_text_is_taken_from_the_complete_frame(self, transcript):
         transcript.take(start())
         transcript.take(token("Hel", 0))
 
@@ -182,7 +182,7 @@ class TestStopping:
         transcript.take(complete("", reason="cancelled"))
         assert not transcript.stopping
 
-    def test_one_that_has_not_begun_is_cancelled_without_an_id(self, transcript):
+    def test_a_reply_that_has_not_begun_is_cancelled_without_an_id(self, transcript):
         asked(transcript)
         transcript.take(acknowledged("m1"))
 
@@ -208,7 +208,7 @@ class TestStopping:
         assert transcript.stop() == []
         assert transcript.take(start("r2", replaces="r1"))[-1] == Cancel("r2")
 
-    def test_where_nothing_runs_there_is_nothing_to_stop(self, transcript):
+    def test_without_a_running_reply_nothing_can_be_stopped(self, transcript):
         assert not transcript.replying
         assert transcript.stop() == []
         assert not transcript.stopping
@@ -308,7 +308,7 @@ class TestErrors:
         assert transcript.take(frame("news", text="!")) == []
 
     @pytest.mark.parametrize("raw", ["", "[]", "{}", '{"type": 1}', "[" * 100_000])
-    def test_what_is_no_frame_is_refused(self, raw):
+    def test_text_that_is_no_frame_is_refused(self, raw):
         with pytest.raises(FrameError):
             Frame.parse(raw)
 
@@ -318,7 +318,7 @@ class TestOtherDevices:
         assert transcript.take(acknowledged("other")) == [Line("› Hi", Style.USER)]
         assert transcript.take(acknowledged(None, "u2")) == [Line("› Hi", Style.USER)]
 
-    def test_one_that_is_acknowledged_again_is_not_shown_twice(self, transcript):
+    def test_a_message_acknowledged_again_is_not_shown_twice(self, transcript):
         transcript.take(acknowledged("other"))
 
         assert transcript.take(acknowledged("other", duplicate=True)) == []

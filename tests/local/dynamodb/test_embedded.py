@@ -1,4 +1,4 @@
-"""The embedded DynamoDB behind a real server, as functions reach it, and what is said of an external one."""
+"""The embedded DynamoDB behind a real server, as functions reach it, and the errors for an external one."""
 
 import json
 import socket
@@ -339,21 +339,20 @@ class TestConsumedCapacity:
         answer = client.transact_write_items(TransactItems=puts, ReturnConsumedCapacity="TOTAL")
         assert self.units(answer) == {"MessagesTable": 4}
 
-    def test_who_does_not_ask_is_not_told(self, client):
+    def test_without_the_request_parameter_no_units_are_returned(self, client):
         assert "ConsumedCapacity" not in client.put_item(TableName="ChatsTable", Item=self.CHAT)
 
 
-class Counter(Model):
-    class Meta:
-        table_name = "UsersTable"
-        region = "us-east-1"
-        aws_access_key_id = aws_secret_access_key = "emulator"
-
-    user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
-    count = NumberAttribute(null=True)
-
-
 def test_pynamodb_understands_it_too(client, endpoint, monkeypatch):
+    class Counter(Model):
+        class Meta:
+            table_name = "UsersTable"
+            region = "us-east-1"
+            aws_access_key_id = aws_secret_access_key = "emulator"
+
+        user_id = UnicodeAttribute(hash_key=True, attr_name="userId")
+        count = NumberAttribute(null=True)
+
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulator")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulator")
     monkeypatch.setattr(Counter.Meta, "host", endpoint, raising=False)
@@ -376,13 +375,13 @@ def test_pynamodb_understands_it_too(client, endpoint, monkeypatch):
 
 
 class TestFailures:
-    async def test_what_moto_cannot_do_is_the_callers_error(self):
+    async def test_an_operation_unknown_to_moto_is_the_callers_error(self):
         answer = await Embedded().answer(headers("InventTable"), b"{}")
 
         assert answer.status == 400
         assert json.loads(answer.body)["__type"].endswith("#UnknownOperationException")
 
-    async def test_what_moto_breaks_on_is_a_500_without_a_traceback(self):
+    async def test_an_exception_in_moto_is_a_500_without_a_traceback(self):
         answer = await Embedded().answer(headers("GetItem"), b"{}")
 
         assert answer.status == 500
@@ -401,7 +400,7 @@ def headers(operation: str) -> dict[str, str]:
 
 
 class TestExternal:
-    """What is said where no DynamoDB is, at once."""
+    """The message where there is no DynamoDB; it comes at once."""
 
     def test_nothing_at_the_address(self):
         with socket.create_server(("127.0.0.1", 0)) as taken:

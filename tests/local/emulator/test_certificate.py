@@ -19,16 +19,6 @@ def environ(tmp_path):
     return {"XDG_CACHE_HOME": str(tmp_path)}
 
 
-class Hello(asyncio.Protocol):
-    """Answers whatever comes with whether it came by TLS."""
-
-    def connection_made(self, transport):
-        self.transport = transport
-
-    def data_received(self, data):
-        self.transport.write(b"tls" if self.transport.get_extra_info("ssl_object") else b"plain")
-
-
 async def ask(port, context=None, name="localhost"):
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=context and name)
     writer.write(b"GET")
@@ -39,8 +29,17 @@ async def ask(port, context=None, name="localhost"):
 
 @pytest.fixture
 async def port(environ):
+    """A port that answers every request with `tls` or `plain`: how it came."""
+
+    class Answering(asyncio.Protocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def data_received(self, data):
+            self.transport.write(b"tls" if self.transport.get_extra_info("ssl_object") else b"plain")
+
     listener = listen("127.0.0.1", 0)
-    acceptor = Acceptor(listener, Hello, certificate("127.0.0.1", environ).context)
+    acceptor = Acceptor(listener, Answering, certificate("127.0.0.1", environ).context)
     acceptor.start()
     yield listener.getsockname()[1]
     acceptor.stop()
@@ -53,7 +52,7 @@ async def test_one_port_takes_plain_connections_and_tls(port, environ):
     assert await ask(port, trusting, "127.0.0.1") == b"tls"
 
 
-async def test_who_does_not_trust_it_is_told_so_and_the_port_lives_on(port, environ):
+async def test_a_client_that_does_not_trust_it_fails_and_the_port_lives_on(port, environ):
     with pytest.raises(ssl.SSLCertVerificationError):
         await ask(port, ssl.create_default_context())
     with pytest.raises(ssl.SSLCertVerificationError):

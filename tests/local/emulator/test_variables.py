@@ -1,4 +1,4 @@
-"""What functions see of the developer's machine."""
+"""The variables of functions, and the developer's own."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def test_an_address_alone_is_a_server_that_needs_no_key():
     assert seen["OPENAI_API_KEY"]
 
 
-def test_what_a_function_does_not_declare_it_does_not_see():
+def test_a_function_sees_only_the_variables_it_declares():
     seen = variables({"OPENAI_API_KEY": "sk-1", "HOME": "/home/me"}, {"OPENAI_MODEL": "gpt-4o"})
     assert not {"OPENAI_API_KEY", "OPENAI_BASE_URL", "JWT_SECRET", "HOME"} & set(seen)
 
@@ -62,7 +62,7 @@ def test_the_services_are_the_emulators_whatever_the_shell_says():
     assert seen["AWS_ENDPOINT_URL_DYNAMODB"] == "http://127.0.0.1:9000/_parley/dynamodb"
 
 
-def test_where_a_variable_names_the_apis_own_host_it_names_this_machine():
+def test_a_variable_with_the_apis_own_host_names_this_machine():
     declared = {
         "URL": "https://abcdef1234.execute-api.us-east-1.amazonaws.com/live",
         "OTHER": "https://x.amazonaws.com",

@@ -41,14 +41,14 @@ DOCUMENT = {
         ("$.nothing[*]", []),
     ],
 )
-def test_where_a_path_leads(path, found):
+def test_a_path_selects_a_value(path, found):
     assert JsonPath(path if path.startswith("$") else f"$.{path}").find(DOCUMENT) == found
 
 
 @pytest.mark.parametrize(
     "path", ["$.", "$.a.", "$.a..", "$a", "$.a[", "$.a[]", "$.a[?(@.b)]", "$['a','b']", "$.a.length()", "$.a[0]b"]
 )
-def test_what_is_no_path_is_refused(path):
+def test_an_invalid_path_is_refused(path):
     with pytest.raises(ValueError, match="not understood"):
         JsonPath(path)
 
@@ -74,7 +74,7 @@ def test_what_an_expression_comes_to(expression, key):
     assert SelectionExpression(expression).evaluate({"request": {"body": DOCUMENT}}) == key
 
 
-def test_what_a_variable_leads_to_is_not_evaluated_again():
+def test_the_value_of_a_variable_is_not_evaluated_again():
     document = {"request": {"body": {"a": "${request.body.b}", "b": "secret"}}}
     assert SelectionExpression("${request.body.a}").evaluate(document) == "${request.body.b}"
 
@@ -83,7 +83,7 @@ def test_what_a_variable_leads_to_is_not_evaluated_again():
     ("value", "text"),
     [(5, "5"), (1.5, "1.5"), (True, "true"), (None, ""), ("é", "é"), ({"é": None}, '{"é": null}'), ([], "[]")],
 )
-def test_how_values_are_written(value, text):
+def test_values_become_text(value, text):
     assert text_of(value) == text
 
 

@@ -1,4 +1,4 @@
-"""The plan of faults: when it strikes, and which plans it refuses."""
+"""The fault plan: when it strikes, and which plans it refuses."""
 
 import json
 

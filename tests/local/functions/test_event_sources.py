@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
 import pytest
 from parley.aws_services import AwsServices
 from parley.clock import Clock
 from parley.functions.event_sources import QueuePoller
-from parley.functions.invocation import Outcome
 from parley.template.model import EventSource, Queue
 from parley.trace import Trace
 
+from tests.support.recording_function import RecordingFunction
+
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:polled"
-
-
-class Function:
-    """Answers what it is told to, and keeps its events."""
-
-    def __init__(self, answer=None, error=None):
-        self.answer, self.error = answer, error
-        self.events = []
-        self.invoked = asyncio.Event()
-
-    async def __call__(self, name, payload, qualifier):
-        self.events.append(json.loads(payload))
-        self.invoked.set()
-        return Outcome(json.dumps(self.answer).encode(), self.error, False, 1.0, "id")
 
 
 @pytest.fixture
@@ -59,7 +45,7 @@ async def received(function, times):
 
 
 async def test_a_message_invokes_the_function_once_in_sqs_own_shape(polled):
-    function = Function()
+    function = RecordingFunction()
     services = await polled(function)
     await services.send(QUEUE, "hello", {"Colour": "red"})
     assert await received(function, 1) == [["hello"]]
@@ -70,15 +56,15 @@ async def test_a_message_invokes_the_function_once_in_sqs_own_shape(polled):
     assert len(function.events) == 1
 
 
-async def test_what_fails_comes_again(polled):
-    function = Function(error="Unhandled")
+async def test_a_failed_message_comes_again(polled):
+    function = RecordingFunction(error="Unhandled")
     services = await polled(function)
     await services.send(QUEUE, "poison", {})
     assert await received(function, 2) == [["poison"], ["poison"]]
 
 
 async def test_only_what_is_reported_as_failed_comes_again(polled):
-    function = Function({"batchItemFailures": []})
+    function = RecordingFunction({"batchItemFailures": []})
     services = await polled(function, reports=True)
     await services.send(QUEUE, "one", {})
     [[first]] = await received(function, 1)

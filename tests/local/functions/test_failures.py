@@ -1,4 +1,4 @@
-"""What is answered where a function fails, and that the next event is handled all the same."""
+"""Functions that fail: the answer, and the next event, which is handled."""
 
 import json
 import os
@@ -165,7 +165,7 @@ async def test_mischief_is_answered_and_the_next_event_runs(serve, what):
 
 
 @pytest.mark.parametrize("value", ["float('nan')", "{1, 2}", "object()", "{(1, 2): 3}", "10**5000"])
-async def test_what_is_no_json_is_an_error_or_at_least_no_harm(serve, value):
+async def test_a_result_that_is_no_json_is_an_error_or_harmless(serve, value):
     service = await serve(f=f"def handler(event, context): return {value} if event else 'fine'")
     outcome = await service.invoke("f", 1)
     assert outcome.function_error == "Unhandled" or json.loads(outcome.payload) != json.loads(outcome.payload)

@@ -1,4 +1,4 @@
-"""What a function sees and what its caller gets."""
+"""The event of a function, and the answer to its caller."""
 
 import asyncio
 import json

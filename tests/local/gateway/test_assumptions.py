@@ -11,7 +11,7 @@ def test_each_is_set_by_its_name():
 
 
 @pytest.mark.parametrize("given", ["connect_null", "connect_null=maybe", "colour=red", "=", ""])
-def test_what_there_is_not_is_refused_with_what_there_is(given):
+def test_an_unknown_assumption_is_refused_with_the_known_ones(given):
     with pytest.raises(StartError, match=r"connect_null=refused\|open"):
         Assumptions.of([given])
 

@@ -27,11 +27,11 @@ def received(signer, method="POST", url=URL, body=b"hello", service="execute-api
     return SignedRequest(method, sent.path, sent.query, headers, body)
 
 
-def test_what_botocore_signs_in_a_header_is_right():
+def test_a_header_signed_by_botocore_is_valid():
     assert is_valid(received(SigV4Auth), secret_of)
 
 
-def test_what_botocore_signs_in_the_query_is_right():
+def test_a_query_signed_by_botocore_is_valid():
     request = received(SigV4QueryAuth, "GET", "https://127.0.0.1:8000/live?token=a%20b", b"")
     assert is_valid(request, secret_of)
 
@@ -50,7 +50,7 @@ def test_another_service_secret_or_key_is_signed_but_not_right(changed):
     assert not is_valid(request, secret_of)
 
 
-def test_what_was_changed_on_the_way_is_not_right():
+def test_a_changed_request_is_not_valid():
     honest = received(SigV4Auth)
     for changed in (
         SignedRequest("DELETE", honest.path, honest.query, honest.headers, honest.body),

@@ -1,6 +1,4 @@
 import json
-import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -8,66 +6,14 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-import uvicorn
 from parley.llm.answers import PromptMessage, answer, tokens
-from parley.llm.server import BuiltInModel
 
-
-class Counting:
-    """The application around the model: counts the events that the model sends while the client listens."""
-
-    def __init__(self, model: BuiltInModel) -> None:
-        self._model = model
-        self.events = 0
-        self.finished = threading.Event()
-
-    async def __call__(self, scope, receive, send):
-        async def counted(message):
-            self.events += message.get("body", b"").startswith(b"data: ")
-            await send(message)
-
-        await self._model(scope, receive, counted)
-        self.finished.set()
-
-
-class Served:
-    """A model behind uvicorn in a thread of its own."""
-
-    def __init__(self, tokens_per_second: float) -> None:
-        self.app = Counting(BuiltInModel(tokens_per_second))
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        config = uvicorn.Config(self.app, lifespan="off", log_config=None)
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
-        self.client = openai.OpenAI(api_key="any", base_url=self.url, max_retries=0, timeout=10)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.client.close()
-        self._server.should_exit = True
-        self._thread.join(timeout=10)
-        self._socket.close()
-
-    def stream(self, question: str, **options):
-        messages = [{"role": "user", "content": question}]
-        return self.client.chat.completions.create(model="m", messages=messages, stream=True, **options)
-
-    def whole(self, question: str, **options):
-        messages = [{"role": "user", "content": question}]
-        return self.client.chat.completions.create(model="m", messages=messages, **options)
-
-    def post(self, body: bytes):
-        request = urllib.request.Request(f"{self.url}/chat/completions", body, method="POST")
-        return urllib.request.urlopen(request, timeout=10)
+from tests.support.model_server import ModelServer
 
 
 @pytest.fixture(scope="module")
-def fast() -> Iterator[Served]:
-    with Served(tokens_per_second=0) as served:
+def fast() -> Iterator[ModelServer]:
+    with ModelServer(tokens_per_second=0) as served:
         yield served
 
 
@@ -124,7 +70,7 @@ class TestStream:
 
 class TestPace:
     def test_tokens_come_at_the_pace_that_was_set(self):
-        with Served(tokens_per_second=50) as served:
+        with ModelServer(tokens_per_second=50) as served:
             began = time.monotonic()
             chunks = list(served.stream("/long 31"))
             took = time.monotonic() - began
@@ -133,7 +79,7 @@ class TestPace:
         assert 0.6 <= took < 3  # the 31st is due 30/50 s after the first, however long sending takes
 
     def test_a_client_that_leaves_stops_the_stream(self):
-        with Served(tokens_per_second=100) as served:
+        with ModelServer(tokens_per_second=100) as served:
             stream = served.stream("/long 3000")
             for _ in range(5):
                 next(stream)

@@ -1,4 +1,4 @@
-"""From a template's words to what an integration is sent."""
+"""Templates of integrations, and the requests that follow from them."""
 
 from parley.gateway.integrations.http_client import EndpointRequest
 from parley.gateway.integrations.non_lambda import IntegrationRequest

@@ -191,7 +191,7 @@ class TestApis:
         """)
         assert read(path).websocket_apis[1].routes["x"].integration == LambdaIntegration("F")
 
-    def test_what_leads_nowhere_is_noted_with_its_line(self, template):
+    def test_a_reference_that_leads_nowhere_is_noted_with_its_line(self, template):
         path = template("""
             Raw:
               Type: AWS::ApiGatewayV2::Api
@@ -265,7 +265,7 @@ def read_or_refused(path):
 
 
 class TestBroken:
-    """Whatever is in a template, it is read, or it is one `TemplateError`."""
+    """Any template is read, or it is one `TemplateError`."""
 
     @pytest.mark.parametrize("seed", range(300))
     def test_templates_broken_by_chance(self, seed, tmp_path):
@@ -346,7 +346,7 @@ class TestCommand:
         }
 
     @pytest.mark.parametrize("option", ["--parameter", "--import"])
-    def test_what_is_no_pair_is_refused(self, option):
+    def test_a_parameter_that_is_no_pair_is_refused(self, option):
         result = CliRunner().invoke(main, ["template", option, "alone"])
         assert (result.exit_code, "'alone' is not of the form NAME=VALUE" in result.output) == (2, True)
 

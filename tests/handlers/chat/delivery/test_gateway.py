@@ -72,7 +72,7 @@ class TestConnections:
             gateway.post(CONNECTION_ID, text)
         assert server.connections == 20
 
-    def test_those_that_went_stale_are_replaced_at_the_first_sign(self, server, gateway):
+    def test_stale_connections_are_replaced_at_the_first_error(self, server, gateway):
         together = Barrier(3)
 
         def answer(handler):
@@ -137,7 +137,7 @@ class TestErrors:
             (302, "302 Found"),
         ],
     )
-    def test_what_no_retry_can_help_is_not_retried(self, server, gateway_of, answer, reason):
+    def test_a_permanent_error_is_not_retried(self, server, gateway_of, answer, reason):
         server.answers.append(answer)
         with pytest.raises(PostFailed) as failure:
             gateway_of(tries=3).post(CONNECTION_ID, FRAME)
@@ -152,7 +152,7 @@ class TestErrors:
             (cut, "RemoteDisconnected"),
         ],
     )
-    def test_what_may_pass_is_tried_as_often_as_was_asked_for(self, server, gateway_of, pauses, answer, reason):
+    def test_a_transient_error_is_retried_as_often_as_configured(self, server, gateway_of, pauses, answer, reason):
         for tries in (1, 4):
             server.requests.clear()
             server.answers.extend([answer] * tries)

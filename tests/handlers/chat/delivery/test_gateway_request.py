@@ -1,9 +1,8 @@
-"""The request of a post: boto3's own, signed alike, and over TLS to those only who are who they say."""
+"""The request of a post: the same as boto3's, with the same signature, and over verified TLS."""
 
 import ssl
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
-from io import BytesIO
 from ipaddress import IPv4Address
 from urllib.parse import urlsplit
 
@@ -20,10 +19,17 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import PostFailed
 from tests.support.management_api import ManagementApi
+from tests.support.recording_socket import EmptyBody, RecordingSocket
 
 CONNECTION_ID = "BFaT_fALIAMCKug="
+
+
 FRAME = '{"type":"pong","data":{"text":"Чай"}}'.encode()
+
+
 KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI", "a session's token")
+
+
 ONLY_BOTO3 = ("user-agent", "amz-sdk-")
 """Headers in which the two may differ: who is calling, and boto3's own count of its retries."""
 
@@ -51,36 +57,6 @@ def comparable(headers):
     return {name: value for name, value in texts.items() if not name.lower().startswith(ONLY_BOTO3)}
 
 
-class Wire:
-    """A socket that keeps what is sent and answers 200."""
-
-    def __init__(self):
-        self.sent = b""
-
-    def sendall(self, data):
-        self.sent += data
-
-    def makefile(self, *_):
-        return BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    def settimeout(self, seconds):
-        pass
-
-    def request(self):
-        """Method, path, headers, body."""
-        head, _, body = self.sent.partition(b"\r\n\r\n")
-        first, *lines = head.decode().split("\r\n")
-        method, path, _ = first.split(" ")
-        return method, path, dict(line.split(": ", 1) for line in lines), body
-
-
-class Body(BytesIO):
-    """An empty one, as urllib3 would give it."""
-
-    def stream(self):
-        return iter(())
-
-
 class TestTheRequest:
     @pytest.fixture(autouse=True)
     def noon(self, monkeypatch):
@@ -88,7 +64,7 @@ class TestTheRequest:
 
     @pytest.fixture
     def wire(self, monkeypatch):
-        wire = Wire()
+        wire = RecordingSocket()
         for kind in (HTTPConnection, HTTPSConnection):
             monkeypatch.setattr(kind, "connect", lambda connection: setattr(connection, "sock", wire))
         return wire
@@ -110,7 +86,7 @@ class TestTheRequest:
 
         def before_send(request, **_):
             theirs.append(request)
-            return AWSResponse(request.url, 200, {}, Body())
+            return AWSResponse(request.url, 200, {}, EmptyBody())
 
         client = boto3_client(endpoint, keys)
         client.meta.events.register("before-send", before_send)

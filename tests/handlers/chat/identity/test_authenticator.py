@@ -1,4 +1,4 @@
-"""Whose a token is, and which tokens are none."""
+"""The authenticator: the user of a token, and tokens that are refused."""
 
 import time
 

@@ -19,38 +19,21 @@ from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refu
 from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
 from handlers.chat.identity.tokens import MAX_LIFETIME, Authenticator
 from handlers.chat.settings import Settings
-from tests.support.runtime import FakeRuntime
+from tests.support.identity_provider import JWKS_URL, IdentityProvider, public_jwk
 
 SECRET = "a secret of at least thirty-two bytes"
-URL = "https://id.example.com/.well-known/jwks.json"
+
+
 ISSUER, AUDIENCE = "https://id.example.com/", "parley"
+
+
 RSA = rsa.generate_private_key(65537, 2048)
+
+
 EC = ec.generate_private_key(ec.SECP256R1())
+
+
 STRANGER = rsa.generate_private_key(65537, 2048)
-
-
-def public_jwk(key, kid, **more):
-    algorithm = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
-    return {**json.loads(algorithm.to_jwk(key.public_key())), "kid": kid, "use": "sig", **more}
-
-
-class Provider:
-    """An identity provider: what it publishes, how often it was asked, and the time that the deployment sees."""
-
-    def __init__(self, *keys):
-        self.keys = list(keys)
-        self.asked = []
-        self.now = 0.0
-        self.down = False
-
-    def fetch(self, url):
-        self.asked.append(url)
-        if self.down:
-            raise OSError("connection refused")
-        return json.dumps({"keys": self.keys}).encode()
-
-    def key_set(self):
-        return KeySet(URL, FakeRuntime(monotonic=lambda: self.now), self.fetch)
 
 
 def everyone(identity):
@@ -64,7 +47,7 @@ def shared():
 
 @pytest.fixture
 def provider():
-    return Provider(public_jwk(RSA, "r1", alg="RS256"), public_jwk(EC, "e1"))
+    return IdentityProvider(public_jwk(RSA, "r1", alg="RS256"), public_jwk(EC, "e1"))
 
 
 @pytest.fixture
@@ -104,10 +87,19 @@ def refused(authenticator, token):
 
 
 PUBLIC = RSA.public_key()
+
+
 PEM = PUBLIC.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 DER = PUBLIC.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 JWK = json.dumps(public_jwk(RSA, "r1")).encode()
+
+
 SOON = time.time() + 60
+
 
 BAD_CLAIMS = {
     "no exp": {"exp": None},
@@ -156,7 +148,7 @@ class TestBothWays:
             ),
         ],
     )
-    def test_what_is_no_token(self, shared, published, token):
+    def test_malformed_tokens_are_refused(self, shared, published, token):
         refused(shared, token)
         refused(published, token)
 
@@ -207,7 +199,7 @@ class TestKeySet:
     def test_good_ones(self, published, provider):
         assert published.user_of(rs256()) == "alice"
         assert published.user_of(rs256(EC, "e1", "ES256")) == "alice"
-        assert provider.asked == [URL]
+        assert provider.asked == [JWKS_URL]
 
     @pytest.mark.parametrize("key", [PEM, DER, JWK, base64.b64encode(DER)], ids=["PEM", "DER", "JWK", "base64"])
     def test_the_public_key_is_no_secret(self, published, key):
@@ -256,7 +248,7 @@ class TestKeySet:
         provider.now += REFETCH_SECONDS + 1
         for _ in range(5):
             refused(published, rs256(kid=kid))
-        assert provider.asked == [URL, URL]
+        assert provider.asked == [JWKS_URL, JWKS_URL]
 
     @pytest.mark.parametrize(
         "headers",
@@ -270,7 +262,7 @@ class TestKeySet:
     def test_keys_that_a_token_brings_along_are_ignored(self, published, provider, headers):
         refused(published, rs256(STRANGER, headers=headers))
         assert published.user_of(rs256(headers=headers)) == "alice"
-        assert provider.asked == [URL]
+        assert provider.asked == [JWKS_URL]
 
     def test_a_kid_that_is_no_text(self, published):
         refused(published, hs256(header={"alg": "RS256", "kid": ["r1"]}))
@@ -298,9 +290,9 @@ class TestKeySet:
         assert len(provider.asked) == 1
 
     @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"keys": 7}', b"<html>", b"\xff", b"[" * 100_000])
-    def test_what_is_no_key_set(self, content):
+    def test_malformed_key_sets_are_refused(self, content):
         with pytest.raises(KeysUnavailable):
-            KeySet(URL, Runtime(), lambda url: content).key_for({"kid": "r1"})
+            KeySet(JWKS_URL, Runtime(), lambda url: content).key_for({"kid": "r1"})
 
     def test_keys_that_are_not_for_us_are_left_out(self):
         small = {**public_jwk(RSA, "small"), "n": "AQAB"}
@@ -318,7 +310,7 @@ class TestKeySet:
                 public_jwk(ec.generate_private_key(ec.SECP384R1()), "p384"),
             ),
         ]
-        keys = Provider(*odd, public_jwk(RSA, "r1")).key_set()
+        keys = IdentityProvider(*odd, public_jwk(RSA, "r1")).key_set()
         found = {kid for kid in ("enc", "ps", "o", "empty", "p384", "r1") if keys.key_for({"kid": kid}) is not None}
         assert found == {"r1"}
 
@@ -335,13 +327,13 @@ class TestSettings:
         return Settings.of(environ)
 
     def test_one_way_to_sign_and_not_both(self):
-        for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": URL, "JWT_ISSUER": ISSUER}):
+        for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": JWKS_URL, "JWT_ISSUER": ISSUER}):
             with pytest.raises(Misconfigured, match="one of JWT_SECRET and JWT_JWKS_URL"):
                 Authenticator.of(self.settings(**environ), everyone, Runtime())
 
     def test_keys_of_a_provider_need_its_name(self):
         with pytest.raises(Misconfigured, match="JWT_ISSUER"):
-            Authenticator.of(self.settings(JWT_JWKS_URL=URL), everyone, Runtime())
+            Authenticator.of(self.settings(JWT_JWKS_URL=JWKS_URL), everyone, Runtime())
 
     def test_a_short_secret_keeps_the_function_from_starting(self):
         with pytest.raises(Misconfigured):

@@ -1,7 +1,6 @@
 """Frames per second of a connection, as one environment counts them."""
 
 from collections import Counter
-from datetime import UTC, datetime
 from threading import Thread
 
 import pytest
@@ -11,20 +10,13 @@ from hypothesis import strategies as st
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode
 from handlers.chat.limits.frame_rate import MAX_CONNECTIONS, FrameRateLimiter, FrameVerdict
+from tests.support.clock import SettableTime
 from tests.support.runtime import FakeRuntime
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_731_324_924.0
-
-    def __call__(self):
-        return datetime.fromtimestamp(self.now, UTC)
 
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return SettableTime()
 
 
 @pytest.fixture
@@ -54,7 +46,7 @@ def test_a_refusal_is_told_once_a_second(limiter, clock):
     assert verdicts(limiter, 2) == [FrameVerdict.REFUSE, FrameVerdict.DROP]
 
 
-def test_whoever_waits_as_long_as_was_told_is_heard(limiter, clock):
+def test_a_frame_after_the_told_wait_passes(limiter, clock):
     verdicts(limiter, 50 + 30)
     clock.now += 1.1
     told = limiter.decide("c1=")
@@ -63,7 +55,7 @@ def test_whoever_waits_as_long_as_was_told_is_heard(limiter, clock):
     assert verdicts(limiter, 1) == [FrameVerdict.PASS]
 
 
-def test_whoever_goes_on_is_closed_once_and_not_heard_again(limiter, clock):
+def test_a_connection_that_goes_on_is_closed_once_and_then_ignored(limiter, clock):
     counted = Counter(verdicts(limiter, 500))
     assert counted == {
         FrameVerdict.PASS: 50,
@@ -75,7 +67,7 @@ def test_whoever_goes_on_is_closed_once_and_not_heard_again(limiter, clock):
     assert verdicts(limiter, 3) == [FrameVerdict.DROP] * 3
 
 
-def test_a_hundred_refused_frames_are_borne(limiter):
+def test_a_hundred_refused_frames_do_not_close_the_connection(limiter):
     assert FrameVerdict.CLOSE not in verdicts(limiter, 50 + 100)
     assert verdicts(limiter, 1) == [FrameVerdict.CLOSE]
 
@@ -95,7 +87,7 @@ def test_off_is_off():
     assert verdicts(FrameRateLimiter(0, Runtime()), 10_000) == [FrameVerdict.PASS] * 10_000
 
 
-def test_what_it_remembers_is_bounded(limiter):
+def test_the_number_of_remembered_connections_is_bounded(limiter):
     for number in range(MAX_CONNECTIONS + 100):
         limiter.decide(f"c{number}=")
     assert len(limiter._states) == MAX_CONNECTIONS
@@ -114,7 +106,7 @@ def test_threads_count_together(limiter):
 
 @given(rate=st.integers(1, 20), pauses=st.lists(st.floats(0, 2), max_size=300))
 def test_never_more_passes_than_the_burst_and_the_rate(rate, pauses):
-    clock = Clock()
+    clock = SettableTime()
     limiter, passed = FrameRateLimiter(rate, FakeRuntime(clock)), []
     for pause in pauses:
         clock.now += pause

@@ -1,4 +1,4 @@
-"""What a user may do, on plain values."""
+"""The limits of a user, on plain values."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -123,7 +123,7 @@ class TestMessagesPerDay:
 
 
 @given(moments=st.lists(st.integers(0, 3 * 86_400), max_size=30))
-def test_what_is_spent_is_never_the_same_twice(moments):
+def test_usage_never_has_the_same_value_twice(moments):
     spent, seen = QuotaUsage(), {("", 0)}
     for moment in moments:
         spent = use_message(spent, Limits(), at(moment))
@@ -161,12 +161,12 @@ def test_midnight_is_ahead_and_at_most_a_day(moment):
 
 
 class TestSettings:
-    def test_the_defaults_meet_nobody_who_types(self):
+    def test_a_person_typing_does_not_reach_the_defaults(self):
         assert Settings.of({}).limits == Limits(
             messages_per_minute=20, connections_per_user=20, concurrent_replies=3, frames_per_second=10
         )
 
     @pytest.mark.parametrize("value", ["-1", "1.5", "many", "60001"])
-    def test_what_is_no_limit_is_refused_at_the_start(self, value):
+    def test_an_invalid_limit_is_refused_at_the_start(self, value):
         with pytest.raises(Misconfigured, match="MESSAGES_PER_MINUTE"):
             Settings.of({"MESSAGES_PER_MINUTE": value})

@@ -1,4 +1,4 @@
-"""What is taken from clients, and what is refused."""
+"""Parsing of client frames: accepted and refused."""
 
 import json
 
@@ -76,10 +76,10 @@ class TestClientFrames:
             '{"type":"ping","data":{"x":' + "[" * 2_000 + "]" * 2_000 + "}}",
         ],
     )
-    def test_what_is_no_frame_is_refused(self, body):
+    def test_text_that_is_no_frame_is_refused(self, body):
         assert refusal_of(body) is ErrorCode.INVALID_FORMAT
 
-    def test_what_is_just_within_the_bounds_is_taken(self):
+    def test_a_frame_just_within_the_bounds_is_accepted(self):
         deep = '{"type":"ping","data":{"x":' + "[" * 30 + "]" * 30 + "}}"
         digits = '{"type":"ping","data":{"x":-12345678901234567890}}'
         tag = '{"type":"ping","requestId":"' + "r" * 64 + '"}'

@@ -4,7 +4,8 @@ import pytest
 
 from handlers.chat.records import Chat
 from tests.support.conversation import ask
-from tests.support.reply_worker import NOON, RecordingGateway, join
+from tests.support.recording_gateway import RecordingGateway
+from tests.support.reply_worker import NOON, join
 
 
 @pytest.fixture

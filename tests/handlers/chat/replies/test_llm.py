@@ -1,9 +1,8 @@
-"""The model's stream, through the real openai client, from a server that says what it is told to."""
+"""The model's stream, through the real openai client, from a server with scripted answers."""
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread, Timer
+from threading import Thread, Timer
 
 import pytest
 from openai import AsyncOpenAI
@@ -12,57 +11,12 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.llm import Delta, Model
 from handlers.chat.settings import ModelTimeouts
-
-
-class Server(ThreadingHTTPServer):
-    """Answers every completion with `status` and `body`, or the first ones with `answers`; keeps what it was asked.
-
-    With `held` it does not end the answer until its client is gone, which sets `left`. With `silent` it does not
-    even begin it.
-    """
-
-    daemon_threads = True
-    status = 200
-    content_type = "text/event-stream"
-    body = b""
-    held = silent = False
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: list[tuple[int, bytes]] = []
-        self.requests: list[dict] = []
-        self.left = Event()
-
-    @property
-    def asked(self):
-        return self.requests[-1]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self):
-        server = self.server
-        server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        if not server.silent:
-            status, body = server.answers.pop(0) if server.answers else (server.status, server.body)
-            self.send_response(status)
-            self.send_header("Content-Type", server.content_type)
-            self.end_headers()
-            self.wfile.write(body)
-            self.wfile.flush()
-        if server.silent or server.held:
-            self.connection.settimeout(10)
-            if self.rfile.read(1) == b"":
-                server.left.set()
-
-    def log_message(self, *_):
-        pass
+from tests.support.completions_server import CompletionsServer
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    server = Server()
+def server() -> Iterator[CompletionsServer]:
+    server = CompletionsServer()
     Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield server
     server.shutdown()

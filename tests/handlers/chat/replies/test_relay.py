@@ -1,17 +1,15 @@
 """A reply on its way: what each connection gets, and what one of them costs the others."""
 
-import json
 import time
-from threading import Event, Lock
 
 import pytest
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, utf16_length
 from handlers.chat.protocol.stream import MAX_PIECE_CHARS, Cursor, Script
 from handlers.chat.records import FinishReason, Resume, Subscription
 from handlers.chat.replies.relay import Relay
+from tests.support.recording_gateway import RecordingGateway
 
 START = AssistantMessageStart(message="…", message_id="m", chat_id="c")
 
@@ -66,7 +64,7 @@ class TestScript:
             sizes.append(len(frame.token))
         assert sizes == [MAX_PIECE_CHARS, MAX_PIECE_CHARS, 1]
 
-    def test_one_that_comes_late_gets_what_was_said_with_its_start(self):
+    def test_a_late_connection_gets_the_text_so_far_with_its_start(self):
         script = self.script("schon da")
         start, cursor = script.after(script.late())
         assert (start.type, start.offset, start.content) == (START.type, 0, "schon da")
@@ -94,12 +92,12 @@ class TestScript:
             (None, 1),
         ],
     )
-    def test_who_has_another_text_begins_at_the_start(self, resume, attempt):
+    def test_a_client_with_another_attempts_text_begins_at_the_start(self, resume, attempt):
         script = self.script("schon da", start=START.model_copy(update={"attempt": attempt}))
         start, _ = script.after(script.resume(resume))
         assert (start.offset, start.content, start.attempt) == (0, "schon da", attempt)
 
-    def test_who_has_the_same_attempts_text_resumes_it(self):
+    def test_a_client_with_the_same_attempts_text_resumes_it(self):
         script = self.script("schon da", start=START.model_copy(update={"attempt": 2}))
         assert script.after(script.resume(Resume(message_id="m", offset=6, attempt=2)))[0].content == "da"
 
@@ -107,57 +105,10 @@ class TestScript:
         script = self.script("a", start=START.model_copy(update={"attempt": 3}))
         assert [script.after(cursor)[0].attempt for cursor in (Cursor(), Cursor(started=True))] == [3, 3]
 
-    def test_one_that_is_only_told_the_end_gets_nothing_else(self):
+    def test_a_connection_that_gets_the_end_gets_nothing_else(self):
         script = self.script("schon da", ended=True)
         frame, cursor = script.after(script.ended())
         assert (frame.type, script.after(cursor)) == ("assistant_message_complete", None)
-
-
-class Gateway:
-    """Keeps frames by connection. A connection may be slow, held up until `released`, gone, or fail some posts."""
-
-    def __init__(self, slow=None, held=(), gone=(), failing=None, failing_after_delivery=None):
-        self.slow, self.held, self.gone = slow or {}, held, gone
-        self.released = Event()
-        self.failing, self.failing_after_delivery = failing or {}, failing_after_delivery or {}
-        self.posted: dict[str, list] = {}
-        self.first_post = Event()
-        self._lock = Lock()
-
-    def post(self, connection_id, text):
-        time.sleep(self.slow.get(connection_id, 0))
-        if connection_id in self.held:
-            self.released.wait(10)
-        if connection_id in self.gone:
-            raise ConnectionGone(connection_id)
-        with self._lock:
-            if self.failing.get(connection_id, 0):
-                self.failing[connection_id] -= 1
-                raise PostFailed("500")
-            self.posted.setdefault(connection_id, []).append(json.loads(text))
-            self.first_post.set()
-            if self.failing_after_delivery.get(connection_id, 0):
-                self.failing_after_delivery[connection_id] -= 1
-                raise PostFailed("500")
-
-    def text_at(self, connection_id):
-        """What a client that follows the protocol shows: overlaps are cut, gaps are errors."""
-        text = ""
-        for frame in self.posted[connection_id]:
-            if frame["type"] != "assistant_message_complete":
-                assert frame["data"]["offset"] <= len(text), "a gap"
-                text = text[: frame["data"]["offset"]] + frame["data"].get("token", frame["data"].get("content"))
-        return text
-
-    def until(self, connection_id, frames):
-        """Wait until so many frames have been posted to a connection."""
-        deadline = time.monotonic() + 5
-        while len(self.posted.get(connection_id, ())) < frames:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-
-    def kinds(self, connection_id):
-        return [frame["type"].removeprefix("assistant_message_") for frame in self.posted[connection_id]]
 
 
 def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=0.0, late=()):
@@ -173,7 +124,7 @@ def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=0.0, late=()
 
 
 def test_every_connection_gets_the_whole_reply_in_order():
-    gateway = Gateway()
+    gateway = RecordingGateway()
     pieces = [f"{number} " for number in range(200)]
     relay_all(gateway, pieces, ("a=", "b="))
     for connection_id in ("a=", "b="):
@@ -183,58 +134,58 @@ def test_every_connection_gets_the_whole_reply_in_order():
 
 
 def test_frames_grow_while_a_post_is_in_flight():
-    gateway = Gateway(slow={"a=": 0.02})
+    gateway = RecordingGateway(slow={"a=": 0.02})
     relay_all(gateway, ["x"] * 100, pause=0.002)
     assert gateway.text_at("a=") == "x" * 100
-    assert len(gateway.posted["a="]) < 40
+    assert len(gateway.to("a=")) < 40
 
 
 def test_a_slow_connection_delays_nobody():
-    gateway = Gateway(held=("slow=",))
+    gateway = RecordingGateway(held=("slow=",))
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("slow=", "fast="))
     relay.add("x" * 20)
     deadline = time.monotonic() + 5
-    while "fast=" not in gateway.posted or gateway.text_at("fast=") != "x" * 20:
+    while gateway.text_at("fast=") != "x" * 20:
         assert time.monotonic() < deadline
         time.sleep(0.001)
-    assert "slow=" not in gateway.posted
+    assert gateway.to("slow=") == []
     gateway.released.set()
     relay.finish(complete("x" * 20))
     assert gateway.text_at("slow=") == "x" * 20
 
 
 def test_the_pace_spares_the_first_ten_frames_and_then_bounds_their_number():
-    gateway = Gateway()
+    gateway = RecordingGateway()
     started = time.monotonic()
     relay_all(gateway, ["x"] * 150, pause=0.002, pace=0.1)
     paced = (time.monotonic() - started) / 0.1
     assert gateway.text_at("a=") == "x" * 150
-    assert 10 < len(gateway.posted["a="]) <= 10 + paced + 3
+    assert 10 < len(gateway.to("a=")) <= 10 + paced + 3
 
 
 def test_a_failed_post_is_tried_again_and_nothing_is_lost():
-    gateway = Gateway(failing={"a=": 3})
+    gateway = RecordingGateway(failing={"a=": 3})
     relay_all(gateway, ["один", " два", " три"], ("a=", "b="))
     assert gateway.text_at("a=") == gateway.text_at("b=") == "один два три"
     assert gateway.kinds("a=")[-1] == "complete"
 
 
-def test_what_arrived_although_it_failed_can_be_cut_by_its_offset():
-    gateway = Gateway(failing_after_delivery={"a=": 3})
+def test_a_frame_delivered_twice_can_be_cut_by_its_offset():
+    gateway = RecordingGateway(failing_after_delivery={"a=": 3})
     relay_all(gateway, ["один", " два", " три"], pause=0.01)
     assert gateway.text_at("a=") == "один два три"
 
 
-def test_one_that_is_gone_is_named_once_and_harms_nobody():
-    gateway = Gateway(gone={"a="})
+def test_a_connection_that_is_gone_is_reported_once_and_harms_no_other():
+    gateway = RecordingGateway(gone={"a="})
     assert relay_all(gateway, ["x"] * 10, ("a=", "b=")) == ["a="]
     assert gateway.text_at("b=") == "x" * 10
-    assert "a=" not in gateway.posted
+    assert gateway.to("a=") == []
 
 
 def test_one_that_joined_meanwhile_gets_all_of_it():
-    gateway = Gateway()
+    gateway = RecordingGateway()
     relay_all(gateway, ["x"], late=("late=",))
     assert gateway.kinds("late=") == ["start", "complete"]
     assert gateway.text_at("late=") == "x"
@@ -242,7 +193,7 @@ def test_one_that_joined_meanwhile_gets_all_of_it():
 
 
 def test_one_that_joins_again_goes_on_where_it_resumes():
-    gateway = Gateway()
+    gateway = RecordingGateway()
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a="))
     relay.add("one two")
@@ -251,14 +202,14 @@ def test_one_that_joins_again_goes_on_where_it_resumes():
     gateway.until("a=", 3)
     relay.add(" three")
     relay.finish(complete("one two three"))
-    again = gateway.posted["a="][2]
+    again = gateway.to("a=")[2]
     assert (again["type"], again["data"]["offset"], again["data"]["content"]) == (START.type, 4, "two")
     assert gateway.text_at("a=") == "one two three"
     assert gateway.kinds("a=").count("complete") == 1
 
 
 def test_one_that_leaves_gets_nothing_more():
-    gateway = Gateway()
+    gateway = RecordingGateway()
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "b="))
     relay.add("one")
@@ -272,7 +223,7 @@ def test_one_that_leaves_gets_nothing_more():
 
 
 def test_one_that_comes_back_gets_everything():
-    gateway = Gateway()
+    gateway = RecordingGateway()
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a="))
     relay.add("one")
@@ -284,14 +235,14 @@ def test_one_that_comes_back_gets_everything():
 
 
 def test_an_announcement_is_the_end_alone():
-    gateway = Gateway(gone={"gone="}, failing={"b=": 1})
+    gateway = RecordingGateway(gone={"gone="}, failing={"b=": 1})
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.announce(("a=", "b=", "gone="), complete("x"))
     assert (gateway.kinds("a="), gateway.kinds("b=")) == (["complete"], ["complete"])
 
 
 def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
-    gateway = Gateway(held={"slow="}, gone={"gone="}, failing={"a=": 2})
+    gateway = RecordingGateway(held={"slow="}, gone={"gone="}, failing={"a=": 2})
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "gone=", "slow="))
     gateway.until("a=", 1)
@@ -302,19 +253,19 @@ def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
         assert time.monotonic() < deadline
     gateway.released.set()
     relay.finish(complete("x" * (MAX_PIECE_CHARS + 1)))
-    assert relay.frames == len(gateway.posted["a="]) + len(gateway.posted["slow="]) == 8
+    assert relay.frames == len(gateway.to("a=")) + len(gateway.to("slow=")) == 8
 
 
 @pytest.mark.parametrize("started", [True, False])
 def test_an_abandoned_relay_sends_nothing_more(started):
-    gateway = Gateway()
+    gateway = RecordingGateway()
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     if started:
         relay.follow(subscribers("a="))
-        gateway.first_post.wait(5)
+        gateway.until("a=", 1)
     relay.abandon()
     relay.follow(subscribers("a=", "b="))
     relay.add("x")
     time.sleep(0.05)
-    assert [frame["type"] for frame in gateway.posted.get("a=", [])] == ([START.type] if started else [])
-    assert "b=" not in gateway.posted
+    assert [frame["type"] for frame in gateway.to("a=")] == ([START.type] if started else [])
+    assert gateway.to("b=") == []

@@ -1,4 +1,4 @@
-"""The way of a reply: with a scripted model, a recording gateway and moto's DynamoDB."""
+"""The way of a reply, with a scripted model, a recording gateway and moto's DynamoDB."""
 
 import json
 import time
@@ -123,7 +123,7 @@ class TestFailingModel:
 
 
 class TestConnections:
-    def test_one_that_is_gone_is_forgotten_and_harms_nobody(self, store, gateway, chat):
+    def test_a_connection_that_is_gone_is_forgotten_and_harms_no_other(self, store, gateway, chat):
         gateway.gone = {"c1="}
         make_reply(store, gateway, ScriptedModel("a", "b", STOP))
         assert text_of(gateway.to("c2=")) == "ab"
@@ -137,7 +137,7 @@ class TestConnections:
         assert store.chats.get("alice", "chat").subscribers.keys() == {"c1=", "c2="}
 
     def test_one_that_is_throttled_gets_everything_later(self, store, gateway, chat):
-        gateway.throttled["c1="] = 2
+        gateway.failing["c1="] = 2
         make_reply(store, gateway, ScriptedModel("a", "b", STOP))
         for device in ("c1=", "c2="):
             assert text_of(gateway.to(device)) == "ab"
@@ -166,7 +166,7 @@ class TestConnections:
         start, complete = gateway.to("late=")
         assert (start["data"]["content"], complete["data"]["content"]) == ("one", "one")
 
-    def test_one_that_was_shown_the_stored_reply_is_not_told_again(self, store, gateway, chat):
+    def test_a_connection_that_was_shown_the_stored_reply_gets_no_frames(self, store, gateway, chat):
         seal_reply = store.turns.seal
 
         def joined_right_after(*arguments):

@@ -102,7 +102,7 @@ class TestGivingUp:
         assert clock[0] >= NOON + LEASE
         assert store.messages.get("chat", "m2").content == APOLOGY
 
-    def test_somebody_who_is_at_it_is_left_to_it(self, store, gateway, chat):
+    def test_a_worker_that_still_holds_the_turn_is_left_alone(self, store, gateway, chat):
         turn = claim(store, TURN)
         alive = lambda: store.turns.extend("alice", "chat", turn, NOON + 2 * LEASE)  # noqa: E731
         self.give_up(store, gateway, [NOON + timedelta(seconds=5)], alive)

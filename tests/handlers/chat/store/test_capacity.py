@@ -1,4 +1,4 @@
-"""What is charged for, on DynamoDB Local: the meter itself, and the parts of a chat."""
+"""Read and write units on DynamoDB Local: the meter itself, and each part of a chat."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -86,7 +86,7 @@ class TestTheMeter:
             write.condition_check(MessageItem, "chat", "m2", condition=MessageItem.message_id.does_not_exist())
         assert sorted(charge.units for charge in capacity.charges) == [2, 4]
 
-    def test_what_it_does_not_know_it_does_not_let_pass(self, store, capacity):
+    def test_an_operation_of_unknown_cost_is_refused(self, store, capacity):
         with pytest.raises(AssertionError, match="BatchGetItem is not metered yet"):
             list(MessageItem.batch_get([("chat", "m1")]))
 
@@ -143,7 +143,7 @@ class TestTheRules:
 
 
 def charges_of(capacity):
-    """What has been charged since the last time."""
+    """Return the units charged since the last call."""
     units = {charge.what: charge.units for charge in capacity.charges}
     capacity.clear()
     return units
@@ -165,7 +165,7 @@ class TestATurn:
 
 
 class TestLimits:
-    """What limits add to a turn. Whoever is refused costs no write: see `test_limited_messages`."""
+    """The units that limits add to a turn. A refusal costs no write: see `test_quotas`."""
 
     def cost(self, store, capacity, **limits):
         """Read and write units of the later of two turns."""

@@ -1,4 +1,4 @@
-"""What is kept, on moto's DynamoDB."""
+"""The store, on moto's DynamoDB."""
 
 from datetime import timedelta
 
@@ -112,7 +112,7 @@ class TestMessages:
         assert store.messages.get("chat", "m1").content == text
 
 
-def test_what_a_newer_version_has_added_is_kept_and_does_no_harm(store, chat):
+def test_attributes_of_a_newer_version_are_kept_and_harmless(store, chat):
     handover = ask(store, "m1", "m2")
     boto3.client("dynamodb").update_item(
         TableName="ChatsTable",

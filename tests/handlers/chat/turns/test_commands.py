@@ -35,7 +35,7 @@ class TestTheRest:
             [action] = client.sends(kind, "r7")
             assert action.request_id == "r7"
 
-    def test_what_is_no_json_is_refused(self, client):
+    def test_text_that_is_no_json_is_refused(self, client):
         [action] = client.sends_text("{")
         assert (action.frame.code, action.frame.message) == (ErrorCode.INVALID_FORMAT, "Invalid message format")
 

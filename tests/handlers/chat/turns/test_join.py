@@ -132,11 +132,11 @@ class TestResume:
         assert joined.reply == RunningReply(message_id="m2", attempt=1)
         assert store.chats.get("alice", "chat").subscribers["c1="].resume == Resume(message_id="m2", offset=3)
 
-    def test_one_that_waits_for_its_first_worker_is_its_first_attempt(self, client, store, chat):
+    def test_a_reply_that_waits_for_its_first_worker_is_the_first_attempt(self, client, store, chat):
         ask(store, "m1", "m2")
         assert client.joins("alice", "chat")[1].reply == RunningReply(message_id="m2", attempt=1)
 
-    def test_of_a_stored_reply_the_rest_is_sent(self, client, store, chat):
+    def test_the_rest_of_a_stored_reply_is_sent(self, client, store, chat):
         answer(store, ask(store, "m1", "m2"), "👩 hello")
         _, joined, start, complete = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 3})
         assert joined.reply is None
@@ -150,7 +150,7 @@ class TestResume:
         assert start.content + "".join(token.token for token in tokens) == text[1:]
         assert (complete.content, complete.length) == (None, 21_000)
 
-    def test_who_may_have_another_attempts_text_gets_all_of_it(self, client, store, chat):
+    def test_a_client_without_an_attempt_gets_all_of_the_second_attempt(self, client, store, chat):
         handover = ask(store, "m1", "m2")
         claim(store, handover)
         answer(store, handover, turn=claim(store, handover, now=LATER, worker="w2"))
@@ -175,7 +175,7 @@ class TestResume:
         assert store.chats.get("alice", "chat").subscribers == {}
 
     @pytest.mark.parametrize("message_id", ["unknown", "m1", "x2"])
-    def test_what_is_no_reply_of_this_chat_is_not_resumed(self, client, store, chat, message_id):
+    def test_a_message_that_is_no_reply_of_this_chat_is_not_resumed(self, client, store, chat, message_id):
         store.chats.add(Chat("bob", "theirs"), NOON)
         answer(store, ask(store, "x1", "x2", user="bob", chat_id="theirs"))
         answer(store, ask(store, "m1", "m2"))

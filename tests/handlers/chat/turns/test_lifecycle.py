@@ -1,4 +1,4 @@
-"""What happens to a turn, decision by decision, and what a lost answer of the database changes: nothing."""
+"""The life of a turn, decision by decision. A lost answer of the database changes nothing."""
 
 import itertools
 from dataclasses import replace
@@ -15,39 +15,13 @@ from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover, LeaseCheck, TurnState
 from tests.support.conversation import answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
+from tests.support.stores import LossyStore
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=16)
+
+
 TURN = Turn("m2", NOON + LEASE)
-
-
-class Lossy:
-    """A store that loses the first answer of one operation on turns: an error comes instead, or a no."""
-
-    def __init__(self, store, operation, lost):
-        self.chats, self.messages = store.chats, store.messages
-        self.turns = LossyTurns(store.turns, operation, lost)
-
-
-class LossyTurns:
-    def __init__(self, turns, operation, lost):
-        self.turns, self.operation, self.lost, self.times = turns, operation, lost, 1
-
-    def __getattr__(self, name):
-        method = getattr(self.turns, name)
-        if name != self.operation:
-            return method
-
-        def call(*arguments):
-            result = method(*arguments)
-            if not self.times:
-                return result
-            self.times -= 1
-            if isinstance(self.lost, Exception):
-                raise self.lost
-            return self.lost
-
-        return call
 
 
 LOST = pytest.mark.parametrize("lost", [StoreError("no answer"), False], ids=["error", "no"])
@@ -85,7 +59,7 @@ def refusal(call, *arguments, **more):
         (replace(TURN, sealed=True), LATER, TurnState.UNANNOUNCED),
     ],
 )
-def test_how_a_turn_stands(turn, moment, expected):
+def test_the_state_of_a_turn(turn, moment, expected):
     assert lifecycle.state_of(turn, moment) is expected
 
 
@@ -105,7 +79,7 @@ OWN = replace(TURN, attempt=1, worker="w1")
         (None, LeaseCheck.LOST),
     ],
 )
-def test_what_a_worker_learns_of_its_turn(turn, expected):
+def test_the_lease_check_of_a_worker(turn, expected):
     assert lifecycle.check_lease(Chat("alice", "chat", turn=turn), OWN) is expected
 
 
@@ -145,7 +119,7 @@ class TestAccept:
     @pytest.mark.parametrize("client_message_id", [None, "mine"])
     @LOST
     def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost, client_message_id):
-        accepted = accept(Lossy(store, "accept", lost), new_id, client_message_id=client_message_id)
+        accepted = accept(LossyStore(store, "accept", lost), new_id, client_message_id=client_message_id)
         assert accepted.handover == Handover("alice", "chat", "m02")
         assert [each.message_id for each in store.messages.newest_first("chat")] == ["m01"]
 
@@ -199,7 +173,7 @@ class TestClaim:
         claimed = lifecycle.claim(store, handover, "w2", LATER)
         assert (claimed.turn.attempt, claimed.turn.worker) == (2, "w2")
 
-    def test_who_takes_a_turn_over_hands_it_on_although_the_lease_is_new(self, store, chat):
+    def test_a_takeover_hands_the_turn_on_although_the_lease_is_new(self, store, chat):
         ask(store, "m1", "m2")
         seen = store.chats.get("alice", "chat")
         assert lifecycle.take_over(store, seen, seen.turn, LATER)
@@ -225,13 +199,13 @@ class TestClaim:
     @pytest.mark.parametrize("lost", [StoreError("no answer"), None], ids=["error", "no"])
     def test_a_lost_answer_is_not_mistaken_for_anothers_claim(self, store, chat, lost):
         handover = ask(store, "m1", "m2")
-        assert lifecycle.claim(Lossy(store, "claim", lost), handover, "w1", NOON).turn.worker == "w1"
+        assert lifecycle.claim(LossyStore(store, "claim", lost), handover, "w1", NOON).turn.worker == "w1"
 
     @LOST
     def test_a_lost_answer_does_not_stop_a_takeover(self, store, chat, lost):
         ask(store, "m1", "m2")
         seen = store.chats.get("alice", "chat")
-        assert lifecycle.take_over(Lossy(store, "take_over", lost), seen, seen.turn, LATER)
+        assert lifecycle.take_over(LossyStore(store, "take_over", lost), seen, seen.turn, LATER)
 
 
 class TestSeal:
@@ -241,7 +215,7 @@ class TestSeal:
     @LOST
     def test_a_lost_answer_is_not_mistaken_for_anothers_reply(self, store, chat, lost):
         turn = claim(store, ask(store, "m1", "m2"))
-        assert lifecycle.seal(Lossy(store, "seal", lost), chat, turn, self.reply(turn), None, NOON)
+        assert lifecycle.seal(LossyStore(store, "seal", lost), chat, turn, self.reply(turn), None, NOON)
         assert store.messages.get("chat", "m2").content == "Hello"
 
     def test_a_worker_that_was_overtaken_is_told_so(self, store, chat):
@@ -281,7 +255,7 @@ class TestCancel:
         assert refusal(lifecycle.cancel, store, seen, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
         assert not store.chats.get("alice", "chat").turn.cancelled
 
-    def test_where_nothing_runs_there_is_nothing_to_cancel(self, store, chat):
+    def test_without_a_running_reply_nothing_can_be_cancelled(self, store, chat):
         assert refusal(lifecycle.cancel, store, chat, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
 
 
@@ -304,7 +278,9 @@ class TestRegenerate:
     def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost):
         answer(store, accept(store, new_id).handover)
         seen = store.chats.get("alice", "chat")
-        assert lifecycle.regenerate(Lossy(store, "begin", lost), seen, FakeRuntime(NOON, new_id)).message_id == "m03"
+        assert (
+            lifecycle.regenerate(LossyStore(store, "begin", lost), seen, FakeRuntime(NOON, new_id)).message_id == "m03"
+        )
 
 
 @pytest.mark.parametrize(("length", "title"), [(50, "x" * 50), (51, "x" * 50 + "...")])

@@ -130,7 +130,7 @@ class TestCancelAndRegenerate:
         assert store.chats.get("alice", "chat").turn.cancelled
 
     @pytest.mark.parametrize("data", [{}, {"messageId": "stale"}])
-    def test_where_there_is_no_such_reply_it_is_refused(self, client, store, chat, data):
+    def test_a_cancellation_without_such_a_reply_is_refused(self, client, store, chat, data):
         client.joins("alice", "chat")
         if data:
             ask(store, "m1", "m2")
@@ -181,7 +181,7 @@ class TestAbandoned:
         assert (generate.handover.message_id, generate.handover.attempt) == ("m2", 2)
         assert [type(each) for each in client.sends("ping")] == [Post], "only the first hands it on"
 
-    def test_one_that_was_accepted_and_never_begun_is_handed_on_as_the_first_attempt(self, client, store, chat):
+    def test_a_turn_accepted_and_never_begun_is_handed_on_as_the_first_attempt(self, client, store, chat):
         client.joins("alice", "chat")
         client.sends("message", message="Hi")
         client.now = LATER

@@ -1,4 +1,4 @@
-"""Who may use a deployment, from which pages, and for how long."""
+"""Sessions: the users of a deployment, the allowed pages, and the end of a token."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TestExpiry:
         self.expire(client)
         assert codes(client.sends(kind, **data)) == ["invalid_token"]
 
-    def test_until_it_nothing_is(self, client):
+    def test_before_it_no_frame_is_refused(self, client):
         client.sends("join_chat", token=token())
         client.now = client.store.connections.get("c1=").until - timedelta(seconds=1)
         assert kinds(client.sends("ping")) == ["pong"]
@@ -98,7 +98,7 @@ class TestAnotherUser:
         assert codes(client.sends("message", message="hi")) == ["not_authenticated"]
 
 
-class TestMembership:
+class TestUserDirectory:
     def identity(self, user="carol", name=None):
         return Identity(user, LATER, name)
 
@@ -107,7 +107,7 @@ class TestMembership:
         assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Carol")) is True
         assert store.users.get("carol") == User("carol", "Carol", created_at=NOON)
 
-    def test_a_disabled_one_stays_out(self, store):
+    def test_a_disabled_user_stays_out(self, store):
         store.users.add(User("carol", disabled=True))
         assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity()) is False
 
@@ -121,7 +121,7 @@ class TestMembership:
         with ThreadPoolExecutor(8) as pool:
             assert all(pool.map(lambda _: directory(self.identity()), range(8)))
 
-    def test_one_who_is_disabled_meanwhile_stays_out(self):
+    def test_a_user_disabled_meanwhile_stays_out(self):
         answers = iter([None, User("carol", disabled=True)])
         users = SimpleNamespace(get=lambda user_id: next(answers), add=lambda user: False)
         store = SimpleNamespace(users=users)

@@ -1,4 +1,4 @@
-"""What functions print: in the trace, by line, and never in their way."""
+"""Output of functions: in the trace, line by line; it never blocks them."""
 
 import os
 
@@ -24,7 +24,7 @@ async def test_lines_are_traced_with_their_invocation(serve):
     assert lines[2]["line"].endswith("logged")
 
 
-async def test_what_is_in_the_pipe_can_be_read_at_once():
+async def test_output_in_the_pipe_can_be_read_at_once():
     lines = []
     output = Output(lines.append)
     os.write(output.writer, b"first\n\nsecond\r\nthird")
@@ -59,7 +59,7 @@ async def test_an_enormous_line_is_cut(serve):
     assert service.lines() == ["y" * 8192 + " …", "after"]
 
 
-async def test_what_is_no_text_is_shown_as_far_as_it_can_be(serve):
+async def test_bytes_that_are_no_text_are_shown_as_far_as_possible(serve):
     service = await serve(f="import os\ndef handler(event, context): os.write(1, bytes(range(128, 256)) + b'z\\n')")
     await service.answer("f")
     [line] = service.lines()

@@ -1,4 +1,4 @@
-"""What the zygote loads."""
+"""The modules that the zygote loads."""
 
 import textwrap
 from pathlib import Path
@@ -62,7 +62,7 @@ def test_the_codes_own_modules_are_followed_and_not_loaded(tmp_path, handler):
     assert heavy_imports([function(tmp_path, handler)]) == ["boto3", "fastapi", "jwt", "yaml"]
 
 
-def test_what_is_for_type_checkers_only_is_left_out(tmp_path):
+def test_imports_for_type_checkers_are_left_out(tmp_path):
     write(
         tmp_path,
         {

@@ -147,7 +147,7 @@ async def test_a_zygote_that_dies_takes_its_children_along_and_is_replaced(serve
     assert (await service.answer("f"))[1] != zygote
 
 
-async def test_what_a_handler_started_ends_with_its_environment(serve):
+async def test_processes_started_by_a_handler_end_with_its_environment(serve):
     service = await serve(f=PIDS)
     await service.failure("f", "exit")
     _, _, child = map(int, service.lines()[0].split())

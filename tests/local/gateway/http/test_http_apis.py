@@ -9,82 +9,10 @@ from parley.asgi import ClientGone
 from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
 from parley.gateway.http.router import Router
-from parley.gateway.http.stage import HttpGateway
-from parley.template.model import HttpApi, HttpRoute
-from parley.trace import Trace
+from parley.template.model import HttpRoute
 
-from tests.support.clock import ManualClock, settle
-
-
-class Client:
-    """One API in front of one function, which keeps its events and gives `answer`, an outcome or an exception."""
-
-    def __init__(self, *routes, stage="$default", path="", payload="2.0"):
-        self.clock = ManualClock()
-        self.trace = Trace(self.clock.time)
-        self.events = []
-        self.answer = {"statusCode": 200}
-        routes = routes or ("ANY $default",)
-        parsed = (route.split(" ") for route in routes)
-        api = HttpApi("Web", "abcdef1234", stage, tuple(HttpRoute(*each, "Web", payload=payload) for each in parsed))
-        self.gateway = HttpGateway(api, self.invoke, self.trace, self.clock, path)
-
-    async def invoke(self, name, payload, qualifier):
-        self.events.append(json.loads(payload))
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        if isinstance(self.answer, asyncio.Future):
-            await self.answer
-        if isinstance(self.answer, Outcome):
-            return self.answer
-        return Outcome(self.answer if isinstance(self.answer, bytes) else json.dumps(self.answer).encode(), *ENDED)
-
-    async def ask(self, method, url, *chunks, **headers):
-        """Send a request; return its status, headers and body."""
-        path, _, query = url.partition("?")
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": query.encode(),
-            "http_version": "1.1",
-            "client": ("127.0.0.1", 50_000),
-            "headers": [(b"host", b"api.example.com"), *pairs(headers)],
-        }
-        chunks = [*chunks] or [b""]
-        messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
-        messages[-1] = messages[-1] | {"more_body": False} if chunks[-1] is not None else {"type": "http.disconnect"}
-        sent = []
-
-        async def receive():
-            return messages.pop(0)
-
-        async def send(message):
-            sent.append(message)
-
-        await self.gateway(scope, receive, send)
-        start, body = sent
-        return (
-            start["status"],
-            [(name.decode(), value.decode("latin-1")) for name, value in start["headers"]],
-            body["body"],
-        )
-
-    def get(self, url="/", method="GET", *chunks, **headers):
-        return asyncio.run(self.ask(method, url, *chunks, **headers))
-
-    def errors(self):
-        return [event.fields["error"] for event in self.trace.after(0) if event.kind == "http"]
-
-
-ENDED = (None, False, 1.0, "id")
-
-
-def pairs(headers):
-    for name, value in headers.items():
-        for each in value if isinstance(value, list) else [value]:
-            yield name.replace("_", "-").encode(), each.encode()
+from tests.support.clock import settle
+from tests.support.http_gateway import HttpGatewayClient
 
 
 class TestRoutes:
@@ -122,7 +50,7 @@ class TestRoutes:
         ("method", "path"), [("POST", "/pets"), ("HEAD", "/pets"), ("GET", "/pets/"), ("GET", "/")]
     )
     def test_without_one_it_is_404(self, method, path):
-        client = Client("GET /pets")
+        client = HttpGatewayClient("GET /pets")
         status, headers, body = client.get(path, method)
         assert (status, body) == (404, b'{"message":"Not Found"}')
         assert ("content-type", "application/json") in headers
@@ -131,7 +59,7 @@ class TestRoutes:
 
 class TestStage:
     def test_it_is_the_first_part_of_the_path_and_of_the_event_s(self):
-        client = Client("GET /pets/{id}", stage="dev")
+        client = HttpGatewayClient("GET /pets/{id}", stage="dev")
         assert client.get("/dev/pets/5")[0] == 200
         [event] = client.events
         assert (event["rawPath"], event["requestContext"]["http"]["path"]) == ("/dev/pets/5", "/dev/pets/5")
@@ -140,21 +68,21 @@ class TestStage:
 
     @pytest.mark.parametrize("path", ["/pets/5", "/device/pets/5", "/"])
     def test_another_path_is_not_found(self, path):
-        assert Client("ANY $default", stage="dev").get(path)[0] == 404
+        assert HttpGatewayClient("ANY $default", stage="dev").get(path)[0] == 404
 
     def test_the_stage_alone_is_the_root(self):
-        client = Client("GET /", stage="dev")
+        client = HttpGatewayClient("GET /", stage="dev")
         assert [client.get("/dev")[0], client.get("/dev/")[0]] == [200, 200]
 
-    def test_where_the_api_is_mounted_is_not_of_its_paths(self):
-        client = Client("GET /pets", stage="dev", path="/Other/")
+    def test_the_mount_path_is_not_part_of_the_apis_paths(self):
+        client = HttpGatewayClient("GET /pets", stage="dev", path="/Other/")
         assert client.get("/Other/dev/pets")[0] == 200
         assert client.events[0]["rawPath"] == "/dev/pets"
 
 
 class TestEvents:
     def test_format_2_0(self):
-        client = Client("POST /chats/{id}")
+        client = HttpGatewayClient("POST /chats/{id}")
         client.get(
             "/chats/a%20b%3Fc?a=1&a=2&b=&c=x+y",
             "POST",
@@ -181,12 +109,12 @@ class TestEvents:
         assert context["http"]["userAgent"] == "test"
 
     def test_format_2_0_leaves_out_what_there_is_not(self):
-        client = Client()
+        client = HttpGatewayClient()
         client.get()
         assert {"cookies", "queryStringParameters", "pathParameters", "body"}.isdisjoint(client.events[0])
 
     def test_format_1_0(self):
-        client = Client("POST /chats/{id}", payload="1.0", stage="dev")
+        client = HttpGatewayClient("POST /chats/{id}", payload="1.0", stage="dev")
         client.get("/dev/chats/5?a=1&a=2", "POST", b"hello", cookie="c=1", x_a=["1", "2"], content_type="text/plain")
         [event] = client.events
         APIGatewayProxyEventModel.model_validate(event)
@@ -197,7 +125,7 @@ class TestEvents:
         assert (event["pathParameters"], event["body"]) == ({"id": "5"}, "hello")
 
     def test_format_1_0_has_null_for_what_there_is_not(self):
-        client = Client(payload="1.0")
+        client = HttpGatewayClient(payload="1.0")
         client.get()
         [event] = client.events
         APIGatewayProxyEventModel.model_validate(event)
@@ -217,15 +145,15 @@ class TestEvents:
         ],
     )
     @pytest.mark.parametrize("payload", ["1.0", "2.0"])
-    def test_what_is_not_of_a_type_of_text_is_in_base64(self, payload, kind, body, expected):
-        client = Client(payload=payload)
+    def test_a_body_that_is_no_text_type_is_in_base64(self, payload, kind, body, expected):
+        client = HttpGatewayClient(payload=payload)
         client.get("/", "POST", body, **({"content_type": kind} if kind else {}))
         assert (client.events[0]["body"], client.events[0]["isBase64Encoded"]) == expected
 
 
 class TestAnswers:
     def answered(self, answer, payload="2.0"):
-        client = Client(payload=payload)
+        client = HttpGatewayClient(payload=payload)
         client.answer = answer
         status, headers, body = client.get()
         shown = [pair for pair in headers if pair[0] not in ("apigw-requestid", "content-length")]
@@ -284,7 +212,7 @@ class TestAnswers:
         ],
     )
     def test_garbage_is_a_500_with_its_reason_in_the_trace(self, answer, told):
-        client = Client()
+        client = HttpGatewayClient()
         client.answer = answer
         status, _, body = client.get()
         assert (status, body) == (500, b'{"message":"Internal Server Error"}')
@@ -295,7 +223,7 @@ class TestAnswers:
         "answer", [{"message": "x"}, "x", None, {"statusCode": 200, "multiValueHeaders": {"a": "b"}}]
     )
     def test_format_1_0_takes_nothing_else(self, answer):
-        client = Client(payload="1.0")
+        client = HttpGatewayClient(payload="1.0")
         client.answer = answer
         assert client.get()[0] == 500
         assert len(client.errors()) == 1
@@ -304,35 +232,35 @@ class TestAnswers:
         "answer", [Outcome(b'{"errorType": "E"}', "Unhandled", True, 5.0, "id"), UnknownFunction("There is no 'Web'.")]
     )
     def test_a_function_that_fails_is_a_500(self, answer):
-        client = Client()
+        client = HttpGatewayClient()
         client.answer = answer
         status, _, body = client.get()
         assert (status, body) == (500, b'{"message":"Internal Server Error"}')
         assert client.errors() != [None]
 
     def test_each_response_has_the_id_of_its_request(self):
-        client = Client()
+        client = HttpGatewayClient()
         headers = dict(client.get()[1])
         assert headers["apigw-requestid"] == client.events[0]["requestContext"]["requestId"]
 
 
 class TestLimits:
     def test_a_body_of_more_than_10_mb_is_a_413_that_invokes_nothing(self):
-        client = Client()
+        client = HttpGatewayClient()
         megabyte = b"a" * 1024 * 1024
         status, _, body = client.get("/", "POST", *[megabyte] * 10, b"a")
         assert (status, body, client.events) == (413, b'{"message":"Request Entity Too Large"}', [])
         assert client.errors() == ["the request has more than 10 MB"]
 
     def test_an_event_that_lambda_does_not_take_is_a_413(self):
-        client = Client()
+        client = HttpGatewayClient()
         assert client.get("/", "POST", b"a" * (6 * 1024 * 1024), content_type="text/plain")[0] == 413
         assert client.get("/", "POST", b"a" * (5 * 1024 * 1024), content_type="text/plain")[0] == 200
         assert len(client.events) == 1
 
     def test_after_30_seconds_it_is_a_503_while_the_function_runs_on(self):
         async def scenario():
-            client = Client()
+            client = HttpGatewayClient()
             client.answer = asyncio.get_running_loop().create_future()
             request = asyncio.ensure_future(client.ask("GET", "/"))
             await client.clock.advance(29.9)
@@ -348,7 +276,7 @@ class TestLimits:
         assert "30 s" in error
 
     def test_a_request_whose_client_went_away_invokes_nothing(self):
-        client = Client()
+        client = HttpGatewayClient()
         with pytest.raises(ClientGone):
             client.get("/", "POST", b"half", None)
         assert client.events == []

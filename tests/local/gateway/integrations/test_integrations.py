@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from parley.gateway.integrations.non_lambda import (
@@ -14,12 +13,16 @@ from parley.gateway.integrations.non_lambda import (
 )
 from parley.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Templates
 
+from tests.support.backend_server import BackendServer
+
 CONTEXT = {
     "routeKey": "send",
     "eventType": "MESSAGE",
     "connectionId": "BFaT_fALIAMCKug=",
     "apiId": "abcdef1234",
 }
+
+
 CONNECT_EVENT = {
     "headers": {"Host": "h", "X-Token": "t", "Sec-WebSocket-Key": "k"},
     "queryStringParameters": {"room": "a b"},
@@ -40,45 +43,9 @@ def templates(selection="", **by_key):
     return Templates({key.replace("default", "$default"): text for key, text in by_key.items()}, selection)
 
 
-class Server(ThreadingHTTPServer):
-    """Answers with `status`, `headers` and `body`, keeps what it was asked, and holds every answer until `go`."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.status, self.headers, self.body = 200, {}, b"hello"
-        self.requests = []
-        self.go, self.asked, self.dropped = threading.Event(), threading.Event(), threading.Event()
-        self.go.set()
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def answer(self):
-        server = self.server
-        body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-        server.requests.append((self.command, self.path, dict(self.headers), body))
-        server.asked.set()
-        if not server.go.is_set() and not self.rfile.read(1):
-            server.dropped.set()
-            return
-        self.send_response(server.status)
-        for name, value in server.headers.items():
-            self.send_header(name, value)
-        self.send_header("content-length", str(len(server.body)))
-        self.end_headers()
-        self.wfile.write(server.body)
-
-    do_GET = do_POST = do_PUT = answer  # noqa: N815
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def server():
-    with Server() as server:
+    with BackendServer() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
@@ -199,7 +166,7 @@ class TestHttpProxy:
             ("http://127.0.0.1:1/a b", "did not answer"),
         ],
     )
-    def test_what_cannot_be_reached_is_a_failure_that_names_it(self, url, told):
+    def test_an_unreachable_server_is_a_failure_that_names_it(self, url, told):
         failure = send(HttpIntegration("POST", url), message("{}"))
         assert isinstance(failure, NonLambdaFailure)
         assert told in failure.why

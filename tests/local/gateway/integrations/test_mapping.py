@@ -56,7 +56,7 @@ CONTEXT = {"connectionId": "BFaT_fALIAMCKug=", "identity": {"sourceIp": "127.0.0
         ("a ## a comment\nb #* another *#c", "a b c"),
     ],
 )
-def test_what_a_template_makes_of_a_message(template, text):
+def test_a_template_maps_a_message(template, text):
     assert render(template, BODY, CONTEXT, {"colour": "red"}) == text
 
 

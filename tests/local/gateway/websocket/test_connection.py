@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from parley.template.model import LambdaIntegration, Route
 
-from tests.support.gateway import Gateway, Raised
+from tests.support.gateway import GatewayStage, Raised
 
 DEFAULT = Route("$default", LambdaIntegration("default"))
 DISCONNECT = Route("$disconnect", LambdaIntegration("disconnect"))
@@ -30,7 +30,7 @@ def told(gateway):
 
 class TestTime:
     async def test_ten_minutes_without_data_close_it_and_any_data_starts_them_anew(self):
-        gateway = Gateway({"default": ok, "disconnect": ok}, DEFAULT, DISCONNECT)
+        gateway = GatewayStage({"default": ok, "disconnect": ok}, DEFAULT, DISCONNECT)
         client = await gateway.connect()
         await gateway.clock.advance(599)
         await client.say("{}")
@@ -45,7 +45,7 @@ class TestTime:
         assert gateway.told("close")[0]["document"].startswith("https://docs.aws.amazon.com/")
 
     async def test_after_two_hours_it_ends_however_busy_it_is(self):
-        gateway = Gateway({"default": ok, "disconnect": ok}, DEFAULT, DISCONNECT)
+        gateway = GatewayStage({"default": ok, "disconnect": ok}, DEFAULT, DISCONNECT)
         client = await gateway.connect()
         for _ in range(12):
             await gateway.clock.advance(599)
@@ -57,7 +57,7 @@ class TestTime:
 
     @pytest.mark.parametrize(("assumed", "closed"), [("ignored", True), ("keeps-alive", False)])
     async def test_pings_are_no_data_or_by_the_switch_are(self, assumed, closed):
-        gateway = Gateway({"default": ok}, DEFAULT, ping=assumed)
+        gateway = GatewayStage({"default": ok}, DEFAULT, ping=assumed)
         client = await gateway.connect()
         await gateway.clock.advance(300)
         client.inbox.put_nowait({"type": "parley.ping"})
@@ -66,7 +66,7 @@ class TestTime:
 
     async def test_a_lost_network_is_told_at_once_or_by_the_switch_when_it_would_have_been_idle(self):
         for assumed, before in (("at-once", [(1006, "")]), ("when-idle", [])):
-            gateway = Gateway({"default": ok, "disconnect": ok}, DEFAULT, DISCONNECT, network_loss=assumed)
+            gateway = GatewayStage({"default": ok, "disconnect": ok}, DEFAULT, DISCONNECT, network_loss=assumed)
             client = await gateway.connect()
             await client.leave(1006)
             assert told(gateway) == before
@@ -82,7 +82,7 @@ class TestAnswers:
             await gateway.clock.sleep(40)
             finished.append(True)
 
-        gateway = Gateway({"default": slow}, DEFAULT)
+        gateway = GatewayStage({"default": slow}, DEFAULT)
         client = await gateway.connect()
         await client.say("{}")
         await gateway.clock.advance(28.9)
@@ -94,7 +94,7 @@ class TestAnswers:
 
     async def test_a_body_is_sent_only_where_the_route_has_a_response(self):
         for responds, frames in ((False, []), (True, ["hi"])):
-            gateway = Gateway({"default": ok}, Route("$default", LambdaIntegration("default"), responds=responds))
+            gateway = GatewayStage({"default": ok}, Route("$default", LambdaIntegration("default"), responds=responds))
             client = await gateway.connect()
             await client.say("{}")
             assert client.frames == frames
@@ -103,7 +103,7 @@ class TestAnswers:
     async def test_garbage_for_a_route_response_is_an_error_and_else_nothing(self, answer):
         for responds, frames in ((False, []), (True, ["Internal server error"])):
             route = Route("$default", LambdaIntegration("default"), responds=responds)
-            gateway = Gateway({"default": lambda event: answer}, route)
+            gateway = GatewayStage({"default": lambda event: answer}, route)
             client = await gateway.connect()
             await client.say("{}")
             assert messages(client) == frames
@@ -115,7 +115,7 @@ class TestAnswers:
             order.append(event["body"])
 
         order = []
-        gateway = Gateway({"default": slow_or_fast}, DEFAULT)
+        gateway = GatewayStage({"default": slow_or_fast}, DEFAULT)
         client = await gateway.connect()
         await client.say("slow")
         await client.say("fast")
@@ -125,7 +125,9 @@ class TestAnswers:
     async def test_with_a_seed_they_overtake_each_other_the_same_way_each_time(self):
         async def order_of(seed):
             order = []
-            gateway = Gateway({"default": lambda event: order.append(event["body"])}, DEFAULT, reordering=Random(seed))
+            gateway = GatewayStage(
+                {"default": lambda event: order.append(event["body"])}, DEFAULT, reordering=Random(seed)
+            )
             client = await gateway.connect()
             for number in range(8):
                 await client.say(str(number))
@@ -140,7 +142,7 @@ class TestAnswers:
         def fails(event):
             raise Raised("no")
 
-        gateway = Gateway({"default": fails}, DEFAULT)
+        gateway = GatewayStage({"default": fails}, DEFAULT)
         client = await gateway.connect()
         await client.say("{}")
         await client.say("{}")
@@ -150,7 +152,7 @@ class TestAnswers:
 
 class TestTrace:
     async def test_it_tells_every_step_of_a_message_in_its_order(self):
-        gateway = Gateway({"default": ok}, Route("$default", LambdaIntegration("default"), responds=True))
+        gateway = GatewayStage({"default": ok}, Route("$default", LambdaIntegration("default"), responds=True))
         client = await gateway.connect()
         await client.say('{"a": 1}')
         await client.leave()
@@ -158,7 +160,7 @@ class TestTrace:
         assert steps == [("open", None), ("frame_in", 8), ("route", None), ("frame_out", 2), ("close", None)]
 
     async def test_it_is_served_from_a_number_on_as_json(self):
-        gateway = Gateway({"default": ok}, DEFAULT)
+        gateway = GatewayStage({"default": ok}, DEFAULT)
         await gateway.connect()
         [first] = json.loads(gateway.trace.answer(b"").body)
         assert first == {"number": 1, "at": first["at"], "kind": "open", "connection_id": first["connection_id"]}

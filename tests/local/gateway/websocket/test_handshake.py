@@ -9,7 +9,7 @@ import pytest
 from parley.gateway.quotas import Quotas
 from parley.template.model import Authorizer, LambdaIntegration, Route, Stage, Throttle
 
-from tests.support.gateway import Gateway, Raised
+from tests.support.gateway import GatewayStage, Raised
 
 CONNECT = Route("$connect", LambdaIntegration("connect"))
 DEFAULT = Route("$default", LambdaIntegration("default"))
@@ -28,7 +28,7 @@ def guarded(authorizer, *sources, **more):
         "$connect", LambdaIntegration("connect"), authorizer=Authorizer("A", "authorize", identity_sources=sources)
     )
     functions = {"connect": ok, "authorize": authorizer, "default": ok, "disconnect": ok}
-    return Gateway(functions, route, DEFAULT, DISCONNECT, **more)
+    return GatewayStage(functions, route, DEFAULT, DISCONNECT, **more)
 
 
 def policy(effect="Allow", resource=ARN, action="execute-api:Invoke", **more):
@@ -119,7 +119,7 @@ class TestAuthorizers:
         assert len(gateway.events("authorize")) == 1
 
     async def test_without_one_no_event_has_its_field(self):
-        gateway = Gateway({"connect": ok}, CONNECT)
+        gateway = GatewayStage({"connect": ok}, CONNECT)
         await gateway.connect()
         assert "authorizer" not in gateway.events("connect")[0]["requestContext"]
 
@@ -127,19 +127,21 @@ class TestAuthorizers:
 class TestIam:
     @pytest.mark.parametrize(("signed", "status"), [(False, 403), (True, None)])
     async def test_an_unsigned_handshake_is_forbidden(self, signed, status):
-        gateway = Gateway({"connect": ok}, Route("$connect", LambdaIntegration("connect"), iam=True), signed=signed)
+        gateway = GatewayStage(
+            {"connect": ok}, Route("$connect", LambdaIntegration("connect"), iam=True), signed=signed
+        )
         assert (await gateway.connect()).status == status
 
 
 class TestConnect:
     async def test_without_the_route_every_handshake_opens(self):
-        assert (await Gateway({"default": ok}, DEFAULT).connect()).accepted
+        assert (await GatewayStage({"default": ok}, DEFAULT).connect()).accepted
 
     async def test_the_handshake_waits_for_it_up_to_29_seconds(self):
         async def forever(event):
             await asyncio.Event().wait()
 
-        gateway = Gateway({"connect": forever}, CONNECT)
+        gateway = GatewayStage({"connect": forever}, CONNECT)
         client = await gateway.connect()
         await gateway.clock.advance(28.9)
         assert (client.accepted, client.status) == (None, None)
@@ -148,39 +150,39 @@ class TestConnect:
 
     @pytest.mark.parametrize("answer", [None, "garbage", {"status": 200}, {"statusCode": "many"}, [200]])
     async def test_no_status_is_502_or_by_the_switch_open(self, answer):
-        assert (await Gateway({"connect": lambda event: answer}, CONNECT).connect()).status == 502
-        assert (await Gateway({"connect": lambda event: answer}, CONNECT, connect_null="open").connect()).accepted
+        assert (await GatewayStage({"connect": lambda event: answer}, CONNECT).connect()).status == 502
+        assert (await GatewayStage({"connect": lambda event: answer}, CONNECT, connect_null="open").connect()).accepted
 
     async def test_the_answers_headers_are_dropped_or_by_the_switch_passed(self):
         def connect(event):
             return {"statusCode": 200, "headers": {"X-Colour": "red", "Sec-WebSocket-Protocol": "a"}}
 
         for assumed, headers in (("dropped", []), ("passed", [(b"x-colour", b"red")])):
-            client = await Gateway({"connect": connect}, CONNECT, response_headers=assumed).connect()
+            client = await GatewayStage({"connect": connect}, CONNECT, response_headers=assumed).connect()
             assert (client.accepted["headers"], client.accepted["subprotocol"]) == (headers, "a")
 
     async def test_a_refusals_body_is_empty_or_by_the_switch_a_message(self):
         for assumed, body in (("empty", b""), ("message", b'{"message": "Unauthorized"}')):
-            gateway = Gateway({"connect": lambda event: {"statusCode": 401}}, CONNECT, refusal_body=assumed)
+            gateway = GatewayStage({"connect": lambda event: {"statusCode": 401}}, CONNECT, refusal_body=assumed)
             assert (await gateway.connect()).refusal["body"] == body
 
 
 class TestLimits:
     async def test_a_url_has_4096_characters_at_most(self):
-        gateway = Gateway({"connect": ok}, CONNECT)
+        gateway = GatewayStage({"connect": ok}, CONNECT)
         longest = "q=" + "x" * (4096 - len("/live?q="))
         assert (await gateway.connect(longest)).accepted
         assert (await gateway.connect(longest + "x")).status == 414
 
     async def test_an_account_opens_500_connections_a_second(self):
-        gateway = Gateway({"connect": ok}, CONNECT)
+        gateway = GatewayStage({"connect": ok}, CONNECT)
         clients = [await gateway.connect() for _ in range(501)]
         assert [client.status for client in clients] == [None] * 500 + [429]
         await gateway.clock.advance(1)
         assert (await gateway.connect()).accepted
 
     async def test_the_accounts_rate_counts_handshakes_messages_and_posts_together(self):
-        gateway = Gateway({"connect": ok, "default": ok}, CONNECT, DEFAULT, quotas=Quotas(requests=10, burst=3))
+        gateway = GatewayStage({"connect": ok, "default": ok}, CONNECT, DEFAULT, quotas=Quotas(requests=10, burst=3))
         client = await gateway.connect()
         connection_id = gateway.events("connect")[0]["requestContext"]["connectionId"]
         await client.say("{}")
@@ -196,7 +198,7 @@ class TestLimits:
     @pytest.mark.parametrize(("assumed", "frames"), [("frame", 1), ("silent", 0)])
     async def test_a_message_over_its_routes_rate_is_not_handled_and_the_connection_stays(self, assumed, frames):
         stage = Stage("live", throttle=Throttle(1000, 1000), route_throttles={"$default": Throttle(1, 2)})
-        gateway = Gateway({"default": ok}, DEFAULT, stage=stage, throttled_message=assumed)
+        gateway = GatewayStage({"default": ok}, DEFAULT, stage=stage, throttled_message=assumed)
         client = await gateway.connect()
         for _ in range(3):
             await client.say("{}")
@@ -208,11 +210,11 @@ class TestLimits:
         assert client.closed is None
 
     async def test_a_handshake_over_the_stages_rate_is_429(self):
-        gateway = Gateway({"connect": ok}, CONNECT, stage=Stage("live", throttle=Throttle(1, 1)))
+        gateway = GatewayStage({"connect": ok}, CONNECT, stage=Stage("live", throttle=Throttle(1, 1)))
         assert [(await gateway.connect()).status for _ in range(2)] == [None, 429]
 
     async def test_every_refusal_names_its_limit_and_the_document(self):
-        gateway = Gateway({"connect": ok}, CONNECT, quotas=Quotas(connections=1))
+        gateway = GatewayStage({"connect": ok}, CONNECT, quotas=Quotas(connections=1))
         await gateway.connect("q=" + "x" * 5000)
         await gateway.connect()
         await gateway.connect()
@@ -231,7 +233,7 @@ class TestPostsFromConnect:
             posting.add_done_callback(lambda done: answers.append(done.result().status))
             return {"statusCode": 200}
 
-        gateway = Gateway({"connect": connect}, CONNECT, post_in_connect=assumed)
+        gateway = GatewayStage({"connect": connect}, CONNECT, post_in_connect=assumed)
         await gateway.connect()
         await gateway.clock.advance(0.1)
         assert answers == [status]

@@ -1,4 +1,4 @@
-"""Routes without a function, as their clients see them. What integrations send and get is in tests/unit."""
+"""Routes without a function, as their clients see them. test_integrations.py tests the requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from parley.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Route, Templates
 
 from tests.support.clock import settle
-from tests.support.gateway import Gateway
+from tests.support.gateway import GatewayStage
 
 
 def templates(text, key="$default", selection=r"\$default"):
@@ -23,7 +23,7 @@ def mock(status="200", *responses):
 
 async def replies(integration, *said, stage=None, responds=True):
     """The frames that a client gets for what it says on a route with this integration."""
-    gateway = Gateway({}, Route("$default", integration, responds=responds), stage=stage)
+    gateway = GatewayStage({}, Route("$default", integration, responds=responds), stage=stage)
     client = await gateway.connect()
     for text in said:
         await client.say(text)
@@ -52,7 +52,7 @@ class TestMock:
 
     async def test_at_connect_its_status_decides(self):
         for status, refused in (("200", None), ("403", 403)):
-            gateway = Gateway({}, Route("$connect", mock(status)))
+            gateway = GatewayStage({}, Route("$connect", mock(status)))
             assert (await gateway.connect()).status == refused
 
     async def test_the_message_chooses_among_templates(self):
@@ -63,11 +63,11 @@ class TestMock:
 
 
 class TestHttp:
-    async def test_where_nothing_answers_it_is_an_error(self):
+    async def test_without_an_answer_it_is_an_error(self):
         [frame] = await replies(HttpIntegration("POST", "ftp://127.0.0.1/"), "{}")
         assert json.loads(frame)["message"] == "Internal server error"
 
-    async def test_what_fails_is_told_with_its_reason(self):
-        gateway = Gateway({}, Route("$connect", HttpIntegration("POST", "ftp://127.0.0.1/")))
+    async def test_a_failure_is_told_with_its_reason(self):
+        gateway = GatewayStage({}, Route("$connect", HttpIntegration("POST", "ftp://127.0.0.1/")))
         assert (await gateway.connect()).status == 502
         assert "http or https" in gateway.told("route")[0]["error"]

@@ -1,0 +1,20 @@
+"""The hint of the banner names the command as it was called."""
+
+import sys
+
+import pytest
+from parley.cli import banner
+
+
+@pytest.mark.parametrize(
+    ("called", "on_the_path", "shown"),
+    [
+        (".venv/bin/parley", None, ".venv/bin/parley"),
+        ("/opt/venv/bin/parley", "/usr/bin/parley", "/opt/venv/bin/parley"),
+        ("/opt/venv/bin/parley", "/opt/venv/bin/parley", "parley"),
+    ],
+)
+def test_it_is_short_only_if_the_shell_finds_this_very_program(monkeypatch, called, on_the_path, shown):
+    monkeypatch.setattr(sys, "argv", [called, "up"])
+    monkeypatch.setattr(banner.shutil, "which", lambda name: on_the_path)
+    assert banner._command() == shown

@@ -1,0 +1,60 @@
+"""Alice in this process, under limits that a test sets."""
+
+import itertools
+import json
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.identity.keys import SharedSecret
+from handlers.chat.identity.tokens import Authenticator
+from handlers.chat.records import Chat, Connection
+from handlers.chat.settings import Settings
+from handlers.chat.store import Store
+from handlers.chat.turns.actions import Generate
+from handlers.chat.turns.commands import Commands
+from tests.support.command_client import SECRET
+from tests.support.conversation import NOON, answer
+from tests.support.runtime import FakeRuntime
+from tests.support.stores import CountingUsers
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
+
+
+class LimitedUser:
+    """Alice, with one device that goes from chat to chat, under some limits."""
+
+    def __init__(self, **limits):
+        self.store = Store(Runtime())
+        self.store.users = CountingUsers()
+        self.now = NOON
+        self.ids = (f"id-{number:04}" for number in itertools.count())
+        settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
+        self.commands = Commands(
+            self.store,
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: self.store.users.get(identity.user_id) is not None, Runtime()
+            ),
+            settings,
+            FakeRuntime(lambda: self.now, lambda: next(self.ids)),
+            NO_FRAME_LIMIT,
+        )
+        self.store.connections.add(Connection("c1=", NOON, "alice"))
+
+    def sees(self, chat_id):
+        self.store.chats.add(Chat("alice", chat_id), NOON)
+        assert self.store.connections.bind("c1=", "alice", chat_id)
+        return self
+
+    def sends(self, kind, **data):
+        actions = []
+        self.commands.answer(json.dumps({"type": kind, "data": data}), "c1=", actions.append, reference="ref")
+        return actions
+
+    def says(self, text="Hi", **data):
+        """Send a message, and have it answered at once where it is accepted. Returns the first frame."""
+        actions = self.sends("message", message=text, **data)
+        for action in actions:
+            if isinstance(action, Generate):
+                answer(self.store, action.handover, now=self.now)
+        return actions[0].frame
+
+    def stored(self, chat_id="chat"):
+        return [message.content for message in self.store.messages.newest_first(chat_id)]

@@ -1,0 +1,33 @@
+"""The socket of an HTTP client, for tests of the bytes that are sent."""
+
+from io import BytesIO
+
+
+class RecordingSocket:
+    """A socket that keeps what is sent and answers 200."""
+
+    def __init__(self):
+        self.sent = b""
+
+    def sendall(self, data):
+        self.sent += data
+
+    def makefile(self, *_):
+        return BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def settimeout(self, seconds):
+        pass
+
+    def request(self):
+        """Method, path, headers, body."""
+        head, _, body = self.sent.partition(b"\r\n\r\n")
+        first, *lines = head.decode().split("\r\n")
+        method, path, _ = first.split(" ")
+        return method, path, dict(line.split(": ", 1) for line in lines), body
+
+
+class EmptyBody(BytesIO):
+    """An empty one, as urllib3 would give it."""
+
+    def stream(self):
+        return iter(())
