@@ -19,7 +19,7 @@ run: .venv/up-to-date
 # Tests start many processes: our modules are compiled once, even where the shell says that no bytecode is written.
 export PYTHONDONTWRITEBYTECODE :=
 
-# The tests of a file run in one worker, file by file in the order of these folders: the long ones begin first.
+# Workers take file by file (tests/support/scheduling.py), in the order of these folders: the long ones begin first.
 PYTEST := .venv/bin/pytest
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -3,9 +3,6 @@
 import gc
 import os
 
-# Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
-gc.set_threshold(50_000, 50, 100)
-
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
 # must find a region, the template's names, and no real account.
 os.environ.update(
@@ -31,17 +28,26 @@ if "PARLEY_TEST_DYNAMODB" in os.environ:
     os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = os.environ["PARLEY_TEST_DYNAMODB"]
 
 from collections.abc import Iterator
+from typing import Any
 
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
 from tests.emulator.fact_report import FactReport
 from tests.support import log_check
+from tests.support.scheduling import ByFile
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.
     config.pluginmanager.register(FactReport())
+    # Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
+    gc.set_threshold(50_000, 50, 100)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
-from tests.support.management_api import ManagementApi
+from tests.support.management_api import ManagementApiServer
 
 ROUNDS, POSTS = 9, 300
 KEYS = Credentials("AKIDEXAMPLE", "secret", "a token, as a function's role has one")
@@ -79,7 +79,7 @@ def _server():
 
 
 def _serve(parent: Connection) -> None:
-    server = ManagementApi()
+    server = ManagementApiServer()
     parent.send(server.url)
     parent.recv()
     server.shutdown()

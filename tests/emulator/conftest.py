@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import InvalidStatus, WebSocketException
 
-from tests.emulator.conformance.deployment import SECONDS, Client, Connect, Deployment
+from tests.emulator.conformance.deployment import SECONDS, ConformanceClient, ConformanceStack, Connect
 from tests.support.lambda_service import serve as serve
 
 
@@ -51,32 +51,32 @@ def _reason_against_aws(item: pytest.Item) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest) -> Iterator[ConformanceStack]:
     """The conformance template: on AWS with `--target`, else in an emulator of its own."""
     target = request.config.getoption("--target", None)
-    deployment = _on_aws(target) if target else Deployment.here()
+    deployment = _on_aws(target) if target else ConformanceStack.here()
     yield deployment
     deployment.stop()
 
 
-def _on_aws(url: str) -> Deployment:
+def _on_aws(url: str) -> ConformanceStack:
     try:
-        return Deployment.on_aws(url)
+        return ConformanceStack.on_aws(url)
     except (OSError, WebSocketException, KeyError, ValueError) as error:
         why = f"No conformance stack answers at {url}: {error!r}. Give --target the stack's output Target."
         pytest.exit(why, pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture
-def connect(deployment: Deployment) -> Iterator[Connect]:
+def connect(deployment: ConformanceStack) -> Iterator[Connect]:
     """Opens connections of the deployment, and closes them at the end of the test."""
     yield from _connecting(deployment)
 
 
-def _connecting(deployment: Deployment) -> Iterator[Connect]:
-    clients: list[Client] = []
+def _connecting(deployment: ConformanceStack) -> Iterator[Connect]:
+    clients: list[ConformanceClient] = []
 
-    def connected(*arguments: Any, **options: Any) -> Client:
+    def connected(*arguments: Any, **options: Any) -> ConformanceClient:
         clients.append(deployment.connect(*arguments, **options))
         return clients[-1]
 
@@ -86,9 +86,9 @@ def _connecting(deployment: Deployment) -> Iterator[Connect]:
 
 
 @pytest.fixture(scope="session")
-def short_lived() -> Iterator[Deployment]:
+def short_lived() -> Iterator[ConformanceStack]:
     """An emulator in which connections live for seconds, and failed invocations are retried at once."""
-    deployment = Deployment.here(
+    deployment = ConformanceStack.here(
         PARLEY_IDLE_TIMEOUT="2", PARLEY_CONNECTION_LIMIT="4", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
     )
     yield deployment
@@ -96,16 +96,16 @@ def short_lived() -> Iterator[Deployment]:
 
 
 @pytest.fixture
-def connect_short_lived(short_lived: Deployment) -> Iterator[Connect]:
+def connect_short_lived(short_lived: ConformanceStack) -> Iterator[Connect]:
     """Opens connections that live for seconds."""
     yield from _connecting(short_lived)
 
 
 @pytest.fixture
-def throttled(connect: Connect) -> Callable[[], tuple[Client, InvalidStatus | None]]:
+def throttled(connect: Connect) -> Callable[[], tuple[ConformanceClient, InvalidStatus | None]]:
     """Opens a connection of the stage with one request a second; also returns how one before it was refused, if so."""
 
-    def connected() -> tuple[Client, InvalidStatus | None]:
+    def connected() -> tuple[ConformanceClient, InvalidStatus | None]:
         deadline, refused = time.monotonic() + SECONDS, None
         while True:
             try:

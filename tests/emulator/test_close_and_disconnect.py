@@ -11,7 +11,7 @@ from parley.gateway.websocket.connection import Connection, ConnectionState, clo
 from parley.template.model import LambdaIntegration, Route
 from websockets.exceptions import ConnectionClosed
 
-from tests.emulator.conformance.deployment import Client
+from tests.emulator.conformance.deployment import ConformanceClient
 from tests.emulator.facts import EVENTS, GUIDE, MODEL, QUOTAS, UNSURE
 from tests.support.gateway import GatewayStage
 
@@ -233,7 +233,7 @@ class TestMinutes:
         assert disconnect_of(connection_id) == GOING_AWAY
 
 
-def end_of_a_busy(client: Client, pause: float):
+def end_of_a_busy(client: ConformanceClient, pause: float):
     """Say something again and again, until the connection is closed; return how."""
     try:
         while True:

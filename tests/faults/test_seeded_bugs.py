@@ -13,8 +13,8 @@ from handlers.chat.replies.relay import Relay
 from handlers.chat.replies.worker import ReplyWorker
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
-    Faults,
     SimulatedAnswer,
+    SimulatedFaults,
     SimulatedGateway,
     SimulatedMessages,
     SimulatedTurns,
@@ -69,7 +69,7 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     seed_bug(monkeypatch, SimulatedTurns, "accept", without_marker)
     monkeypatch.setattr(SimulatedMessages, "sent_as", lambda *_: None)
     # The acknowledgement is lost, and the client asks again when the reply is over.
-    assert found("a message is stored twice", Faults(post_fails=0.3))
+    assert found("a message is stored twice", SimulatedFaults(post_fails=0.3))
 
 
 def test_a_turn_that_begins_while_another_runs(monkeypatch):
@@ -128,7 +128,7 @@ def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
     monkeypatch.setattr("handlers.chat.turns.lifecycle.take_over", lambda *_: False)
     monkeypatch.setattr("tests.faults.simulation.chat.RETRIES", ())
     monkeypatch.setattr(ReplyWorker, "give_up", lambda *_: None)
-    assert found("a turn never came to its end", Faults(kill=0.01))
+    assert found("a turn never came to its end", SimulatedFaults(kill=0.01))
 
 
 def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
@@ -140,7 +140,7 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
 
     seed_bug(monkeypatch, Relay, "__init__", always_first)
     seed_bug(monkeypatch, views, "complete", _with_attempt_1)
-    assert found("a device read what the reply does not say", Faults(kill=0.01))
+    assert found("a device read what the reply does not say", SimulatedFaults(kill=0.01))
 
 
 def _with_attempt_1(complete):
@@ -156,8 +156,8 @@ def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):
         return call
 
     seed_bug(monkeypatch, SimulatedGateway, "post", careless)
-    monkeypatch.setattr("tests.faults.simulation.chat.Device.SILENCE", 10**9)
-    assert found("a device waits for a reply that is over", Faults(post_fails=0.2))
+    monkeypatch.setattr("tests.faults.simulation.chat.SimulatedDevice.SILENCE", 10**9)
+    assert found("a device waits for a reply that is over", SimulatedFaults(post_fails=0.2))
 
 
 def test_an_end_that_comes_twice(monkeypatch):

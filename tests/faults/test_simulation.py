@@ -8,24 +8,24 @@ import zlib
 
 import pytest
 
-from tests.faults.simulation.chat import Deployment, Device
+from tests.faults.simulation.chat import SimulatedDeployment, SimulatedDevice
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
-from tests.faults.simulation.services import Faults
+from tests.faults.simulation.services import SimulatedFaults
 
 SEED = int(os.environ.get("PARLEY_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 QUESTIONS = 8
 
 MIXES = {
-    "crashes": Faults(kill=0.004),
-    "zombies": Faults(freeze=0.004),
-    "a store that fails": Faults(store_fails=0.03),
-    "a store that forgets": Faults(store_forgets=0.05),
-    "posts that fail": Faults(post_fails=0.2, post_hangs=0.01),
-    "posts that lie": Faults(post_lies=0.1),
-    "invocations": Faults(invocation_lost=0.2, invocation_doubled=0.3, invocation_late=0.1),
-    "the model": Faults(model_fails=0.05, model_silent=0.01),
-    "clocks": Faults(skew=300.0, kill=0.002),
-    "everything": Faults(
+    "crashes": SimulatedFaults(kill=0.004),
+    "zombies": SimulatedFaults(freeze=0.004),
+    "a store that fails": SimulatedFaults(store_fails=0.03),
+    "a store that forgets": SimulatedFaults(store_forgets=0.05),
+    "posts that fail": SimulatedFaults(post_fails=0.2, post_hangs=0.01),
+    "posts that lie": SimulatedFaults(post_lies=0.1),
+    "invocations": SimulatedFaults(invocation_lost=0.2, invocation_doubled=0.3, invocation_late=0.1),
+    "the model": SimulatedFaults(model_fails=0.05, model_silent=0.01),
+    "clocks": SimulatedFaults(skew=300.0, kill=0.002),
+    "everything": SimulatedFaults(
         kill=0.002,
         freeze=0.002,
         store_fails=0.01,
@@ -73,8 +73,8 @@ def test_a_seed_lives_through_the_same_again():
 @pytest.fixture
 def pair():
     """Two devices of one user in one chat, in a world without faults."""
-    deployment = Deployment((SEED, "pair"))
-    devices = [Device(deployment, name) for name in "ab"]
+    deployment = SimulatedDeployment((SEED, "pair"))
+    devices = [SimulatedDevice(deployment, name) for name in "ab"]
     for device in devices:
         device.connect()
     deployment.world.run(3)
@@ -109,10 +109,10 @@ def test_a_thousand_duplicate_invocations_ask_nothing_and_say_nothing(pair):
 @pytest.mark.parametrize(("pinging", "seconds"), [(True, 21.0), (False, 75.0)])
 def test_a_worker_that_is_killed_is_taken_over_in_time(pinging, seconds, monkeypatch):
     if not pinging:
-        monkeypatch.setattr(Device, "PING", 10**9)
+        monkeypatch.setattr(SimulatedDevice, "PING", 10**9)
     for number in range(100):
-        deployment = Deployment((SEED, "killed", number))
-        world, device = deployment.world, Device(deployment, "a")
+        deployment = SimulatedDeployment((SEED, "killed", number))
+        world, device = deployment.world, SimulatedDevice(deployment, "a")
         device.connect()
         world.run(2)
         device.say("q0")

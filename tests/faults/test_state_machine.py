@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.faults.simulation.chat import Deployment, Device
+from tests.faults.simulation.chat import SimulatedDeployment, SimulatedDevice
 from tests.faults.simulation.scenario import QUIET_AFTER, SimulationRun, check
-from tests.faults.simulation.services import Faults
+from tests.faults.simulation.services import SimulatedFaults
 
 DEVICES = st.integers(0, 2)
 
@@ -18,8 +18,8 @@ class ChatMachine(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 2**32), skew=st.sampled_from([0.0, 20.0, 300.0]))
     def begin(self, seed, skew):
-        self.deployment = Deployment(("machine", seed), Faults(skew=skew))
-        self.devices = [Device(self.deployment, name) for name in "abc"]
+        self.deployment = SimulatedDeployment(("machine", seed), SimulatedFaults(skew=skew))
+        self.devices = [SimulatedDevice(self.deployment, name) for name in "abc"]
         self.questions = 0
         self.devices[0].connect()
         self.pass_time(2)

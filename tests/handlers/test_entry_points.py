@@ -16,7 +16,7 @@ from parley.dev_tokens import token
 
 from handlers import api, connect, default, deliver, disconnect
 from handlers.chat.records import Connection
-from tests.support.lambda_context import Context
+from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.runtime import FakeRuntime
 from tests.support.wiring import wiring
@@ -175,16 +175,16 @@ def functions(store):
 
 class TestConnect:
     def test_an_anonymous_connection_is_let_in(self, store, functions):
-        assert connect.handler(connect_event(), Context()) == {"statusCode": 200}
+        assert connect.handler(connect_event(), LambdaContext()) == {"statusCode": 200}
         connected_at = datetime.fromtimestamp(1731324924.553, UTC)
         assert store.connections.get(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
 
     def test_a_good_token_authenticates_it(self, store, functions):
-        assert connect.handler(connect_event(token=token("alice", SECRET)), Context()) == {"statusCode": 200}
+        assert connect.handler(connect_event(token=token("alice", SECRET)), LambdaContext()) == {"statusCode": 200}
         assert store.connections.get(CONNECTION_ID).user_id == "alice"
 
     def test_a_bad_one_is_refused_and_leaves_nothing_behind(self, store):
-        assert connect.handler(connect_event(token="bad"), Context()) == {"statusCode": 401}
+        assert connect.handler(connect_event(token="bad"), LambdaContext()) == {"statusCode": 401}
         assert store.connections.get(CONNECTION_ID) is None
 
     def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway, wired):
@@ -200,7 +200,7 @@ class TestConnect:
 def test_disconnecting_forgets_the_connection(store):
     store.connections.add(Connection(CONNECTION_ID, NOON))
     for _ in ("delivered", "delivered again"):
-        assert disconnect.handler(disconnect_event(), Context()) == {"statusCode": 200}
+        assert disconnect.handler(disconnect_event(), LambdaContext()) == {"statusCode": 200}
         assert store.connections.get(CONNECTION_ID) is None
 
 
@@ -211,7 +211,7 @@ class TestDefault:
         store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
-        answer = default.handle(message_event(json.dumps({"type": kind, "data": data})), Context(), self.wired)
+        answer = default.handle(message_event(json.dumps({"type": kind, "data": data})), LambdaContext(), self.wired)
         assert answer == {"statusCode": 200}
         return self.gateway.to(CONNECTION_ID)
 
@@ -226,7 +226,7 @@ class TestDefault:
         assert [message.content for message in store.messages.newest_first(chat_id)] == ["Привет"]
 
     def test_text_that_is_no_frame_is_answered_too(self):
-        default.handle(message_event("{"), Context(), self.wired)
+        default.handle(message_event("{"), LambdaContext(), self.wired)
         assert self.gateway.to(CONNECTION_ID) == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
@@ -242,7 +242,7 @@ class TestAFlood:
 
     def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
         for _ in range(number):
-            assert default.handle(message_event(body), Context(), self.wired) == {"statusCode": 200}
+            assert default.handle(message_event(body), LambdaContext(), self.wired) == {"statusCode": 200}
 
     def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
         self.sends(5)
@@ -269,7 +269,7 @@ class TestAFlood:
 def test_delivering_to_a_user(store, functions, gateway, wired):
     store.connections.add(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
-    deliver.handle({"user_id": "alice", "frame": frame}, Context(), wired)
+    deliver.handle({"user_id": "alice", "frame": frame}, LambdaContext(), wired)
     assert gateway.frames == [(CONNECTION_ID, frame)]
 
 
@@ -282,11 +282,11 @@ class TestApi:
         loop.close()
 
     def test_health(self, aws):
-        answer = api.handler(http_event("/health"), Context())
+        answer = api.handler(http_event("/health"), LambdaContext())
         assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
 
     def test_me(self, store):
-        answer = api.handler(http_event("/me", authorization=f"Bearer {token('alice', SECRET)}"), Context())
+        answer = api.handler(http_event("/me", authorization=f"Bearer {token('alice', SECRET)}"), LambdaContext())
         assert json.loads(answer["body"]) == {"userId": "alice", "name": "Alice", "roles": []}
 
     @pytest.mark.parametrize(
@@ -294,5 +294,5 @@ class TestApi:
         [({}, "Bearer"), ({"authorization": "Bearer bad"}, 'Bearer error="invalid_token"')],
     )
     def test_me_without_a_good_token(self, store, headers, challenge):
-        answer = api.handler(http_event("/me", **headers), Context())
+        answer = api.handler(http_event("/me", **headers), LambdaContext())
         assert (answer["statusCode"], answer["headers"]["www-authenticate"]) == (401, challenge)

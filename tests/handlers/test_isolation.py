@@ -30,7 +30,7 @@ from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
 from tests.support import dynamodb
 from tests.support.http_api import SECRET, request, services
-from tests.support.lambda_context import Context
+from tests.support.lambda_context import LambdaContext
 from tests.support.reply_worker import NOON, ScriptedModel, reply_worker
 from tests.support.wiring import wiring
 
@@ -61,7 +61,7 @@ _numbers = itertools.count()
 _store = Store(Runtime())
 
 
-class World(RuleBasedStateMachine):
+class ThreeUsers(RuleBasedStateMachine):
     """Users see only their own messages and the replies to them."""
 
     wired = None
@@ -138,9 +138,9 @@ class World(RuleBasedStateMachine):
         payload = json.loads(json.dumps(payload))
         match name:
             case "DeliverFunction":
-                deliver.handle(payload, Context(), self.wired)
+                deliver.handle(payload, LambdaContext(), self.wired)
             case "EraseFunction":
-                erase.handle(payload, Context(), self.wired)
+                erase.handle(payload, LambdaContext(), self.wired)
             case "GenerateFunction":
                 handover = Handover.of(payload)
                 model = ScriptedModel(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
@@ -152,7 +152,7 @@ class World(RuleBasedStateMachine):
         self.posted = []
         self.asked_with = json.dumps(data)
         body = json.dumps({"type": kind, "data": data})
-        default.handle({"requestContext": {"connectionId": connection_id}, "body": body}, Context(), self.wired)
+        default.handle({"requestContext": {"connectionId": connection_id}, "body": body}, LambdaContext(), self.wired)
         return [frame for receiver, frame in self.received() if receiver == connection_id]
 
     def ask(self, user, method, path, body=None, **query):
@@ -280,7 +280,7 @@ def wired(store, monkeypatch):
         post=lambda connection_id, text: WORLDS[0].post(connection_id, text),
         invoke=lambda name, payload: WORLDS[0].invoke(name, payload),
     )
-    monkeypatch.setattr(World, "wired", wiring(gateway=wire, functions=wire))
+    monkeypatch.setattr(ThreeUsers, "wired", wiring(gateway=wire, functions=wire))
     with services(functions=wire, gateway=wire):
         yield
 
@@ -290,7 +290,7 @@ def wired(store, monkeypatch):
 def test_nobody_learns_of_another_users_anything(wired, monkeypatch, part):
     monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
     run_state_machine_as_test(
-        World,
+        ThreeUsers,
         settings=settings(
             max_examples=SEQUENCES,
             stateful_step_count=STEPS,

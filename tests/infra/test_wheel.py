@@ -14,6 +14,8 @@ from websockets.sync.client import connect
 
 from tests.support.devices import free_port
 
+pytestmark = pytest.mark.full
+
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "tests" / "emulator" / "templates" / "sam"
 

@@ -13,14 +13,14 @@ from urllib.parse import unquote, urlencode
 from parley.dev_tokens import token
 
 from handlers import api
-from tests.support.lambda_context import Context
+from tests.support.lambda_context import LambdaContext
 from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpResponse:
     """The response that an HTTP client gets."""
 
     status: int
@@ -60,15 +60,15 @@ def request(
     body: Any = None,
     headers: dict[str, str] | None = None,
     **query: Any,
-) -> Answer:
+) -> HttpResponse:
     """Send a request. `body` is a JSON value, or the text of one."""
     given = {"authorization": f"Bearer {_token(user)}"} if user else {}
     if body is not None:
         given["content-type"] = "application/json"
         body = body if isinstance(body, str) else json.dumps(body)
-    answer = api.handler(event(method, path, urlencode(query), given | (headers or {}), body), Context())  # type: ignore[arg-type]
+    answer = api.handler(event(method, path, urlencode(query), given | (headers or {}), body), LambdaContext())  # type: ignore[arg-type]
     assert answer["isBase64Encoded"] is False
-    return Answer(answer["statusCode"], answer["headers"], answer["body"])
+    return HttpResponse(answer["statusCode"], answer["headers"], answer["body"])
 
 
 _TOKENS: dict[str, str] = {}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Context:
+class LambdaContext:
     """Lambda's context beside the event, as far as our functions read it."""
 
     function_name: str = "ApiFunction"

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 
-class ManagementApi(ThreadingHTTPServer):
+class ManagementApiServer(ThreadingHTTPServer):
     """Keeps the requests, gives the next of `answers`, 200 when there is none.
 
     An answer is a status, or a function that answers the request's handler in its own way.

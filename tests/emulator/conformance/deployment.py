@@ -19,7 +19,7 @@ SECONDS = 15
 """How long a test waits for what must come."""
 
 
-class Deployment:
+class ConformanceStack:
     """The stages of the template by their names, `main` among them. `emulator` is None for one on AWS."""
 
     def __init__(self, urls: Mapping[str, str], emulator: Emulator | None = None) -> None:
@@ -27,31 +27,31 @@ class Deployment:
         self.emulator = emulator
 
     @classmethod
-    def here(cls, **variables: str) -> Deployment:
+    def here(cls, **variables: str) -> ConformanceStack:
         """Start an emulator. `variables` are its options."""
         emulator = Emulator(PARLEY_TEMPLATE=str(TEMPLATE), PARLEY_USERS="", **variables)
         stages = ("main", "strict", "guarded", "signed", "throttled", "composite")
         return cls({stage: f"ws://127.0.0.1:{emulator.port}/{stage}" for stage in stages}, emulator)
 
     @classmethod
-    def on_aws(cls, url: str) -> Deployment:
+    def on_aws(cls, url: str) -> ConformanceStack:
         """Return the deployment whose main stage has this URL. It knows the other ones."""
-        client = Client(url)
+        client = ConformanceClient(url)
         urls = client.ask({"action": "apis"})["urls"]
         client.leave()
         return cls({"main": url, **urls})
 
-    def connect(self, stage: str = "main", query: Mapping[str, Any] | None = None, **options: Any) -> Client:
+    def connect(self, stage: str = "main", query: Mapping[str, Any] | None = None, **options: Any) -> ConformanceClient:
         """Open a connection. Raises `InvalidStatus` where that is refused."""
         url = self.urls[stage]
-        return Client(f"{url}?{urlencode(query)}" if query else url, **options)
+        return ConformanceClient(f"{url}?{urlencode(query)}" if query else url, **options)
 
     def stop(self) -> None:
         if self.emulator is not None:
             self.emulator.stop()
 
 
-class Client:
+class ConformanceClient:
     """A WebSocket client. `options` are those of the `websockets` library."""
 
     def __init__(self, url: str, **options: Any) -> None:
@@ -113,7 +113,7 @@ class Client:
         self.socket.close()
 
 
-Connect = Callable[..., Client]
+Connect = Callable[..., ConformanceClient]
 
 
 def refusal(connecting: Connect, *arguments: Any, **options: Any) -> InvalidStatus:

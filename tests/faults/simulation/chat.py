@@ -22,8 +22,14 @@ from handlers.chat.turns.actions import Action, FanOut, Generate, Post
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.faults.reading import Reading
-from tests.faults.simulation.services import Faults, Services, SimulatedGateway, SimulatedModel, SimulatedStore
-from tests.faults.simulation.world import Process, World
+from tests.faults.simulation.services import (
+    SimulatedFaults,
+    SimulatedGateway,
+    SimulatedModel,
+    SimulatedServices,
+    SimulatedStore,
+)
+from tests.faults.simulation.world import SimulatedProcess, SimulatedWorld
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 USER, CHAT = "alice", "chat"
@@ -32,25 +38,25 @@ RETRIES = (60.0, 120.0)
 SETTINGS = Settings.of({"JWT_SECRET": "x" * 32, **UNLIMITED})
 
 
-class Tokens:
+class AnyToken:
     """Stands in for the authenticator: a token is the user's name."""
 
     def identify(self, token: str) -> Identity:
         return Identity(token, datetime.max.replace(tzinfo=UTC))
 
 
-class Deployment:
+class SimulatedDeployment:
     """One chat of one user, and the functions that serve it."""
 
-    def __init__(self, seed: object, faults: Faults | None = None) -> None:
-        self.world = World(seed)
-        self.faults = faults or Faults()
-        self.services = Services(self.world, self.faults)
+    def __init__(self, seed: object, faults: SimulatedFaults | None = None) -> None:
+        self.world = SimulatedWorld(seed)
+        self.faults = faults or SimulatedFaults()
+        self.services = SimulatedServices(self.world, self.faults)
         self.store = SimulatedStore(self.services)
         self.gateway = SimulatedGateway(self.services)
         self.model = SimulatedModel(self.services)
         self.store.tables.chats[USER, CHAT] = Chat(USER, CHAT)
-        self.workers: list[Process] = []
+        self.workers: list[SimulatedProcess] = []
         self.invoked: list[dict[str, Any]] = []
         self.history: list[str] = []
 
@@ -71,7 +77,7 @@ class Deployment:
                     self.invoke(action.handover.payload())
 
         def work() -> None:
-            commands = Commands(self.store, Tokens(), SETTINGS, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
+            commands = Commands(self.store, AnyToken(), SETTINGS, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
             commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
 
         self.world.spawn(process, work)
@@ -124,7 +130,7 @@ class Deployment:
 
     def _run(
         self,
-        process: Process,
+        process: SimulatedProcess,
         entry: Callable[[ReplyWorker], Callable[[Handover, Callable[[], float]], None]],
         payload: dict[str, Any],
         after: float,
@@ -153,7 +159,7 @@ class Deployment:
         self.world.spawn(process, work, after)
         self.world.later(after, watch)
 
-    def _worker(self, process: Process) -> ReplyWorker:
+    def _worker(self, process: SimulatedProcess) -> ReplyWorker:
         connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
         settings = ReplySettings(RUSSIAN, Prices(), history_chars=10_000, pace=0.05, counts_tokens=False)
         return ReplyWorker(
@@ -165,7 +171,7 @@ class Deployment:
             process,  # type: ignore[arg-type]
         )
 
-    def _process(self, name: str) -> Process:
+    def _process(self, name: str) -> SimulatedProcess:
         skew = self.faults.skew and self.world.random.uniform(-self.faults.skew, self.faults.skew)
         return self.world.process(name, skew)
 
@@ -182,12 +188,12 @@ class Deployment:
         return [items[message_id] for message_id in sorted(items)]
 
 
-class Device:
+class SimulatedDevice:
     """A client that keeps to the protocol: sends again what is not acknowledged, pings, comes back, resumes."""
 
     PATIENCE, PING, IDLE_PING, CHECK, SILENCE = 8.0, 5.0, 300.0, 1.0, 30.0
 
-    def __init__(self, deployment: Deployment, name: str) -> None:
+    def __init__(self, deployment: SimulatedDeployment, name: str) -> None:
         self.deployment, self.world, self.name = deployment, deployment.world, name
         self.connections = 0
         self.connection_id: str | None = None
@@ -325,7 +331,7 @@ class Device:
         self._send_first()
 
 
-def acknowledged(devices: list[Device]) -> Iterator[dict[str, Any]]:
+def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:
     """The acknowledgements that the devices got, each message once."""
     seen = set()
     for device in devices:
@@ -335,7 +341,7 @@ def acknowledged(devices: list[Device]) -> Iterator[dict[str, Any]]:
                 yield data
 
 
-def running(deployment: Deployment) -> bool:
+def running(deployment: SimulatedDeployment) -> bool:
     """Tell whether a reply is still to come."""
     chat = deployment.chat
     return chat is not None and chat.turn is not None and not chat.turn.sealed

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 
 from handlers.chat.records import Role
-from tests.faults.simulation.chat import CHAT, Deployment, Device, acknowledged, running
-from tests.faults.simulation.services import Faults
+from tests.faults.simulation.chat import CHAT, SimulatedDeployment, SimulatedDevice, acknowledged, running
+from tests.faults.simulation.services import SimulatedFaults
 
 APOLOGY = "Извините, произошла ошибка при обработке вашего сообщения."
 QUIET_AFTER = 1_500.0
@@ -18,8 +18,8 @@ QUIET_AFTER = 1_500.0
 class SimulationRun:
     """A simulated world after its end."""
 
-    deployment: Deployment
-    devices: list[Device]
+    deployment: SimulatedDeployment
+    devices: list[SimulatedDevice]
     cancelled: list[tuple[float, str]] = field(default_factory=list)
     regenerated: bool = False
 
@@ -28,11 +28,11 @@ class SimulationRun:
         return sum(message.role is Role.USER for message in self.deployment.messages)
 
 
-def simulate(seed: object, faults: Faults | None = None, questions: int = 8) -> SimulationRun:
+def simulate(seed: object, faults: SimulatedFaults | None = None, questions: int = 8) -> SimulationRun:
     """Let some devices talk for a while, then wait until everything is over."""
-    deployment = Deployment(seed, faults)
+    deployment = SimulatedDeployment(seed, faults)
     world, random = deployment.world, deployment.world.random
-    devices = [Device(deployment, name) for name in "abc"[: random.randint(1, 3)]]
+    devices = [SimulatedDevice(deployment, name) for name in "abc"[: random.randint(1, 3)]]
     run = SimulationRun(deployment, devices)
     for device in devices:
         world.later(random.uniform(0, 20) if device is not devices[0] else 0.0, device.connect)
@@ -44,7 +44,7 @@ def simulate(seed: object, faults: Faults | None = None, questions: int = 8) -> 
         at += random.choice([0.001, random.uniform(0, 5), random.uniform(0, 40)])
     for device in devices:
         world.later(at + 30, device.connect)
-    world.run(max(at, Faults.NONE_AFTER) + QUIET_AFTER)
+    world.run(max(at, SimulatedFaults.NONE_AFTER) + QUIET_AFTER)
     return run
 
 
@@ -102,7 +102,7 @@ def check_what_is_stored(run: SimulationRun) -> None:
             assert words == list(range(len(words))), "a word is lost, doubled or out of order"
 
 
-def check_what_was_read(run: SimulationRun, device: Device) -> None:
+def check_what_was_read(run: SimulationRun, device: SimulatedDevice) -> None:
     stored = {message.message_id: message.content for message in run.deployment.messages}
     assert device.outbox == [], "a message was never acknowledged"
     assert device.running is None, "a device waits for a reply that is over"

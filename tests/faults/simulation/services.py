@@ -13,11 +13,11 @@ from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import StoreError
-from tests.faults.simulation.world import World
+from tests.faults.simulation.world import SimulatedWorld
 
 
 @dataclass
-class Faults:
+class SimulatedFaults:
     """The probability of each fault at each opportunity. With 0 everywhere there are no faults."""
 
     kill: float = 0.0
@@ -43,16 +43,16 @@ class Faults:
     NONE_AFTER = 400.0
     """Seconds after which nothing goes wrong any more, so that everything comes to an end."""
 
-    def happens(self, world: World, name: str) -> bool:
+    def happens(self, world: SimulatedWorld, name: str) -> bool:
         """Tell whether a fault strikes at this opportunity."""
         likelihood: float = getattr(self, name)
         return likelihood > 0 and world.time < self.NONE_AFTER and world.random.random() < likelihood
 
 
-class Services:
+class SimulatedServices:
     """The common part of all services: the time that a call takes, and the faults of its caller."""
 
-    def __init__(self, world: World, faults: Faults) -> None:
+    def __init__(self, world: SimulatedWorld, faults: SimulatedFaults) -> None:
         self.world, self.faults = world, faults
 
     def travel(self, longest: float = 0.01) -> None:
@@ -78,7 +78,7 @@ class Tables:
 class _Part:
     """A part of the simulated store: its calls take their time and fail. Without `services` they do neither."""
 
-    def __init__(self, tables: Tables, services: Services | None) -> None:
+    def __init__(self, tables: Tables, services: SimulatedServices | None) -> None:
         self.tables, self._services = tables, services
 
     def _call(self, effect: Callable[[], Any], no: Any = None, writes: bool = True) -> Any:
@@ -108,7 +108,7 @@ class _Part:
 
 
 class SimulatedConnections(_Part):
-    def __init__(self, tables: Tables, services: Services | None, chats: SimulatedChats) -> None:
+    def __init__(self, tables: Tables, services: SimulatedServices | None, chats: SimulatedChats) -> None:
         super().__init__(tables, services)
         self._chats = chats
 
@@ -272,7 +272,7 @@ def _is_at(chat: Chat, turn: Turn) -> bool:
 class SimulatedStore:
     """What `handlers.chat.store.Store` does for turns, in dictionaries. Without `services`: at once, and no faults."""
 
-    def __init__(self, services: Services | None = None) -> None:
+    def __init__(self, services: SimulatedServices | None = None) -> None:
         self.tables = Tables()
         self.chats = SimulatedChats(self.tables, services)
         self.connections = SimulatedConnections(self.tables, services, self.chats)
@@ -283,7 +283,7 @@ class SimulatedStore:
 class SimulatedGateway:
     """API Gateway: knows the open connections, and how slow each of them is."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: SimulatedServices) -> None:
         self._services = services
         self.open: dict[str, Callable[[bytes], None]] = {}
         self.slowness: dict[str, float] = {}
@@ -309,7 +309,7 @@ class SimulatedGateway:
 class SimulatedAnswer:
     """An answer that comes word by word: other words at every call, so that two attempts can be told apart."""
 
-    def __init__(self, services: Services, number: int, model: SimulatedModel) -> None:
+    def __init__(self, services: SimulatedServices, number: int, model: SimulatedModel) -> None:
         self._services, self._model = services, model
         self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 12))]
         self._stopped = False
@@ -350,7 +350,7 @@ class SimulatedAnswer:
 class SimulatedModel:
     """The model, and every answer that it was asked for."""
 
-    services: Services
+    services: SimulatedServices
     answers: list[SimulatedAnswer] = field(default_factory=list)
     prompts: list[list[tuple[str, str]]] = field(default_factory=list)
 

@@ -18,10 +18,10 @@ from greenlet import getcurrent, greenlet
 BEGINNING = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-class Process:
+class SimulatedProcess:
     """The process of one invocation. Its clock may be wrong by `skew` seconds."""
 
-    def __init__(self, world: World, name: str, skew: float = 0.0) -> None:
+    def __init__(self, world: SimulatedWorld, name: str, skew: float = 0.0) -> None:
         self.world, self.name, self.skew = world, name, skew
         self.dead = False
         self.frozen_until = 0.0
@@ -48,8 +48,8 @@ class Process:
         context = contextvars.copy_context()
         self.world.spawn(self, lambda: context.run(work))
 
-    def condition(self) -> Condition:
-        return Condition(self.world)
+    def condition(self) -> SimulatedCondition:
+        return SimulatedCondition(self.world)
 
     def monotonic(self) -> float:
         return self.world.time
@@ -61,7 +61,7 @@ class Process:
         return self.world.random.uniform(0.5, 1.0)
 
 
-class World:
+class SimulatedWorld:
     """Runs tasks, one at a time, in the order of their time; those of the same moment in a random order."""
 
     def __init__(self, seed: object) -> None:
@@ -71,19 +71,19 @@ class World:
         self.failures: list[BaseException] = []
         self._order = count()
         self._due: list[tuple[float, float, int, greenlet | Callable[[], None], object]] = []
-        self._owners: dict[greenlet, Process] = {}
+        self._owners: dict[greenlet, SimulatedProcess] = {}
         self._woken: dict[greenlet, object] = {}
         self._graves: list[greenlet] = []
 
-    def process(self, name: str, skew: float = 0.0) -> Process:
-        return Process(self, name, skew)
+    def process(self, name: str, skew: float = 0.0) -> SimulatedProcess:
+        return SimulatedProcess(self, name, skew)
 
     @property
-    def current(self) -> Process:
+    def current(self) -> SimulatedProcess:
         """The process of the task that runs now."""
         return self._owners[getcurrent()]
 
-    def spawn(self, process: Process, work: Callable[[], None], after: float = 0.0) -> None:
+    def spawn(self, process: SimulatedProcess, work: Callable[[], None], after: float = 0.0) -> None:
         """Run something in a process, in a task of its own."""
 
         def run() -> None:
@@ -155,14 +155,14 @@ class World:
         self.time = max(self.time, until)
 
 
-class Condition:
+class SimulatedCondition:
     """A `threading.Condition`: nobody else runs between two waits, so there is nothing to lock."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatedWorld) -> None:
         self._world = world
         self._waiting: list[greenlet] = []
 
-    def __enter__(self) -> Condition:
+    def __enter__(self) -> SimulatedCondition:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -16,7 +16,7 @@ from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import NOON, answer, ask
 from tests.support.http_api import Invocations
-from tests.support.lambda_context import Context
+from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
 from tests.support.stores import InterruptedStore
@@ -159,7 +159,7 @@ def test_the_function_erases_what_its_event_says(store, chat):
     invocations = Invocations()
     answer(store, ask(store, "m1", "m2"))
     work = Erasure("alice", "chat", datetime(2026, 11, 23, 12, tzinfo=UTC).isoformat(), "m2")
-    function.handle(work.payload(), Context(), wiring(functions=invocations))
+    function.handle(work.payload(), LambdaContext(), wiring(functions=invocations))
     assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
     frame = {"type": "chat_deleted", "data": {"chatId": "chat"}}
     assert invocations.invoked == [("DeliverFunction", {"frame": frame, "user_id": "alice"})]

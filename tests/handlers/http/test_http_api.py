@@ -15,7 +15,7 @@ from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
 from tests.support.http_api import SECRET, Invocations, event, request, services
-from tests.support.lambda_context import Context
+from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.runtime import FakeRuntime
 
@@ -415,7 +415,7 @@ class TestProblems:
         monkeypatch.setattr(type(store.chats), "get", fails)
         failed = request("GET", "/chats/chat", "alice")
         assert (failed.status, failed.code, failed.headers.get("retry-after")) == (500, "internal", wait)
-        assert failed.json["reference"] == Context.aws_request_id
+        assert failed.json["reference"] == LambdaContext.aws_request_id
         assert "secret" not in failed.text
         assert "Traceback" not in failed.text
 

@@ -12,7 +12,7 @@ from handlers.chat.delivery import http_pool
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 from tests.support.devices import free_port
-from tests.support.management_api import ManagementApi, answer_then_hang_up_unannounced, cut, failing
+from tests.support.management_api import ManagementApiServer, answer_then_hang_up_unannounced, cut, failing
 from tests.support.runtime import FakeRuntime
 
 CONNECTION_ID = "BFaT_fALIAMCKug="
@@ -22,7 +22,7 @@ KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI")
 
 @pytest.fixture
 def server():
-    server = ManagementApi()
+    server = ManagementApiServer()
     yield server
     server.shutdown()
     server.server_close()

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import PostFailed
-from tests.support.management_api import ManagementApi
+from tests.support.management_api import ManagementApiServer
 from tests.support.recording_socket import EmptyBody, RecordingSocket
 
 CONNECTION_ID = "BFaT_fALIAMCKug="
@@ -36,7 +36,7 @@ ONLY_BOTO3 = ("user-agent", "amz-sdk-")
 
 @pytest.fixture
 def server():
-    server = ManagementApi()
+    server = ManagementApiServer()
     yield server
     server.shutdown()
     server.server_close()

@@ -14,7 +14,6 @@ from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Usage
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store.tables import ChatItem, UserItem
-from handlers.chat.store.users import Users
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.actions import Close, Generate
 from handlers.chat.turns.lifecycle import LEASE
