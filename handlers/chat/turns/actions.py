@@ -17,7 +17,7 @@ from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import Handover
 
 FAN_OUT_SECONDS = 2.0
-"""How long other devices may delay what follows: a reply does not wait for a device that hangs."""
+"""The longest delay of the next action by other devices: a reply does not wait for a device that hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Send a frame to several connections at once. None of them delays the others, or what follows, for long."""
+    """Send a frame to several connections at once. A slow one does not delay the others, or the next action, for long."""
 
     frame: ServerFrame
     connections: frozenset[str]
@@ -56,7 +56,7 @@ Action = Post | FanOut | Generate | Close
 
 @dataclass(frozen=True, slots=True)
 class Performer:
-    """Carries out actions. None of them raises: an action that fails is logged, and the next one follows."""
+    """The execution of actions. If AWS fails, that is logged, and the next action follows."""
 
     connections: OpenConnections
     functions: Functions
@@ -80,11 +80,11 @@ class Performer:
         try:
             self.connections.post_or_forget(post.connection_id, text)
         except StoreError:
-            # Not worth an error to the client: the row has a time to live.
+            # No error for the client: the row has a time to live, which deletes it.
             logger.exception("connection_not_forgotten", target_connection_id=post.connection_id)
 
     def _fan_out(self, fan_out: FanOut) -> None:
-        """Post to each connection in a thread of its own. A thread that takes too long is left to itself."""
+        """Post to each connection in a thread of its own. After two seconds, go on without those that still post."""
         threads = [
             self.runtime.start(partial(self._post, Post(fan_out.frame, each)), name=each)
             for each in sorted(fan_out.connections)

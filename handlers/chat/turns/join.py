@@ -11,8 +11,7 @@ from handlers.chat.connections import connections_to_evict
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.ids import chat_id_of
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames, views
-from handlers.chat.protocol.stream import Script
+from handlers.chat.protocol import frames, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
@@ -148,7 +147,7 @@ class Joining:
             chat_id=reply.chat_id,
             attempt=reply.attempt,
         )
-        script = Script(start, reply.content)
+        script = stream.Script(start, reply.content)
         script.end = views.complete(reply)
         cursor = script.resume(resume)
         while step := script.after(cursor):
