@@ -60,6 +60,7 @@ class Settings:
     - `history_chars`: the length of the longest prompt, in characters.
     - `relay_pace`: the shortest time between two frames of a reply, in seconds.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
+    - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
     - `prices`: the prices that the cost of a turn is estimated with.
     """
@@ -83,6 +84,7 @@ class Settings:
     management_endpoint: str
     openai_model: str
     openai_temperature: float
+    max_completion_tokens: int
     model_timeouts: ModelTimeouts
     prices: Prices
 
@@ -110,6 +112,7 @@ class Settings:
             management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
             openai_model=model,
             openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),
+            max_completion_tokens=_integer(environ, "MAX_COMPLETION_TOKENS", 4_096, 1, 1_000_000),
             model_timeouts=ModelTimeouts(
                 first_token_seconds=_number(environ, "OPENAI_FIRST_TOKEN_SECONDS", 30, 0.1, 800),
                 next_token_seconds=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),

@@ -25,4 +25,5 @@ def get_usage(services: ServicesDep, user_id: CurrentUser) -> DailyUsage:
     today = day_of(services.runtime.now())
     spent = services.store.users.quota_usage(user_id)
     messages = spent.messages if spent and spent.day == today else 0
-    return DailyUsage(day=today, messages=messages, tokens=services.store.users.tokens_used(user_id, today))
+    tokens = services.store.users.token_use(user_id, today).tokens
+    return DailyUsage(day=today, messages=messages, tokens=tokens)

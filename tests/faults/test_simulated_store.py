@@ -4,7 +4,14 @@ import pytest
 
 from handlers.chat.records import Chat
 from tests.faults.simulation.services import SimulatedStore
-from tests.support.store_contract import NOON, AcceptContract, SealContract, SubscriptionContract, TurnsContract
+from tests.support.store_contract import (
+    NOON,
+    AcceptContract,
+    SealContract,
+    SubscriptionContract,
+    TokensContract,
+    TurnsContract,
+)
 
 
 @pytest.fixture
@@ -30,4 +37,8 @@ class TestTurns(TurnsContract):
 
 
 class TestSeal(SealContract):
+    pass
+
+
+class TestTokens(TokensContract):
     pass

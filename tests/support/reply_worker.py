@@ -71,7 +71,16 @@ def join(store, name, resume=None, shown=None, now=NOON):
 
 
 def reply_worker(
-    store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None, counts_tokens=False
+    store,
+    gateway,
+    model,
+    sent=None,
+    now=NOON,
+    history_chars=1_000,
+    sleep=None,
+    prices=None,
+    tokens_per_day=0,
+    max_completion_tokens=4_096,
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
     runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep)
@@ -79,7 +88,7 @@ def reply_worker(
         store,
         OpenConnections(store, gateway, runtime),
         model,
-        ReplySettings(RUSSIAN, prices or Prices(), history_chars, pace=0.0, counts_tokens=counts_tokens),
+        ReplySettings(RUSSIAN, prices or Prices(), history_chars, 0.0, tokens_per_day, max_completion_tokens),
         lambda user, frame: sent.append((user, frame)),
         runtime,
     )

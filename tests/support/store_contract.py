@@ -5,6 +5,7 @@ Test modules subclass these; they use the fixtures `store` and `chat`."""
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.records import Chat, FinishReason, Resume, Subscription, Turn, Usage
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import answer, ask, claim, seal
@@ -148,3 +149,44 @@ class SealContract:
         assert store.turns.clear("alice", "chat", "m0") is False
         assert store.turns.clear("alice", "chat", "m2") is True
         assert store.chats.get("alice", "chat").turn is None
+
+
+class TokensContract:
+    first, second = (Reservation.of(f"m2#{attempt}", 60, NOON, 900.0) for attempt in (1, 2))
+
+    def used(self, store):
+        return store.users.token_use("alice", "2026-11-23")
+
+    def test_a_day_begins_with_nothing(self, store):
+        assert self.used(store) == TokenUse()
+
+    def test_a_reservation_counts_from_the_start_and_is_kept_as_it_is(self, store):
+        assert store.users.reserve_tokens("alice", self.first, 100) is True
+        assert self.used(store) == TokenUse(60, frozenset([self.first]))
+        assert store.users.token_use("bob", "2026-11-23") == TokenUse()
+        assert store.users.token_use("alice", "2026-11-24") == TokenUse()
+
+    def test_there_is_room_as_long_as_something_is_left(self, store):
+        assert store.users.reserve_tokens("alice", self.first, 61) is True
+        assert store.users.reserve_tokens("alice", self.second, 61) is True
+        third = replace(self.first, attempt="m3#1")
+        assert store.users.reserve_tokens("alice", third, 120) is False
+        assert self.used(store) == TokenUse(120, frozenset([self.first, self.second]))
+
+    def test_a_reservation_is_booked_once(self, store):
+        assert store.users.reserve_tokens("alice", self.first, 1_000) is True
+        assert store.users.reserve_tokens("alice", self.first, 1_000) is False
+        assert self.used(store).tokens == 60
+
+    def test_a_reservation_is_settled_once_with_less_or_with_more(self, store):
+        for reservation, tokens in ((self.first, 10), (self.second, 75)):
+            assert store.users.reserve_tokens("alice", reservation, 1_000)
+            assert store.users.settle_tokens("alice", reservation, tokens) is True
+            assert store.users.settle_tokens("alice", reservation, tokens) is False
+        assert self.used(store) == TokenUse(85)
+
+    def test_what_was_not_reserved_is_not_settled(self, store):
+        assert store.users.settle_tokens("alice", self.first, 10) is False
+        assert store.users.reserve_tokens("alice", self.first, 1_000)
+        assert store.users.settle_tokens("alice", self.second, 10) is False
+        assert self.used(store) == TokenUse(60, frozenset([self.first]))

@@ -65,7 +65,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
         [],
         now=now,
         history_chars=48_000,
-        counts_tokens=settings.limits.tokens_per_day > 0,
+        tokens_per_day=settings.limits.tokens_per_day,
     )
     worker.make(handover, lambda: 900.0)
     return capacity.read_units - 1, capacity.write_units + len(capacity.refused)

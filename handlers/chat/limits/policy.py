@@ -12,13 +12,9 @@ from datetime import UTC, datetime, time, timedelta
 from math import ceil
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.records import Usage
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
-
-CHARS_PER_TOKEN = 3
-"""The divisor of the estimate: a token of a model has about 4 characters in English, 3 in Russian."""
 
 REPLY_RETRY_SECONDS = 5
 """The time that a client is asked to wait until one of its replies has ended."""
@@ -115,12 +111,6 @@ def _take_from_minute(full_at: int, limits: Limits, now: int) -> int:
     return bucket.take(full_at, now)
 
 
-def check_tokens(used: int, limits: Limits, now: datetime) -> None:
-    """Raise `Refused` with `rate_limited` if the tokens of the day are used up."""
-    if used >= limits.tokens_per_day:
-        raise refusal(f"No more than {limits.tokens_per_day} tokens of the model a day", until_midnight(now))
-
-
 def check_slots(taken: int, limits: Limits) -> None:
     """Raise `Refused` with `rate_limited` if replies in other chats have taken all slots."""
     if taken >= limits.concurrent_replies:
@@ -136,10 +126,3 @@ def until_midnight(now: datetime) -> int:
 def refusal(message: str, retry_after: int) -> Refused:
     """Return the refusal of a request over a limit. `message` names the limit, `retry_after` is in seconds."""
     return Refused(ErrorCode.RATE_LIMITED, message, retry_after)
-
-
-def tokens_of(usage: Usage | None, chars: int) -> int:
-    """Return the tokens of a reply: as the model's server counted, or an estimate from the length of all its text."""
-    if usage is not None:
-        return usage.prompt_tokens + usage.completion_tokens
-    return ceil(chars / CHARS_PER_TOKEN)

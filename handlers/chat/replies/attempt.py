@@ -20,20 +20,28 @@ from handlers.chat.turns.lifecycle import Handover
 class ReplySettings:
     """The settings of replies. `pace` is the relay's, in seconds.
 
-    With `counts_tokens`, the tokens of each reply are added to those that its user took that day.
+    `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
+    most in one answer.
     """
 
     texts: Texts
     prices: Prices
     history_chars: int
     pace: float
-    counts_tokens: bool
+    tokens_per_day: int
+    max_completion_tokens: int
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Return the settings of replies in a deployment."""
-        counts_tokens = settings.limits.tokens_per_day > 0
-        return cls(settings.texts, settings.prices, settings.history_chars, settings.relay_pace, counts_tokens)
+        return cls(
+            texts=settings.texts,
+            prices=settings.prices,
+            history_chars=settings.history_chars,
+            pace=settings.relay_pace,
+            tokens_per_day=settings.limits.tokens_per_day,
+            max_completion_tokens=settings.max_completion_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +58,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of a reply, whose text is in the relay. `prompt_chars` is 0 if the model was not asked."""
+    """The end of a reply, whose text is in the relay."""
 
     finish_reason: FinishReason
     usage: Usage | None = None
-    prompt_chars: int = 0
 
 
 def relay_of(chat: Chat, turn: Turn, connections: OpenConnections, settings: ReplySettings, runtime: Runtime) -> Relay:

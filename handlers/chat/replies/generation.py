@@ -14,6 +14,7 @@ from handlers.chat.replies import prompt
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
 from handlers.chat.replies.llm import Delta, Model
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
+from handlers.chat.replies.spending import Bill, Spending
 from handlers.chat.store import Store
 
 MAX_REPLY_BYTES = 350_000
@@ -38,7 +39,17 @@ class Generation:
             return "", None  # the chat was deleted, and its messages with it
         if attempt.turn.cancelled:
             return messages[0].content, Completion(FinishReason.CANCELLED)
-        return messages[0].content, self._ask(messages, attempt)
+        bill = self._spending.reserve(attempt, (each.content for each in messages))
+        if bill is None:
+            return messages[0].content, self.apologise(attempt)
+        try:
+            return messages[0].content, self._ask(messages, attempt, bill)
+        finally:
+            self._spending.settle(attempt, bill)
+
+    @property
+    def _spending(self) -> Spending:
+        return Spending(self.store, self.settings, self.runtime)
 
     def _prompt(self, attempt: Attempt) -> list[Message]:
         # Up to the question: its id is the last one before the reply's.
@@ -46,14 +57,15 @@ class Generation:
         kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
         return prompt.context(kept, self.settings.history_chars)
 
-    def _ask(self, messages: list[Message], attempt: Attempt) -> Completion | None:
+    def _ask(self, messages: list[Message], attempt: Attempt, bill: Bill) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
-        completion = Completion(FinishReason.STOP, prompt_chars=sum(len(each.content) for each in messages))
+        completion = Completion(FinishReason.STOP)
         room = MAX_REPLY_BYTES
         asked = self.model.answer([(each.role, each.content) for each in messages])
         with closing(asked) as answer, self._monitor(attempt, answer.stop) as monitor:
             try:
                 for delta in answer:
+                    bill.add(delta.text, delta.usage)
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)
@@ -66,8 +78,7 @@ class Generation:
                 # A model that was stopped may fail because of the stop. Then the reason of the stop counts.
                 if monitor.stop_reason is None:
                     logger.warning("model_failed", reason=str(failure), length=len(attempt.relay.text))
-                    apology = self.apologise(attempt)
-                    return replace(apology, usage=completion.usage, prompt_chars=completion.prompt_chars)
+                    return replace(self.apologise(attempt), usage=completion.usage)
         if monitor.stop_reason is None:
             return completion
         if monitor.stop_reason is StopReason.LOST:

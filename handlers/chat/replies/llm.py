@@ -106,15 +106,21 @@ class ModelAnswer:
 
 
 class Model:
-    """One model of one server. `temperature` is OpenAI's."""
+    """One model of one server. `temperature` and `max_completion_tokens` are OpenAI's."""
 
     def __init__(
-        self, client: AsyncOpenAI, name: str, temperature: float, timeouts: ModelTimeouts | None = None
+        self,
+        client: AsyncOpenAI,
+        name: str,
+        temperature: float,
+        timeouts: ModelTimeouts | None = None,
+        max_completion_tokens: int | None = None,
     ) -> None:
         self._client = client
         self._name = name
         self._temperature = temperature
         self._timeouts = timeouts or ModelTimeouts()
+        self._max_completion_tokens = max_completion_tokens
         self._counts_tokens = True
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -128,7 +134,13 @@ class Model:
             timeout=Timeout(settings.model_timeouts.first_token_seconds, connect=CONNECT_SECONDS),
             max_retries=CLIENT_RETRIES,
         )
-        return cls(client, settings.openai_model, settings.openai_temperature, settings.model_timeouts)
+        return cls(
+            client,
+            settings.openai_model,
+            settings.openai_temperature,
+            settings.model_timeouts,
+            settings.max_completion_tokens,
+        )
 
     def answer(self, prompt: Iterable[tuple[Role, str]]) -> ModelAnswer:
         """Ask the model with these messages, oldest first, and return at once the answer that is to come."""
@@ -189,6 +201,7 @@ class Model:
             model=self._name,
             messages=cast("list[ChatCompletionMessageParam]", messages),
             temperature=self._temperature,
+            max_completion_tokens=omit if self._max_completion_tokens is None else self._max_completion_tokens,
             stream=True,
             stream_options={"include_usage": True} if self._counts_tokens else omit,
         )

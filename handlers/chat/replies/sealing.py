@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import Units
-from handlers.chat.limits import policy
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views
 from handlers.chat.records import Message, Role, Usage
@@ -38,10 +37,9 @@ class Sealing:
         `title` is for a chat that has none. Does nothing if the turn is another worker's by now.
         """
         chat, turn, reply = attempt.chat, attempt.turn, self._reply(attempt, completion)
-        tokens = self._tokens(completion, reply.content)
         # First the store, then the announcement. A client that hears of the end may ask for the reply at once. And a
         # worker that has lost its turn learns it here, before it announces anything.
-        if not lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now(), tokens):
+        if not lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now()):
             return logger.info("turn_lost")
         logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
         stored_title = self._follow_newcomers(attempt)
@@ -70,11 +68,6 @@ class Sealing:
             usage=completion.usage,
             attempt=attempt.turn.attempt,
         )
-
-    def _tokens(self, completion: Completion, text: str) -> int:
-        if not self.settings.counts_tokens or not completion.prompt_chars:
-            return 0
-        return policy.tokens_of(completion.usage, completion.prompt_chars + len(text))
 
     def _follow_newcomers(self, attempt: Attempt) -> str | None:
         """Relay to connections that joined since the monitor's last poll, and return the chat's title."""

@@ -16,6 +16,7 @@ from pynamodb.attributes import (
     NumberAttribute,
     TTLAttribute,
     UnicodeAttribute,
+    UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
 from pynamodb.connection import Connection, TableConnection
@@ -25,6 +26,7 @@ from pynamodb.models import Model
 
 from handlers.chat import cost
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
+from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import QuotaUsage, ReplySlot
 from handlers.chat.records import Chat, FinishReason, Message, Resume, Role, Subscription, Turn, Usage, User
 
@@ -337,10 +339,13 @@ class SentItem(_Table):
 
 
 class TokensItem(_Table):
-    """The model's tokens that a user's replies took on one day.
+    """The model's tokens that a user has used on one day, and the reservations among them.
 
-    They are in a partition of their own beside the messages, not on the user's item: a seal must not wait for writes of
-    that item, nor fail because it is gone. And every day begins at 0 by itself.
+    They are in a partition of their own beside the messages, not on the user's item: a reply must not wait for writes
+    of that item, nor fail because it is gone. And every day begins at 0 by itself.
+
+    Reservations are texts in a set: a write can add one and remove one where nothing was before, and say in its
+    condition which one it means.
     """
 
     class Meta:
@@ -349,8 +354,28 @@ class TokensItem(_Table):
     partition = UnicodeAttribute(hash_key=True, attr_name="chatId")
     day = UnicodeAttribute(range_key=True, attr_name="messageId")
     tokens = NumberAttribute()
+    reservations = UnicodeSetAttribute(null=True)
 
     @staticmethod
     def partition_of(user_id: str) -> str:
         """Return the partition of a user's days. No chat's id begins with `#`."""
         return f"#tokens#{user_id}"
+
+    @classmethod
+    def of_day(cls, user_id: str, day: str) -> Self:
+        """Return the item of a user's day, without what is in it."""
+        return cls(cls.partition_of(user_id), day)
+
+    def use(self) -> TokenUse:
+        """Return the use of tokens."""
+        return TokenUse(int(self.tokens), frozenset(_reservation(kept, self.day) for kept in self.reservations or ()))
+
+
+def kept_reservation(reservation: Reservation) -> str:
+    """Return the text of a reservation. Its day is the item's."""
+    return f"{reservation.attempt} {reservation.tokens} {reservation.until}"
+
+
+def _reservation(kept: str, day: str) -> Reservation:
+    attempt, tokens, until = kept.split()
+    return Reservation(attempt, day, int(tokens), int(until))

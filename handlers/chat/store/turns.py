@@ -12,10 +12,9 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.limits.policy import day_of
 from handlers.chat.records import Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
-from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TokensItem, TurnMap
+from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap
 from handlers.chat.store.writes import Write, deleting, putting, transact, updating
 
 
@@ -69,19 +68,13 @@ class Turns:
         condition = (TURN.message_id == message_id) & TURN.sealed.does_not_exist()
         return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], condition) is not None
 
-    def seal(
-        self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime, tokens: int = 0
-    ) -> bool:
+    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
         """Store the reply of a turn and mark the turn as sealed, all or nothing. Returns False if the turn moved on.
 
         `title` goes to a chat that has none. A reply that this one replaces is deleted. The worker has until
-        `lease_until` to announce the reply. `tokens` are added to the user's tokens of that day.
+        `lease_until` to announce the reply.
         """
         writes: list[Write] = [putting(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
-        if tokens:
-            # In the same transaction: a worker that has lost its turn must not charge the user for its tokens.
-            item = TokensItem(TokensItem.partition_of(user_id), day_of(reply.timestamp))
-            writes.append(updating(item, [TokensItem.tokens.add(tokens)], None))
         if turn.replaces is not None:
             writes.append(deleting(MessageItem(reply.chat_id, turn.replaces)))
         actions = [

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from pynamodb.expressions.update import Action
 
+from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.records import User
 from handlers.chat.store.pages import Page, cursor_of, keys_in
-from handlers.chat.store.tables import QUOTA_USAGE, QuotaUsageMap, TokensItem, UserItem
+from handlers.chat.store.tables import QUOTA_USAGE, QuotaUsageMap, TokensItem, UserItem, kept_reservation
 from handlers.chat.store.writes import put, update
 
 
@@ -76,10 +77,27 @@ class Users:
         actions = [UserItem.quota_usage.set(QuotaUsageMap.of(after))]
         return update(UserItem(user_id), actions, UserItem.user_id.exists() & unchanged)
 
-    def tokens_used(self, user_id: str, day: str) -> int:
-        """Return how many tokens of the model a user's replies took on a day (an ISO date)."""
+    def token_use(self, user_id: str, day: str) -> TokenUse:
+        """Return how many of the model's tokens a user has used on a day (an ISO date)."""
         try:
-            item = TokensItem.get(TokensItem.partition_of(user_id), day, consistent_read=True)
+            return TokensItem.get(TokensItem.partition_of(user_id), day, consistent_read=True).use()
         except TokensItem.DoesNotExist:
-            return 0
-        return int(item.tokens)
+            return TokenUse()
+
+    def reserve_tokens(self, user_id: str, reservation: Reservation, budget: int) -> bool:
+        """Book a reservation on its day. Returns False if the `budget` of that day is used up by then.
+
+        Of several at the same moment, one at most goes beyond the budget.
+        """
+        kept = kept_reservation(reservation)
+        room = TokensItem.tokens.does_not_exist() | (TokensItem.tokens < budget)
+        unknown = ~TokensItem.reservations.contains(kept)
+        actions = [TokensItem.tokens.add(reservation.tokens), TokensItem.reservations.add({kept})]
+        return update(TokensItem.of_day(user_id, reservation.day), actions, room & unknown)
+
+    def settle_tokens(self, user_id: str, reservation: Reservation, tokens: int) -> bool:
+        """Book `tokens` in place of a reservation. Returns False if it is not booked, or settled already."""
+        kept = kept_reservation(reservation)
+        actions = [TokensItem.tokens.add(tokens - reservation.tokens), TokensItem.reservations.delete({kept})]
+        booked = TokensItem.reservations.contains(kept)
+        return update(TokensItem.of_day(user_id, reservation.day), actions, booked)

@@ -56,7 +56,7 @@ def putting(item: Model, condition: Condition) -> Write:
     return lambda transaction: transaction.save(item, condition)
 
 
-def updating(item: Model, actions: Sequence[Action], condition: Condition | None) -> Write:
+def updating(item: Model, actions: Sequence[Action], condition: Condition) -> Write:
     """Return the change of an item."""
     return lambda transaction: transaction.update(item, list(actions), condition)
 

@@ -255,16 +255,14 @@ def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, n
     return claimed or store.chats.get(user_id, chat_id)
 
 
-def seal(
-    store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime, tokens: int = 0
-) -> bool:
-    """Store the reply of a turn, and the tokens that it took. Returns False if the turn is another worker's by now."""
+def seal(store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime) -> bool:
+    """Store the reply of a turn. Returns False if the turn is another worker's by now."""
 
     def applied() -> bool:
         stored = store.messages.get(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    return write_then_verify(lambda: store.turns.seal(chat.user_id, reply, turn, title, now + LEASE, tokens), applied)
+    return write_then_verify(lambda: store.turns.seal(chat.user_id, reply, turn, title, now + LEASE), applied)
 
 
 def title_of(text: str) -> str:

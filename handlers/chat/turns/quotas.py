@@ -12,7 +12,7 @@ from datetime import datetime
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.limits import policy
+from handlers.chat.limits import budget, policy
 from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
 from handlers.chat.records import Chat
 from handlers.chat.store import Store
@@ -54,7 +54,7 @@ class MessageQuota:
 
     def _check_tokens(self, user_id: str, now: datetime) -> None:
         if self.limits.tokens_per_day:
-            policy.check_tokens(self.store.users.tokens_used(user_id, policy.day_of(now)), self.limits, now)
+            budget.check(self.store.users.token_use(user_id, policy.day_of(now)), self.limits, now)
 
     def _acquire_slot(self, usage: QuotaUsage, chat: Chat, now: datetime) -> Mapping[str, ReplySlot]:
         """Return the user's reply slots with one for this chat. Raises `Refused` with `rate_limited`.

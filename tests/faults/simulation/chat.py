@@ -35,7 +35,6 @@ from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 USER, CHAT = "alice", "chat"
 FUNCTION_SECONDS = 900.0
 RETRIES = (60.0, 120.0)
-SETTINGS = Settings.of({"JWT_SECRET": "x" * 32, **UNLIMITED})
 
 
 class AnyToken:
@@ -48,7 +47,8 @@ class AnyToken:
 class SimulatedDeployment:
     """One chat of one user, and the functions that serve it."""
 
-    def __init__(self, seed: object, faults: SimulatedFaults | None = None) -> None:
+    def __init__(self, seed: object, faults: SimulatedFaults | None = None, **limits: str) -> None:
+        self.settings = Settings.of({"JWT_SECRET": "x" * 32, **UNLIMITED, **limits})
         self.world = SimulatedWorld(seed)
         self.faults = faults or SimulatedFaults()
         self.services = SimulatedServices(self.world, self.faults)
@@ -77,7 +77,7 @@ class SimulatedDeployment:
                     self.invoke(action.handover.payload())
 
         def work() -> None:
-            commands = Commands(self.store, AnyToken(), SETTINGS, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
+            commands = Commands(self.store, AnyToken(), self.settings, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
             commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
 
         self.world.spawn(process, work)
@@ -161,7 +161,14 @@ class SimulatedDeployment:
 
     def _worker(self, process: SimulatedProcess) -> ReplyWorker:
         connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
-        settings = ReplySettings(RUSSIAN, Prices(), history_chars=10_000, pace=0.05, counts_tokens=False)
+        settings = ReplySettings(
+            RUSSIAN,
+            Prices(),
+            history_chars=10_000,
+            pace=0.05,
+            tokens_per_day=self.settings.limits.tokens_per_day,
+            max_completion_tokens=self.settings.max_completion_tokens,
+        )
         return ReplyWorker(
             self.store,  # type: ignore[arg-type]
             connections,

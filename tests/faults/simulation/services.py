@@ -10,6 +10,8 @@ from typing import Any
 from greenlet import getcurrent
 
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
+from handlers.chat.limits.budget import Reservation, TokenUse
+from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import StoreError
@@ -67,12 +69,17 @@ class SimulatedServices:
 
 @dataclass
 class Tables:
-    """The rows of the simulated store. `messages` are by chat and id, `sent` by chat and the client's own id."""
+    """The rows of the simulated store.
+
+    `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day.
+    """
 
     chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
     messages: dict[str, dict[str, Message]] = field(default_factory=dict)
     sent: dict[tuple[str, str], str] = field(default_factory=dict)
     connections: dict[str, Connection] = field(default_factory=dict)
+    quotas: dict[str, QuotaUsage] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
 
 
 class _Part:
@@ -105,6 +112,50 @@ class _Part:
         if changed is not None:
             self.tables.chats[user_id, chat_id] = changed
         return changed
+
+
+class SimulatedUsers(_Part):
+    """Every user exists."""
+
+    def quota_usage(self, user_id: str) -> QuotaUsage:
+        return self._call(lambda: self.tables.quotas.get(user_id, QuotaUsage()), writes=False)
+
+    def replace_quota_usage(self, user_id: str, before: QuotaUsage, after: QuotaUsage) -> bool:
+        def effect() -> bool:
+            same = self.tables.quotas.get(user_id, QuotaUsage()) == before
+            if same:
+                self.tables.quotas[user_id] = after
+            return same
+
+        return self._call(effect, False)
+
+    def token_use(self, user_id: str, day: str) -> TokenUse:
+        return self._call(lambda: self.tables.tokens.get((user_id, day), TokenUse()), writes=False)
+
+    def reserve_tokens(self, user_id: str, reservation: Reservation, budget: int) -> bool:
+        def effect() -> bool:
+            used = self.tables.tokens.get((user_id, reservation.day), TokenUse())
+            if used.tokens >= budget or reservation in used.reservations:
+                return False
+            return self._book(user_id, used, reservation.tokens, reservation, used.reservations | {reservation})
+
+        return self._call(effect, False)
+
+    def settle_tokens(self, user_id: str, reservation: Reservation, tokens: int) -> bool:
+        def effect() -> bool:
+            used = self.tables.tokens.get((user_id, reservation.day), TokenUse())
+            if reservation not in used.reservations:
+                return False
+            more = tokens - reservation.tokens
+            return self._book(user_id, used, more, reservation, used.reservations - {reservation})
+
+        return self._call(effect, False)
+
+    def _book(
+        self, user_id: str, used: TokenUse, more: int, about: Reservation, reservations: frozenset[Reservation]
+    ) -> bool:
+        self.tables.tokens[user_id, about.day] = TokenUse(used.tokens + more, reservations)
+        return True
 
 
 class SimulatedConnections(_Part):
@@ -227,9 +278,7 @@ class SimulatedTurns(_Part):
 
         return self._change(user_id, chat_id, change) is not None
 
-    def seal(
-        self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime, tokens: int = 0
-    ) -> bool:
+    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
         def effect() -> bool:
             messages = self.tables.messages.get(reply.chat_id, {})
             if reply.message_id in messages:
@@ -278,6 +327,7 @@ class SimulatedStore:
         self.connections = SimulatedConnections(self.tables, services, self.chats)
         self.messages = SimulatedMessages(self.tables, services)
         self.turns = SimulatedTurns(self.tables, services)
+        self.users = SimulatedUsers(self.tables, services)
 
 
 class SimulatedGateway:

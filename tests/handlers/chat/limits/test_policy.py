@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.limits import policy
 from handlers.chat.limits.policy import SECOND, Bucket, Limits, QuotaUsage, microseconds, use_message
-from handlers.chat.records import Usage
 from handlers.chat.settings import Settings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -129,21 +128,6 @@ def test_usage_never_has_the_same_value_twice(moments):
         spent = use_message(spent, Limits(), at(moment))
         assert (spent.day, spent.messages) not in seen
         seen.add((spent.day, spent.messages))
-
-
-class TestTokens:
-    def test_the_day_ends_with_the_last_one(self):
-        allowed = Limits(tokens_per_day=100)
-        policy.check_tokens(99, allowed, NOON)
-        told = refused(policy.check_tokens, 100, allowed, NOON)
-        assert told == ("No more than 100 tokens of the model a day", 43_200)
-
-    @pytest.mark.parametrize(
-        ("usage", "characters", "tokens"),
-        [(Usage(prompt_tokens=7, completion_tokens=3), 9_000, 10), (None, 0, 0), (None, 1, 1), (None, 300, 100)],
-    )
-    def test_they_are_the_servers_count_or_a_third_of_the_characters(self, usage, characters, tokens):
-        assert policy.tokens_of(usage, characters) == tokens
 
 
 def test_places_are_for_so_many_replies():

@@ -10,7 +10,7 @@ from openai import AsyncOpenAI
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.llm import Delta, Model
-from handlers.chat.settings import ModelTimeouts
+from handlers.chat.settings import ModelTimeouts, Settings
 from tests.support.completions_server import CompletionsServer
 
 
@@ -71,6 +71,15 @@ def test_the_request_is_the_seeds(server):
             {"role": "user", "content": "?"},
         ],
     }
+
+
+def test_the_longest_answer_is_told_to_the_server(server):
+    server.body = events(chunk("a", "stop"))
+    settings = Settings.of({"MAX_COMPLETION_TOKENS": "77"})
+    told = Model.of(settings, "k")
+    told._client = model(server)._client
+    list(told.answer(PROMPT))
+    assert server.asked["max_completion_tokens"] == 77
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ class TestLimits:
         read, write = self.cost(store, capacity, MESSAGES_PER_MINUTE="20", MESSAGES_PER_DAY="100")
         assert (read - unlimited[0], write - unlimited[1]) == (2, 1)
 
-    def test_a_budget_of_tokens_is_part_of_the_seals_transaction(self, store, capacity, unlimited):
+    def test_a_budget_of_tokens_costs_a_reservation_and_a_settlement(self, store, capacity, unlimited):
         read, write = self.cost(store, capacity, TOKENS_PER_DAY="1000")
         assert (read - unlimited[0], write - unlimited[1]) == (3, 3)
 

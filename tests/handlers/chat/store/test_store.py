@@ -7,7 +7,15 @@ import pytest
 
 from handlers.chat.records import Chat, Connection, Subscription
 from tests.support.conversation import answer, ask, claim, seal
-from tests.support.store_contract import LATER, NOON, AcceptContract, SealContract, SubscriptionContract, TurnsContract
+from tests.support.store_contract import (
+    LATER,
+    NOON,
+    AcceptContract,
+    SealContract,
+    SubscriptionContract,
+    TokensContract,
+    TurnsContract,
+)
 
 
 @pytest.fixture
@@ -92,6 +100,10 @@ class TestTurns(TurnsContract):
         assert store.turns.clear("alice", "chat", "m2") is False
         assert store.chats.get("alice", "chat") is None
         assert store.messages.get("chat", "m2") is None
+
+
+class TestTokens(TokensContract):
+    pass
 
 
 class TestSeal(SealContract):

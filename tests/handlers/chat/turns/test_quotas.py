@@ -11,14 +11,13 @@ from parley.dev_tokens import token
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
 from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
-from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Usage
+from handlers.chat.records import Chat, Connection, FinishReason, Usage
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store.tables import ChatItem, UserItem
-from handlers.chat.turns import lifecycle
 from handlers.chat.turns.actions import Close, Generate
 from handlers.chat.turns.lifecycle import LEASE
 from handlers.chat.turns.quotas import MessageQuota
-from tests.support.conversation import answer, ask, claim
+from tests.support.conversation import answer
 from tests.support.limited_user import LimitedUser
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
@@ -124,19 +123,20 @@ def test_a_daily_limit_lasts_until_midnight(store):
 
 
 class TestABudgetOfTokens:
-    def turn(self, user, *script, counts=True):
+    def turn(self, user, *script):
         [_, generate] = user.sends("message", message="x" * 90)
-        worker = reply_worker(
-            user.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: user.now, counts_tokens=counts
-        )
-        worker.make(generate.handover, lambda: 900.0)
+        self.worker(user, *script).make(generate.handover, lambda: 900.0)
+
+    def worker(self, user, *script):
+        model = ScriptedModel(*script)
+        return reply_worker(user.store, RecordingGateway(), model, [], now=lambda: user.now, tokens_per_day=100)
 
     @pytest.fixture
     def user(self, store):
         return LimitedUser(TOKENS_PER_DAY="100").sees("chat")
 
     def used(self, user):
-        return user.store.users.tokens_used("alice", "2026-11-23")
+        return user.store.users.token_use("alice", "2026-11-23").tokens
 
     def test_is_what_the_server_counted_and_ends_the_day(self, user):
         self.turn(user, "Hello", Delta("", FinishReason.STOP, Usage(prompt_tokens=60, completion_tokens=39)))
@@ -154,45 +154,46 @@ class TestABudgetOfTokens:
         user.now += timedelta(hours=12)
         assert isinstance(user.says(), UserMessage)
 
-    def test_is_estimated_where_the_server_does_not_say(self, user):
-        self.turn(user, "y" * 30, Delta("", FinishReason.STOP))
-        assert self.used(user) == (90 + 30) / 3
-
-    def test_takes_nothing_where_there_is_none(self, user):
-        self.turn(user, "Hello", Delta("", FinishReason.STOP), counts=False)
-        assert self.used(user) == 0
+    def test_is_held_by_a_reply_that_runs_and_the_client_is_told_to_come_back_soon(self, user):
+        refusals = []
+        asks_elsewhere = lambda: refusals.append(user.sees("other").says())  # noqa: E731
+        self.turn(user, "Hello", asks_elsewhere, Delta("", FinishReason.STOP, Usage(60, 10)))
+        [refusal] = refusals
+        assert (refusal.code, refusal.retry_after) == (ErrorCode.RATE_LIMITED, 5)
+        assert isinstance(user.says(), UserMessage)
 
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, user, store):
         [_, generate] = user.sends("message", message="Hi")
         store.turns.cancel("alice", "chat", generate.handover.message_id)
-        worker = reply_worker(store, RecordingGateway(), ScriptedModel(), [], now=lambda: user.now, counts_tokens=True)
-        worker.make(generate.handover, lambda: 900.0)
+        self.worker(user).make(generate.handover, lambda: 900.0)
         assert self.used(user) == 0
 
     def test_takes_a_reply_once_however_often_it_is_invoked(self, user):
         [_, generate] = user.sends("message", message="Hi")
         stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
         for _ in range(5):
-            worker = reply_worker(
-                user.store,
-                RecordingGateway(),
-                ScriptedModel("Hello", stop),
-                [],
-                now=lambda: user.now,
-                counts_tokens=True,
-            )
-            worker.make(generate.handover, lambda: 900.0)
+            self.worker(user, "Hello", stop).make(generate.handover, lambda: 900.0)
         assert self.used(user) == 10
 
-    def test_takes_only_what_is_sealed(self, user, store):
-        """The seal and its tokens are one transaction: of a worker that was overtaken neither is stored."""
-        handover = ask(store, "m1", "m2")
-        zombie = claim(store, handover)
-        store.turns.extend("alice", "chat", zombie, NOON)
-        claim(store, replace(handover, attempt=2), now=NOON + LEASE, worker="next")
-        reply = Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
-        assert not lifecycle.seal(store, store.chats.get("alice", "chat"), zombie, reply, None, NOON, tokens=10)
-        assert self.used(user) == 0
+    def test_takes_what_every_attempt_took_also_one_that_was_overtaken(self, user):
+        [_, generate] = user.sends("message", message="Hi")
+        stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
+
+        def overtaken():
+            user.now += LEASE
+            self.worker(user, "two", stop).make(replace(generate.handover, attempt=2), lambda: 900.0)
+
+        worker = reply_worker(
+            user.store,
+            RecordingGateway(),
+            ScriptedModel("one", overtaken, stop),
+            [],
+            now=lambda: user.now,
+            tokens_per_day=10_000,
+            max_completion_tokens=40,
+        )
+        worker.make(generate.handover, lambda: 900.0)
+        assert self.used(user) == 20
 
 
 class TestRepliesAtOnce:
