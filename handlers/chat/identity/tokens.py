@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import jwt
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.identity.keys import Keys, KeySet, SharedSecret
+from handlers.chat.records import is_user_id
 from handlers.chat.settings import Settings
 
 LEEWAY_SECONDS = 30
@@ -118,7 +118,7 @@ class Authenticator:
 
     def _read(self, claims: Mapping[str, Any]) -> Identity | None:
         expiry, user_id = _number(claims.get("exp")), claims.get("userId", claims.get("sub"))
-        if expiry is None or not self._is_for_us(claims) or not _is_user_id(user_id):
+        if expiry is None or not self._is_for_us(claims) or not is_user_id(user_id):
             return None
         if expiry > self._runtime.now().timestamp() + MAX_LIFETIME.total_seconds():
             return None
@@ -153,14 +153,6 @@ def _number(value: object) -> float | None:
     """Return a finite JSON number, else None. PyJWT itself would also accept a number in a string."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and isfinite(value) else None  # type: ignore[arg-type]
-
-
-def _is_user_id(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and 1 <= len(value) <= 128
-        and not any(unicodedata.category(character).startswith("C") for character in value)
-    )
 
 
 def offered_token(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:
