@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeGuard
 
 ADMIN = "admin"
 """The role of administrators, the only user role that has a meaning here."""
@@ -17,7 +18,7 @@ _NOT_IN_USER_IDS = frozenset("/?%")
 """Characters that no path can name. API Gateway's HTTP API decodes a path twice and cuts it at `?` (docs/aws.md)."""
 
 
-def is_user_id(value: object) -> bool:
+def is_user_id(value: object) -> TypeGuard[str]:
     """Return True if a value can be a user's id: a text without control characters that a path can name.
 
     `.` and `..` are refused too: HTTP clients resolve them before they send a path.
