@@ -39,8 +39,3 @@ def to_connection(connection_id: str, frame: ServerFrame) -> Delivery:
 def to_user(user_id: str, frame: ServerFrame) -> Delivery:
     """Address a frame to every connection of a user."""
     return Delivery(frames.as_json(frame), user_id=user_id)
-
-
-def to_everyone(frame: ServerFrame) -> Delivery:
-    """Address a frame to all connections."""
-    return Delivery(frames.as_json(frame))
