@@ -270,7 +270,7 @@ def _is_at(chat: Chat, turn: Turn) -> bool:
 
 
 class SimulatedStore:
-    """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` it answers at once and never fails."""
+    """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` nothing waits or fails."""
 
     def __init__(self, services: SimulatedServices | None = None) -> None:
         self.tables = Tables()
