@@ -39,3 +39,8 @@ def to_connection(connection_id: str, frame: ServerFrame) -> Delivery:
 def to_user(user_id: str, frame: ServerFrame) -> Delivery:
     """Address a frame to every connection of a user."""
     return Delivery(frames.as_json(frame), user_id=user_id)
+
+
+def to_everyone(frame: ServerFrame) -> Delivery:
+    """Address a frame to every connection."""
+    return Delivery(frames.as_json(frame))

@@ -9,7 +9,6 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.errors import PostFailed
-from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Chat, Connection, Subscription
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
@@ -47,21 +46,21 @@ def test_a_user_gets_a_frame_on_all_their_connections(store, connections):
 
 
 def test_everyone_gets_a_broadcast_once(store, connections):
-    run(Delivery(frames.as_json(FRAME)), store, gateway := RecordingGateway())
+    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway())
     assert receivers(gateway) == ["c1=", "c2=", "c3=", "c4="]
 
 
 def test_a_broadcast_is_a_star_of_invocations(store, connections):
     invoked = []
     OpenConnections(store, gateway := RecordingGateway(), Runtime()).deliver(
-        Delivery(frames.as_json(FRAME)), invoked.append
+        delivery.to_everyone(FRAME), invoked.append
     )
     assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
     assert gateway.frames == []
 
 
 def test_a_connection_that_is_gone_is_forgotten_and_one_that_fails_is_kept(store, connections):
-    run(Delivery(frames.as_json(FRAME)), store, gateway := RecordingGateway(gone={"c1="}, failing={"c2=": ALWAYS}))
+    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway(gone={"c1="}, failing={"c2=": ALWAYS}))
     assert receivers(gateway) == ["c3=", "c4="]
     assert store.connections.get("c1=") is None
     assert store.connections.get("c2=") is not None
