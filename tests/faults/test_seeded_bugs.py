@@ -149,7 +149,7 @@ def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):
         return call
 
     seed_bug(monkeypatch, SimulatedGateway, "post", careless)
-    monkeypatch.setattr("tests.faults.simulation.chat.Device.SILENCE", 10**9)
+    monkeypatch.setattr("tests.faults.simulation.chat.SimulatedDevice.SILENCE", 10**9)
     assert found("a device waits for a reply that is over", SimulatedFaults(post_fails=0.2))
 
 
