@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from parley.account import ACCOUNT_ID, REGION
 from parley.template.document import Document
 from parley.template.event_sources import event_sources
 from parley.template.functions import functions
@@ -45,8 +44,6 @@ def read(
     parameters: Mapping[str, str] | None = None,
     *,
     imports: Mapping[str, str] | None = None,
-    region: str = REGION,
-    account: str = ACCOUNT_ID,
     stack: str = "parley",
 ) -> Template:
     """Read a template.
@@ -54,7 +51,7 @@ def read(
     `parameters` override the defaults of its parameters; `imports` are exports of other stacks. Raises `TemplateError`
     if the file is not a template, has no API, or the code of a function is missing.
     """
-    document = Document.read(path, parameters or {}, imports or {}, Stack(region, account, stack))
+    document = Document.read(path, parameters or {}, imports or {}, Stack(stack))
     found = functions(document)
     sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
     if not sockets and not any(api.routes for api in https):

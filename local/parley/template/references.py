@@ -7,24 +7,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parley.account import ACCOUNT_ID, REGION
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
     """The stack that a deployment would create: values of the pseudo parameters."""
 
-    region: str
-    account: str
     name: str
 
     def arn(self, service: str, resource: str) -> str:
-        """Return the ARN of a resource in this account and region."""
-        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+        """Return the ARN of a resource in the emulator's account and region."""
+        return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{resource}"
 
     def pseudo_parameters(self, no_value: object) -> dict[str, Any]:
         """Return the values of the pseudo parameters, such as `AWS::Region`."""
         return {
-            "AWS::Region": self.region,
-            "AWS::AccountId": self.account,
+            "AWS::Region": REGION,
+            "AWS::AccountId": ACCOUNT_ID,
             "AWS::StackName": self.name,
             "AWS::StackId": self.arn("cloudformation", f"stack/{self.name}/local"),
             "AWS::Partition": "aws",
@@ -97,8 +97,7 @@ class References:
         kind = self._kind(logical_id)
         match kind:
             case "AWS::SQS::Queue":
-                region, account = self._stack.region, self._stack.account
-                return f"https://sqs.{region}.amazonaws.com/{account}/{self._name(logical_id)}"
+                return f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT_ID}/{self._name(logical_id)}"
             case "AWS::Lambda::Version":
                 return f"{self._function_arn(logical_id)}:1"
             case "AWS::Lambda::Alias":
@@ -145,7 +144,7 @@ class References:
 
     def _api_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
         scheme = "https" if self._text(logical_id, "ProtocolType") == "HTTP" else APIS[kind]
-        host = f"{api_id(logical_id)}.execute-api.{self._stack.region}.amazonaws.com"
+        host = f"{api_id(logical_id)}.execute-api.{REGION}.amazonaws.com"
         return {"ApiEndpoint": f"{scheme}://{host}", "ApiId": api_id(logical_id)}.get(attribute)
 
     def _function_arn(self, logical_id: str) -> str:
