@@ -1,41 +1,37 @@
-"""The HTTP API: FastAPI behind Mangum. What it offers is in `handlers/http`."""
+"""The HTTP API: FastAPI behind Mangum. Its operations are in `handlers/http`."""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 
-from handlers.chat.aws import CONFIG, SESSION
-from handlers.chat.delivery.functions import Functions
-from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.identity.users import Membership
-from handlers.chat.ids import new_id
 from handlers.chat.log import logger
-from handlers.chat.settings import Settings
-from handlers.chat.store import Store
 from handlers.http import problems
 from handlers.http.application import application
 from handlers.http.dependencies import Services
+from handlers.wiring import Wiring
 
-settings = Settings.of(os.environ)
-store = Store()
-functions = Functions(SESSION.client("lambda", config=CONFIG))
-services = Services(
-    store,
-    Authenticator.of(settings, Membership(store, settings.auto_create_users, lambda: datetime.now(UTC))),
-    functions,
-    settings,
-    # Only administrators hang up, so not every cold start reads that service's model.
-    management=lambda: SESSION.client("apigatewaymanagementapi", config=CONFIG),
-    now=lambda: datetime.now(UTC),
-    new_id=new_id,
-)
-app = application(services)
+
+def services(wired: Wiring) -> Services:
+    """Return what the operations work with."""
+    return Services(
+        wired.store,
+        wired.authenticator,
+        wired.runtime,
+        wired.settings.texts.new_chat,
+        wired.deliver,
+        wired.erase,
+        # Only administrators close connections, so not every cold start pays for the gateway.
+        connections=lambda: wired.connections,
+    )
+
+
+wired = Wiring(os.environ).build("functions")
+app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])
 
 

@@ -7,21 +7,21 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.chat.aws import CONFIG, RETRIES, SESSION
-from handlers.chat.delivery.delivery import Delivery, deliver
-from handlers.chat.delivery.functions import Functions
-from handlers.chat.delivery.gateway import Gateway
+from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.log import logger
-from handlers.chat.settings import Settings
-from handlers.chat.store import Store
+from handlers.wiring import Wiring
 
-settings = Settings.of(os.environ)
-store = Store()
-gateway = Gateway(settings.management_endpoint, SESSION.get_credentials(), SESSION.region_name, tries=1 + RETRIES)
-functions = Functions(SESSION.client("lambda", config=CONFIG))
+wired = Wiring(os.environ).build("connections", "functions")
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Deliver. `event` holds `frame` and one of `connection_id`, `user_id`; with neither it is for everyone."""
-    deliver(Delivery.of(event), store, gateway, lambda payload: functions.invoke(context.function_name, payload))
+    """Handle a delivery."""
+    handle(event, context, wired)
+
+
+def handle(event: dict[str, Any], context: LambdaContext, wired: Wiring) -> None:
+    """Deliver. `event` holds `frame` and one of `connection_id`, `user_id`; without either it is for everyone."""
+    wired.connections.deliver(
+        Delivery.of(event), lambda payload: wired.functions.invoke(context.function_name, payload)
+    )

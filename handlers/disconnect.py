@@ -1,21 +1,27 @@
-"""`$disconnect`: forgets a connection. API Gateway delivers this event at best once; the rest is the TTL's."""
+"""`$disconnect`: forgets a connection. API Gateway may lose this event: then the row's time to live deletes the row."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat.log import logger
-from handlers.chat.store import Store
+from handlers.wiring import Wiring
 
-store = Store()
+wired = Wiring(os.environ).build("store")
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Handle the end of a connection."""
+    return handle(event, wired)
+
+
+def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     """Take the connection out of its chat and forget it."""
     connection_id = event["requestContext"]["connectionId"]
     logger.append_keys(connection_id=connection_id)
-    store.forget_connection(connection_id)
+    wired.store.connections.forget(connection_id)
     return {"statusCode": 200}

@@ -1,4 +1,4 @@
-"""Closes connections that nobody has authenticated in time. Invoked by the queue that `connect` sends them to."""
+"""Closes connections that did not authenticate in time. Invoked by the queue that `connect` sends them to."""
 
 from __future__ import annotations
 
@@ -7,33 +7,35 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.chat import closing
-from handlers.chat.anonymity import connection_in
-from handlers.chat.aws import CONFIG, SESSION
+from handlers.chat.connections import AuthenticationDeadline
 from handlers.chat.log import logger
-from handlers.chat.settings import Settings
-from handlers.chat.store import Store
+from handlers.wiring import Wiring
 
-settings = Settings.of(os.environ)
-store = Store()
+# The gateway is built for the first connection that is still anonymous: most have authenticated by then.
+wired = Wiring(os.environ).build("settings", "store")
 
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Handle a batch of messages. Those that could not be handled come again: only they are named in the answer."""
-    failed = [record["messageId"] for record in event["Records"] if not expired(connection_in(record["body"]))]
+    """Handle a batch of messages."""
+    return handle(event, wired)
+
+
+def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
+    """Look at each connection. The answer names the messages that failed: only those come again."""
+    failed = [
+        record["messageId"]
+        for record in event["Records"]
+        if not _expired(AuthenticationDeadline.connection_in(record["body"]), wired)
+    ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def expired(connection_id: str) -> bool:
-    """Close a connection, unless it has a user by now or is gone. Returns False where that could not be done."""
+def _expired(connection_id: str, wired: Wiring) -> bool:
+    """Close a connection that is still anonymous. Returns False if that failed."""
     try:
-        connection = store.connection(connection_id)
-        if connection is not None and connection.user_id is None:
-            closing.close([connection_id], lambda: SESSION.client("apigatewaymanagementapi", config=CONFIG))
-            store.forget_connection(connection_id)
-            logger.info("anonymous connection closed", connection_id=connection_id)
+        wired.connections.expire(connection_id)
     except Exception:
-        logger.exception("connection not looked at", connection_id=connection_id)
+        logger.exception("connection_not_expired", target_connection_id=connection_id)
         return False
     return True

@@ -1,6 +1,6 @@
-"""The one AWS session of a process: every further session would read botocore's service files again.
+"""The one AWS session of a process. Every further session would read botocore's service files again.
 
-Endpoints come from botocore's own variables (`AWS_ENDPOINT_URL_DYNAMODB`, …): nothing here names one.
+Endpoints come from botocore's own variables (`AWS_ENDPOINT_URL_DYNAMODB`, …); nothing here names one.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from botocore.config import Config
 BOTOCORE_SESSION = botocore.session.get_session()
 SESSION = boto3.session.Session(botocore_session=BOTOCORE_SESSION)
 
-CONNECT_TIMEOUT = 2
-READ_TIMEOUT = 5
-"""Seconds. botocore's own 60 would outlive the 29 s that a frame has."""
+CONNECT_TIMEOUT_SECONDS = 2
+READ_TIMEOUT_SECONDS = 5
+"""botocore's own 60 seconds are longer than the 29 that an integration has."""
 
 RETRIES = 3
 CONFIG = Config(
-    connect_timeout=CONNECT_TIMEOUT,
-    read_timeout=READ_TIMEOUT,
+    connect_timeout=CONNECT_TIMEOUT_SECONDS,
+    read_timeout=READ_TIMEOUT_SECONDS,
     retries={"mode": "standard", "total_max_attempts": 1 + RETRIES},
-    # As many devices as see one chat, each with a sender of its own.
+    # The relay posts from one thread for each device in a chat, and each thread needs a connection at once.
     max_pool_connections=50,
 )

@@ -1,6 +1,7 @@
-"""What the relay and the worker take from the process they run in, beside I/O: threads, waiting, the clock, chance.
+"""Time, ids, chance and concurrency: everything that code takes from the process it runs in, beside I/O.
 
-A simulation gives its own, in which time passes only when everybody waits.
+An entry point builds one `Runtime` and passes it on. A test or a simulation passes its own, in which it decides what
+the time is and when it passes.
 """
 
 from __future__ import annotations
@@ -10,21 +11,22 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 
-class Threads:
-    """The real ones."""
+class Runtime:
+    """The real clock, real ids and real threads."""
 
-    def start(self, work: Callable[[], None], name: str) -> threading.Thread:
-        """Run `work` in a thread that does not keep the process alive, with the caller's context variables."""
-        context = contextvars.copy_context()
-        thread = threading.Thread(target=lambda: context.run(work), name=name, daemon=True)
-        thread.start()
-        return thread
+    def now(self) -> datetime:
+        """Return the moment, in UTC. It goes on while Lambda has the process frozen, and it may be set back."""
+        return datetime.now(UTC)
 
-    def condition(self) -> threading.Condition:
-        """Return a new condition with a lock of its own."""
-        return threading.Condition()
+    def new_id(self) -> str:
+        """Return a new UUIDv7, as `ids.new_id` does."""
+        # Not at the top: a function that makes no ids does not load the library that makes them.
+        from handlers.chat import ids
+
+        return ids.new_id()
 
     def monotonic(self) -> float:
         """Return the seconds of a clock that never goes back."""
@@ -38,5 +40,13 @@ class Threads:
         """Return a number from 0.5 to 1, to part what would otherwise happen at the same time."""
         return random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
+    def start(self, work: Callable[[], None], name: str) -> threading.Thread:
+        """Run `work` in a thread that does not keep the process alive, with the caller's context variables."""
+        context = contextvars.copy_context()
+        thread = threading.Thread(target=lambda: context.run(work), name=name, daemon=True)
+        thread.start()
+        return thread
 
-THREADS = Threads()
+    def condition(self) -> threading.Condition:
+        """Return a new condition with a lock of its own."""
+        return threading.Condition()

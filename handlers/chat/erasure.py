@@ -1,7 +1,7 @@
-"""How a chat is deleted: its item at once, so that nothing can be written to it any more, its messages afterwards.
+"""Deletion of a chat: its item at once, so that nothing can be written to it any more, and its messages later.
 
-The messages are the function `erase`'s, which is invoked before anything is deleted. So a crash anywhere leaves work
-that is under way, never messages that nobody knows of.
+The function `erase` deletes the messages. It is invoked before anything is deleted. So after a crash at any point there
+is an invocation that goes on, and there are never messages that nobody knows of.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from typing import Any, Self
 from handlers.chat.errors import ErrorCode, ParleyError, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import Store
-from handlers.chat.store.deletion import delete_markers, delete_messages
 
 RESERVE_SECONDS = 5.0
-"""What is left of a function's time when it stops for its next try."""
+"""The rest of a function's time at which it stops, and leaves the rest to Lambda's next try."""
 
 
 class Unfinished(ParleyError):
-    """The function's time is up before everything was deleted. Lambda tries again, and that goes on from here."""
+    """The function's time was over before everything was deleted. Lambda tries again, and the next try goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A chat to be erased, as it is handed over: the payload of an invocation, ids and times only.
+    """A chat to erase: the payload of an invocation, ids and times only.
 
-    A client may make another chat under the same id. `created_at` tells that one's item from this one's, and of the
-    messages only those up to `until` are this one's.
+    A client may create another chat under the same id. `created_at` tells the items of the two chats apart. Only
+    messages up to `until` belong to this one.
     """
 
     user_id: str
@@ -39,7 +38,7 @@ class Erasure:
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Self:
-        """Read the payload of an invocation. Raises TypeError for one that is no erasure."""
+        """Read the payload of an invocation. Raises TypeError for anything else."""
         return cls(**payload)
 
     def payload(self) -> dict[str, Any]:
@@ -54,41 +53,41 @@ def delete_chat(
     hand_over: Callable[[Erasure], None],
     announce: Callable[[str, str], None],
 ) -> None:
-    """Delete a user's chat. A reply that is being made in it ends at its worker's next look at the chat.
+    """Delete a user's chat. A running reply ends when its worker looks at the chat the next time.
 
-    `hand_over` has the rest done in the background; `announce` tells the user's connections. Raises `Refused` with
-    `chat_not_found`.
+    `hand_over` has the messages deleted in the background. `announce` tells the user's connections. Raises `Refused`
+    with `chat_not_found`.
     """
-    chat = store.chat(user_id, chat_id)
+    chat = store.chats.get(user_id, chat_id)
     if chat is None or chat.created_at is None:
         raise Refused(ErrorCode.CHAT_NOT_FOUND)
     erasure = Erasure(user_id, chat_id, chat.created_at.isoformat(), chat.last_message_id)
     hand_over(erasure)
-    deleted = store.delete_chat(user_id, chat_id, chat.created_at)
+    deleted = store.chats.delete(user_id, chat_id, chat.created_at)
     if deleted is not None and deleted.last_message_id != erasure.until:
-        # Something was said between the reading and the deletion.
+        # A message was stored between the read and the deletion.
         hand_over(replace(erasure, until=deleted.last_message_id))
     announce(user_id, chat_id)
 
 
 def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], remaining: Callable[[], float]) -> None:
-    """Delete whatever is left of a chat. Idempotent: events come twice, and late.
+    """Delete what is left of a chat. Idempotent, because events may come twice, and late.
 
-    `remaining` tells how many seconds the function still has. Raises `Unfinished`.
+    `remaining` returns the seconds that the function still has. Raises `Unfinished`.
     """
     created_at = datetime.fromisoformat(erasure.created_at)
-    deleted = store.delete_chat(erasure.user_id, erasure.chat_id, created_at)
+    deleted = store.chats.delete(erasure.user_id, erasure.chat_id, created_at)
     until = erasure.until
     if deleted is not None:
-        # Whoever was to do this has died before it told anybody.
+        # The API function died before it deleted the item and told anybody.
         announce(erasure.user_id, erasure.chat_id)
         until = deleted.last_message_id
     if until is None:
         return
     count = 0
-    for delete in (delete_messages, delete_markers):
+    for delete in (store.messages.delete_until, store.messages.delete_markers_until):
         for batch in delete(erasure.chat_id, until):
             count += batch
             if remaining() < RESERVE_SECONDS:
                 raise Unfinished(f"{count} items deleted, more to come")
-    logger.info("chat erased", items=count)
+    logger.info("chat_erased", items=count)

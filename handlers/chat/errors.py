@@ -1,4 +1,4 @@
-"""What can go wrong, and the code that a client sees for it."""
+"""Exceptions of this project, and the codes that clients see for them."""
 
 from __future__ import annotations
 
@@ -52,17 +52,21 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.RATE_LIMITED: "Too many requests",
     ErrorCode.INTERNAL: "Internal error",
 }
-"""The text that goes with a code where the raiser gives none."""
+"""The text of a code, if the exception brings none of its own."""
+
+
+STORE_RETRY_SECONDS = 2
+"""The time that a client is asked to wait if the database did not answer, or throttled us."""
 
 
 class ParleyError(Exception):
-    """The root of this project's exceptions."""
+    """The base of this project's exceptions."""
 
 
 class Refused(ParleyError):
-    """What the client asked for is refused, and nothing was stored. It becomes one `error` frame.
+    """A refusal of a request: nothing was stored. It becomes one `error` frame, or one problem document.
 
-    `retry_after` is how many seconds the client had better wait before another try.
+    `retry_after` is the number of seconds that the client should wait before the next try.
     """
 
     def __init__(self, code: ErrorCode, message: str | None = None, retry_after: int | None = None) -> None:
@@ -73,20 +77,20 @@ class Refused(ParleyError):
 
 
 class ConnectionGone(ParleyError):
-    """API Gateway answered 410: the connection is closed, or not open yet."""
+    """API Gateway answered 410: the connection is closed, or is not open yet."""
 
 
 class PostFailed(ParleyError):
-    """A frame did not reach its connection, which may well be open: throttled, timed out, or an error of AWS's."""
+    """A frame did not reach its connection, which may still be open: throttled, timed out, or an error of AWS."""
 
 
 class KeysUnavailable(ParleyError):
-    """The identity provider's keys could not be fetched, and none were fetched before: no token can be checked."""
+    """The identity provider's keys cannot be fetched, and none were fetched before, so no token can be checked."""
 
 
 class ModelFailed(ParleyError):
-    """The model did not bring its answer to an end: an error, a broken stream, or silence."""
+    """The model did not complete its answer: an error, a broken stream, or silence."""
 
 
 class Misconfigured(ParleyError):
-    """A setting of the deployment is missing or unusable. The text says which, and what it must be."""
+    """A setting is missing or cannot be used. The text names the variable and says what to set it to."""

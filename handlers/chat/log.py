@@ -1,4 +1,4 @@
-"""The log: JSON lines with ids, never a token, a key or the text of a message."""
+"""The log: JSON lines with the name of an event, ids and numbers, never a token, a key or the text of a message."""
 
 from __future__ import annotations
 

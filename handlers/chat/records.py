@@ -1,19 +1,52 @@
-"""What is kept, as the domain sees it: plain values that the store reads and writes."""
+"""Records: the plain values that the domain works with, and that the store keeps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from handlers.chat.protocol.frames import FinishReason, Resume, Role, Usage
+from enum import StrEnum
 
 ADMIN = "admin"
-"""The role of administrators: the one that means something here."""
+"""The role of administrators, the only user role that has a meaning here."""
+
+
+class Role(StrEnum):
+    """The author of a message."""
+
+    USER = "user"
+    ASSISTANT = "assistant"
+
+
+class FinishReason(StrEnum):
+    """The reason why a reply ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CONTENT_FILTER = "content_filter"
+    CANCELLED = "cancelled"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """The model's tokens of one reply, as the model's server counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is known."""
+
+    message_id: str
+    offset: int
+    attempt: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may have a token, and may not use it while `disabled`. `roles` are never a token's."""
+    """A user of this deployment. A token of a `disabled` user is refused. `roles` never come from a token."""
 
     user_id: str
     name: str | None = None
@@ -24,7 +57,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """An open connection, whose it is, and the chat that it sees. `until` is when its token ends."""
+    """An open connection: its user, and the chat that it sees. `until` is the moment when its token ends."""
 
     connection_id: str
     connected_at: datetime
@@ -35,11 +68,11 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The newest turn of a chat, until its reply has been announced. `message_id` is the reply's, fixed from the start.
+    """The newest turn of a chat, until its reply is announced. `message_id` is the reply's, fixed from the start.
 
-    `attempt` counts the workers that have claimed it: 0 while it waits for the first. `worker` is the claim's own id.
-    Whoever is at it has until `lease_until`; after that anybody may take it over. `replaces` is the reply that a
-    regenerated one takes the place of.
+    `attempt` counts the workers that have claimed the turn: 0 while it waits for the first. `worker` is the id of the
+    last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
+    the reply that a regenerated one replaces.
     """
 
     message_id: str
@@ -53,10 +86,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A connection's place in a chat. Each `join_chat` makes a new `join`, by which a worker knows it from the last.
+    """The entry of a subscriber in its chat. Each `join_chat` gives it a new `join`, so a worker sees that it is new.
 
-    `shown` is the reply that was stored, but not announced yet, when the connection joined: it was shown in the
-    history, and is not to be announced to it.
+    `shown` is the id of a reply that was stored but not announced when the connection joined. The connection was shown
+    it in the history, so it is not announced to it.
     """
 
     join: str = ""
@@ -66,9 +99,9 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A chat of one user. `title` is None until it has one; `subscribers` are the connections in it, by id.
+    """A chat of one user. `title` is None until it has one. `subscribers` are the connections in it, by id.
 
-    `last_message_id` is the highest id that a message or a reply of this chat was given. The times are None where they
+    `last_message_id` is the highest id that a message or a reply of this chat was given. The times are None if they
     were not read.
     """
 
@@ -85,7 +118,7 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A stored message. What follows `client_message_id` belongs to the assistant's."""
+    """A stored message. Only a user's message has a `client_message_id`; only a reply has what follows it."""
 
     chat_id: str
     message_id: str

@@ -1,4 +1,4 @@
-"""What an operator can set: the environment variables of `infra/template.yaml`, read once at start."""
+"""Settings: the environment variables that `infra/template.yaml` sets, read once at start."""
 
 from __future__ import annotations
 
@@ -8,37 +8,60 @@ from dataclasses import dataclass
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
 from handlers.chat.limits.policy import Limits
-from handlers.chat.texts import Texts, texts_in
 
-LARGEST_MESSAGE = 10_000
+MAX_MESSAGE_CHARS = 10_000
 """UTF-16 code units. At 3 bytes of UTF-8 each, `user_message` still fits into one 32 KB frame."""
 
-MOST_REPLIES = 100
-"""Each has a place of about 100 bytes on the user's item, whose write costs a unit for each kilobyte."""
+MAX_CONCURRENT_REPLIES = 100
+"""Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds of silence after which a model has failed: before the first piece of its text, and after it.
+class Texts:
+    """The texts of one language that users see in chats."""
 
-    The first includes the client's own retries, which it makes before the first token only.
+    new_chat: str
+    typing: str
+    apology: str
+
+
+RUSSIAN = Texts(
+    new_chat="Новый чат",
+    typing="Ассистент печатает...",
+    apology="Извините, произошла ошибка при обработке вашего сообщения.",
+)
+ENGLISH = Texts(
+    new_chat="New chat",
+    typing="Assistant is typing...",
+    apology="Sorry, something went wrong while processing your message.",
+)
+_LANGUAGES = {"ru": RUSSIAN, "en": ENGLISH}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelTimeouts:
+    """The silence after which a model has failed: before the first piece of its text, and after any piece.
+
+    The first includes the client's own retries, which it makes only before the first token.
     """
 
-    first: float = 30.0
-    between: float = 20.0
+    first_token_seconds: float = 30.0
+    next_token_seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of one function. What a function is not given has a default or is empty.
+    """The settings of one function. A variable that the function does not have leaves a default, or an empty text.
 
-    `message_chars` is the longest user message in UTF-16 code units; `history_chars` bounds what is sent to
-    the model in characters; `relay_pace` is the least time between two frames of a reply, in seconds, and
-    `patience` how long the model may be silent; `prices` are what a turn's cost is estimated by;
-    `allowed_origins` are the web pages whose scripts may connect and read the HTTP API's answers, by scheme and
-    host; `jwt_secret` may name its value (see `secrets`); a connection that has no user after `anonymous_seconds` is
-    closed, 0 for never;
-    `limits` are what one user may do; `management_endpoint` is the URL of the @connections API, its stage included.
+    - `jwt_secret`: the secret, or the name of one (see `identity.secrets`).
+    - `anonymous_seconds`: a connection without a user is closed after this time, 0 for never.
+    - `message_chars`: the length of the longest user message, in UTF-16 code units.
+    - `limits`: the limits of one user.
+    - `history_chars`: the length of the longest prompt, in characters.
+    - `relay_pace`: the shortest time between two frames of a reply, in seconds.
+    - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
+    - `management_endpoint`: the URL of the `@connections` API, with its stage.
+    - `prices`: the prices that the cost of a turn is estimated with.
     """
 
     texts: Texts
@@ -60,15 +83,15 @@ class Settings:
     management_endpoint: str
     openai_model: str
     openai_temperature: float
-    patience: Patience
+    model_timeouts: ModelTimeouts
     prices: Prices
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings. Raises `Misconfigured` for a value that cannot be used."""
+        """Read the settings from environment variables. Raises `Misconfigured` for a value that cannot be used."""
         model = environ.get("OPENAI_MODEL") or "gpt-4o"
         return cls(
-            texts=texts_in(environ.get("CHAT_LANGUAGE") or "ru"),
+            texts=_texts(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
             jwks_url=environ.get("JWT_JWKS_URL", ""),
             jwt_issuer=environ.get("JWT_ISSUER", ""),
@@ -76,7 +99,7 @@ class Settings:
             auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
             anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
             anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
-            message_chars=_integer(environ, "MESSAGE_CHARS", LARGEST_MESSAGE, 1, LARGEST_MESSAGE),
+            message_chars=_integer(environ, "MESSAGE_CHARS", MAX_MESSAGE_CHARS, 1, MAX_MESSAGE_CHARS),
             limits=_limits(environ),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
@@ -87,12 +110,20 @@ class Settings:
             management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
             openai_model=model,
             openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),
-            patience=Patience(
-                first=_number(environ, "OPENAI_FIRST_TOKEN_SECONDS", 30, 0.1, 800),
-                between=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),
+            model_timeouts=ModelTimeouts(
+                first_token_seconds=_number(environ, "OPENAI_FIRST_TOKEN_SECONDS", 30, 0.1, 800),
+                next_token_seconds=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),
             ),
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
         )
+
+
+def _texts(language: str) -> Texts:
+    try:
+        return _LANGUAGES[language]
+    except KeyError:
+        choice = " or ".join(_LANGUAGES)
+        raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}") from None
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:
@@ -108,7 +139,7 @@ def _limits(environ: Mapping[str, str]) -> Limits:
         messages_per_day=_integer(environ, "MESSAGES_PER_DAY", 0, 0, 10_000_000),
         tokens_per_day=_integer(environ, "TOKENS_PER_DAY", 0, 0, 10_000_000_000),
         connections_per_user=_integer(environ, "CONNECTIONS_PER_USER", 20, 0, 1_000),
-        concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MOST_REPLIES),
+        concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MAX_CONCURRENT_REPLIES),
         frames_per_second=_integer(environ, "FRAMES_PER_SECOND", 10, 0, 10_000),
     )
 

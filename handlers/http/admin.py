@@ -1,4 +1,4 @@
-"""What administrators can do: reach users, see and close their connections, add users and change them."""
+"""Operations for administrators: send to users, list and close their connections, add and change users."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import Notice
 from handlers.chat.records import User
-from handlers.chat.store import pages
-from handlers.http.dependencies import Desk, administrator
+from handlers.http.dependencies import ServicesDep, administrator
 from handlers.http.problems import COMMON, NO_USER, TOO_LARGE, documented
 from handlers.http.schemas import (
     Announcement,
@@ -38,21 +37,21 @@ FRAME_TOO_LARGE = documented(ErrorCode.BODY_TOO_LARGE, ErrorCode.MESSAGE_TOO_LAR
 
 
 @router.post("/broadcast", status_code=202, responses=FRAME_TOO_LARGE)
-def broadcast(desk: Desk, announcement: Announcement) -> None:
-    """Send a frame to every connection. It is on its way when this answers."""
-    desk.deliver(Delivery(_frame(announcement)))
+def broadcast(services: ServicesDep, announcement: Announcement) -> None:
+    """Send a frame to every connection. The answer comes when the frame is handed over, not when it has arrived."""
+    services.deliver(Delivery(_frame(announcement)))
 
 
 @router.post("/users/{userId}/send", status_code=202, responses=NO_USER | FRAME_TOO_LARGE)
-def send_to_user(desk: Desk, user_id: UserId, announcement: Announcement) -> None:
-    """Send a frame to all connections of a user. It is on its way when this answers."""
-    desk.deliver(Delivery(_frame(announcement), user_id=desk.user(user_id).user_id))
+def send_to_user(services: ServicesDep, user_id: UserId, announcement: Announcement) -> None:
+    """Send a frame to all connections of a user. The answer comes when the frame is handed over."""
+    services.deliver(Delivery(_frame(announcement), user_id=services.user(user_id).user_id))
 
 
 @router.get("/users/{userId}/connections", responses=NO_USER)
-def list_connections(desk: Desk, user_id: UserId) -> ConnectionList:
+def list_connections(services: ServicesDep, user_id: UserId) -> ConnectionList:
     """Return the connections of a user."""
-    rows = map(desk.store.connection, desk.store.connections_of(desk.user(user_id).user_id))
+    rows = map(services.store.connections.get, services.store.connections.of_user(services.user(user_id).user_id))
     views = [
         ConnectionView(
             connection_id=row.connection_id, chat_id=row.chat_id, connected_at=frames.timestamp(row.connected_at)
@@ -64,46 +63,46 @@ def list_connections(desk: Desk, user_id: UserId) -> ConnectionList:
 
 
 @router.delete("/users/{userId}/connections", responses=NO_USER)
-def disconnect_user(desk: Desk, user_id: UserId) -> Disconnected:
-    """Close all connections of a user. Their clients see 1000, and may connect again."""
-    return Disconnected(closed=desk.hang_up(desk.user(user_id).user_id))
+def disconnect_user(services: ServicesDep, user_id: UserId) -> Disconnected:
+    """Close all connections of a user. Their clients see close code 1000, and may connect again."""
+    return Disconnected(closed=services.close_connections(services.user(user_id).user_id))
 
 
 @router.get("/users")
-def list_users(desk: Desk, limit: Limit = 50, cursor: Cursor | None = None) -> UserList:
+def list_users(services: ServicesDep, limit: Limit = 50, cursor: Cursor | None = None) -> UserList:
     """Return all users."""
-    page = pages.users(limit, cursor)
+    page = services.store.users.page(limit, cursor)
     return UserList(users=[UserView.of(user) for user in page.items], cursor=page.cursor)
 
 
 @router.post("/users", status_code=201, responses=TOO_LARGE | documented(ErrorCode.USER_EXISTS))
-def add_user(desk: Desk, new: NewUser) -> UserView:
+def add_user(services: ServicesDep, new: NewUser) -> UserView:
     """Create a user."""
-    user = User(new.user_id, new.name, frozenset(new.roles), created_at=desk.now())
-    if not desk.store.add_user(user):
+    user = User(new.user_id, new.name, frozenset(new.roles), created_at=services.runtime.now())
+    if not services.store.users.add(user):
         raise Refused(ErrorCode.USER_EXISTS)
     return UserView.of(user)
 
 
 @router.patch("/users/{userId}", responses=NO_USER | TOO_LARGE)
-def change_user(desk: Desk, user_id: UserId, change: UserChange) -> UserView:
-    """Change a user. Whoever is disabled is refused from then on as if unknown, and is disconnected."""
-    desk.user(user_id)
+def change_user(services: ServicesDep, user_id: UserId, change: UserChange) -> UserView:
+    """Change a user. A disabled user is refused like an unknown one, and all their connections are closed."""
+    services.user(user_id)
     if change.name is not None:
-        desk.store.set_name(user_id, change.name)
+        services.store.users.set_name(user_id, change.name)
     if change.roles is not None:
-        desk.store.set_roles(user_id, change.roles)
+        services.store.users.set_roles(user_id, change.roles)
     if change.disabled is not None:
-        desk.store.set_disabled(user_id, change.disabled)
+        services.store.users.set_disabled(user_id, change.disabled)
     if change.disabled:
-        desk.hang_up(user_id)
-    return UserView.of(desk.user(user_id))
+        services.close_connections(user_id)
+    return UserView.of(services.user(user_id))
 
 
 def _frame(announcement: Announcement) -> dict[str, Any]:
-    """Return the frame that an announcement stands for. Raises `Refused` with `message_too_large`."""
+    """Return the frame of an announcement. Raises `Refused` with `message_too_large`."""
     message = announcement.message
     frame = frames.as_json(Notice(message=message)) if isinstance(message, str) else message.model_dump()
-    if len(frames.encode(frame)) > frames.LARGEST_FRAME:
-        raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"A frame has at most {frames.LARGEST_FRAME} bytes")
+    if len(frames.encode(frame)) > frames.MAX_FRAME_BYTES:
+        raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"A frame has at most {frames.MAX_FRAME_BYTES} bytes")
     return frame

@@ -19,11 +19,11 @@ from handlers.http.problems import Problem
 from handlers.http.schemas import Export, Health
 
 _EXPOSED = ["Content-Disposition", "Retry-After", "WWW-Authenticate"]
-_CORS_SECONDS = 600
+_CORS_MAX_AGE_SECONDS = 600
 
 
 class Api(FastAPI):
-    """FastAPI, whose document knows the shapes that no operation returns by name."""
+    """FastAPI, with an OpenAPI document that also has the models which no operation names."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -36,8 +36,8 @@ class Api(FastAPI):
         return self.openapi_schema or {}
 
 
-def application(services: Services) -> Api:
-    """Return the application."""
+def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
+    """Return the application. Pages of the allowed origins may read its responses."""
     app = Api(
         title="Parley",
         version="1",
@@ -55,7 +55,7 @@ def application(services: Services) -> Api:
     for router in (chats.router, messages.router, me.router, admin.router):
         app.include_router(router)
     app.get("/health", tags=["health"])(health)
-    _guard(app, services.settings.allowed_origins)
+    _guard(app, allowed_origins)
     return app
 
 
@@ -68,7 +68,7 @@ def _guard(app: FastAPI, origins: tuple[str, ...]) -> None:
             allow_methods=["GET", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=_EXPOSED,
-            max_age=_CORS_SECONDS,
+            max_age=_CORS_MAX_AGE_SECONDS,
         )
 
 
@@ -77,5 +77,5 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def health() -> Health:
-    """Tell that the API answers. Touches nothing behind it, and takes no token."""
+    """Say that the API answers. It uses no other service, and takes no token."""
     return Health()

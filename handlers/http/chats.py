@@ -1,4 +1,4 @@
-"""Chats: list, create, look at, rename, delete."""
+"""Operations on chats: list, create, read, rename, delete."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from handlers.chat import erasure
 from handlers.chat.ids import chat_id_of
 from handlers.chat.protocol.frames import ChatDeleted, ChatUpdated
 from handlers.chat.records import Chat
-from handlers.chat.store import pages
-from handlers.http.dependencies import CurrentUser, Desk
+from handlers.http.dependencies import CurrentUser, ServicesDep
 from handlers.http.problems import COMMON, NO_CHAT, TOO_LARGE
 from handlers.http.schemas import ChatChange, ChatId, ChatList, ChatSummary, ChatView, Cursor, Limit, NewChat
 
@@ -17,43 +16,45 @@ router = APIRouter(prefix="/chats", tags=["chats"], responses=COMMON)
 
 
 @router.get("")
-def list_chats(desk: Desk, user_id: CurrentUser, limit: Limit = 50, cursor: Cursor | None = None) -> ChatList:
-    """Return the user's chats, the one with the newest message first. A change shows some milliseconds later."""
-    page = pages.chats(user_id, limit, cursor)
-    return ChatList(chats=[ChatSummary.of(chat, desk.title(chat)) for chat in page.items], cursor=page.cursor)
+def list_chats(
+    services: ServicesDep, user_id: CurrentUser, limit: Limit = 50, cursor: Cursor | None = None
+) -> ChatList:
+    """Return the user's chats, the one with the newest message first. A change is seen some milliseconds later."""
+    page = services.store.chats.page(user_id, limit, cursor)
+    return ChatList(chats=[ChatSummary.of(chat, services.title(chat)) for chat in page.items], cursor=page.cursor)
 
 
 @router.post("", status_code=201, responses=TOO_LARGE)
-def create_chat(desk: Desk, user_id: CurrentUser, new: NewChat) -> ChatView:
-    """Create a chat. One that was created with the same `clientChatId` before is returned as it is."""
-    chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else desk.new_id()
-    now = desk.now()
-    kept = desk.store.add_chat(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
-    return ChatView.of(kept, desk.title(kept))
+def create_chat(services: ServicesDep, user_id: CurrentUser, new: NewChat) -> ChatView:
+    """Create a chat. If a chat was created with the same `clientChatId` before, it is returned unchanged."""
+    chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else services.runtime.new_id()
+    now = services.runtime.now()
+    kept = services.store.chats.add(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
+    return ChatView.of(kept, services.title(kept))
 
 
 @router.get("/{chatId}", responses=NO_CHAT)
-def get_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId) -> ChatView:
+def get_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId) -> ChatView:
     """Return a chat."""
-    chat = desk.chat(user_id, chat_id)
-    return ChatView.of(chat, desk.title(chat))
+    chat = services.chat(user_id, chat_id)
+    return ChatView.of(chat, services.title(chat))
 
 
 @router.patch("/{chatId}", responses=NO_CHAT | TOO_LARGE)
-def rename_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId, change: ChatChange) -> ChatView:
+def rename_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId, change: ChatChange) -> ChatView:
     """Give a chat another title. All connections of the user get `chat_updated`."""
-    chat = desk.store.rename(user_id, chat_id, change.title) or desk.chat(user_id, chat_id)
-    desk.tell(user_id, ChatUpdated(chat_id=chat_id, title=desk.title(chat)))
-    return ChatView.of(chat, desk.title(chat))
+    chat = services.store.chats.rename(user_id, chat_id, change.title) or services.chat(user_id, chat_id)
+    services.tell(user_id, ChatUpdated(chat_id=chat_id, title=services.title(chat)))
+    return ChatView.of(chat, services.title(chat))
 
 
 @router.delete("/{chatId}", status_code=204, responses=NO_CHAT)
-def delete_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId) -> None:
-    """Delete a chat: a running reply ends, all connections of the user get `chat_deleted`."""
+def delete_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId) -> None:
+    """Delete a chat. A running reply ends, and all connections of the user get `chat_deleted`."""
     erasure.delete_chat(
-        desk.store,
+        services.store,
         user_id,
         chat_id,
-        desk.erase,
-        lambda owner, deleted: desk.tell(owner, ChatDeleted(chat_id=deleted)),
+        services.erase,
+        lambda owner, deleted: services.tell(owner, ChatDeleted(chat_id=deleted)),
     )

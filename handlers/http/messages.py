@@ -1,4 +1,4 @@
-"""The messages of a chat, in pages and as a whole."""
+"""Operations on the messages of a chat: read them in pages, export them all."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.store import pages
 from handlers.http import export
-from handlers.http.dependencies import CurrentUser, Desk
+from handlers.http.dependencies import CurrentUser, ServicesDep
 from handlers.http.export import within
 from handlers.http.problems import COMMON, NO_CHAT, documented
 from handlers.http.schemas import ChatId, ChatView, Export, Limit, MessageId, MessageList, MessageView
@@ -21,7 +20,7 @@ router = APIRouter(prefix="/chats/{chatId}", tags=["messages"], responses=COMMON
 
 @router.get("/messages")
 def list_messages(
-    desk: Desk,
+    services: ServicesDep,
     user_id: CurrentUser,
     chat_id: ChatId,
     before: MessageId | None = None,
@@ -30,17 +29,17 @@ def list_messages(
 ) -> MessageList:
     """Return the newest messages of a chat, or those `before` or `after` one.
 
-    A page has fewer messages than `limit` where they would be too large for one answer: it is `before` that tells
-    whether there are more.
+    A page has fewer messages than `limit` if they are too large for one answer. There are older messages if `before`
+    is not null.
     """
     if before is not None and after is not None:
         raise Refused(ErrorCode.INVALID_FORMAT, "Give `before` or `after`, not both")
-    desk.chat(user_id, chat_id)
+    services.chat(user_id, chat_id)
     if after is not None:
-        newer, _ = within(pages.messages_after(chat_id, after, limit), limit)
+        newer, _ = within(services.store.messages.after(chat_id, after, limit), limit)
         views = [MessageView.of(each) for each in newer]
         return _page(views, before=views[0].message_id if views else after, after=after)
-    newest, more = within(desk.store.messages(chat_id, before), limit)
+    newest, more = within(services.store.messages.newest_first(chat_id, before), limit)
     views = [MessageView.of(each) for each in reversed(newest)]
     return _page(views, before=views[0].message_id if more else None, after=before)
 
@@ -50,7 +49,7 @@ def _page(views: list[MessageView], before: str | None, after: str | None) -> Me
 
 
 class Format(StrEnum):
-    """What an export is made of."""
+    """The format of an export."""
 
     JSON = "json"
     MARKDOWN = "markdown"
@@ -74,13 +73,13 @@ EXPORTED: dict[int | str, dict[str, Any]] = {
     response_model=None,
     responses=EXPORTED | documented(ErrorCode.CHAT_TOO_LARGE),
 )
-def export_chat(desk: Desk, user_id: CurrentUser, chat_id: ChatId, format: Format = Format.JSON) -> Response:  # noqa: A002
-    """Return a whole chat as a file. One that does not fit into Lambda's 6 MB is refused: read it in pages."""
-    chat = desk.chat(user_id, chat_id)
-    messages, more = within(pages.messages_from_first(chat_id))
+def export_chat(services: ServicesDep, user_id: CurrentUser, chat_id: ChatId, format: Format = Format.JSON) -> Response:  # noqa: A002
+    """Return a whole chat as a file. A chat that does not fit into Lambda's 6 MB is refused: read it in pages."""
+    chat = services.chat(user_id, chat_id)
+    messages, more = within(services.store.messages.oldest_first(chat_id))
     if more:
         raise Refused(ErrorCode.CHAT_TOO_LARGE, "The chat is too large for one export; read its messages page by page")
-    view = ChatView.of(chat, desk.title(chat))
+    view = ChatView.of(chat, services.title(chat))
     whole = Export(chat=view, messages=[MessageView.of(each) for each in messages])
     if format is Format.MARKDOWN:
         return PlainTextResponse(

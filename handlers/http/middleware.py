@@ -1,4 +1,4 @@
-"""What every request passes first, and every answer last."""
+"""The middleware around every request: limits of the body, headers of the response, unexpected errors."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from handlers.chat.log import logger
 from handlers.chat.protocol import parsing
 from handlers.http.problems import failure, problem
 
-LARGEST_BODY = 64 * 1024
-"""Bytes."""
+MAX_BODY_BYTES = 64 * 1024
 
 HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
-    # What users and the model wrote is data, never a page: nothing in it may run or be loaded.
+    # Texts of users and of the model are data, never a page: nothing in them may run or be loaded.
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 
 
 class Guard:
-    """Refuses bodies that are too large or no decent JSON before anybody looks at them; lets no exception out."""
+    """The outermost layer: it refuses bodies that are too large or unsafe JSON, and lets no exception out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -33,7 +32,7 @@ class Guard:
         """Serve a request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        answer = _Answer(send)
+        answer = _GuardedSend(send)
         try:
             body = await _body(receive)
             _check(Headers(scope=scope), body)
@@ -42,11 +41,11 @@ class Guard:
             await problem(scope, refusal)(scope, receive, answer)
         except Exception as error:
             await failure(scope, error)(scope, receive, answer)
-        logger.info("answered", method=scope["method"], status=answer.status)
+        logger.info("request_handled", method=scope["method"], status=answer.status)
         return None
 
 
-class _Answer:
+class _GuardedSend:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
@@ -57,7 +56,7 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers.update(HEADERS)
             if self.status == HTTPStatus.NO_CONTENT:
-                # FastAPI's, of a body that there is not.
+                # FastAPI sets it although there is no body.
                 del headers["content-type"]
         await self._send(message)
 
@@ -68,13 +67,13 @@ async def _body(receive: Receive) -> bytes:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-        if len(body) > LARGEST_BODY:
-            raise Refused(ErrorCode.BODY_TOO_LARGE, f"A body has at most {LARGEST_BODY} bytes")
+        if len(body) > MAX_BODY_BYTES:
+            raise Refused(ErrorCode.BODY_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes")
     return body
 
 
 def _check(headers: Headers, body: bytes) -> None:
-    """Raise `Refused` where the body is said to be JSON and is none that may be parsed."""
+    """Raise `Refused` if the body is declared as JSON, and is not JSON or not safe to parse."""
     if body and "json" in headers.get("content-type", ""):
         parsing.parse(body)
 

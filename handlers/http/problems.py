@@ -1,4 +1,4 @@
-"""Everything that goes wrong, as a problem document (RFC 9457)."""
+"""Errors as problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from handlers.chat.errors import MESSAGES, ErrorCode, Refused
+from handlers.chat.errors import MESSAGES, STORE_RETRY_SECONDS, ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import StoreError
-from handlers.http.schemas import Shape
+from handlers.http.schemas import ResponseBody
 
 MEDIA_TYPE = "application/problem+json"
-STORE_REST_SECONDS = 2
-"""What a client is asked to wait where the database did not answer or was throttled."""
 
 STATUSES: dict[ErrorCode, int] = {
     ErrorCode.INVALID_FORMAT: 422,
@@ -45,14 +43,14 @@ _OTHER = 400
 _OF_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413: ErrorCode.BODY_TOO_LARGE}
 
 
-class Wrong(Shape):
-    """One thing that is wrong with a request."""
+class FieldError(ResponseBody):
+    """One field of a request that is wrong."""
 
     where: Annotated[str, Field(examples=["body/title"])]
     what: Annotated[str, Field(examples=["Input should be a valid string"])]
 
 
-class Problem(Shape):
+class Problem(ResponseBody):
     """A problem document. `type` and `title` belong to `code`; `detail` says what happened this time."""
 
     type: Annotated[str, Field(examples=["urn:parley:problem:chat_not_found"])]
@@ -63,11 +61,11 @@ class Problem(Shape):
     code: ErrorCode
     retry_after: Annotated[int, Field(description="Seconds.")] | None = None
     reference: Annotated[str, Field(description="What the logs know this failure by.")] | None = None
-    errors: tuple[Wrong, ...] | None = None
+    errors: tuple[FieldError, ...] | None = None
 
 
 def problem(scope: Scope, refusal: Refused, headers: Mapping[str, str] | None = None, **more: Any) -> JSONResponse:
-    """Return the answer that tells a client why its request was refused."""
+    """Return the response that says why a request was refused."""
     status = STATUSES.get(refusal.code, _OTHER)
     content = Problem(
         type=f"urn:parley:problem:{refusal.code}",
@@ -87,36 +85,36 @@ def problem(scope: Scope, refusal: Refused, headers: Mapping[str, str] | None = 
 def _headers(refusal: Refused, status: int) -> dict[str, str]:
     headers = {} if refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
     if status == STATUSES[ErrorCode.INVALID_TOKEN]:
-        # RFC 6750 3: the error is named where there was a token.
+        # RFC 6750 section 3: the error is named only if the request had a token.
         named = ' error="invalid_token"' if refusal.code is ErrorCode.INVALID_TOKEN else ""
         headers["WWW-Authenticate"] = f"Bearer{named}"
     return headers
 
 
 def failure(scope: Scope, error: Exception) -> JSONResponse:
-    """Log what nobody expected, and return an answer that says no more than by which reference the log knows it."""
+    """Log an unexpected error, and return a response that says nothing but the reference of the log event."""
     reference = getattr(scope.get("aws.context"), "aws_request_id", None) or "none"
-    logger.error("request failed", exc_info=error, method=scope["method"], reference=reference)
-    retry_after = STORE_REST_SECONDS if isinstance(error, StoreError) else None
+    logger.error("request_failed", exc_info=error, method=scope["method"], reference=reference)
+    retry_after = STORE_RETRY_SECONDS if isinstance(error, StoreError) else None
     message = f"Something went wrong on our side. Reference: {reference}"
     return problem(scope, Refused(ErrorCode.INTERNAL, message, retry_after), reference=reference)
 
 
 def on_refused(request: Request, error: Exception) -> JSONResponse:
-    """Answer a refusal of the domain's."""
-    assert isinstance(error, Refused)  # noqa: S101 - it is registered for nothing else
+    """Answer a refusal of the domain."""
+    assert isinstance(error, Refused)  # noqa: S101 - registered for nothing else
     return problem(request.scope, error)
 
 
 def on_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Answer a request whose parts have the wrong form, without repeating what was sent."""
+    """Answer a request with fields of the wrong form. Nothing that was sent is repeated."""
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    wrong = tuple(Wrong(where="/".join(map(str, each["loc"])), what=each["msg"]) for each in error.errors())
+    wrong = tuple(FieldError(where="/".join(map(str, each["loc"])), what=each["msg"]) for each in error.errors())
     return problem(request.scope, Refused(ErrorCode.INVALID_FORMAT, "The request has the wrong form"), errors=wrong)
 
 
 def on_http(request: Request, error: Exception) -> JSONResponse:
-    """Answer what FastAPI itself refuses: a path or a method that is none of ours."""
+    """Answer a path or a method that does not exist."""
     assert isinstance(error, HTTPException)  # noqa: S101
     code = _OF_STATUS.get(error.status_code, ErrorCode.INVALID_FORMAT)
     allowed = {"Allow": _methods_of(request)} if code is ErrorCode.METHOD_NOT_ALLOWED else {}
@@ -124,7 +122,7 @@ def on_http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _methods_of(request: Request) -> str:
-    """Return the methods that a path takes: FastAPI names those of its first operation only."""
+    """Return the methods that a path takes. FastAPI itself names only those of the path's first operation."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     path = request.scope["path"]
     return ", ".join(
@@ -133,7 +131,7 @@ def _methods_of(request: Request) -> str:
 
 
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
-    """Return the part of an operation's OpenAPI that says which problems it may answer with."""
+    """Return the part of an operation's OpenAPI document that lists its problems."""
     by_status: dict[int | str, list[ErrorCode]] = {}
     for code in codes:
         by_status.setdefault(STATUSES[code], []).append(code)
@@ -162,7 +160,7 @@ COMMON = documented(
     ErrorCode.RATE_LIMITED,
     ErrorCode.INTERNAL,
 )
-"""What every operation that takes a token may answer."""
+"""The problems of every operation that takes a token."""
 
 NO_CHAT = documented(ErrorCode.CHAT_NOT_FOUND)
 NO_USER = documented(ErrorCode.USER_NOT_FOUND)

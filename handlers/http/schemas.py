@@ -1,4 +1,4 @@
-"""What goes over HTTP, in and out."""
+"""The bodies and parameters of HTTP requests, and the bodies of responses."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import FinishReason, Role, Tag, Text
-from handlers.chat.records import Chat, Message, User
+from handlers.chat.protocol.frames import Tag, Text
+from handlers.chat.records import Chat, FinishReason, Message, Role, User
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
 
 
-class Shape(BaseModel):
-    """The root of what is answered."""
+class ResponseBody(BaseModel):
+    """The root of response bodies."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
 
 
-class Request(BaseModel):
-    """The root of what is asked for. Unknown fields are ignored, known ones must have their type."""
+class RequestBody(BaseModel):
+    """The root of request bodies. Unknown fields are ignored, known ones must have their type."""
 
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
 
@@ -36,7 +36,7 @@ def _user_id(value: str) -> str:
     return value
 
 
-def _said(value: str) -> str:
+def _not_blank(value: str) -> str:
     if not value.strip():
         raise ValueError("there is no text in it")
     return value
@@ -45,53 +45,53 @@ def _said(value: str) -> str:
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[str, Path(alias="userId", min_length=1, max_length=128, examples=["alice"])]
 MessageId = Annotated[str, Query(min_length=1, max_length=128, examples=[ID_EXAMPLE])]
-Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="What the page before gave as `cursor`.")]
-Limit = Annotated[int, Query(ge=1, le=100, description="Most items of the page.")]
+Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="The `cursor` of the page before.")]
+Limit = Annotated[int, Query(ge=1, le=100, description="The most items on the page.")]
 Title = Annotated[Text, Field(max_length=200)]
-Said = Annotated[Text, AfterValidator(_said)]
+NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=["admin"])]
 Roles = Annotated[list[RoleName], Field(max_length=16)]
-Name = Annotated[Said, Field(min_length=1, max_length=200, examples=["Alice"])]
+Name = Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Alice"])]
 Time = Annotated[str, Field(examples=[TIME_EXAMPLE])]
 
 
-class Health(Shape):
-    """The function runs."""
+class Health(ResponseBody):
+    """The state of the API."""
 
     status: str = "ok"
 
 
-class Me(Shape):
-    """Whose the token is."""
+class Me(ResponseBody):
+    """The user of the token."""
 
     user_id: Annotated[str, Field(examples=["alice"])]
     name: Annotated[str, Field(examples=["Alice"])]
     roles: Annotated[list[str], Field(examples=[["admin"]])]
 
 
-class Usage(Shape):
-    """What the user has used up today (UTC): messages sent, tokens of the model. 0 where no limit has it counted."""
+class DailyUsage(ResponseBody):
+    """The user's messages and tokens of the model today (UTC). A number is 0 if no limit makes us count it."""
 
     day: Annotated[str, Field(examples=["2026-11-23"])]
     messages: int
     tokens: int
 
 
-class NewChat(Request):
-    """A chat to be created. The same `clientChatId` gives the same chat again."""
+class NewChat(RequestBody):
+    """A chat to create. The same `clientChatId` gives the same chat again."""
 
     title: Title | None = None
     client_chat_id: Tag | None = None
 
 
-class ChatChange(Request):
-    """A chat's new title."""
+class ChatChange(RequestBody):
+    """The new title of a chat."""
 
-    title: Annotated[Said, Field(min_length=1, max_length=200, examples=["Tea"])]
+    title: Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Tea"])]
 
 
-class ChatSummary(Shape):
-    """A chat, as it is listed."""
+class ChatSummary(ResponseBody):
+    """A chat in a list."""
 
     chat_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     title: Annotated[str, Field(examples=["Tea"])]
@@ -99,7 +99,7 @@ class ChatSummary(Shape):
 
     @classmethod
     def of(cls, chat: Chat, title: str) -> ChatSummary:
-        """Return what a list shows of a chat. `title` is the one that people see."""
+        """Return the view of a chat. `title` is the title that people see."""
         return cls(chat_id=chat.chat_id, title=title, updated_at=_time(chat.updated_at))
 
 
@@ -111,7 +111,7 @@ class ChatView(ChatSummary):
 
     @classmethod
     def of(cls, chat: Chat, title: str) -> ChatView:
-        """Return what is shown of a chat. `title` is the one that people see."""
+        """Return the view of a chat. `title` is the title that people see."""
         return cls(
             chat_id=chat.chat_id,
             title=title,
@@ -121,22 +121,22 @@ class ChatView(ChatSummary):
         )
 
 
-class ChatList(Shape):
-    """Chats, the one with the newest message first. `cursor` leads to the next page, null at the end."""
+class ChatList(ResponseBody):
+    """Chats, the one with the newest message first. `cursor` gives the next page, and is null at the end."""
 
     chats: list[ChatSummary]
     cursor: str | None
 
 
-class TokenCount(Shape):
+class TokenCount(ResponseBody):
     """The tokens of one reply."""
 
     prompt_tokens: int
     completion_tokens: int
 
 
-class MessageView(Shape):
-    """A message, whole."""
+class MessageView(ResponseBody):
+    """A message with its full text."""
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     role: Role
@@ -147,7 +147,7 @@ class MessageView(Shape):
 
     @classmethod
     def of(cls, message: Message) -> MessageView:
-        """Return what is shown of a message."""
+        """Return the view of a message."""
         usage = message.usage
         return cls(
             message_id=message.message_id,
@@ -155,14 +155,17 @@ class MessageView(Shape):
             content=message.content,
             timestamp=frames.timestamp(message.timestamp),
             finish_reason=message.finish_reason,
-            usage=TokenCount(**usage.model_dump()) if usage else None,
+            usage=TokenCount(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+            if usage
+            else None,
         )
 
 
-class MessageList(Shape):
+class MessageList(ResponseBody):
     """Messages, the oldest first.
 
-    `before` leads to the page of older ones, null at the beginning of the chat; `after` to newer ones, now or later.
+    `before` gives the page of older messages, and is null at the beginning of the chat. `after` gives newer messages,
+    now or later.
     """
 
     messages: list[MessageView]
@@ -170,46 +173,46 @@ class MessageList(Shape):
     after: str | None
 
 
-class Export(Shape):
+class Export(ResponseBody):
     """A whole chat."""
 
     chat: ChatView
     messages: list[MessageView]
 
 
-class Frame(Request):
-    """A frame as clients get it."""
+class Frame(RequestBody):
+    """A frame for clients."""
 
     type: Annotated[str, Field(min_length=1, max_length=64, examples=["note"])]
     data: Annotated[dict[str, Any], Field(examples=[{"text": "Tea is ready"}])]
 
 
-class Announcement(Request):
-    """What clients are sent: a text becomes a `notice`, a frame goes out as it is."""
+class Announcement(RequestBody):
+    """A message to clients. A text becomes a `notice`, a frame is sent as it is."""
 
     message: Annotated[
-        Annotated[Said, Field(min_length=1, max_length=10_000)] | Frame, Field(examples=["Tea is ready"])
+        Annotated[NonBlankText, Field(min_length=1, max_length=10_000)] | Frame, Field(examples=["Tea is ready"])
     ]
 
 
-class NewUser(Request):
-    """A user to be created."""
+class NewUser(RequestBody):
+    """A user to create."""
 
     user_id: Annotated[str, Field(min_length=1, max_length=128, examples=["carol"]), AfterValidator(_user_id)]
     name: Name | None = None
     roles: Roles = Field(default_factory=list)
 
 
-class UserChange(Request):
-    """What is to be different about a user. What is left out stays as it is."""
+class UserChange(RequestBody):
+    """Changes of a user. A field that is left out stays as it is."""
 
     name: Name | None = None
     roles: Roles | None = None
     disabled: bool | None = None
 
 
-class UserView(Shape):
-    """A user, as administrators see them."""
+class UserView(ResponseBody):
+    """A user, for administrators."""
 
     user_id: Annotated[str, Field(examples=["alice"])]
     name: str | None
@@ -219,7 +222,7 @@ class UserView(Shape):
 
     @classmethod
     def of(cls, user: User) -> UserView:
-        """Return what is shown of a user."""
+        """Return the view of a user."""
         created_at = frames.timestamp(user.created_at) if user.created_at else None
         return cls(
             user_id=user.user_id,
@@ -230,29 +233,29 @@ class UserView(Shape):
         )
 
 
-class UserList(Shape):
-    """Users, in no particular order. `cursor` leads to the next page, null at the end."""
+class UserList(ResponseBody):
+    """Users, in no particular order. `cursor` gives the next page, and is null at the end."""
 
     users: list[UserView]
     cursor: str | None
 
 
-class ConnectionView(Shape):
-    """An open connection. `chatId` is the chat that it sees."""
+class ConnectionView(ResponseBody):
+    """An open connection, and the chat that it has joined."""
 
     connection_id: Annotated[str, Field(examples=["BFaT_fALIAMCKug="])]
     chat_id: str | None
     connected_at: Time
 
 
-class ConnectionList(Shape):
-    """The connections of a user, as the index knows them: some milliseconds late."""
+class ConnectionList(ResponseBody):
+    """The connections of a user. The list may be some milliseconds old."""
 
     connections: list[ConnectionView]
 
 
-class Disconnected(Shape):
-    """How many connections were open, and are closed now."""
+class Disconnected(ResponseBody):
+    """The number of connections that were open, and are closed now."""
 
     closed: int
 

@@ -13,6 +13,7 @@ import boto3
 from botocore.credentials import Credentials
 from rich.table import Table
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
 from tests.support.management_api import ManagementApiServer
 
@@ -53,7 +54,7 @@ def _boto3(url: str) -> Callable[[], object]:
 
 
 def _ours(url: str) -> Callable[[], object]:
-    gateway = Gateway(url, KEYS, "us-east-1")
+    gateway = Gateway(url, KEYS, "us-east-1", Runtime())
     return lambda: gateway.post(CONNECTION_ID, FRAME)
 
 

@@ -19,14 +19,10 @@ from threading import Event, Thread
 from rich.console import Group
 from rich.table import Column, Table
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import (
-    AssistantMessageComplete,
-    AssistantMessageStart,
-    AssistantMessageToken,
-    FinishReason,
-)
-from handlers.chat.records import Subscription
+from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, AssistantMessageToken
+from handlers.chat.records import FinishReason, Subscription
 from handlers.chat.replies.relay import Relay
 
 RATES = (50, 100, 200, 400)
@@ -80,7 +76,7 @@ def relay(pace: float) -> Way:
     """Ours."""
 
     def way(gateway: Gateway, model: Model) -> None:
-        ours = Relay(gateway, START, lambda connection_id: None, pace)
+        ours = Relay(gateway, START, lambda connection_id: None, Runtime(), pace)
         ours.follow({"c1=": Subscription("once")})
         for token in model:
             ours.add(token)

@@ -47,6 +47,7 @@ def _measure() -> list[tuple[float, float]]:
     import boto3
     from parley.dynamodb.provision import create_tables
 
+    from handlers.chat.concurrency import Runtime
     from handlers.chat.store import Store
     from handlers.chat.store.tables import CONNECTION
     from tests.support import dynamodb
@@ -58,7 +59,7 @@ def _measure() -> list[tuple[float, float]]:
     client = boto3.client("dynamodb")
     dynamodb.delete_tables(client)
     create_tables(client, dynamodb.TABLES)
-    begin(store := Store())
+    begin(store := Store(Runtime()))
     with metered(CONNECTION.client, dynamodb.client(dynamodb.URL)) as capacity:
         return [a_turn(store, capacity, number) for number in range(max(LENGTHS))]
 

@@ -7,11 +7,18 @@ from dataclasses import replace
 
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol import views
+from handlers.chat.protocol.stream import Script
 from handlers.chat.replies import monitor
-from handlers.chat.replies.relay import Relay, Script
-from handlers.chat.replies.worker import Replies
+from handlers.chat.replies.relay import Relay
+from handlers.chat.replies.worker import ReplyWorker
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
-from tests.faults.simulation.services import SimulatedAnswer, SimulatedFaults, SimulatedGateway, SimulatedStore
+from tests.faults.simulation.services import (
+    SimulatedAnswer,
+    SimulatedFaults,
+    SimulatedGateway,
+    SimulatedMessages,
+    SimulatedTurns,
+)
 
 WORLDS = 40
 
@@ -41,26 +48,26 @@ def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
         def call(self, user_id, reply, turn, title, lease_until, tokens):
             sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
-            messages = self.items[reply.chat_id]
+            messages = self.tables.messages[reply.chat_id]
             del messages[min(messages)]
             return sealed
 
         return call
 
-    seed_bug(monkeypatch, SimulatedStore, "seal", forgetful)
+    seed_bug(monkeypatch, SimulatedTurns, "seal", forgetful)
     assert found("an acknowledged message is lost")
 
 
 def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     def without_marker(accept):
         def call(self, user_id, message, turn, previous):
-            self.sent.clear()
+            self.tables.sent.clear()
             return accept(self, user_id, message, turn, previous)
 
         return call
 
-    seed_bug(monkeypatch, SimulatedStore, "accept", without_marker)
-    monkeypatch.setattr(SimulatedStore, "sent_as", lambda *_: None)
+    seed_bug(monkeypatch, SimulatedTurns, "accept", without_marker)
+    monkeypatch.setattr(SimulatedMessages, "sent_as", lambda *_: None)
     # The acknowledgement is lost, and the client asks again when the reply is over.
     assert found("a message is stored twice", SimulatedFaults(post_fails=0.3))
 
@@ -68,13 +75,13 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
 def test_a_turn_that_begins_while_another_runs(monkeypatch):
     def always_free(begun):
         def call(self, user_id, chat_id, turn, previous, messages):
-            chat = self.chats[user_id, chat_id]
-            self.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
+            chat = self.tables.chats[user_id, chat_id]
+            self.tables.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
             return begun(self, user_id, chat_id, turn, previous, messages)
 
         return call
 
-    seed_bug(monkeypatch, SimulatedStore, "_begun", always_free)
+    seed_bug(monkeypatch, SimulatedTurns, "_begun", always_free)
     monkeypatch.setattr("handlers.chat.turns.lifecycle.is_running", lambda turn, now: False)
     assert found("not one reply to one message")
 
@@ -82,15 +89,15 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
         def call(self, user_id, reply, turn, title, lease_until, tokens):
-            count = self.chats[user_id, reply.chat_id].message_count
+            count = self.tables.chats[user_id, reply.chat_id].message_count
             sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
-            chat = self.chats[user_id, reply.chat_id]
-            self.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
+            chat = self.tables.chats[user_id, reply.chat_id]
+            self.tables.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
             return sealed
 
         return call
 
-    seed_bug(monkeypatch, SimulatedStore, "seal", uncounted)
+    seed_bug(monkeypatch, SimulatedTurns, "seal", uncounted)
     assert found("a message is not counted")
 
 
@@ -120,7 +127,7 @@ def test_a_word_that_is_lost_on_its_way_to_the_store(monkeypatch):
 def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
     monkeypatch.setattr("handlers.chat.turns.lifecycle.take_over", lambda *_: False)
     monkeypatch.setattr("tests.faults.simulation.chat.RETRIES", ())
-    monkeypatch.setattr(Replies, "give_up", lambda *_: None)
+    monkeypatch.setattr(ReplyWorker, "give_up", lambda *_: None)
     assert found("a turn never came to its end", SimulatedFaults(kill=0.01))
 
 
@@ -185,12 +192,12 @@ def test_a_model_that_is_left_talking(monkeypatch):
 
 
 def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
-    monkeypatch.setattr(monitor, "LOOK_SECONDS", 2.0)
+    monkeypatch.setattr(monitor, "POLL_SECONDS", 2.0)
     assert found("cancelled too late")
 
 
 def test_a_turn_that_is_not_cleared(monkeypatch):
-    monkeypatch.setattr(SimulatedStore, "clear", lambda *_: True)
+    monkeypatch.setattr(SimulatedTurns, "clear", lambda *_: True)
     assert found("a turn is not cleared")
 
 

@@ -14,7 +14,7 @@ def store():
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat"), NOON)
+    return store.chats.add(Chat("alice", "chat"), NOON)
 
 
 class TestSubscriptions(SubscriptionContract):

@@ -13,6 +13,7 @@ from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from parley.dynamodb.provision import create_tables
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.store import Store
 from handlers.chat.store.tables import CONNECTION, UserItem
 from tests.support import dynamodb
@@ -62,7 +63,7 @@ def tables(aws: None, request: pytest.FixtureRequest) -> None:
 def store(tables: None) -> Store:
     for user in ("alice", "bob"):
         UserItem(user, name=user.title()).save()
-    return Store()
+    return Store(Runtime())
 
 
 @pytest.fixture

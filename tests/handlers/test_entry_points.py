@@ -15,10 +15,11 @@ from aws_lambda_powertools.utilities.parser.models import (
 from parley.dev_tokens import token
 
 from handlers import api, connect, default, deliver, disconnect
-from handlers.chat.limits.frame_rate import Floods
 from handlers.chat.records import Connection
 from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
+from tests.support.runtime import FakeRuntime
+from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -153,11 +154,13 @@ def http_event(path, **headers):
 
 
 @pytest.fixture
-def gateway(monkeypatch):
-    gateway = RecordingGateway()
-    for function in (connect, default, deliver):
-        monkeypatch.setattr(function, "gateway", gateway)
-    return gateway
+def gateway():
+    return RecordingGateway()
+
+
+@pytest.fixture
+def wired(gateway):
+    return wiring(gateway=gateway)
 
 
 @pytest.fixture
@@ -174,41 +177,41 @@ class TestConnect:
     def test_an_anonymous_connection_is_let_in(self, store, functions):
         assert connect.handler(connect_event(), LambdaContext()) == {"statusCode": 200}
         connected_at = datetime.fromtimestamp(1731324924.553, UTC)
-        assert store.connection(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
+        assert store.connections.get(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
 
     def test_a_good_token_authenticates_it(self, store, functions):
         assert connect.handler(connect_event(token=token("alice", SECRET)), LambdaContext()) == {"statusCode": 200}
-        assert store.connection(CONNECTION_ID).user_id == "alice"
+        assert store.connections.get(CONNECTION_ID).user_id == "alice"
 
     def test_a_bad_one_is_refused_and_leaves_nothing_behind(self, store):
         assert connect.handler(connect_event(token="bad"), LambdaContext()) == {"statusCode": 401}
-        assert store.connection(CONNECTION_ID) is None
+        assert store.connections.get(CONNECTION_ID) is None
 
-    def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway):
+    def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway, wired):
         now = datetime.now(UTC)
-        for minutes in range(connect.settings.limits.connections_per_user):
-            store.add_connection(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
-        assert connect.handler(connect_event(token=token("alice", SECRET)), LambdaContext()) == {"statusCode": 200}
+        for minutes in range(wired.settings.limits.connections_per_user):
+            store.connections.add(Connection(f"{minutes}=", now - timedelta(minutes=minutes), "alice"))
+        assert connect.handle(connect_event(token=token("alice", SECRET)), wired) == {"statusCode": 200}
         assert gateway.closed == ["19="]
-        assert store.connection("19=") is None
-        assert store.connection(CONNECTION_ID).user_id == "alice"
+        assert store.connections.get("19=") is None
+        assert store.connections.get(CONNECTION_ID).user_id == "alice"
 
 
 def test_disconnecting_forgets_the_connection(store):
-    store.add_connection(Connection(CONNECTION_ID, NOON))
+    store.connections.add(Connection(CONNECTION_ID, NOON))
     for _ in ("delivered", "delivered again"):
         assert disconnect.handler(disconnect_event(), LambdaContext()) == {"statusCode": 200}
-        assert store.connection(CONNECTION_ID) is None
+        assert store.connections.get(CONNECTION_ID) is None
 
 
 class TestDefault:
     @pytest.fixture(autouse=True)
-    def connection(self, store, functions, gateway):
-        self.gateway = gateway
-        store.add_connection(Connection(CONNECTION_ID, NOON))
+    def connection(self, store, functions, gateway, wired):
+        self.gateway, self.wired = gateway, wired
+        store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, kind, **data):
-        answer = default.handler(message_event(json.dumps({"type": kind, "data": data})), LambdaContext())
+        answer = default.handle(message_event(json.dumps({"type": kind, "data": data})), LambdaContext(), self.wired)
         assert answer == {"statusCode": 200}
         return self.gateway.to(CONNECTION_ID)
 
@@ -220,10 +223,10 @@ class TestDefault:
         self.sends("join_chat", token=token("alice", SECRET))
         chat_id = self.sends("create_chat")[-1]["data"]["chatId"]
         assert self.sends("message", message="Привет")[-1]["data"]["content"] == "Привет"
-        assert [message.content for message in store.messages(chat_id)] == ["Привет"]
+        assert [message.content for message in store.messages.newest_first(chat_id)] == ["Привет"]
 
     def test_text_that_is_no_frame_is_answered_too(self):
-        default.handler(message_event("{"), LambdaContext())
+        default.handle(message_event("{"), LambdaContext(), self.wired)
         assert self.gateway.to(CONNECTION_ID) == [
             {"type": "error", "data": {"message": "Invalid message format", "code": "invalid_format"}}
         ]
@@ -232,17 +235,18 @@ class TestDefault:
 class TestAFlood:
     @pytest.fixture(autouse=True)
     def connection(self, store, functions, gateway, monkeypatch):
+        monkeypatch.setenv("FRAMES_PER_SECOND", "1")
         self.gateway = gateway
-        store.add_connection(Connection(CONNECTION_ID, NOON))
-        monkeypatch.setattr(default, "floods", Floods(1, lambda: 1_731_324_924.0))
+        self.wired = wiring(gateway=gateway, runtime=FakeRuntime(datetime.fromtimestamp(1_731_324_924, UTC)))
+        store.connections.add(Connection(CONNECTION_ID, NOON))
 
     def sends(self, number, body='{"type": "ping", "requestId": "r1"}'):
         for _ in range(number):
-            assert default.handler(message_event(body), LambdaContext()) == {"statusCode": 200}
+            assert default.handle(message_event(body), LambdaContext(), self.wired) == {"statusCode": 200}
 
     def test_is_answered_once_by_name_and_without_the_database(self, monkeypatch):
         self.sends(5)
-        monkeypatch.setattr(type(default.store), "connection", None)
+        monkeypatch.setattr(type(self.wired.store.connections), "get", None)
         self.sends(9)
         *pongs, error = self.gateway.to(CONNECTION_ID)
         assert [pong["type"] for pong in pongs] == ["pong"] * 5
@@ -258,14 +262,14 @@ class TestAFlood:
     def test_that_goes_on_ends_the_connection(self, store):
         self.sends(100)
         assert self.gateway.closed == [CONNECTION_ID]
-        assert store.connection(CONNECTION_ID) is None
+        assert store.connections.get(CONNECTION_ID) is None
         assert len(self.gateway.to(CONNECTION_ID)) == 5 + 1
 
 
-def test_delivering_to_a_user(store, functions, gateway):
-    store.add_connection(Connection(CONNECTION_ID, NOON, "alice"))
+def test_delivering_to_a_user(store, functions, gateway, wired):
+    store.connections.add(Connection(CONNECTION_ID, NOON, "alice"))
     frame = {"type": "note", "data": {"text": "Чай готов"}}
-    deliver.handler({"user_id": "alice", "frame": frame}, LambdaContext())
+    deliver.handle({"user_id": "alice", "frame": frame}, LambdaContext(), wired)
     assert gateway.frames == [(CONNECTION_ID, frame)]
 
 

@@ -21,17 +21,18 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from parley.dev_tokens import token
 
 from handlers import default, deliver, erase
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Connection
+from handlers.chat.records import Connection, FinishReason
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
 from tests.support import dynamodb
-from tests.support.http_api import SECRET, ManagementClient, request, services
+from tests.support.http_api import SECRET, request, services
 from tests.support.lambda_context import LambdaContext
 from tests.support.reply_worker import NOON, ScriptedModel, reply_worker
+from tests.support.wiring import wiring
 
 PARTS, SEQUENCES = 4, 50
 STEPS = 8
@@ -57,11 +58,14 @@ ON_A_CHAT = {
     "delete": ("DELETE", "", None),
 }
 _numbers = itertools.count()
-_store = Store()
+_store = Store(Runtime())
 
 
 class ThreeUsers(RuleBasedStateMachine):
     """Users see only their own messages and the replies to them."""
+
+    wired = None
+    """The parts of all functions; the test sets it."""
 
     def __init__(self):
         super().__init__()
@@ -84,7 +88,7 @@ class ThreeUsers(RuleBasedStateMachine):
             self.owners[name] = name
             self.chats[name] = set()
             connection_id = f"{name}-device="
-            _store.add_connection(Connection(connection_id, NOON, name))
+            _store.connections.add(Connection(connection_id, NOON, name))
             self.connections[connection_id] = name
 
     def name(self, user):
@@ -134,9 +138,9 @@ class ThreeUsers(RuleBasedStateMachine):
         payload = json.loads(json.dumps(payload))
         match name:
             case "DeliverFunction":
-                deliver.handler(payload, LambdaContext())
+                deliver.handle(payload, LambdaContext(), self.wired)
             case "EraseFunction":
-                erase.handler(payload, LambdaContext())
+                erase.handle(payload, LambdaContext(), self.wired)
             case "GenerateFunction":
                 handover = Handover.of(payload)
                 model = ScriptedModel(f"answer, words of {handover.user_id}", Delta("", FinishReason.STOP))
@@ -148,7 +152,7 @@ class ThreeUsers(RuleBasedStateMachine):
         self.posted = []
         self.asked_with = json.dumps(data)
         body = json.dumps({"type": kind, "data": data})
-        default.handler({"requestContext": {"connectionId": connection_id}, "body": body}, LambdaContext())
+        default.handle({"requestContext": {"connectionId": connection_id}, "body": body}, LambdaContext(), self.wired)
         return [frame for receiver, frame in self.received() if receiver == connection_id]
 
     def ask(self, user, method, path, body=None, **query):
@@ -276,11 +280,8 @@ def wired(store, monkeypatch):
         post=lambda connection_id, text: WORLDS[0].post(connection_id, text),
         invoke=lambda name, payload: WORLDS[0].invoke(name, payload),
     )
-    for function in (default, deliver):
-        monkeypatch.setattr(function, "gateway", wire)
-    for function in (default, deliver, erase):
-        monkeypatch.setattr(function, "functions", wire)
-    with services(functions=wire, management=ManagementClient):
+    monkeypatch.setattr(ThreeUsers, "wired", wiring(gateway=wire, functions=wire))
+    with services(functions=wire, gateway=wire):
         yield
 
 
@@ -300,6 +301,6 @@ def test_nobody_learns_of_another_users_anything(wired, monkeypatch, part):
         ),
     )
     printed = log.getvalue()
-    assert '"handled"' in printed
+    assert '"frame_handled"' in printed
     assert "words of" not in printed, "the log holds what users wrote"
     assert "eyJ" not in printed, "the log holds a token"

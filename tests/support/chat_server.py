@@ -9,7 +9,7 @@ from websockets.exceptions import ConnectionClosed
 
 
 class ChatServer:
-    """One user's chats. Replies `You said: …` in pieces of four; the attributes make it misbehave."""
+    """One user's chats. ReplyWorker `You said: …` in pieces of four; the attributes make it misbehave."""
 
     def __init__(self):
         self.received = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import count
 
 from parley.clock import Clock
@@ -72,10 +73,10 @@ class ShiftedClock(Clock):
 
 
 class SettableTime:
-    """A function that returns the time a test has set, in seconds since the epoch."""
+    """A function that returns the moment a test has set, in seconds since the epoch."""
 
     def __init__(self) -> None:
         self.now = 1_731_324_924.0
 
-    def __call__(self) -> float:
-        return self.now
+    def __call__(self) -> datetime:
+        return datetime.fromtimestamp(self.now, UTC)

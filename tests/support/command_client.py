@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from parley.dev_tokens import token
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.protocol.frames import (
@@ -14,6 +15,8 @@ from handlers.chat.protocol.frames import (
 from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.turns.commands import Commands
+from tests.support.runtime import FakeRuntime
+from tests.support.unlimited import NO_FRAME_LIMIT
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -31,12 +34,14 @@ class CommandClient:
         self.now = NOON
         self.commands = Commands(
             store,
-            Authenticator(SharedSecret(SECRET), lambda identity: store.user(identity.user_id) is not None),
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
+            ),
             Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
-            now=lambda: self.now,
-            new_id=lambda: next(ids),
+            FakeRuntime(lambda: self.now, lambda: next(ids)),
+            NO_FRAME_LIMIT,
         )
-        store.add_connection(Connection(name, NOON))
+        store.connections.add(Connection(name, NOON))
 
     def sends(self, kind, request_id=None, **data):
         frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Message, Turn
+from handlers.chat.records import FinishReason, Message, Role, Turn
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover
 
@@ -12,9 +11,9 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 def ask(store, question_id, reply_id, text="Hi", *, now=NOON, user="alice", chat_id="chat", client_message_id=None):
     """Store a question and begin the turn that answers it."""
-    chat = store.chat(user, chat_id)
+    chat = store.chats.get(user, chat_id)
     message = Message(chat_id, question_id, Role.USER, text, now, client_message_id)
-    assert store.accept(user, message, Turn(reply_id, now + LEASE), chat.last_message_id)
+    assert store.turns.accept(user, message, Turn(reply_id, now + LEASE), chat.last_message_id)
     return Handover(user, chat_id, reply_id)
 
 
@@ -30,10 +29,10 @@ def seal(store, handover, text="Hello", *, turn=None, now=NOON, title=None, **mo
     turn = turn or claim(store, handover, now=now)
     more = {"finish_reason": FinishReason.STOP, "attempt": turn.attempt} | more
     reply = Message(handover.chat_id, handover.message_id, Role.ASSISTANT, text, now, **more)
-    return store.seal(handover.user_id, reply, turn, title, now + LEASE)
+    return store.turns.seal(handover.user_id, reply, turn, title, now + LEASE)
 
 
 def answer(store, handover, text="Hello", **more):
     """Bring a turn to its end."""
     assert seal(store, handover, text, **more)
-    assert store.clear(handover.user_id, handover.chat_id, handover.message_id)
+    assert store.turns.clear(handover.user_id, handover.chat_id, handover.message_id)

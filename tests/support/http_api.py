@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
 
@@ -14,6 +14,7 @@ from parley.dev_tokens import token
 
 from handlers import api
 from tests.support.lambda_context import LambdaContext
+from tests.support.wiring import wiring
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -77,23 +78,6 @@ def _token(user: str) -> str:
     return _TOKENS.setdefault(user, token(user, SECRET))
 
 
-class ManagementClient:
-    """The @connections API as far as a hang-up goes."""
-
-    class exceptions:  # noqa: N801 - as boto3 names it
-        class GoneException(Exception):
-            pass
-
-    def __init__(self) -> None:
-        self.closed: list[str] = []
-        self.gone: set[str] = set()
-
-    def delete_connection(self, ConnectionId: str) -> None:  # noqa: N803 - as boto3 names it
-        if ConnectionId in self.gone:
-            raise self.exceptions.GoneException
-        self.closed.append(ConnectionId)
-
-
 class Invocations:
     """Keeps what other functions are asked to do: pairs of a name and a payload."""
 
@@ -108,11 +92,11 @@ class Invocations:
 
 
 @contextmanager
-def services(**changed: Any) -> Iterator[None]:
-    """Give the API other services for a while, and an event loop, which the main thread of a function has."""
+def services(**parts: Any) -> Iterator[None]:
+    """Give the API fakes of some parts for a while, and an event loop, which the main thread of a function has."""
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     before = api.app.state.services
-    api.app.state.services = replace(before, **changed)
+    api.app.state.services = api.services(wiring(authenticator=api.wired.authenticator, **parts))
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from handlers.chat.identity.keys import KeySet
+from tests.support.runtime import FakeRuntime
 
 JWKS_URL = "https://id.example.com/.well-known/jwks.json"
 
@@ -33,4 +34,4 @@ class IdentityProvider:
         return json.dumps({"keys": self.keys}).encode()
 
     def key_set(self):
-        return KeySet(JWKS_URL, self.fetch, lambda: self.now)
+        return KeySet(JWKS_URL, FakeRuntime(monotonic=lambda: self.now), self.fetch)

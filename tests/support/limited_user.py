@@ -3,37 +3,44 @@
 import itertools
 import json
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.records import Chat, Connection
 from handlers.chat.settings import Settings
-from handlers.chat.turns.commands import Commands, Generate
+from handlers.chat.store import Store
+from handlers.chat.turns.actions import Generate
+from handlers.chat.turns.commands import Commands
 from tests.support.command_client import SECRET
 from tests.support.conversation import NOON, answer
-from tests.support.stores import CountingStore
-from tests.support.unlimited import UNLIMITED
+from tests.support.runtime import FakeRuntime
+from tests.support.stores import CountingUsers
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 
 class LimitedUser:
     """Alice, with one device that goes from chat to chat, under some limits."""
 
     def __init__(self, **limits):
-        self.store = CountingStore()
+        self.store = Store(Runtime())
+        self.store.users = CountingUsers()
         self.now = NOON
         self.ids = (f"id-{number:04}" for number in itertools.count())
         settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
         self.commands = Commands(
             self.store,
-            Authenticator(SharedSecret(SECRET), lambda identity: self.store.user(identity.user_id) is not None),
+            Authenticator(
+                SharedSecret(SECRET), lambda identity: self.store.users.get(identity.user_id) is not None, Runtime()
+            ),
             settings,
-            now=lambda: self.now,
-            new_id=lambda: next(self.ids),
+            FakeRuntime(lambda: self.now, lambda: next(self.ids)),
+            NO_FRAME_LIMIT,
         )
-        self.store.add_connection(Connection("c1=", NOON, "alice"))
+        self.store.connections.add(Connection("c1=", NOON, "alice"))
 
     def sees(self, chat_id):
-        self.store.add_chat(Chat("alice", chat_id), NOON)
-        assert self.store.bind_connection("c1=", "alice", chat_id)
+        self.store.chats.add(Chat("alice", chat_id), NOON)
+        assert self.store.connections.bind("c1=", "alice", chat_id)
         return self
 
     def sends(self, kind, **data):
@@ -50,4 +57,4 @@ class LimitedUser:
         return actions[0].frame
 
     def stored(self, chat_id="chat"):
-        return [message.content for message in self.store.messages(chat_id)]
+        return [message.content for message in self.store.messages.newest_first(chat_id)]

@@ -4,14 +4,15 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from handlers.chat.concurrency import Threads
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Connection, Subscription
+from handlers.chat.records import Connection, FinishReason, Subscription
+from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.llm import Delta
-from handlers.chat.replies.worker import Replies
-from handlers.chat.texts import RUSSIAN
+from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.settings import RUSSIAN
 from handlers.chat.turns.lifecycle import Handover
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -64,32 +65,23 @@ class ScriptedModel:
 
 
 def join(store, name, resume=None, shown=None, now=NOON):
-    store.add_connection(Connection(name, now))
-    assert store.subscribe("alice", "chat", name, Subscription("first", resume, shown))
-    store.bind_connection(name, "alice", "chat")
+    store.connections.add(Connection(name, now))
+    assert store.chats.subscribe("alice", "chat", name, Subscription("first", resume, shown))
+    store.connections.bind(name, "alice", "chat")
 
 
-class InstantSleep(Threads):
-    """A runtime whose sleep takes no time and calls `asleep` with the seconds."""
-
-    def __init__(self, asleep):
-        self.sleep = asleep
-
-
-def reply_worker(store, gateway, model, sent=None, now=NOON, history_chars=1_000, threads=None, prices=None):
+def reply_worker(
+    store, gateway, model, sent=None, now=NOON, history_chars=1_000, sleep=None, prices=None, counts_tokens=False
+):
     workers = (f"worker {number}" for number in itertools.count(1))
-    return Replies(
+    runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep)
+    return ReplyWorker(
         store,
-        gateway,
+        OpenConnections(store, gateway, runtime),
         model,
-        RUSSIAN,
-        prices or Prices(),
-        history_chars,
-        0.0,
+        ReplySettings(RUSSIAN, prices or Prices(), history_chars, pace=0.0, counts_tokens=counts_tokens),
         lambda user, frame: sent.append((user, frame)),
-        now=now if callable(now) else lambda: now,
-        new_id=lambda: f"{id(model)} {next(workers)}",
-        threads=threads or Threads(),
+        runtime,
     )
 
 

@@ -5,8 +5,7 @@ Test modules subclass these; they use the fixtures `store` and `chat`."""
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from handlers.chat.protocol.frames import FinishReason, Resume, Usage
-from handlers.chat.records import Chat, Subscription, Turn
+from handlers.chat.records import Chat, FinishReason, Resume, Subscription, Turn, Usage
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import answer, ask, claim, seal
 
@@ -19,38 +18,38 @@ LATER = NOON + timedelta(seconds=20)
 class SubscriptionContract:
     def test_a_subscription_is_kept_as_it_is_and_the_newest_counts(self, store, chat):
         resuming = Subscription("j2", Resume(message_id="m2", offset=7, attempt=2), shown="m0")
-        assert store.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", Subscription("j1"))
-        then = store.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", resuming)
-        assert then == store.chat("alice", "chat")
+        assert store.chats.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", Subscription("j1"))
+        then = store.chats.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", resuming)
+        assert then == store.chats.get("alice", "chat")
         assert then.subscribers == {"BFaT_fAL-AMCKug=": resuming}
 
     def test_subscribing_to_a_deleted_chat_does_not_bring_it_back(self, store):
-        assert store.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
-        store.unsubscribe("alice", "chat", "c1=")
-        assert store.chat("alice", "chat") is None
+        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
+        store.chats.unsubscribe("alice", "chat", "c1=")
+        assert store.chats.get("alice", "chat") is None
 
     def test_between_seal_and_announcement_only_who_was_shown_the_reply_is_let_in(self, store, chat):
         seal(store, ask(store, "m1", "m2"))
-        assert store.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
-        assert store.subscribe("alice", "chat", "c1=", Subscription("j1", shown="m2"))
+        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
+        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1", shown="m2"))
 
 
 class AcceptContract:
     def test_a_message_is_stored_and_counted_and_begins_its_turn(self, store, chat):
         ask(store, "m1", "m2", client_message_id="mine")
-        kept = store.chat("alice", "chat")
+        kept = store.chats.get("alice", "chat")
         assert (kept.message_count, kept.last_message_id) == (1, "m2")
         assert kept.turn == Turn("m2", NOON + timedelta(seconds=15))
-        assert store.message("chat", "m1").content == "Hi"
-        assert store.sent_as("chat", "mine") == "m1"
-        assert store.sent_as("chat", "other") is None
+        assert store.messages.get("chat", "m1").content == "Hi"
+        assert store.messages.sent_as("chat", "mine") == "m1"
+        assert store.messages.sent_as("chat", "other") is None
 
     def refused(self, store, user="alice", message_id="m3", previous="m2", client_message_id=None):
-        message = replace(store.message("chat", "m1"), message_id=message_id, client_message_id=client_message_id)
-        before = store.chat("alice", "chat")
-        assert store.accept(user, message, Turn("m4", LATER), previous) is False
-        assert store.chat("alice", "chat") == before
-        assert [each.message_id for each in store.messages("chat")] in (["m1"], ["m2", "m1"])
+        message = replace(store.messages.get("chat", "m1"), message_id=message_id, client_message_id=client_message_id)
+        before = store.chats.get("alice", "chat")
+        assert store.turns.accept(user, message, Turn("m4", LATER), previous) is False
+        assert store.chats.get("alice", "chat") == before
+        assert [each.message_id for each in store.messages.newest_first("chat")] in (["m1"], ["m2", "m1"])
 
     def test_nothing_is_stored_while_a_turn_runs_its_lease_over_or_not(self, store, chat):
         ask(store, "m1", "m2")
@@ -71,81 +70,81 @@ class AcceptContract:
     def test_a_reply_that_is_being_announced_holds_nobody_up(self, store, chat):
         seal(store, ask(store, "m1", "m2"))
         ask(store, "m3", "m4")
-        assert store.chat("alice", "chat").turn.message_id == "m4"
+        assert store.chats.get("alice", "chat").turn.message_id == "m4"
 
 
 class TurnsContract:
     def test_one_of_two_claims_of_the_same_attempt_succeeds(self, store, chat):
         ask(store, "m1", "m2")
-        turn = store.chat("alice", "chat").turn
-        claimed = store.claim("alice", "chat", turn, "w1", LATER)
+        turn = store.chats.get("alice", "chat").turn
+        claimed = store.turns.claim("alice", "chat", turn, "w1", LATER)
         assert claimed.turn == replace(turn, attempt=1, worker="w1", lease_until=LATER)
-        assert store.claim("alice", "chat", turn, "w2", LATER) is None
+        assert store.turns.claim("alice", "chat", turn, "w2", LATER) is None
 
     def test_a_worker_that_was_overtaken_can_write_nothing(self, store, chat):
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
-        store.claim("alice", "chat", zombie, "w2", LATER)
-        assert store.extend("alice", "chat", zombie, LATER) is False
+        store.turns.claim("alice", "chat", zombie, "w2", LATER)
+        assert store.turns.extend("alice", "chat", zombie, LATER) is False
         assert seal(store, handover, turn=zombie) is False
-        assert store.message("chat", "m2") is None
+        assert store.messages.get("chat", "m2") is None
 
     def test_one_of_several_takeovers_succeeds(self, store, chat):
         ask(store, "m1", "m2")
-        turn = store.chat("alice", "chat").turn
-        assert store.take_over("alice", "chat", turn, LATER) is True
-        assert store.take_over("alice", "chat", turn, LATER + timedelta(seconds=1)) is False
+        turn = store.chats.get("alice", "chat").turn
+        assert store.turns.take_over("alice", "chat", turn, LATER) is True
+        assert store.turns.take_over("alice", "chat", turn, LATER + timedelta(seconds=1)) is False
 
     def test_a_cancellation_is_of_one_reply(self, store, chat):
         handover = ask(store, "m1", "m2")
-        assert store.cancel("alice", "chat", "m0") is False
-        assert store.cancel("alice", "chat", "m2") is True
-        assert store.chat("alice", "chat").turn.cancelled
+        assert store.turns.cancel("alice", "chat", "m0") is False
+        assert store.turns.cancel("alice", "chat", "m2") is True
+        assert store.chats.get("alice", "chat").turn.cancelled
         seal(store, handover)
-        assert store.cancel("alice", "chat", "m2") is False
+        assert store.turns.cancel("alice", "chat", "m2") is False
 
 
 class SealContract:
     def test_a_reply_is_kept_with_its_end_and_gives_the_chat_its_title(self, store, chat):
         usage = Usage(prompt_tokens=3, completion_tokens=1)
         seal(store, ask(store, "m1", "m2"), finish_reason=FinishReason.LENGTH, usage=usage, title="Hi")
-        reply = store.message("chat", "m2")
+        reply = store.messages.get("chat", "m2")
         assert (reply.content, reply.finish_reason, reply.usage, reply.attempt) == ("Hello", "length", usage, 1)
-        kept = store.chat("alice", "chat")
+        kept = store.chats.get("alice", "chat")
         assert (kept.title, kept.message_count, kept.turn.sealed) == ("Hi", 2, True)
 
     def test_a_title_that_somebody_gave_stays(self, store):
-        store.add_chat(Chat("alice", "chat", "Mine"), NOON)
+        store.chats.add(Chat("alice", "chat", "Mine"), NOON)
         seal(store, ask(store, "m1", "m2"), title="Hi")
-        assert store.chat("alice", "chat").title == "Mine"
+        assert store.chats.get("alice", "chat").title == "Mine"
 
     def test_a_reply_is_sealed_once(self, store, chat):
         handover = ask(store, "m1", "m2")
         turn = claim(store, handover)
         assert seal(store, handover, "first", turn=turn) is True
         assert seal(store, handover, "second", turn=turn) is False
-        assert store.message("chat", "m2").content == "first"
-        assert store.chat("alice", "chat").message_count == 2
+        assert store.messages.get("chat", "m2").content == "first"
+        assert store.chats.get("alice", "chat").message_count == 2
 
     def test_a_regenerated_reply_takes_the_place_of_the_old_one(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
         turn = Turn("m3", LATER, replaces="m2")
-        assert store.begin("alice", "chat", turn, "m2")
-        claimed = store.claim("alice", "chat", turn, "w", LATER).turn
-        assert [each.message_id for each in store.messages("chat")] == ["m2", "m1"]
+        assert store.turns.begin("alice", "chat", turn, "m2")
+        claimed = store.turns.claim("alice", "chat", turn, "w", LATER).turn
+        assert [each.message_id for each in store.messages.newest_first("chat")] == ["m2", "m1"]
         handover = Handover("alice", "chat", "m3")
         seal(store, handover, "Better", turn=claimed)
-        assert [each.content for each in store.messages("chat")] == ["Better", "Hi"]
-        assert store.chat("alice", "chat").message_count == 2
+        assert [each.content for each in store.messages.newest_first("chat")] == ["Better", "Hi"]
+        assert store.chats.get("alice", "chat").message_count == 2
 
     def test_an_empty_reply_is_stored_as_such(self, store, chat):
         seal(store, ask(store, "m1", "m2"), "")
-        assert store.message("chat", "m2").content == ""
+        assert store.messages.get("chat", "m2").content == ""
 
     def test_only_a_sealed_turn_is_cleared_and_only_its_own(self, store, chat):
         handover = ask(store, "m1", "m2")
-        assert store.clear("alice", "chat", "m2") is False
+        assert store.turns.clear("alice", "chat", "m2") is False
         seal(store, handover)
-        assert store.clear("alice", "chat", "m0") is False
-        assert store.clear("alice", "chat", "m2") is True
-        assert store.chat("alice", "chat").turn is None
+        assert store.turns.clear("alice", "chat", "m0") is False
+        assert store.turns.clear("alice", "chat", "m2") is True
+        assert store.chats.get("alice", "chat").turn is None

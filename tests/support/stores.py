@@ -1,16 +1,22 @@
 """Stores that lose an answer, are interrupted, or count their writes."""
 
-from handlers.chat.store import Store
+from handlers.chat.store.users import Users
 
 
 class LossyStore:
-    """A store that loses the first answer of one operation: it raises an error or returns False instead."""
+    """A store that loses the first answer of one operation on turns: it raises an error or returns False instead."""
 
     def __init__(self, store, operation, lost):
-        self.store, self.operation, self.lost, self.times = store, operation, lost, 1
+        self.chats, self.messages = store.chats, store.messages
+        self.turns = _LossyTurns(store.turns, operation, lost)
+
+
+class _LossyTurns:
+    def __init__(self, turns, operation, lost):
+        self.turns, self.operation, self.lost, self.times = turns, operation, lost, 1
 
     def __getattr__(self, name):
-        method = getattr(self.store, name)
+        method = getattr(self.turns, name)
         if name != self.operation:
             return method
 
@@ -30,30 +36,39 @@ class InterruptedStore:
     """A store that calls `interrupt` before the call of this number, once."""
 
     def __init__(self, store, at, interrupt):
-        self._store = store
         self._left = at
         self._interrupt = interrupt
         self.interrupted = False
+        for part in ("users", "connections", "chats", "messages", "turns"):
+            setattr(self, part, _InterruptedPart(getattr(store, part), self.before_call))
+
+    def before_call(self):
+        self._left -= 1
+        if self._left < 0 and not self.interrupted:
+            self.interrupted = True
+            self._interrupt()
+
+
+class _InterruptedPart:
+    def __init__(self, part, before_call):
+        self._part, self._before_call = part, before_call
 
     def __getattr__(self, name):
-        operation = getattr(self._store, name)
+        operation = getattr(self._part, name)
 
         def call(*arguments, **more):
-            self._left -= 1
-            if self._left < 0 and not self.interrupted:
-                self.interrupted = True
-                self._interrupt()
+            self._before_call()
             return operation(*arguments, **more)
 
         return call
 
 
-class CountingStore(Store):
-    """Counts the writes of what users have spent."""
+class CountingUsers(Users):
+    """Counts the writes of quota usage."""
 
     def __init__(self):
         self.attempts = 0
 
-    def spend(self, user_id, before, after):
+    def replace_quota_usage(self, user_id, before, after):
         self.attempts += 1
-        return super().spend(user_id, before, after)
+        return super().replace_quota_usage(user_id, before, after)

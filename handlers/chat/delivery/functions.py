@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 class Functions:
-    """Invokes functions and does not wait for their answers."""
+    """Invokes functions without waiting for their results."""
 
     def __init__(self, client: LambdaClient) -> None:
         self._client = client
 
     def invoke(self, name: str, payload: dict[str, Any]) -> None:
-        """Hand a payload over to a function. It runs at least once; Lambda retries it as the template says."""
+        """Hand a payload over to a function. It runs at least once, and Lambda retries it as the template says."""
         self._client.invoke(
             FunctionName=name, InvocationType="Event", Payload=json.dumps(payload, allow_nan=False).encode()
         )

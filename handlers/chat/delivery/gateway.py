@@ -1,9 +1,7 @@
-"""Frames to connections, and their end: API Gateway's @connections (docs/aws.md section 5), as boto3 but for less CPU."""
+"""The client of API Gateway's @connections: post a frame, close a connection (docs/aws.md section 5)."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPResponse
 from urllib.parse import quote, urlsplit
@@ -13,23 +11,23 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
-from handlers.chat.concurrency import THREADS
-from handlers.chat.delivery.http_pool import NO_ANSWER, Transport
+from handlers.chat.concurrency import Runtime
+from handlers.chat.delivery.http_pool import NO_RESPONSE, HttpPool
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 
 _DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+_FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.1, 2.0
 
 
 class _Transient(PostFailed):
-    """Throttled, timed out, cut off, or an error of AWS's: the same post may well succeed a moment later."""
+    """A failure that may pass: throttled, timed out, cut off, or an error of AWS. The same post may succeed later."""
 
 
 class Gateway:
     """Posts to the connections of this deployment's WebSocket API, from any number of threads at once.
 
-    `endpoint` is the API's management URL, its stage included. A post is tried up to `tries` times where that
-    may help, with pauses of up to 2 s in between. Raises `Misconfigured` for an endpoint that is no URL.
+    `endpoint` is the API's management URL, with its stage. A request that may succeed later is tried up to `tries`
+    times, with pauses of up to 2 s. Raises `Misconfigured` for an endpoint that is no URL.
     """
 
     def __init__(
@@ -37,8 +35,8 @@ class Gateway:
         endpoint: str,
         credentials: Credentials | None,
         region: str,
+        runtime: Runtime,
         tries: int = 1,
-        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         url = urlsplit(endpoint)
         if url.scheme not in ("http", "https") or not url.hostname:
@@ -48,15 +46,15 @@ class Gateway:
         self._credentials = credentials
         self._region = region
         self._tries = tries
-        self._sleep = sleep
-        self._transport = Transport(url)
+        self._runtime = runtime
+        self._pool = HttpPool(url)
 
     def post(self, connection_id: str, text: bytes) -> None:
-        """Send one frame. Raises `ConnectionGone` for a 410, `PostFailed` for the rest, after the last try."""
+        """Send one frame. Raises `ConnectionGone` for a 410, and `PostFailed` for other failures after the last try."""
         self._request("POST", connection_id, text)
 
     def close(self, connection_id: str) -> None:
-        """Close a connection: its client sees 1000. Raises as `post` does."""
+        """Close a connection: its client sees code 1000. Raises the same as `post`."""
         self._request("DELETE", connection_id, None)
 
     def _request(self, method: str, connection_id: str, text: bytes | None) -> None:
@@ -64,15 +62,15 @@ class Gateway:
             try:
                 return self._request_once(method, connection_id, text)
             except _Transient:
-                self._sleep(pause(failures) * THREADS.jitter())
+                self._runtime.sleep(pause(failures) * self._runtime.jitter())
         return self._request_once(method, connection_id, text)
 
     def _request_once(self, method: str, connection_id: str, text: bytes | None) -> None:
         path = f"/@connections/{quote(connection_id, safe='')}"
         headers = self._signed(method, f"{self._endpoint}{path}", text)
         try:
-            response = self._transport.request(method, f"{self._stage_path}{path}", text, headers)
-        except NO_ANSWER as error:
+            response = self._pool.request(method, f"{self._stage_path}{path}", text, headers)
+        except NO_RESPONSE as error:
             raise _Transient(type(error).__name__) from error
         if response.status not in _DONE:
             raise _failure(response, connection_id)
@@ -83,7 +81,7 @@ class Gateway:
             raise PostFailed("NoCredentialsError")
         request = AWSRequest(method, url, {"User-Agent": "parley"}, text)
         try:
-            # Each time: botocore refreshes temporary ones before they expire.
+            # Read for each request: botocore refreshes temporary credentials before they expire.
             credentials = self._credentials.get_frozen_credentials()
         except BotoCoreError as error:
             raise PostFailed(type(error).__name__) from error
@@ -94,7 +92,7 @@ class Gateway:
 def _failure(response: HTTPResponse, connection_id: str) -> ConnectionGone | PostFailed:
     if response.status == HTTPStatus.GONE:
         return ConnectionGone(connection_id)
-    # `LimitExceededException:http://…` and `com.amazonaws#LimitExceededException` are forms of it.
+    # AWS writes `LimitExceededException`, also as `LimitExceededException:http://…` or `com.amazonaws#Limit…`.
     named = response.headers.get("x-amzn-ErrorType", "").partition(":")[0].rpartition("#")[2]
     reason = named or f"{response.status} {response.reason}"
     may_pass = response.status == HTTPStatus.TOO_MANY_REQUESTS or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -102,5 +100,5 @@ def _failure(response: HTTPResponse, connection_id: str) -> ConnectionGone | Pos
 
 
 def pause(failures: int) -> float:
-    """Return how many seconds to wait after so many failed tries in a row, at most: some of it is jitter."""
-    return float(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1)))
+    """Return the longest pause after so many failed tries in a row, in seconds. Callers take off some jitter."""
+    return float(min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** (failures - 1)))

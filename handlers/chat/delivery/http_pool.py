@@ -1,7 +1,7 @@
-"""HTTP to one server over connections that are kept alive, for any number of threads at once.
+"""A pool of HTTP connections to one server, for any number of threads at once.
 
-The standard library's client: posting frames is what this system does most, and it takes a third of boto3's CPU
-(docs/benchmarks.md). Proxy variables of the environment mean nothing to it.
+It uses the standard library's client. Posting frames is what this system does most, and this takes a third of the CPU
+that boto3 takes (docs/benchmarks.md). It ignores the proxy variables of the environment.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import SplitResult
 
-from handlers.chat.aws import CONNECT_TIMEOUT, READ_TIMEOUT
+from handlers.chat.aws import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
 
-NO_ANSWER = (OSError, HTTPException)
-"""What is raised where no answer came: time-outs, resets, refusals, certificates, what is not HTTP."""
+NO_RESPONSE = (OSError, HTTPException)
+"""The errors of a request without a response: time-outs, resets, refusals, bad certificates, what is not HTTP."""
 
 
-class Transport:
-    """Sends requests to the server of a URL: its scheme, host and port."""
+class HttpPool:
+    """The connections to the server of a URL: its scheme, host and port."""
 
     def __init__(self, url: SplitResult) -> None:
         self._host = url.hostname or ""
         self._port = url.port
-        # One for all: it reads the system's certificates, which takes longer than a handshake.
+        # One context for all connections: it reads the system's certificates, which takes longer than a handshake.
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._idle: deque[HTTPConnection] = deque()
 
     def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HTTPResponse:
-        """Send a request, and return the answer, its body read and dropped. Raises one of `NO_ANSWER`.
+        """Send a request and return the response. Its body is read and dropped. Raises one of `NO_RESPONSE`.
 
-        The server may close a kept connection just as a request is on its way. Such a request is sent again, on a
+        The server may close an idle connection just when a request is on its way. Such a request is sent again, on a
         new connection: it may arrive twice, but it is not lost.
         """
         kept = self._kept()
@@ -40,7 +40,7 @@ class Transport:
                 return self._exchange(kept, method, path, body, headers)
             except TimeoutError:
                 raise
-            except NO_ANSWER:
+            except NO_RESPONSE:
                 pass
         return self._exchange(self._opened(), method, path, body, headers)
 
@@ -52,11 +52,11 @@ class Transport:
 
     def _opened(self) -> HTTPConnection:
         if self._tls is None:
-            connection = HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT)
+            connection = HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS)
         else:
-            connection = HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT, context=self._tls)
+            connection = HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._tls)
         connection.connect()
-        connection.sock.settimeout(READ_TIMEOUT)
+        connection.sock.settimeout(READ_TIMEOUT_SECONDS)
         return connection
 
     def _exchange(
@@ -65,7 +65,7 @@ class Transport:
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()
-        except NO_ANSWER:
+        except NO_RESPONSE:
             connection.close()
             self._forget_idle()
             raise
@@ -75,14 +75,14 @@ class Transport:
     def _drain(self, connection: HTTPConnection, response: HTTPResponse) -> None:
         try:
             response.read()
-        except NO_ANSWER:
-            # The status has come, and it is the answer: only the connection is spoilt.
+        except NO_RESPONSE:
+            # The status has come, and nobody needs the body: only the connection cannot be used again.
             connection.close()
             return
         if not response.will_close:
             self._idle.append(connection)
 
     def _forget_idle(self) -> None:
-        # What ended one connection, a thawed environment or a lost route, has most likely ended the idle ones too.
+        # The cause is most likely a thawed environment or a lost route, and has ended the other idle ones too.
         while connection := self._kept():
             connection.close()

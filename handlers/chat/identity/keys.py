@@ -1,44 +1,44 @@
-"""The keys that tokens are checked with: one family of algorithms for a deployment, never the token's own choice."""
+"""Keys that verify tokens. The deployment fixes the family of algorithms; a token never chooses it."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import KeysUnavailable, Misconfigured
 from handlers.chat.identity import secrets
 from handlers.chat.log import logger
 
-SHORTEST_SECRET = 32
-"""Bytes: as long as the hash, RFC 7518 3.2."""
+MIN_SECRET_BYTES = 32
+"""At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
 
 FRESH_SECONDS = 600.0
-"""How long keys are used before they are fetched again."""
+"""The age at which keys are fetched again."""
 
 REFETCH_SECONDS = 60.0
-"""The least time between two fetches: an unknown `kid` is anybody's to invent."""
+"""The least time between two fetches. Anybody can invent an unknown `kid`, and must not make us fetch for each one."""
 
-_FETCH_SECONDS = 3.0
-_LARGEST_SET = 64 * 1024
+_FETCH_TIMEOUT_SECONDS = 3.0
+_MAX_SET_BYTES = 64 * 1024
 _CURVES = {"P-256": "ES256"}
 
 
 class Keys(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     algorithms: tuple[str, ...]
 
     def key_for(self, header: Mapping[str, Any]) -> Any:
-        """Return the key for a token with this header; None for a token that none of the keys can have signed."""
+        """Return the key for a token with this header. None if no key of this source can have signed the token."""
 
 
 class SharedSecret:
-    """HS256 with one secret, which may be named. Raises `Misconfigured` for one that is too short to be one."""
+    """HS256 with one secret. The setting may name the secret instead. Raises `Misconfigured` for a short secret."""
 
     algorithms: tuple[str, ...] = ("HS256",)
 
@@ -53,16 +53,16 @@ class SharedSecret:
 
 
 def _checked(secret: str) -> str:
-    if len(secret.encode()) < SHORTEST_SECRET:
-        raise Misconfigured(f"JWT_SECRET is shorter than {SHORTEST_SECRET} bytes; set it to a longer random text")
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise Misconfigured(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes; set it to a longer random text")
     return secret
 
 
 class KeySet:
     """RS256 and ES256 with the keys that an identity provider publishes (a JWK set, RFC 7517).
 
-    They are fetched from the configured URL alone, when they are first needed, when they are old, and at most once a
-    minute for a `kid` that is not among them. While the provider does not answer, the old ones are used.
+    The keys are fetched from the configured URL only: when they are first needed, when they are old, and at most once
+    a minute for an unknown `kid`. While the provider does not answer, the old keys are used.
     """
 
     algorithms: tuple[str, ...] = ("RS256", "ES256")
@@ -70,19 +70,19 @@ class KeySet:
     def __init__(
         self,
         url: str,
+        runtime: Runtime,
         fetch: Callable[[str], bytes] | None = None,
-        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = _allowed(url)
         self._fetch = fetch or fetched
-        self._now = now
+        self._runtime = runtime
         self._keys: dict[str, Any] | None = None
         self._tried_at = float("-inf")
 
     def key_for(self, header: Mapping[str, Any]) -> Any:
-        """Return the key that `kid` names; without one, the only key there is. Raises `KeysUnavailable`."""
+        """Return the key that `kid` names, or without a `kid` the only key of the set. Raises `KeysUnavailable`."""
         kid = header.get("kid")
-        age = self._now() - self._tried_at
+        age = self._runtime.monotonic() - self._tried_at
         if self._keys is None or age > FRESH_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
             self._refresh()
         keys = self._keys or {}
@@ -91,13 +91,13 @@ class KeySet:
         return keys.get(kid) if isinstance(kid, str) else None
 
     def _refresh(self) -> None:
-        if self._keys is None and self._now() - self._tried_at < 1.0:
+        if self._keys is None and self._runtime.monotonic() - self._tried_at < 1.0:
             raise KeysUnavailable(f"No keys from {self._url}")
-        self._tried_at = self._now()
+        self._tried_at = self._runtime.monotonic()
         try:
             self._keys = dict(_usable(json.loads(self._fetch(self._url))))
         except (OSError, ValueError, RecursionError) as error:
-            logger.warning("keys not fetched", url=self._url, reason=f"{type(error).__name__}: {error}")
+            logger.warning("keys_not_fetched", url=self._url, reason=f"{type(error).__name__}: {error}")
             if self._keys is None:
                 raise KeysUnavailable(f"No keys from {self._url}") from None
 
@@ -110,7 +110,7 @@ def _allowed(url: str) -> str:
 
 
 def _usable(content: Any) -> list[tuple[str, Any]]:
-    """Return the keys of a set that may verify what we take, by their ids. Raises ValueError for no set."""
+    """Return the usable keys of a set, each with its id. Raises ValueError if it is no set."""
     import jwt
 
     if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
@@ -129,7 +129,7 @@ def _usable(content: Any) -> list[tuple[str, Any]]:
 
 
 def _algorithm(each: Any) -> str | None:
-    """Return the algorithm of a key that is for signatures and of a family that we take."""
+    """Return the algorithm of a key. None if the key is not for signatures, or not of a family that we accept."""
     if not isinstance(each, dict) or each.get("use", "sig") != "sig":
         return None
     algorithm = {"RSA": "RS256", "EC": _CURVES.get(each.get("crv", ""))}.get(each.get("kty", ""))
@@ -137,17 +137,17 @@ def _algorithm(each: Any) -> str | None:
 
 
 def fetched(url: str) -> bytes:
-    """Return what a URL holds: no redirect is followed, nobody is waited for long. Raises OSError, ValueError."""
+    """Return the content of a URL, without following redirects. Raises OSError and ValueError."""
     try:
-        with build_opener(_NoRedirects).open(url, timeout=_FETCH_SECONDS) as answer:
-            body: bytes = answer.read(_LARGEST_SET + 1)
+        with build_opener(_NoRedirects).open(url, timeout=_FETCH_TIMEOUT_SECONDS) as answer:
+            body: bytes = answer.read(_MAX_SET_BYTES + 1)
     except URLError as error:
         raise OSError(str(error)) from None
-    if len(body) > _LARGEST_SET:
-        raise ValueError(f"more than {_LARGEST_SET} bytes")
+    if len(body) > _MAX_SET_BYTES:
+        raise ValueError(f"more than {_MAX_SET_BYTES} bytes")
     return body
 
 
 class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(self, *args: Any, **more: Any) -> None:
-        """Follow none."""
+        """Follow no redirect."""

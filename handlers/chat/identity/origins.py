@@ -1,4 +1,4 @@
-"""Which web pages may connect: browsers say from where a script comes, and let any page try."""
+"""The check of web origins: a browser lets any page connect, and names the page's origin."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 
 
 def is_allowed(headers: Mapping[str, str], allowed: Iterable[str]) -> bool:
-    """Tell whether a handshake may go on: its `Origin` is allowed, or it has none, as everything but browsers.
+    """Return True if a handshake may go on: its `Origin` is allowed, or it has none, because it is no browser's.
 
-    Without a list every page is allowed: a token is never a cookie here, so a foreign page has none to use.
+    Without a list every page is allowed: a token is never a cookie here, so a foreign page has no token to use.
     """
     origin = next((value for name, value in headers.items() if name.lower() == "origin"), None)
     listed = set(allowed)

@@ -1,4 +1,4 @@
-"""Secrets by name: a setting that says where its value is kept, so that the value is in no template and no console."""
+"""Secrets by name: a setting may name the place of its value, so that no template and no console holds the value."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from handlers.chat.errors import Misconfigured
 
 SSM, SECRETS_MANAGER = "ssm:", "secretsmanager:"
 CACHED_SECONDS = 300
-"""How long a value is used before it is asked for again: a rotated secret is seen after that."""
+"""The age at which a value is read again: a rotated secret is used after this time at the latest."""
 
 
 def is_named(setting: str) -> bool:
-    """Tell whether a setting names a secret (`ssm:/path`, `secretsmanager:name`) instead of being it."""
+    """Return True if a setting names a secret (`ssm:/path`, `secretsmanager:name`) instead of being the secret."""
     return setting.startswith((SSM, SECRETS_MANAGER))
 
 
 def value_of(setting: str) -> str:
-    """Return a secret: the setting itself, or the value that it names. Raises `Misconfigured` where there is none."""
+    """Return a secret: the setting itself, or the value that it names. Raises `Misconfigured` if that is unreadable."""
     if not is_named(setting):
         return setting
-    # Not at the top: only a deployment that names its secrets pays for it.
+    # Imported here: only a deployment that names its secrets pays for it.
     from aws_lambda_powertools.utilities import parameters
     from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 

@@ -1,10 +1,9 @@
-"""Whose a token is."""
+"""JWT verification by pinned algorithm: signature, times, issuer, audience, and the user."""
 
 from __future__ import annotations
 
 import base64
 import re
-import time
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,27 +13,28 @@ from typing import Any
 
 import jwt
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.identity.keys import Keys, KeySet, SharedSecret
 from handlers.chat.settings import Settings
 
-LEEWAY = 30
-"""Seconds that two clocks may differ."""
+LEEWAY_SECONDS = 30
+"""The difference that two clocks may have."""
 
-LONGEST = timedelta(days=30)
-"""How far ahead a token may expire: one that lives longer is as good as a password that nobody can change."""
+MAX_LIFETIME = timedelta(days=30)
+"""The time that a token may still live. One that lives longer is as good as a password that nobody can change."""
 
-LARGEST_TOKEN = 8 * 1024
-"""Characters: API Gateway's own limit for all headers is 10 KB."""
+MAX_TOKEN_CHARS = 8 * 1024
+"""API Gateway's own limit for all headers together is 10 KB."""
 
-LONGEST_NAME = 128
+MAX_NAME_CHARS = 128
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token says that its bearer is, and until when. `name` is what it calls them, if it does."""
+    """The content of a valid token: the user, the end of its validity, and the user's name if the token has one."""
 
     user_id: str
     until: datetime
@@ -42,29 +42,29 @@ class Identity:
 
 
 class Authenticator:
-    """Verifies JSON Web Tokens: their algorithm, signature, times, issuer and audience, and that the user may use one.
+    """The verification of JSON Web Tokens: algorithm, signature, times, issuer, audience, and the user.
 
-    `is_user` tells the last; it may make a user who is new. Raises `Misconfigured` for keys that are none.
+    `is_user` checks the user, and may create a new one. Raises `Misconfigured` for unusable keys.
     """
 
     def __init__(
         self,
         keys: Keys,
         is_user: Callable[[Identity], bool],
+        runtime: Runtime,
         *,
         issuer: str = "",
         audience: str = "",
-        now: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
         self._is_user = is_user
         self._issuer = issuer
         self._audience = audience
-        self._now = now
+        self._runtime = runtime
         self._jwt = jwt.PyJWT({"enforce_minimum_key_length": True})
 
     @classmethod
-    def of(cls, settings: Settings, is_user: Callable[[Identity], bool]) -> Authenticator:
+    def of(cls, settings: Settings, is_user: Callable[[Identity], bool], runtime: Runtime) -> Authenticator:
         """Return the authenticator of a deployment. Raises `Misconfigured`."""
         if bool(settings.jwt_secret) == bool(settings.jwks_url):
             raise Misconfigured("Set one of JWT_SECRET and JWT_JWKS_URL: how tokens are signed is one decision")
@@ -72,18 +72,18 @@ class Authenticator:
             raise Misconfigured(
                 "JWT_ISSUER is not set: with JWT_JWKS_URL, set it to the `iss` of the provider's tokens"
             )
-        keys: Keys = KeySet(settings.jwks_url) if settings.jwks_url else SharedSecret(settings.jwt_secret)
-        return cls(keys, is_user, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+        keys: Keys = KeySet(settings.jwks_url, runtime) if settings.jwks_url else SharedSecret(settings.jwt_secret)
+        return cls(keys, is_user, runtime, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
 
     def user_of(self, token: str) -> str:
         """Return the id of the token's user. Raises as `identify`."""
         return self.identify(token).user_id
 
     def identify(self, token: str) -> Identity:
-        """Return whose a token is.
+        """Verify a token and return its content.
 
-        Raises `Refused` with `invalid_token`: the same for a bad token and for a user who is unknown or disabled.
-        Raises `KeysUnavailable` where the identity provider does not answer.
+        Raises `Refused` with `invalid_token`. It is the same for a bad token and for an unknown or disabled user, so
+        nobody learns of users. Raises `KeysUnavailable` if the identity provider does not answer.
         """
         identity = self._identity(token)
         if identity is None or not self._is_user(identity):
@@ -91,7 +91,7 @@ class Authenticator:
         return identity
 
     def _identity(self, token: str) -> Identity | None:
-        if len(token) > LARGEST_TOKEN or not _is_canonical(token):
+        if len(token) > MAX_TOKEN_CHARS or not _is_canonical(token):
             return None
         try:
             claims = self._claims(token)
@@ -110,7 +110,7 @@ class Authenticator:
             token,
             key,
             algorithms=list(self._keys.algorithms),
-            leeway=LEEWAY,
+            leeway=LEEWAY_SECONDS,
             issuer=self._issuer or None,
             options={"require": ["exp", *(["iss"] if self._issuer else [])], "verify_aud": False},
         )
@@ -120,14 +120,14 @@ class Authenticator:
         expiry, user_id = _number(claims.get("exp")), claims.get("userId", claims.get("sub"))
         if expiry is None or not self._is_for_us(claims) or not _is_user_id(user_id):
             return None
-        if expiry > self._now() + LONGEST.total_seconds():
+        if expiry > self._runtime.now().timestamp() + MAX_LIFETIME.total_seconds():
             return None
         name = claims.get("name")
-        called = name[:LONGEST_NAME] if isinstance(name, str) and name.isprintable() and name.strip() else None
-        return Identity(user_id, datetime.fromtimestamp(expiry + LEEWAY, UTC), called)
+        called = name[:MAX_NAME_CHARS] if isinstance(name, str) and name.isprintable() and name.strip() else None
+        return Identity(user_id, datetime.fromtimestamp(expiry + LEEWAY_SECONDS, UTC), called)
 
     def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
-        """Tell whether the audience is ours. Cognito's access tokens have `client_id` in its place."""
+        """Return True if the audience is ours. Access tokens of Cognito have `client_id` in its place."""
         if not self._audience:
             return True
         audience = claims.get("aud", claims.get("client_id"))
@@ -135,7 +135,7 @@ class Authenticator:
 
 
 def _is_canonical(token: str) -> bool:
-    """Tell whether a token is spelled as it was made: base64 would let one token have many spellings."""
+    """Return True if a token is in its canonical spelling: base64 would let one token have many spellings."""
     if not _COMPACT.fullmatch(token):
         return False
     return all(_respelled(part) == part for part in token.split("."))
@@ -150,7 +150,7 @@ def _respelled(part: str) -> str | None:
 
 
 def _number(value: object) -> float | None:
-    """Return a number as JSON means it: no text of one, which PyJWT would take, no truth value, nothing infinite."""
+    """Return a finite JSON number, else None. PyJWT itself would also accept a number in a string."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and isfinite(value) else None  # type: ignore[arg-type]
 

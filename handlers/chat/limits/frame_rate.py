@@ -1,46 +1,45 @@
-"""Frames per second of each connection, counted in memory: what is refused here costs no request to the database.
+"""Frames per second of each connection, counted in memory, so that a refused frame costs no request to the database.
 
-Each environment of the function counts for itself, so K of them let K times as many frames pass. What goes beyond
-that, over all connections together, is the stage's own throttle's.
+Each environment of the function counts separately, so K environments let K times the limit through. The throttle of the
+stage limits all connections together.
 """
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import ceil
 from threading import Lock
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Refused
-from handlers.chat.limits.policy import SECOND, Bucket, refusal
+from handlers.chat.limits.policy import SECOND, Bucket, microseconds, refusal
 
 BURST_SECONDS = 5
-"""For how many seconds' worth of frames a connection may save up."""
+"""A connection may save up the frames of this time, and send them at once."""
 
-PATIENCE_SECONDS = 10
-"""How many seconds' worth of refused frames a connection may send before it is closed."""
+TOLERANCE_SECONDS = 10
+"""A connection is closed after as many refused frames as it may send in this time."""
 
-MOST_CONNECTIONS = 10_000
-"""How many are remembered, the latest. Whoever is forgotten begins with a full bucket."""
+MAX_CONNECTIONS = 10_000
+"""The connections that an environment remembers, the latest. A forgotten one begins with a full bucket."""
 
 
-class Verdict(Enum):
-    """What to do about a frame."""
+class FrameVerdict(Enum):
+    """The answer to a frame."""
 
     PASS = "answer it"  # noqa: S105 - no password
-    REFUSE = "say that it is one too many"
-    DROP = "do nothing: the connection was told, a moment ago"
+    REFUSE = "refuse it, and tell the client"
+    DROP = "do nothing: the client was told a moment ago"
     CLOSE = "close the connection"
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast a connection's frames come: when its bucket is full again, when it was told last, whether it is closed.
+class BucketState:
+    """The state of a connection, in microseconds: its bucket is full at `full_at`, its client was told at `told_at`.
 
-    Refused frames take tokens too, so whoever does not slow down is not heard.
+    Refused frames take permits too, so a client that does not slow down is not heard.
     """
 
     full_at: int = 0
@@ -49,56 +48,59 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What to do about a frame; where it is refused, how many seconds later one may pass again."""
+class Decision:
+    """The decision on a frame. If it is refused, the next one passes after `retry_after` seconds."""
 
-    verdict: Verdict
+    verdict: FrameVerdict
     retry_after: int = 0
 
 
-def judge(pace: Pace, bucket: Bucket, patience: int, now: int) -> tuple[Pace, Judgement]:
-    """Decide on a frame that comes at `now`. `patience` is how many refused ones a connection may send."""
-    if pace.closed:
-        return pace, Judgement(Verdict.DROP)
-    if pace.full_at > now + (bucket.size + patience + 1) * bucket.interval:
-        pace = Pace()  # the clock was put back
-    wait = bucket.wait(pace.full_at, now)
-    after = replace(pace, full_at=bucket.take(pace.full_at, now))
+def decide(state: BucketState, bucket: Bucket, tolerance: int, now: int) -> tuple[BucketState, Decision]:
+    """Decide on a frame that comes at `now`. `tolerance` is the number of refused frames before the close."""
+    if state.closed:
+        return state, Decision(FrameVerdict.DROP)
+    if state.full_at > now + (bucket.size + tolerance + 1) * bucket.interval:
+        # No number of frames leads here: the clock was set back. Begin again, or nothing would pass for that time.
+        state = BucketState()
+    wait = bucket.wait(state.full_at, now)
+    after = replace(state, full_at=bucket.take(state.full_at, now))
     if not wait:
-        return after, Judgement(Verdict.PASS)
-    if wait > patience * bucket.interval:
-        return replace(after, closed=True), Judgement(Verdict.CLOSE)
-    if pace.told_at is not None and 0 <= now - pace.told_at < SECOND:
-        return after, Judgement(Verdict.DROP)
-    return replace(after, told_at=now), Judgement(Verdict.REFUSE, ceil((wait + bucket.interval) / SECOND))
+        return after, Decision(FrameVerdict.PASS)
+    if wait > tolerance * bucket.interval:
+        return replace(after, closed=True), Decision(FrameVerdict.CLOSE)
+    if state.told_at is not None and 0 <= now - state.told_at < SECOND:
+        return after, Decision(FrameVerdict.DROP)
+    return replace(after, told_at=now), Decision(FrameVerdict.REFUSE, ceil((wait + bucket.interval) / SECOND))
 
 
-class Floods:
-    """Counts the frames of this environment's connections. 0 `per_second` lets everything pass.
+class FrameRateLimiter:
+    """The counter of one environment. With 0 `per_second` everything passes.
 
-    Safe from any thread: the emulator can run handlers inline. `now` is in seconds of the wall clock: another one
-    may stand still while Lambda has the environment frozen.
+    Safe from any thread, because the emulator can run handlers inline. It uses the wall clock: a monotonic one may
+    stand still while Lambda has the environment frozen.
     """
 
-    def __init__(self, per_second: int, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, per_second: int, runtime: Runtime) -> None:
         self._per_second = per_second
         self._bucket = Bucket.of(per_second * BURST_SECONDS, per_second, SECOND) if per_second else None
-        self._now = now
+        self._runtime = runtime
         self._lock = Lock()
-        self._paces: OrderedDict[str, Pace] = OrderedDict()
+        self._states: OrderedDict[str, BucketState] = OrderedDict()
 
-    def judge(self, connection_id: str) -> Judgement:
+    def decide(self, connection_id: str) -> Decision:
         """Count a frame of a connection, and decide on it."""
         if self._bucket is None:
-            return Judgement(Verdict.PASS)
+            return Decision(FrameVerdict.PASS)
         with self._lock:
-            pace = self._paces.pop(connection_id, Pace())
-            now = int(self._now() * SECOND)
-            self._paces[connection_id], judgement = judge(pace, self._bucket, self._per_second * PATIENCE_SECONDS, now)
-            if len(self._paces) > MOST_CONNECTIONS:
-                self._paces.popitem(last=False)
-        return judgement
+            # Taken out and put back at the end: the first one is always the one that was silent for the longest time.
+            state = self._states.pop(connection_id, BucketState())
+            now = microseconds(self._runtime.now())
+            tolerance = self._per_second * TOLERANCE_SECONDS
+            self._states[connection_id], decision = decide(state, self._bucket, tolerance, now)
+            if len(self._states) > MAX_CONNECTIONS:
+                self._states.popitem(last=False)
+        return decision
 
     def refusal(self, retry_after: int) -> Refused:
-        """Return what a connection is told that is too fast."""
+        """Return the refusal that a client gets which is too fast."""
         return refusal(f"No more than {self._per_second} frames a second", retry_after)

@@ -1,7 +1,7 @@
-"""What a user may do, decided on plain values: token buckets, the counters of a day, places for running replies.
+"""Limits of one user, decided on plain values: buckets, quotas of a day, slots for running replies.
 
-A bucket is kept as one moment: when it will be full again (the generic cell rate algorithm, ITU-T I.371, calls it the
-theoretical arrival time). Moments and spans are whole microseconds, so that nothing is lost to rounding.
+A bucket is stored as one moment: the moment when it will be full again. The generic cell rate algorithm (ITU-T I.371)
+calls it the theoretical arrival time. Moments and spans are whole microseconds, so nothing is lost by rounding.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from datetime import UTC, datetime, time, timedelta
 from math import ceil
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import Usage
+from handlers.chat.records import Usage
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
 
-CHARACTERS_PER_TOKEN = 3
-"""By which tokens are estimated: about 4 in English, 3 in Russian."""
+CHARS_PER_TOKEN = 3
+"""The divisor of the estimate: a token of a model has about 4 characters in English, 3 in Russian."""
 
-REPLY_SECONDS = 5
-"""What a client is asked to wait for one of its replies to end."""
+REPLY_RETRY_SECONDS = 5
+"""The time that a client is asked to wait until one of its replies has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one user may do; 0 is no limit. `frames_per_second` is each connection's."""
+    """The limits of one user; 0 is no limit. `frames_per_second` counts for each connection by itself."""
 
     messages_per_minute: int = 0
     messages_per_day: int = 0
@@ -37,47 +37,47 @@ class Limits:
 
     @property
     def apply_to_messages(self) -> bool:
-        """Tell whether any of them is one of messages."""
+        """True if one of the limits counts messages or what follows from them."""
         return any((self.messages_per_minute, self.messages_per_day, self.tokens_per_day, self.concurrent_replies))
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Holds `size` tokens; a new one comes every `interval` microseconds. Full at first."""
+    """A bucket of `size` permits. A new one comes every `interval` microseconds. It is full at first."""
 
     size: int
     interval: int
 
     @classmethod
-    def of(cls, size: int, tokens: int, span: int) -> Bucket:
-        """Return a bucket that gets so many tokens in a span, and never more."""
-        return cls(size, ceil(span / tokens))
+    def of(cls, size: int, permits: int, span: int) -> Bucket:
+        """Return a bucket that gets at most `permits` new permits in each span."""
+        return cls(size, ceil(span / permits))
 
     def take(self, full_at: int, now: int) -> int:
-        """Take a token, be there one or not, and return when the bucket will be full then."""
+        """Take a permit, even if there is none, and return the moment when the bucket will be full then."""
         return max(now, full_at) + self.interval
 
     def wait(self, full_at: int, now: int) -> int:
-        """Return how long it is until there is a token: 0 where there is one."""
+        """Return the time until there is a permit, 0 if there is one."""
         return max(0, self.take(full_at, now) - now - self.size * self.interval)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A chat's place among the running replies, taken at `since`, when `last_message_id` was its newest message."""
+class ReplySlot:
+    """The slot of a chat's running reply, taken at `since`. `last_message_id` was then the newest id of the chat."""
 
     since: int
     last_message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """What a user has used up: messages of a `day` (its ISO date), the minute's bucket, places for replies by chat."""
+class QuotaUsage:
+    """A user's use of quotas: messages of a `day` (an ISO date), the bucket of the minute, reply slots by chat."""
 
     day: str = ""
     messages: int = 0
     full_at: int = 0
-    places: Mapping[str, Place] = field(default_factory=dict)
+    slots: Mapping[str, ReplySlot] = field(default_factory=dict)
 
 
 def microseconds(moment: datetime) -> int:
@@ -90,24 +90,25 @@ def day_of(moment: datetime) -> str:
     return moment.astimezone(UTC).date().isoformat()
 
 
-def spend_message(spent: Spent, limits: Limits, now: datetime) -> Spent:
-    """Return what a user has used up after one more message. Raises `Refused` with `rate_limited`.
+def use_message(usage: QuotaUsage, limits: Limits, now: datetime) -> QuotaUsage:
+    """Return the usage after one more message. Raises `Refused` with `rate_limited`.
 
-    Each result differs from what it was made of: `messages` rises until the day changes. A clock that lags behind
-    does not bring the day before back.
+    The result always differs from `usage`, because `messages` rises until the day changes. So two writers that both
+    began with `usage` can be told apart.
     """
-    day = max(spent.day, day_of(now))
-    messages = spent.messages if day == spent.day else 0
+    # Never an earlier day: a clock that is behind must not give the day before, and its messages, back.
+    day = max(usage.day, day_of(now))
+    messages = usage.messages if day == usage.day else 0
     if limits.messages_per_day and messages >= limits.messages_per_day:
         raise refusal(f"No more than {limits.messages_per_day} messages a day", until_midnight(now))
-    full_at = _take_from_minute(spent.full_at, limits, microseconds(now)) if limits.messages_per_minute else 0
-    return replace(spent, day=day, messages=messages + 1, full_at=full_at)
+    full_at = _take_from_minute(usage.full_at, limits, microseconds(now)) if limits.messages_per_minute else 0
+    return replace(usage, day=day, messages=messages + 1, full_at=full_at)
 
 
 def _take_from_minute(full_at: int, limits: Limits, now: int) -> int:
     bucket = Bucket.of(limits.messages_per_minute, limits.messages_per_minute, MINUTE)
     if full_at > now + 2 * MINUTE:
-        # Only a clock that is wrong by more than a minute writes that. One message passes, and puts it right.
+        # Only a clock that was ahead by more than a minute can have written this. One message passes and corrects it.
         full_at = now + (bucket.size - 1) * bucket.interval
     if wait := bucket.wait(full_at, now):
         raise refusal(f"No more than {limits.messages_per_minute} messages a minute", ceil(wait / SECOND))
@@ -115,15 +116,15 @@ def _take_from_minute(full_at: int, limits: Limits, now: int) -> int:
 
 
 def check_tokens(used: int, limits: Limits, now: datetime) -> None:
-    """Raise `Refused` with `rate_limited` where the day's tokens are used up."""
+    """Raise `Refused` with `rate_limited` if the tokens of the day are used up."""
     if used >= limits.tokens_per_day:
         raise refusal(f"No more than {limits.tokens_per_day} tokens of the model a day", until_midnight(now))
 
 
-def check_places(taken: int, limits: Limits) -> None:
-    """Raise `Refused` with `rate_limited` where so many running replies in other chats are as many as there may be."""
+def check_slots(taken: int, limits: Limits) -> None:
+    """Raise `Refused` with `rate_limited` if replies in other chats have taken all slots."""
     if taken >= limits.concurrent_replies:
-        raise refusal(f"No more than {limits.concurrent_replies} replies at once", REPLY_SECONDS)
+        raise refusal(f"No more than {limits.concurrent_replies} replies at once", REPLY_RETRY_SECONDS)
 
 
 def until_midnight(now: datetime) -> int:
@@ -133,12 +134,12 @@ def until_midnight(now: datetime) -> int:
 
 
 def refusal(message: str, retry_after: int) -> Refused:
-    """Return what is raised over a limit: its name, and how many seconds to wait."""
+    """Return the refusal of a request over a limit. `message` names the limit, `retry_after` is in seconds."""
     return Refused(ErrorCode.RATE_LIMITED, message, retry_after)
 
 
-def tokens_of(usage: Usage | None, characters: int) -> int:
-    """Return the tokens of a reply: as the model's server counted, else estimated from prompt's and reply's length."""
+def tokens_of(usage: Usage | None, chars: int) -> int:
+    """Return the tokens of a reply: as the model's server counted, or an estimate from the length of all its text."""
     if usage is not None:
         return usage.prompt_tokens + usage.completion_tokens
-    return ceil(characters / CHARACTERS_PER_TOKEN)
+    return ceil(chars / CHARS_PER_TOKEN)

@@ -1,6 +1,6 @@
-"""Every frame of the wire protocol, in and out.
+"""Frames: every message of the wire protocol, in and out, as `docs/protocol.md` describes them.
 
-The shapes are those of `docs/protocol.md`. A frame is a JSON object `{"type", "data", "requestId"?}`.
+A frame is a JSON object `{"type", "data", "requestId"?}`. Each class here is the `data` of one type.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -18,36 +17,20 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 
 from handlers.chat.errors import ErrorCode
+from handlers.chat.records import FinishReason, Resume, Role
 
-LARGEST_FRAME = 32 * 1024
-"""Bytes. API Gateway bills every 32 KB started as a message and closes on a larger frame from a client."""
+MAX_FRAME_BYTES = 32 * 1024
+"""API Gateway bills each started 32 KB as a message, and closes a connection that sends a larger frame."""
 
-LARGEST_OFFSET = 2**53 - 1
-"""The largest whole number that JavaScript counts exactly."""
+MAX_OFFSET = 2**53 - 1
+"""The largest whole number that JavaScript counts exactly (`Number.MAX_SAFE_INTEGER`)."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
 
 
-class Role(StrEnum):
-    """Who wrote a message."""
-
-    USER = "user"
-    ASSISTANT = "assistant"
-
-
-class FinishReason(StrEnum):
-    """Why a reply ended."""
-
-    STOP = "stop"
-    LENGTH = "length"
-    CONTENT_FILTER = "content_filter"
-    CANCELLED = "cancelled"
-    ERROR = "error"
-
-
 def timestamp(moment: datetime) -> str:
-    """Return a UTC moment as the wire shows it: RFC 3339 with milliseconds and `Z`."""
+    """Return a UTC moment as a text of the wire: RFC 3339 with milliseconds and `Z`."""
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -60,14 +43,14 @@ def utf16_length(text: str) -> int:
 
 
 def clean(text: str) -> str:
-    """Return a text in NFC without control characters other than newline and tab. The rest is kept exactly."""
+    """Return a text in NFC, without control characters except newline and tab. Everything else stays as it is."""
     return unicodedata.normalize("NFC", _CONTROLS.sub("", text))
 
 
 Text = Annotated[str, AfterValidator(clean)]
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
-"""A name that a client gives: at most 64 characters, none of them a control character."""
+"""An id that a client chooses: at most 64 characters, no control characters."""
 
 
 class ClientFrame(BaseModel):
@@ -77,22 +60,28 @@ class ClientFrame(BaseModel):
     type: ClassVar[str]
 
 
-class Resume(BaseModel):
-    """How much of a reply a client has: `offset` UTF-16 code units of it, from this `attempt` where it says so."""
+class ResumePoint(BaseModel):
+    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is given."""
 
-    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel, validate_by_name=True)
+    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
     message_id: Id
-    offset: Annotated[int, Field(ge=0, le=LARGEST_OFFSET)]
-    attempt: Annotated[int, Field(ge=1, le=LARGEST_OFFSET)] | None = None
+    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+    attempt: Annotated[int, Field(ge=1, le=MAX_OFFSET)] | None = None
 
 
 class JoinChat(ClientFrame):
-    """Authenticate, and with `chat_id` see that chat, a running reply included: from where `resume` says."""
+    """Authenticate. With `chat_id`, see that chat too, with a running reply from where `resume` says."""
 
     type: ClassVar[str] = "join_chat"
     token: str | None = None
     chat_id: Id | None = None
-    resume: Resume | None = None
+    resume: ResumePoint | None = None
+
+    @property
+    def resume_from(self) -> Resume | None:
+        """The resume point as the domain knows it."""
+        point = self.resume
+        return Resume(point.message_id, point.offset, point.attempt) if point else None
 
 
 class CreateChat(ClientFrame):
@@ -104,7 +93,7 @@ class CreateChat(ClientFrame):
 
 
 class SendMessage(ClientFrame):
-    """Say something in the joined chat."""
+    """Send a message to the joined chat."""
 
     type: ClassVar[str] = "message"
     message: Text
@@ -112,20 +101,20 @@ class SendMessage(ClientFrame):
 
 
 class Cancel(ClientFrame):
-    """End the running reply, where it is this one or none is named."""
+    """End the running reply. If `message_id` names another reply, refuse."""
 
     type: ClassVar[str] = "cancel"
     message_id: Id | None = None
 
 
 class Regenerate(ClientFrame):
-    """Have the last reply made anew."""
+    """Make the last reply again."""
 
     type: ClassVar[str] = "regenerate"
 
 
 class LoadHistory(ClientFrame):
-    """Ask for the messages before one that the client has."""
+    """Ask for the messages that are older than one that the client has."""
 
     type: ClassVar[str] = "load_history"
     before: Id
@@ -133,13 +122,13 @@ class LoadHistory(ClientFrame):
 
 
 class LeaveChat(ClientFrame):
-    """Stop seeing the joined chat."""
+    """Leave the joined chat."""
 
     type: ClassVar[str] = "leave_chat"
 
 
 class Ping(ClientFrame):
-    """Keep the connection from being idle."""
+    """Keep the connection from closing because it is idle."""
 
     type: ClassVar[str] = "ping"
 
@@ -153,7 +142,7 @@ CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
 
 
 def _absent() -> Any:
-    """Declare a field that is left out of the frame when it is None."""
+    """Declare a field that a frame leaves out if it is None."""
     return Field(default=None, exclude_if=lambda value: value is None)
 
 
@@ -164,10 +153,11 @@ class ServerFrame(BaseModel):
     type: ClassVar[str]
 
 
-class Limits(ServerFrame):
-    """What a client may do: `message_chars` in UTF-16 code units, `idle_seconds` until the gateway hangs up.
+class ClientLimits(ServerFrame):
+    """The limits that a client must know. `message_chars` counts UTF-16 code units.
 
-    `messages_per_minute` is all of a user's devices'; absent where there is no such limit.
+    `messages_per_minute` is for all devices of a user together, and absent if there is no such limit. After
+    `idle_seconds` without data API Gateway closes the connection.
     """
 
     message_chars: int
@@ -176,18 +166,18 @@ class Limits(ServerFrame):
 
 
 class Connected(ServerFrame):
-    """The greeting. `reconnect_before` lies ahead of the moment when the gateway ends the connection."""
+    """The greeting. `reconnect_before` is some minutes before API Gateway ends the connection."""
 
     type: ClassVar[str] = "connected"
     message: str = "WebSocket connection established"
     connection_id: str
     server_time: str
     reconnect_before: str
-    limits: Limits
+    limits: ClientLimits
 
 
 class Authenticated(ServerFrame):
-    """The connection belongs to this user now."""
+    """The connection has this user now."""
 
     type: ClassVar[str] = "authenticated"
     user_id: str
@@ -202,7 +192,7 @@ class ChatCreated(ServerFrame):
 
 
 class MessageView(ServerFrame):
-    """A stored message. `content` is None, and `length` given, where it does not fit into a frame."""
+    """A stored message. If its text does not fit into a frame, `content` is None and `length` is given."""
 
     message_id: str
     content: str | None
@@ -213,14 +203,14 @@ class MessageView(ServerFrame):
 
 
 class RunningReply(ServerFrame):
-    """A reply that is being made."""
+    """A reply that is still being made."""
 
     message_id: str
     attempt: int
 
 
 class ChatJoined(ServerFrame):
-    """The connection sees this chat now: its newest messages, oldest first, and the reply that is being made."""
+    """The connection sees this chat now: its newest messages, oldest first, and the running reply."""
 
     type: ClassVar[str] = "chat_joined"
     chat_id: str
@@ -247,7 +237,7 @@ class History(ServerFrame):
 
 
 class ChatUpdated(ServerFrame):
-    """A chat got a new title."""
+    """A chat has a new title."""
 
     type: ClassVar[str] = "chat_updated"
     chat_id: str
@@ -255,21 +245,21 @@ class ChatUpdated(ServerFrame):
 
 
 class ChatDeleted(ServerFrame):
-    """A chat is gone, with everything in it. What still comes of it is to be ignored."""
+    """A chat is deleted, with everything in it. Clients ignore frames of it that still come."""
 
     type: ClassVar[str] = "chat_deleted"
     chat_id: str
 
 
 class Notice(ServerFrame):
-    """What an administrator has to say, to one user or to everyone."""
+    """A message of an administrator to one user or to everyone."""
 
     type: ClassVar[str] = "notice"
     message: str
 
 
 class UserMessage(ServerFrame):
-    """A user's message is stored: with `duplicate` it was already, by this `client_message_id`."""
+    """A user's message is stored. With `duplicate`, it was stored before under this `client_message_id`."""
 
     type: ClassVar[str] = "user_message"
     message_id: str
@@ -282,7 +272,7 @@ class UserMessage(ServerFrame):
 
 
 class AssistantMessageStart(ServerFrame):
-    """A reply begins, in place of the reply `replaces`; or goes on here: `content` is its text from `offset` on."""
+    """A reply begins or continues: `content` is its text from `offset` on. It replaces the reply `replaces`."""
 
     type: ClassVar[str] = "assistant_message_start"
     message: str
@@ -295,7 +285,7 @@ class AssistantMessageStart(ServerFrame):
 
 
 class AssistantMessageToken(ServerFrame):
-    """A piece of a reply, which starts at `offset` of its text."""
+    """A piece of a reply. It starts at `offset` of the reply's text."""
 
     type: ClassVar[str] = "assistant_message_token"
     token: str
@@ -304,15 +294,15 @@ class AssistantMessageToken(ServerFrame):
     offset: int
 
 
-class Usage(ServerFrame):
-    """The tokens of one reply, as the model's server counted them."""
+class TokenUsage(ServerFrame):
+    """The model's tokens of one reply, as the model's server counted them."""
 
     prompt_tokens: int
     completion_tokens: int
 
 
 class Cost(ServerFrame):
-    """What a turn has cost: frames posted, DynamoDB's units as it reported them, an estimate of all in US dollars."""
+    """The cost of a turn: frames posted, DynamoDB's units as it reported them, and an estimate in US dollars."""
 
     frames: int
     read_units: float
@@ -321,7 +311,7 @@ class Cost(ServerFrame):
 
 
 class AssistantMessageComplete(ServerFrame):
-    """A reply is stored. `content` is None where it does not fit into a frame; `length` is always its length."""
+    """A reply is stored. `content` is None if it does not fit into a frame. `length` is always its length."""
 
     type: ClassVar[str] = "assistant_message_complete"
     message_id: str
@@ -332,12 +322,12 @@ class AssistantMessageComplete(ServerFrame):
     attempt: int = 1
     length: int
     finish_reason: FinishReason
-    usage: Usage | None = _absent()
+    usage: TokenUsage | None = _absent()
     cost: Cost | None = _absent()
 
 
 class Error(ServerFrame):
-    """A request was refused, or failed. `retry_after` is in seconds, where another try may help."""
+    """A request was refused, or failed. If another try may help, `retry_after` is the time to wait, in seconds."""
 
     type: ClassVar[str] = "error"
     message: str
@@ -371,7 +361,7 @@ SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
 
 
 def as_json(frame: ServerFrame, request_id: str | None = None) -> dict[str, Any]:
-    """Return a frame as the JSON object that goes over the wire."""
+    """Return the JSON object of a frame."""
     content = {"type": frame.type, "data": frame.model_dump(mode="json", by_alias=True)}
     return content if request_id is None else {**content, "requestId": request_id}
 
@@ -382,6 +372,6 @@ def encode(content: Mapping[str, Any]) -> bytes:
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the data of every frame: one definition for each, named after its class."""
+    """Return the JSON Schema of the data of all frames: a definition for each, named after its class."""
     shapes: list[type[BaseModel]] = [*CLIENT_FRAMES.values(), *SERVER_FRAMES]
     return models_json_schema([(shape, "serialization") for shape in shapes], title="Parley")[1]

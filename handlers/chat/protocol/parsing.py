@@ -1,7 +1,7 @@
-"""What a client sent, opened: the one place where client text is parsed.
+"""Parsing of client text: the only place where JSON from a client is read.
 
-Three things in JSON crash a naive parser or whoever echoes its values: deep nesting (RecursionError), huge numbers,
-and texts that cannot be encoded. All are refused here, so nothing behind has to think of them.
+Three things in JSON crash a simple parser, or code that sends the values on: deep nesting (RecursionError), huge
+numbers, and texts that cannot be encoded. All three are refused here, so no other code has to handle them.
 """
 
 from __future__ import annotations
@@ -17,24 +17,27 @@ from pydantic import ValidationError
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.protocol.frames import CLIENT_FRAMES, TAG, ClientFrame
 
-DEEPEST = 32
-MOST_DIGITS = 20
+MAX_DEPTH = 32
+"""Levels of objects and lists, the outermost included."""
+
+MAX_DIGITS = 20
+"""Digits of one number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What a client sent, read as far as is needed to answer it, be it with an error."""
+    """A JSON object from a client, read just far enough to answer it, even with an error."""
 
     content: Mapping[str, Any]
 
     @property
     def request_id(self) -> str | None:
-        """The client's name for this request, to be repeated in every direct answer."""
+        """The client's own id of this request. Every direct answer repeats it."""
         return _tag(self.content.get("requestId"))
 
     @property
     def client_message_id(self) -> str | None:
-        """The client's name for the message in this frame, to be repeated in a refusal of it."""
+        """The client's own id of the message in this frame. A refusal repeats it."""
         data = self.content.get("data")
         return _tag(data.get("clientMessageId")) if isinstance(data, dict) else None
 
@@ -53,7 +56,7 @@ class Envelope:
 
 
 def open_envelope(body: str | None) -> Envelope:
-    """Parse the text of a frame. Raises `Refused` with `invalid_format` for anything but a JSON object as `parse`d."""
+    """Parse the text of a frame. Raises `Refused` with `invalid_format` as `parse`, and for anything but an object."""
     content = parse(body or "")
     if not isinstance(content, dict):
         raise Refused(ErrorCode.INVALID_FORMAT)
@@ -63,8 +66,8 @@ def open_envelope(body: str | None) -> Envelope:
 def parse(text: str | bytes) -> object:
     """Return the value of a JSON text from a client.
 
-    Raises `Refused` with `invalid_format` for one that is no JSON, is more than 32 levels deep, has a number of more
-    than 20 digits, NaN, Infinity or a lone surrogate.
+    Raises `Refused` with `invalid_format` if the text is not JSON, is deeper than `MAX_DEPTH`, or holds a number with
+    more than `MAX_DIGITS` digits, NaN, Infinity or a lone surrogate.
     """
     try:
         content: object = json.loads(text, parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
@@ -79,14 +82,14 @@ def _tag(value: object) -> str | None:
 
 
 def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > MOST_DIGITS:
+    if len(digits.lstrip("-")) > MAX_DIGITS:
         raise ValueError("number with too many digits")
     return int(digits)
 
 
 def _float(text: str) -> float:
     number = float(text)
-    if sum(character.isdigit() for character in text) > MOST_DIGITS or not isfinite(number):
+    if sum(character.isdigit() for character in text) > MAX_DIGITS or not isfinite(number):
         raise ValueError("number with too many digits")
     return number
 
@@ -96,18 +99,19 @@ def _refuse_constant(name: str) -> Never:
 
 
 def _check(content: object) -> None:
-    """Raise ValueError where a parsed value is too deep or holds a lone surrogate."""
+    """Raise ValueError if a parsed value is too deep or holds a lone surrogate."""
+    # Level by level, not by recursion: the depth of the value must not become the depth of the stack.
     level, depth = [content], 0
     while level:
         depth += 1
         inner: list[object] = []
         for value in level:
             if isinstance(value, str):
-                value.encode()
+                value.encode()  # UnicodeEncodeError is a ValueError
             elif isinstance(value, dict):
                 inner += (*value.keys(), *value.values())
             elif isinstance(value, list):
                 inner += value
-        if depth > DEEPEST and any(isinstance(value, dict | list) for value in level):
+        if depth > MAX_DEPTH and any(isinstance(value, dict | list) for value in level):
             raise ValueError("nested too deeply")
         level = inner

@@ -1,22 +1,27 @@
-"""Messages of a chat as they fit: into a frame for a client, into a prompt for the model."""
+"""Views: stored messages and refusals as frames, cut to the size of a frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import AssistantMessageComplete, Cost, FinishReason, MessageView
-from handlers.chat.records import Message
+from handlers.chat.protocol.frames import (
+    AssistantMessageComplete,
+    Cost,
+    Error,
+    MessageView,
+    TokenUsage,
+    UserMessage,
+)
+from handlers.chat.records import FinishReason, Message
 
-PAGE_BYTES = frames.LARGEST_FRAME - 2 * 1024
-"""What a page of messages may take of a frame; the rest is for the title, the ids and the request id."""
-
-MOST_MESSAGES = 100
-"""Messages in a prompt. However short they are, a turn reads no more: its cost does not grow with the chat."""
+MAX_PAGE_BYTES = frames.MAX_FRAME_BYTES - 2 * 1024
+"""The share of a frame that a page of messages may take. The rest is for the title, the ids and the request id."""
 
 
 def view(message: Message) -> MessageView:
-    """Return a message as clients see it, without its text where that alone would overfill a page."""
+    """Return a message as clients see it, without its text if the message alone is larger than a page."""
     shown = MessageView(
         message_id=message.message_id,
         content=message.content,
@@ -24,13 +29,36 @@ def view(message: Message) -> MessageView:
         timestamp=frames.timestamp(message.timestamp),
         finish_reason=message.finish_reason,
     )
-    if _size(shown) <= PAGE_BYTES:
+    if _bytes(shown) <= MAX_PAGE_BYTES:
         return shown
     return shown.model_copy(update={"content": None, "length": frames.utf16_length(message.content)})
 
 
+def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
+    """Return the frame that says that a user message is stored, or with `duplicate`, that it was stored before."""
+    return UserMessage(
+        message_id=message.message_id,
+        content=message.content,
+        timestamp=frames.timestamp(message.timestamp),
+        chat_id=message.chat_id,
+        client_message_id=message.client_message_id,
+        duplicate=True if duplicate else None,
+    )
+
+
+def error(refusal: Refused, client_message_id: str | None) -> Error:
+    """Return the frame of a refusal. It repeats the client's own id of the message."""
+    return Error(
+        message=refusal.message,
+        code=refusal.code,
+        retry_after=refusal.retry_after,
+        client_message_id=client_message_id,
+    )
+
+
 def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComplete:
-    """Return the frame that ends a stored reply, without its text where that would overfill the frame."""
+    """Return the frame that ends a stored reply, without its text if the frame would be too large."""
+    usage = reply.usage
     frame = AssistantMessageComplete(
         message_id=reply.message_id,
         content=reply.content,
@@ -39,43 +67,31 @@ def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComple
         attempt=reply.attempt,
         length=frames.utf16_length(reply.content),
         finish_reason=reply.finish_reason or FinishReason.STOP,
-        usage=reply.usage,
+        usage=TokenUsage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+        if usage
+        else None,
         cost=cost,
     )
-    if len(frames.encode(frames.as_json(frame))) <= frames.LARGEST_FRAME:
+    if len(frames.encode(frames.as_json(frame))) <= frames.MAX_FRAME_BYTES:
         return frame
     return frame.model_copy(update={"content": None})
 
 
 def page(newest_first: Iterable[Message], limit: int) -> tuple[tuple[MessageView, ...], bool]:
-    """Return at most `limit` messages that fit into one frame, oldest first, and whether there are more.
-
-    Takes no more of `newest_first` than it needs, so a lazy query reads no more than is shown.
-    """
+    """Return the newest messages that fit into one frame, at most `limit`, oldest first, and True if there are more."""
+    # Takes one message more than it shows, to know that there is one, and no further: `newest_first` reads the table
+    # page by page as we go, so a long chat costs no more than a short one.
     views: list[MessageView] = []
     size = 0
     for message in newest_first:
         shown = view(message)
-        size += _size(shown)
-        if len(views) == limit or size > PAGE_BYTES:
+        size += _bytes(shown)
+        if len(views) == limit or size > MAX_PAGE_BYTES:
             return tuple(reversed(views)), True
         views.append(shown)
     return tuple(reversed(views)), False
 
 
-def context(newest_first: Iterable[Message], budget: int) -> list[Message]:
-    """Return the newest messages whose texts have at most `budget` characters together, oldest first.
-
-    There are at most a hundred of them, and the newest is always among them: it is the question.
-    """
-    chosen: list[Message] = []
-    for message in newest_first:
-        budget -= len(message.content)
-        if chosen and (budget < 0 or len(chosen) == MOST_MESSAGES):
-            break
-        chosen.append(message)
-    return chosen[::-1]
-
-
-def _size(shown: MessageView) -> int:
+def _bytes(shown: MessageView) -> int:
+    """Return the size of a message in a page, with the comma that follows it."""
     return len(frames.encode(shown.model_dump(mode="json", by_alias=True))) + 1

@@ -1,7 +1,8 @@
 """The language model: any server that speaks OpenAI's chat completions.
 
-The client runs in an event loop of its own, in a thread beside the callers': only so can an answer be ended at any
-moment, also while the server has not said a word.
+The client is asynchronous and runs in an event loop of its own, in a thread of its own. The callers are threads. A
+thread that is blocked in a read cannot be ended from outside; a task in a loop can be cancelled at any moment, also
+while the server is still silent. That is how a cancelled reply stops its model.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from openai import APIStatusError, OpenAIError, omit
+from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout, omit
 
 from handlers.chat.errors import ModelFailed
-from handlers.chat.protocol.frames import FinishReason, Role, Usage
-from handlers.chat.settings import Patience
+from handlers.chat.records import FinishReason, Role, Usage
+from handlers.chat.settings import ModelTimeouts, Settings
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, AsyncStream
+    from openai import AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
     from openai.types.completion_usage import CompletionUsage
 
@@ -30,24 +31,29 @@ _FINISH_REASONS = {
     "length": FinishReason.LENGTH,
     "content_filter": FinishReason.CONTENT_FILTER,
 }
+CONNECT_SECONDS = 5.0
+CLIENT_RETRIES = 2
+"""The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
+
 _CLOSING_SECONDS = 0.5
 _USAGE_SECONDS = 2.0
-"""How long the count of tokens is waited for, which comes after the reason why the answer ended."""
+"""The wait for the count of tokens, which comes after the finish reason."""
 
 _REFUSED = (400, 422)
+"""Statuses of servers that do not know an option."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What a model sent: a piece of text, the reason why it ended, the count of its tokens."""
+    """One piece of an answer: text, the reason why the answer ended, or the count of its tokens."""
 
     text: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
 
 
-class Answer:
-    """One answer of a model, while it comes. Iterate it once, for its `Delta`s."""
+class ModelAnswer:
+    """One answer of a model, while it comes. Iterate over it once, for its `Delta`s. A queue joins loop and caller."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[Delta | Exception | None] = SimpleQueue()
@@ -55,10 +61,10 @@ class Answer:
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[Delta]:
-        """Yield what comes, until the answer is whole or stopped.
+        """Yield deltas until the answer is complete or stopped.
 
-        Raises `ModelFailed` for whatever keeps the answer from being whole, also where the stream just ends: a
-        success has a finish reason.
+        Raises `ModelFailed` if the answer cannot be completed. A stream that ends without a finish reason has failed
+        too.
         """
         while (item := self._queue.get()) is not None:
             if isinstance(item, Exception):
@@ -66,22 +72,23 @@ class Answer:
             yield item
 
     def stop(self) -> None:
-        """End the iteration, and have the connection to the server closed. Safe from any thread, and more than once."""
+        """End the iteration and close the connection to the server. Safe from any thread, and more than once."""
+        # Two steps: the queue frees the caller at once, and the cancellation frees the loop and the connection.
         self._queue.put(None)
         if self._reading is not None:
             self._reading.cancel()
 
     def close(self) -> None:
-        """Stop, and wait a moment until the connection is closed: a provider bills for as long as it can write."""
+        """Stop, and wait a moment until the connection is closed: a provider bills as long as it can write."""
         self.stop()
         self._closed.wait(_CLOSING_SECONDS)
 
     def read(self, reading: Callable[[], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop) -> None:
-        """Let it come, in this loop. `reading` hands each delta to `add`."""
+        """Read the answer in this loop. `reading` hands each delta to `add`."""
         self._reading = asyncio.run_coroutine_threadsafe(self._guard(reading), loop)
 
     def add(self, delta: Delta) -> None:
-        """Hand a delta to whoever iterates."""
+        """Hand a delta to the caller that iterates."""
         self._queue.put(delta)
 
     async def _guard(self, reading: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -99,36 +106,51 @@ class Answer:
 
 
 class Model:
-    """One model of one server."""
+    """One model of one server. `temperature` is OpenAI's."""
 
-    def __init__(self, client: AsyncOpenAI, name: str, temperature: float, patience: Patience | None = None) -> None:
+    def __init__(
+        self, client: AsyncOpenAI, name: str, temperature: float, timeouts: ModelTimeouts | None = None
+    ) -> None:
         self._client = client
         self._name = name
         self._temperature = temperature
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or ModelTimeouts()
         self._counts_tokens = True
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def answer(self, prompt: Iterable[tuple[Role, str]]) -> Answer:
-        """Ask the model, with these messages, oldest first, and return its answer at once, to come."""
-        answer = Answer()
+    @classmethod
+    def of(cls, settings: Settings, api_key: str) -> Model:
+        """Return the model of a deployment."""
+        client = AsyncOpenAI(
+            # Without any key the client does not start, and every turn would die. With a wrong one, each turn ends in
+            # the apology.
+            api_key=api_key or "not-set",
+            timeout=Timeout(settings.model_timeouts.first_token_seconds, connect=CONNECT_SECONDS),
+            max_retries=CLIENT_RETRIES,
+        )
+        return cls(client, settings.openai_model, settings.openai_temperature, settings.model_timeouts)
+
+    def answer(self, prompt: Iterable[tuple[Role, str]]) -> ModelAnswer:
+        """Ask the model with these messages, oldest first, and return at once the answer that is to come."""
+        answer = ModelAnswer()
         messages = [{"role": role.value, "content": text} for role, text in prompt]
         answer.read(lambda: self._read(messages, answer), self._running_loop())
         return answer
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
+        # Made with the first question: a worker that only announces a stored reply needs no model.
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             threading.Thread(target=self._loop.run_forever, name="model", daemon=True).start()
         return self._loop
 
-    async def _read(self, messages: list[dict[str, str]], answer: Answer) -> None:
-        silent_until = asyncio.get_running_loop().time() + self._patience.first
+    async def _read(self, messages: list[dict[str, str]], answer: ModelAnswer) -> None:
+        silent_until = asyncio.get_running_loop().time() + self._timeouts.first_token_seconds
         async with await _within(silent_until, self._open(messages)) as stream:
             await self._take(stream, silent_until, answer)
 
-    async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: Answer) -> None:
-        """Hand on what the stream holds. Once it has said why it ended, nothing that follows can fail it."""
+    async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: ModelAnswer) -> None:
+        """Hand on the deltas of the stream. After the finish reason, no error makes the answer fail any more."""
         clock = asyncio.get_running_loop().time
         chunks, finished, half = aiter(stream), False, ""
         try:
@@ -147,7 +169,10 @@ class Model:
     def _silent_until(self, before: float, now: float, delta: Delta, finished: bool) -> float:
         if finished:
             return now + _USAGE_SECONDS
-        return now + self._patience.between if delta.text else max(before, now + self._patience.between)
+        # A delta without text, such as the role, proves that the server lives. It must not shorten the time that the
+        # first token has.
+        next_token = now + self._timeouts.next_token_seconds
+        return next_token if delta.text else max(before, next_token)
 
     async def _open(self, messages: list[dict[str, str]]) -> AsyncStream[ChatCompletionChunk]:
         try:
@@ -155,7 +180,7 @@ class Model:
         except APIStatusError as error:
             if not (self._counts_tokens and error.status_code in _REFUSED and "stream_options" in error.message):
                 raise
-            # A server that does not know the option: it is not asked again.
+            # A server that does not know the option. It is not asked for the count of tokens again.
             self._counts_tokens = False
             return await self._create(messages)
 
@@ -173,7 +198,7 @@ T = TypeVar("T")
 
 
 async def _within(deadline: float, awaitable: Awaitable[T]) -> T:
-    """Wait until a moment of the loop's clock. Raises `ModelFailed` then."""
+    """Wait for something, until a moment of the loop's clock at most. Raises `ModelFailed` then."""
     try:
         async with asyncio.timeout_at(deadline):
             return await awaitable
@@ -182,9 +207,11 @@ async def _within(deadline: float, awaitable: Awaitable[T]) -> T:
 
 
 def _delta(chunk: ChatCompletionChunk, half: str) -> tuple[Delta, str]:
-    """Return what a chunk holds, behind half a character of the one before, and the half that it ends with itself.
+    """Return the delta of a chunk, and the half character at its end. `half` is the half from the chunk before.
 
-    Servers differ: any of a chunk's parts may be missing, and some cut characters beyond U+FFFF in two.
+    Servers differ: any part of a chunk may be missing. Some servers cut characters beyond U+FFFF in two, each half in a
+    JSON escape of its own. A half (a lone surrogate) cannot be encoded, so it waits for its other half. It is given up
+    when the answer ends.
     """
     usage = _usage(chunk.usage) if chunk.usage else None
     choice = chunk.choices[0] if chunk.choices else None
@@ -198,7 +225,7 @@ def _delta(chunk: ChatCompletionChunk, half: str) -> tuple[Delta, str]:
 
 
 def _whole(text: str) -> str:
-    """Return a text that can be encoded, its surrogate pairs joined and single ones replaced."""
+    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

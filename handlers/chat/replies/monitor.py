@@ -1,40 +1,39 @@
-"""What a worker hears of its turn while it makes the reply: that it is cancelled or lost, and who joined the chat."""
+"""Monitor of a turn, while its worker makes the reply: cancelled or lost, renewed, and joined by new subscribers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 from enum import Enum
 from types import TracebackType
 
-from handlers.chat.concurrency import Threads
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, Turn
 from handlers.chat.replies.relay import Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import Verdict
+from handlers.chat.turns.lifecycle import LeaseCheck
 
-LOOK_SECONDS = 0.25
-"""Between two looks at the chat: half of what a cancellation may take."""
+POLL_SECONDS = 0.25
+"""The time between two reads of the chat: half of the time that a cancellation may take."""
 
 RESERVE_SECONDS = 15.0
-"""What is kept of a function's time for sealing and announcing the reply."""
+"""The part of a function's time that is kept for the seal and the announcement of the reply."""
 
 
-class Ending(Enum):
-    """Why a reply ends before its model does."""
+class StopReason(Enum):
+    """The reason why a reply ends before its model does."""
 
     CANCELLED = "a client cancelled it"
-    LOST = "the turn is not this worker's any more"
-    OUT_OF_TIME = "the function's own time is up"
+    LOST = "the turn is no longer this worker's"
+    OUT_OF_TIME = "the function's own time is nearly over"
 
 
-class Watch:
-    """Looks at a turn, in a thread of its own: a read of the database must not hold up a token.
+class TurnMonitor:
+    """Polls a turn in a thread of its own, because a read of the database must not delay a token.
 
-    `end` is called once, when `ending` is known. `remaining` tells how many seconds the function still has.
+    `stop` is called once, after `stop_reason` is set. `remaining` returns the seconds that the function still has.
     """
 
     def __init__(
@@ -43,27 +42,25 @@ class Watch:
         chat: Chat,
         turn: Turn,
         relay: Relay,
+        runtime: Runtime,
         *,
-        end: Callable[[], None],
-        now: Callable[[], datetime],
+        stop: Callable[[], None],
         remaining: Callable[[], float],
-        threads: Threads,
     ) -> None:
-        self.ending: Ending | None = None
+        self.stop_reason: StopReason | None = None
         self._store = store
         self._chat = chat
         self._turn = turn
         self._relay = relay
-        self._end = end
-        self._now = now
+        self._runtime = runtime
+        self._stop = stop
         self._remaining = remaining
-        self._reserve = min(RESERVE_SECONDS, remaining() / 2)
-        self._threads = threads
-        self._changed = threads.condition()
+        self._reserve_seconds = min(RESERVE_SECONDS, remaining() / 2)
+        self._changed = runtime.condition()
         self._over = False
 
-    def __enter__(self) -> Watch:
-        self._threads.start(self._run, "watch")
+    def __enter__(self) -> TurnMonitor:
+        self._runtime.start(self._run, "turn monitor")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -72,40 +69,41 @@ class Watch:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while not self._is_over() and self.ending is None:
-            ending = self._look()
-            if ending is not None:
-                logger.info("reply ends early", reason=ending.value)
-                self.ending = ending
-                self._end()
+        while not self._is_over() and self.stop_reason is None:
+            reason = self._poll()
+            if reason is not None:
+                logger.info("reply_stopped", reason=reason.name.lower())
+                # First the reason, then the stop: the worker reads the reason as soon as its model has stopped.
+                self.stop_reason = reason
+                self._stop()
 
     def _is_over(self) -> bool:
         with self._changed:
-            return bool(self._changed.wait_for(lambda: self._over, LOOK_SECONDS))
+            return bool(self._changed.wait_for(lambda: self._over, POLL_SECONDS))
 
-    def _look(self) -> Ending | None:
-        if self._remaining() <= self._reserve:
-            return Ending.OUT_OF_TIME
+    def _poll(self) -> StopReason | None:
+        if self._remaining() <= self._reserve_seconds:
+            return StopReason.OUT_OF_TIME
         try:
-            return self._judge(self._store.chat(self._chat.user_id, self._chat.chat_id))
+            return self._check(self._store.chats.get(self._chat.user_id, self._chat.chat_id))
         except StoreError:
-            # Whatever ails the database may pass: until the lease is over nobody else is at the turn.
-            logger.exception("turn not seen")
-            return Ending.LOST if self._turn.lease_until <= self._now() else None
+            # The failure may pass. Until the lease runs out no other worker may have the turn, so go on until then.
+            logger.exception("turn_poll_failed")
+            return StopReason.LOST if self._turn.lease_until <= self._runtime.now() else None
 
-    def _judge(self, chat: Chat | None) -> Ending | None:
-        match lifecycle.verdict(chat, self._turn):
-            case Verdict.LOST:
-                return Ending.LOST
-            case Verdict.CANCELLED:
-                return Ending.CANCELLED
-            case Verdict.GO_ON if chat is not None:
+    def _check(self, chat: Chat | None) -> StopReason | None:
+        match lifecycle.check_lease(chat, self._turn):
+            case LeaseCheck.LOST:
+                return StopReason.LOST
+            case LeaseCheck.CANCELLED:
+                return StopReason.CANCELLED
+            case LeaseCheck.HELD if chat is not None:
                 self._relay.follow(chat.subscribers)
-        return self._renew() if lifecycle.renewal_due(self._turn, self._now()) else None
+        return self._renew() if lifecycle.renewal_due(self._turn, self._runtime.now()) else None
 
-    def _renew(self) -> Ending | None:
-        lease_until = self._now() + lifecycle.LEASE
-        if not self._store.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until):
-            return Ending.LOST
+    def _renew(self) -> StopReason | None:
+        lease_until = self._runtime.now() + lifecycle.LEASE
+        if not self._store.turns.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until):
+            return StopReason.LOST
         self._turn = replace(self._turn, lease_until=lease_until)
         return None

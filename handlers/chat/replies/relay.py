@@ -1,119 +1,39 @@
-"""A reply on its way to the connections that see its chat.
+"""Relay of one reply to the connections that see its chat.
 
-Each connection has a sender of its own, a thread with a cursor into the reply's text. A sender posts whatever has
-come since its last post: while a post is in flight the next frame grows. So the first token never waits, a fast
-gateway gets a frame per token, a slow one fewer and bigger frames, and a slow device delays nobody.
+Each connection has its own sender: a thread with a cursor into the reply's text. A sender posts everything that has
+come since its last post. While a post is under way, the next frame grows. So the first token never waits, a fast
+gateway gets a frame for each token, a slow one gets fewer and larger frames, and a slow device delays no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 
-from handlers.chat.concurrency import THREADS, Threads
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway, pause
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import (
-    AssistantMessageComplete,
-    AssistantMessageStart,
-    AssistantMessageToken,
-    Resume,
-    ServerFrame,
-)
+from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, ServerFrame
+from handlers.chat.protocol.stream import Cursor, Script
 from handlers.chat.records import Subscription
 
-LARGEST_TOKEN = 5_000
-"""Characters. At 4 bytes of UTF-8 each, or 6 where JSON escapes them, a frame of that many stays below 32 KB."""
-
-UNPACED = 10
-"""Frames at the start of a reply that no pace holds up: each frame is billed, but people judge by the first words."""
+UNPACED_FRAMES = 10
+"""Frames at the start of a reply that have no pace. Each frame is billed, but people judge by the first words."""
 
 FINISH_SECONDS = 10.0
-"""How long the end of a reply is waited for before the reply counts as announced."""
+"""The wait for the end to reach all connections. After it the reply counts as announced."""
 
 LINGER_SECONDS = 30.0
-"""How much longer it is tried for a connection that takes no frames."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cursor:
-    """How much of a reply a connection has: `characters` of its text, which are `offset` UTF-16 code units.
-
-    One that is `late` came when the reply was running: its start frame carries text from the offset on.
-    """
-
-    late: bool = False
-    started: bool = False
-    characters: int = 0
-    offset: int = 0
-    ended: bool = False
-    frames: int = 0
-
-
-class Script:
-    """What there is to be sent of a reply: its start, the text so far, its end. No I/O, no threads."""
-
-    def __init__(self, start: AssistantMessageStart, text: str = "") -> None:
-        self.start = start
-        self.text = text
-        self.end: AssistantMessageComplete | None = None
-
-    def late(self, offset: int = 0) -> Cursor:
-        """Return the cursor of a connection that has the text up to an offset in UTF-16 code units.
-
-        An offset beyond the text, or in the middle of a character, becomes the nearest one before.
-        """
-        characters = len(self.text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le", "ignore"))
-        return Cursor(late=True, characters=characters, offset=frames.utf16_length(self.text[:characters]))
-
-    def resume(self, resume: Resume | None) -> Cursor:
-        """Return where a newcomer goes on. Another attempt's text is void: who has such a text begins at its start."""
-        if resume is None or resume.message_id != self.start.message_id or (resume.attempt or 1) != self.start.attempt:
-            return self.late()
-        return self.late(resume.offset)
-
-    def ended(self) -> Cursor:
-        """Return the cursor of a connection that is to get nothing but the end."""
-        return replace(self.late(frames.LARGEST_OFFSET), started=True)
-
-    def after(self, cursor: Cursor) -> tuple[ServerFrame, Cursor] | None:
-        """Return the next frame for a connection, and its cursor once it has that; None where there is none yet."""
-        sent = replace(cursor, frames=cursor.frames + 1)
-        piece = self.text[cursor.characters : cursor.characters + LARGEST_TOKEN]
-        beyond = replace(
-            sent, characters=cursor.characters + len(piece), offset=cursor.offset + frames.utf16_length(piece)
-        )
-        if not cursor.started and cursor.late:
-            start = self.start.model_copy(update={"offset": cursor.offset, "content": piece})
-            return start, replace(beyond, started=True)
-        if not cursor.started:
-            return self.start, replace(sent, started=True)
-        if piece:
-            return self._token(piece, cursor.offset), beyond
-        if self.end is not None and not cursor.ended:
-            return self.end, replace(sent, ended=True)
-        return None
-
-    def frames_after(self, cursor: Cursor) -> int:
-        """Return how many frames a connection lacks of what there is by now."""
-        frames = 0
-        while step := self.after(cursor):
-            frames, cursor = frames + 1, step[1]
-        return frames
-
-    def _token(self, piece: str, offset: int) -> AssistantMessageToken:
-        start = self.start
-        return AssistantMessageToken(token=piece, message_id=start.message_id, attempt=start.attempt, offset=offset)
+"""The time after that in which the relay still tries to reach connections that take no frames."""
 
 
 class Relay:
-    """Sends one reply. `pace` is the least time, in seconds, between two frames to a connection after the first ten.
+    """The sender of one reply. `pace` is the shortest time between two frames to a connection, in seconds.
 
-    A connection that answers 410 is named to `on_gone`, in its sender's thread, and gets nothing more. Any other
-    failure is tried again from the same place in the text, so nothing is lost or reordered; what arrived although
-    it failed comes twice, and the client cuts it by its offset.
+    A connection that answers 410 is passed to `on_gone`, in its sender's thread, and gets nothing more. After any other
+    failure the same part of the text is sent again, so nothing is lost or out of order. A frame that arrived although
+    its post failed comes twice; the client cuts the overlap by the frame's offset.
     """
 
     def __init__(
@@ -121,15 +41,16 @@ class Relay:
         gateway: Gateway,
         start: AssistantMessageStart,
         on_gone: Callable[[str], None],
+        runtime: Runtime,
         pace: float = 0.0,
-        threads: Threads = THREADS,
     ) -> None:
         self._gateway = gateway
         self._on_gone = on_gone
         self._pace = pace
-        self._threads = threads
+        self._runtime = runtime
         self._script = Script(start)
-        self._changed = threads.condition()
+        # Everything below is guarded by this condition's lock. Each change of it is notified.
+        self._changed = runtime.condition()
         self._abandoned = False
         self._cursors: dict[str, Cursor] = {}
         self._joins: dict[str, str] = {}
@@ -144,7 +65,7 @@ class Relay:
 
     @property
     def frames(self) -> int:
-        """How many frames were posted, and will be until every connection has the end, if no more text comes."""
+        """The number of frames posted so far and still to be posted, the end included, if no more text comes."""
         with self._changed:
             to_come = (
                 self._script.frames_after(self._cursors[each]) + 1 for each in self._sending & self._cursors.keys()
@@ -154,8 +75,8 @@ class Relay:
     def follow(self, subscribers: Mapping[str, Subscription]) -> None:
         """Send the reply to these connections and to no others.
 
-        The first who are named get all of it, later ones what was said before with their start frame, from the
-        offset at which they resume. One that joined again goes on from there.
+        Those of the first call get all of it in tokens. A later one gets the text so far in its start frame, from its
+        resume point on. One that joined again goes on from its new resume point.
         """
         with self._changed:
             for connection_id in self._joins.keys() - subscribers.keys():
@@ -168,7 +89,7 @@ class Relay:
             self._changed.notify_all()
 
     def announce(self, connections: Iterable[str], frame: AssistantMessageComplete) -> None:
-        """Send nothing but the end of the reply, and wait as `finish` does."""
+        """Send only the end of the reply, and wait as `finish` does."""
         with self._changed:
             for connection_id in connections:
                 self._admit(connection_id, self._script.ended())
@@ -178,7 +99,7 @@ class Relay:
         self._cursors[connection_id] = cursor
         if connection_id not in self._sending:
             self._sending.add(connection_id)
-            self._threads.start(lambda: self._send(connection_id), connection_id)
+            self._runtime.start(lambda: self._send(connection_id), connection_id)
 
     def add(self, text: str) -> None:
         """Send a piece of the reply. Returns at once."""
@@ -187,69 +108,78 @@ class Relay:
             self._changed.notify_all()
 
     def finish(self, frame: AssistantMessageComplete) -> None:
-        """Send the end of the reply, and wait until all have it, or have had some time."""
+        """Send the end of the reply, and wait until all connections have it, for `FINISH_SECONDS` at most."""
         with self._changed:
             self._script.end = frame
             self._changed.notify_all()
         self.wait(FINISH_SECONDS)
 
     def wait(self, seconds: float) -> None:
-        """Wait until all have the end, so many seconds at most."""
+        """Wait until all connections have the end, for this time at most."""
         with self._changed:
             self._changed.wait_for(lambda: not self._sending, seconds)
 
     def abandon(self) -> None:
-        """Stop sending, whatever was not sent yet."""
+        """Stop all senders, even if something is not sent yet."""
         with self._changed:
             self._abandoned = True
             self._changed.notify_all()
 
     def _send(self, connection_id: str) -> None:
-        """Bring a connection to the end of the reply: the work of one sender."""
+        """Send the reply to one connection: the work of its sender's thread."""
         try:
-            self._bring_to_end(connection_id)
+            self._send_to_end(connection_id)
         except ConnectionGone:
-            logger.info("connection gone", connection_id=connection_id)
+            logger.info("connection_gone", target_connection_id=connection_id)
             self._on_gone(connection_id)
         finally:
             with self._changed:
                 self._sending.discard(connection_id)
                 self._changed.notify_all()
 
-    def _bring_to_end(self, connection_id: str) -> None:
+    def _send_to_end(self, connection_id: str) -> None:
         failures, not_before = 0, 0.0
         while step := self._next(connection_id, not_before):
             frame, cursor, then = step
-            not_before = self._threads.monotonic() + (self._pace if then.frames > UNPACED else 0.0)
+            not_before = self._runtime.monotonic() + (self._pace if then.frames > UNPACED_FRAMES else 0.0)
             try:
                 self._gateway.post(connection_id, frames.encode(frames.as_json(frame)))
             except PostFailed as failure:
                 failures += 1
-                logger.warning("post failed", connection_id=connection_id, reason=str(failure), failures=failures)
-                self._rest(pause(failures) * self._threads.jitter())
+                logger.warning(
+                    "post_failed", target_connection_id=connection_id, reason=str(failure), failures=failures
+                )
+                self._rest(pause(failures) * self._runtime.jitter())
             else:
                 failures = 0
                 self._move(connection_id, cursor, then)
 
     def _next(self, connection_id: str, not_before: float) -> tuple[ServerFrame, Cursor, Cursor] | None:
-        """Wait for the next frame of a connection; None when there will be none any more."""
+        """Wait for the next frame of a connection. Returns the frame, the cursor, and the cursor after the frame.
+
+        Returns None if the connection needs nothing more: the sender ends.
+        """
+        # The decision and the waiting are under one lock. Text that comes between a look at the script and the wait
+        # would otherwise notify nobody, and this connection would wait for the token after it.
         with self._changed:
             while not self._abandoned and (cursor := self._cursors.get(connection_id)) and not cursor.ended:
                 step = self._script.after(cursor)
-                # Once the reply has ended nothing more will join the frame: pacing would only make it late.
-                held = not_before - self._threads.monotonic() if self._script.end is None else 0.0
+                # Pacing lets more text join the frame. After the end no more comes, so it would only be late.
+                held = not_before - self._runtime.monotonic() if self._script.end is None else 0.0
                 if step is not None and held <= 0:
                     return step[0], cursor, step[1]
                 self._changed.wait(held if step is not None else None)
-            # In the same breath as the decision: whoever admits this connection from now on starts a new sender.
+            # Under the same lock as the decision to end. If it were not, `_admit` could find this sender still in the
+            # set, start no new one, and the connection that it admits would get nothing.
             self._sending.discard(connection_id)
             self._changed.notify_all()
         return None
 
     def _move(self, connection_id: str, cursor: Cursor, then: Cursor) -> None:
-        """Note that a frame has arrived, unless the connection was admitted anew while the frame was in flight."""
+        """Note that a frame has arrived."""
         with self._changed:
             self._posted += 1
+            # Not if the connection was admitted again while the post was under way: then its cursor is a new one.
             if self._cursors.get(connection_id) is cursor:
                 self._cursors[connection_id] = then
 

@@ -1,6 +1,6 @@
-"""The DynamoDB tables as PynamoDB sees them. Only `store` uses this module.
+"""PynamoDB's models of the DynamoDB tables, and their conversion to records. Only the package `store` uses them.
 
-The tables, their keys and indexes are made by `infra/template.yaml`, whose variables give their names.
+`infra/template.yaml` makes the tables, their keys and indexes, and its variables give their names.
 """
 
 from __future__ import annotations
@@ -23,18 +23,17 @@ from pynamodb.exceptions import TableError
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
-from handlers.chat import capacity
-from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT, READ_TIMEOUT, RETRIES
-from handlers.chat.limits.policy import Place, Spent
-from handlers.chat.protocol.frames import FinishReason, Resume, Role, Usage
-from handlers.chat.records import Chat, Message, Subscription, Turn, User
+from handlers.chat import cost
+from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
+from handlers.chat.limits.policy import QuotaUsage, ReplySlot
+from handlers.chat.records import Chat, FinishReason, Message, Resume, Role, Subscription, Turn, Usage, User
 
 if TYPE_CHECKING:
     from botocore.session import Session
 
 
 class _Connection(Connection):
-    """PynamoDB's connection on the process's own session, with the units of its answers counted."""
+    """PynamoDB's connection, on the process's one session. It counts the units of its answers."""
 
     @property
     def session(self) -> Session:
@@ -42,16 +41,16 @@ class _Connection(Connection):
 
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = super().dispatch(operation_name, operation_kwargs)
-        capacity.count(operation_name, answer or {})
+        cost.count(operation_name, answer or {})
         return answer
 
 
 CONNECTION = _Connection(
-    connect_timeout_seconds=CONNECT_TIMEOUT,
-    read_timeout_seconds=READ_TIMEOUT,
+    connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
+    read_timeout_seconds=READ_TIMEOUT_SECONDS,
     max_retry_attempts=RETRIES,
 )
-"""Shared by all tables: left to itself, PynamoDB makes a session and a client for each."""
+"""The connection of all tables. By itself, PynamoDB makes a session and a client for each table."""
 
 
 class _Table(Model):
@@ -64,7 +63,7 @@ class _Table(Model):
 
 
 def _share(table: TableConnection) -> None:
-    """Put a table on the shared connection. Two models may have the same table, and so the same keys."""
+    """Put a table on the shared connection. Two models may have the same table."""
     try:
         CONNECTION.get_meta_table(table.table_name)
     except TableError:
@@ -72,32 +71,32 @@ def _share(table: TableConnection) -> None:
     table.connection = CONNECTION
 
 
-class SpentMap(MapAttribute[str, Any]):
-    """What a user has used up, on the user."""
+class QuotaUsageMap(MapAttribute[str, Any]):
+    """A user's use of quotas, on the user's item."""
 
     day = UnicodeAttribute()
     messages = NumberAttribute()
     full_at = NumberAttribute(attr_name="fullAt")
-    places: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
+    slots: MapAttribute[str, Any] = MapAttribute(attr_name="places")  # type: ignore[no-untyped-call]
 
     @classmethod
-    def of(cls, spent: Spent) -> Self:
-        """Return what is kept of it."""
-        places = {
-            chat_id: {"since": place.since} | ({"after": place.last_message_id} if place.last_message_id else {})
-            for chat_id, place in spent.places.items()
+    def of(cls, usage: QuotaUsage) -> Self:
+        """Return the map of a usage."""
+        slots = {
+            chat_id: {"since": slot.since} | ({"after": slot.last_message_id} if slot.last_message_id else {})
+            for chat_id, slot in usage.slots.items()
         }
-        return cls(day=spent.day, messages=spent.messages, full_at=spent.full_at, places=places)
+        return cls(day=usage.day, messages=usage.messages, full_at=usage.full_at, slots=slots)
 
-    def spent(self) -> Spent:
-        """Return what is kept."""
-        kept: dict[str, dict[str, Any]] = self.places.as_dict()  # type: ignore[no-untyped-call]
-        places = {chat_id: Place(int(place["since"]), place.get("after")) for chat_id, place in kept.items()}
-        return Spent(self.day, int(self.messages), int(self.full_at), places)
+    def usage(self) -> QuotaUsage:
+        """Return the usage."""
+        kept: dict[str, dict[str, Any]] = self.slots.as_dict()  # type: ignore[no-untyped-call]
+        slots = {chat_id: ReplySlot(int(slot["since"]), slot.get("after")) for chat_id, slot in kept.items()}
+        return QuotaUsage(self.day, int(self.messages), int(self.full_at), slots)
 
 
 class UserItem(_Table):
-    """A user: made by an administrator, or by the emulator for `--users`."""
+    """A user, made by an administrator, by a first token (`AUTO_CREATE_USERS`), or by the emulator (`--users`)."""
 
     class Meta:
         table_name = os.environ.get("USERS_TABLE", "users")
@@ -107,15 +106,15 @@ class UserItem(_Table):
     roles: ListAttribute[Any] = ListAttribute(of=UnicodeAttribute, null=True)
     disabled = BooleanAttribute(null=True)
     created_at = UTCDateTimeAttribute(null=True, attr_name="createdAt")
-    spent = SpentMap(null=True)  # type: ignore[no-untyped-call]
+    quota_usage = QuotaUsageMap(null=True, attr_name="spent")  # type: ignore[no-untyped-call]
 
     def user(self) -> User:
-        """Return the user who is kept."""
+        """Return the user."""
         return User(self.user_id, self.name, frozenset(self.roles or ()), bool(self.disabled), self.created_at)
 
 
-SPENT: Any = UserItem.spent
-"""What a user has used up, in conditions, as `TURN` below."""
+QUOTA_USAGE: Any = UserItem.quota_usage
+"""The usage in conditions. PynamoDB's types take a map's attributes for their values there, so it has no type."""
 
 
 class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignore[no-untyped-call]
@@ -129,7 +128,7 @@ class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignor
 
 
 class ConnectionItem(_Table):
-    """An open connection. It dies by `$disconnect`, by the first 410, or by its TTL."""
+    """An open connection. `$disconnect`, the first 410 or its time to live deletes it."""
 
     class Meta:
         table_name = os.environ.get("CONNECTIONS_TABLE", "connections")
@@ -144,7 +143,7 @@ class ConnectionItem(_Table):
 
 
 class TurnMap(MapAttribute[str, Any]):
-    """The turn on its chat."""
+    """The turn, on its chat's item."""
 
     message_id = UnicodeAttribute(attr_name="messageId")
     lease_until = UTCDateTimeAttribute(attr_name="leaseUntil")
@@ -156,7 +155,7 @@ class TurnMap(MapAttribute[str, Any]):
 
     @classmethod
     def of(cls, turn: Turn) -> Self:
-        """Return what is kept of a turn."""
+        """Return the map of a turn."""
         return cls(
             message_id=turn.message_id,
             lease_until=turn.lease_until,
@@ -168,7 +167,7 @@ class TurnMap(MapAttribute[str, Any]):
         )
 
     def turn(self) -> Turn:
-        """Return the turn that is kept."""
+        """Return the turn."""
         return Turn(
             message_id=self.message_id,
             lease_until=self.lease_until,
@@ -190,9 +189,10 @@ class _ChatsByUpdatedAt(GlobalSecondaryIndex["ChatItem"]):  # type: ignore[no-un
 
 
 class ChatItem(_Table):
-    """A chat. `title` is absent until somebody, or the first exchange, gives one.
+    """A chat. `title` is absent until a user or the first turn gives one.
 
-    `subscribers` maps a connection's id to its subscription, so that each comes and goes by an update of its own.
+    `subscribers` maps a connection's id to its subscription. Each is added and removed by an update of its own, so two
+    connections never overwrite each other.
     """
 
     class Meta:
@@ -210,7 +210,7 @@ class ChatItem(_Table):
     by_updated_at = _ChatsByUpdatedAt()
 
     def chat(self) -> Chat:
-        """Return the chat that is kept."""
+        """Return the chat."""
         turn: TurnMap | None = self.turn
         return Chat(
             user_id=self.user_id,
@@ -229,21 +229,27 @@ class ChatItem(_Table):
 
 
 TURN: Any = ChatItem.turn
-"""The turn in conditions and updates: PynamoDB's types take its attributes for their values there."""
+"""The turn in conditions and updates, without a type, as `QUOTA_USAGE`."""
 
 
 def kept_subscription(subscription: Subscription) -> dict[str, Any]:
-    """Return what is kept of a subscription."""
+    """Return the map of a subscription."""
     resume = subscription.resume
     kept: dict[str, Any] = {"join": subscription.join, "shown": subscription.shown}
     if resume is not None:
-        kept["resume"] = resume.model_dump(by_alias=True, exclude_none=True)
-    return {name: value for name, value in kept.items() if value is not None}
+        point = {"messageId": resume.message_id, "offset": resume.offset, "attempt": resume.attempt}
+        kept["resume"] = _without_none(point)
+    return _without_none(kept)
 
 
 def _subscription(kept: dict[str, Any]) -> Subscription:
-    resume = kept.get("resume")
-    return Subscription(kept["join"], Resume.model_validate(resume) if resume else None, kept.get("shown"))
+    point = kept.get("resume")
+    resume = Resume(point["messageId"], point["offset"], point.get("attempt")) if point else None
+    return Subscription(kept["join"], resume, kept.get("shown"))
+
+
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class UsageMap(MapAttribute[str, int]):
@@ -251,6 +257,15 @@ class UsageMap(MapAttribute[str, int]):
 
     prompt_tokens = NumberAttribute(attr_name="promptTokens")
     completion_tokens = NumberAttribute(attr_name="completionTokens")
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        """Return the map of a usage."""
+        return cls(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
+
+    def usage(self) -> Usage:
+        """Return the usage."""
+        return Usage(prompt_tokens=int(self.prompt_tokens), completion_tokens=int(self.completion_tokens))
 
 
 class MessageItem(_Table):
@@ -271,7 +286,7 @@ class MessageItem(_Table):
 
     @classmethod
     def of(cls, message: Message) -> Self:
-        """Return what is kept of a message."""
+        """Return the item of a message."""
         usage = message.usage
         return cls(
             message.chat_id,
@@ -281,12 +296,12 @@ class MessageItem(_Table):
             timestamp=message.timestamp,
             client_message_id=message.client_message_id,
             finish_reason=message.finish_reason and message.finish_reason.value,
-            usage=UsageMap(**usage.model_dump()) if usage else None,  # type: ignore[no-untyped-call]
+            usage=UsageMap.of(usage) if usage else None,
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
         )
 
     def message(self) -> Message:
-        """Return the message that is kept."""
+        """Return the message."""
         usage: UsageMap | None = self.usage
         return Message(
             chat_id=self.chat_id,
@@ -296,19 +311,16 @@ class MessageItem(_Table):
             timestamp=self.timestamp,
             client_message_id=self.client_message_id,
             finish_reason=FinishReason(self.finish_reason) if self.finish_reason else None,
-            usage=_usage(usage) if usage is not None else None,
+            usage=usage.usage() if usage is not None else None,
             attempt=int(self.attempt or 1),
         )
 
 
-def _usage(usage: UsageMap) -> Usage:
-    return Usage(prompt_tokens=int(usage.prompt_tokens), completion_tokens=int(usage.completion_tokens))
-
-
 class SentItem(_Table):
-    """A marker in a partition of its own beside a chat's messages: which message a `clientMessageId` was stored as.
+    """A marker that a `clientMessageId` was used, with the id of the message that it was stored as.
 
-    It never expires: the same message sent again a year later is still the same message.
+    Markers are in a partition of their own beside the chat's messages. They never expire: the same message, sent again
+    a year later, is still the same message.
     """
 
     class Meta:
@@ -320,14 +332,15 @@ class SentItem(_Table):
 
     @staticmethod
     def partition_of(chat_id: str) -> str:
-        """Return the partition of a chat's markers. No chat's id holds a `#`."""
+        """Return the partition of a chat's markers. No chat's id contains `#`."""
         return f"{chat_id}#sent"
 
 
 class TokensItem(_Table):
-    """The model's tokens that a user's replies took on one day, in a partition of its own beside the messages.
+    """The model's tokens that a user's replies took on one day.
 
-    Not on the user: a seal must neither need that item nor wait for it, and every day begins at 0 by itself.
+    They are in a partition of their own beside the messages, not on the user's item: a seal must not wait for writes of
+    that item, nor fail because it is gone. And every day begins at 0 by itself.
     """
 
     class Meta:
@@ -339,5 +352,5 @@ class TokensItem(_Table):
 
     @staticmethod
     def partition_of(user_id: str) -> str:
-        """Return the partition of a user's days. No chat's id begins with a `#`."""
+        """Return the partition of a user's days. No chat's id begins with `#`."""
         return f"#tokens#{user_id}"

@@ -1,117 +1,177 @@
-"""How a connection comes to see a chat: what it is shown, from when on it hears, and the rest of a stored reply."""
+"""Joining a chat: bind the connection, show the chat, subscribe to it, and send the rest of a stored reply."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import connections_to_evict
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol import frames, views
-from handlers.chat.protocol.frames import AssistantMessageStart, ChatJoined, Resume, Role, RunningReply, ServerFrame
-from handlers.chat.records import Chat, Connection, Message, Subscription
-from handlers.chat.replies.relay import Script
-from handlers.chat.store import Store
-from handlers.chat.texts import Texts
-from handlers.chat.turns import lifecycle
+from handlers.chat.ids import chat_id_of
+from handlers.chat.log import logger
+from handlers.chat.protocol import frames, stream, views
+from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
+from handlers.chat.settings import Settings
+from handlers.chat.store import Store, StoreError
+from handlers.chat.turns import actions, lifecycle, send
 
-PAGE = 50
-"""Messages that `chat_joined` holds at most; fewer where they would not fit into a frame."""
+MAX_PAGE_MESSAGES = 50
+"""The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """Lets connections into chats. `now` and `new_id` are the clock and the source of ids."""
+    """The frames that bring a connection into a chat, show it older messages, and take it out again."""
 
     store: Store
-    texts: Texts
-    now: Callable[[], datetime]
-    new_id: Callable[[], str]
+    settings: Settings
+    runtime: Runtime
 
-    def find(self, user_id: str, chat_id: str) -> Chat:
-        """Return a user's chat. Raises `Refused` with `chat_not_found`."""
-        chat = self.store.chat(user_id, chat_id)
-        if chat is None:
-            raise Refused(ErrorCode.CHAT_NOT_FOUND)
-        return chat
+    def join_chat(
+        self, frame: frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
+    ) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Bind a connection to its user; if the frame names a chat, show it and subscribe to it.
 
-    def bind(self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> None:
-        """Bind a connection to a user and to the one chat that it is in, once it has left the old one.
-
-        `until` is when the token ends that it came with, if it came with one.
+        `until` is the end of a new token, None if the frame brought none.
         """
+        if frame.chat_id is None:
+            # A new token alone: a connection that stays with its user stays in its chat.
+            kept = connection.chat_id if user_id == connection.user_id else None
+            yield from self._authenticated(connection, user_id, kept, until)
+            return
+        chat = lifecycle.find_chat(self.store, user_id, frame.chat_id)
+        self._check_resume(frame.resume_from, chat)
+        yield from self._authenticated(connection, user_id, chat.chat_id, until)
+        chat = yield from self._join(chat, connection, frame.resume_from)
+        yield from self._catch_up(frame.resume_from, chat)
+        yield from send.recover_turn(self.store, chat, self.runtime.now())
+
+    def create_chat(self, frame: frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
+        """Create a chat and join it. The same `clientChatId` gives the same chat again."""
+        user_id = connection.user_id
+        if user_id is None:
+            raise Refused(ErrorCode.NOT_AUTHENTICATED)
+        chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
+        subscription = Subscription(self.runtime.new_id())
+        new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
+        try:
+            chat = self.store.chats.add(new, self.runtime.now())
+        except StoreError:
+            logger.exception("chat_not_created")
+            raise Refused(ErrorCode.CREATE_FAILED) from None
+        self._bind(connection, user_id, chat.chat_id)
+        yield frames.ChatCreated(chat_id=chat.chat_id, title=self._title(chat))
+        if chat.subscribers.get(connection.connection_id) != subscription:
+            # The chat existed before, so its row is an older one, without this connection.
+            self._subscribe_unshown(chat, connection)
+
+    def leave_chat(self, connection: Connection) -> Iterator[frames.ServerFrame]:
+        """Take a connection out of its chat."""
+        user_id, chat_id = send.require_joined(connection)
+        self._bind(connection, user_id, None)
+        yield frames.ChatLeft(chat_id=chat_id)
+
+    def load_history(self, frame: frames.LoadHistory, connection: Connection) -> Iterator[frames.ServerFrame]:
+        """Show a page of messages that are older than one that the client has."""
+        user_id, chat_id = send.require_joined(connection)
+        chat = lifecycle.find_chat(self.store, user_id, chat_id)
+        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id, frame.before), frame.limit)
+        yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
+
+    def _authenticated(
+        self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None
+    ) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Bind a connection to its user. If that user has too many connections, the oldest ones are closed."""
+        limit = self.settings.limits.connections_per_user
+        is_new = user_id != connection.user_id
+        evicted = connections_to_evict(self.store, user_id, limit, self.runtime.now()) if is_new else ()
+        self._bind(connection, user_id, chat_id, until)
+        yield frames.Authenticated(user_id=user_id)
+        yield from map(actions.Close, evicted)
+
+    def _bind(self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> None:
+        """Bind a connection to a user and to at most one chat. First it leaves the chat that it was in."""
         if connection.user_id and connection.chat_id and connection.chat_id != chat_id:
-            self.store.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
-        if not self.store.bind_connection(connection.connection_id, user_id, chat_id, until):
+            self.store.chats.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
+        if not self.store.connections.bind(connection.connection_id, user_id, chat_id, until):
             raise Refused(ErrorCode.INTERNAL, "This connection is no longer known. Connect again")
 
-    def enter(self, chat: Chat, connection: Connection, resume: Resume | None) -> Generator[ServerFrame, None, Chat]:
-        """Show a chat, then let the connection hear it: what comes on its own comes after `chat_joined`.
-
-        What happened in between is shown by another `chat_joined`. Returns the chat as it was shown last.
-        """
+    def _join(
+        self, chat: Chat, connection: Connection, resume: Resume | None
+    ) -> Generator[frames.ServerFrame, None, Chat]:
+        """Show a chat, then subscribe to it. Returns the chat as it was shown last."""
+        # In this order, because the frames of a subscribed connection come from other processes: a token must not
+        # arrive before the `chat_joined` that it belongs to. So a message may be stored after the chat was shown and
+        # before the subscription, and nobody would send it. Subscribing returns the chat at that moment. If it is not
+        # what was shown, show it again: the loop ends when nothing has happened in between.
         while True:
             yield self._joined(chat)
-            then = self._subscribed(chat, connection, resume)
-            if then is not None and _scene(then) == _scene(chat):
+            then = self._subscribe(chat, connection, resume)
+            if then is not None and _snapshot_key(then) == _snapshot_key(chat):
                 return then
-            chat = then or self.find(chat.user_id, chat.chat_id)
+            chat = then or lifecycle.find_chat(self.store, chat.user_id, chat.chat_id)
 
-    def subscribe(self, chat: Chat, connection: Connection) -> None:
-        """Let a connection hear a chat, without showing it."""
-        while self._subscribed(chat, connection, None) is None:
-            chat = self.find(chat.user_id, chat.chat_id)
+    def _subscribe_unshown(self, chat: Chat, connection: Connection) -> None:
+        """Subscribe a connection to a chat without showing it."""
+        while self._subscribe(chat, connection, None) is None:
+            chat = lifecycle.find_chat(self.store, chat.user_id, chat.chat_id)
 
-    def _subscribed(self, chat: Chat, connection: Connection, resume: Resume | None) -> Chat | None:
+    def _subscribe(self, chat: Chat, connection: Connection, resume: Resume | None) -> Chat | None:
+        """Subscribe, and return the chat as it is then. None if a reply was stored that `chat` does not show yet."""
         turn = chat.turn
-        subscription = Subscription(self.new_id(), resume, shown=turn.message_id if turn and turn.sealed else None)
-        return self.store.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
+        shown = turn.message_id if turn and turn.sealed else None
+        subscription = Subscription(self.runtime.new_id(), resume, shown)
+        return self.store.chats.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
 
-    def check(self, resume: Resume | None, chat: Chat) -> None:
+    def _check_resume(self, resume: Resume | None, chat: Chat) -> None:
         """Raise `Refused` with `invalid_format` for a resume beyond the end of a stored reply."""
-        reply = self._stored(resume, chat) if resume else None
+        reply = self._stored_reply(resume, chat) if resume else None
         if resume and reply and (resume.attempt or 1) == reply.attempt:
             length = frames.utf16_length(reply.content)
             if resume.offset > length:
                 raise Refused(ErrorCode.INVALID_FORMAT, f"resume.offset is beyond the reply's end at {length}")
 
-    def rest(self, resume: Resume | None, chat: Chat) -> Iterator[ServerFrame]:
-        """Yield what a client lacks of a stored reply: a start from there on, tokens, the end.
+    def _catch_up(self, resume: Resume | None, chat: Chat) -> Iterator[frames.ServerFrame]:
+        """Yield the part of a stored reply that a client has not got: a start at its offset, tokens, the end.
 
-        Nothing for one that is not stored in this chat: a worker sends the rest of a running reply.
+        Yields nothing for a reply that is not stored: a worker sends the rest of a running one.
         """
-        reply = self._stored(resume, chat) if resume else None
+        reply = self._stored_reply(resume, chat) if resume else None
         if reply is None:
             return
-        start = AssistantMessageStart(
-            message=self.texts.typing, message_id=reply.message_id, chat_id=reply.chat_id, attempt=reply.attempt
+        start = frames.AssistantMessageStart(
+            message=self.settings.texts.typing,
+            message_id=reply.message_id,
+            chat_id=reply.chat_id,
+            attempt=reply.attempt,
         )
-        script = Script(start, reply.content)
+        script = stream.Script(start, reply.content)
         script.end = views.complete(reply)
         cursor = script.resume(resume)
         while step := script.after(cursor):
             frame, cursor = step
             yield frame
 
-    def title(self, chat: Chat) -> str:
-        """Return the title of a chat as people see it."""
-        return chat.title or self.texts.new_chat
+    def _title(self, chat: Chat) -> str:
+        return chat.title or self.settings.texts.new_chat
 
-    def _joined(self, chat: Chat) -> ChatJoined:
-        messages, has_more = views.page(self.store.messages(chat.chat_id), PAGE)
+    def _joined(self, chat: Chat) -> frames.ChatJoined:
+        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id), MAX_PAGE_MESSAGES)
         turn, reply = chat.turn, None
-        if turn is not None and lifecycle.is_running(turn, self.now()):
-            reply = RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
-        return ChatJoined(
-            chat_id=chat.chat_id, title=self.title(chat), messages=messages, has_more=has_more, reply=reply
+        if turn is not None and lifecycle.is_running(turn, self.runtime.now()):
+            reply = frames.RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
+        return frames.ChatJoined(
+            chat_id=chat.chat_id, title=self._title(chat), messages=messages, has_more=has_more, reply=reply
         )
 
-    def _stored(self, resume: Resume, chat: Chat) -> Message | None:
-        reply = self.store.message(chat.chat_id, resume.message_id)
+    def _stored_reply(self, resume: Resume, chat: Chat) -> Message | None:
+        reply = self.store.messages.get(chat.chat_id, resume.message_id)
         return reply if reply and reply.role is Role.ASSISTANT else None
 
 
-def _scene(chat: Chat) -> tuple[object, ...]:
-    """Return what a client that has just been shown a chat must know to follow it."""
+def _snapshot_key(chat: Chat) -> tuple[object, ...]:
+    """Return what must be the same in two looks at a chat, for a client to follow it from the first one on."""
     turn = chat.turn
     return chat.last_message_id, chat.message_count, turn.message_id if turn and not turn.sealed else None

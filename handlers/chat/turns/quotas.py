@@ -1,82 +1,88 @@
-"""What is left to a user of the limits on messages: read with every message, and written once for each that may pass.
+"""The quotas of messages and replies: read with every message, and written once for each message that may pass.
 
-The whole of `Spent` is replaced, on condition that nobody else has: two devices at once never get more than the limit.
+The whole of `QuotaUsage` is replaced, on condition that it is still as it was read. So two devices at the same moment
+never get more than the limit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits import policy
-from handlers.chat.limits.policy import SECOND, Limits, Place, Spent, microseconds
+from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
 from handlers.chat.records import Chat
 from handlers.chat.store import Store
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import Standing
 
-TRIES = 10
-"""Each one that fails means that another message of the user's has passed."""
+MAX_TRIES = 10
+"""The most tries of one message. A failed try means that another message of the same user has passed."""
 
 SETTLING_SECONDS = 30
-"""How long a turn may take to begin after its place was taken: the function that begins it has 29 seconds."""
+"""The time in which a turn begins after its slot was taken: the function that begins it runs for 29 seconds at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
-    """Takes messages from what users are allowed. `now` is the clock."""
+class MessageQuota:
+    """The messages and replies that a user may still have."""
 
     store: Store
     limits: Limits
-    now: Callable[[], datetime]
+    runtime: Runtime
 
-    def spend_message(self, chat: Chat) -> None:
-        """Take one message, and a place for the reply in this chat, from its user's allowance.
+    def use_message(self, chat: Chat) -> None:
+        """Count one message of the chat's user, and take a slot for the reply in this chat.
 
-        Raises `Refused` with `rate_limited`, having written nothing.
+        Raises `Refused` with `rate_limited`, and then nothing was written.
         """
         if not self.limits.apply_to_messages:
             return
-        for _ in range(TRIES):
-            now = self.now()
-            before = self.store.spent(chat.user_id)
+        for _ in range(MAX_TRIES):
+            now = self.runtime.now()
+            before = self.store.users.quota_usage(chat.user_id)
             if before is None:
                 raise Refused(ErrorCode.NOT_AUTHENTICATED)
-            after = policy.spend_message(before, self.limits, now)
+            after = policy.use_message(before, self.limits, now)
             self._check_tokens(chat.user_id, now)
-            after = replace(after, places=self._seated(before, chat, now))
-            if self.store.spend(chat.user_id, before, after):
+            after = replace(after, slots=self._acquire_slot(before, chat, now))
+            if self.store.users.replace_quota_usage(chat.user_id, before, after):
                 return
         raise policy.refusal("Too many messages at once", retry_after=1)
 
     def _check_tokens(self, user_id: str, now: datetime) -> None:
         if self.limits.tokens_per_day:
-            policy.check_tokens(self.store.tokens_of(user_id, policy.day_of(now)), self.limits, now)
+            policy.check_tokens(self.store.users.tokens_used(user_id, policy.day_of(now)), self.limits, now)
 
-    def _seated(self, spent: Spent, chat: Chat, now: datetime) -> Mapping[str, Place]:
-        """Return the places with one for this chat. Whether the others' replies still run is read where it matters."""
+    def _acquire_slot(self, usage: QuotaUsage, chat: Chat, now: datetime) -> Mapping[str, ReplySlot]:
+        """Return the user's reply slots with one for this chat. Raises `Refused` with `rate_limited`.
+
+        Nothing frees a slot when its reply ends. Only when all slots are taken, the chats that hold them are read, and
+        slots without a running reply are dropped. So the usual message costs no read of other chats.
+        """
         if not self.limits.concurrent_replies:
             return {}
-        places = {chat_id: place for chat_id, place in spent.places.items() if chat_id != chat.chat_id}
-        if len(places) >= self.limits.concurrent_replies:
-            places = {
-                chat_id: place
-                for chat_id, place in places.items()
-                if _is_taken(place, self.store.chat(chat.user_id, chat_id), now)
+        slots = {chat_id: slot for chat_id, slot in usage.slots.items() if chat_id != chat.chat_id}
+        if len(slots) >= self.limits.concurrent_replies:
+            slots = {
+                chat_id: slot
+                for chat_id, slot in slots.items()
+                if _is_taken(slot, self.store.chats.get(chat.user_id, chat_id), now)
             }
-            policy.check_places(len(places), self.limits)
-        return places | {chat.chat_id: Place(microseconds(now), chat.last_message_id)}
+            policy.check_slots(len(slots), self.limits)
+        return slots | {chat.chat_id: ReplySlot(policy.microseconds(now), chat.last_message_id)}
 
 
-def _is_taken(place: Place, chat: Chat | None, now: datetime) -> bool:
-    """Tell whether the reply that a place was taken for runs, or is just about to begin.
+def _is_taken(slot: ReplySlot, chat: Chat | None, now: datetime) -> bool:
+    """Return True if the reply that a slot was taken for runs, or is about to begin.
 
-    One whose worker is gone does not: nobody may ever look after it.
+    An abandoned reply does not count, because perhaps nobody ever recovers it.
     """
     if chat is None:
         return False
-    if chat.last_message_id == place.last_message_id:
-        return microseconds(now) - place.since < SETTLING_SECONDS * SECOND
-    return lifecycle.standing(chat.turn, now) is Standing.RUNNING
+    if chat.last_message_id == slot.last_message_id:
+        # The message that took the slot is not stored yet, or its function died before it was.
+        return policy.microseconds(now) - slot.since < SETTLING_SECONDS * policy.SECOND
+    return lifecycle.state_of(chat.turn, now) is lifecycle.TurnState.RUNNING

@@ -8,16 +8,18 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.identity.tokens import Identity
 from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
-from handlers.chat.replies.worker import Replies
-from handlers.chat.settings import Settings
+from handlers.chat.replies.attempt import ReplySettings
+from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.settings import RUSSIAN, Settings
 from handlers.chat.store import StoreError
-from handlers.chat.texts import RUSSIAN
-from handlers.chat.turns.commands import Action, Commands, Generate, Post, Share
+from handlers.chat.turns.actions import Action, FanOut, Generate, Post
+from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.faults.reading import Reading
 from tests.faults.simulation.services import (
@@ -28,7 +30,7 @@ from tests.faults.simulation.services import (
     SimulatedStore,
 )
 from tests.faults.simulation.world import SimulatedProcess, SimulatedWorld
-from tests.support.unlimited import UNLIMITED
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 USER, CHAT = "alice", "chat"
 FUNCTION_SECONDS = 900.0
@@ -53,7 +55,7 @@ class SimulatedDeployment:
         self.store = SimulatedStore(self.services)
         self.gateway = SimulatedGateway(self.services)
         self.model = SimulatedModel(self.services)
-        self.store.chats[USER, CHAT] = Chat(USER, CHAT)
+        self.store.tables.chats[USER, CHAT] = Chat(USER, CHAT)
         self.workers: list[SimulatedProcess] = []
         self.invoked: list[dict[str, Any]] = []
         self.history: list[str] = []
@@ -68,14 +70,14 @@ class SimulatedDeployment:
             match action:
                 case Post():
                     self._post(action)
-                case Share():
+                case FanOut():
                     for each in sorted(action.connections):
                         self._post(Post(action.frame, each))
                 case Generate():
                     self.invoke(action.handover.payload())
 
         def work() -> None:
-            commands = Commands(self.store, AnyToken(), SETTINGS, process.now, process.new_id)  # type: ignore[arg-type]
+            commands = Commands(self.store, AnyToken(), SETTINGS, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
             commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
 
         self.world.spawn(process, work)
@@ -88,7 +90,7 @@ class SimulatedDeployment:
 
             def work() -> None:
                 with suppress(StoreError):  # then the row dies by the first 410
-                    self.store.forget_connection(connection_id)
+                    self.store.connections.forget(connection_id)
 
             self.world.spawn(process, work)
 
@@ -97,7 +99,7 @@ class SimulatedDeployment:
             self.gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
         except ConnectionGone:
             with suppress(StoreError):
-                self.store.forget_connection(action.connection_id)
+                self.store.connections.forget(action.connection_id)
         except PostFailed:
             pass
 
@@ -122,14 +124,14 @@ class SimulatedDeployment:
             if retries:
                 self._attempt(payload, retries[0], retries[1:])
             else:
-                self._run(self._process("give_up"), lambda replies: replies.give_up, payload, 0.0, lambda: None)
+                self._run(self._process("give_up"), lambda worker: worker.give_up, payload, 0.0, lambda: None)
 
-        self._run(process, lambda replies: replies.make, payload, after, fail)
+        self._run(process, lambda worker: worker.make, payload, after, fail)
 
     def _run(
         self,
         process: SimulatedProcess,
-        entry: Callable[[Replies], Callable[[Handover, Callable[[], float]], None]],
+        entry: Callable[[ReplyWorker], Callable[[Handover, Callable[[], float]], None]],
         payload: dict[str, Any],
         after: float,
         fail: Callable[[], None],
@@ -140,7 +142,7 @@ class SimulatedDeployment:
             nonlocal ended
             end = self.world.time + FUNCTION_SECONDS
             try:
-                entry(self._replies(process))(Handover.of(payload), lambda: end - self.world.time)
+                entry(self._worker(process))(Handover.of(payload), lambda: end - self.world.time)
             except StoreError:
                 process.kill()
                 return
@@ -157,18 +159,15 @@ class SimulatedDeployment:
         self.world.spawn(process, work, after)
         self.world.later(after, watch)
 
-    def _replies(self, process: SimulatedProcess) -> Replies:
-        return Replies(
+    def _worker(self, process: SimulatedProcess) -> ReplyWorker:
+        connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
+        settings = ReplySettings(RUSSIAN, Prices(), history_chars=10_000, pace=0.05, counts_tokens=False)
+        return ReplyWorker(
             self.store,  # type: ignore[arg-type]
-            self.gateway,  # type: ignore[arg-type]
+            connections,
             self.model,  # type: ignore[arg-type]
-            RUSSIAN,
-            Prices(),
-            10_000,
-            0.05,
+            settings,
             lambda user_id, frame: None,
-            process.now,
-            process.new_id,
             process,  # type: ignore[arg-type]
         )
 
@@ -180,12 +179,12 @@ class SimulatedDeployment:
 
     @property
     def chat(self) -> Chat | None:
-        return self.store.chats.get((USER, CHAT))
+        return self.store.tables.chats.get((USER, CHAT))
 
     @property
     def messages(self) -> list[Any]:
         """The stored messages, oldest first."""
-        items = self.store.items.get(CHAT, {})
+        items = self.store.tables.messages.get(CHAT, {})
         return [items[message_id] for message_id in sorted(items)]
 
 
@@ -220,7 +219,9 @@ class SimulatedDevice:
         connection_id = self.connection_id = f"{self.name}{self.connections}="
         self.joined = False
         self.deployment.gateway.open[connection_id] = lambda text: self._receive(connection_id, json.loads(text))
-        self.deployment.store.rows[connection_id] = Connection(connection_id, self.world.process("x").now())
+        self.deployment.store.tables.connections[connection_id] = Connection(
+            connection_id, self.world.process("x").now()
+        )
         self._join()
 
     def disconnect(self) -> None:

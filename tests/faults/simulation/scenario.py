@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from handlers.chat.protocol.frames import Role
+from handlers.chat.records import Role
 from tests.faults.simulation.chat import CHAT, SimulatedDeployment, SimulatedDevice, acknowledged, running
 from tests.faults.simulation.services import SimulatedFaults
 
@@ -136,7 +136,7 @@ def check_without_faults(run: SimulationRun) -> None:
 
 
 def check_cancelled_in_time(run: SimulationRun, moment: float, message_id: str) -> None:
-    for message in run.deployment.store.items[CHAT].values():
+    for message in run.deployment.store.tables.messages[CHAT].values():
         if message.message_id == message_id and message.finish_reason == "cancelled":
             sealed = (message.timestamp - run.deployment.world.process("x").now()).total_seconds()
             assert sealed + run.deployment.world.time - moment <= 0.5, "cancelled too late"

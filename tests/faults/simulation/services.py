@@ -10,8 +10,7 @@ from typing import Any
 from greenlet import getcurrent
 
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
-from handlers.chat.protocol.frames import FinishReason
-from handlers.chat.records import Chat, Connection, Message, Subscription, Turn
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store import StoreError
 from tests.faults.simulation.world import SimulatedWorld
@@ -66,15 +65,21 @@ class SimulatedServices:
         self.world.sleep(self.world.random.uniform(0.0005, longest))
 
 
-class SimulatedStore:
-    """The store in dictionaries, as far as turns need it. Without `services`: at once, and no faults."""
+@dataclass
+class Tables:
+    """What the simulated store keeps. `messages` are by chat and id, `sent` by chat and the client's own id."""
 
-    def __init__(self, services: SimulatedServices | None = None) -> None:
-        self._services = services
-        self.chats: dict[tuple[str, str], Chat] = {}
-        self.items: dict[str, dict[str, Message]] = {}
-        self.sent: dict[tuple[str, str], str] = {}
-        self.rows: dict[str, Connection] = {}
+    chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
+    messages: dict[str, dict[str, Message]] = field(default_factory=dict)
+    sent: dict[tuple[str, str], str] = field(default_factory=dict)
+    connections: dict[str, Connection] = field(default_factory=dict)
+
+
+class _Part:
+    """A part of the simulated store: its calls take their time and fail. Without `services` they do neither."""
+
+    def __init__(self, tables: Tables, services: SimulatedServices | None) -> None:
+        self.tables, self._services = tables, services
 
     def _call(self, effect: Callable[[], Any], no: Any = None, writes: bool = True) -> Any:
         if self._services is None:
@@ -91,42 +96,54 @@ class SimulatedStore:
             return no
         return result
 
-    # Connections
+    def _change(self, user_id: str, chat_id: str, change: Callable[[Chat], Chat | None]) -> Chat | None:
+        return self._call(lambda: self._changed(user_id, chat_id, change))
 
-    def add_connection(self, connection: Connection) -> None:
-        self._call(lambda: self.rows.__setitem__(connection.connection_id, connection))
+    def _changed(self, user_id: str, chat_id: str, change: Callable[[Chat], Chat | None]) -> Chat | None:
+        chat = self.tables.chats.get((user_id, chat_id))
+        changed = change(chat) if chat else None
+        if changed is not None:
+            self.tables.chats[user_id, chat_id] = changed
+        return changed
 
-    def connection(self, connection_id: str) -> Connection | None:
-        return self._call(lambda: self.rows.get(connection_id), writes=False)
 
-    def bind_connection(
-        self, connection_id: str, user_id: str, chat_id: str | None, until: datetime | None = None
-    ) -> bool:
+class SimulatedConnections(_Part):
+    def __init__(self, tables: Tables, services: SimulatedServices | None, chats: SimulatedChats) -> None:
+        super().__init__(tables, services)
+        self._chats = chats
+
+    def add(self, connection: Connection) -> None:
+        self._call(lambda: self.tables.connections.__setitem__(connection.connection_id, connection))
+
+    def get(self, connection_id: str) -> Connection | None:
+        return self._call(lambda: self.tables.connections.get(connection_id), writes=False)
+
+    def bind(self, connection_id: str, user_id: str, chat_id: str | None, until: datetime | None = None) -> bool:
         def effect() -> bool:
-            row = self.rows.get(connection_id)
+            row = self.tables.connections.get(connection_id)
             if row is not None:
-                self.rows[connection_id] = replace(row, user_id=user_id, chat_id=chat_id)
+                self.tables.connections[connection_id] = replace(row, user_id=user_id, chat_id=chat_id)
             return row is not None
 
         return self._call(effect, True)
 
-    def forget_connection(self, connection_id: str) -> None:
-        row = self.connection(connection_id)
+    def forget(self, connection_id: str) -> None:
+        row = self.get(connection_id)
         if row is not None and row.user_id and row.chat_id:
-            self.unsubscribe(row.user_id, row.chat_id, connection_id)
-        self._call(lambda: self.rows.pop(connection_id, None))
+            self._chats.unsubscribe(row.user_id, row.chat_id, connection_id)
+        self._call(lambda: self.tables.connections.pop(connection_id, None))
 
-    # Chats
 
-    def add_chat(self, chat: Chat, now: datetime) -> Chat:
-        return self._call(lambda: self.chats.setdefault((chat.user_id, chat.chat_id), chat))
+class SimulatedChats(_Part):
+    def add(self, chat: Chat, now: datetime) -> Chat:
+        return self._call(lambda: self.tables.chats.setdefault((chat.user_id, chat.chat_id), chat))
 
-    def chat(self, user_id: str, chat_id: str) -> Chat | None:
-        return self._call(lambda: self.chats.get((user_id, chat_id)), writes=False)
+    def get(self, user_id: str, chat_id: str) -> Chat | None:
+        return self._call(lambda: self.tables.chats.get((user_id, chat_id)), writes=False)
 
-    def delete_chat(self, user_id: str, chat_id: str) -> None:
-        self.chats.pop((user_id, chat_id), None)
-        self.items.pop(chat_id, None)
+    def delete(self, user_id: str, chat_id: str) -> None:
+        self.tables.chats.pop((user_id, chat_id), None)
+        self.tables.messages.pop(chat_id, None)
 
     def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
         def change(chat: Chat) -> Chat | None:
@@ -143,42 +160,33 @@ class SimulatedStore:
 
         self._change(user_id, chat_id, change)
 
-    def _change(self, user_id: str, chat_id: str, change: Callable[[Chat], Chat | None]) -> Chat | None:
-        return self._call(lambda: self._changed(user_id, chat_id, change))
 
-    def _changed(self, user_id: str, chat_id: str, change: Callable[[Chat], Chat | None]) -> Chat | None:
-        chat = self.chats.get((user_id, chat_id))
-        changed = change(chat) if chat else None
-        if changed is not None:
-            self.chats[user_id, chat_id] = changed
-        return changed
-
-    # Messages
-
-    def messages(self, chat_id: str, before: str | None = None) -> Iterator[Message]:
-        items = self._call(lambda: dict(self.items.get(chat_id, {})), writes=False)
+class SimulatedMessages(_Part):
+    def newest_first(self, chat_id: str, before: str | None = None) -> Iterator[Message]:
+        items = self._call(lambda: dict(self.tables.messages.get(chat_id, {})), writes=False)
         for message_id in sorted(items, reverse=True):
             if before is None or message_id < before:
                 yield items[message_id]
 
-    def message(self, chat_id: str, message_id: str) -> Message | None:
-        return self._call(lambda: self.items.get(chat_id, {}).get(message_id), writes=False)
+    def get(self, chat_id: str, message_id: str) -> Message | None:
+        return self._call(lambda: self.tables.messages.get(chat_id, {}).get(message_id), writes=False)
 
     def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
-        return self._call(lambda: self.sent.get((chat_id, client_message_id)), writes=False)
+        return self._call(lambda: self.tables.sent.get((chat_id, client_message_id)), writes=False)
 
-    # Turns
 
+class SimulatedTurns(_Part):
     def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
         def effect() -> bool:
             chat_id, tag = message.chat_id, message.client_message_id
-            if (tag and (chat_id, tag) in self.sent) or message.message_id in self.items.get(chat_id, {}):
+            messages = self.tables.messages.get(chat_id, {})
+            if (tag and (chat_id, tag) in self.tables.sent) or message.message_id in messages:
                 return False
             if not self._begun(user_id, chat_id, turn, previous, 1):
                 return False
-            self.items.setdefault(chat_id, {})[message.message_id] = message
+            self.tables.messages.setdefault(chat_id, {})[message.message_id] = message
             if tag:
-                self.sent[chat_id, tag] = message.message_id
+                self.tables.sent[chat_id, tag] = message.message_id
             return True
 
         return self._call(effect, False)
@@ -223,7 +231,7 @@ class SimulatedStore:
         self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime, tokens: int = 0
     ) -> bool:
         def effect() -> bool:
-            messages = self.items.get(reply.chat_id, {})
+            messages = self.tables.messages.get(reply.chat_id, {})
             if reply.message_id in messages:
                 return False
 
@@ -259,6 +267,17 @@ class SimulatedStore:
 def _is_at(chat: Chat, turn: Turn) -> bool:
     now = chat.turn
     return now is not None and not now.sealed and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
+
+
+class SimulatedStore:
+    """What `handlers.chat.store.Store` does for turns, in dictionaries. Without `services`: at once, and no faults."""
+
+    def __init__(self, services: SimulatedServices | None = None) -> None:
+        self.tables = Tables()
+        self.chats = SimulatedChats(self.tables, services)
+        self.connections = SimulatedConnections(self.tables, services, self.chats)
+        self.messages = SimulatedMessages(self.tables, services)
+        self.turns = SimulatedTurns(self.tables, services)
 
 
 class SimulatedGateway:

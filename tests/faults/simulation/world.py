@@ -34,6 +34,8 @@ class SimulatedProcess:
         """SIGSTOP, and SIGCONT so many seconds later."""
         self.frozen_until = self.world.time + seconds
 
+    # What `handlers.chat.concurrency.Runtime` gives
+
     def now(self) -> datetime:
         return BEGINNING + timedelta(seconds=self.world.time + self.skew)
 
@@ -41,8 +43,6 @@ class SimulatedProcess:
         """A UUIDv7 of this process's clock."""
         clock = int(self.now().timestamp() * 1000)
         return str(UUID(int=clock << 80 | 0x7 << 76 | 0b10 << 62 | next(self.world.numbers)))
-
-    # What `handlers.chat.concurrency.Threads` gives
 
     def start(self, work: Callable[[], None], name: str) -> None:
         context = contextvars.copy_context()

@@ -10,10 +10,9 @@ from handlers import erase as function
 from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Chat, Message, Subscription, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Role, Subscription, Turn
 from handlers.chat.replies.llm import Delta
-from handlers.chat.store.deletion import BATCH
+from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import NOON, answer, ask
 from tests.support.http_api import Invocations
@@ -21,13 +20,14 @@ from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
 from tests.support.stores import InterruptedStore
+from tests.support.wiring import wiring
 
 FOREVER = 900.0
 
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat", created_at=NOON), NOON)
+    return store.chats.add(Chat("alice", "chat", created_at=NOON), NOON)
 
 
 def rows(table):
@@ -73,11 +73,11 @@ def test_a_chat_that_is_not_there_is_not_found_and_nothing_follows(store, chat):
     handed = []
     with pytest.raises(Refused, match="not found"):
         erasure.delete_chat(store, "bob", "chat", handed.append, lambda *_: None)
-    assert (handed, store.chat("alice", "chat")) == ([], chat)
+    assert (handed, store.chats.get("alice", "chat")) == ([], chat)
 
 
 def test_it_goes_on_where_its_time_was_up(store, chat):
-    for number in range(100, 102 + 4 * BATCH, 2):
+    for number in range(100, 102 + 4 * MAX_BATCH_ITEMS, 2):
         answer(store, ask(store, f"m{number}", f"m{number + 1}"))
     handed = []
     delete(store, handed)
@@ -112,20 +112,20 @@ def test_another_chat_made_under_the_same_id_is_spared(store, chat):
     answer(store, ask(store, "m1", "m2", client_message_id="old"))
     handed = []
     delete(store, handed)
-    store.add_chat(Chat("alice", "chat"), NOON + timedelta(hours=1))
+    store.chats.add(Chat("alice", "chat"), NOON + timedelta(hours=1))
     answer(store, ask(store, "m3", "m4", client_message_id="new"))
     erase(store, handed[0])
-    assert store.chat("alice", "chat") is not None
-    assert [each.message_id for each in store.messages("chat")] == ["m4", "m3"]
-    assert (store.sent_as("chat", "old"), store.sent_as("chat", "new")) == (None, "m3")
+    assert store.chats.get("alice", "chat") is not None
+    assert [each.message_id for each in store.messages.newest_first("chat")] == ["m4", "m3"]
+    assert (store.messages.sent_as("chat", "old"), store.messages.sent_as("chat", "new")) == (None, "m3")
 
 
 def test_a_deleted_chat_stays_deleted_at_every_step_of_a_worker(store):
     for steps in range(40):
-        store.add_chat(Chat("alice", "chat"), NOON)
+        store.chats.add(Chat("alice", "chat"), NOON)
         handover = ask(store, "m1", "m2")
         interrupted = InterruptedStore(store, steps, lambda: delete_and_erase(store))
-        store.subscribe("alice", "chat", "c1=", Subscription("first"))
+        store.chats.subscribe("alice", "chat", "c1=", Subscription("first"))
         model = ScriptedModel("Once", Delta("", FinishReason.STOP))
         reply_worker(interrupted, RecordingGateway(), model, []).make(handover, lambda: FOREVER)
         if not interrupted.interrupted:
@@ -138,29 +138,28 @@ def test_no_write_brings_a_deleted_chat_back(store):
     turn, then = Turn("m2", NOON + LEASE, 1), NOON + LEASE
     message = Message("chat", "m2", Role.ASSISTANT, "Hi", NOON)
     writes = [
-        store.rename("alice", "chat", "x"),
-        store.subscribe("alice", "chat", "c1=", Subscription("j")),
-        store.unsubscribe("alice", "chat", "c1="),
-        store.accept("alice", message, turn, None),
-        store.begin("alice", "chat", turn, None),
-        store.claim("alice", "chat", turn, "w", then),
-        store.extend("alice", "chat", turn, then),
-        store.take_over("alice", "chat", turn, then),
-        store.cancel("alice", "chat", "m2"),
-        store.seal("alice", message, turn, "x", then),
-        store.clear("alice", "chat", "m2"),
-        store.delete_chat("alice", "chat", NOON),
+        store.chats.rename("alice", "chat", "x"),
+        store.chats.subscribe("alice", "chat", "c1=", Subscription("j")),
+        store.chats.unsubscribe("alice", "chat", "c1="),
+        store.turns.accept("alice", message, turn, None),
+        store.turns.begin("alice", "chat", turn, None),
+        store.turns.claim("alice", "chat", turn, "w", then),
+        store.turns.extend("alice", "chat", turn, then),
+        store.turns.take_over("alice", "chat", turn, then),
+        store.turns.cancel("alice", "chat", "m2"),
+        store.turns.seal("alice", message, turn, "x", then),
+        store.turns.clear("alice", "chat", "m2"),
+        store.chats.delete("alice", "chat", NOON),
     ]
     assert not any(writes)
     assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
 
 
-def test_the_function_erases_what_its_event_says(store, chat, monkeypatch):
+def test_the_function_erases_what_its_event_says(store, chat):
     invocations = Invocations()
-    monkeypatch.setattr(function, "functions", invocations)
     answer(store, ask(store, "m1", "m2"))
     work = Erasure("alice", "chat", datetime(2026, 11, 23, 12, tzinfo=UTC).isoformat(), "m2")
-    function.handler(work.payload(), LambdaContext())
+    function.handle(work.payload(), LambdaContext(), wiring(functions=invocations))
     assert (rows("ChatsTable"), rows("MessagesTable")) == ([], [])
     frame = {"type": "chat_deleted", "data": {"chatId": "chat"}}
     assert invocations.invoked == [("DeliverFunction", {"frame": frame, "user_id": "alice"})]

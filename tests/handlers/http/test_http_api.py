@@ -1,7 +1,6 @@
 """The HTTP API, on moto's DynamoDB: what each request answers, stores, and tells the user's connections."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -9,14 +8,16 @@ import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
 from handlers import api
-from handlers.chat.limits.policy import Spent
+from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.protocol.frames import timestamp
 from handlers.chat.records import Chat, Connection, User
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
-from tests.support.http_api import SECRET, Invocations, ManagementClient, event, request, services
+from tests.support.http_api import SECRET, Invocations, event, request, services
 from tests.support.lambda_context import LambdaContext
+from tests.support.recording_gateway import RecordingGateway
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -24,19 +25,19 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 @pytest.fixture
 def invocations(store):
     invocations = Invocations()
-    management = ManagementClient()
-    with services(functions=invocations, management=lambda: management, now=lambda: NOON):
-        invocations.management = management
+    gateway = RecordingGateway()
+    with services(functions=invocations, gateway=gateway, runtime=FakeRuntime(NOON)):
+        invocations.gateway = gateway
         yield invocations
 
 
 @pytest.fixture(autouse=True)
 def people(store, invocations):
-    store.add_user(User("root", "Root", frozenset({"admin"}), created_at=NOON))
+    store.users.add(User("root", "Root", frozenset({"admin"}), created_at=NOON))
 
 
 def chat(store, chat_id="chat", user="alice", minutes=0, title=None):
-    store.add_chat(Chat(user, chat_id, title), NOON + timedelta(minutes=minutes))
+    store.chats.add(Chat(user, chat_id, title), NOON + timedelta(minutes=minutes))
 
 
 def delivered(invocations):
@@ -101,7 +102,7 @@ class TestChats:
         chat(store)
         renamed = request("PATCH", "/chats/chat", "alice", {"title": "Чай", "userId": "bob", "chatId": "other"})
         assert (renamed.status, renamed.json["title"]) == (200, "Чай")
-        assert store.chat("alice", "chat").title == "Чай"
+        assert store.chats.get("alice", "chat").title == "Чай"
         frame = {"type": "chat_updated", "data": {"chatId": "chat", "title": "Чай"}}
         assert delivered(invocations) == [("alice", frame)]
 
@@ -114,14 +115,14 @@ class TestChats:
     def test_a_title_must_be_one(self, store, title):
         chat(store)
         assert request("PATCH", "/chats/chat", "alice", {"title": title}).code == "invalid_format"
-        assert store.chat("alice", "chat").title is None
+        assert store.chats.get("alice", "chat").title is None
 
 
 class TestDeleting:
     def test_the_chat_is_gone_at_once_and_its_messages_are_handed_over(self, store, invocations):
         chat(store)
         answer(store, ask(store, "m1", "m2"))
-        assert (request("DELETE", "/chats/chat", "alice").status, store.chat("alice", "chat")) == (204, None)
+        assert (request("DELETE", "/chats/chat", "alice").status, store.chats.get("alice", "chat")) == (204, None)
         [erasure] = invocations.of("EraseFunction")
         created_at = "2026-11-23T12:00:00+00:00"
         assert erasure == {"user_id": "alice", "chat_id": "chat", "created_at": created_at, "until": "m2"}
@@ -132,15 +133,15 @@ class TestDeleting:
         chat(store)
         monkeypatch.setattr(invocations, "invoke", lambda *_: 1 / 0)
         assert request("DELETE", "/chats/chat", "alice").status == 500
-        assert store.chat("alice", "chat") is not None
+        assert store.chats.get("alice", "chat") is not None
 
     def test_a_running_reply_finds_its_turn_gone(self, store):
         chat(store)
         handover = ask(store, "m1", "m2")
         turn = claim(store, handover)
         request("DELETE", "/chats/chat", "alice")
-        assert store.extend("alice", "chat", turn, NOON) is False
-        assert store.chat("alice", "chat") is None
+        assert store.turns.extend("alice", "chat", turn, NOON) is False
+        assert store.chats.get("alice", "chat") is None
 
 
 class TestMessages:
@@ -201,7 +202,7 @@ class TestMessages:
         assert exported.json["chat"]["messageCount"] == 6
 
     def test_as_markdown_it_is_text_that_nothing_may_run_in(self, store):
-        store.rename("alice", "chat", 'Tea\n"; filename="x.html')
+        store.chats.rename("alice", "chat", 'Tea\n"; filename="x.html')
         exported = request("GET", "/chats/chat/export", "alice", format="markdown")
         assert exported.headers["content-type"] == "text/markdown; charset=utf-8"
         assert exported.headers["content-security-policy"].startswith("default-src 'none'")
@@ -238,7 +239,7 @@ def test_a_foreign_chat_a_deleted_one_and_a_made_up_one_look_the_same(store, inv
         documents.add(json.dumps({name: value for name, value in refused.json.items() if name != "instance"}))
     assert len(documents) == 1
     assert len(invocations.invoked) == told
-    assert store.chat("bob", "foreign").title == "Бобу"
+    assert store.chats.get("bob", "foreign").title == "Бобу"
 
 
 class TestUsage:
@@ -250,7 +251,7 @@ class TestUsage:
 
     @pytest.mark.parametrize(("day", "messages", "tokens"), [("2026-11-23", 3, 1200), ("2026-11-22", 0, 0)])
     def test_usage_shows_today_and_not_yesterday(self, store, day, messages, tokens):
-        store.spend("alice", Spent(), Spent(day, 3))
+        store.users.replace_quota_usage("alice", QuotaUsage(), QuotaUsage(day, 3))
         TokensItem(TokensItem.partition_of("alice"), day, tokens=1200).save()
         assert self.usage() == {"day": "2026-11-23", "messages": messages, "tokens": tokens}
 
@@ -270,7 +271,7 @@ ADMINISTRATION = [
 class TestAdministrators:
     @pytest.mark.parametrize(("method", "path", "body"), ADMINISTRATION)
     def test_nobody_else_does_what_they_do_or_learns_who_exists(self, store, invocations, method, path, body):
-        before = store.user("bob")
+        before = store.users.get("bob")
         documents = set()
         for target in ("bob", "nobody"):
             refused = request(
@@ -279,7 +280,7 @@ class TestAdministrators:
             assert (refused.status, refused.code) == (403, "forbidden")
             documents.add(json.dumps({name: value for name, value in refused.json.items() if name != "instance"}))
         assert len(documents) == 1
-        assert (invocations.invoked, store.user("bob"), store.user("nobody")) == ([], before, None)
+        assert (invocations.invoked, store.users.get("bob"), store.users.get("nobody")) == ([], before, None)
 
     def test_a_role_in_a_token_means_nothing(self, store):
         claims = {"userId": "alice", "roles": ["admin"], "role": "admin", "exp": datetime.now(UTC) + timedelta(hours=1)}
@@ -307,13 +308,13 @@ class TestAdministrators:
     def test_connections_are_shown_and_closed(self, store, invocations):
         now = datetime.now(UTC)  # DynamoDB Local deletes rows whose time to live is over
         for name, user in (("c1=", "bob"), ("c2=", "bob"), ("c3=", "alice")):
-            store.add_connection(Connection(name, now, user))
+            store.connections.add(Connection(name, now, user))
         shown = request("GET", "/admin/users/bob/connections", "root").json["connections"]
         assert sorted(each["connectionId"] for each in shown) == ["c1=", "c2="]
         assert (shown[0]["chatId"], shown[0]["connectedAt"]) == (None, timestamp(now))
-        invocations.management.gone = {"c2="}
+        invocations.gateway.gone = {"c2="}
         assert request("DELETE", "/admin/users/bob/connections", "root").json == {"closed": 1}
-        assert invocations.management.closed == ["c1="]
+        assert sorted(invocations.gateway.closed) == ["c1=", "c2="]
         assert request("DELETE", "/admin/users/nobody/connections", "root").code == "user_not_found"
 
     def test_users_are_added_once(self, store):
@@ -326,9 +327,9 @@ class TestAdministrators:
             "disabled": False,
             "createdAt": "2026-11-23T12:00:00.000Z",
         }
-        assert store.user("carol") == User("carol", None, frozenset({"admin"}), False, NOON)
+        assert store.users.get("carol") == User("carol", None, frozenset({"admin"}), False, NOON)
         assert request("POST", "/admin/users", "root", {"userId": "carol"}).code == "user_exists"
-        assert store.user("carol").roles == {"admin"}
+        assert store.users.get("carol").roles == {"admin"}
 
     def test_they_are_listed_in_pages(self, store):
         found, cursor = set(), {}
@@ -339,17 +340,17 @@ class TestAdministrators:
         assert found == {"alice", "bob", "root"}
 
     def test_a_disabled_user_is_unknown_and_disconnected_until_enabled(self, store, invocations):
-        store.add_connection(Connection("c1=", datetime.now(UTC), "bob"))
+        store.connections.add(Connection("c1=", datetime.now(UTC), "bob"))
         changed = request("PATCH", "/admin/users/bob", "root", {"disabled": True})
         assert changed.json["disabled"] is True
-        assert invocations.management.closed == ["c1="]
+        assert invocations.gateway.closed == ["c1="]
         unknown = request("GET", "/me", "nobody")
         assert request("GET", "/me", "bob") == unknown
         assert unknown.code == "invalid_token"
         request("PATCH", "/admin/users/bob", "root", {"disabled": False, "name": "Robert"})
         assert request("GET", "/me", "bob").json["name"] == "Robert"
         assert request("PATCH", "/admin/users/nobody", "root", {"name": "x"}).code == "user_not_found"
-        assert store.user("nobody") is None
+        assert store.users.get("nobody") is None
 
 
 class TestProblems:
@@ -411,7 +412,7 @@ class TestProblems:
         def fails(*_):
             raise error
 
-        monkeypatch.setattr(type(store), "chat", fails)
+        monkeypatch.setattr(type(store.chats), "get", fails)
         failed = request("GET", "/chats/chat", "alice")
         assert (failed.status, failed.code, failed.headers.get("retry-after")) == (500, "internal", wait)
         assert failed.json["reference"] == LambdaContext.aws_request_id
@@ -438,9 +439,7 @@ class TestCors:
 
     def test_pages_that_are_named_may_ask_and_see_refusals_too(self, monkeypatch):
         origins = ("https://chat.example", "http://localhost:3000")
-        services = api.app.state.services
-        allowing = replace(services, settings=replace(services.settings, allowed_origins=origins))
-        monkeypatch.setattr(api.adapter, "app", api.application(allowing))
+        monkeypatch.setattr(api.adapter, "app", api.application(api.app.state.services, origins))
         allowed = self.preflight("https://chat.example")
         assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, "https://chat.example")
         assert "PATCH" in allowed.headers["access-control-allow-methods"]

@@ -7,11 +7,13 @@ import pytest
 from botocore.credentials import Credentials
 from botocore.exceptions import CredentialRetrievalError
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery import http_pool
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 from tests.support.devices import free_port
 from tests.support.management_api import ManagementApiServer, answer_then_hang_up_unannounced, cut, failing
+from tests.support.runtime import FakeRuntime
 
 CONNECTION_ID = "BFaT_fALIAMCKug="
 FRAME = b'{"type":"pong","data":{}}'
@@ -33,7 +35,7 @@ def pauses():
 
 @pytest.fixture
 def gateway_of(server, pauses):
-    return lambda **more: Gateway(server.url, KEYS, "eu-central-1", sleep=pauses.append, **more)
+    return lambda **more: Gateway(server.url, KEYS, "eu-central-1", FakeRuntime(sleep=pauses.append), **more)
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ class TestConnections:
     def test_proxies_of_the_environment_are_not_asked(self, server, monkeypatch):
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
             monkeypatch.setenv(name, "http://127.0.0.1:1")
-        Gateway(server.url, KEYS, "eu-central-1").post(CONNECTION_ID, FRAME)
+        Gateway(server.url, KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
         assert len(server.requests) == 1
 
 
@@ -166,7 +168,7 @@ class TestErrors:
         assert (len(server.requests), len(pauses)) == (3, 2)
 
     def test_silence_is_a_time_out_on_a_kept_connection_too(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT", 0.5)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
         done = Event()
         server.answers.extend([200, lambda _: done.wait(10)])
         gateway.post(CONNECTION_ID, FRAME)
@@ -176,7 +178,7 @@ class TestErrors:
         assert len(server.requests) == 2
 
     def test_after_a_time_out_no_connection_is_trusted_that_was_kept(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT", 0.5)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
         together, done = Barrier(2), Event()
 
         def answer(handler):
@@ -195,7 +197,7 @@ class TestErrors:
 
     def test_nobody_there(self):
         with pytest.raises(PostFailed, match=r"^ConnectionRefusedError$"):
-            Gateway(f"http://127.0.0.1:{free_port()}", KEYS, "eu-central-1").post(CONNECTION_ID, FRAME)
+            Gateway(f"http://127.0.0.1:{free_port()}", KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
 
     def test_no_credentials(self, server):
         class Unavailable:
@@ -204,13 +206,13 @@ class TestErrors:
 
         for credentials, reason in ((None, "NoCredentialsError"), (Unavailable(), "CredentialRetrievalError")):
             with pytest.raises(PostFailed, match=f"^{reason}$"):
-                Gateway(server.url, credentials, "eu-central-1").post(CONNECTION_ID, FRAME)
+                Gateway(server.url, credentials, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
         assert server.requests == []
 
     @pytest.mark.parametrize("endpoint", ["", "abc.execute-api.eu-central-1.amazonaws.com/live", "wss://abc/live"])
     def test_an_endpoint_that_is_no_url_is_refused_at_start(self, endpoint):
         with pytest.raises(Misconfigured, match="AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"):
-            Gateway(endpoint, KEYS, "eu-central-1")
+            Gateway(endpoint, KEYS, "eu-central-1", Runtime())
 
 
 class TestClosing:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import PostFailed
 from tests.support.management_api import ManagementApiServer
@@ -90,7 +91,7 @@ class TestTheRequest:
         client = boto3_client(endpoint, keys)
         client.meta.events.register("before-send", before_send)
         client.post_to_connection(ConnectionId=connection_id, Data=FRAME)
-        Gateway(endpoint, keys, "eu-central-1").post(connection_id, FRAME)
+        Gateway(endpoint, keys, "eu-central-1", Runtime()).post(connection_id, FRAME)
 
         method, path, headers, body = wire.request()
         of_http = {"Host": host or urlsplit(endpoint).netloc, "Accept-Encoding": "identity"}
@@ -100,14 +101,14 @@ class TestTheRequest:
 
     def test_it_is_boto3s_on_the_wire_too(self, server):
         boto3_client(server.url).post_to_connection(ConnectionId=CONNECTION_ID, Data=FRAME)
-        Gateway(server.url, KEYS, "eu-central-1").post(CONNECTION_ID, FRAME)
+        Gateway(server.url, KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
         [(their_path, their_headers, their_body), (path, headers, body)] = server.requests
         assert (path, comparable(headers), body) == (their_path, comparable(their_headers), their_body)
         assert path == "/live/@connections/BFaT_fALIAMCKug%3D"
 
     def test_the_request_that_closes_a_connection_is_boto3s_too(self, server):
         boto3_client(server.url).delete_connection(ConnectionId=CONNECTION_ID)
-        Gateway(server.url, KEYS, "eu-central-1").close(CONNECTION_ID)
+        Gateway(server.url, KEYS, "eu-central-1", Runtime()).close(CONNECTION_ID)
         [(their_path, their_headers, their_body), (path, headers, body)] = server.requests
         # boto3 says that it sends nothing; where nothing is sent, that goes without saying.
         assert comparable(headers) | {"Content-Length": "0"} == comparable(their_headers)
@@ -115,7 +116,7 @@ class TestTheRequest:
 
     def test_it_is_signed_with_the_credentials_of_the_moment(self, server):
         keys = Credentials("first", "secret")
-        gateway = Gateway(server.url, keys, "eu-central-1")
+        gateway = Gateway(server.url, keys, "eu-central-1", Runtime())
         gateway.post(CONNECTION_ID, FRAME)
         keys.access_key = "second"
         gateway.post(CONNECTION_ID, FRAME)
@@ -153,18 +154,18 @@ class TestTls:
 
     def test_a_trusted_server_gets_the_post_over_tls(self, server, port, certificate, monkeypatch):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        gateway = Gateway(f"https://127.0.0.1:{port}/live", KEYS, "eu-central-1")
+        gateway = Gateway(f"https://127.0.0.1:{port}/live", KEYS, "eu-central-1", Runtime())
         for _ in range(2):
             gateway.post(CONNECTION_ID, FRAME)
         assert (len(server.requests), server.connections) == (2, 1)
 
     def test_an_unknown_one_gets_nothing(self, server, port):
         with pytest.raises(PostFailed, match=r"^SSLCertVerificationError$"):
-            Gateway(f"https://127.0.0.1:{port}/live", KEYS, "eu-central-1").post(CONNECTION_ID, FRAME)
+            Gateway(f"https://127.0.0.1:{port}/live", KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
         assert server.requests == []
 
     def test_a_trusted_one_of_another_name_gets_nothing(self, server, port, certificate, monkeypatch):
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         with pytest.raises(PostFailed, match=r"^SSLCertVerificationError$"):
-            Gateway(f"https://localhost:{port}/live", KEYS, "eu-central-1").post(CONNECTION_ID, FRAME)
+            Gateway(f"https://localhost:{port}/live", KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
         assert server.requests == []

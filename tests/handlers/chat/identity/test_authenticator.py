@@ -5,6 +5,7 @@ import time
 import jwt
 import pytest
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator, offered_token
@@ -15,7 +16,7 @@ OTHER_SECRET = "another secret of at least thirty-two"
 
 @pytest.fixture
 def authenticator():
-    return Authenticator(SharedSecret(SECRET), lambda identity: identity.user_id == "alice")
+    return Authenticator(SharedSecret(SECRET), lambda identity: identity.user_id == "alice", Runtime())
 
 
 def signed(secret=SECRET, algorithm="HS256", **claims):

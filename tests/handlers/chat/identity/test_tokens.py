@@ -14,9 +14,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
 from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
-from handlers.chat.identity.tokens import LONGEST, Authenticator
+from handlers.chat.identity.tokens import MAX_LIFETIME, Authenticator
 from handlers.chat.settings import Settings
 from tests.support.identity_provider import JWKS_URL, IdentityProvider, public_jwk
 
@@ -41,7 +42,7 @@ def everyone(identity):
 
 @pytest.fixture
 def shared():
-    return Authenticator(SharedSecret(SECRET), everyone)
+    return Authenticator(SharedSecret(SECRET), everyone, Runtime())
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def provider():
 
 @pytest.fixture
 def published(provider):
-    return Authenticator(provider.key_set(), everyone, issuer=ISSUER, audience=AUDIENCE)
+    return Authenticator(provider.key_set(), everyone, Runtime(), issuer=ISSUER, audience=AUDIENCE)
 
 
 def claims(**more):
@@ -106,7 +107,7 @@ BAD_CLAIMS = {
     "exp as text": {"exp": str(int(SOON))},
     "exp as truth": {"exp": True},
     "exp as list": {"exp": [SOON]},
-    "exp in 31 days": {"exp": time.time() + LONGEST.total_seconds() + 86_400},
+    "exp in 31 days": {"exp": time.time() + MAX_LIFETIME.total_seconds() + 86_400},
     "exp of 300 digits": {"exp": 10**300},
     "exp infinite": {"exp": float("inf")},
     "exp not a number": {"exp": float("nan")},
@@ -291,7 +292,7 @@ class TestKeySet:
     @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"keys": 7}', b"<html>", b"\xff", b"[" * 100_000])
     def test_malformed_key_sets_are_refused(self, content):
         with pytest.raises(KeysUnavailable):
-            KeySet(JWKS_URL, lambda url: content).key_for({"kid": "r1"})
+            KeySet(JWKS_URL, Runtime(), lambda url: content).key_for({"kid": "r1"})
 
     def test_keys_that_are_not_for_us_are_left_out(self):
         small = {**public_jwk(RSA, "small"), "n": "AQAB"}
@@ -318,7 +319,7 @@ class TestKeySet:
     )
     def test_the_url_is_https(self, url):
         with pytest.raises(Misconfigured, match="https"):
-            KeySet(url)
+            KeySet(url, Runtime())
 
 
 class TestSettings:
@@ -328,12 +329,12 @@ class TestSettings:
     def test_one_way_to_sign_and_not_both(self):
         for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": JWKS_URL, "JWT_ISSUER": ISSUER}):
             with pytest.raises(Misconfigured, match="one of JWT_SECRET and JWT_JWKS_URL"):
-                Authenticator.of(self.settings(**environ), everyone)
+                Authenticator.of(self.settings(**environ), everyone, Runtime())
 
     def test_keys_of_a_provider_need_its_name(self):
         with pytest.raises(Misconfigured, match="JWT_ISSUER"):
-            Authenticator.of(self.settings(JWT_JWKS_URL=JWKS_URL), everyone)
+            Authenticator.of(self.settings(JWT_JWKS_URL=JWKS_URL), everyone, Runtime())
 
     def test_a_short_secret_keeps_the_function_from_starting(self):
         with pytest.raises(Misconfigured):
-            Authenticator.of(self.settings(JWT_SECRET="short"), everyone)
+            Authenticator.of(self.settings(JWT_SECRET="short"), everyone, Runtime())

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.limits import policy
-from handlers.chat.limits.policy import SECOND, Bucket, Limits, Spent, microseconds, spend_message
-from handlers.chat.protocol.frames import Usage
+from handlers.chat.limits.policy import SECOND, Bucket, Limits, QuotaUsage, microseconds, use_message
+from handlers.chat.records import Usage
 from handlers.chat.settings import Settings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -31,7 +31,7 @@ def send(spent, allowed, *moments):
     passed = []
     for moment in moments:
         try:
-            spent = spend_message(spent, allowed, at(moment))
+            spent = use_message(spent, allowed, at(moment))
             passed.append(True)
         except Refused:
             passed.append(False)
@@ -74,18 +74,18 @@ class TestMessagesPerMinute:
     allowed = Limits(messages_per_minute=20)
 
     def test_a_burst_passes_and_then_one_in_three_seconds(self):
-        spent, passed = send(Spent(), self.allowed, *[0] * 25)
+        spent, passed = send(QuotaUsage(), self.allowed, *[0] * 25)
         assert passed == [True] * 20 + [False] * 5
         _, passed = send(spent, self.allowed, 2.9, 3, 3, 5.9, 6)
         assert passed == [False, True, False, False, True]
 
     def test_a_refusal_says_how_long_to_wait_and_that_is_enough(self):
-        spent, _ = send(Spent(), self.allowed, *[0] * 20)
-        assert refused(spend_message, spent, self.allowed, at(0.5)) == ("No more than 20 messages a minute", 3)
+        spent, _ = send(QuotaUsage(), self.allowed, *[0] * 20)
+        assert refused(use_message, spent, self.allowed, at(0.5)) == ("No more than 20 messages a minute", 3)
         assert send(spent, self.allowed, 0.5 + 3)[1] == [True]
 
     def test_a_clock_that_was_wrong_locks_nobody_out_and_gives_no_burst(self):
-        spent = Spent("2026-11-23", 1, full_at=microseconds(at(86_400)))
+        spent = QuotaUsage("2026-11-23", 1, full_at=microseconds(at(86_400)))
         assert send(spent, self.allowed, 0, 0, 3, 3)[1] == [True, False, True, False]
 
     @given(
@@ -94,7 +94,7 @@ class TestMessagesPerMinute:
         skews=st.lists(st.integers(-300, 300), max_size=60),
     )
     def test_nobody_waits_longer_than_two_minutes_for_a_clock_that_is_wrong(self, rate, pauses, skews):
-        spent, moment, allowed = Spent(), 0.0, Limits(messages_per_minute=rate)
+        spent, moment, allowed = QuotaUsage(), 0.0, Limits(messages_per_minute=rate)
         for pause, skew in zip(pauses, skews, strict=False):
             moment += pause / 1000
             spent, _ = send(spent, allowed, moment + skew)
@@ -105,28 +105,28 @@ class TestMessagesPerDay:
     allowed = Limits(messages_per_day=2)
 
     def test_they_are_counted_until_midnight_utc(self):
-        spent, passed = send(Spent(), self.allowed, 0, 1, 2)
+        spent, passed = send(QuotaUsage(), self.allowed, 0, 1, 2)
         assert passed == [True, True, False]
-        assert refused(spend_message, spent, self.allowed, at(2)) == ("No more than 2 messages a day", 43_198)
+        assert refused(use_message, spent, self.allowed, at(2)) == ("No more than 2 messages a day", 43_198)
         tomorrow, passed = send(spent, self.allowed, 43_199.5, 43_200)
         assert passed == [False, True]
         assert (tomorrow.day, tomorrow.messages) == ("2026-11-24", 1)
 
     def test_a_clock_that_lags_does_not_bring_yesterday_back(self):
-        today, _ = send(Spent(), self.allowed, 43_200, 43_200)
+        today, _ = send(QuotaUsage(), self.allowed, 43_200, 43_200)
         assert send(today, self.allowed, 43_199)[1] == [False]
 
     def test_with_both_limits_the_longer_wait_is_told(self):
         both = Limits(messages_per_minute=2, messages_per_day=2)
-        spent, _ = send(Spent(), both, 0, 0)
-        assert refused(spend_message, spent, both, NOON)[1] == 43_200
+        spent, _ = send(QuotaUsage(), both, 0, 0)
+        assert refused(use_message, spent, both, NOON)[1] == 43_200
 
 
 @given(moments=st.lists(st.integers(0, 3 * 86_400), max_size=30))
 def test_usage_never_has_the_same_value_twice(moments):
-    spent, seen = Spent(), {("", 0)}
+    spent, seen = QuotaUsage(), {("", 0)}
     for moment in moments:
-        spent = spend_message(spent, Limits(), at(moment))
+        spent = use_message(spent, Limits(), at(moment))
         assert (spent.day, spent.messages) not in seen
         seen.add((spent.day, spent.messages))
 
@@ -148,8 +148,8 @@ class TestTokens:
 
 def test_places_are_for_so_many_replies():
     allowed = Limits(concurrent_replies=3)
-    policy.check_places(2, allowed)
-    assert refused(policy.check_places, 3, allowed) == ("No more than 3 replies at once", 5)
+    policy.check_slots(2, allowed)
+    assert refused(policy.check_slots, 3, allowed) == ("No more than 3 replies at once", 5)
 
 
 @pytest.mark.parametrize(

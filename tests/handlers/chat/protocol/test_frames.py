@@ -10,12 +10,12 @@ from handlers.chat.protocol.frames import (
     AssistantMessageToken,
     ChatCreated,
     ChatJoined,
+    ClientLimits,
     Connected,
-    FinishReason,
-    Limits,
     UserMessage,
 )
-from handlers.chat.texts import RUSSIAN
+from handlers.chat.records import FinishReason
+from handlers.chat.settings import RUSSIAN
 
 
 class TestServerFrames:
@@ -29,7 +29,7 @@ class TestServerFrames:
             connection_id="c=",
             server_time="2026-11-23T10:00:00.000Z",
             reconnect_before="2026-11-23T11:55:00.000Z",
-            limits=Limits(message_chars=10_000),
+            limits=ClientLimits(message_chars=10_000),
         )
         assert self.wire(frame) == {
             "type": "connected",
@@ -123,7 +123,7 @@ class TestServerFrames:
             chat_id="c" * 36,
             client_message_id="𐍈" * 64,
         )
-        assert len(frames.encode(frames.as_json(frame, "𐍈" * 64))) <= frames.LARGEST_FRAME
+        assert len(frames.encode(frames.as_json(frame, "𐍈" * 64))) <= frames.MAX_FRAME_BYTES
 
     def test_the_schema_names_every_frame(self):
         definitions = frames.json_schema()["$defs"]

@@ -1,10 +1,10 @@
-"""The messages that fit into a frame, and into a prompt."""
+"""Messages as they fit into a frame."""
 
 from datetime import UTC, datetime
 
 from handlers.chat.protocol import frames, views
-from handlers.chat.protocol.frames import ChatJoined, FinishReason, Role
-from handlers.chat.records import Message
+from handlers.chat.protocol.frames import ChatJoined
+from handlers.chat.records import FinishReason, Message, Role
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -53,22 +53,3 @@ class TestPage:
         reply, question = views.view(message("2", role=Role.ASSISTANT)), views.view(message("1"))
         assert reply.model_dump(mode="json", by_alias=True)["finishReason"] == "stop"
         assert "finishReason" not in question.model_dump(mode="json", by_alias=True)
-
-
-class TestContext:
-    def test_the_newest_messages_within_the_budget_are_kept_oldest_first(self):
-        newest_first = [message("3", "c" * 40), message("2", "b" * 60), message("1", "a")]
-        assert [kept.message_id for kept in views.context(newest_first, budget=100)] == ["2", "3"]
-
-    def test_a_short_old_message_does_not_jump_over_a_long_one(self):
-        newest_first = [message("3", "c"), message("2", "b" * 200), message("1", "a")]
-        assert [kept.message_id for kept in views.context(newest_first, budget=100)] == ["3"]
-
-    def test_however_short_they_are_there_are_no_more_than_a_hundred(self):
-        newest_first = [message(str(number), "x") for number in range(1_000, 0, -1)]
-        kept = [each.message_id for each in views.context(iter(newest_first), budget=100_000)]
-        assert kept == [str(number) for number in range(901, 1_001)]
-
-    def test_the_question_is_sent_however_long_it_is(self):
-        newest_first = [message("2", "b" * 500), message("1", "a")]
-        assert [kept.message_id for kept in views.context(newest_first, budget=100)] == ["2"]

@@ -16,7 +16,7 @@ def gateway():
 @pytest.fixture
 def chat(store):
     """Two devices of alice in one chat, and her question."""
-    store.add_chat(Chat("alice", "chat"), NOON)
+    store.chats.add(Chat("alice", "chat"), NOON)
     ask(store, "m1", "m2", "Как дела?")
     for name in ("c1=", "c2="):
         join(store, name)

@@ -8,9 +8,9 @@ import pytest
 from openai import AsyncOpenAI
 
 from handlers.chat.errors import ModelFailed
-from handlers.chat.protocol.frames import FinishReason, Role, Usage
+from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.llm import Delta, Model
-from handlers.chat.settings import Patience
+from handlers.chat.settings import ModelTimeouts
 from tests.support.completions_server import CompletionsServer
 
 
@@ -41,10 +41,10 @@ def stream(server, *, body=None, status=200):
 PROMPT = [(Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?")]
 
 
-def model(server, retries=0, **patience):
+def model(server, retries=0, **timeouts):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     client = AsyncOpenAI(base_url=url, api_key="k", max_retries=retries, timeout=5)
-    return Model(client, "gpt-4o", 0.7, Patience(**patience))
+    return Model(client, "gpt-4o", 0.7, ModelTimeouts(**timeouts))
 
 
 def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
@@ -161,20 +161,20 @@ class TestSilence:
     def test_before_the_first_token_is_a_failure_and_leaves_the_server(self, server):
         server.silent = True
         with pytest.raises(ModelFailed, match="silent"):
-            list(model(server, first=0.1).answer(PROMPT))
+            list(model(server, first_token_seconds=0.1).answer(PROMPT))
         assert server.left.wait(5)
 
     def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
         server.held, server.body = True, events(chunk("a"))
-        answer = iter(model(server, between=0.1).answer(PROMPT))
+        answer = iter(model(server, next_token_seconds=0.1).answer(PROMPT))
         assert next(answer) == Delta("a")
         with pytest.raises(ModelFailed, match="silent"):
             next(answer)
         assert server.left.wait(5)
 
-    def test_before_the_first_text_a_sign_of_life_does_not_shorten_the_patience(self, server):
+    def test_before_the_first_text_a_sign_of_life_does_not_shorten_the_first_timeout(self, server):
         server.held, server.body = True, events(chunk())
-        answer = model(server, first=1.0, between=0.01).answer(PROMPT)
+        answer = model(server, first_token_seconds=1.0, next_token_seconds=0.01).answer(PROMPT)
         Timer(0.3, answer.stop).start()
         assert list(answer) == []
 

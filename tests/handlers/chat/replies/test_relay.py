@@ -4,15 +4,11 @@ import time
 
 import pytest
 
-from handlers.chat.protocol.frames import (
-    AssistantMessageComplete,
-    AssistantMessageStart,
-    FinishReason,
-    Resume,
-    utf16_length,
-)
-from handlers.chat.records import Subscription
-from handlers.chat.replies.relay import LARGEST_TOKEN, Cursor, Relay, Script
+from handlers.chat.concurrency import Runtime
+from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, utf16_length
+from handlers.chat.protocol.stream import MAX_PIECE_CHARS, Cursor, Script
+from handlers.chat.records import FinishReason, Resume, Subscription
+from handlers.chat.replies.relay import Relay
 from tests.support.recording_gateway import RecordingGateway
 
 START = AssistantMessageStart(message="…", message_id="m", chat_id="c")
@@ -62,11 +58,11 @@ class TestScript:
         assert script.after(cursor)[0].offset == 4
 
     def test_a_long_piece_takes_several_frames(self):
-        script, cursor, sizes = self.script("x" * (2 * LARGEST_TOKEN + 1)), Cursor(started=True), []
+        script, cursor, sizes = self.script("x" * (2 * MAX_PIECE_CHARS + 1)), Cursor(started=True), []
         while step := script.after(cursor):
             frame, cursor = step
             sizes.append(len(frame.token))
-        assert sizes == [LARGEST_TOKEN, LARGEST_TOKEN, 1]
+        assert sizes == [MAX_PIECE_CHARS, MAX_PIECE_CHARS, 1]
 
     def test_a_late_connection_gets_the_text_so_far_with_its_start(self):
         script = self.script("schon da")
@@ -117,7 +113,7 @@ class TestScript:
 
 def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=0.0, late=()):
     gone = []
-    relay = Relay(gateway, START, gone.append, pace)
+    relay = Relay(gateway, START, gone.append, Runtime(), pace)
     relay.follow(subscribers(*connections))
     for piece in pieces:
         relay.add(piece)
@@ -146,7 +142,7 @@ def test_frames_grow_while_a_post_is_in_flight():
 
 def test_a_slow_connection_delays_nobody():
     gateway = RecordingGateway(held=("slow=",))
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("slow=", "fast="))
     relay.add("x" * 20)
     deadline = time.monotonic() + 5
@@ -198,7 +194,7 @@ def test_one_that_joined_meanwhile_gets_all_of_it():
 
 def test_one_that_joins_again_goes_on_where_it_resumes():
     gateway = RecordingGateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a="))
     relay.add("one two")
     gateway.until("a=", 2)
@@ -214,7 +210,7 @@ def test_one_that_joins_again_goes_on_where_it_resumes():
 
 def test_one_that_leaves_gets_nothing_more():
     gateway = RecordingGateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "b="))
     relay.add("one")
     gateway.until("a=", 2)
@@ -228,7 +224,7 @@ def test_one_that_leaves_gets_nothing_more():
 
 def test_one_that_comes_back_gets_everything():
     gateway = RecordingGateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a="))
     relay.add("one")
     gateway.until("a=", 2)
@@ -240,30 +236,30 @@ def test_one_that_comes_back_gets_everything():
 
 def test_an_announcement_is_the_end_alone():
     gateway = RecordingGateway(gone={"gone="}, failing={"b=": 1})
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.announce(("a=", "b=", "gone="), complete("x"))
     assert (gateway.kinds("a="), gateway.kinds("b=")) == (["complete"], ["complete"])
 
 
 def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
     gateway = RecordingGateway(held={"slow="}, gone={"gone="}, failing={"a=": 2})
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     relay.follow(subscribers("a=", "gone=", "slow="))
     gateway.until("a=", 1)
-    relay.add("x" * (LARGEST_TOKEN + 1))
+    relay.add("x" * (MAX_PIECE_CHARS + 1))
     gateway.until("a=", 3)
     deadline = time.monotonic() + 5
     while relay.frames != (3 + 1) + 4:
         assert time.monotonic() < deadline
     gateway.released.set()
-    relay.finish(complete("x" * (LARGEST_TOKEN + 1)))
+    relay.finish(complete("x" * (MAX_PIECE_CHARS + 1)))
     assert relay.frames == len(gateway.to("a=")) + len(gateway.to("slow=")) == 8
 
 
 @pytest.mark.parametrize("started", [True, False])
 def test_an_abandoned_relay_sends_nothing_more(started):
     gateway = RecordingGateway()
-    relay = Relay(gateway, START, lambda gone: None)
+    relay = Relay(gateway, START, lambda gone: None, Runtime())
     if started:
         relay.follow(subscribers("a="))
         gateway.until("a=", 1)

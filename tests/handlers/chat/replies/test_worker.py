@@ -9,10 +9,10 @@ import pytest
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ModelFailed
-from handlers.chat.protocol.frames import ChatUpdated, FinishReason, Resume, Usage
-from handlers.chat.records import Subscription, Turn
+from handlers.chat.protocol.frames import ChatUpdated
+from handlers.chat.records import FinishReason, Resume, Subscription, Turn, Usage
+from handlers.chat.replies.generation import MAX_REPLY_BYTES
 from handlers.chat.replies.llm import Delta
-from handlers.chat.replies.worker import LARGEST_REPLY
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import ask, claim
 from tests.support.reply_worker import APOLOGY, NOON, STOP, TURN, ScriptedModel, join, make_reply, reply_worker, text_of
@@ -45,7 +45,7 @@ def test_the_reply_is_stored_before_it_is_called_complete(store, gateway, chat):
 
     def watch(connection_id, text):
         if b"assistant_message_complete" in text:
-            stored_at_completion.append(store.message("chat", "m2").content)
+            stored_at_completion.append(store.messages.get("chat", "m2").content)
         post(connection_id, text)
 
     gateway.post = watch
@@ -68,34 +68,34 @@ def test_the_model_never_sees_more_than_the_budget(store, gateway, chat):
 
 def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(store, gateway, chat):
     make_reply(store, gateway, ScriptedModel("Плохо", STOP))
-    kept = store.chat("alice", "chat")
+    kept = store.chats.get("alice", "chat")
     turn = Turn("m3", NOON + LEASE, replaces="m2")
-    assert store.begin("alice", "chat", turn, kept.last_message_id)
+    assert store.turns.begin("alice", "chat", turn, kept.last_message_id)
     gateway.frames.clear()
     make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP), Handover("alice", "chat", "m3"))
     assert model.asked == [[("user", "Как дела?")]]
     start, *_, complete = gateway.to("c1=")
     assert (start["data"]["messageId"], start["data"]["replaces"]) == ("m3", "m2")
     assert (complete["data"]["content"], complete["data"]["messageId"]) == ("Хорошо", "m3")
-    assert [each.content for each in store.messages("chat")] == ["Хорошо", "Как дела?"]
+    assert [each.content for each in store.messages.newest_first("chat")] == ["Хорошо", "Как дела?"]
 
 
 class TestTitle:
     def test_the_first_exchange_names_the_chat_everywhere(self, store, gateway, chat):
         sent = make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
         assert sent == [("alice", ChatUpdated(chat_id="chat", title="Как дела?"))]
-        assert store.chat("alice", "chat").title == "Как дела?"
+        assert store.chats.get("alice", "chat").title == "Как дела?"
 
     def test_later_exchanges_do_not(self, store, gateway, chat):
         make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
         assert make_reply(store, gateway, ScriptedModel("Да", STOP), ask(store, "m3", "m4", "И ещё")) == []
-        assert store.chat("alice", "chat").title == "Как дела?"
+        assert store.chats.get("alice", "chat").title == "Как дела?"
 
     def test_a_title_that_cannot_be_sent_is_stored_all_the_same(self, store, gateway, chat):
         failing = reply_worker(store, gateway, ScriptedModel("Хорошо", STOP), sent=None)  # appending to None raises
         failing.make(TURN, lambda: 900.0)
-        assert store.chat("alice", "chat").title == "Как дела?"
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").title == "Как дела?"
+        assert store.chats.get("alice", "chat").turn is None
 
 
 class TestFailingModel:
@@ -104,14 +104,14 @@ class TestFailingModel:
         start, *tokens, complete = gateway.to("c1=")
         assert (start["type"], text_of(tokens)) == ("assistant_message_start", APOLOGY)
         assert (complete["data"]["content"], complete["data"]["finishReason"]) == (APOLOGY, "error")
-        assert store.message("chat", "m2").content == APOLOGY
+        assert store.messages.get("chat", "m2").content == APOLOGY
 
     def test_in_the_middle_the_apology_follows_what_was_said(self, store, gateway, chat):
         make_reply(store, gateway, ScriptedModel("Хоро", "шо", ModelFailed("cut")))
         complete = gateway.to("c1=")[-1]
         assert complete["data"]["content"] == f"Хорошо\n\n{APOLOGY}"
         assert text_of(gateway.to("c1=")) == complete["data"]["content"]
-        assert store.message("chat", "m2").finish_reason is FinishReason.ERROR
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.ERROR
 
     def test_saying_nothing_at_all_is_a_failure(self, store, gateway, chat):
         make_reply(store, gateway, ScriptedModel(STOP))
@@ -127,14 +127,14 @@ class TestConnections:
         gateway.gone = {"c1="}
         make_reply(store, gateway, ScriptedModel("a", "b", STOP))
         assert text_of(gateway.to("c2=")) == "ab"
-        assert store.connection("c1=") is None
-        assert store.chat("alice", "chat").subscribers.keys() == {"c2="}
+        assert store.connections.get("c1=") is None
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c2="}
 
     def test_one_that_is_gone_without_a_row_leaves_the_chat_as_well(self, store, gateway, chat):
-        store.subscribe("alice", "chat", "ghost=", Subscription("first"))
+        store.chats.subscribe("alice", "chat", "ghost=", Subscription("first"))
         gateway.gone = {"ghost="}
         make_reply(store, gateway, ScriptedModel("a", STOP))
-        assert store.chat("alice", "chat").subscribers.keys() == {"c1=", "c2="}
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c1=", "c2="}
 
     def test_one_that_is_throttled_gets_everything_later(self, store, gateway, chat):
         gateway.failing["c1="] = 2
@@ -142,7 +142,7 @@ class TestConnections:
         for device in ("c1=", "c2="):
             assert text_of(gateway.to(device)) == "ab"
             assert gateway.to(device)[-1]["data"]["content"] == "ab"
-        assert store.connection("c1=") is not None
+        assert store.connections.get("c1=") is not None
 
     def test_one_that_joins_in_the_middle_gets_all_of_it(self, store, gateway, chat):
         model = ScriptedModel("one ", lambda: join(store, "late="), lambda: gateway.until("late=", 1), "two", STOP)
@@ -167,20 +167,20 @@ class TestConnections:
         assert (start["data"]["content"], complete["data"]["content"]) == ("one", "one")
 
     def test_a_connection_that_was_shown_the_stored_reply_gets_no_frames(self, store, gateway, chat):
-        seal_reply = store.seal
+        seal_reply = store.turns.seal
 
         def joined_right_after(*arguments):
             sealed = seal_reply(*arguments)
             join(store, "late=", shown="m2")
             return sealed
 
-        store.seal = joined_right_after
+        store.turns.seal = joined_right_after
         make_reply(store, gateway, ScriptedModel("one", STOP))
         assert gateway.to("late=") == []
 
     def test_one_that_leaves_gets_nothing_more(self, store, gateway, chat):
         def leave():
-            store.unsubscribe("alice", "chat", "c1=")
+            store.chats.unsubscribe("alice", "chat", "c1=")
             time.sleep(0.4)
 
         make_reply(store, gateway, ScriptedModel("one ", lambda: gateway.until("c1=", 2), leave, "two", STOP))
@@ -192,16 +192,16 @@ class TestConnections:
 class TestEndedEarly:
     def test_a_cancelled_reply_keeps_what_was_said_and_stops_the_model(self, store, gateway, chat):
         model = ScriptedModel(
-            "one ", lambda: store.cancel("alice", "chat", "m2"), lambda: model.until_stopped(), "two", STOP
+            "one ", lambda: store.turns.cancel("alice", "chat", "m2"), lambda: model.until_stopped(), "two", STOP
         )
         make_reply(store, gateway, model)
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["finishReason"]) == ("one ", "cancelled")
-        assert store.message("chat", "m2").finish_reason is FinishReason.CANCELLED
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.CANCELLED
         assert model.closed
 
     def test_a_reply_cancelled_before_it_began_never_asks_the_model(self, store, gateway, chat):
-        store.cancel("alice", "chat", "m2")
+        store.turns.cancel("alice", "chat", "m2")
         make_reply(store, gateway, model := ScriptedModel("one", STOP))
         assert model.asked == []
         assert [frame["type"] for frame in gateway.to("c1=")] == [
@@ -218,14 +218,14 @@ class TestEndedEarly:
         assert (complete["content"], complete["finishReason"]) == ("one ", "length")
 
     def test_a_reply_that_no_item_holds_is_cut(self, store, gateway, chat):
-        make_reply(store, gateway, model := ScriptedModel("x" * (LARGEST_REPLY - 1), "жук", "never", STOP))
+        make_reply(store, gateway, model := ScriptedModel("x" * (MAX_REPLY_BYTES - 1), "жук", "never", STOP))
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["length"], complete["finishReason"]) == (
             None,
-            LARGEST_REPLY - 1,
+            MAX_REPLY_BYTES - 1,
             "length",
         )
-        assert store.message("chat", "m2").content == "x" * (LARGEST_REPLY - 1)
+        assert store.messages.get("chat", "m2").content == "x" * (MAX_REPLY_BYTES - 1)
         assert model.closed
 
     def test_a_deleted_chat_ends_the_reply_and_nothing_comes_back(self, store, gateway, chat):
@@ -235,8 +235,8 @@ class TestEndedEarly:
 
         model = ScriptedModel("one ", delete, lambda: model.until_stopped())
         assert make_reply(store, gateway, model) == []
-        assert store.chat("alice", "chat") is None
-        assert store.message("chat", "m2") is None
+        assert store.chats.get("alice", "chat") is None
+        assert store.messages.get("chat", "m2") is None
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_token"
 
     def test_a_worker_that_was_overtaken_stops_and_says_nothing_more(self, store, gateway, chat):
@@ -246,7 +246,7 @@ class TestEndedEarly:
         model = ScriptedModel("one ", overtake, lambda: model.until_stopped())
         make_reply(store, gateway, model)
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_token"
-        assert store.chat("alice", "chat").turn.worker == "another"
+        assert store.chats.get("alice", "chat").turn.worker == "another"
 
 
 class TestCost:

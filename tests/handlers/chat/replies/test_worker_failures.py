@@ -5,7 +5,7 @@ from threading import Event
 
 import pytest
 
-from handlers.chat.protocol.frames import FinishReason
+from handlers.chat.records import FinishReason
 from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import LEASE
 from tests.support.conversation import answer, claim, seal
@@ -15,7 +15,6 @@ from tests.support.reply_worker import (
     NOON,
     STOP,
     TURN,
-    InstantSleep,
     ScriptedModel,
     make_reply,
     reply_worker,
@@ -35,7 +34,7 @@ class TestInvokedTwice:
         assert other.asked == []
         completes = [frame for frame in gateway.to("c1=") if frame["type"] == "assistant_message_complete"]
         assert [frame["data"]["content"] for frame in completes] == ["первый"]
-        assert store.chat("alice", "chat").message_count == 2
+        assert store.chats.get("alice", "chat").message_count == 2
 
     def test_a_reply_that_was_stored_and_not_announced_is_announced(self, store, gateway, chat):
         seal(store, TURN, "первый")
@@ -44,14 +43,14 @@ class TestInvokedTwice:
         for device in ("c1=", "c2="):
             [complete] = gateway.to(device)
             assert (complete["data"]["content"], complete["data"]["attempt"]) == ("первый", 1)
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").turn is None
 
     def test_a_zombie_that_wakes_after_the_takeover_stores_nothing(self, store, gateway, chat):
         def overtaken():
             make_reply(store, gateway, ScriptedModel("второй", STOP), now=LATER)
 
         make_reply(store, gateway, ScriptedModel("пер", overtaken, "вый", STOP))
-        assert store.message("chat", "m2").content == "второй"
+        assert store.messages.get("chat", "m2").content == "второй"
         completes = [frame["data"] for frame in gateway.to("c1=") if frame["type"] == "assistant_message_complete"]
         assert [(complete["content"], complete["attempt"]) for complete in completes] == [("второй", 2)]
 
@@ -70,7 +69,7 @@ class TestFailingWorker:
                 make_reply(store, gateway, ScriptedModel("one", ZeroDivisionError()))
         complete = gateway.to("c1=")[-1]["data"]
         assert (complete["content"], complete["finishReason"], complete["attempt"]) == (f"one\n\n{APOLOGY}", "error", 3)
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").turn is None
 
     def test_after_three_that_died_the_next_apologises_without_asking(self, store, gateway, chat):
         for number in range(3):
@@ -88,32 +87,32 @@ class TestGivingUp:
             if asleep:
                 asleep()
 
-        made = reply_worker(store, gateway, ScriptedModel(), [], now=lambda: clock[0], threads=InstantSleep(pass_time))
+        made = reply_worker(store, gateway, ScriptedModel(), [], now=lambda: clock[0], sleep=pass_time)
         made.give_up(TURN, lambda: 60.0)
 
     def test_a_turn_that_nobody_is_at_ends_in_the_apology(self, store, gateway, chat):
         claim(store, TURN)
         self.give_up(store, gateway, [LATER])
         assert gateway.to("c1=")[-1]["data"]["content"] == APOLOGY
-        assert store.message("chat", "m2").finish_reason is FinishReason.ERROR
+        assert store.messages.get("chat", "m2").finish_reason is FinishReason.ERROR
 
     def test_the_last_attempts_lease_is_waited_for(self, store, gateway, chat):
         claim(store, TURN)
         self.give_up(store, gateway, clock := [NOON + timedelta(seconds=5)])
         assert clock[0] >= NOON + LEASE
-        assert store.message("chat", "m2").content == APOLOGY
+        assert store.messages.get("chat", "m2").content == APOLOGY
 
     def test_a_worker_that_still_holds_the_turn_is_left_alone(self, store, gateway, chat):
         turn = claim(store, TURN)
-        alive = lambda: store.extend("alice", "chat", turn, NOON + 2 * LEASE)  # noqa: E731
+        alive = lambda: store.turns.extend("alice", "chat", turn, NOON + 2 * LEASE)  # noqa: E731
         self.give_up(store, gateway, [NOON + timedelta(seconds=5)], alive)
-        assert store.message("chat", "m2") is None
+        assert store.messages.get("chat", "m2") is None
         assert gateway.frames == []
 
     def test_a_turn_that_is_over_stays_as_it_is(self, store, gateway, chat):
         answer(store, TURN, "Хорошо")
         self.give_up(store, gateway, [LATER])
-        assert store.message("chat", "m2").content == "Хорошо"
+        assert store.messages.get("chat", "m2").content == "Хорошо"
         assert gateway.frames == []
 
     def test_a_stored_reply_is_announced(self, store, gateway, chat):
@@ -131,15 +130,17 @@ class TestFailingStore:
             raise StoreError("throttled")
 
         def break_it():
-            store.chat = fails
+            store.chats.get = fails
 
-        model = ScriptedModel("one ", break_it, lambda: looked.wait(5), lambda: delattr(store, "chat"), "two", STOP)
+        model = ScriptedModel(
+            "one ", break_it, lambda: looked.wait(5), lambda: delattr(store.chats, "get"), "two", STOP
+        )
         make_reply(store, gateway, model)
         assert gateway.to("c1=")[-1]["data"]["content"] == "one two"
 
     def test_newcomers_that_cannot_be_seen_do_not_keep_the_others_from_the_end(self, store, gateway, chat):
         def break_it():
-            store.chat = lambda *_: (_ for _ in ()).throw(StoreError("throttled"))
+            store.chats.get = lambda *_: (_ for _ in ()).throw(StoreError("throttled"))
 
         make_reply(store, gateway, ScriptedModel("one", STOP, break_it))
         assert gateway.to("c1=")[-1]["data"]["content"] == "one"

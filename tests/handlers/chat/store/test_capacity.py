@@ -22,7 +22,7 @@ KEY = {"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
 
 class TestAChat:
     def test_adding_one_is_a_write_of_the_item_and_one_of_its_index(self, store, capacity):
-        store.add_chat(Chat("alice", "chat"), NOON)
+        store.chats.add(Chat("alice", "chat"), NOON)
         assert capacity.charges == [
             Charge("PutItem", "ChatsTable", 1),
             Charge("PutItem", "ChatsTable/byUpdatedAt", 1),
@@ -30,15 +30,15 @@ class TestAChat:
         assert (capacity.read_units, capacity.write_units) == (0, 2)
 
     def test_reading_one_is_a_read(self, store, capacity):
-        store.add_chat(Chat("alice", "chat"), NOON)
+        store.chats.add(Chat("alice", "chat"), NOON)
         capacity.clear()
-        store.chat("alice", "chat")
+        store.chats.get("alice", "chat")
         assert (capacity.reads, capacity.writes) == ({"GetItem": 1}, {})
 
     def test_adding_one_that_is_there_is_refused_and_read(self, store, capacity):
-        store.add_chat(Chat("alice", "chat"), NOON)
+        store.chats.add(Chat("alice", "chat"), NOON)
         capacity.clear()
-        store.add_chat(Chat("alice", "chat"), NOON)
+        store.chats.add(Chat("alice", "chat"), NOON)
         assert (capacity.refused, capacity.reads, capacity.writes) == (["PutItem"], {"GetItem": 1}, {})
 
 
@@ -48,20 +48,20 @@ def message(name, content="Hi"):
 
 class TestTheMeter:
     def test_reading_what_may_be_old_costs_half(self, store, capacity):
-        store.user("alice")
+        store.users.get("alice")
         assert capacity.read_units == 0.5
 
     def test_a_query_of_an_index_is_charged_there(self, store, capacity):
-        store.add_connection(Connection("c1=", NOON, "alice"))
+        store.connections.add(Connection("c1=", NOON, "alice"))
         capacity.clear()
-        list(store.connections_of("alice"))
+        list(store.connections.of_user("alice"))
         assert capacity.charges == [
             Charge("Query", "ConnectionsTable", 0),
             Charge("Query", "ConnectionsTable/byUser", 0.5),
         ]
 
     def test_a_transaction_costs_twice_for_tables_and_once_for_indexes(self, store, capacity):
-        store.add_chat(Chat("alice", "chat"), NOON)
+        store.chats.add(Chat("alice", "chat"), NOON)
         capacity.clear()
         with TransactWrite(connection=CONNECTION) as write:
             write.save(message("m1"))
@@ -92,8 +92,8 @@ class TestTheMeter:
 
     def test_it_ends(self, store, capacity):
         with metered(CONNECTION.client, boto3.client("dynamodb")) as other:
-            store.chat("alice", "chat")
-        store.chat("alice", "chat")
+            store.chats.get("alice", "chat")
+        store.chats.get("alice", "chat")
         assert (other.read_units, capacity.read_units) == (1, 2)
 
 
@@ -190,14 +190,14 @@ class TestLimits:
 
     def test_counting_twenty_connections_costs_half_a_read(self, store, capacity):
         for number in range(20):
-            store.add_connection(Connection(f"connection-{number}=", datetime.now(UTC), "alice"))
+            store.connections.add(Connection(f"connection-{number}=", datetime.now(UTC), "alice"))
         capacity.clear()
-        store.open_connections_of("alice", NOON)
+        store.connections.open_of_user("alice", NOON)
         assert (capacity.read_units, capacity.write_units) == (0.5, 0)
 
     def test_binding_a_connection_costs_what_it_did_and_no_more_for_its_age_in_the_index(self, store, capacity):
-        store.add_connection(Connection("c1=", datetime.now(UTC)))
+        store.connections.add(Connection("c1=", datetime.now(UTC)))
         capacity.clear()
-        store.bind_connection("c1=", "alice", "chat")
-        store.bind_connection("c1=", "alice", "other")
+        store.connections.bind("c1=", "alice", "chat")
+        store.connections.bind("c1=", "alice", "other")
         assert capacity.writes == {"UpdateItem": 2 + 1}

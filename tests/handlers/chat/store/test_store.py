@@ -12,60 +12,60 @@ from tests.support.store_contract import LATER, NOON, AcceptContract, SealContra
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat"), NOON)
+    return store.chats.add(Chat("alice", "chat"), NOON)
 
 
 class TestConnections:
     def test_a_connection_is_kept_until_it_is_forgotten(self, store):
         connection = Connection("c1=", NOON, "alice")
-        store.add_connection(connection)
-        assert store.connection("c1=") == connection
-        store.forget_connection("c1=")
-        assert store.connection("c1=") is None
+        store.connections.add(connection)
+        assert store.connections.get("c1=") == connection
+        store.connections.forget("c1=")
+        assert store.connections.get("c1=") is None
 
     def test_forgetting_twice_is_harmless(self, store):
-        store.forget_connection("c1=")
-        store.forget_connection("c1=")
+        store.connections.forget("c1=")
+        store.connections.forget("c1=")
 
     def test_a_row_outlives_the_gateways_two_hours_by_ten_minutes(self, store):
-        store.add_connection(Connection("c1=", NOON))
+        store.connections.add(Connection("c1=", NOON))
         client = boto3.client("dynamodb")
         item = client.get_item(TableName="ConnectionsTable", Key={"connectionId": {"S": "c1="}})["Item"]
         expiry = NOON + timedelta(hours=2, minutes=10)
         assert item["expiresAt"] == {"N": str(int(expiry.timestamp()))}
 
     def test_binding_does_not_bring_a_forgotten_connection_back(self, store):
-        assert store.bind_connection("c1=", "alice", "chat") is False
-        assert store.connection("c1=") is None
+        assert store.connections.bind("c1=", "alice", "chat") is False
+        assert store.connections.get("c1=") is None
 
     def test_forgetting_a_connection_takes_it_out_of_its_chat(self, store, chat):
-        store.add_connection(Connection("c1=", NOON))
-        store.subscribe("alice", "chat", "c1=", Subscription("j1"))
-        store.bind_connection("c1=", "alice", "chat")
-        store.forget_connection("c1=")
-        assert store.chat("alice", "chat").subscribers == {}
+        store.connections.add(Connection("c1=", NOON))
+        store.chats.subscribe("alice", "chat", "c1=", Subscription("j1"))
+        store.connections.bind("c1=", "alice", "chat")
+        store.connections.forget("c1=")
+        assert store.chats.get("alice", "chat").subscribers == {}
 
     def test_a_users_connections_are_found_and_nobody_elses(self, store):
         for name, user in (("c1=", "alice"), ("c2=", "bob"), ("c3=", "alice"), ("c4=", None)):
-            store.add_connection(Connection(name, NOON, user))
-        assert sorted(store.connections_of("alice")) == ["c1=", "c3="]
+            store.connections.add(Connection(name, NOON, user))
+        assert sorted(store.connections.of_user("alice")) == ["c1=", "c3="]
 
     def test_the_segments_hold_every_connection_once(self, store):
         names = {f"c{number}=" for number in range(20)}
         for name in names:
-            store.add_connection(Connection(name, NOON))
-        found = [name for segment in range(4) for name in store.connections_in(segment, 4)]
+            store.connections.add(Connection(name, NOON))
+        found = [name for segment in range(4) for name in store.connections.in_segment(segment, 4)]
         assert (set(found), len(found)) == (names, 20)
 
 
 class TestChats:
     def test_a_chat_is_its_owners_alone(self, store, chat):
-        assert store.chat("alice", "chat") == chat
-        assert store.chat("bob", "chat") is None
+        assert store.chats.get("alice", "chat") == chat
+        assert store.chats.get("bob", "chat") is None
 
     def test_adding_a_chat_again_returns_what_is_there(self, store, chat):
         ask(store, "m1", "m2")
-        again = store.add_chat(Chat("alice", "chat", "another title"), NOON)
+        again = store.chats.add(Chat("alice", "chat", "another title"), NOON)
         assert (again.title, again.message_count) == (None, 1)
 
 
@@ -84,14 +84,14 @@ class TestTurns(TurnsContract):
         boto3.client("dynamodb").delete_item(
             TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
         )
-        assert store.claim("alice", "chat", turn, "w2", LATER) is None
-        assert store.extend("alice", "chat", turn, LATER) is False
-        assert store.take_over("alice", "chat", turn, LATER) is False
-        assert store.cancel("alice", "chat", "m2") is False
+        assert store.turns.claim("alice", "chat", turn, "w2", LATER) is None
+        assert store.turns.extend("alice", "chat", turn, LATER) is False
+        assert store.turns.take_over("alice", "chat", turn, LATER) is False
+        assert store.turns.cancel("alice", "chat", "m2") is False
         assert seal(store, handover, turn=turn) is False
-        assert store.clear("alice", "chat", "m2") is False
-        assert store.chat("alice", "chat") is None
-        assert store.message("chat", "m2") is None
+        assert store.turns.clear("alice", "chat", "m2") is False
+        assert store.chats.get("alice", "chat") is None
+        assert store.messages.get("chat", "m2") is None
 
 
 class TestSeal(SealContract):
@@ -102,14 +102,14 @@ class TestMessages:
     def test_messages_come_newest_first_from_any_point(self, store, chat):
         for number in range(0, 44, 2):
             answer(store, ask(store, f"m{number:02}", f"m{number + 1:02}"))
-        newest_first = [message.message_id for message in store.messages("chat")]
+        newest_first = [message.message_id for message in store.messages.newest_first("chat")]
         assert newest_first == [f"m{number:02}" for number in reversed(range(44))]
-        assert [message.message_id for message in store.messages("chat", before="m02")] == ["m01", "m00"]
+        assert [message.message_id for message in store.messages.newest_first("chat", before="m02")] == ["m01", "m00"]
 
     def test_text_comes_back_exactly(self, store, chat):
         text = "Жук\n\t👩‍👧 \u202e <b>&amp;</b> \\ \" ' {}"
         ask(store, "m1", "m2", text)
-        assert store.message("chat", "m1").content == text
+        assert store.messages.get("chat", "m1").content == text
 
 
 def test_attributes_of_a_newer_version_are_kept_and_harmless(store, chat):
@@ -121,7 +121,7 @@ def test_attributes_of_a_newer_version_are_kept_and_harmless(store, chat):
         ExpressionAttributeValues={":new": {"S": "new"}},
     )
     turn = claim(store, handover)
-    assert store.extend("alice", "chat", turn, LATER)
+    assert store.turns.extend("alice", "chat", turn, LATER)
     item = boto3.client("dynamodb").get_item(
         TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
     )["Item"]

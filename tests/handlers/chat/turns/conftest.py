@@ -13,4 +13,4 @@ def client(store):
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat"), NOON)
+    return store.chats.add(Chat("alice", "chat"), NOON)

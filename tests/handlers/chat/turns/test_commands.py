@@ -24,7 +24,7 @@ class TestTheRest:
     def test_leaving_a_chat_ends_its_frames(self, client, store, chat):
         client.joins("alice", "chat")
         assert client.is_answered("leave_chat") == [ChatLeft(chat_id="chat")]
-        assert store.chat("alice", "chat").subscribers == {}
+        assert store.chats.get("alice", "chat").subscribers == {}
         assert client.is_refused("leave_chat") is ErrorCode.NOT_AUTHENTICATED
 
     def test_a_ping_is_answered_to_anybody(self, client):
@@ -40,7 +40,7 @@ class TestTheRest:
         assert (action.frame.code, action.frame.message) == (ErrorCode.INVALID_FORMAT, "Invalid message format")
 
     def test_an_unexpected_failure_is_one_sentence_with_a_reference(self, client, monkeypatch):
-        monkeypatch.setattr(client.commands.store.__class__, "connection", lambda *_: 1 / 0)
+        monkeypatch.setattr(type(client.store.connections), "get", lambda *_: 1 / 0)
         [action] = client.sends("ping", "r1")
         assert (action.frame.code, action.request_id) == (ErrorCode.INTERNAL, "r1")
         assert action.frame.message == "Something went wrong on our side. Reference: ref"

@@ -6,15 +6,8 @@ import pytest
 from parley.dev_tokens import token
 
 from handlers.chat.errors import ErrorCode
-from handlers.chat.protocol.frames import (
-    Authenticated,
-    ChatCreated,
-    ChatJoined,
-    CreateChat,
-    Resume,
-    RunningReply,
-)
-from handlers.chat.records import Chat, Connection
+from handlers.chat.protocol.frames import Authenticated, ChatCreated, ChatJoined, CreateChat, RunningReply
+from handlers.chat.records import Chat, Connection, Resume
 from handlers.chat.store import StoreError
 from tests.support.command_client import NOON, SECRET, CommandClient
 from tests.support.conversation import answer, ask, claim, seal
@@ -25,7 +18,7 @@ LATER = NOON + timedelta(seconds=16)
 class TestJoinChat:
     def test_a_token_authenticates_the_connection(self, client, store):
         assert client.joins("alice") == [Authenticated(user_id="alice")]
-        assert store.connection("c1=").user_id == "alice"
+        assert store.connections.get("c1=").user_id == "alice"
 
     def test_with_a_chat_its_history_is_shown(self, client, store, chat):
         answer(store, ask(store, "m1", "m2"), title="Hi")
@@ -39,8 +32,8 @@ class TestJoinChat:
 
     def test_the_chat_sends_to_the_connection_from_now_on(self, client, store, chat):
         client.joins("alice", "chat")
-        assert store.chat("alice", "chat").subscribers.keys() == {"c1="}
-        assert store.connection("c1=").chat_id == "chat"
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c1="}
+        assert store.connections.get("c1=").chat_id == "chat"
 
     def test_once_authenticated_no_token_is_needed(self, client, chat):
         client.joins("alice")
@@ -49,33 +42,33 @@ class TestJoinChat:
     def test_a_bad_or_missing_token_leaves_the_connection_as_it_was(self, client, store, chat):
         client.joins("alice", "chat")
         assert client.is_refused("join_chat", token="bad") is ErrorCode.INVALID_TOKEN
-        assert store.connection("c1=").chat_id == "chat"
+        assert store.connections.get("c1=").chat_id == "chat"
         assert CommandClient(store, "c2=").is_refused("join_chat") is ErrorCode.INVALID_TOKEN
 
     @pytest.mark.parametrize("chat_id", ["chat", "made-up", "ч" * 128])
     def test_a_foreign_chat_and_a_made_up_one_are_refused_alike(self, client, store, chat, chat_id):
         [error] = client.joins("bob", chat_id)
         assert (error.code, error.message) == (ErrorCode.CHAT_NOT_FOUND, "Chat not found or access denied")
-        assert store.connection("c1=").user_id is None
+        assert store.connections.get("c1=").user_id is None
 
     def test_another_users_token_takes_the_connection_out_of_the_old_chat(self, client, store, chat):
         client.joins("alice", "chat")
         client.joins("bob")
-        assert store.chat("alice", "chat").subscribers == {}
-        assert store.connection("c1=") == Connection("c1=", NOON, "bob")
+        assert store.chats.get("alice", "chat").subscribers == {}
+        assert store.connections.get("c1=") == Connection("c1=", NOON, "bob")
 
     def test_a_renewed_token_keeps_the_connection_in_its_chat(self, client, store, chat):
         client.joins("alice", "chat")
         client.joins("alice")
-        assert store.chat("alice", "chat").subscribers.keys() == {"c1="}
-        assert store.connection("c1=").chat_id == "chat"
+        assert store.chats.get("alice", "chat").subscribers.keys() == {"c1="}
+        assert store.connections.get("c1=").chat_id == "chat"
 
     def test_a_connection_sees_one_chat_at_a_time(self, client, store, chat):
-        store.add_chat(Chat("alice", "second"), NOON)
+        store.chats.add(Chat("alice", "second"), NOON)
         client.joins("alice", "chat")
         client.joins("alice", "second")
-        assert store.chat("alice", "chat").subscribers == {}
-        assert store.chat("alice", "second").subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", "chat").subscribers == {}
+        assert store.chats.get("alice", "second").subscribers.keys() == {"c1="}
 
 
 class TestCreateChat:
@@ -87,7 +80,7 @@ class TestCreateChat:
         client.joins("alice")
         [created] = client.is_answered("create_chat")
         assert created == ChatCreated(chat_id="c1=id-000", title="Новый чат")
-        assert store.chat("alice", "c1=id-000").subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", "c1=id-000").subscribers.keys() == {"c1="}
 
     def test_a_title_may_be_given(self, client):
         client.joins("alice")
@@ -105,20 +98,20 @@ class TestCreateChat:
 
     def test_a_new_chat_has_its_first_subscriber_before_anybody_can_send(self, client, store):
         client.joins("alice")
-        frames = client.commands.decide(CreateChat(), store.connection("c1="), None)
+        frames = client.commands.decide(CreateChat(), store.connections.get("c1="), None)
         created = next(frames).frame
-        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", created.chat_id).subscribers.keys() == {"c1="}
 
     def test_a_chat_that_is_there_is_heard_after_it_was_told_of(self, client, store):
         client.joins("alice")
         client.sends("create_chat", clientChatId="draft-1")
         other = CommandClient(store, "c2=")
         other.joins("alice")
-        frames = other.commands.decide(CreateChat(clientChatId="draft-1"), store.connection("c2="), None)
+        frames = other.commands.decide(CreateChat(clientChatId="draft-1"), store.connections.get("c2="), None)
         created = next(frames).frame
-        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1="}
+        assert store.chats.get("alice", created.chat_id).subscribers.keys() == {"c1="}
         assert list(frames) == []
-        assert store.chat("alice", created.chat_id).subscribers.keys() == {"c1=", "c2="}
+        assert store.chats.get("alice", created.chat_id).subscribers.keys() == {"c1=", "c2="}
 
     def test_a_store_that_fails_is_told(self, client, store, monkeypatch):
         client.joins("alice")
@@ -126,7 +119,7 @@ class TestCreateChat:
         def fails(chat, now):
             raise StoreError("throttled")
 
-        monkeypatch.setattr(type(store), "add_chat", lambda self, chat, now: fails(chat, now))
+        monkeypatch.setattr(type(store.chats), "add", lambda self, chat, now: fails(chat, now))
         assert client.is_refused("create_chat") is ErrorCode.CREATE_FAILED
 
 
@@ -137,7 +130,7 @@ class TestResume:
         claim(store, ask(store, "m1", "m2"))
         _, joined = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 3})
         assert joined.reply == RunningReply(message_id="m2", attempt=1)
-        assert store.chat("alice", "chat").subscribers["c1="].resume == Resume(message_id="m2", offset=3)
+        assert store.chats.get("alice", "chat").subscribers["c1="].resume == Resume(message_id="m2", offset=3)
 
     def test_a_reply_that_waits_for_its_first_worker_is_the_first_attempt(self, client, store, chat):
         ask(store, "m1", "m2")
@@ -169,7 +162,7 @@ class TestResume:
         resume = {"messageId": "m2", "offset": offset}
         data = {"token": token("alice", SECRET), "chatId": "chat", "resume": resume}
         assert client.is_refused("join_chat", **data) is ErrorCode.INVALID_FORMAT
-        assert store.connection("c1=").user_id is None
+        assert store.connections.get("c1=").user_id is None
 
     def test_an_offset_beyond_a_stored_reply_is_refused_and_leaves_the_connection_as_it_was(self, client, store, chat):
         answer(store, ask(store, "m1", "m2"))
@@ -178,12 +171,12 @@ class TestResume:
             ErrorCode.INVALID_FORMAT,
             "resume.offset is beyond the reply's end at 5",
         )
-        assert store.connection("c1=").user_id is None
-        assert store.chat("alice", "chat").subscribers == {}
+        assert store.connections.get("c1=").user_id is None
+        assert store.chats.get("alice", "chat").subscribers == {}
 
     @pytest.mark.parametrize("message_id", ["unknown", "m1", "x2"])
     def test_a_message_that_is_no_reply_of_this_chat_is_not_resumed(self, client, store, chat, message_id):
-        store.add_chat(Chat("bob", "theirs"), NOON)
+        store.chats.add(Chat("bob", "theirs"), NOON)
         answer(store, ask(store, "x1", "x2", user="bob", chat_id="theirs"))
         answer(store, ask(store, "m1", "m2"))
         _, joined = client.joins("alice", "chat", resume={"messageId": message_id, "offset": 0})
@@ -191,28 +184,28 @@ class TestResume:
 
     def test_a_reply_that_ends_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
         handover = ask(store, "m1", "m2")
-        subscribe = store.subscribe
+        subscribe = store.chats.subscribe
 
         def too_late(*arguments):
-            monkeypatch.setattr(store, "subscribe", subscribe)
+            monkeypatch.setattr(store.chats, "subscribe", subscribe)
             seal(store, handover)
             return subscribe(*arguments)
 
-        monkeypatch.setattr(store, "subscribe", too_late)
+        monkeypatch.setattr(store.chats, "subscribe", too_late)
         _, before, then = client.joins("alice", "chat")
         assert (before.reply.message_id, len(before.messages)) == ("m2", 1)
         assert (then.reply, [view.content for view in then.messages]) == (None, ["Hi", "Hello"])
-        assert store.chat("alice", "chat").subscribers["c1="].shown == "m2"
+        assert store.chats.get("alice", "chat").subscribers["c1="].shown == "m2"
 
     def test_a_turn_that_begins_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
-        subscribe = store.subscribe
+        subscribe = store.chats.subscribe
 
         def too_late(*arguments):
-            monkeypatch.setattr(store, "subscribe", subscribe)
+            monkeypatch.setattr(store.chats, "subscribe", subscribe)
             ask(store, "m1", "m2")
             return subscribe(*arguments)
 
-        monkeypatch.setattr(store, "subscribe", too_late)
+        monkeypatch.setattr(store.chats, "subscribe", too_late)
         _, before, then = client.joins("alice", "chat")
         assert (before.reply, before.messages) == (None, ())
         assert (then.reply.message_id, len(then.messages)) == ("m2", 1)

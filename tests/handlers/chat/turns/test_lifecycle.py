@@ -9,17 +9,15 @@ import pytest
 
 from handlers.chat import ids
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import FinishReason, Role
-from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Role, Turn
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.lifecycle import LEASE, Handover, Standing, Verdict
+from handlers.chat.turns.lifecycle import LEASE, Handover, LeaseCheck, TurnState
 from tests.support.conversation import answer, ask, claim, seal
+from tests.support.runtime import FakeRuntime
 from tests.support.stores import LossyStore
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
 LATER = NOON + timedelta(seconds=16)
 
 
@@ -31,7 +29,7 @@ LOST = pytest.mark.parametrize("lost", [StoreError("no answer"), False], ids=["e
 
 @pytest.fixture
 def chat(store):
-    return store.add_chat(Chat("alice", "chat"), NOON)
+    return store.chats.add(Chat("alice", "chat"), NOON)
 
 
 @pytest.fixture
@@ -41,8 +39,8 @@ def new_id():
 
 
 def accept(store, new_id, text="Hi", client_message_id=None, now=NOON, chat=None):
-    chat = chat or store.chat("alice", "chat")
-    return lifecycle.accept(store, chat, text, client_message_id, now, new_id)
+    chat = chat or store.chats.get("alice", "chat")
+    return lifecycle.accept(store, chat, text, client_message_id, FakeRuntime(now, new_id))
 
 
 def refusal(call, *arguments, **more):
@@ -54,15 +52,15 @@ def refusal(call, *arguments, **more):
 @pytest.mark.parametrize(
     ("turn", "moment", "expected"),
     [
-        (None, NOON, Standing.IDLE),
-        (TURN, NOON, Standing.RUNNING),
-        (TURN, LATER, Standing.ABANDONED),
-        (replace(TURN, sealed=True), NOON, Standing.IDLE),
-        (replace(TURN, sealed=True), LATER, Standing.UNANNOUNCED),
+        (None, NOON, TurnState.IDLE),
+        (TURN, NOON, TurnState.RUNNING),
+        (TURN, LATER, TurnState.ABANDONED),
+        (replace(TURN, sealed=True), NOON, TurnState.IDLE),
+        (replace(TURN, sealed=True), LATER, TurnState.UNANNOUNCED),
     ],
 )
 def test_the_state_of_a_turn(turn, moment, expected):
-    assert lifecycle.standing(turn, moment) is expected
+    assert lifecycle.state_of(turn, moment) is expected
 
 
 OWN = replace(TURN, attempt=1, worker="w1")
@@ -71,22 +69,22 @@ OWN = replace(TURN, attempt=1, worker="w1")
 @pytest.mark.parametrize(
     ("turn", "expected"),
     [
-        (OWN, Verdict.GO_ON),
-        (replace(OWN, lease_until=LATER), Verdict.GO_ON),
-        (replace(OWN, cancelled=True), Verdict.CANCELLED),
-        (replace(OWN, worker="w2", attempt=2), Verdict.LOST),
-        (replace(OWN, worker="w2", attempt=2, cancelled=True), Verdict.LOST),
-        (replace(OWN, sealed=True), Verdict.LOST),
-        (replace(OWN, message_id="m4"), Verdict.LOST),
-        (None, Verdict.LOST),
+        (OWN, LeaseCheck.HELD),
+        (replace(OWN, lease_until=LATER), LeaseCheck.HELD),
+        (replace(OWN, cancelled=True), LeaseCheck.CANCELLED),
+        (replace(OWN, worker="w2", attempt=2), LeaseCheck.LOST),
+        (replace(OWN, worker="w2", attempt=2, cancelled=True), LeaseCheck.LOST),
+        (replace(OWN, sealed=True), LeaseCheck.LOST),
+        (replace(OWN, message_id="m4"), LeaseCheck.LOST),
+        (None, LeaseCheck.LOST),
     ],
 )
 def test_the_lease_check_of_a_worker(turn, expected):
-    assert lifecycle.verdict(Chat("alice", "chat", turn=turn), OWN) is expected
+    assert lifecycle.check_lease(Chat("alice", "chat", turn=turn), OWN) is expected
 
 
 def test_a_deleted_chat_is_a_lost_turn():
-    assert lifecycle.verdict(None, OWN) is Verdict.LOST
+    assert lifecycle.check_lease(None, OWN) is LeaseCheck.LOST
 
 
 def test_a_lease_is_renewed_every_five_seconds():
@@ -99,7 +97,7 @@ class TestAccept:
         accepted = accept(store, new_id)
         assert accepted.message.message_id == "m01"
         assert accepted.handover == Handover("alice", "chat", "m02", attempt=1)
-        assert store.chat("alice", "chat").turn == Turn("m02", NOON + LEASE)
+        assert store.chats.get("alice", "chat").turn == Turn("m02", NOON + LEASE)
 
     @pytest.mark.parametrize("now", [NOON, LATER], ids=["alive", "abandoned"])
     def test_a_running_reply_is_busy(self, store, chat, new_id, now):
@@ -116,38 +114,35 @@ class TestAccept:
             answer(store, first.handover)
         again = accept(store, new_id, "Something else", client_message_id="mine")
         assert (again.message, again.handover) == (first.message, None)
-        assert store.chat("alice", "chat").message_count == (2 if over else 1)
+        assert store.chats.get("alice", "chat").message_count == (2 if over else 1)
 
     @pytest.mark.parametrize("client_message_id", [None, "mine"])
     @LOST
     def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost, client_message_id):
         accepted = accept(LossyStore(store, "accept", lost), new_id, client_message_id=client_message_id)
         assert accepted.handover == Handover("alice", "chat", "m02")
-        assert [each.message_id for each in store.messages("chat")] == ["m01"]
+        assert [each.message_id for each in store.messages.newest_first("chat")] == ["m01"]
 
-    def test_a_failure_that_wrote_nothing_stays_one(self, store, chat, new_id):
-        class Failing(LossyStore):
-            def __getattr__(self, name):
-                return super().__getattr__(name) if name != "accept" else self.fail
+    def test_a_failure_that_wrote_nothing_stays_one(self, store, chat, new_id, monkeypatch):
+        def fails(*_):
+            raise StoreError("throttled")
 
-            def fail(self, *_):
-                raise self.lost
-
+        monkeypatch.setattr(store.turns, "accept", fails)
         with pytest.raises(StoreError):
-            accept(Failing(store, "accept", StoreError("throttled")), new_id)
-        assert store.chat("alice", "chat").message_count == 0
+            accept(store, new_id)
+        assert store.chats.get("alice", "chat").message_count == 0
 
     def test_two_devices_at_once_one_is_first_the_other_busy(self, store, chat, new_id):
-        seen = store.chat("alice", "chat")
+        seen = store.chats.get("alice", "chat")
         assert accept(store, new_id, chat=seen).handover
         assert refusal(accept, store, new_id, chat=seen) is ErrorCode.BUSY
-        assert store.chat("alice", "chat").message_count == 1
+        assert store.chats.get("alice", "chat").message_count == 1
 
     def test_a_chat_that_went_on_since_it_was_read_is_read_again(self, store, chat, new_id):
-        seen = store.chat("alice", "chat")
+        seen = store.chats.get("alice", "chat")
         answer(store, accept(store, new_id).handover)
         assert accept(store, new_id, chat=seen).handover
-        assert store.chat("alice", "chat").message_count == 3
+        assert store.chats.get("alice", "chat").message_count == 3
 
 
 class TestOrder:
@@ -180,7 +175,7 @@ class TestClaim:
 
     def test_a_takeover_hands_the_turn_on_although_the_lease_is_new(self, store, chat):
         ask(store, "m1", "m2")
-        seen = store.chat("alice", "chat")
+        seen = store.chats.get("alice", "chat")
         assert lifecycle.take_over(store, seen, seen.turn, LATER)
         handover = lifecycle.handover_of(seen, seen.turn)
         assert lifecycle.claim(store, handover, "w1", LATER).turn.attempt == 1
@@ -209,7 +204,7 @@ class TestClaim:
     @LOST
     def test_a_lost_answer_does_not_stop_a_takeover(self, store, chat, lost):
         ask(store, "m1", "m2")
-        seen = store.chat("alice", "chat")
+        seen = store.chats.get("alice", "chat")
         assert lifecycle.take_over(LossyStore(store, "take_over", lost), seen, seen.turn, LATER)
 
 
@@ -221,41 +216,44 @@ class TestSeal:
     def test_a_lost_answer_is_not_mistaken_for_anothers_reply(self, store, chat, lost):
         turn = claim(store, ask(store, "m1", "m2"))
         assert lifecycle.seal(LossyStore(store, "seal", lost), chat, turn, self.reply(turn), None, NOON)
-        assert store.message("chat", "m2").content == "Hello"
+        assert store.messages.get("chat", "m2").content == "Hello"
 
     def test_a_worker_that_was_overtaken_is_told_so(self, store, chat):
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
         answer(store, handover, "Hi there", turn=claim(store, handover, now=LATER, worker="w2"))
         assert lifecycle.seal(store, chat, zombie, self.reply(zombie), None, LATER) is False
-        assert store.message("chat", "m2").content == "Hi there"
+        assert store.messages.get("chat", "m2").content == "Hi there"
 
 
 class TestCancel:
     @pytest.mark.parametrize("named", ["m2", None])
     def test_the_running_reply_is_cancelled(self, store, chat, named):
         ask(store, "m1", "m2")
-        lifecycle.cancel(store, store.chat("alice", "chat"), named, NOON)
-        assert store.chat("alice", "chat").turn.cancelled
+        lifecycle.cancel(store, store.chats.get("alice", "chat"), named, NOON)
+        assert store.chats.get("alice", "chat").turn.cancelled
 
     def test_twice_is_once(self, store, chat):
         ask(store, "m1", "m2")
         for _ in range(2):
-            lifecycle.cancel(store, store.chat("alice", "chat"), "m2", NOON)
+            lifecycle.cancel(store, store.chats.get("alice", "chat"), "m2", NOON)
 
     def test_a_stale_id_cancels_nothing(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
         ask(store, "m3", "m4")
-        assert refusal(lifecycle.cancel, store, store.chat("alice", "chat"), "m2", NOON) is ErrorCode.NOTHING_TO_CANCEL
-        assert not store.chat("alice", "chat").turn.cancelled
+        assert (
+            refusal(lifecycle.cancel, store, store.chats.get("alice", "chat"), "m2", NOON)
+            is ErrorCode.NOTHING_TO_CANCEL
+        )
+        assert not store.chats.get("alice", "chat").turn.cancelled
 
     def test_a_cancellation_that_comes_too_late_misses_the_next_turn(self, store, chat):
         handover = ask(store, "m1", "m2")
-        seen = store.chat("alice", "chat")
+        seen = store.chats.get("alice", "chat")
         answer(store, handover)
         ask(store, "m3", "m4")
         assert refusal(lifecycle.cancel, store, seen, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
-        assert not store.chat("alice", "chat").turn.cancelled
+        assert not store.chats.get("alice", "chat").turn.cancelled
 
     def test_without_a_running_reply_nothing_can_be_cancelled(self, store, chat):
         assert refusal(lifecycle.cancel, store, chat, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
@@ -264,23 +262,25 @@ class TestCancel:
 class TestRegenerate:
     def test_the_last_reply_is_to_be_replaced(self, store, chat, new_id):
         answer(store, accept(store, new_id).handover)
-        handover = lifecycle.regenerate(store, store.chat("alice", "chat"), NOON, new_id)
+        handover = lifecycle.regenerate(store, store.chats.get("alice", "chat"), FakeRuntime(NOON, new_id))
         assert (handover.message_id, handover.attempt) == ("m03", 1)
-        assert store.chat("alice", "chat").turn == Turn("m03", NOON + LEASE, replaces="m02")
+        assert store.chats.get("alice", "chat").turn == Turn("m03", NOON + LEASE, replaces="m02")
 
     def test_while_a_reply_runs_it_is_busy(self, store, chat, new_id):
         accept(store, new_id)
-        seen = store.chat("alice", "chat")
-        assert refusal(lifecycle.regenerate, store, seen, NOON, new_id) is ErrorCode.BUSY
+        seen = store.chats.get("alice", "chat")
+        assert refusal(lifecycle.regenerate, store, seen, FakeRuntime(NOON, new_id)) is ErrorCode.BUSY
 
     def test_without_a_reply_there_is_nothing_to_regenerate(self, store, chat, new_id):
-        assert refusal(lifecycle.regenerate, store, chat, NOON, new_id) is ErrorCode.NOTHING_TO_REGENERATE
+        assert refusal(lifecycle.regenerate, store, chat, FakeRuntime(NOON, new_id)) is ErrorCode.NOTHING_TO_REGENERATE
 
     @LOST
     def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost):
         answer(store, accept(store, new_id).handover)
-        seen = store.chat("alice", "chat")
-        assert lifecycle.regenerate(LossyStore(store, "begin", lost), seen, NOON, new_id).message_id == "m03"
+        seen = store.chats.get("alice", "chat")
+        assert (
+            lifecycle.regenerate(LossyStore(store, "begin", lost), seen, FakeRuntime(NOON, new_id)).message_id == "m03"
+        )
 
 
 @pytest.mark.parametrize(("length", "title"), [(50, "x" * 50), (51, "x" * 50 + "...")])

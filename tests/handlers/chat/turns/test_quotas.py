@@ -9,19 +9,20 @@ import pytest
 from parley.dev_tokens import token
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.limits.policy import Limits, Place, Spent
-from handlers.chat.protocol.frames import Authenticated, Error, FinishReason, Role, Usage, UserMessage
-from handlers.chat.records import Chat, Connection, Message
+from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
+from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Usage
 from handlers.chat.replies.llm import Delta
 from handlers.chat.store.tables import ChatItem, UserItem
 from handlers.chat.turns import lifecycle
-from handlers.chat.turns.commands import Close, Generate
+from handlers.chat.turns.actions import Close, Generate
 from handlers.chat.turns.lifecycle import LEASE
-from handlers.chat.turns.quotas import Allowance
+from handlers.chat.turns.quotas import MessageQuota
 from tests.support.conversation import answer, ask, claim
 from tests.support.limited_user import LimitedUser
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
+from tests.support.runtime import FakeRuntime
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -52,11 +53,11 @@ class TestAMessageTooMany:
 
     def test_is_not_stored_costs_no_write_and_can_be_sent_again(self, user):
         user.says(), user.says()
-        chat, written = user.store.chat("alice", "chat"), user.store.attempts
+        chat, written = user.store.chats.get("alice", "chat"), user.store.users.attempts
         for _ in range(100):
             assert is_limited(user.says("Third", clientMessageId="mine"))
-        assert user.store.attempts == written == 2
-        assert user.store.chat("alice", "chat") == chat
+        assert user.store.users.attempts == written == 2
+        assert user.store.chats.get("alice", "chat") == chat
         user.now += timedelta(seconds=30)
         assert isinstance(user.says("Third", clientMessageId="mine"), UserMessage)
         assert user.stored().count("Third") == 1
@@ -67,8 +68,8 @@ class TestAMessageTooMany:
 
     def test_is_not_another_users(self, user):
         user.says(), user.says()
-        user.store.add_chat(Chat("bob", "bobs"), NOON)
-        user.store.bind_connection("c1=", "bob", "bobs")
+        user.store.chats.add(Chat("bob", "bobs"), NOON)
+        user.store.connections.bind("c1=", "bob", "bobs")
         assert isinstance(user.says(), UserMessage)
 
     def test_a_regenerated_reply_counts_as_one(self, user):
@@ -88,30 +89,30 @@ class TestAMessageTooMany:
         user.says()
         assert is_limited(user.says())
         assert user.says(clientMessageId="one").duplicate
-        assert user.store.attempts == 2
+        assert user.store.users.attempts == 2
 
     def test_a_busy_chat_takes_nothing(self, user):
         user.sends("message", message="Hi")
         for kind, data in (("message", {"message": "more"}), ("regenerate", {})):
             [post] = user.sends(kind, **data)
             assert post.frame.code is ErrorCode.BUSY
-        assert user.store.attempts == 1
+        assert user.store.users.attempts == 1
 
     def test_a_message_that_is_refused_for_another_reason_is_not_counted(self, user):
         user.says(" "), user.says("x" * 10_001)
-        assert user.store.attempts == 0
+        assert user.store.users.attempts == 0
 
     def test_a_user_who_is_gone_is_none(self, user):
         UserItem("alice").delete()
         assert user.says().code is ErrorCode.NOT_AUTHENTICATED
-        assert user.store.spent("alice") is None
+        assert user.store.users.quota_usage("alice") is None
 
 
 def test_without_limits_nothing_is_written(store):
     user = LimitedUser().sees("chat")
     for _ in range(30):
         assert isinstance(user.says(), UserMessage)
-    assert (user.store.attempts, user.store.spent("alice")) == (0, Spent())
+    assert (user.store.users.attempts, user.store.users.quota_usage("alice")) == (0, QuotaUsage())
 
 
 def test_a_daily_limit_lasts_until_midnight(store):
@@ -125,15 +126,17 @@ def test_a_daily_limit_lasts_until_midnight(store):
 class TestABudgetOfTokens:
     def turn(self, user, *script, counts=True):
         [_, generate] = user.sends("message", message="x" * 90)
-        maker = reply_worker(user.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: user.now)
-        replace(maker, counts_tokens=counts).make(generate.handover, lambda: 900.0)
+        worker = reply_worker(
+            user.store, RecordingGateway(), ScriptedModel(*script), [], now=lambda: user.now, counts_tokens=counts
+        )
+        worker.make(generate.handover, lambda: 900.0)
 
     @pytest.fixture
     def user(self, store):
         return LimitedUser(TOKENS_PER_DAY="100").sees("chat")
 
     def used(self, user):
-        return user.store.tokens_of("alice", "2026-11-23")
+        return user.store.users.tokens_used("alice", "2026-11-23")
 
     def test_is_what_the_server_counted_and_ends_the_day(self, user):
         self.turn(user, "Hello", Delta("", FinishReason.STOP, Usage(prompt_tokens=60, completion_tokens=39)))
@@ -161,29 +164,34 @@ class TestABudgetOfTokens:
 
     def test_takes_nothing_for_a_reply_that_the_model_was_never_asked_for(self, user, store):
         [_, generate] = user.sends("message", message="Hi")
-        store.cancel("alice", "chat", generate.handover.message_id)
-        maker = replace(
-            reply_worker(store, RecordingGateway(), ScriptedModel(), [], now=lambda: user.now), counts_tokens=True
-        )
-        maker.make(generate.handover, lambda: 900.0)
+        store.turns.cancel("alice", "chat", generate.handover.message_id)
+        worker = reply_worker(store, RecordingGateway(), ScriptedModel(), [], now=lambda: user.now, counts_tokens=True)
+        worker.make(generate.handover, lambda: 900.0)
         assert self.used(user) == 0
 
     def test_takes_a_reply_once_however_often_it_is_invoked(self, user):
         [_, generate] = user.sends("message", message="Hi")
         stop = Delta("", FinishReason.STOP, Usage(prompt_tokens=5, completion_tokens=5))
         for _ in range(5):
-            maker = reply_worker(user.store, RecordingGateway(), ScriptedModel("Hello", stop), [], now=lambda: user.now)
-            replace(maker, counts_tokens=True).make(generate.handover, lambda: 900.0)
+            worker = reply_worker(
+                user.store,
+                RecordingGateway(),
+                ScriptedModel("Hello", stop),
+                [],
+                now=lambda: user.now,
+                counts_tokens=True,
+            )
+            worker.make(generate.handover, lambda: 900.0)
         assert self.used(user) == 10
 
     def test_takes_only_what_is_sealed(self, user, store):
         """The seal and its tokens are one transaction: of a worker that was overtaken neither is stored."""
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
-        store.extend("alice", "chat", zombie, NOON)
+        store.turns.extend("alice", "chat", zombie, NOON)
         claim(store, replace(handover, attempt=2), now=NOON + LEASE, worker="next")
         reply = Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
-        assert not lifecycle.seal(store, store.chat("alice", "chat"), zombie, reply, None, NOON, tokens=10)
+        assert not lifecycle.seal(store, store.chats.get("alice", "chat"), zombie, reply, None, NOON, tokens=10)
         assert self.used(user) == 0
 
 
@@ -221,8 +229,8 @@ class TestRepliesAtOnce:
 
     def test_a_turn_that_is_about_to_begin_holds_its_place_for_half_a_minute(self, user, store):
         for name in ("one", "two"):
-            store.add_chat(Chat("alice", name), NOON)
-            Allowance(store, Limits(concurrent_replies=2), lambda: NOON).spend_message(Chat("alice", name))
+            store.chats.add(Chat("alice", name), NOON)
+            MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).use_message(Chat("alice", name))
         assert is_limited(self.starts(user, "three"))
         user.now += timedelta(seconds=30)
         assert isinstance(self.starts(user, "three"), UserMessage)
@@ -230,36 +238,36 @@ class TestRepliesAtOnce:
     def test_its_item_does_not_grow(self, user, store):
         for number in range(10):
             user.sees(f"chat-{number}").says()
-        assert len(store.spent("alice").places) <= 2
+        assert len(store.users.quota_usage("alice").slots) <= 2
 
 
 class TestTheStore:
     def test_usage_is_read_as_it_was_written(self, store):
-        spent = Spent("2026-11-23", 3, 10**15 + 1, {"one": Place(10**15, "m1"), "two": Place(10**15)})
-        assert store.spend("alice", Spent(), spent)
-        assert store.spent("alice") == spent
-        assert store.user("alice").name == "Alice"
+        spent = QuotaUsage("2026-11-23", 3, 10**15 + 1, {"one": ReplySlot(10**15, "m1"), "two": ReplySlot(10**15)})
+        assert store.users.replace_quota_usage("alice", QuotaUsage(), spent)
+        assert store.users.quota_usage("alice") == spent
+        assert store.users.get("alice").name == "Alice"
 
     def test_usage_is_written_only_from_its_last_value(self, store):
-        first = Spent("2026-11-23", 1)
-        assert store.spend("alice", Spent(), first)
-        assert not store.spend("alice", Spent(), Spent("2026-11-23", 9))
-        assert not store.spend("alice", Spent("2026-11-22", 1), Spent("2026-11-23", 9))
-        assert store.spent("alice") == first
+        first = QuotaUsage("2026-11-23", 1)
+        assert store.users.replace_quota_usage("alice", QuotaUsage(), first)
+        assert not store.users.replace_quota_usage("alice", QuotaUsage(), QuotaUsage("2026-11-23", 9))
+        assert not store.users.replace_quota_usage("alice", QuotaUsage("2026-11-22", 1), QuotaUsage("2026-11-23", 9))
+        assert store.users.quota_usage("alice") == first
 
     def test_spending_does_not_create_a_user(self, store):
-        assert not store.spend("nobody", Spent(), Spent("2026-11-23", 1))
-        assert store.spent("nobody") is None
+        assert not store.users.replace_quota_usage("nobody", QuotaUsage(), QuotaUsage("2026-11-23", 1))
+        assert store.users.quota_usage("nobody") is None
 
     def test_devices_at_once_never_get_more_than_the_limit(self, store):
         limits, devices, passed = Limits(messages_per_minute=7, concurrent_replies=100), 8, []
-        allowance, barrier, refused = Allowance(store, limits, lambda: NOON), Barrier(8), []
+        quota, barrier, refused = MessageQuota(store, limits, FakeRuntime(NOON)), Barrier(8), []
 
         def device(number):
             barrier.wait()
             for message in range(4):
                 try:
-                    allowance.spend_message(Chat("alice", f"{number}-{message}"))
+                    quota.use_message(Chat("alice", f"{number}-{message}"))
                     passed.append(number)
                 except Refused:
                     refused.append(number)
@@ -269,18 +277,18 @@ class TestTheStore:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(passed) == 7 == store.spent("alice").messages
+        assert len(passed) == 7 == store.users.quota_usage("alice").messages
         assert len(refused) == devices * 4 - 7
 
     def test_places_are_never_more_than_there_may_be_at_once(self, store):
         passed, barrier = [], Barrier(6)
-        allowance = Allowance(store, Limits(concurrent_replies=3), lambda: NOON)
+        quota = MessageQuota(store, Limits(concurrent_replies=3), FakeRuntime(NOON))
 
         def device(number):
-            store.add_chat(Chat("alice", f"chat-{number}"), NOON)
+            store.chats.add(Chat("alice", f"chat-{number}"), NOON)
             barrier.wait()
             try:
-                allowance.spend_message(Chat("alice", f"chat-{number}"))
+                quota.use_message(Chat("alice", f"chat-{number}"))
                 passed.append(number)
             except Refused:
                 pass
@@ -290,22 +298,22 @@ class TestTheStore:
             thread.start()
         for thread in threads:
             thread.join()
-        assert len(passed) == 3 == len(store.spent("alice").places)
+        assert len(passed) == 3 == len(store.users.quota_usage("alice").slots)
 
 
 class TestConnections:
     @pytest.fixture
     def user(self, store):
         user = LimitedUser(CONNECTIONS_PER_USER="3")
-        store.forget_connection("c1=")
+        store.connections.forget("c1=")
         return user
 
     def opens(self, user, name, age, owner="alice"):
-        user.store.add_connection(Connection(name, NOON - timedelta(minutes=age), owner))
+        user.store.connections.add(Connection(name, NOON - timedelta(minutes=age), owner))
 
     def joins(self, user, name="new="):
-        if user.store.connection(name) is None:
-            user.store.add_connection(Connection(name, NOON))
+        if user.store.connections.get(name) is None:
+            user.store.connections.add(Connection(name, NOON))
         actions = []
         body = {"type": "join_chat", "data": {"token": token("alice", SECRET)}}
         user.commands.answer(json.dumps(body), name, actions.append, reference="ref")

@@ -9,7 +9,7 @@ from handlers.chat.errors import ErrorCode
 from handlers.chat.protocol.frames import (
     UserMessage,
 )
-from handlers.chat.turns.commands import Generate, Post, Share
+from handlers.chat.turns.actions import FanOut, Generate, Post
 from tests.support.command_client import NOON, CommandClient
 from tests.support.conversation import answer, ask, claim, seal
 
@@ -41,7 +41,7 @@ class TestMessage:
             "attempt": 1,
             "frames": 1,
         }
-        [stored] = store.messages("chat")
+        [stored] = store.messages.newest_first("chat")
         assert (stored.content, stored.client_message_id) == ("Hi", "mine")
 
     def test_the_other_devices_in_the_chat_see_it_too(self, client, store, chat):
@@ -50,7 +50,7 @@ class TestMessage:
         other.joins("alice", "chat")
         to_sender, to_others, generate = client.sends("message", "r1", message="Hi")
         assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
-        assert to_others == Share(to_sender.frame, frozenset({"c2="}))
+        assert to_others == FanOut(to_sender.frame, frozenset({"c2="}))
         assert (type(generate), generate.handover.frames) == (Generate, 2)
 
     def test_it_needs_a_user_and_a_chat(self, client, chat):
@@ -64,7 +64,7 @@ class TestMessage:
     def test_an_empty_one_is_refused_and_not_stored(self, client, store, chat, text):
         client.joins("alice", "chat")
         assert client.is_refused("message", message=text) is ErrorCode.MESSAGE_EMPTY
-        assert list(store.messages("chat")) == []
+        assert list(store.messages.newest_first("chat")) == []
 
     def test_the_limit_is_named_and_exact(self, client, store, chat):
         client.joins("alice", "chat")
@@ -74,14 +74,14 @@ class TestMessage:
             "Message is longer than 100 characters",
         )
         assert error.client_message_id == "mine"
-        assert list(store.messages("chat")) == []
+        assert list(store.messages.newest_first("chat")) == []
         assert len(client.sends("message", message="👩" * 50)) == 2
 
     def test_in_a_deleted_chat_nothing_is_stored(self, client, store):
         client.joins("alice")
-        store.bind_connection("c1=", "alice", "deleted")
+        store.connections.bind("c1=", "alice", "deleted")
         assert client.is_refused("message", message="Hi") is ErrorCode.CHAT_NOT_FOUND
-        assert list(store.messages("deleted")) == []
+        assert list(store.messages.newest_first("deleted")) == []
 
     def test_a_worker_that_cannot_be_invoked_is_told_and_the_message_stays(self, client, store, chat):
         client.joins("alice", "chat")
@@ -97,7 +97,7 @@ class TestMessage:
         acknowledged, error = performed
         assert isinstance(acknowledged, UserMessage)
         assert error.code is ErrorCode.INTERNAL
-        assert [message.content for message in store.messages("chat")] == ["Hi"]
+        assert [message.content for message in store.messages.newest_first("chat")] == ["Hi"]
 
     def test_the_same_message_again_is_acknowledged_again_to_the_sender_alone(self, client, store, chat):
         CommandClient(store, "c2=").joins("alice", "chat")
@@ -106,15 +106,15 @@ class TestMessage:
         [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
         assert (again.connection_id, again.request_id) == ("c1=", "r2")
         assert again.frame == first.frame.model_copy(update={"duplicate": True})
-        assert store.chat("alice", "chat").message_count == 1
+        assert store.chats.get("alice", "chat").message_count == 1
 
     def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):
         client.joins("alice", "chat")
         client.sends("message", message="Hi")
         [error] = client.is_answered("message", message="And?", clientMessageId="second")
         assert (error.code, error.client_message_id) == (ErrorCode.BUSY, "second")
-        assert [message.content for message in store.messages("chat")] == ["Hi"]
-        assert store.sent_as("chat", "second") is None
+        assert [message.content for message in store.messages.newest_first("chat")] == ["Hi"]
+        assert store.messages.sent_as("chat", "second") is None
 
     @pytest.mark.parametrize("tag", ["", "x" * 65, "a\x00b", 7, ["a"]])
     def test_a_client_id_that_is_none_is_refused(self, client, chat, tag):
@@ -127,7 +127,7 @@ class TestCancelAndRegenerate:
         client.joins("alice", "chat")
         client.sends("message", message="Hi")
         assert client.sends("cancel") == []
-        assert store.chat("alice", "chat").turn.cancelled
+        assert store.chats.get("alice", "chat").turn.cancelled
 
     @pytest.mark.parametrize("data", [{}, {"messageId": "stale"}])
     def test_a_cancellation_without_such_a_reply_is_refused(self, client, store, chat, data):
@@ -140,8 +140,8 @@ class TestCancelAndRegenerate:
         client.joins("alice", "chat")
         answer(store, ask(store, "b1", "b2"))
         [generate] = client.sends("regenerate")
-        assert store.chat("alice", "chat").turn.replaces == "b2"
-        assert generate.handover.message_id == store.chat("alice", "chat").turn.message_id
+        assert store.chats.get("alice", "chat").turn.replaces == "b2"
+        assert generate.handover.message_id == store.chats.get("alice", "chat").turn.message_id
 
     def test_without_a_reply_or_with_one_running_it_is_refused(self, client, store, chat):
         client.joins("alice", "chat")
@@ -207,5 +207,5 @@ class TestAbandoned:
         client.now = LATER
         _, announced = client.sends("ping")
         assert (announced.frame.content, announced.connections) == ("Hello", {"c1=", "c2="})
-        assert store.chat("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").turn is None
         assert len(client.sends("ping")) == 1

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 
 import jwt
 import pytest
 
+from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Misconfigured
 from handlers.chat.identity import origins, secrets
 from handlers.chat.identity.tokens import Identity
-from handlers.chat.identity.users import Membership
+from handlers.chat.identity.users import UserDirectory
 from handlers.chat.records import User
-from handlers.chat.turns.commands import Post
+from handlers.chat.turns.actions import Post
 from tests.support.command_client import NOON, SECRET, CommandClient
+from tests.support.runtime import FakeRuntime
 
 LATER = NOON + timedelta(hours=1)
 
@@ -30,7 +32,7 @@ def token(user="alice", expires=NOON + timedelta(minutes=30)):
 @pytest.fixture
 def client(store):
     for user in ("alice", "bob"):
-        store.add_user(User(user))
+        store.users.add(User(user))
     return CommandClient(store, "c1=")
 
 
@@ -45,7 +47,7 @@ def codes(actions):
 class TestExpiry:
     def expire(self, client):
         """Let the token end that the connection came with."""
-        client.now = client.store.connection("c1=").until
+        client.now = client.store.connections.get("c1=").until
 
     @pytest.mark.parametrize(
         ("kind", "data"),
@@ -62,67 +64,68 @@ class TestExpiry:
 
     def test_before_it_no_frame_is_refused(self, client):
         client.sends("join_chat", token=token())
-        client.now = client.store.connection("c1=").until - timedelta(seconds=1)
+        client.now = client.store.connections.get("c1=").until - timedelta(seconds=1)
         assert kinds(client.sends("ping")) == ["pong"]
 
     def test_a_new_token_renews_the_session_without_leaving_the_chat(self, client):
         client.sends("join_chat", token=token())
         client.sends("create_chat")
-        before = client.store.connection("c1=")
+        before = client.store.connections.get("c1=")
         self.expire(client)
         later = token(expires=before.until + timedelta(hours=2))
         assert kinds(client.sends("join_chat", token=later)) == ["authenticated"]
-        after = client.store.connection("c1=")
+        after = client.store.connections.get("c1=")
         assert (after.chat_id, after.until > before.until) == (before.chat_id, True)
-        assert "c1=" in client.store.chat("alice", after.chat_id).subscribers
+        assert "c1=" in client.store.chats.get("alice", after.chat_id).subscribers
         assert kinds(client.sends("ping")) == ["pong"]
 
     def test_a_bad_token_leaves_it_as_it_was(self, client):
         client.sends("join_chat", token=token())
-        before = client.store.connection("c1=").until
+        before = client.store.connections.get("c1=").until
         assert codes(client.sends("join_chat", token="bad")) == ["invalid_token"]
-        assert client.store.connection("c1=").until == before
+        assert client.store.connections.get("c1=").until == before
 
 
 class TestAnotherUser:
     def test_their_token_takes_the_connection_out_of_the_old_users_chat(self, client):
         client.sends("join_chat", token=token("alice"))
         client.sends("create_chat")
-        chat_id = client.store.connection("c1=").chat_id
+        chat_id = client.store.connections.get("c1=").chat_id
         client.sends("join_chat", token=token("bob"))
-        assert client.store.chat("alice", chat_id).subscribers == {}
-        connection = client.store.connection("c1=")
+        assert client.store.chats.get("alice", chat_id).subscribers == {}
+        connection = client.store.connections.get("c1=")
         assert (connection.user_id, connection.chat_id) == ("bob", None)
         assert codes(client.sends("message", message="hi")) == ["not_authenticated"]
 
 
-class TestMembership:
+class TestUserDirectory:
     def identity(self, user="carol", name=None):
         return Identity(user, LATER, name)
 
     def test_an_unknown_user_is_none_unless_they_are_made(self, store):
-        assert Membership(store, False, lambda: NOON)(self.identity()) is False
-        assert Membership(store, True, lambda: NOON)(self.identity(name="Carol")) is True
-        assert store.user("carol") == User("carol", "Carol", created_at=NOON)
+        assert UserDirectory(store, False, FakeRuntime(NOON))(self.identity()) is False
+        assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Carol")) is True
+        assert store.users.get("carol") == User("carol", "Carol", created_at=NOON)
 
     def test_a_disabled_user_stays_out(self, store):
-        store.add_user(User("carol", disabled=True))
-        assert Membership(store, True, lambda: NOON)(self.identity()) is False
+        store.users.add(User("carol", disabled=True))
+        assert UserDirectory(store, True, FakeRuntime(NOON))(self.identity()) is False
 
     def test_a_token_gives_no_role_and_changes_no_name(self, store):
-        store.add_user(User("carol", "Caroline", roles=frozenset({"admin"})))
-        Membership(store, True, lambda: NOON)(self.identity(name="Mallory"))
-        assert store.user("carol") == User("carol", "Caroline", roles=frozenset({"admin"}))
+        store.users.add(User("carol", "Caroline", roles=frozenset({"admin"})))
+        UserDirectory(store, True, FakeRuntime(NOON))(self.identity(name="Mallory"))
+        assert store.users.get("carol") == User("carol", "Caroline", roles=frozenset({"admin"}))
 
     def test_two_at_once_make_one_user(self, store):
-        membership = Membership(store, True, lambda: NOON)
+        directory = UserDirectory(store, True, FakeRuntime(NOON))
         with ThreadPoolExecutor(8) as pool:
-            assert all(pool.map(lambda _: membership(self.identity()), range(8)))
+            assert all(pool.map(lambda _: directory(self.identity()), range(8)))
 
     def test_a_user_disabled_meanwhile_stays_out(self):
         answers = iter([None, User("carol", disabled=True)])
-        store = SimpleNamespace(user=lambda user_id: next(answers), add_user=lambda user: False)
-        assert Membership(store, True, lambda: datetime.now(UTC))(self.identity()) is False
+        users = SimpleNamespace(get=lambda user_id: next(answers), add=lambda user: False)
+        store = SimpleNamespace(users=users)
+        assert UserDirectory(store, True, Runtime())(self.identity()) is False
 
 
 class TestOrigins:

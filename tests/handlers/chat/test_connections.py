@@ -1,14 +1,18 @@
-"""Delivery of frames: their receivers, retries, and connections that are gone."""
+"""Posting to connections, delivering to many, closing, and forgetting those that are gone."""
 
 from datetime import UTC, datetime
 
 import pytest
 
+from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
-from handlers.chat.delivery.delivery import Delivery, deliver
+from handlers.chat.delivery.delivery import Delivery
+from handlers.chat.errors import PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
-from handlers.chat.records import Connection
+from handlers.chat.records import Chat, Connection, Subscription
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
+from tests.support.runtime import FakeRuntime
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 FRAME = ChatUpdated(chat_id="chat", title="Рецепты")
@@ -17,7 +21,7 @@ FRAME = ChatUpdated(chat_id="chat", title="Рецепты")
 @pytest.fixture
 def connections(store):
     for name, user in (("c1=", "alice"), ("c2=", "alice"), ("c3=", "bob"), ("c4=", None)):
-        store.add_connection(Connection(name, NOON, user))
+        store.connections.add(Connection(name, NOON, user))
 
 
 def run(to, store, gateway):
@@ -25,7 +29,9 @@ def run(to, store, gateway):
     pauses = []
     pending = [to.payload()]
     while pending:
-        deliver(Delivery.of(pending.pop()), store, gateway, pending.append, pauses.append)
+        OpenConnections(store, gateway, FakeRuntime(sleep=pauses.append)).deliver(
+            Delivery.of(pending.pop()), pending.append
+        )
     return pauses
 
 
@@ -46,7 +52,9 @@ def test_everyone_gets_a_broadcast_once(store, connections):
 
 def test_a_broadcast_is_a_star_of_invocations(store, connections):
     invoked = []
-    deliver(delivery.to_everyone(FRAME), store, gateway := RecordingGateway(), invoked.append)
+    OpenConnections(store, gateway := RecordingGateway(), Runtime()).deliver(
+        delivery.to_everyone(FRAME), invoked.append
+    )
     assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
     assert gateway.frames == []
 
@@ -54,8 +62,8 @@ def test_a_broadcast_is_a_star_of_invocations(store, connections):
 def test_a_connection_that_is_gone_is_forgotten_and_one_that_fails_is_kept(store, connections):
     run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway(gone={"c1="}, failing={"c2=": ALWAYS}))
     assert receivers(gateway) == ["c3=", "c4="]
-    assert store.connection("c1=") is None
-    assert store.connection("c2=") is not None
+    assert store.connections.get("c1=") is None
+    assert store.connections.get("c2=") is not None
 
 
 def test_a_greeting_waits_for_the_connection_to_open(store, connections):
@@ -66,17 +74,44 @@ def test_a_greeting_waits_for_the_connection_to_open(store, connections):
 
 def test_a_greeting_that_never_arrives_does_not_cost_the_connection(store, connections):
     run(delivery.to_connection("c1=", FRAME), store, RecordingGateway(gone={"c1="}))
-    assert store.connection("c1=") is not None
+    assert store.connections.get("c1=") is not None
 
 
 @pytest.mark.parametrize("gone", [[], ["c1="]])
 def test_a_connection_that_is_closed_is_forgotten_be_it_open_or_not(store, connections, gone):
     gateway = RecordingGateway(gone=gone)
-    delivery.close("c1=", store, gateway)
+    OpenConnections(store, gateway, Runtime()).evict("c1=")
     assert (gateway.closed, gateway.frames) == (["c1="], [])
-    assert store.connection("c1=") is None
+    assert store.connections.get("c1=") is None
 
 
 def test_one_that_cannot_be_closed_keeps_its_row(store, connections):
-    delivery.close("c1=", store, RecordingGateway(failing={"c1=": ALWAYS}))
-    assert store.connection("c1=") is not None
+    OpenConnections(store, RecordingGateway(failing={"c1=": ALWAYS}), Runtime()).evict("c1=")
+    assert store.connections.get("c1=") is not None
+
+
+def test_closing_tells_whether_the_connection_was_open(store, connections):
+    open_connections = OpenConnections(store, RecordingGateway(gone=["c1="]), Runtime())
+    assert [open_connections.close(name) for name in ("c1=", "c2=")] == [False, True]
+    assert store.connections.get("c1=") is not None
+
+
+def test_one_that_expires_is_closed_and_forgotten_unless_it_has_a_user(store, connections):
+    gateway = RecordingGateway()
+    for name in ("c1=", "c4=", "unknown="):
+        OpenConnections(store, gateway, Runtime()).expire(name)
+    assert gateway.closed == ["c4="]
+    assert (store.connections.get("c1=").user_id, store.connections.get("c4=")) == ("alice", None)
+
+
+def test_one_that_cannot_be_closed_does_not_expire(store, connections):
+    with pytest.raises(PostFailed):
+        OpenConnections(store, RecordingGateway(failing={"c4=": ALWAYS}), Runtime()).expire("c4=")
+    assert store.connections.get("c4=") is not None
+
+
+def test_forgetting_takes_a_connection_out_of_the_chat_that_is_named(store, connections):
+    chat = store.chats.add(Chat("alice", "chat"), NOON)
+    store.chats.subscribe("alice", "chat", "ghost=", Subscription("first"))
+    OpenConnections(store, RecordingGateway(), Runtime()).forget("ghost=", chat)
+    assert store.chats.get("alice", "chat").subscribers == {}

@@ -1,0 +1,170 @@
+"""Open connections: post to one, deliver to many, close one, and forget one that is gone.
+
+Every rule about a connection that does not answer is in this module:
+
+- A frame for a connection that is gone (410) makes us forget the connection: its row is deleted.
+- A greeting is different. A new connection answers 410 until its handshake is done, so a greeting is tried again, and
+  the row stays.
+- A connection that cannot be closed now keeps its row. Later frames, or the row's time to live, end it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.delivery.delivery import Delivery
+from handlers.chat.delivery.gateway import Gateway
+from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.log import logger
+from handlers.chat.protocol import frames
+from handlers.chat.records import Chat
+from handlers.chat.store import Store, StoreError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+SEGMENTS = 4
+"""The number of invocations that share a broadcast. Each reads its part of the connections' table."""
+
+GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Pauses between the tries of a greeting: a connection answers 410 until its `$connect` and the handshake are done."""
+
+MAX_EVICTIONS = 5
+"""The most connections that one new connection evicts, if a user has many more than the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConnections:
+    """The connections of this deployment: their rows in the store, and the gateway that reaches their clients.
+
+    In log events `target_connection_id` is the connection that something is done to. `connection_id` is the one whose
+    frame is being handled.
+    """
+
+    store: Store
+    gateway: Gateway
+    runtime: Runtime
+
+    def deliver(self, delivery: Delivery, invoke: Callable[[dict[str, Any]], None]) -> None:
+        """Send a frame to its receivers. `invoke` starts a further invocation of the same function.
+
+        A broadcast is a star of invocations, one level deep: Lambda stops chains of self-invocations after 16.
+        Raises `StoreError`, and then Lambda tries the delivery again.
+        """
+        text = frames.encode(delivery.frame)
+        if delivery.connection_id is not None:
+            self.greet(delivery.connection_id, text)
+        elif delivery.user_id is not None or delivery.segment is not None:
+            for connection_id in self._receivers(delivery):
+                self.post_or_forget(connection_id, text)
+        else:
+            for segment in range(SEGMENTS):
+                invoke(Delivery(delivery.frame, segment=segment).payload())
+
+    def _receivers(self, delivery: Delivery) -> Iterator[str]:
+        if delivery.user_id is not None:
+            return self.store.connections.of_user(delivery.user_id)
+        return self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
+
+    def greet(self, connection_id: str, text: bytes) -> None:
+        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`."""
+        for pause in GREETING_PAUSES_SECONDS:
+            try:
+                return self.gateway.post(connection_id, text)
+            except ConnectionGone:
+                # Not open yet, or closed already: the same answer. So the row stays, for `$disconnect` to delete.
+                self.runtime.sleep(pause)
+        logger.info("connection_never_opened", target_connection_id=connection_id)
+        return None
+
+    def post_or_forget(self, connection_id: str, text: bytes) -> None:
+        """Post a frame, and forget the connection if it is gone. A frame that fails otherwise is only logged.
+
+        Raises `StoreError` if the row of a connection that is gone cannot be deleted.
+        """
+        try:
+            self.gateway.post(connection_id, text)
+        except ConnectionGone:
+            logger.info("connection_gone", target_connection_id=connection_id)
+            self.store.connections.forget(connection_id)
+        except PostFailed as failure:
+            logger.warning("post_failed", target_connection_id=connection_id, reason=str(failure))
+
+    def forget(self, connection_id: str, chat: Chat | None = None) -> None:
+        """Delete the row of a connection that is gone. If that fails, its time to live deletes it later.
+
+        It is also unsubscribed from `chat`, if one is given. The row alone is not enough for that: it may be gone
+        already, or may name another chat by now, while the subscription was left behind.
+        """
+        try:
+            if chat is not None:
+                self.store.chats.unsubscribe(chat.user_id, chat.chat_id, connection_id)
+            self.store.connections.forget(connection_id)
+        except StoreError:
+            logger.exception("connection_not_forgotten", target_connection_id=connection_id)
+
+    def close(self, connection_id: str) -> bool:
+        """Close a connection, and return True if it was open. Its `$disconnect` forgets it. Raises `PostFailed`."""
+        try:
+            self.gateway.close(connection_id)
+        except ConnectionGone:
+            return False
+        return True
+
+    def evict(self, connection_id: str) -> None:
+        """Close a connection, open or long gone, and forget it. One that cannot be closed now keeps its row."""
+        try:
+            self.close(connection_id)
+        except PostFailed as failure:
+            logger.warning("connection_not_closed", target_connection_id=connection_id, reason=str(failure))
+        else:
+            self.forget(connection_id)
+
+    def expire(self, connection_id: str) -> None:
+        """Close and forget a connection that has no user yet. Raises `PostFailed` and `StoreError`."""
+        connection = self.store.connections.get(connection_id)
+        if connection is not None and connection.user_id is None:
+            self.close(connection_id)
+            self.store.connections.forget(connection_id)
+            logger.info("anonymous_connection_closed", target_connection_id=connection_id)
+
+
+def connections_to_evict(store: Store, user_id: str, limit: int, now: datetime) -> Sequence[str]:
+    """Return the connections that one more connection of a user evicts: the oldest ones.
+
+    A `limit` of 0 means no limit, and costs no read. The new connection is never refused: a row whose connection is
+    long gone must keep nobody out. The index that is read is some milliseconds late, so connections that open at the
+    same moment may all be let in.
+    """
+    if not limit:
+        return ()
+    connections = store.connections.open_of_user(user_id, now)
+    return connections[: max(0, min(len(connections) + 1 - limit, MAX_EVICTIONS))]
+
+
+class AuthenticationDeadline:
+    """The time that an anonymous connection has to authenticate: a message in a queue, delayed by that time.
+
+    `seconds` may be 0: then a connection may stay anonymous.
+    """
+
+    def __init__(self, client: SQSClient, queue_url: str, seconds: int) -> None:
+        self._client = client
+        self._queue_url = queue_url
+        self._seconds = seconds
+
+    def schedule(self, connection_id: str) -> None:
+        """Let `expire` look at a connection when its time is over. Raises botocore's errors."""
+        if self._queue_url and self._seconds:
+            body = json.dumps({"connectionId": connection_id})
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=self._seconds)
+
+    @staticmethod
+    def connection_in(body: str) -> str:
+        """Return the id of the connection that a message of the queue is about."""
+        return str(json.loads(body)["connectionId"])

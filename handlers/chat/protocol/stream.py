@@ -1,0 +1,91 @@
+"""The stream of a reply: the frame that each connection needs next. Pure: no I/O, no threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import (
+    AssistantMessageComplete,
+    AssistantMessageStart,
+    AssistantMessageToken,
+    ServerFrame,
+)
+from handlers.chat.records import Resume
+
+MAX_PIECE_CHARS = 5_000
+"""Characters in one frame. At 4 bytes of UTF-8 each, or 6 for those that JSON escapes, a frame stays below 32 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The position of one connection in a reply: it has `characters` of the text, which are `offset` UTF-16 code units.
+
+    A `late` cursor is that of a connection that came while the reply was running: its start frame carries text from
+    the offset on. `frames` counts the frames that the connection got.
+    """
+
+    late: bool = False
+    started: bool = False
+    characters: int = 0
+    offset: int = 0
+    ended: bool = False
+    frames: int = 0
+
+
+class Script:
+    """Everything of a reply that can be sent by now: its start, the text so far, and its end once it has one."""
+
+    def __init__(self, start: AssistantMessageStart, text: str = "") -> None:
+        self.start = start
+        self.text = text
+        self.end: AssistantMessageComplete | None = None
+
+    def late(self, offset: int = 0) -> Cursor:
+        """Return the cursor of a connection that has the text up to an offset in UTF-16 code units.
+
+        An offset beyond the text, or in the middle of a character, becomes the nearest one before.
+        """
+        # UTF-16 has two bytes for each code unit. Cut there: `ignore` drops half of a character at the end.
+        characters = len(self.text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le", "ignore"))
+        return Cursor(late=True, characters=characters, offset=frames.utf16_length(self.text[:characters]))
+
+    def resume(self, resume: Resume | None) -> Cursor:
+        """Return the cursor of a newcomer. Text of another attempt is void: then the newcomer gets all of the reply."""
+        if resume is None or resume.message_id != self.start.message_id or (resume.attempt or 1) != self.start.attempt:
+            return self.late()
+        return self.late(resume.offset)
+
+    def ended(self) -> Cursor:
+        """Return the cursor of a connection that gets only the end."""
+        return replace(self.late(frames.MAX_OFFSET), started=True)
+
+    def after(self, cursor: Cursor) -> tuple[ServerFrame, Cursor] | None:
+        """Return the next frame for a connection, and the cursor after it. Returns None if there is none yet."""
+        sent = replace(cursor, frames=cursor.frames + 1)
+        piece = self.text[cursor.characters : cursor.characters + MAX_PIECE_CHARS]
+        beyond = replace(
+            sent, characters=cursor.characters + len(piece), offset=cursor.offset + frames.utf16_length(piece)
+        )
+        if not cursor.started and cursor.late:
+            start = self.start.model_copy(update={"offset": cursor.offset, "content": piece})
+            return start, replace(beyond, started=True)
+        if not cursor.started:
+            # Without text, even if there is some by now: the first subscribers get all text as tokens.
+            return self.start, replace(sent, started=True)
+        if piece:
+            return self._token(piece, cursor.offset), beyond
+        if self.end is not None and not cursor.ended:
+            return self.end, replace(sent, ended=True)
+        return None
+
+    def frames_after(self, cursor: Cursor) -> int:
+        """Return how many frames a connection still needs for everything that there is by now."""
+        count = 0
+        while step := self.after(cursor):
+            count, cursor = count + 1, step[1]
+        return count
+
+    def _token(self, piece: str, offset: int) -> AssistantMessageToken:
+        start = self.start
+        return AssistantMessageToken(token=piece, message_id=start.message_id, attempt=start.attempt, offset=offset)

@@ -1,0 +1,109 @@
+"""Generation of a reply: asks the model, and relays its answer while it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.errors import ModelFailed
+from handlers.chat.log import logger
+from handlers.chat.records import FinishReason, Message
+from handlers.chat.replies import prompt
+from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
+from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.replies.monitor import StopReason, TurnMonitor
+from handlers.chat.store import Store
+
+MAX_REPLY_BYTES = 350_000
+"""Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
+
+_FINISH_REASONS = {StopReason.CANCELLED: FinishReason.CANCELLED, StopReason.OUT_OF_TIME: FinishReason.LENGTH}
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The generation of replies."""
+
+    store: Store
+    model: Model
+    settings: ReplySettings
+    runtime: Runtime
+
+    def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
+        """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost."""
+        messages = self._prompt(attempt)
+        if not messages:
+            return "", None  # the chat was deleted, and its messages with it
+        if attempt.turn.cancelled:
+            return messages[0].content, Completion(FinishReason.CANCELLED)
+        return messages[0].content, self._ask(messages, attempt)
+
+    def _prompt(self, attempt: Attempt) -> list[Message]:
+        # Up to the question: its id is the last one before the reply's.
+        earlier = self.store.messages.newest_first(attempt.chat.chat_id, attempt.turn.message_id)
+        kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
+        return prompt.context(kept, self.settings.history_chars)
+
+    def _ask(self, messages: list[Message], attempt: Attempt) -> Completion | None:
+        """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
+        completion = Completion(FinishReason.STOP, prompt_chars=sum(len(each.content) for each in messages))
+        room = MAX_REPLY_BYTES
+        asked = self.model.answer([(each.role, each.content) for each in messages])
+        with closing(asked) as answer, self._monitor(attempt, answer.stop) as monitor:
+            try:
+                for delta in answer:
+                    piece = _fitting(delta.text, room)
+                    room -= len(piece.encode())
+                    attempt.relay.add(piece)
+                    completion = _after(completion, delta, cut=piece != delta.text)
+                    if piece != delta.text:
+                        break
+                if monitor.stop_reason is None and completion.finish_reason is FinishReason.STOP:
+                    _check_text(attempt)
+            except ModelFailed as failure:
+                # A model that was stopped may fail because of the stop. Then the reason of the stop counts.
+                if monitor.stop_reason is None:
+                    logger.warning("model_failed", reason=str(failure), length=len(attempt.relay.text))
+                    apology = self.apologise(attempt)
+                    return replace(apology, usage=completion.usage, prompt_chars=completion.prompt_chars)
+        if monitor.stop_reason is None:
+            return completion
+        if monitor.stop_reason is StopReason.LOST:
+            return None
+        return replace(completion, finish_reason=_FINISH_REASONS[monitor.stop_reason])
+
+    def _monitor(self, attempt: Attempt, stop: Callable[[], None]) -> TurnMonitor:
+        return TurnMonitor(
+            self.store,
+            attempt.chat,
+            attempt.turn,
+            attempt.relay,
+            self.runtime,
+            stop=stop,
+            remaining=attempt.remaining,
+        )
+
+    def apologise(self, attempt: Attempt) -> Completion:
+        """Relay the apology, after the text that there is, and return the completion of a reply that failed."""
+        relay, apology = attempt.relay, self.settings.texts.apology
+        relay.add(f"\n\n{apology}" if relay.text else apology)
+        return Completion(FinishReason.ERROR)
+
+
+def _after(completion: Completion, delta: Delta, cut: bool) -> Completion:
+    """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""
+    finish_reason = FinishReason.LENGTH if cut else delta.finish_reason or completion.finish_reason
+    return replace(completion, finish_reason=finish_reason, usage=delta.usage or completion.usage)
+
+
+def _check_text(attempt: Attempt) -> None:
+    if not attempt.relay.text:
+        raise ModelFailed("the model said nothing")
+
+
+def _fitting(text: str, room: int) -> str:
+    """Return as much of a text as fits into `room` bytes of UTF-8."""
+    encoded = text.encode()
+    return text if len(encoded) <= room else encoded[:room].decode(errors="ignore")

@@ -1,0 +1,110 @@
+"""Sealing of a turn: stores the reply, then announces it to the subscribers of the chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.cost import Units
+from handlers.chat.limits import policy
+from handlers.chat.log import logger
+from handlers.chat.protocol import frames, views
+from handlers.chat.records import Message, Role, Usage
+from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
+from handlers.chat.replies.relay import LINGER_SECONDS
+from handlers.chat.store import Store, StoreError
+from handlers.chat.turns import lifecycle
+
+_EXIT_SECONDS = 1.0
+"""The part of the function's time that is left when the worker stops waiting for slow connections."""
+
+SendToUser = Callable[[str, frames.ServerFrame], None]
+"""Sends a frame to all connections of a user, by the user's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """The sealing of turns. `send_to_user` sends a frame to all connections of a user."""
+
+    store: Store
+    settings: ReplySettings
+    send_to_user: SendToUser
+    runtime: Runtime
+
+    def seal(self, attempt: Attempt, completion: Completion, title: str | None) -> None:
+        """Store the reply, announce it, and wait for slow connections as long as the function may.
+
+        `title` is for a chat that has none. Does nothing if the turn is another worker's by now.
+        """
+        chat, turn, reply = attempt.chat, attempt.turn, self._reply(attempt, completion)
+        tokens = self._tokens(completion, reply.content)
+        # First the store, then the announcement. A client that hears of the end may ask for the reply at once. And a
+        # worker that has lost its turn learns it here, before it announces anything.
+        if not lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now(), tokens):
+            return logger.info("turn_lost")
+        logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
+        stored_title = self._follow_newcomers(attempt)
+        attempt.relay.finish(views.complete(reply, self._cost(attempt, completion.usage)))
+        self._clear(attempt)
+        if title and stored_title:
+            self._send_title(attempt, stored_title)
+        attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
+        return None
+
+    def announce_again(self, attempt: Attempt) -> None:
+        """Announce a reply that an earlier worker has stored."""
+        reply = self.store.messages.get(attempt.chat.chat_id, attempt.turn.message_id)
+        if reply is not None:
+            attempt.relay.announce(attempt.chat.subscribers, views.complete(reply))
+        self._clear(attempt)
+
+    def _reply(self, attempt: Attempt, completion: Completion) -> Message:
+        return Message(
+            chat_id=attempt.chat.chat_id,
+            message_id=attempt.turn.message_id,
+            role=Role.ASSISTANT,
+            content=attempt.relay.text,
+            timestamp=self.runtime.now(),
+            finish_reason=completion.finish_reason,
+            usage=completion.usage,
+            attempt=attempt.turn.attempt,
+        )
+
+    def _tokens(self, completion: Completion, text: str) -> int:
+        if not self.settings.counts_tokens or not completion.prompt_chars:
+            return 0
+        return policy.tokens_of(completion.usage, completion.prompt_chars + len(text))
+
+    def _follow_newcomers(self, attempt: Attempt) -> str | None:
+        """Relay to connections that joined since the monitor's last poll, and return the chat's title."""
+        try:
+            chat = self.store.chats.get(attempt.chat.user_id, attempt.chat.chat_id)
+        except StoreError:
+            logger.exception("newcomers_not_read")
+            return None
+        if chat is None:
+            return None
+        # A connection that joined after the seal was shown the stored reply, and needs no announcement.
+        shown = attempt.turn.message_id
+        attempt.relay.follow({name: each for name, each in chat.subscribers.items() if each.shown != shown})
+        return chat.title
+
+    def _clear(self, attempt: Attempt) -> None:
+        try:
+            self.store.turns.clear(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn.message_id)
+        except StoreError:
+            # A later frame in the chat finds the turn and announces the reply a second time. Clients expect that.
+            logger.exception("turn_not_cleared")
+
+    def _send_title(self, attempt: Attempt, title: str) -> None:
+        try:
+            self.send_to_user(attempt.chat.user_id, frames.ChatUpdated(chat_id=attempt.chat.chat_id, title=title))
+        except Exception:
+            # Clients see the title when they join.
+            logger.exception("title_not_sent")
+
+    def _cost(self, attempt: Attempt, usage: Usage | None) -> frames.Cost:
+        handover, relay = attempt.handover, attempt.relay
+        units = attempt.meter.units + Units(handover.read_units, handover.write_units)
+        return self.settings.prices.cost(handover.frames + relay.frames, units, usage)

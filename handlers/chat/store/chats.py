@@ -1,0 +1,118 @@
+"""Chats, and the connections that are subscribed to them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pynamodb.attributes import UTCDateTimeAttribute
+from pynamodb.exceptions import DeleteError, PutError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from handlers.chat.records import Chat, Subscription
+from handlers.chat.store.pages import Page, bad_cursor, cursor_of, keys_in
+from handlers.chat.store.tables import TURN, ChatItem, kept_subscription
+from handlers.chat.store.writes import CONDITION_FAILED, update
+
+_TIME: Any = UTCDateTimeAttribute()
+
+
+class Chats:
+    """The table of chats."""
+
+    def add(self, chat: Chat, now: datetime) -> Chat:
+        """Keep a new chat and return it. If one with this id exists, return that one unchanged."""
+        item = ChatItem(
+            chat.user_id,
+            chat.chat_id,
+            title=chat.title,
+            message_count=0,
+            subscribers={name: kept_subscription(each) for name, each in chat.subscribers.items()},
+            created_at=now,
+            updated_at=now,
+        )
+        try:
+            item.save(ChatItem.chat_id.does_not_exist())
+        except PutError as error:
+            exists = error.cause_response_code == CONDITION_FAILED
+            if exists and (existing := self.get(chat.user_id, chat.chat_id)):
+                return existing
+            raise
+        return chat
+
+    def get(self, user_id: str, chat_id: str) -> Chat | None:
+        """Return a chat of this user, None if it does not exist or is another user's."""
+        try:
+            item = ChatItem.get(user_id, chat_id, consistent_read=True)
+        except ChatItem.DoesNotExist:
+            return None
+        return item.chat()
+
+    def page(self, user_id: str, limit: int, cursor: str | None) -> Page[Chat]:
+        """Return a user's chats from an index that is some milliseconds late, the one with the newest message first.
+
+        A chat here has its id, title and `updated_at` only. Raises `Refused` with `invalid_format` for a bad cursor.
+        """
+        start = _start_key(user_id, cursor) if cursor is not None else None
+        query = ChatItem.by_updated_at.query(
+            user_id, scan_index_forward=False, last_evaluated_key=start, limit=limit + 1, page_size=limit + 1
+        )
+        found = [Chat(user_id, item.chat_id, item.title, updated_at=item.updated_at) for item in query]
+        last = found[limit - 1] if len(found) > limit else None
+        return Page(tuple(found[:limit]), cursor_of(_TIME.serialize(last.updated_at), last.chat_id) if last else None)
+
+    def rename(self, user_id: str, chat_id: str, title: str) -> Chat | None:
+        """Give a chat a title, and return it, None if it does not exist or is another user's."""
+        return update_chat(user_id, chat_id, [ChatItem.title.set(title)], ChatItem.chat_id.exists())
+
+    def delete(self, user_id: str, chat_id: str, created_at: datetime) -> Chat | None:
+        """Delete a chat and return it as it was, None if it is gone or was made at another time.
+
+        A client may make another chat under the same id: `created_at` tells them apart. From then on nothing can be
+        written to the chat, because every write has a condition on this item.
+        """
+        try:
+            answer = ChatItem._get_connection().delete_item(
+                user_id, chat_id, condition=ChatItem.created_at == created_at, return_values="ALL_OLD"
+            )
+        except DeleteError as error:
+            if error.cause_response_code != CONDITION_FAILED:
+                raise
+            return None
+        return ChatItem.from_raw_data(answer["Attributes"]).chat()
+
+    def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
+        """Let a connection see a chat, and return the chat as it is then.
+
+        Returns None if the chat is gone. Returns None also while a sealed reply waits for its announcement, unless
+        `subscription.shown` says that the connection was shown that reply.
+        """
+        entry = ChatItem.subscribers[connection_id].set(kept_subscription(subscription))
+        condition = ChatItem.chat_id.exists()
+        if subscription.shown is None:
+            # After the seal the worker reads the subscribers once more, and announces the reply to those. Take a
+            # connection that was shown the chat before the seal and subscribes after that read: it would never hear
+            # of the reply. So a sealed turn refuses it. It is shown the chat again, now with the reply, and let in.
+            condition &= TURN.sealed.does_not_exist()
+        return update_chat(user_id, chat_id, [entry], condition)
+
+    def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> None:
+        """Let a connection no longer see a chat. Does nothing if the chat is gone."""
+        entry = ChatItem.subscribers[connection_id].remove()
+        update_chat(user_id, chat_id, [entry], ChatItem.chat_id.exists())
+
+
+def update_chat(user_id: str, chat_id: str, actions: list[Action], condition: Condition) -> Chat | None:
+    """Change a chat and return it, None if the condition does not hold."""
+    item = ChatItem(user_id, chat_id)
+    return item.chat() if update(item, actions, condition) else None
+
+
+def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, str]]:
+    updated_at, chat_id = keys_in(cursor, 2)
+    try:
+        moment = datetime.fromisoformat(updated_at).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise bad_cursor() from None
+    return {"userId": {"S": user_id}, "updatedAt": {"S": _TIME.serialize(moment)}, "chatId": {"S": chat_id}}

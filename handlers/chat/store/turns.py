@@ -1,0 +1,123 @@
+"""Turns: the writes that accept a message, claim, keep and seal a turn.
+
+Every write has a condition on the chat's turn. So a worker that was overtaken writes nothing, and no write brings a
+deleted chat back.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.limits.policy import day_of
+from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.store.chats import update_chat
+from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TokensItem, TurnMap
+from handlers.chat.store.writes import Write, deleting, putting, transact, updating
+
+
+class Turns:
+    """The turns of chats. Each is an attribute of its chat's item."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
+        """Store a user's message and begin the turn that answers it, all or nothing.
+
+        Returns False if another turn runs, if the chat's last message id is no longer `previous`, or if the
+        message's client id was used before.
+        """
+        writes: list[Write] = [putting(MessageItem.of(message), MessageItem.message_id.does_not_exist())]
+        if message.client_message_id is not None:
+            # In the same transaction: a message that is sent again finds the marker, however late it comes.
+            partition = SentItem.partition_of(message.chat_id)
+            marker = SentItem(partition, message.client_message_id, sent_as=message.message_id)
+            writes.append(putting(marker, SentItem.client_message_id.does_not_exist()))
+        actions = [*_begun(turn), ChatItem.message_count.add(1), ChatItem.updated_at.set(message.timestamp)]
+        writes.append(updating(ChatItem(user_id, message.chat_id), actions, _is_free(previous)))
+        return transact(writes, self._runtime)
+
+    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
+        """Begin a turn without a new message, under the conditions of `accept`."""
+        return update_chat(user_id, chat_id, _begun(turn), _is_free(previous)) is not None
+
+    def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
+        """Give the turn's next attempt to a worker, and return the chat. Returns None if the turn has moved on.
+
+        `turn` is the turn as the worker knows it: its id, and the attempt before this one.
+        """
+        # The fence: every later write of this worker names this attempt. The next claim raises it, and the writes of a
+        # worker that only slept fail from then on.
+        actions = [TURN.attempt.set(turn.attempt + 1), TURN.worker.set(worker), TURN.lease_until.set(lease_until)]
+        return update_chat(user_id, chat_id, actions, _is_at(turn))
+
+    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        """Move the end of a turn's lease. Returns False if the turn has moved on."""
+        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], _is_at(turn)) is not None
+
+    def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        """Extend a lease that ran out. Returns True to one caller, if several try."""
+        condition = (TURN.message_id == turn.message_id) & (TURN.lease_until == turn.lease_until)
+        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], condition) is not None
+
+    def cancel(self, user_id: str, chat_id: str, message_id: str) -> bool:
+        """Mark the running turn as cancelled. Returns False if it is another turn, or has ended."""
+        condition = (TURN.message_id == message_id) & TURN.sealed.does_not_exist()
+        return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], condition) is not None
+
+    def seal(
+        self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime, tokens: int = 0
+    ) -> bool:
+        """Store the reply of a turn and mark the turn as sealed, all or nothing. Returns False if the turn moved on.
+
+        `title` goes to a chat that has none. A reply that this one replaces is deleted. The worker has until
+        `lease_until` to announce the reply. `tokens` are added to the user's tokens of that day.
+        """
+        writes: list[Write] = [putting(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
+        if tokens:
+            # In the same transaction: a worker that has lost its turn must not charge the user for its tokens.
+            item = TokensItem(TokensItem.partition_of(user_id), day_of(reply.timestamp))
+            writes.append(updating(item, [TokensItem.tokens.add(tokens)], None))
+        if turn.replaces is not None:
+            writes.append(deleting(MessageItem(reply.chat_id, turn.replaces)))
+        actions = [
+            # The turn is not removed here: until its reply is announced, it refuses connections that would miss it
+            # (see `Chats.subscribe`), and after a crash it tells the next caller what is left to announce.
+            TURN.sealed.set(True),
+            TURN.lease_until.set(lease_until),
+            ChatItem.message_count.add(0 if turn.replaces else 1),
+            ChatItem.updated_at.set(reply.timestamp),
+        ]
+        if title is not None:
+            actions.append(ChatItem.title.set(ChatItem.title | title))
+        writes.append(updating(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
+        return transact(writes, self._runtime)
+
+    def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
+        """Remove a sealed turn: its reply has been announced. Returns False if another turn has its place already."""
+        condition = (TURN.message_id == message_id) & TURN.sealed.exists()
+        return update_chat(user_id, chat_id, [ChatItem.turn.remove()], condition) is not None
+
+
+def _begun(turn: Turn) -> list[Action]:
+    return [ChatItem.turn.set(TurnMap.of(turn)), ChatItem.last_message_id.set(turn.message_id)]
+
+
+def _is_free(previous: str | None) -> Condition:
+    """Hold if the chat exists, no reply is being made in it, and its last message id is still this one."""
+    last = ChatItem.last_message_id
+    same: Condition = last == previous if previous is not None else last.does_not_exist()
+    free: Condition = ChatItem.turn.does_not_exist() | TURN.sealed.exists()
+    condition: Condition = free & same & ChatItem.chat_id.exists()
+    return condition
+
+
+def _is_at(turn: Turn) -> Condition:
+    """Hold if the turn is still this one, at this attempt, and not sealed."""
+    condition: Condition = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt)
+    condition &= TURN.sealed.does_not_exist()
+    return condition

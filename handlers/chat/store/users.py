@@ -1,0 +1,85 @@
+"""Users, and their use of quotas and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pynamodb.expressions.update import Action
+
+from handlers.chat.limits.policy import QuotaUsage
+from handlers.chat.records import User
+from handlers.chat.store.pages import Page, cursor_of, keys_in
+from handlers.chat.store.tables import QUOTA_USAGE, QuotaUsageMap, TokensItem, UserItem
+from handlers.chat.store.writes import put, update
+
+
+class Users:
+    """The table of users, and the days of their tokens."""
+
+    def get(self, user_id: str) -> User | None:
+        """Return a user, None if there is no such user. A change of the last moment may be missing."""
+        try:
+            return UserItem.get(user_id).user()
+        except UserItem.DoesNotExist:
+            return None
+
+    def page(self, limit: int, cursor: str | None) -> Page[User]:
+        """Return users in no order that means anything. Raises `Refused` with `invalid_format` for a bad cursor."""
+        start = {"userId": {"S": keys_in(cursor, 1)[0]}} if cursor is not None else None
+        scan = UserItem.scan(last_evaluated_key=start, limit=limit + 1, page_size=limit + 1)
+        found = [item.user() for item in scan]
+        more = len(found) > limit
+        return Page(tuple(found[:limit]), cursor_of(found[limit - 1].user_id) if more else None)
+
+    def add(self, user: User) -> bool:
+        """Keep a new user. Returns False if a user with this id exists."""
+        item = UserItem(
+            user.user_id,
+            name=user.name,
+            roles=sorted(user.roles) or None,
+            disabled=user.disabled or None,
+            created_at=user.created_at,
+        )
+        return put(item, UserItem.user_id.does_not_exist())
+
+    def set_disabled(self, user_id: str, disabled: bool) -> bool:
+        """Lock a user out, or let them in again. Returns False if there is no such user."""
+        return self._change(user_id, [UserItem.disabled.set(True) if disabled else UserItem.disabled.remove()])
+
+    def set_name(self, user_id: str, name: str) -> bool:
+        """Give a user another name. Returns False if there is no such user."""
+        return self._change(user_id, [UserItem.name.set(name)])
+
+    def set_roles(self, user_id: str, roles: Iterable[str]) -> bool:
+        """Give a user these roles and no others. Returns False if there is no such user."""
+        return self._change(user_id, [UserItem.roles.set(sorted(roles))])
+
+    def _change(self, user_id: str, actions: list[Action]) -> bool:
+        return update(UserItem(user_id), actions, UserItem.user_id.exists())
+
+    def quota_usage(self, user_id: str) -> QuotaUsage | None:
+        """Return how much of their quotas a user has used, None if there is no such user."""
+        try:
+            item = UserItem.get(user_id, consistent_read=True)
+        except UserItem.DoesNotExist:
+            return None
+        kept: QuotaUsageMap | None = item.quota_usage
+        return kept.usage() if kept is not None else QuotaUsage()
+
+    def replace_quota_usage(self, user_id: str, before: QuotaUsage, after: QuotaUsage) -> bool:
+        """Replace a user's quota usage. Returns False if it is no longer `before`."""
+        # Day and count are enough to compare: every message raises the count until the day changes.
+        if before == QuotaUsage():
+            unchanged = QUOTA_USAGE.does_not_exist()
+        else:
+            unchanged = (QUOTA_USAGE.day == before.day) & (QUOTA_USAGE.messages == before.messages)
+        actions = [UserItem.quota_usage.set(QuotaUsageMap.of(after))]
+        return update(UserItem(user_id), actions, UserItem.user_id.exists() & unchanged)
+
+    def tokens_used(self, user_id: str, day: str) -> int:
+        """Return how many tokens of the model a user's replies took on a day (an ISO date)."""
+        try:
+            item = TokensItem.get(TokensItem.partition_of(user_id), day, consistent_read=True)
+        except TokensItem.DoesNotExist:
+            return 0
+        return int(item.tokens)

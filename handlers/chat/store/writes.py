@@ -1,0 +1,111 @@
+"""Conditional writes: single ones, transactions, and deletions in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+from pynamodb.models import Model
+from pynamodb.transactions import TransactWrite
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.store.tables import CONNECTION
+
+CONFLICT_PAUSES_SECONDS = (0.03, 0.075, 0.15)
+"""Pauses before a transaction is tried again after a conflict, at most: jitter takes up to half of each away."""
+
+MAX_BATCH_ITEMS = 25
+"""Items that one BatchWriteItem of DynamoDB takes."""
+
+CONDITION_FAILED = "ConditionalCheckFailedException"
+_CONDITION_OF_TRANSACTION_FAILED, _CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+
+Row = TypeVar("Row", bound=Model)
+Write = Callable[[TransactWrite], None]
+"""One write of a transaction."""
+
+
+def put(item: Model, condition: Condition) -> bool:
+    """Write a whole item. Returns False if the condition does not hold."""
+    try:
+        item.save(condition)
+    except PutError as error:
+        if error.cause_response_code != CONDITION_FAILED:
+            raise
+        return False
+    return True
+
+
+def update(item: Model, actions: Sequence[Action], condition: Condition) -> bool:
+    """Change an item, and read it back into `item`. Returns False if the condition does not hold."""
+    try:
+        item.update(list(actions), condition)
+    except UpdateError as error:
+        if error.cause_response_code != CONDITION_FAILED:
+            raise
+        return False
+    return True
+
+
+def putting(item: Model, condition: Condition) -> Write:
+    """Return the write of a whole item."""
+    return lambda transaction: transaction.save(item, condition)
+
+
+def updating(item: Model, actions: Sequence[Action], condition: Condition | None) -> Write:
+    """Return the change of an item."""
+    return lambda transaction: transaction.update(item, list(actions), condition)
+
+
+def deleting(item: Model) -> Write:
+    """Return the deletion of an item."""
+    return lambda transaction: transaction.delete(item)
+
+
+def transact(writes: Sequence[Write], runtime: Runtime) -> bool:
+    """Write all or nothing. Returns False if a condition does not hold."""
+
+    def transaction() -> None:
+        with TransactWrite(connection=CONNECTION) as write:
+            for each in writes:
+                each(write)
+
+    try:
+        _retry_conflicts(transaction, runtime)
+    except TransactWriteError as error:
+        if _has_reason(error, _CONDITION_OF_TRANSACTION_FAILED):
+            return False
+        raise
+    return True
+
+
+def _retry_conflicts(transaction: Callable[[], None], runtime: Runtime) -> None:
+    """Run a transaction. Run it again, up to three times, if another one was writing the same item."""
+    # DynamoDB cancels a transaction while another write is at one of its items, and PynamoDB does not try it again. A
+    # conflict says nothing about our conditions, so it must not become a "no".
+    for pause in CONFLICT_PAUSES_SECONDS:
+        try:
+            return transaction()
+        except TransactWriteError as error:
+            if not _has_reason(error, _CONFLICT):
+                raise
+        runtime.sleep(pause * runtime.jitter())
+    return transaction()
+
+
+def _has_reason(error: TransactWriteError, code: str) -> bool:
+    return any(reason and reason.code == code for reason in error.cancellation_reasons)
+
+
+def delete_in_batches(model: type[Row], rows: Iterable[Row]) -> Iterator[int]:
+    """Delete rows, and yield after each batch how many it had."""
+    rows = iter(rows)
+    while batch := list(islice(rows, MAX_BATCH_ITEMS)):
+        with model.batch_write() as writes:
+            for row in batch:
+                writes.delete(row)
+        yield len(batch)

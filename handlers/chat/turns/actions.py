@@ -1,0 +1,101 @@
+"""Actions: what follows from a client's frame, as plain values, and the one place that carries them out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.connections import OpenConnections
+from handlers.chat.delivery.functions import Functions
+from handlers.chat.log import logger
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import ServerFrame
+from handlers.chat.store import StoreError
+from handlers.chat.turns.lifecycle import Handover
+
+FAN_OUT_SECONDS = 2.0
+"""The longest delay of the next action by other devices: a reply does not wait for a device that hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Send a frame to a connection."""
+
+    frame: ServerFrame
+    connection_id: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FanOut:
+    """Send a frame to several connections at once. A slow one does not delay the others, or the next action, for long."""
+
+    frame: ServerFrame
+    connections: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Start a worker that makes the reply of a turn."""
+
+    handover: Handover
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close a connection and forget it."""
+
+    connection_id: str
+
+
+Action = Post | FanOut | Generate | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Performer:
+    """The execution of actions. If AWS fails, that is logged, and the next action follows."""
+
+    connections: OpenConnections
+    functions: Functions
+    generate_function: str
+    runtime: Runtime
+
+    def perform(self, action: Action) -> None:
+        """Carry out an action."""
+        match action:
+            case Post():
+                self._post(action)
+            case FanOut():
+                self._fan_out(action)
+            case Generate():
+                self._generate(action.handover)
+            case Close():
+                self.connections.evict(action.connection_id)
+
+    def _post(self, post: Post) -> None:
+        text = frames.encode(frames.as_json(post.frame, post.request_id))
+        try:
+            self.connections.post_or_forget(post.connection_id, text)
+        except StoreError:
+            # No error for the client: the row has a time to live, which deletes it.
+            logger.exception("connection_not_forgotten", target_connection_id=post.connection_id)
+
+    def _fan_out(self, fan_out: FanOut) -> None:
+        """Post to each connection in a thread of its own. After two seconds, go on without those that still post."""
+        threads = [
+            self.runtime.start(partial(self._post, Post(fan_out.frame, each)), name=each)
+            for each in sorted(fan_out.connections)
+        ]
+        end = self.runtime.monotonic() + FAN_OUT_SECONDS
+        for thread in threads:
+            thread.join(max(0.0, end - self.runtime.monotonic()))
+
+    def _generate(self, handover: Handover) -> None:
+        """Invoke a worker. If that fails, the message stays acknowledged: the chat's next frame tries again."""
+        try:
+            self.functions.invoke(self.generate_function, handover.payload())
+        except (BotoCoreError, ClientError):
+            logger.exception("worker_not_invoked", message_id=handover.message_id)

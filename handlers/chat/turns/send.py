@@ -1,0 +1,113 @@
+"""Sending: a message and its turn, the end and the repetition of a reply, and the recovery of a turn left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.cost import metered
+from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.log import logger
+from handlers.chat.protocol import frames, views
+from handlers.chat.records import Chat, Connection
+from handlers.chat.settings import Settings
+from handlers.chat.store import Store
+from handlers.chat.turns import actions, lifecycle, quotas
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """The frames that begin a turn or end one."""
+
+    store: Store
+    settings: Settings
+    runtime: Runtime
+
+    def send_message(
+        self, frame: frames.SendMessage, connection: Connection
+    ) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
+        user_id, chat_id = require_joined(connection)
+        text = self._checked(frame.message)
+        with metered() as meter:
+            chat = lifecycle.find_chat(self.store, user_id, chat_id)
+            yield from recover_turn(self.store, chat, self.runtime.now())
+            accepted = self._sent_before(chat, frame) or self._accept(chat, text, frame)
+        acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
+        yield acknowledgement
+        if accepted.handover is None:
+            return
+        others = frozenset(chat.subscribers) - {connection.connection_id}
+        if others:
+            yield actions.FanOut(acknowledgement, others)
+        units = meter.units
+        yield actions.Generate(
+            replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
+        )
+
+    def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
+        """End the running reply. Its worker sees the mark and seals what there is of the reply."""
+        chat = self._chat_of(connection)
+        lifecycle.cancel(self.store, chat, frame.message_id, self.runtime.now())
+        yield from recover_turn(self.store, chat, self.runtime.now())
+
+    def regenerate(self, connection: Connection) -> Iterator[actions.Action]:
+        """Have the last reply made again."""
+        chat = self._chat_of(connection)
+        yield from recover_turn(self.store, chat, self.runtime.now())
+        self._take_from_quota(chat)
+        yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
+
+    def _chat_of(self, connection: Connection) -> Chat:
+        user_id, chat_id = require_joined(connection)
+        return lifecycle.find_chat(self.store, user_id, chat_id)
+
+    def _checked(self, text: str) -> str:
+        if not text.strip():
+            raise Refused(ErrorCode.MESSAGE_EMPTY)
+        if frames.utf16_length(text) > self.settings.message_chars:
+            limit = self.settings.message_chars
+            raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"Message is longer than {limit} characters")
+        return text
+
+    def _sent_before(self, chat: Chat, frame: frames.SendMessage) -> lifecycle.Accepted | None:
+        """Return the message if it is stored already: a repeated message takes nothing from the quota."""
+        if frame.client_message_id is None or not self.settings.limits.apply_to_messages:
+            return None
+        message = lifecycle.message_sent_as(self.store, chat.chat_id, frame.client_message_id)
+        return lifecycle.Accepted(message, None) if message else None
+
+    def _accept(self, chat: Chat, text: str, frame: frames.SendMessage) -> lifecycle.Accepted:
+        self._take_from_quota(chat)
+        return lifecycle.accept(self.store, chat, text, frame.client_message_id, self.runtime)
+
+    def _take_from_quota(self, chat: Chat) -> None:
+        # A busy chat is refused first: such a message takes nothing from the quota.
+        lifecycle.check_free(chat, self.runtime.now())
+        quotas.MessageQuota(self.store, self.settings.limits, self.runtime).use_message(chat)
+
+
+def recover_turn(store: Store, chat: Chat, now: datetime) -> Iterator[actions.Action]:
+    """Hand on a turn whose worker is gone. Announce a reply that was stored and not announced.
+
+    There is no timer for this: the next frame of any client in the chat does it. Taking over is a conditional write,
+    so of several frames at the same moment one goes on.
+    """
+    turn = chat.turn
+    match lifecycle.state_of(turn, now):
+        case lifecycle.TurnState.ABANDONED if turn and lifecycle.take_over(store, chat, turn, now):
+            logger.info("turn_taken_over", message_id=turn.message_id, attempt=turn.attempt)
+            yield actions.Generate(lifecycle.handover_of(chat, turn))
+        case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
+            if reply := store.messages.get(chat.chat_id, turn.message_id):
+                yield actions.FanOut(views.complete(reply), frozenset(chat.subscribers))
+            store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
+
+
+def require_joined(connection: Connection) -> tuple[str, str]:
+    """Return the user and the chat of a connection. Raises `Refused` if it does not have both."""
+    if connection.user_id is None or connection.chat_id is None:
+        raise Refused(ErrorCode.NOT_AUTHENTICATED, "Not authenticated or not in a chat")
+    return connection.user_id, connection.chat_id

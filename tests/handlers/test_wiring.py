@@ -1,0 +1,35 @@
+"""The composition root: parts are built when they are used, once, and a test's own take their place."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from handlers.wiring import Wiring
+from tests.support.wiring import wiring
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_nothing_is_loaded_until_a_part_is_used():
+    code = "import sys; from handlers.wiring import Wiring; Wiring({}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"boto3", "botocore", "pynamodb", "pydantic", "jwt", "openai", "fastapi"} & set(done.stdout.split())
+
+
+def test_a_part_is_built_once():
+    wired = wiring()
+    assert wired.connections is wired.connections
+    assert wired.commands is wired.commands
+
+
+def test_a_fake_is_used_by_everything_that_is_built_after_it(store):
+    gateway, functions = object(), object()
+    wired = wiring(gateway=gateway, functions=functions)
+    assert (wired.connections.gateway, wired.performer.functions) == (gateway, functions)
+
+
+def test_a_part_that_does_not_exist_cannot_be_built():
+    with pytest.raises(AttributeError, match="gatway"):
+        Wiring({}).build("gatway")
