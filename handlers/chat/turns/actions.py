@@ -31,7 +31,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Send a frame to several connections at once. A slow one does not delay the others, or the next action, for long."""
+    """Send a frame to several connections at once. A slow one does not delay the others, or what follows, for long."""
 
     frame: ServerFrame
     connections: frozenset[str]
