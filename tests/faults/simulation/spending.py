@@ -125,14 +125,14 @@ class BilledAnswer(SimulatedAnswer):
 
 @dataclass
 class BilledModel:
-    """A model that remembers what each of its answers took. The last message of a prompt names the ending."""
+    """A model that remembers what each of its answers took. The last word of a prompt names the ending."""
 
     user: SpendingUser
     answers: list[BilledAnswer] = field(default_factory=list)
 
     def answer(self, prompt: Any) -> BilledAnswer:
         prompt = list(prompt)
-        ending = self.user.endings[int(prompt[-1][1])]
+        ending = self.user.endings[int(prompt[-1][1].split()[-1])]
         self.answers.append(answer := BilledAnswer(self, len(self.answers), ending, prompt))
         return answer
 

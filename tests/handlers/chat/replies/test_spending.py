@@ -128,9 +128,9 @@ class TestWhateverBecomesOfIt:
         assert used(store) == TokenUse(PROMPT + 4)
 
     def test_a_turn_that_another_worker_took_counts_for_both(self, store, gateway, chat):
-        make(store, gateway, "пер", lambda: make(store, gateway, "второй", STOP, now=LATER), "вый", STOP)
+        make(store, gateway, "пер", lambda: make(store, gateway, "второй", STOP, now=LATER), STOP)
         assert store.messages.get("chat", "m2").content == "второй"
-        assert used(store) == TokenUse(PROMPT + 12 + PROMPT + 12)
+        assert used(store) == TokenUse(PROMPT + 6 + PROMPT + 12)
 
     def test_a_seal_that_fails(self, store, gateway, chat):
         def fails(*_):

@@ -186,7 +186,7 @@ class TestABudgetOfTokens:
         worker = reply_worker(
             user.store,
             RecordingGateway(),
-            ScriptedModel("one", overtaken, stop),
+            ScriptedModel(Delta("one", None, Usage(prompt_tokens=5, completion_tokens=5)), overtaken),
             [],
             now=lambda: user.now,
             tokens_per_day=10_000,
