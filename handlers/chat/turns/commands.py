@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import ErrorCode, KeysUnavailable, Refused
+from handlers.chat.errors import STORE_RETRY_SECONDS, ErrorCode, KeysUnavailable, Refused
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.frame_rate import FrameRateLimiter, FrameVerdict
 from handlers.chat.log import logger
@@ -14,9 +14,6 @@ from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import actions, join, send
-
-STORE_RETRY_SECONDS = 2
-"""The time that a client is asked to wait if the database did not answer, or throttled us."""
 
 
 class Commands:
