@@ -77,7 +77,8 @@ class Joining:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id, frame.before), frame.limit)
+        earlier = self.store.messages.newest_first(chat.chat_id, frame.before)
+        messages, has_more = views.page(earlier, frame.limit or MAX_PAGE_MESSAGES)
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(
