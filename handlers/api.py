@@ -27,10 +27,12 @@ def services(wired: Wiring) -> Services:
         wired.erase,
         # Only administrators close connections, so not every cold start pays for the gateway.
         connections=lambda: wired.connections,
+        wrong_settings=tuple(wired.wrong_settings),
     )
 
 
-wired = Wiring(os.environ).build("functions")
+# With a wrong setting the API starts: `/health` names it.
+wired = Wiring(os.environ, tolerant=True).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])
 
