@@ -58,6 +58,7 @@ class Settings:
     """The settings of one function. A variable that the function does not have leaves a default, or an empty text.
 
     - `jwt_secret`: the secret, or the name of one (see `identity.secrets`).
+    - `jwt_user_claim`: the claim that names the user; empty for the default of the way to sign.
     - `anonymous_seconds`: a connection without a user is closed after this time, 0 for never.
     - `message_chars`: the length of the longest user message, in UTF-16 code units.
     - `limits`: the limits of one user.
@@ -74,6 +75,7 @@ class Settings:
     jwks_url: str
     jwt_issuer: str
     jwt_audience: str
+    jwt_user_claim: str
     auto_create_users: bool
     anonymous_queue: str
     anonymous_seconds: int
@@ -102,6 +104,7 @@ class Settings:
             jwks_url=environ.get("JWT_JWKS_URL", ""),
             jwt_issuer=environ.get("JWT_ISSUER", ""),
             jwt_audience=environ.get("JWT_AUDIENCE", ""),
+            jwt_user_claim=environ.get("JWT_USER_CLAIM", ""),
             auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
             anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
             anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
