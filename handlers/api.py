@@ -28,6 +28,7 @@ def services(wired: Wiring) -> Services:
         wired.erase,
         # Only administrators close connections, so not every cold start pays for the gateway.
         connections=lambda: wired.connections,
+        wrong_settings=tuple(wired.wrong_settings),
     )
 
 
@@ -40,7 +41,8 @@ class HttpApiEvent(HTTPGateway):
         return {**super().scope, "path": self.event["requestContext"]["http"]["path"] or "/"}
 
 
-wired = Wiring(os.environ).build("functions")
+# With a wrong setting the API starts: `/health` names it.
+wired = Wiring(os.environ, tolerant=True).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(
     app,

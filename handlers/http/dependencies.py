@@ -26,7 +26,8 @@ class Services:
     """Everything behind the HTTP API.
 
     `deliver` and `erase` hand work over to our other functions; they raise botocore's errors. `connections` gives the
-    open connections: only operations that close some pay for them.
+    open connections: only operations that close some pay for them. `wrong_settings` are the variables of the deployment
+    whose values cannot be used.
     """
 
     store: Store
@@ -36,6 +37,7 @@ class Services:
     deliver: Callable[[delivery.Delivery], None]
     erase: Callable[[Erasure], None]
     connections: Callable[[], OpenConnections]
+    wrong_settings: tuple[str, ...] = ()
 
     def title(self, chat: Chat) -> str:
         """Return the title of a chat as people see it."""

@@ -22,6 +22,7 @@ class CompletionsServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: list[tuple[int, bytes]] = []
         self.requests: list[dict] = []
+        self.authorizations: list[str] = []
         self.left = Event()
 
     @property
@@ -34,6 +35,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         server = self.server
+        server.authorizations.append(self.headers["Authorization"])
         server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         if not server.silent:
             status, body = server.answers.pop(0) if server.answers else (server.status, server.body)
