@@ -12,7 +12,8 @@ from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Message
 from handlers.chat.replies import prompt
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
-from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.llm import Model
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.store import Store
 
