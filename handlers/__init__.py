@@ -1,1 +1,1 @@
-"""What is deployed: each module here is the entry point of one Lambda function, `chat` is what they share."""
+"""The deployed code: a module for each Lambda function, `wiring` that builds their parts, and the domain in `chat`."""

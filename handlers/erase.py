@@ -1,4 +1,4 @@
-"""Deletes what a deleted chat has left behind. Invoked asynchronously by `api`; a retry goes on where it stopped."""
+"""Deletes the messages of a deleted chat. Invoked asynchronously by `api`; a retry goes on at the point of the stop."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Wiring:
 
     @cached_property
     def performer(self) -> Performer:
-        """The one who carries out what the commands decide."""
+        """The execution of the actions that follow from frames."""
         from handlers.chat.turns.actions import Performer
 
         return Performer(self.connections, self.functions, self.settings.generate_function, self.runtime)

@@ -82,10 +82,11 @@ class OpenConnections:
         logger.info("connection_never_opened", target_connection_id=connection_id)
         return None
 
-    def post_or_forget(self, connection_id: str, text: bytes) -> None:
+    def post_or_forget(self, connection_id: str, text: bytes) -> bool:
         """Post a frame, and forget the connection if it is gone. A frame that fails otherwise is only logged.
 
-        Raises `StoreError` if the row of a connection that is gone cannot be deleted.
+        Returns True if the frame was delivered. Raises `StoreError` if the row of a connection that is gone cannot be
+        deleted.
         """
         try:
             self.gateway.post(connection_id, text)
@@ -94,12 +95,15 @@ class OpenConnections:
             self.store.connections.forget(connection_id)
         except PostFailed as failure:
             logger.warning("post_failed", target_connection_id=connection_id, reason=str(failure))
+        else:
+            return True
+        return False
 
     def forget(self, connection_id: str, chat: Chat | None = None) -> None:
         """Delete the row of a connection that is gone. If that fails, its time to live deletes it later.
 
-        `chat` is a chat to unsubscribe it from. It is named by its ids, because the row may be gone already, or may
-        name another chat by now, while the subscription was left behind.
+        It is also unsubscribed from `chat`, if one is given. The row alone is not enough for that: it may be gone
+        already, or may name another chat by now, while the subscription was left behind.
         """
         try:
             if chat is not None:
@@ -135,10 +139,11 @@ class OpenConnections:
 
 
 def connections_to_evict(store: Store, user_id: str, limit: int, now: datetime) -> Sequence[str]:
-    """Return the connections that one more connection of a user evicts: the oldest ones. A `limit` of 0 is none.
+    """Return the connections that one more connection of a user evicts: the oldest ones.
 
-    The new connection is never refused: a row whose connection is long gone must keep nobody out. The index that is
-    read is some milliseconds late, so connections that open at the same moment may all be let in.
+    A `limit` of 0 means no limit, and costs no read. The new connection is never refused: a row whose connection is
+    long gone must keep nobody out. The index that is read is some milliseconds late, so connections that open at the
+    same moment may all be let in.
     """
     if not limit:
         return ()

@@ -55,6 +55,10 @@ MESSAGES: dict[ErrorCode, str] = {
 """The text of a code, if the exception brings none of its own."""
 
 
+STORE_RETRY_SECONDS = 2
+"""The time that a client is asked to wait if the database did not answer, or throttled us."""
+
+
 class ParleyError(Exception):
     """The base of this project's exceptions."""
 

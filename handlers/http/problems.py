@@ -14,14 +14,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from handlers.chat.errors import MESSAGES, ErrorCode, Refused
+from handlers.chat.errors import MESSAGES, STORE_RETRY_SECONDS, ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import StoreError
 from handlers.http.schemas import ResponseBody
 
 MEDIA_TYPE = "application/problem+json"
-STORE_RETRY_SECONDS = 2
-"""The time that a client is asked to wait if the database did not answer, or throttled us."""
 
 STATUSES: dict[ErrorCode, int] = {
     ErrorCode.INVALID_FORMAT: 422,

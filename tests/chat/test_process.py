@@ -40,6 +40,7 @@ def children_of(pid):
     return found
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_its_end_is_the_end_of_every_child(how):
     emulator = Emulator(PARLEY_TOKENS_PER_SECOND="5")

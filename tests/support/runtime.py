@@ -11,7 +11,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class FakeRuntime(Runtime):
-    """What a test does not give is real: threads always are. `now` is a moment, or is called for each one."""
+    """A runtime whose parts a test may replace. The other parts are real. `now` is a moment or a function."""
 
     def __init__(
         self,

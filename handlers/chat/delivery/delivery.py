@@ -42,5 +42,5 @@ def to_user(user_id: str, frame: ServerFrame) -> Delivery:
 
 
 def to_everyone(frame: ServerFrame) -> Delivery:
-    """Address a frame to all connections."""
+    """Address a frame to every connection."""
     return Delivery(frames.as_json(frame))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import ErrorCode, KeysUnavailable, Refused
+from handlers.chat.errors import STORE_RETRY_SECONDS, ErrorCode, KeysUnavailable, Refused
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.frame_rate import FrameRateLimiter, FrameVerdict
 from handlers.chat.log import logger
@@ -14,9 +14,6 @@ from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import actions, join, send
-
-STORE_RETRY_SECONDS = 2
-"""The time that a client is asked to wait if the database did not answer, or throttled us."""
 
 
 class Commands:
@@ -32,6 +29,7 @@ class Commands:
     ) -> None:
         self._store = store
         self._authenticator = authenticator
+        self._texts = settings.texts
         self._runtime = runtime
         self._limiter = limiter
         self._joining = join.Joining(store, settings, runtime)
@@ -140,7 +138,8 @@ class Commands:
         yield frames.Pong(server_time=frames.timestamp(self._runtime.now()))
         if connection.user_id and connection.chat_id:
             chat = self._store.chats.get(connection.user_id, connection.chat_id)
-            yield from send.recover_turn(self._store, chat, self._runtime.now()) if chat else ()
+            if chat:
+                yield from send.recover_turn(self._store, self._texts, chat, self._runtime.now())
 
 
 def _error(refusal: Refused, envelope: parsing.Envelope, connection_id: str) -> actions.Post:

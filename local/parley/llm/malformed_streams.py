@@ -99,7 +99,7 @@ def _delta_texts(completion: Completion) -> Iterable[dict[str, Any]]:
 
 def _odd_events(completion: Completion) -> Iterable[bytes]:
     """Yield events that are no chunks, and chunks with values of types that nobody expects, among those of the text."""
-    values = (
+    values: tuple[object, ...] = (
         "ping",
         [],
         12,

@@ -67,7 +67,7 @@ class SimulatedServices:
 
 @dataclass
 class Tables:
-    """What the simulated store keeps. `messages` are by chat and id, `sent` by chat and the client's own id."""
+    """The rows of the simulated store. `messages` are by chat and id, `sent` by chat and the client's own id."""
 
     chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
     messages: dict[str, dict[str, Message]] = field(default_factory=dict)
@@ -270,7 +270,7 @@ def _is_at(chat: Chat, turn: Turn) -> bool:
 
 
 class SimulatedStore:
-    """What `handlers.chat.store.Store` does for turns, in dictionaries. Without `services`: at once, and no faults."""
+    """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` nothing waits or fails."""
 
     def __init__(self, services: SimulatedServices | None = None) -> None:
         self.tables = Tables()
