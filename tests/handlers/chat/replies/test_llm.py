@@ -281,7 +281,8 @@ class TestSilence:
     def test_before_the_first_token_is_a_failure_and_leaves_the_server(self, server):
         server.silent = True
         with pytest.raises(ModelFailed, match="silent"):
-            list(model(server, first_token_seconds=0.1).answer(PROMPT))
+            # Long enough for the request to be sent on a busy machine: a server that was not asked cannot be left.
+            list(model(server, first_token_seconds=1.0).answer(PROMPT))
         assert server.left.wait(5)
 
     def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
@@ -302,8 +303,8 @@ class TestSilence:
         "sign", [b": ping\n\n", events({**chunk(), "choices": [{"delta": {"reasoning_content": "hm"}}]})]
     )
     def test_comments_and_reasoning_are_signs_of_life(self, server, sign):
-        server.pieces = (*[0.15, sign] * 4, events(chunk("a")), *[0.15, sign] * 4, WHOLE)
-        answer = model(server, first_token_seconds=0.4, next_token_seconds=0.4).answer(PROMPT)
+        server.pieces = (*[0.1, sign] * 10, events(chunk("a")), *[0.1, sign] * 10, WHOLE)
+        answer = model(server, first_token_seconds=0.8, next_token_seconds=0.8).answer(PROMPT)
         assert [delta.text for delta in answer] == ["a", "a", ""]
 
     def test_a_reason_with_each_text_ends_nothing(self, server, monkeypatch):
@@ -314,10 +315,10 @@ class TestSilence:
 
     def test_after_a_reason_it_is_the_end_even_if_the_server_pings(self, server):
         server.body = events(chunk("a", "stop"))
-        server.pieces = (*[0.1, b": ping\n\n"] * 20,)
+        server.pieces = (*[0.1, b": ping\n\n"] * 60,)
         started = time.monotonic()
         assert list(model(server, next_token_seconds=0.3).answer(PROMPT)) == [Delta("a", FinishReason.STOP)]
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 4
 
     def test_after_its_end_is_none(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.1)
