@@ -29,7 +29,7 @@ def create_chat(services: ServicesDep, user_id: CurrentUser, new: NewChat) -> Ch
     """Create a chat. If a chat was created with the same `clientChatId` before, it is returned unchanged."""
     chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else services.runtime.new_id()
     now = services.runtime.now()
-    kept = services.store.chats.add(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
+    kept = services.store.chats.add(Chat(user_id, chat_id, new.title, created_at=now, updated_at=now), now)
     return ChatView.of(kept, services.title(kept))
 
 

@@ -55,7 +55,7 @@ class Joining:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
         subscription = Subscription(self.runtime.new_id())
-        new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
+        new = Chat(user_id, chat_id, frame.title, subscribers={connection.connection_id: subscription})
         try:
             chat = self.store.chats.add(new, self.runtime.now())
         except StoreError:
