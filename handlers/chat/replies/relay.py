@@ -88,11 +88,12 @@ class Relay:
             self._followed = True
             self._changed.notify_all()
 
-    def announce(self, connections: Iterable[str], frame: AssistantMessageComplete) -> None:
-        """Send only the end of the reply, and wait as `finish` does."""
+    def announce(self, connections: Iterable[str], text: str, frame: AssistantMessageComplete) -> None:
+        """Send a stored reply from its beginning, and wait as `finish` does. Clients cut the text that they have."""
+        self.add(text)
         with self._changed:
             for connection_id in connections:
-                self._admit(connection_id, self._script.ended())
+                self._admit(connection_id, self._script.late())
         self.finish(frame)
 
     def _admit(self, connection_id: str, cursor: Cursor) -> None:

@@ -107,7 +107,7 @@ class TestScript:
 
     def test_a_connection_that_gets_the_end_gets_nothing_else(self):
         script = self.script("schon da", ended=True)
-        frame, cursor = script.after(script.ended())
+        frame, cursor = script.after(Cursor(started=True, characters=8, offset=8))
         assert (frame.type, script.after(cursor)) == ("assistant_message_complete", None)
 
 
@@ -234,11 +234,15 @@ def test_one_that_comes_back_gets_everything():
     assert gateway.kinds("a=")[-2:] == ["start", "complete"]
 
 
-def test_an_announcement_is_the_end_alone():
+def test_an_announcement_is_the_whole_reply_from_its_beginning():
     gateway = RecordingGateway(gone={"gone="}, failing={"b=": 1})
     relay = Relay(gateway, START, lambda gone: None, Runtime())
-    relay.announce(("a=", "b=", "gone="), complete("x"))
-    assert (gateway.kinds("a="), gateway.kinds("b=")) == (["complete"], ["complete"])
+    text = "x" * (MAX_PIECE_CHARS + 1)
+    relay.announce(("a=", "b=", "gone="), text, complete(text))
+    for device in ("a=", "b="):
+        assert gateway.kinds(device) == ["start", "token", "complete"]
+        assert gateway.to(device)[0]["data"]["offset"] == 0
+        assert gateway.text_at(device) == text
 
 
 def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():
