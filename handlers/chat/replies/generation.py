@@ -11,7 +11,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
-from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.replies.prompt import BREAK, Prompt, prompt
 from handlers.chat.replies.spending import Bill, Spending
@@ -28,7 +28,7 @@ class Generation:
     """The generation of replies."""
 
     store: Store
-    model: Model
+    model: AnyModel
     settings: ReplySettings
     runtime: Runtime
 
@@ -70,7 +70,7 @@ class Generation:
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)
-                    completion = _after(completion, delta, cut=piece != delta.text)
+                    completion = completion.after(delta, cut=piece != delta.text)
                     if piece != delta.text:
                         break
                 if monitor.stop_reason is None and completion.finish_reason is FinishReason.STOP:
@@ -102,12 +102,6 @@ class Generation:
         relay, apology = attempt.relay, self.settings.texts.apology
         relay.add(f"{BREAK}{apology}" if relay.text else apology)
         return Completion(FinishReason.ERROR)
-
-
-def _after(completion: Completion, delta: Delta, cut: bool) -> Completion:
-    """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""
-    finish_reason = FinishReason.LENGTH if cut else delta.finish_reason or completion.finish_reason
-    return replace(completion, finish_reason=finish_reason, usage=delta.usage or completion.usage)
 
 
 def _check_text(attempt: Attempt) -> None:

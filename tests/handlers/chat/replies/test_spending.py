@@ -7,7 +7,7 @@ import pytest
 from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.records import FinishReason, Usage
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.spending import Bill
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import ChatItem
