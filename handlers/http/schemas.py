@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -49,9 +49,10 @@ Time = Annotated[str, Field(examples=[TIME_EXAMPLE])]
 
 
 class Health(ResponseBody):
-    """The state of the API."""
+    """The state of the API: `ok`, or `misconfigured` with the variables whose values cannot be used."""
 
-    status: str = "ok"
+    status: Literal["ok", "misconfigured"] = "ok"
+    settings: Annotated[list[str] | None, Field(examples=[["HISTORY_CHARS"]])] = None
 
 
 class Me(ResponseBody):

@@ -25,6 +25,7 @@ class CompletionsServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: list[tuple[int, bytes]] = []
         self.requests: list[dict] = []
+        self.authorizations: list[str] = []
         self.left = Event()
         self.clients: list[int] = []
         """The client's port of each request."""
@@ -43,6 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         server = self.server
+        server.authorizations.append(self.headers["Authorization"])
         server.clients.append(self.client_address[1])
         server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
         if not server.silent:

@@ -128,7 +128,7 @@ class LoadHistory(ClientFrame):
 
     type: ClassVar[str] = "load_history"
     before: Id
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    limit: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class LeaveChat(ClientFrame):

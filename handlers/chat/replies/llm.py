@@ -48,6 +48,14 @@ class ModelAnswer:
         self._reading: Future[None] | None = None
         self._closed = threading.Event()
 
+    @classmethod
+    def failed(cls, failure: ModelFailed) -> ModelAnswer:
+        """Return an answer that has failed before it began."""
+        answer = cls()
+        answer._queue.put(failure)
+        answer._closed.set()
+        return answer
+
     def __iter__(self) -> Iterator[Delta]:
         """Yield deltas until the answer is complete or stopped.
 
@@ -107,9 +115,10 @@ class Model:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
-    def of(cls, settings: Settings, api_key: str) -> Model:
-        """Return the model of a deployment."""
+    def of(cls, settings: Settings, api_key: str | Callable[[], Awaitable[str]]) -> Model:
+        """Return the model of a deployment. The key may be a function, which is asked before each request."""
         client = AsyncOpenAI(
+            base_url=settings.openai_base_url,
             # Without any key the client does not start, and every turn would die. With a wrong one, each turn ends in
             # the apology.
             api_key=api_key or "not-set",
