@@ -10,6 +10,7 @@ from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.handlers import HTTPGateway
 
+from handlers.chat.limits.request_rate import RequestRateLimiter
 from handlers.chat.log import logger
 from handlers.http import problems
 from handlers.http.application import application
@@ -24,10 +25,12 @@ def services(wired: Wiring) -> Services:
         wired.authenticator,
         wired.runtime,
         wired.settings.texts.new_chat,
+        wired.settings.limits.chats_per_user,
         wired.deliver,
         wired.erase,
         # Only administrators close connections, so not every cold start pays for the gateway.
         connections=lambda: wired.connections,
+        count_request=RequestRateLimiter(wired.settings.limits.requests_per_minute, wired.runtime).use,
         wrong_settings=tuple(wired.wrong_settings),
     )
 

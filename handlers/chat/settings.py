@@ -183,6 +183,8 @@ def _limits(environ: Mapping[str, str]) -> Limits:
         connections_per_user=_integer(environ, "CONNECTIONS_PER_USER", 20, 0, 1_000),
         concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MAX_CONCURRENT_REPLIES),
         frames_per_second=_integer(environ, "FRAMES_PER_SECOND", 10, 0, 10_000),
+        requests_per_minute=_integer(environ, "REQUESTS_PER_MINUTE", 120, 0, 60_000),
+        chats_per_user=_integer(environ, "CHATS_PER_USER", 5_000, 0, 1_000_000),
     )
 
 
