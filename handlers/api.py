@@ -31,6 +31,7 @@ def services(wired: Wiring) -> Services:
         # Only administrators close connections, so not every cold start pays for the gateway.
         connections=lambda: wired.connections,
         count_request=RequestRateLimiter(wired.settings.limits.requests_per_minute, wired.runtime).use,
+        wrong_settings=tuple(wired.wrong_settings),
     )
 
 
@@ -43,7 +44,8 @@ class HttpApiEvent(HTTPGateway):
         return {**super().scope, "path": self.event["requestContext"]["http"]["path"] or "/"}
 
 
-wired = Wiring(os.environ).build("functions")
+# With a wrong setting the API starts: `/health` names it.
+wired = Wiring(os.environ, tolerant=True).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(
     app,

@@ -30,7 +30,7 @@ def create_chat(services: ServicesDep, user_id: CurrentUser, new: NewChat) -> Ch
     """Create a chat. If a chat was created with the same `clientChatId` before, it is returned unchanged."""
     chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else services.runtime.new_id()
     now = services.runtime.now()
-    chat = Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now)
+    chat = Chat(user_id, chat_id, new.title, created_at=now, updated_at=now)
     kept = creation.create_chat(services.store, chat, services.chats_per_user, now)
     return ChatView.of(kept, services.title(kept))
 

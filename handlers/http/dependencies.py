@@ -27,7 +27,8 @@ class Services:
 
     `deliver` and `erase` hand work over to our other functions; they raise botocore's errors. `connections` gives the
     open connections: only operations that close some pay for them. `chats_per_user` is a limit, 0 for none.
-    `count_request` counts a request of a user. It raises `Refused` if the user has sent too many.
+    `count_request` counts a request of a user. It raises `Refused` if the user has sent too many. `wrong_settings` are
+    the variables of the deployment whose values cannot be used.
     """
 
     store: Store
@@ -39,6 +40,7 @@ class Services:
     erase: Callable[[Erasure], None]
     connections: Callable[[], OpenConnections]
     count_request: Callable[[str], None]
+    wrong_settings: tuple[str, ...] = ()
 
     def title(self, chat: Chat) -> str:
         """Return the title of a chat as people see it."""

@@ -55,7 +55,7 @@ class Joining:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
         subscription = Subscription(self.runtime.new_id())
-        new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
+        new = Chat(user_id, chat_id, frame.title, subscribers={connection.connection_id: subscription})
         try:
             chat = creation.create_chat(self.store, new, self.settings.limits.chats_per_user, self.runtime.now())
         except StoreError:
@@ -77,7 +77,8 @@ class Joining:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id, frame.before), frame.limit)
+        earlier = self.store.messages.newest_first(chat.chat_id, frame.before)
+        messages, has_more = views.page(earlier, frame.limit or MAX_PAGE_MESSAGES)
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(

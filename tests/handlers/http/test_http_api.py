@@ -119,7 +119,12 @@ class TestChats:
         monkeypatch.setattr(invocations, "invoke", lambda *_: 1 / 0)
         assert request("PATCH", "/chats/chat", "alice", {"title": "Чай"}).status == 200
 
-    @pytest.mark.parametrize("title", ["", "  ", "\x00", 7, None, ["x"], "x" * 201])
+    @pytest.mark.parametrize("title", ["", "  ", "\x00", "\n\t\u2003", 7, ["x"], "x" * 201])
+    def test_a_chat_cannot_be_created_with_a_title_that_is_none(self, store, title):
+        assert request("POST", "/chats", "alice", {"title": title}).code == "invalid_format"
+        assert request("GET", "/chats", "alice").json["chats"] == []
+
+    @pytest.mark.parametrize("title", ["", "  ", "\x00", "\n\t\u2003", 7, None, ["x"], "x" * 201])
     def test_a_title_must_be_one(self, store, title):
         chat(store)
         assert request("PATCH", "/chats/chat", "alice", {"title": title}).code == "invalid_format"
