@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
@@ -37,6 +38,9 @@ ENGLISH = Texts(
 )
 _LANGUAGES = {"ru": RUSSIAN, "en": ENGLISH}
 
+APOLOGIES = tuple(texts.apology for texts in _LANGUAGES.values())
+"""The apologies of all languages: an operator may change the language of a deployment that has chats."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelTimeouts:
@@ -54,6 +58,7 @@ class Settings:
     """The settings of one function. A variable that the function does not have leaves a default, or an empty text.
 
     - `jwt_secret`: the secret, or the name of one (see `identity.secrets`).
+    - `jwt_user_claim`: the claim that names the user; empty for the default of the way to sign.
     - `anonymous_seconds`: a connection without a user is closed after this time, 0 for never.
     - `message_chars`: the length of the longest user message, in UTF-16 code units.
     - `limits`: the limits of one user.
@@ -61,6 +66,7 @@ class Settings:
     - `relay_pace`: the shortest time between two frames of a reply, in seconds.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
+    - `openai_temperature`: OpenAI's. It is not sent if it is None.
     - `prices`: the prices that the cost of a turn is estimated with.
     """
 
@@ -69,6 +75,7 @@ class Settings:
     jwks_url: str
     jwt_issuer: str
     jwt_audience: str
+    jwt_user_claim: str
     auto_create_users: bool
     anonymous_queue: str
     anonymous_seconds: int
@@ -81,21 +88,23 @@ class Settings:
     erase_function: str
     allowed_origins: tuple[str, ...]
     management_endpoint: str
+    openai_base_url: str
     openai_model: str
-    openai_temperature: float
+    openai_temperature: float | None
     model_timeouts: ModelTimeouts
     prices: Prices
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Read the settings from environment variables. Raises `Misconfigured` for a value that cannot be used."""
-        model = environ.get("OPENAI_MODEL") or "gpt-4o"
+        model = environ.get("OPENAI_MODEL", "").strip() or "gpt-4o"
         return cls(
             texts=_texts(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
             jwks_url=environ.get("JWT_JWKS_URL", ""),
             jwt_issuer=environ.get("JWT_ISSUER", ""),
             jwt_audience=environ.get("JWT_AUDIENCE", ""),
+            jwt_user_claim=environ.get("JWT_USER_CLAIM", ""),
             auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
             anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
             anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
@@ -108,8 +117,9 @@ class Settings:
             erase_function=environ.get("ERASE_FUNCTION", ""),
             allowed_origins=tuple(filter(None, map(str.strip, environ.get("ALLOWED_ORIGINS", "").split(",")))),
             management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
+            openai_base_url=_url(environ, "OPENAI_BASE_URL", "https://api.openai.com/v1"),
             openai_model=model,
-            openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),
+            openai_temperature=_temperature(environ),
             model_timeouts=ModelTimeouts(
                 first_token_seconds=_number(environ, "OPENAI_FIRST_TOKEN_SECONDS", 30, 0.1, 800),
                 next_token_seconds=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),
@@ -117,19 +127,51 @@ class Settings:
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
         )
 
+    @classmethod
+    def check(cls, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+        """Read the settings, with the default for each value that cannot be used. Return these variables too.
+
+        Each comes with a text that says what to set it to. The text may have the value in it.
+        """
+        usable, problems = dict(environ), dict[str, str]()
+        while True:
+            try:
+                return cls.of(usable), problems
+            except Misconfigured as error:
+                if usable.pop(error.variable, None) is None:
+                    raise
+                problems[error.variable] = str(error)
+
 
 def _texts(language: str) -> Texts:
     try:
         return _LANGUAGES[language]
     except KeyError:
         choice = " or ".join(_LANGUAGES)
-        raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}") from None
+        raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}", "CHAT_LANGUAGE") from None
+
+
+def _temperature(environ: Mapping[str, str]) -> float | None:
+    """Return the temperature. None if the variable is there and empty: some models take no temperature."""
+    return None if environ.get("OPENAI_TEMPERATURE") == "" else _number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0)
+
+
+def _url(environ: Mapping[str, str], name: str, default: str) -> str:
+    url = environ.get(name, "").strip() or default
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Misconfigured(f"{name} is {url!r}; set it to an http or https URL", name)
+    return url
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:
     text = environ.get(name) or "false"
     if text not in ("true", "false"):
-        raise Misconfigured(f"{name} is {text!r}; set it to true or false")
+        raise Misconfigured(f"{name} is {text!r}; set it to true or false", name)
     return text == "true"
 
 
@@ -141,13 +183,15 @@ def _limits(environ: Mapping[str, str]) -> Limits:
         connections_per_user=_integer(environ, "CONNECTIONS_PER_USER", 20, 0, 1_000),
         concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MAX_CONCURRENT_REPLIES),
         frames_per_second=_integer(environ, "FRAMES_PER_SECOND", 10, 0, 10_000),
+        requests_per_minute=_integer(environ, "REQUESTS_PER_MINUTE", 120, 0, 60_000),
+        chats_per_user=_integer(environ, "CHATS_PER_USER", 5_000, 0, 1_000_000),
     )
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     number = _number(environ, name, default, low, high)
     if number != int(number):
-        raise Misconfigured(f"{name} is {environ[name]!r}; set it to a whole number")
+        raise Misconfigured(f"{name} is {environ[name]!r}; set it to a whole number", name)
     return int(number)
 
 
@@ -158,5 +202,5 @@ def _number(environ: Mapping[str, str], name: str, default: float, low: float, h
     except ValueError:
         number = float("nan")
     if not low <= number <= high:
-        raise Misconfigured(f"{name} is {text!r}; set it to a number from {low} to {high}")
+        raise Misconfigured(f"{name} is {text!r}; set it to a number from {low} to {high}", name)
     return number

@@ -125,9 +125,8 @@ def _methods_of(request: Request) -> str:
     """Return the methods that a path takes. FastAPI itself names only those of the path's first operation."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     path = request.scope["path"]
-    return ", ".join(
-        sorted(name.upper() for each, of in paths.items() if compile_path(each)[0].match(path) for name in of)
-    )
+    names = {name.upper() for each, of in paths.items() if compile_path(each)[0].match(path) for name in of}
+    return ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))
 
 
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:

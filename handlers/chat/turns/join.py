@@ -15,7 +15,7 @@ from handlers.chat.protocol import frames, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns import actions, lifecycle, send
+from handlers.chat.turns import actions, creation, lifecycle, send
 
 MAX_PAGE_MESSAGES = 50
 """The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
@@ -55,9 +55,9 @@ class Joining:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
         subscription = Subscription(self.runtime.new_id())
-        new = Chat(user_id, chat_id, frame.title or None, subscribers={connection.connection_id: subscription})
+        new = Chat(user_id, chat_id, frame.title, subscribers={connection.connection_id: subscription})
         try:
-            chat = self.store.chats.add(new, self.runtime.now())
+            chat = creation.create_chat(self.store, new, self.settings.limits.chats_per_user, self.runtime.now())
         except StoreError:
             logger.exception("chat_not_created")
             raise Refused(ErrorCode.CREATE_FAILED) from None

@@ -12,7 +12,7 @@ from greenlet import getcurrent
 
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from tests.faults.simulation.world import SimulatedWorld
 

@@ -1,15 +1,19 @@
 """The model's stream, through the real openai client, from a server with scripted answers."""
 
 import json
+import time
 from collections.abc import Iterator
+from io import StringIO
 from threading import Thread, Timer
 
 import pytest
 from openai import AsyncOpenAI
 
 from handlers.chat.errors import ModelFailed
+from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
-from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.llm import Model
 from handlers.chat.settings import ModelTimeouts
 from tests.support.completions_server import CompletionsServer
 
@@ -38,13 +42,13 @@ def stream(server, *, body=None, status=200):
     return list(model(server).answer(PROMPT))
 
 
-PROMPT = [(Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?")]
+PROMPT = ((Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?"))
 
 
-def model(server, retries=0, **timeouts):
+def model(server, retries=0, temperature=0.7, **timeouts):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     client = AsyncOpenAI(base_url=url, api_key="k", max_retries=retries, timeout=5)
-    return Model(client, "gpt-4o", 0.7, ModelTimeouts(**timeouts))
+    return Model(client, "gpt-4o", temperature, ModelTimeouts(**timeouts))
 
 
 def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
@@ -123,10 +127,71 @@ def test_a_stream_without_an_end_is_a_failure(server, body):
         stream(server, body=body)
 
 
+ODD_STREAMS = {
+    "a list as content": events(chunk([{"type": "text", "text": "a"}])),
+    "an object as content": events(chunk({"type": "text", "text": "a"})),
+    "a text as delta": events({**chunk(), "choices": [{"delta": "a"}]}),
+    "an object as reason": events(chunk("a", {"type": "stop"})),
+    "an odd usage": events({**chunk("a"), "usage": [1]}),
+    "events that are no objects": events("ping", [], 12, None, chunk("a")),
+    "retry first": b"retry: 3000\n\n" + events(chunk("a")),
+    "an id alone": b"id: 4\n\n" + events(chunk("a")),
+    "a ping": b"event: ping\ndata: \n\n" + events(chunk("a")),
+    "a comment after an id": b"id: 4\n" + events(chunk("a")) + b": ping\n\n",
+    "a byte order mark": b"\xef\xbb\xbf" + events(chunk("a")),
+    "a reason that is none": events(chunk("a", "null")),
+    "a refusal": events({**chunk(), "choices": [{"delta": {"refusal": "a"}}]}),
+}
+
+
+@pytest.mark.parametrize("body", ODD_STREAMS.values(), ids=ODD_STREAMS)
+def test_odd_streams_are_answers(server, body):
+    deltas = stream(server, body=body + events(chunk(finish_reason="stop")) + b"data: [DONE]\n\n")
+    assert "".join(delta.text for delta in deltas) == "a"
+    assert deltas[-1] == Delta("", FinishReason.STOP)
+
+
+def test_what_comes_after_the_end_does_not_ruin_the_answer(server):
+    odd = {**chunk(), "choices": [], "usage": {"prompt_tokens": {}, "completion_tokens": "many"}}
+    assert stream(server, body=WHOLE + events(odd, "ping") + b"data: {broken\n\n")[-1] == Delta("", FinishReason.STOP)
+
+
+def test_an_answer_that_is_not_streamed_is_an_answer(server):
+    message = {"role": "assistant", "content": "Hello"}
+    server.content_type = "application/json"
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    assert stream(server, body=body) == [Delta("Hello", FinishReason.STOP)]
+
+
+def test_an_answer_that_ends_badly_is_a_failure_after_its_text(server):
+    server.body = events(chunk("half"), chunk(finish_reason="abort"))
+    answer = iter(model(server).answer(PROMPT))
+    assert next(answer) == Delta("half")
+    with pytest.raises(ModelFailed, match="error"):
+        list(answer)
+
+
+def test_a_connection_that_breaks_is_a_failure(server):
+    server.content_type = "text/event-stream\r\nContent-Length: 1000000"
+    with pytest.raises(ModelFailed):
+        stream(server, body=events(chunk("a")))
+
+
+def test_a_connection_is_used_again_for_the_next_answer(server):
+    server.protocol_version = "HTTP/1.1"
+    server.body = WHOLE + b"data: [DONE]\n\n"
+    server.content_type = f"text/event-stream\r\nContent-Length: {len(server.body)}"
+    asked = model(server)
+    for _ in range(2):
+        list(answer := asked.answer(PROMPT))
+        answer.close()
+    assert len(set(server.clients)) == 1
+
+
 def test_a_server_that_is_not_there_is_a_failure():
     client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
     with pytest.raises(ModelFailed):
-        list(Model(client, "gpt-4o", 0.7).answer([(Role.USER, "Hi")]))
+        list(Model(client, "gpt-4o", 0.7).answer(((Role.USER, "Hi"),)))
 
 
 WHOLE = events(chunk("a"), chunk(finish_reason="stop"))
@@ -157,11 +222,67 @@ def test_a_server_that_does_not_count_tokens_is_asked_without_and_remembered(ser
     assert ["stream_options" in request for request in server.requests] == [True, False, False]
 
 
+def error(message, **more):
+    return json.dumps({"error": {"message": message, **more}}).encode()
+
+
+NO_TEMPERATURE = error(
+    "Unsupported value: 'temperature' does not support 0.7", param="temperature", code="unsupported_value"
+)
+TOO_LONG = error("This model's maximum context length is 9 tokens", code="context_length_exceeded")
+
+
+def test_a_server_that_takes_no_temperature_is_asked_without_and_remembered(server):
+    server.answers = [(400, NO_TEMPERATURE)]
+    server.body = WHOLE
+    asked = model(server)
+    for _ in range(2):
+        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+    assert [request.get("temperature") for request in server.requests] == [0.7, None, None]
+
+
+def test_what_was_left_out_in_vain_is_not_remembered(server):
+    server.answers = [(400, NO_TEMPERATURE), (400, b"{}")]
+    server.body = WHOLE
+    asked = model(server)
+    with pytest.raises(ModelFailed):
+        list(asked.answer(PROMPT))
+    list(asked.answer(PROMPT))
+    assert [request.get("temperature") for request in server.requests] == [0.7, None, 0.7]
+
+
+def test_without_a_temperature_none_is_sent(server):
+    server.body = WHOLE
+    list(model(server, temperature=None).answer(PROMPT))
+    assert "temperature" not in server.asked
+
+
+def test_a_prompt_that_is_too_long_is_halved_for_this_answer(server):
+    server.answers = [(400, TOO_LONG)]
+    server.body = WHOLE
+    asked = model(server)
+    for _ in range(2):
+        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+    assert [len(request["messages"]) for request in server.requests] == [3, 1, 3]
+
+
+def test_a_refusal_names_the_providers_code_and_param_but_no_text(server, monkeypatch):
+    monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
+    server.answers = [(400, NO_TEMPERATURE), (400, error("You said: secret", code="bad", param="messages"))]
+    with pytest.raises(ModelFailed, match=r"^BadRequestError 400, code bad, param messages$"):
+        list(model(server).answer(PROMPT))
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert line["message"] == "model_asked_again"
+    assert line["refusal"] == "400, code unsupported_value, param temperature"
+    assert (line["options"], line["messages"]) == (["stream_options"], 3)
+
+
 class TestSilence:
     def test_before_the_first_token_is_a_failure_and_leaves_the_server(self, server):
         server.silent = True
         with pytest.raises(ModelFailed, match="silent"):
-            list(model(server, first_token_seconds=0.1).answer(PROMPT))
+            # Long enough for the request to be sent on a busy machine: a server that was not asked cannot be left.
+            list(model(server, first_token_seconds=1.0).answer(PROMPT))
         assert server.left.wait(5)
 
     def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
@@ -177,6 +298,27 @@ class TestSilence:
         answer = model(server, first_token_seconds=1.0, next_token_seconds=0.01).answer(PROMPT)
         Timer(0.3, answer.stop).start()
         assert list(answer) == []
+
+    @pytest.mark.parametrize(
+        "sign", [b": ping\n\n", events({**chunk(), "choices": [{"delta": {"reasoning_content": "hm"}}]})]
+    )
+    def test_comments_and_reasoning_are_signs_of_life(self, server, sign):
+        server.pieces = (*[0.1, sign] * 10, events(chunk("a")), *[0.1, sign] * 10, WHOLE)
+        answer = model(server, first_token_seconds=0.8, next_token_seconds=0.8).answer(PROMPT)
+        assert [delta.text for delta in answer] == ["a", "a", ""]
+
+    def test_a_reason_with_each_text_ends_nothing(self, server, monkeypatch):
+        monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.05)
+        server.body = events({**chunk(finish_reason="stop"), "choices": [{"delta": {"reasoning": "hm"}}]})
+        server.pieces = (0.2, events(chunk("first ", "stop")), 0.2, events(chunk("second", "stop")))
+        assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "first second"
+
+    def test_after_a_reason_it_is_the_end_even_if_the_server_pings(self, server):
+        server.body = events(chunk("a", "stop"))
+        server.pieces = (*[0.1, b": ping\n\n"] * 60,)
+        started = time.monotonic()
+        assert list(model(server, next_token_seconds=0.3).answer(PROMPT)) == [Delta("a", FinishReason.STOP)]
+        assert time.monotonic() - started < 4
 
     def test_after_its_end_is_none(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.1)
