@@ -1,15 +1,11 @@
-"""The API's users, and the invocations of other functions by the API."""
-
-from datetime import UTC, datetime
+"""The HTTP API with fakes of what is behind it, and an administrator."""
 
 import pytest
 
 from handlers.chat.records import User
 from tests.support.http_api import Invocations, services
 from tests.support.recording_gateway import RecordingGateway
-from tests.support.runtime import FakeRuntime
-
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+from tests.support.runtime import NOON, FakeRuntime
 
 
 @pytest.fixture
