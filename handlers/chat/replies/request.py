@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -133,21 +133,19 @@ def _shorter(request: Request, refusal: Refusal) -> Request | None:
 
 def _texts(body: object, depth: int = 0) -> Iterator[str]:
     """Yield the texts in a body. Pydantic's `input` is left out: it is what we had sent."""
-    if depth > _MAX_DEPTH:
-        return
-    if isinstance(body, Mapping):
-        for name, value in body.items():
-            if name != "input":
-                yield from _texts(value, depth + 1)
-    elif isinstance(body, list):
-        for value in body:
-            yield from _texts(value, depth + 1)
-    elif isinstance(body, str):
+    parts: Iterable[object] = ()
+    if isinstance(body, str):
         nested = _parsed(body)
         if nested is None:
             yield body
-        else:
-            yield from _texts(nested, depth + 1)
+        parts = [nested]
+    elif isinstance(body, Mapping):
+        parts = [value for name, value in body.items() if name != "input"]
+    elif isinstance(body, list):
+        parts = body
+    if depth < _MAX_DEPTH:
+        for part in parts:
+            yield from _texts(part, depth + 1)
 
 
 def _parsed(text: str) -> object | None:
