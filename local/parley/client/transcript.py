@@ -203,9 +203,15 @@ class Transcript:
         self._resuming = False
         actions: list[Action] = []
         if self.reply is None or self.reply.message_id != frame.text("messageId"):
-            if self.reply or "replaces" in frame.data:
+            left_behind = self.reply is not None and "replaces" not in frame.data
+            if left_behind:
+                actions.append(End())
+            elif "replaces" in frame.data:
                 actions.append(Line("The reply is written again."))
             self.reply = Reply(frame.text("messageId"), frame.number("attempt"))
+            if left_behind:
+                # The end of the earlier reply does not come by itself. `chat_joined` shows the whole of it.
+                actions.append(Resume())
         return actions + self._take_text(self.reply, frame, "content")
 
     def _token(self, frame: Frame) -> list[Action]:

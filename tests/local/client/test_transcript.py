@@ -196,6 +196,17 @@ class TestATurn:
         assert transcript.take(token("lo", 3)) == []
         assert transcript.take(token("Good day", 0, attempt=2)) == [Stream("Good day")]
 
+    def test_a_reply_without_an_end_is_shown_whole_after_a_newer_one_has_begun(self, transcript):
+        transcript.take(start())
+        transcript.take(token("Hel", 0))
+
+        assert transcript.take(start("r2")) == [End(), Resume()]
+        page = [message("r1", "assistant", "Hello")]
+        running = {"messageId": "r2", "attempt": 1}
+        joined = frame("chat_joined", chatId="c1", title="Talk", messages=page, reply=running)
+        assert transcript.take(joined) == [Line("Hello", Style.REPLY)]
+        assert transcript.reply.message_id == "r2"
+
     def test_a_regenerated_reply_is_announced(self, transcript):
         transcript.take(complete("Hello"))
 
