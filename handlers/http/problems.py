@@ -161,6 +161,13 @@ COMMON = documented(
 )
 """The problems of every operation that takes a token."""
 
-NO_CHAT = documented(ErrorCode.CHAT_NOT_FOUND)
-NO_USER = documented(ErrorCode.USER_NOT_FOUND)
+BAD_PATH: dict[int | str, dict[str, Any]] = {
+    400: {
+        "description": "API Gateway itself refuses the path: it decodes paths twice, and a % is left over",
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}},
+    }
+}
+
+NO_CHAT = documented(ErrorCode.CHAT_NOT_FOUND) | BAD_PATH
+NO_USER = documented(ErrorCode.USER_NOT_FOUND) | BAD_PATH
 TOO_LARGE = documented(ErrorCode.BODY_TOO_LARGE)

@@ -37,7 +37,15 @@ def _user_id(value: str) -> str:
 
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[
-    str, Path(alias="userId", min_length=1, max_length=MAX_USER_ID_CHARS, examples=["alice"]), AfterValidator(_user_id)
+    str,
+    Path(
+        alias="userId",
+        min_length=1,
+        max_length=MAX_USER_ID_CHARS,
+        examples=["alice"],
+        json_schema_extra={"pattern": "^[^/?%]+$"},
+    ),
+    AfterValidator(_user_id),
 ]
 MessageId = Annotated[str, Query(min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="The `cursor` of the page before.")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -28,6 +28,7 @@ _TOO_LONG = re.compile(
 )
 _OF_THE_REPLY = re.compile(r"completion|output|max_(new_)?tokens", re.IGNORECASE)
 _TOO_MANY = re.compile(r"too (large|high|big)|at most|range|maximum|less than|<=|exceed|is limited", re.IGNORECASE)
+_MAX_DEPTH = 20
 _LABEL = re.compile(r"[\w.\[\]-]{1,64}")
 _LIMITS = ("max_completion_tokens", "max_tokens", None)
 """The names of the option that limits a reply, in the order in which they are tried. None sends no limit."""
@@ -130,21 +131,21 @@ def _shorter(request: Request, refusal: Refusal) -> Request | None:
     return replace(request, messages=messages, halvings=request.halvings + 1) if messages else None
 
 
-def _texts(body: object) -> Iterator[str]:
+def _texts(body: object, depth: int = 0) -> Iterator[str]:
     """Yield the texts in a body. Pydantic's `input` is left out: it is what we had sent."""
-    if isinstance(body, Mapping):
-        for name, value in body.items():
-            if name != "input":
-                yield from _texts(value)
-    elif isinstance(body, list):
-        for value in body:
-            yield from _texts(value)
-    elif isinstance(body, str):
+    parts: Iterable[object] = ()
+    if isinstance(body, str):
         nested = _parsed(body)
         if nested is None:
             yield body
-        else:
-            yield from _texts(nested)
+        parts = [nested]
+    elif isinstance(body, Mapping):
+        parts = [value for name, value in body.items() if name != "input"]
+    elif isinstance(body, list):
+        parts = body
+    if depth < _MAX_DEPTH:
+        for part in parts:
+            yield from _texts(part, depth + 1)
 
 
 def _parsed(text: str) -> object | None:

@@ -171,8 +171,10 @@ def test_an_answer_that_ends_badly_is_a_failure_after_its_text(server):
         list(answer)
 
 
-def test_a_connection_that_breaks_is_a_failure(server):
-    server.content_type = "text/event-stream\r\nContent-Length: 1000000"
+@pytest.mark.parametrize("header", ["Content-Length: 1000000", "Content-Encoding: gzip", "Transfer-Encoding: chunked"])
+def test_a_body_that_breaks_off_or_is_garbled_is_a_failure(server, header):
+    server.protocol_version = "HTTP/1.1"
+    server.content_type = f"text/event-stream\r\nConnection: close\r\n{header}"
     with pytest.raises(ModelFailed):
         stream(server, body=events(chunk("a")))
 
