@@ -56,6 +56,11 @@ def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     limit = settings.limits.connections_per_user
     evicted = connections_to_evict(store, user_id, limit, wired.runtime.now()) if user_id else ()
     store.connections.add(Connection(connection_id, connected_at, user_id, until=until))
+    if user_id and not store.users.is_enabled(user_id):
+        # Disabled since the token was checked, perhaps after the user's connections were looked up and closed.
+        store.connections.forget(connection_id)
+        logger.info("handshake_refused", reason="the user was disabled")
+        return {"statusCode": 401}
     for oldest in evicted:
         wired.connections.evict(oldest)
     if identity is None:

@@ -22,7 +22,7 @@ from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
-from handlers.chat.records import Chat
+from handlers.chat.records import Chat, Connection
 from handlers.chat.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class OpenConnections:
     def deliver(self, delivery: Delivery, invoke: Callable[[dict[str, Any]], None]) -> None:
         """Send a frame to its receivers. `invoke` starts a further invocation of the same function.
 
+        A frame for a user or for everyone goes to no connection without a user, and to none whose session has ended.
         A broadcast is a star of invocations, one level deep: Lambda stops chains of self-invocations after 16.
         Raises `StoreError`, and then Lambda tries the delivery again.
         """
@@ -60,16 +61,23 @@ class OpenConnections:
         if delivery.connection_id is not None:
             self.greet(delivery.connection_id, text)
         elif delivery.user_id is not None or delivery.segment is not None:
-            for connection_id in self._receivers(delivery):
-                self.post_or_forget(connection_id, text)
+            for connection in self._receivers(delivery):
+                # Asked for each one, just before its post: a broadcast takes a while.
+                if connection.may_hear(self.runtime.now()):
+                    self.post_or_forget(connection.connection_id, text)
         else:
             for segment in range(SEGMENTS):
                 invoke(Delivery(delivery.frame, segment=segment).payload())
 
-    def _receivers(self, delivery: Delivery) -> Iterator[str]:
-        if delivery.user_id is not None:
-            return self.store.connections.of_user(delivery.user_id)
-        return self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
+    def _receivers(self, delivery: Delivery) -> Iterator[Connection]:
+        if delivery.user_id is None:
+            yield from self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
+            return
+        # The index is late, and does not hold the end of a session. The row tells whose connection it is by now.
+        for connection_id in self.store.connections.of_user(delivery.user_id):
+            connection = self.store.connections.get(connection_id)
+            if connection is not None and connection.user_id == delivery.user_id:
+                yield connection
 
     def greet(self, connection_id: str, text: bytes) -> None:
         """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`."""
@@ -116,14 +124,20 @@ class OpenConnections:
             return False
         return True
 
+    def close_and_forget(self, connection_id: str) -> bool:
+        """Close a connection, and return True if it was open. Raises `PostFailed`."""
+        # A connection whose handshake is not done cannot be closed: it answers 410, and opens later. Without a row it
+        # has no user, and no frame of it is let through.
+        is_open = self.close(connection_id)
+        self.forget(connection_id)
+        return is_open
+
     def evict(self, connection_id: str) -> None:
         """Close a connection, open or long gone, and forget it. One that cannot be closed now keeps its row."""
         try:
-            self.close(connection_id)
+            self.close_and_forget(connection_id)
         except PostFailed as failure:
             logger.warning("connection_not_closed", target_connection_id=connection_id, reason=str(failure))
-        else:
-            self.forget(connection_id)
 
     def expire(self, connection_id: str) -> None:
         """Close and forget a connection that has no user yet. Raises `PostFailed` and `StoreError`."""

@@ -39,7 +39,7 @@ class Sending:
         yield acknowledgement
         if accepted.handover is None:
             return
-        others = frozenset(chat.subscribers) - {connection.connection_id}
+        others = chat.listeners(self.runtime.now()) - {connection.connection_id}
         if others:
             yield actions.FanOut(acknowledgement, others)
         units = meter.units
@@ -102,7 +102,7 @@ def recover_turn(store: Store, chat: Chat, now: datetime) -> Iterator[actions.Ac
             yield actions.Generate(lifecycle.handover_of(chat, turn))
         case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
             if reply := store.messages.get(chat.chat_id, turn.message_id):
-                yield actions.FanOut(views.complete(reply), frozenset(chat.subscribers))
+                yield actions.FanOut(views.complete(reply), chat.listeners(now))
             store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
 
 
