@@ -5,17 +5,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import OpenConnections
+from handlers.chat.connections import OpenConnections, SessionDeadline
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.errors import PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Chat, Connection
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
+from tests.support.recording_queue import RecordingQueue
 from tests.support.runtime import FakeRuntime
 from tests.support.subscribers import leave_behind
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DEADLINE = SessionDeadline(RecordingQueue(), "url", seconds=60)
 FRAME = ChatUpdated(chat_id="chat", title="Рецепты")
 
 
@@ -116,22 +118,22 @@ def test_closing_tells_whether_the_connection_was_open(store, connections):
     assert store.connections.get("c1=") is not None
 
 
+def test_forgetting_takes_a_connection_out_of_the_chat_that_is_named(store, connections):
+    chat = store.chats.add(Chat("alice", "chat"), NOON)
+    leave_behind(store, "ghost=", Connection("ghost=", NOON))
+    OpenConnections(store, RecordingGateway(), Runtime()).forget("ghost=", chat)
+    assert store.chats.get("alice", "chat").subscribers == {}
+
+
 def test_one_that_expires_is_closed_and_forgotten_unless_it_has_a_user(store, connections):
     gateway = RecordingGateway()
     for name in ("c1=", "c4=", "unknown="):
-        OpenConnections(store, gateway, Runtime()).expire(name)
+        OpenConnections(store, gateway, Runtime()).expire(name, DEADLINE)
     assert gateway.closed == ["c4="]
     assert (store.connections.get("c1=").user_id, store.connections.get("c4=")) == ("alice", None)
 
 
 def test_one_that_cannot_be_closed_does_not_expire(store, connections):
     with pytest.raises(PostFailed):
-        OpenConnections(store, RecordingGateway(failing={"c4=": ALWAYS}), Runtime()).expire("c4=")
+        OpenConnections(store, RecordingGateway(failing={"c4=": ALWAYS}), Runtime()).expire("c4=", DEADLINE)
     assert store.connections.get("c4=") is not None
-
-
-def test_forgetting_takes_a_connection_out_of_the_chat_that_is_named(store, connections):
-    chat = store.chats.add(Chat("alice", "chat"), NOON)
-    leave_behind(store, "ghost=", Connection("ghost=", NOON))
-    OpenConnections(store, RecordingGateway(), Runtime()).forget("ghost=", chat)
-    assert store.chats.get("alice", "chat").subscribers == {}
