@@ -8,6 +8,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
+from mangum.handlers import HTTPGateway
 
 from handlers.chat.log import logger
 from handlers.http import problems
@@ -30,9 +31,23 @@ def services(wired: Wiring) -> Services:
     )
 
 
+class HttpApiEvent(HTTPGateway):
+    """The event of an HTTP API. Its path is decoded already (docs/aws.md section 9); Mangum would decode it again."""
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """Return the ASGI scope, with the path as it stands in the event."""
+        return {**super().scope, "path": self.event["requestContext"]["http"]["path"] or "/"}
+
+
 wired = Wiring(os.environ).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
-adapter = Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE])
+adapter = Mangum(
+    app,
+    lifespan="off",
+    custom_handlers=[HttpApiEvent],
+    text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE],
+)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -100,10 +100,11 @@ class OpenConnections:
         logger.info("connection_never_opened", target_connection_id=connection_id)
         return None
 
-    def post_or_forget(self, connection_id: str, text: bytes) -> None:
+    def post_or_forget(self, connection_id: str, text: bytes) -> bool:
         """Post a frame, and forget the connection if it is gone. A frame that fails otherwise is only logged.
 
-        Raises `StoreError` if the row of a connection that is gone cannot be deleted.
+        Returns True if the frame was delivered. Raises `StoreError` if the row of a connection that is gone cannot be
+        deleted.
         """
         try:
             self.gateway.post(connection_id, text)
@@ -112,6 +113,9 @@ class OpenConnections:
             self.store.connections.forget(connection_id)
         except PostFailed as failure:
             logger.warning("post_failed", target_connection_id=connection_id, reason=str(failure))
+        else:
+            return True
+        return False
 
     def forget(self, connection_id: str, chat: Chat | None = None) -> None:
         """Delete the row of a connection that is gone. If that fails, its time to live deletes it later.

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeGuard
 
 ADMIN = "admin"
 """The role of administrators, the only user role that has a meaning here."""
+
+
+MAX_USER_ID_CHARS = 128
+
+_NOT_IN_USER_IDS = frozenset("/?%")
+"""Characters that no path can name. API Gateway's HTTP API decodes a path twice and cuts it at `?` (docs/aws.md)."""
+
+
+def is_user_id(value: object) -> TypeGuard[str]:
+    """Return True if a value can be a user's id: a text without control characters that a path can name.
+
+    `.` and `..` are refused too: HTTP clients resolve them before they send a path.
+    """
+    return (
+        isinstance(value, str)
+        and 1 <= len(value) <= MAX_USER_ID_CHARS
+        and value not in (".", "..")
+        and _NOT_IN_USER_IDS.isdisjoint(value)
+        and not any(unicodedata.category(character).startswith("C") for character in value)
+    )
 
 
 class Role(StrEnum):

@@ -37,6 +37,9 @@ ENGLISH = Texts(
 )
 _LANGUAGES = {"ru": RUSSIAN, "en": ENGLISH}
 
+APOLOGIES = tuple(texts.apology for texts in _LANGUAGES.values())
+"""The apologies of all languages: an operator may change the language of a deployment that has chats."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelTimeouts:
@@ -54,6 +57,7 @@ class Settings:
     """The settings of one function. A variable that the function does not have leaves a default, or an empty text.
 
     - `jwt_secret`: the secret, or the name of one (see `identity.secrets`).
+    - `jwt_user_claim`: the claim that names the user; empty for the default of the way to sign.
     - `anonymous_seconds`: a connection without a user is closed after this time, 0 for never.
     - `message_chars`: the length of the longest user message, in UTF-16 code units.
     - `limits`: the limits of one user.
@@ -61,6 +65,7 @@ class Settings:
     - `relay_pace`: the shortest time between two frames of a reply, in seconds.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
+    - `openai_temperature`: OpenAI's. It is not sent if it is None.
     - `prices`: the prices that the cost of a turn is estimated with.
     """
 
@@ -69,6 +74,7 @@ class Settings:
     jwks_url: str
     jwt_issuer: str
     jwt_audience: str
+    jwt_user_claim: str
     auto_create_users: bool
     anonymous_queue: str
     anonymous_seconds: int
@@ -82,7 +88,7 @@ class Settings:
     allowed_origins: tuple[str, ...]
     management_endpoint: str
     openai_model: str
-    openai_temperature: float
+    openai_temperature: float | None
     model_timeouts: ModelTimeouts
     prices: Prices
 
@@ -96,6 +102,7 @@ class Settings:
             jwks_url=environ.get("JWT_JWKS_URL", ""),
             jwt_issuer=environ.get("JWT_ISSUER", ""),
             jwt_audience=environ.get("JWT_AUDIENCE", ""),
+            jwt_user_claim=environ.get("JWT_USER_CLAIM", ""),
             auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
             anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
             anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
@@ -109,7 +116,7 @@ class Settings:
             allowed_origins=tuple(filter(None, map(str.strip, environ.get("ALLOWED_ORIGINS", "").split(",")))),
             management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
             openai_model=model,
-            openai_temperature=_number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0),
+            openai_temperature=_temperature(environ),
             model_timeouts=ModelTimeouts(
                 first_token_seconds=_number(environ, "OPENAI_FIRST_TOKEN_SECONDS", 30, 0.1, 800),
                 next_token_seconds=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),
@@ -124,6 +131,11 @@ def _texts(language: str) -> Texts:
     except KeyError:
         choice = " or ".join(_LANGUAGES)
         raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}") from None
+
+
+def _temperature(environ: Mapping[str, str]) -> float | None:
+    """Return the temperature. None if the variable is there and empty: some models take no temperature."""
+    return None if environ.get("OPENAI_TEMPERATURE") == "" else _number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0)
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:

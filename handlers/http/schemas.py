@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import Tag, Text
-from handlers.chat.records import Chat, FinishReason, Message, Role, User
+from handlers.chat.records import MAX_USER_ID_CHARS, Chat, FinishReason, Message, Role, User, is_user_id
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
@@ -31,8 +30,8 @@ class RequestBody(BaseModel):
 
 
 def _user_id(value: str) -> str:
-    if any(unicodedata.category(character).startswith("C") for character in value):
-        raise ValueError("a user's id has no control characters")
+    if not is_user_id(value):
+        raise ValueError(f"a user's id has 1 to {MAX_USER_ID_CHARS} characters, without / ? % and control characters")
     return value
 
 
@@ -43,7 +42,9 @@ def _not_blank(value: str) -> str:
 
 
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
-UserId = Annotated[str, Path(alias="userId", min_length=1, max_length=128, examples=["alice"])]
+UserId = Annotated[
+    str, Path(alias="userId", min_length=1, max_length=MAX_USER_ID_CHARS, examples=["alice"]), AfterValidator(_user_id)
+]
 MessageId = Annotated[str, Query(min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="The `cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The most items on the page.")]
@@ -198,7 +199,9 @@ class Announcement(RequestBody):
 class NewUser(RequestBody):
     """A user to create."""
 
-    user_id: Annotated[str, Field(min_length=1, max_length=128, examples=["carol"]), AfterValidator(_user_id)]
+    user_id: Annotated[
+        str, Field(min_length=1, max_length=MAX_USER_ID_CHARS, examples=["carol"]), AfterValidator(_user_id)
+    ]
     name: Name | None = None
     roles: Roles = Field(default_factory=list)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,14 @@ def name_of(module: Path) -> str:
     return str(module.relative_to(TESTS))
 
 
+@functools.cache
+def tree_of(module: Path) -> ast.Module:
+    return ast.parse(module.read_text())
+
+
 def imported(module: Path) -> Iterator[str]:
     """Return the names of the modules that a module imports, and of what it imports from them."""
-    for node in ast.walk(ast.parse(module.read_text())):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -33,7 +39,7 @@ def is_test_class(node: ast.ClassDef) -> bool:
 
 
 def classes_of(module: Path) -> list[ast.ClassDef]:
-    return [node for node in ast.parse(module.read_text()).body if isinstance(node, ast.ClassDef)]
+    return [node for node in tree_of(module).body if isinstance(node, ast.ClassDef)]
 
 
 def test_nothing_imports_a_test_module():

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import urlencode
 
 from parley.dev_tokens import token
+from parley.gateway.http.event import event_path
 
 from handlers import api
 from tests.support.lambda_context import LambdaContext
@@ -41,11 +42,13 @@ class HttpResponse:
 
 def event(method: str, path: str, query: str, headers: dict[str, str], body: str | None) -> dict[str, Any]:
     """Return the event of a request, in payload format 2.0."""
-    about = {"method": method, "path": unquote(path), "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"}
+    sent = event_path(path)
+    assert sent is not None, "API Gateway refuses this path"
+    about = {"method": method, "path": sent, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.7"}
     return {
         "version": "2.0",
         "routeKey": "$default",
-        "rawPath": unquote(path),
+        "rawPath": sent,
         "rawQueryString": query,
         "headers": {"host": "abc.execute-api.us-east-1.amazonaws.com", **headers},
         "requestContext": {"http": about, "requestId": "BFaX1gqKIAMEVTA=", "stage": "$default"},

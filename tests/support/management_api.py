@@ -1,5 +1,7 @@
 """A server of the @connections API that keeps requests and gives scripted answers."""
 
+import socket
+import struct
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -17,13 +19,17 @@ class ManagementApiServer(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.requests, self.answers = [], deque()
-        self.connections = 0
+        self.connections = self.closed = 0
         self.url = f"http://127.0.0.1:{self.server_port}/live"
         Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def process_request(self, request, client_address):
         self.connections += 1
         super().process_request(request, client_address)
+
+    def shutdown_request(self, request):
+        super().shutdown_request(request)
+        self.closed += 1
 
     def handle_error(self, request, client_address):
         """Say nothing: clients that hang up are what the tests are about."""
@@ -49,8 +55,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def answer(self, status, body=b"", **headers):
         self.send_response(status)
-        for name, value in {"Content-Length": len(body), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        for name, value in {"Content-Length": len(body), **given}.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
@@ -63,6 +70,13 @@ def failing(status, kind, body=b'{"message":"no"}', **headers):
 
 
 def cut(handler):
+    handler.close_connection = True
+
+
+def reset(handler):
+    """End the connection with a reset, after the request was handled."""
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
     handler.close_connection = True
 
 

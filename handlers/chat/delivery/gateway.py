@@ -12,7 +12,7 @@ from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.delivery.http_pool import NO_RESPONSE, HttpPool
+from handlers.chat.delivery.http_pool import HttpPool, NoAnswer, NotSent
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 
 _DONE = (HTTPStatus.OK, HTTPStatus.NO_CONTENT)
@@ -20,14 +20,22 @@ _FIRST_PAUSE_SECONDS, _MAX_PAUSE_SECONDS = 0.1, 2.0
 
 
 class _Transient(PostFailed):
-    """A failure that may pass: throttled, timed out, cut off, or an error of AWS. The same post may succeed later."""
+    """A failure that may pass: throttled, an error of AWS, or a connection that failed before all was written.
+
+    The request was not carried out, or AWS says so: the same one may be tried again.
+    """
+
+
+class _Unanswered(PostFailed):
+    """A time-out or a reset after the request was written. It may have been carried out."""
 
 
 class Gateway:
     """Posts to the connections of this deployment's WebSocket API, from any number of threads at once.
 
-    `endpoint` is the API's management URL, with its stage. A request that may succeed later is tried up to `tries`
-    times, with pauses of up to 2 s. Raises `Misconfigured` for an endpoint that is no URL.
+    `endpoint` is the API's management URL, with its stage. A request that was throttled (429), that failed in AWS (5xx)
+    or that was not completely written is tried up to `tries` times, with pauses of up to 2 s. A post without an answer
+    may have arrived, and is never tried again here. Raises `Misconfigured` for an endpoint that is no URL.
     """
 
     def __init__(
@@ -47,7 +55,7 @@ class Gateway:
         self._region = region
         self._tries = tries
         self._runtime = runtime
-        self._pool = HttpPool(url)
+        self._pool = HttpPool(url, runtime)
 
     def post(self, connection_id: str, text: bytes) -> None:
         """Send one frame. Raises `ConnectionGone` for a 410, and `PostFailed` for other failures after the last try."""
@@ -58,10 +66,12 @@ class Gateway:
         self._request("DELETE", connection_id, None)
 
     def _request(self, method: str, connection_id: str, text: bytes | None) -> None:
+        # Closing twice is closing once, so a close is tried again whatever became of the first try.
+        may_retry = (_Transient, _Unanswered) if method == "DELETE" else _Transient
         for failures in range(1, self._tries):
             try:
                 return self._request_once(method, connection_id, text)
-            except _Transient:
+            except may_retry:
                 self._runtime.sleep(pause(failures) * self._runtime.jitter())
         return self._request_once(method, connection_id, text)
 
@@ -70,8 +80,10 @@ class Gateway:
         headers = self._signed(method, f"{self._endpoint}{path}", text)
         try:
             response = self._pool.request(method, f"{self._stage_path}{path}", text, headers)
-        except NO_RESPONSE as error:
-            raise _Transient(type(error).__name__) from error
+        except NotSent as failure:
+            raise _Transient(type(failure.__cause__).__name__) from failure
+        except NoAnswer as failure:
+            raise _Unanswered(type(failure.__cause__).__name__) from failure
         if response.status not in _DONE:
             raise _failure(response, connection_id)
 

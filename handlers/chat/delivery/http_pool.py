@@ -6,69 +6,94 @@ that boto3 takes (docs/benchmarks.md). It ignores the proxy variables of the env
 
 from __future__ import annotations
 
+import select
 import ssl
 from collections import deque
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from urllib.parse import SplitResult
 
 from handlers.chat.aws import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
+from handlers.chat.concurrency import Runtime
 
 NO_RESPONSE = (OSError, HTTPException)
 """The errors of a request without a response: time-outs, resets, refusals, bad certificates, what is not HTTP."""
+
+MAX_IDLE = timedelta(seconds=4)
+"""The longest rest of a connection that is used again. Servers and routers end idle connections, some unannounced. The
+shortest common time is 5 s (`keepAliveTimeout` of Node.js up to version 24)."""
+
+
+class NotSent(Exception):
+    """The request was not completely written, so the server has not carried it out. The cause says why."""
+
+
+class NoAnswer(Exception):
+    """The request was completely written, and no response came: nobody knows if it was carried out."""
 
 
 class HttpPool:
     """The connections to the server of a URL: its scheme, host and port."""
 
-    def __init__(self, url: SplitResult) -> None:
+    def __init__(self, url: SplitResult, runtime: Runtime) -> None:
         self._host = url.hostname or ""
         self._port = url.port
         # One context for all connections: it reads the system's certificates, which takes longer than a handshake.
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
-        self._idle: deque[HTTPConnection] = deque()
+        self._runtime = runtime
+        self._idle: deque[tuple[HTTPConnection, datetime]] = deque()
 
     def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HTTPResponse:
-        """Send a request and return the response. Its body is read and dropped. Raises one of `NO_RESPONSE`.
+        """Send a request and return the response. Its body is read and dropped. Raises `NotSent` or `NoAnswer`.
 
-        The server may close an idle connection just when a request is on its way. Such a request is sent again, on a
-        new connection: it may arrive twice, but it is not lost.
+        The server may close an idle connection just when a request is on its way. The request is sent again, on a new
+        connection, only if it was not completely written: nothing is sent twice (RFC 9110, section 9.2.2).
         """
         kept = self._kept()
         if kept is not None:
             try:
                 return self._exchange(kept, method, path, body, headers)
-            except TimeoutError:
-                raise
-            except NO_RESPONSE:
+            except NotSent:
                 pass
         return self._exchange(self._opened(), method, path, body, headers)
 
     def _kept(self) -> HTTPConnection | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
+        """Return an idle connection that may be used. Those that the server has closed, or that rested, are closed."""
+        while True:
+            try:
+                connection, since = self._idle.pop()
+            except IndexError:
+                return None
+            # By the clock of the day: it goes on while Lambda has the process frozen. One set back proves nothing.
+            if timedelta() <= self._runtime.now() - since <= MAX_IDLE and not _readable(connection):
+                return connection
+            connection.close()
 
     def _opened(self) -> HTTPConnection:
         if self._tls is None:
             connection = HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS)
         else:
             connection = HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._tls)
-        connection.connect()
+        try:
+            connection.connect()
+        except NO_RESPONSE as error:
+            raise NotSent from error
         connection.sock.settimeout(READ_TIMEOUT_SECONDS)
         return connection
 
     def _exchange(
         self, connection: HTTPConnection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> HTTPResponse:
+        failure: type[NotSent | NoAnswer] = NotSent
         try:
             connection.request(method, path, body, headers)
+            failure = NoAnswer
             response = connection.getresponse()
-        except NO_RESPONSE:
+        except NO_RESPONSE as error:
             connection.close()
             self._forget_idle()
-            raise
+            raise failure from error
         self._drain(connection, response)
         return response
 
@@ -80,9 +105,19 @@ class HttpPool:
             connection.close()
             return
         if not response.will_close:
-            self._idle.append(connection)
+            self._idle.append((connection, self._runtime.now()))
 
     def _forget_idle(self) -> None:
         # The cause is most likely a thawed environment or a lost route, and has ended the other idle ones too.
-        while connection := self._kept():
-            connection.close()
+        while self._idle:
+            try:
+                self._idle.pop()[0].close()
+            except IndexError:
+                return
+
+
+def _readable(connection: HTTPConnection) -> bool:
+    """Tell if something is to be read from an idle connection: its end, or what no request has asked for."""
+    poll = select.poll()  # not `select.select`, which fails for a descriptor over 1,023
+    poll.register(connection.sock, select.POLLIN)
+    return bool(poll.poll(0))

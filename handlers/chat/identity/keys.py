@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, build_opener
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import KeysUnavailable, Misconfigured
-from handlers.chat.identity import secrets
+from handlers.chat.identity import key_fetch, secrets
 from handlers.chat.log import logger
 
 MIN_SECRET_BYTES = 32
@@ -23,8 +21,6 @@ FRESH_SECONDS = 600.0
 REFETCH_SECONDS = 60.0
 """The least time between two fetches. Anybody can invent an unknown `kid`, and must not make us fetch for each one."""
 
-_FETCH_TIMEOUT_SECONDS = 3.0
-_MAX_SET_BYTES = 64 * 1024
 _CURVES = {"P-256": "ES256"}
 
 
@@ -62,7 +58,8 @@ class KeySet:
     """RS256 and ES256 with the keys that an identity provider publishes (a JWK set, RFC 7517).
 
     The keys are fetched from the configured URL only: when they are first needed, when they are old, and at most once
-    a minute for an unknown `kid`. While the provider does not answer, the old keys are used.
+    a minute for an unknown `kid`. While the provider does not answer, or publishes no usable key, the old keys are
+    used.
     """
 
     algorithms: tuple[str, ...] = ("RS256", "ES256")
@@ -74,28 +71,30 @@ class KeySet:
         fetch: Callable[[str], bytes] | None = None,
     ) -> None:
         self._url = _allowed(url)
-        self._fetch = fetch or fetched
+        self._fetch = fetch or (lambda url: key_fetch.fetched(url, runtime))
         self._runtime = runtime
-        self._keys: dict[str, Any] | None = None
+        self._keys: dict[str | int, Any] | None = None
         self._tried_at = float("-inf")
 
     def key_for(self, header: Mapping[str, Any]) -> Any:
         """Return the key that `kid` names, or without a `kid` the only key of the set. Raises `KeysUnavailable`."""
         kid = header.get("kid")
+        if kid is not None and not isinstance(kid, str):
+            return None
         age = self._runtime.monotonic() - self._tried_at
         if self._keys is None or age > FRESH_SECONDS or (kid not in self._keys and age > REFETCH_SECONDS):
             self._refresh()
         keys = self._keys or {}
-        if kid is None and len(keys) == 1:
-            [kid] = keys
-        return keys.get(kid) if isinstance(kid, str) else None
+        if kid is None:
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        return keys.get(kid)
 
     def _refresh(self) -> None:
         if self._keys is None and self._runtime.monotonic() - self._tried_at < 1.0:
             raise KeysUnavailable(f"No keys from {self._url}")
         self._tried_at = self._runtime.monotonic()
         try:
-            self._keys = dict(_usable(json.loads(self._fetch(self._url))))
+            self._keys = _usable(json.loads(self._fetch(self._url)))
         except (OSError, ValueError, RecursionError) as error:
             logger.warning("keys_not_fetched", url=self._url, reason=f"{type(error).__name__}: {error}")
             if self._keys is None:
@@ -109,45 +108,42 @@ def _allowed(url: str) -> str:
     raise Misconfigured(f"JWT_JWKS_URL is {url!r}; set it to an https URL")
 
 
-def _usable(content: Any) -> list[tuple[str, Any]]:
-    """Return the usable keys of a set, each with its id. Raises ValueError if it is no set."""
-    import jwt
+def _usable(content: Any) -> dict[str | int, Any]:
+    """Return the usable keys of a set by `kid`, or by their place where they have none.
 
+    A malformed key is left out and logged. Raises ValueError if there is no usable key.
+    """
     if not isinstance(content, dict) or not isinstance(content.get("keys"), list):
         raise ValueError("no JWK set")
-    usable = []
-    for number, each in enumerate(content["keys"]):
-        algorithm = _algorithm(each)
-        if algorithm is None:
-            continue
+    usable: dict[str | int, Any] = {}
+    for place, each in enumerate(content["keys"]):
+        # Whatever one key looks like, the others stay usable, so no kind of error may leave this loop.
         try:
-            key = jwt.PyJWK(each, algorithm=algorithm)
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+            kid, key = _key(each, place)
+        except Exception as error:
+            logger.warning("key_ignored", place=place, reason=type(error).__name__)
             continue
-        usable.append((str(each.get("kid", f"#{number}")), key))
+        if key is not None:
+            usable[kid] = key
+    if not usable:
+        raise ValueError("no usable key in the set")
     return usable
 
 
-def _algorithm(each: Any) -> str | None:
+def _key(each: Any, place: int) -> tuple[str | int, Any]:
+    """Return a key with its `kid`, or None as the key if it is not for us. Raises any exception for a malformed one."""
+    import jwt
+
+    kid = each.get("kid", place)
+    if not isinstance(kid, str) and kid != place:
+        raise ValueError("a kid that is no text")
+    algorithm = _algorithm(each)
+    return kid, jwt.PyJWK(each, algorithm=algorithm) if algorithm else None
+
+
+def _algorithm(each: Mapping[str, Any]) -> str | None:
     """Return the algorithm of a key. None if the key is not for signatures, or not of a family that we accept."""
-    if not isinstance(each, dict) or each.get("use", "sig") != "sig":
+    if each.get("use", "sig") != "sig":
         return None
     algorithm = {"RSA": "RS256", "EC": _CURVES.get(each.get("crv", ""))}.get(each.get("kty", ""))
     return algorithm if each.get("alg", algorithm) == algorithm else None
-
-
-def fetched(url: str) -> bytes:
-    """Return the content of a URL, without following redirects. Raises OSError and ValueError."""
-    try:
-        with build_opener(_NoRedirects).open(url, timeout=_FETCH_TIMEOUT_SECONDS) as answer:
-            body: bytes = answer.read(_MAX_SET_BYTES + 1)
-    except URLError as error:
-        raise OSError(str(error)) from None
-    if len(body) > _MAX_SET_BYTES:
-        raise ValueError(f"more than {_MAX_SET_BYTES} bytes")
-    return body
-
-
-class _NoRedirects(HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **more: Any) -> None:
-        """Follow no redirect."""

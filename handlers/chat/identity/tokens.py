@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import jwt
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.identity.keys import Keys, KeySet, SharedSecret
+from handlers.chat.records import is_user_id
 from handlers.chat.settings import Settings
 
 LEEWAY_SECONDS = 30
@@ -28,6 +28,15 @@ MAX_TOKEN_CHARS = 8 * 1024
 """API Gateway's own limit for all headers together is 10 KB."""
 
 MAX_NAME_CHARS = 128
+
+ANY_AUDIENCE = "*"
+"""The setting of a deployment that accepts tokens for any audience."""
+
+SHARED_SECRET_USER_CLAIMS = ("userId", "sub")
+"""The claims for the user with a shared secret. Who has the secret writes the tokens, so no user chose them."""
+
+PROVIDER_USER_CLAIMS = ("sub",)
+"""The claim for the user with a provider's keys. Users can often write other claims, their profile for example."""
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -44,7 +53,8 @@ class Identity:
 class Authenticator:
     """The verification of JSON Web Tokens: algorithm, signature, times, issuer, audience, and the user.
 
-    `is_user` checks the user, and may create a new one. Raises `Misconfigured` for unusable keys.
+    `is_user` checks the user, and may create a new one. The first of `user_claims` that a token has is its user. Raises
+    `Misconfigured` for unusable keys.
     """
 
     def __init__(
@@ -55,11 +65,13 @@ class Authenticator:
         *,
         issuer: str = "",
         audience: str = "",
+        user_claims: tuple[str, ...] = SHARED_SECRET_USER_CLAIMS,
     ) -> None:
         self._keys = keys
         self._is_user = is_user
         self._issuer = issuer
         self._audience = audience
+        self._user_claims = user_claims
         self._runtime = runtime
         self._jwt = jwt.PyJWT({"enforce_minimum_key_length": True})
 
@@ -72,8 +84,19 @@ class Authenticator:
             raise Misconfigured(
                 "JWT_ISSUER is not set: with JWT_JWKS_URL, set it to the `iss` of the provider's tokens"
             )
-        keys: Keys = KeySet(settings.jwks_url, runtime) if settings.jwks_url else SharedSecret(settings.jwt_secret)
-        return cls(keys, is_user, runtime, issuer=settings.jwt_issuer, audience=settings.jwt_audience)
+        if settings.jwks_url:
+            keys: Keys = KeySet(settings.jwks_url, runtime)
+            user_claims: tuple[str, ...] = PROVIDER_USER_CLAIMS
+        else:
+            keys, user_claims = SharedSecret(settings.jwt_secret), SHARED_SECRET_USER_CLAIMS
+        return cls(
+            keys,
+            is_user,
+            runtime,
+            issuer=settings.jwt_issuer,
+            audience=settings.jwt_audience,
+            user_claims=(settings.jwt_user_claim,) if settings.jwt_user_claim else user_claims,
+        )
 
     def user_of(self, token: str) -> str:
         """Return the id of the token's user. Raises as `identify`."""
@@ -93,32 +116,35 @@ class Authenticator:
     def _identity(self, token: str) -> Identity | None:
         if len(token) > MAX_TOKEN_CHARS or not _is_canonical(token):
             return None
-        try:
-            claims = self._claims(token)
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        header = _unless_malformed(lambda: jwt.get_unverified_header(token))
+        if header is None or header.get("alg") not in self._keys.algorithms or "crit" in header:
             return None
+        # Outside of `_unless_malformed`: an error in our keys is ours, and must not look like a bad token.
+        key = self._keys.key_for(header)
+        claims = _unless_malformed(lambda: self._claims(token, key)) if key is not None else None
         return self._read(claims) if claims is not None else None
 
-    def _claims(self, token: str) -> dict[str, Any] | None:
-        header = jwt.get_unverified_header(token)
-        if header.get("alg") not in self._keys.algorithms or "crit" in header:
-            return None
-        key = self._keys.key_for(header)
-        if key is None:
-            return None
+    def _claims(self, token: str, key: Any) -> dict[str, Any]:
         claims: dict[str, Any] = self._jwt.decode(
             token,
             key,
             algorithms=list(self._keys.algorithms),
             leeway=LEEWAY_SECONDS,
             issuer=self._issuer or None,
-            options={"require": ["exp", *(["iss"] if self._issuer else [])], "verify_aud": False},
+            # `aud` and the user are checked in `_read`. A `sub` or `jti` that names no user may be of any type.
+            options={
+                "require": ["exp", *(["iss"] if self._issuer else [])],
+                "verify_aud": False,
+                "verify_sub": False,
+                "verify_jti": False,
+            },
         )
         return claims
 
     def _read(self, claims: Mapping[str, Any]) -> Identity | None:
-        expiry, user_id = _number(claims.get("exp")), claims.get("userId", claims.get("sub"))
-        if expiry is None or not self._is_for_us(claims) or not _is_user_id(user_id):
+        expiry = _number(claims.get("exp"))
+        user_id = next((claims[name] for name in self._user_claims if name in claims), None)
+        if expiry is None or not self._is_for_us(claims) or not is_user_id(user_id):
             return None
         if expiry > self._runtime.now().timestamp() + MAX_LIFETIME.total_seconds():
             return None
@@ -127,11 +153,24 @@ class Authenticator:
         return Identity(user_id, datetime.fromtimestamp(expiry + LEEWAY_SECONDS, UTC), called)
 
     def _is_for_us(self, claims: Mapping[str, Any]) -> bool:
-        """Return True if the audience is ours. Access tokens of Cognito have `client_id` in its place."""
-        if not self._audience:
+        """Return True if the audience is ours. Access tokens of Cognito have `client_id` in its place.
+
+        A token that names an audience is for nobody else (RFC 7519 section 4.1.3). Without a setting that is not us.
+        """
+        if self._audience == ANY_AUDIENCE:
             return True
+        if not self._audience:
+            return "aud" not in claims
         audience = claims.get("aud", claims.get("client_id"))
         return self._audience in (audience if isinstance(audience, list) else [audience])
+
+
+def _unless_malformed(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what `read` returns, None if the token that it reads is malformed, forged or over."""
+    try:
+        return read()
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        return None
 
 
 def _is_canonical(token: str) -> bool:
@@ -153,14 +192,6 @@ def _number(value: object) -> float | None:
     """Return a finite JSON number, else None. PyJWT itself would also accept a number in a string."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and isfinite(value) else None  # type: ignore[arg-type]
-
-
-def _is_user_id(value: object) -> bool:
-    return (
-        isinstance(value, str)
-        and 1 <= len(value) <= 128
-        and not any(unicodedata.category(character).startswith("C") for character in value)
-    )
 
 
 def offered_token(headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from handlers.chat.protocol import frames
+from handlers.chat.protocol import frames, views
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
     AssistantMessageStart,
     AssistantMessageToken,
     ServerFrame,
 )
-from handlers.chat.records import Resume
+from handlers.chat.records import Message, Resume
 
 MAX_PIECE_CHARS = 5_000
 """Characters in one frame. At 4 bytes of UTF-8 each, or 6 for those that JSON escapes, a frame stays below 32 KB."""
@@ -56,10 +57,6 @@ class Script:
             return self.late()
         return self.late(resume.offset)
 
-    def ended(self) -> Cursor:
-        """Return the cursor of a connection that gets only the end."""
-        return replace(self.late(frames.MAX_OFFSET), started=True)
-
     def after(self, cursor: Cursor) -> tuple[ServerFrame, Cursor] | None:
         """Return the next frame for a connection, and the cursor after it. Returns None if there is none yet."""
         sent = replace(cursor, frames=cursor.frames + 1)
@@ -79,13 +76,30 @@ class Script:
             return self.end, replace(sent, ended=True)
         return None
 
+    def from_here(self, cursor: Cursor) -> Iterator[ServerFrame]:
+        """Yield the frames that a connection still needs for everything that there is by now."""
+        while step := self.after(cursor):
+            frame, cursor = step
+            yield frame
+
     def frames_after(self, cursor: Cursor) -> int:
         """Return how many frames a connection still needs for everything that there is by now."""
-        count = 0
-        while step := self.after(cursor):
-            count, cursor = count + 1, step[1]
-        return count
+        return sum(1 for _ in self.from_here(cursor))
 
     def _token(self, piece: str, offset: int) -> AssistantMessageToken:
         start = self.start
         return AssistantMessageToken(token=piece, message_id=start.message_id, attempt=start.attempt, offset=offset)
+
+
+def stored(reply: Message, typing: str, replaces: str | None = None) -> Script:
+    """Return the script of a stored reply: its start, all of its text, its end. `typing` is the text of the start."""
+    start = AssistantMessageStart(
+        message=typing,
+        message_id=reply.message_id,
+        chat_id=reply.chat_id,
+        attempt=reply.attempt,
+        replaces=replaces,
+    )
+    script = Script(start, reply.content)
+    script.end = views.complete(reply)
+    return script

@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
-from handlers.chat.records import FinishReason, Message
-from handlers.chat.replies import prompt
+from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
 from handlers.chat.replies.llm import Delta, Model
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
+from handlers.chat.replies.prompt import BREAK, Prompt, chars, prompt
 from handlers.chat.store import Store
 
 MAX_REPLY_BYTES = 350_000
@@ -36,21 +36,22 @@ class Generation:
         messages = self._prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
+        question = messages[0][1]
         if attempt.turn.cancelled:
-            return messages[0].content, Completion(FinishReason.CANCELLED)
-        return messages[0].content, self._ask(messages, attempt)
+            return question, Completion(FinishReason.CANCELLED)
+        return question, self._ask(messages, attempt)
 
-    def _prompt(self, attempt: Attempt) -> list[Message]:
+    def _prompt(self, attempt: Attempt) -> Prompt:
         # Up to the question: its id is the last one before the reply's.
         earlier = self.store.messages.newest_first(attempt.chat.chat_id, attempt.turn.message_id)
         kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
-        return prompt.context(kept, self.settings.history_chars)
+        return prompt(kept, self.settings.history_chars)
 
-    def _ask(self, messages: list[Message], attempt: Attempt) -> Completion | None:
+    def _ask(self, messages: Prompt, attempt: Attempt) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
-        completion = Completion(FinishReason.STOP, prompt_chars=sum(len(each.content) for each in messages))
+        completion = Completion(FinishReason.STOP, prompt_chars=chars(messages))
         room = MAX_REPLY_BYTES
-        asked = self.model.answer([(each.role, each.content) for each in messages])
+        asked = self.model.answer(messages)
         with closing(asked) as answer, self._monitor(attempt, answer.stop) as monitor:
             try:
                 for delta in answer:
@@ -88,7 +89,7 @@ class Generation:
     def apologise(self, attempt: Attempt) -> Completion:
         """Relay the apology, after the text that there is, and return the completion of a reply that failed."""
         relay, apology = attempt.relay, self.settings.texts.apology
-        relay.add(f"\n\n{apology}" if relay.text else apology)
+        relay.add(f"{BREAK}{apology}" if relay.text else apology)
         return Completion(FinishReason.ERROR)
 
 

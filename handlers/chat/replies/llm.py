@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout, omit
+from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout
 
 from handlers.chat.errors import ModelFailed
-from handlers.chat.records import FinishReason, Role, Usage
+from handlers.chat.log import logger
+from handlers.chat.records import FinishReason, Usage
+from handlers.chat.replies.prompt import Prompt
+from handlers.chat.replies.request import Dialect, Refusal, Request, after
 from handlers.chat.settings import ModelTimeouts, Settings
 
 if TYPE_CHECKING:
@@ -38,9 +41,6 @@ CLIENT_RETRIES = 2
 _CLOSING_SECONDS = 0.5
 _USAGE_SECONDS = 2.0
 """The wait for the count of tokens, which comes after the finish reason."""
-
-_REFUSED = (400, 422)
-"""Statuses of servers that do not know an option."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +106,16 @@ class ModelAnswer:
 
 
 class Model:
-    """One model of one server. `temperature` is OpenAI's."""
+    """One model of one server. `temperature` is OpenAI's; None leaves it to the server."""
 
     def __init__(
-        self, client: AsyncOpenAI, name: str, temperature: float, timeouts: ModelTimeouts | None = None
+        self, client: AsyncOpenAI, name: str, temperature: float | None, timeouts: ModelTimeouts | None = None
     ) -> None:
         self._client = client
         self._name = name
         self._temperature = temperature
         self._timeouts = timeouts or ModelTimeouts()
-        self._counts_tokens = True
+        self._dialect = Dialect()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -130,11 +130,11 @@ class Model:
         )
         return cls(client, settings.openai_model, settings.openai_temperature, settings.model_timeouts)
 
-    def answer(self, prompt: Iterable[tuple[Role, str]]) -> ModelAnswer:
+    def answer(self, prompt: Prompt) -> ModelAnswer:
         """Ask the model with these messages, oldest first, and return at once the answer that is to come."""
         answer = ModelAnswer()
-        messages = [{"role": role.value, "content": text} for role, text in prompt]
-        answer.read(lambda: self._read(messages, answer), self._running_loop())
+        request = Request(prompt, self._temperature, dialect=self._dialect)
+        answer.read(lambda: self._read(request, answer), self._running_loop())
         return answer
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
@@ -144,9 +144,9 @@ class Model:
             threading.Thread(target=self._loop.run_forever, name="model", daemon=True).start()
         return self._loop
 
-    async def _read(self, messages: list[dict[str, str]], answer: ModelAnswer) -> None:
+    async def _read(self, request: Request, answer: ModelAnswer) -> None:
         silent_until = asyncio.get_running_loop().time() + self._timeouts.first_token_seconds
-        async with await _within(silent_until, self._open(messages)) as stream:
+        async with await _within(silent_until, self._open(request)) as stream:
             await self._take(stream, silent_until, answer)
 
     async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: ModelAnswer) -> None:
@@ -174,24 +174,32 @@ class Model:
         next_token = now + self._timeouts.next_token_seconds
         return next_token if delta.text else max(before, next_token)
 
-    async def _open(self, messages: list[dict[str, str]]) -> AsyncStream[ChatCompletionChunk]:
-        try:
-            return await self._create(messages)
-        except APIStatusError as error:
-            if not (self._counts_tokens and error.status_code in _REFUSED and "stream_options" in error.message):
-                raise
-            # A server that does not know the option. It is not asked for the count of tokens again.
-            self._counts_tokens = False
-            return await self._create(messages)
+    async def _open(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
+        """Ask until the server takes the request. What it does not take is remembered."""
+        while True:
+            try:
+                stream = await self._create(request)
+            except APIStatusError as error:
+                refusal = _refusal(error)
+                changed = after(request, refusal)
+                if changed is None:
+                    raise
+                request = changed
+                options, messages = sorted(request.options()), len(request.messages)
+                logger.warning("model_asked_again", refusal=str(refusal), options=options, messages=messages)
+            else:
+                self._dialect = request.dialect
+                return stream
 
-    async def _create(self, messages: list[dict[str, str]]) -> AsyncStream[ChatCompletionChunk]:
-        return await self._client.chat.completions.create(
+    async def _create(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
+        messages = [{"role": role.value, "content": text} for role, text in request.messages]
+        stream: AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
             model=self._name,
             messages=cast("list[ChatCompletionMessageParam]", messages),
-            temperature=self._temperature,
             stream=True,
-            stream_options={"include_usage": True} if self._counts_tokens else omit,
+            **request.options(),
         )
+        return stream
 
 
 T = TypeVar("T")
@@ -233,6 +241,9 @@ def _usage(usage: CompletionUsage) -> Usage:
     return Usage(prompt_tokens=usage.prompt_tokens or 0, completion_tokens=usage.completion_tokens or 0)
 
 
+def _refusal(error: APIStatusError) -> Refusal:
+    return Refusal.of(error.status_code, error.message if error.body is None else error.body)
+
+
 def _reason(error: Exception) -> str:
-    status = f" {error.status_code}" if isinstance(error, APIStatusError) else ""
-    return f"{type(error).__name__}{status}"
+    return f"{type(error).__name__} {_refusal(error)}" if isinstance(error, APIStatusError) else type(error).__name__

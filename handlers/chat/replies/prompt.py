@@ -1,26 +1,76 @@
-"""The prompt: the messages of a chat that the model is asked with."""
+"""The prompt: the messages of a chat that the model is asked with.
+
+Strict servers refuse more than OpenAI does, so every prompt keeps their rules: it begins and ends with the user, user
+and assistant alternate (the chat templates of Mistral, Gemma and Llama raise an error otherwise), and no message is
+blank (Anthropic: "text content blocks must be non-empty").
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
-from handlers.chat.records import Message
+from handlers.chat.protocol.frames import clean
+from handlers.chat.records import FinishReason, Message, Role
+from handlers.chat.settings import APOLOGIES
 
 MAX_MESSAGES = 100
-"""Messages in a prompt, however short they are: so the cost of a turn does not grow with its chat."""
+"""Stored messages that are read for a prompt, however short they are: so the cost of a turn does not grow with its
+chat."""
+
+BREAK = "\n\n"
+"""The text between two messages of one author that the model gets as one, and before our apology in a reply."""
+
+Prompt = tuple[tuple[Role, str], ...]
+"""Texts with their authors, oldest first."""
 
 
-def context(newest_first: Iterable[Message], max_chars: int) -> list[Message]:
-    """Return the newest messages that have at most `max_chars` characters together, oldest first.
+def prompt(newest_first: Iterable[Message], max_chars: int) -> Prompt:
+    """Return the newest messages that have at most `max_chars` characters together.
 
-    The newest message is always among them, because it is the question. There are at most `MAX_MESSAGES`.
+    The newest message of the user is always among them, because it is the question. Replies without a text of the
+    model are left out, and two messages of the user that come together become one.
     """
+    said = ((message.role, _said(message)) for message in islice(newest_first, MAX_MESSAGES))
+    return _newest(((role, text) for role, text in said if text), max_chars)
+
+
+def chars(messages: Prompt) -> int:
+    """Return the number of characters in a prompt."""
+    return sum(len(text) for _, text in messages)
+
+
+def halved(messages: Prompt) -> Prompt | None:
+    """Return the newest half of a prompt, in characters. None if it has nothing but the question."""
+    return _newest(reversed(messages), chars(messages) // 2) if len(messages) > 1 else None
+
+
+def _newest(newest_first: Iterable[tuple[Role, str]], max_chars: int) -> Prompt:
     # Stops at the first message that does not fit. A shorter one before it must not take its place: the model would
     # see a conversation with a hole.
-    chosen: list[Message] = []
-    for message in newest_first:
-        max_chars -= len(message.content)
-        if chosen and (max_chars < 0 or len(chosen) == MAX_MESSAGES):
+    chosen: list[tuple[Role, str]] = []
+    for role, text in newest_first:
+        if not chosen and role is not Role.USER:
+            continue
+        joins = bool(chosen) and chosen[-1][0] is role
+        max_chars -= len(text) + (len(BREAK) if joins else 0)
+        if chosen and max_chars < 0:
             break
-        chosen.append(message)
-    return chosen[::-1]
+        if joins:
+            chosen[-1] = (role, f"{text}{BREAK}{chosen[-1][1]}")
+        else:
+            chosen.append((role, text))
+    if chosen and chosen[-1][0] is not Role.USER:
+        chosen.pop()
+    return tuple(reversed(chosen))
+
+
+def _said(message: Message) -> str:
+    """Return what the author of a message said: no control characters, no apology of ours. Empty for a blank text."""
+    text = message.content
+    if message.role is Role.ASSISTANT and message.finish_reason is FinishReason.ERROR:
+        for apology in APOLOGIES:
+            text = text.removesuffix(apology)
+        text = text.removesuffix(BREAK)
+    text = clean(text)
+    return text if text.strip() else ""

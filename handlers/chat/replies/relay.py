@@ -98,12 +98,13 @@ class Relay:
             self._followed = True
             self._changed.notify_all()
 
-    def announce(self, subscribers: Mapping[str, Subscription], frame: AssistantMessageComplete) -> None:
-        """Send only the end of the reply, and wait as `finish` does."""
+    def announce(self, subscribers: Mapping[str, Subscription], text: str, frame: AssistantMessageComplete) -> None:
+        """Send a stored reply from its beginning, and wait as `finish` does. Clients cut the text that they have."""
+        self.add(text)
         with self._changed:
             self._subscriptions = dict(subscribers)
             for connection_id in subscribers:
-                self._admit(connection_id, self._script.ended())
+                self._admit(connection_id, self._script.late())
         self.finish(frame)
 
     def _admit(self, connection_id: str, cursor: Cursor) -> None:

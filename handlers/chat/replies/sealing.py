@@ -53,10 +53,11 @@ class Sealing:
         return None
 
     def announce_again(self, attempt: Attempt) -> None:
-        """Announce a reply that an earlier worker has stored."""
+        """Announce a reply that an earlier worker has stored. With its text, which that worker may not have sent."""
         reply = self.store.messages.get(attempt.chat.chat_id, attempt.turn.message_id)
         if reply is not None:
-            attempt.relay.announce(attempt.chat.subscribers, views.complete(reply))
+            receivers = lifecycle.not_shown(attempt.chat, reply.message_id)
+            attempt.relay.announce(receivers, reply.content, views.complete(reply))
         self._clear(attempt)
 
     def _reply(self, attempt: Attempt, completion: Completion) -> Message:
@@ -85,9 +86,7 @@ class Sealing:
             return None
         if chat is None:
             return None
-        # A connection that joined after the seal was shown the stored reply, and needs no announcement.
-        shown = attempt.turn.message_id
-        attempt.relay.follow({name: each for name, each in chat.subscribers.items() if each.shown != shown})
+        attempt.relay.follow(lifecycle.not_shown(chat, attempt.turn.message_id))
         return chat.title
 
     def _clear(self, attempt: Attempt) -> None:

@@ -16,8 +16,8 @@ from handlers.chat.protocol.frames import ServerFrame
 from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import Handover
 
-FAN_OUT_SECONDS = 2.0
-"""The longest delay of the next action by other devices: a reply does not wait for a device that hangs."""
+FAN_OUT_SECONDS, MAX_FAN_OUT_SECONDS = 2.0, 10.0
+"""How long other devices may delay what follows, for each frame and for all: a reply waits for no device that hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,13 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Send a frame to several connections at once. A slow one does not delay the others, or what follows, for long."""
+    """Send frames, in order, to several connections at once. None delays the others, or what follows, for long.
 
-    frame: ServerFrame
+    After a frame that fails, its connection gets no more of them: an end must not hide that a piece is missing. The
+    client hears nothing then, and joins again with `resume`.
+    """
+
+    frames: tuple[ServerFrame, ...]
     connections: frozenset[str]
 
 
@@ -75,23 +79,29 @@ class Performer:
             case Close():
                 self.connections.evict(action.connection_id)
 
-    def _post(self, post: Post) -> None:
+    def _post(self, post: Post) -> bool:
+        """Post a frame, and return True if it was delivered."""
         text = frames.encode(frames.as_json(post.frame, post.request_id))
         try:
-            self.connections.post_or_forget(post.connection_id, text)
+            return self.connections.post_or_forget(post.connection_id, text)
         except StoreError:
             # No error for the client: the row has a time to live, which deletes it.
             logger.exception("connection_not_forgotten", target_connection_id=post.connection_id)
+            return False
 
     def _fan_out(self, fan_out: FanOut) -> None:
         """Post to each connection in a thread of its own. After two seconds, go on without those that still post."""
         threads = [
-            self.runtime.start(partial(self._post, Post(fan_out.frame, each)), name=each)
+            self.runtime.start(partial(self._post_all, fan_out.frames, each), name=each)
             for each in sorted(fan_out.connections)
         ]
-        end = self.runtime.monotonic() + FAN_OUT_SECONDS
+        end = self.runtime.monotonic() + min(FAN_OUT_SECONDS * len(fan_out.frames), MAX_FAN_OUT_SECONDS)
         for thread in threads:
             thread.join(max(0.0, end - self.runtime.monotonic()))
+
+    def _post_all(self, frames: tuple[ServerFrame, ...], connection_id: str) -> None:
+        """Post frames to a connection until one fails."""
+        all(self._post(Post(frame, connection_id)) for frame in frames)
 
     def _generate(self, handover: Handover) -> None:
         """Invoke a worker. If that fails, the message stays acknowledged: the chat's next frame tries again."""

@@ -32,6 +32,7 @@ class Commands:
     ) -> None:
         self._store = store
         self._authenticator = authenticator
+        self._texts = settings.texts
         self._runtime = runtime
         self._limiter = limiter
         self._joining = join.Joining(store, settings, runtime)
@@ -158,7 +159,8 @@ class Commands:
         yield frames.Pong(server_time=frames.timestamp(self._runtime.now()))
         if connection.user_id and connection.chat_id:
             chat = self._store.chats.get(connection.user_id, connection.chat_id)
-            yield from send.recover_turn(self._store, chat, self._runtime.now()) if chat else ()
+            if chat:
+                yield from send.recover_turn(self._store, self._texts, chat, self._runtime.now())
 
 
 def _error(refusal: Refused, envelope: parsing.Envelope, connection_id: str) -> actions.Post:

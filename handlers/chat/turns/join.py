@@ -52,7 +52,7 @@ class Joining:
         yield from self._authenticated(connection, bound)
         chat = yield from self._join(chat, bound, frame.resume_from)
         yield from self._catch_up(frame.resume_from, chat)
-        yield from send.recover_turn(self.store, chat, self.runtime.now())
+        yield from send.recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
     def create_chat(self, frame: frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
         """Create a chat and join it. The same `clientChatId` gives the same chat again."""
@@ -173,23 +173,15 @@ class Joining:
     def _catch_up(self, resume: Resume | None, chat: Chat) -> Iterator[frames.ServerFrame]:
         """Yield the part of a stored reply that a client has not got: a start at its offset, tokens, the end.
 
-        Yields nothing for a reply that is not stored: a worker sends the rest of a running one.
+        `chat` is the chat as it was at the subscription. If the reply was not sealed then, its worker sends the rest,
+        even if it is stored by now.
         """
-        reply = self._stored_reply(resume, chat) if resume else None
-        if reply is None:
+        turn = chat.turn
+        if resume is None or (turn and not turn.sealed and turn.message_id == resume.message_id):
             return
-        start = frames.AssistantMessageStart(
-            message=self.settings.texts.typing,
-            message_id=reply.message_id,
-            chat_id=reply.chat_id,
-            attempt=reply.attempt,
-        )
-        script = stream.Script(start, reply.content)
-        script.end = views.complete(reply)
-        cursor = script.resume(resume)
-        while step := script.after(cursor):
-            frame, cursor = step
-            yield frame
+        if reply := self._stored_reply(resume, chat):
+            script = stream.stored(reply, self.settings.texts.typing)
+            yield from script.from_here(script.resume(resume))
 
     def _title(self, chat: Chat) -> str:
         return chat.title or self.settings.texts.new_chat

@@ -16,7 +16,7 @@ from typing import Any, Self
 from handlers.chat import ids
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.records import Chat, Message, Role, Turn
+from handlers.chat.records import Chat, Message, Role, Subscription, Turn
 from handlers.chat.store import Store, StoreError
 
 LEASE = timedelta(seconds=15)
@@ -208,6 +208,14 @@ def take_over(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
         lambda: store.turns.take_over(chat.user_id, chat.chat_id, turn, lease_until),
         lambda: (then := _turn_of(store, chat)) is not None and then.lease_until == lease_until,
     )
+
+
+def not_shown(chat: Chat, message_id: str) -> dict[str, Subscription]:
+    """Return the subscribers to whom a stored reply is to be announced.
+
+    A connection that joined after the seal was shown the reply, and sent the rest of it if it asked for that.
+    """
+    return {name: each for name, each in chat.subscribers.items() if each.shown != message_id}
 
 
 def handover_of(chat: Chat, turn: Turn) -> Handover:

@@ -10,9 +10,9 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import metered
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames, views
+from handlers.chat.protocol import frames, stream, views
 from handlers.chat.records import Chat, Connection
-from handlers.chat.settings import Settings
+from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
 from handlers.chat.turns import actions, lifecycle, quotas
 
@@ -33,7 +33,7 @@ class Sending:
         text = self._checked(frame.message)
         with metered() as meter:
             chat = lifecycle.find_chat(self.store, user_id, chat_id)
-            yield from recover_turn(self.store, chat, self.runtime.now())
+            yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
             accepted = self._sent_before(chat, frame) or self._accept(chat, text, frame)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
         yield acknowledgement
@@ -41,7 +41,7 @@ class Sending:
             return
         others = chat.listeners(self.runtime.now()) - {connection.connection_id}
         if others:
-            yield actions.FanOut(acknowledgement, others)
+            yield actions.FanOut((acknowledgement,), others)
         units = meter.units
         yield actions.Generate(
             replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
@@ -51,12 +51,12 @@ class Sending:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
         chat = self._chat_of(connection)
         lifecycle.cancel(self.store, chat, frame.message_id, self.runtime.now())
-        yield from recover_turn(self.store, chat, self.runtime.now())
+        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
     def regenerate(self, connection: Connection) -> Iterator[actions.Action]:
         """Have the last reply made again."""
         chat = self._chat_of(connection)
-        yield from recover_turn(self.store, chat, self.runtime.now())
+        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
         self._take_from_quota(chat)
         yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
 
@@ -89,8 +89,10 @@ class Sending:
         quotas.MessageQuota(self.store, self.settings.limits, self.runtime).use_message(chat)
 
 
-def recover_turn(store: Store, chat: Chat, now: datetime) -> Iterator[actions.Action]:
+def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Iterator[actions.Action]:
     """Hand on a turn whose worker is gone. Announce a reply that was stored and not announced.
+
+    The announcement has all of the text: the worker may have died before it had sent everything.
 
     There is no timer for this: the next frame of any client in the chat does it. Taking over is a conditional write,
     so of several frames at the same moment one goes on.
@@ -102,7 +104,9 @@ def recover_turn(store: Store, chat: Chat, now: datetime) -> Iterator[actions.Ac
             yield actions.Generate(lifecycle.handover_of(chat, turn))
         case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
             if reply := store.messages.get(chat.chat_id, turn.message_id):
-                yield actions.FanOut(views.complete(reply), chat.listeners(now))
+                script = stream.stored(reply, texts.typing, turn.replaces)
+                receivers = chat.listeners(now) & lifecycle.not_shown(chat, reply.message_id).keys()
+                yield actions.FanOut(tuple(script.from_here(script.late())), receivers)
             store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
 
 

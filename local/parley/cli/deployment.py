@@ -7,6 +7,7 @@ need the right to write the tables.
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,7 +77,12 @@ class Deployment:
             raise call_failed(error, f"the stack {stack}") from None
 
     def add_user(self, user_id: str, name: str | None, roles: tuple[str, ...]) -> None:
-        """Create a user. Raises `StartError` if a user has this id already."""
+        """Create a user. Raises `StartError` if a user has this id already, or if no user can have it."""
+        if not _is_user_id(user_id):
+            raise StartError(
+                f"No user can have the id {user_id!r}: an id has 1 to 128 characters, without / ? % and control"
+                " characters, and is not . or .."
+            )
         now = datetime.now(UTC).isoformat(timespec="microseconds")
         item: dict[str, Any] = {"userId": {"S": user_id}, "createdAt": {"S": now.replace("+00:00", "+0000")}}
         if name:
@@ -164,3 +170,13 @@ def _emulated(service: str, url: str) -> Any:
 
 def _unknown(user_id: str) -> StartError:
     return StartError(f"There is no user {user_id}. parley users add {user_id} creates one.")
+
+
+def _is_user_id(user_id: str) -> bool:
+    """Return True for an id that the functions accept: the rule of `is_user_id` in handlers/chat/records.py."""
+    return (
+        1 <= len(user_id) <= 128
+        and user_id not in (".", "..")
+        and set("/?%").isdisjoint(user_id)
+        and not any(unicodedata.category(character).startswith("C") for character in user_id)
+    )

@@ -72,7 +72,7 @@ class SimulatedDeployment:
                     self._post(action)
                 case FanOut():
                     for each in sorted(action.connections):
-                        self._post(Post(action.frame, each))
+                        all(self._post(Post(frame, each)) for frame in action.frames)
                 case Generate():
                     self.invoke(action.handover.payload())
 
@@ -94,14 +94,16 @@ class SimulatedDeployment:
 
             self.world.spawn(process, work)
 
-    def _post(self, action: Post) -> None:
+    def _post(self, action: Post) -> bool:
         try:
             self.gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
+            return True
         except ConnectionGone:
             with suppress(StoreError):
                 self.store.connections.forget(action.connection_id)
         except PostFailed:
             pass
+        return False
 
     def invoke(self, payload: dict[str, Any]) -> None:
         """Lambda takes an asynchronous invocation, and runs it: at least once, most of the time."""

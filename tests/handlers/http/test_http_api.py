@@ -2,15 +2,19 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 import jwt
 import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from hypothesis import example, given, settings
+from hypothesis.strategies import text
+from parley.gateway.http.event import event_path
 
 from handlers import api
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.protocol.frames import timestamp
-from handlers.chat.records import Chat, Connection, User
+from handlers.chat.records import Chat, Connection, User, is_user_id
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
@@ -351,6 +355,54 @@ class TestAdministrators:
         assert request("GET", "/me", "bob").json["name"] == "Robert"
         assert request("PATCH", "/admin/users/nobody", "root", {"name": "x"}).code == "user_not_found"
         assert store.users.get("nobody") is None
+
+
+UNNAMEABLE = ["org/bob", "u%41", "q?x", "%", "..", ".", "a/", "/", "a\nb", "", "a" * 129]
+"""Ids that a path cannot name: API Gateway decodes a path twice and cuts it at `?`, clients resolve dots."""
+
+
+class TestIdsInPaths:
+    """A path names exactly the user that it was made of, or the id is refused wherever a user could begin."""
+
+    @given(text(min_size=1, max_size=128))
+    @example("auth0|9")
+    @example("ann+tea@example.com")
+    @example("a#b;c=d&e")
+    @example("back\\slash")
+    @example("Ünïcode 茶")
+    @example("u%41")
+    @settings(max_examples=300)
+    def test_an_id_comes_out_of_an_encoded_path_as_it_went_in(self, user_id):
+        path = "/admin/users/" + quote(user_id, safe="")
+        if is_user_id(user_id):
+            assert event_path(path) == "/admin/users/" + user_id
+            scope = api.HttpApiEvent(event("PATCH", path, "", {}, None), LambdaContext(), api.adapter.config).scope
+            assert scope["path"] == "/admin/users/" + user_id
+
+    @pytest.mark.parametrize("user_id", UNNAMEABLE)
+    def test_what_no_path_can_name_is_no_users_id(self, store, user_id):
+        assert not is_user_id(user_id)
+        assert request("POST", "/admin/users", "root", {"userId": user_id}).code == "invalid_format"
+        assert store.users.get("org/bob") is None
+        assert request("GET", "/me", user_id or "\0").code == "invalid_token"
+
+    @pytest.mark.parametrize("user_id", ["auth0|9", "a#b", "a b", "é", "ann+tea@example.com", "domain\\ann", "a&b;c"])
+    def test_exactly_the_named_user_is_changed(self, store, user_id):
+        for each in (user_id, "a", "other"):
+            store.users.add(User(each))
+        path = f"/admin/users/{quote(user_id, safe='')}"
+        assert request("PATCH", path, "root", {"disabled": True}).json["userId"] == user_id
+        assert request("GET", f"{path}/connections", "root").status == 200
+        disabled = {each.user_id for each in store.users.page(100, None).items if each.disabled}
+        assert disabled == {user_id}
+
+    @pytest.mark.parametrize("path", ["u%252541", "q%253Fx", "%252e%252e"])
+    def test_a_path_that_names_no_possible_id_changes_nobody(self, store, path):
+        for each in ("uA", "q", "u"):
+            store.users.add(User(each))
+        refused = request("PATCH", f"/admin/users/{path}", "root", {"disabled": True})
+        assert refused.code == "invalid_format"
+        assert not any(each.disabled for each in store.users.page(100, None).items)
 
 
 class TestProblems:

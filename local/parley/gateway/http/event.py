@@ -1,20 +1,21 @@
 """Events that HTTP APIs send to functions, in payload formats 1.0 and 2.0.
 
-Fields are those of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs". The path is decoded, and
-ends before a decoded question mark (public captures of live events, hotsock/voker#8). A stage other than `$default` is
-the first part of the path (powertools-lambda-python#621).
+Fields are those of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs". The path is decoded
+twice (docs/aws.md section 9). A stage other than `$default` is the first part of the path
+(powertools-lambda-python#621).
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from parley.account import ACCOUNT_ID
 from parley.gateway.events import Event, Headers, all_values, decode_headers, last_values, new_request_id
@@ -28,11 +29,23 @@ _NO_IDENTITY = (
 )
 
 
+_BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
+
+
+def event_path(sent: str) -> str | None:
+    """Return the path in events for a path as sent, None if API Gateway refuses it (docs/aws.md section 9).
+
+    The path is decoded, cut at a question mark, and decoded once more.
+    """
+    once = unquote(sent).partition("?")[0]
+    return None if _BAD_ESCAPE.search(once) else unquote(once)
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """A request whose route is known. `now` is in seconds since the epoch.
 
-    `path` is the requested path, decoded. It includes the stage if the stage is a part of it.
+    `path` is the path in events: see `event_path`. It includes the stage if the stage is a part of it.
     """
 
     scope: Mapping[str, Any]

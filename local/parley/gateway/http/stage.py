@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from parley.asgi import ClientGone, Receive, Scope, Send
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
-from parley.gateway.http.event import HttpRequest
+from parley.gateway.http.event import HttpRequest, event_path
 from parley.gateway.http.response import HttpApiResponse, InvalidFunctionResponse, parse_response
 from parley.gateway.http.router import RouteMatch, Router
 from parley.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_SIZE, MAX_HTTP_REQUEST_BYTES, Limit
@@ -61,7 +61,10 @@ class HttpGateway:
         if match is None:
             self._trace.record("unrouted", method=scope["method"], path=scope["path"])
             return await HttpApiResponse.of_message(404, "Not Found").response().send(send)
-        path = unquote(asked).partition("?")[0]
+        path = event_path(asked)
+        if path is None:
+            self._trace.record("unrouted", method=scope["method"], path=scope["path"])
+            return await HttpApiResponse.of_message(400, "Bad Request").response().send(send)
         request = HttpRequest(scope, body or b"", self._api, match, path, self._clock.time())
         if body is None:
             self._limit(request, "answered with 413", HTTP_REQUEST_SIZE)

@@ -1,6 +1,8 @@
 """Posts without boto3's client: connections that are kept, answers that are errors, and no answer at all."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from socket import SHUT_WR
 from threading import Barrier, Event
 
 import pytest
@@ -12,11 +14,14 @@ from handlers.chat.delivery import http_pool
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 from tests.support.devices import free_port
-from tests.support.management_api import ManagementApiServer, answer_then_hang_up_unannounced, cut, failing
-from tests.support.runtime import FakeRuntime
+from tests.support.management_api import ManagementApiServer, answer_then_hang_up_unannounced, cut, failing, reset
+from tests.support.runtime import NOON, FakeRuntime
+from tests.support.waiting import until
 
 CONNECTION_ID = "BFaT_fALIAMCKug="
 FRAME = b'{"type":"pong","data":{}}'
+LONG = Event()
+"""Never set: what waits for it waits for its time-out."""
 KEYS = Credentials("AKIDEXAMPLE", "wJalrXUtnFEMI")
 
 
@@ -34,8 +39,15 @@ def pauses():
 
 
 @pytest.fixture
-def gateway_of(server, pauses):
-    return lambda **more: Gateway(server.url, KEYS, "eu-central-1", FakeRuntime(sleep=pauses.append), **more)
+def clock():
+    """The time of day, in a list that a test may change."""
+    return [NOON]
+
+
+@pytest.fixture
+def gateway_of(server, pauses, clock):
+    runtime = FakeRuntime(lambda: clock[0], sleep=pauses.append)
+    return lambda **more: Gateway(server.url, KEYS, "eu-central-1", runtime, **more)
 
 
 @pytest.fixture
@@ -72,7 +84,7 @@ class TestConnections:
             gateway.post(CONNECTION_ID, text)
         assert server.connections == 20
 
-    def test_stale_connections_are_replaced_at_the_first_error(self, server, gateway):
+    def test_those_that_the_server_has_closed_are_not_used_again(self, server, gateway):
         together = Barrier(3)
 
         def answer(handler):
@@ -82,15 +94,24 @@ class TestConnections:
         server.answers.extend([answer] * 3)
         with ThreadPoolExecutor(3) as threads:
             list(threads.map(lambda _: gateway.post(CONNECTION_ID, FRAME), range(3)))
+        until(lambda: server.closed == 3)
         gateway.post(CONNECTION_ID, FRAME)
         gateway.post(CONNECTION_ID, FRAME)
         assert (len(server.requests), server.connections) == (5, 4)
 
-    def test_a_post_that_is_cut_off_on_a_kept_one_is_sent_again(self, server, gateway):
-        server.answers.extend([200, cut])
-        for text in (b"first", b"second"):
-            gateway.post(CONNECTION_ID, text)
-        assert [body for _, _, body in server.requests] == [b"first", b"second", b"second"]
+    @pytest.mark.parametrize(("seconds", "connections"), [(-1, 2), (0, 1), (4, 1), (4.1, 2), (3600, 2)])
+    def test_one_is_used_again_after_a_short_rest_only(self, server, gateway, clock, seconds, connections):
+        gateway.post(CONNECTION_ID, FRAME)
+        clock[0] += timedelta(seconds=seconds)
+        gateway.post(CONNECTION_ID, FRAME)
+        assert (len(server.requests), server.connections) == (2, connections)
+
+    def test_a_post_that_could_not_be_written_is_sent_again(self, server, gateway, monkeypatch):
+        gateway.post(CONNECTION_ID, b"first")
+        monkeypatch.setattr(http_pool, "_readable", lambda connection: connection.sock.shutdown(SHUT_WR))
+        gateway.post(CONNECTION_ID, b"second")
+        assert [body for _, _, body in server.requests] == [b"first", b"second"]
+        assert server.connections == 2
 
     def test_a_post_that_is_cut_off_on_a_new_one_has_failed(self, server, gateway):
         server.answers.append(cut)
@@ -149,7 +170,6 @@ class TestErrors:
             (failing(429, "LimitExceededException"), "LimitExceededException"),
             (500, "500 Internal Server Error"),
             (503, "503 Service Unavailable"),
-            (cut, "RemoteDisconnected"),
         ],
     )
     def test_a_transient_error_is_retried_as_often_as_configured(self, server, gateway_of, pauses, answer, reason):
@@ -166,6 +186,37 @@ class TestErrors:
         server.answers.extend([failing(429, "LimitExceededException"), 502])
         gateway_of(tries=4).post(CONNECTION_ID, FRAME)
         assert (len(server.requests), len(pauses)) == (3, 2)
+
+    @pytest.mark.parametrize("kept", [False, True])
+    @pytest.mark.parametrize(
+        ("fate", "reason"),
+        [
+            (cut, "RemoteDisconnected"),
+            (reset, "ConnectionResetError"),
+            (lambda _: LONG.wait(5), "TimeoutError"),
+            (lambda handler: LONG.wait(0.7) or handler.answer(200), "TimeoutError"),
+        ],
+        ids=["handled, then closed", "handled, then reset", "a black hole", "handled too late"],
+    )
+    def test_a_post_that_may_have_arrived_is_not_sent_again(
+        self, server, gateway_of, pauses, monkeypatch, kept, fate, reason
+    ):
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.4)
+        gateway = gateway_of(tries=4)
+        if kept:
+            gateway.post(CONNECTION_ID, b"earlier")
+        server.requests.clear()
+        server.answers.append(fate)
+        with pytest.raises(PostFailed, match=f"^{reason}$"):
+            gateway.post(CONNECTION_ID, FRAME)
+        assert ([body for _, _, body in server.requests], pauses) == ([FRAME], [])
+
+    def test_a_connection_that_is_refused_is_tried_again(self, server, pauses):
+        runtime = FakeRuntime(sleep=pauses.append)
+        gateway = Gateway(f"http://127.0.0.1:{free_port()}", KEYS, "eu-central-1", runtime, tries=4)
+        with pytest.raises(PostFailed, match=r"^ConnectionRefusedError$"):
+            gateway.post(CONNECTION_ID, FRAME)
+        assert len(pauses) == 3
 
     def test_silence_is_a_time_out_on_a_kept_connection_too(self, server, gateway, monkeypatch):
         monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
@@ -230,7 +281,8 @@ class TestClosing:
         with pytest.raises(ConnectionGone):
             gateway.close(CONNECTION_ID)
 
-    def test_it_is_tried_again_where_that_may_help(self, server, gateway_of, pauses):
-        server.answers.append(failing(429, "LimitExceededException"))
+    @pytest.mark.parametrize("answer", [failing(429, "LimitExceededException"), cut, reset])
+    def test_it_is_tried_again_for_closing_twice_is_closing_once(self, server, gateway_of, pauses, answer):
+        server.answers.append(answer)
         gateway_of(tries=2).close(CONNECTION_ID)
         assert (len(server.requests), len(pauses)) == (2, 1)

@@ -65,6 +65,14 @@ def test_every_other_token_is_refused_alike(authenticator, token):
     )
 
 
+@pytest.mark.parametrize("user_id", ["org/bob", "u%41", "q?x", ".", "..", "a\u2028\ue000b", "a\u202eb", ""])
+def test_an_id_that_no_path_can_name_is_no_users_even_if_everybody_is_let_in(user_id):
+    open_to_all = Authenticator(SharedSecret(SECRET), lambda identity: True, Runtime())
+    assert open_to_all.user_of(signed(userId="auth0|9 é#+&\\")) == "auth0|9 é#+&\\"
+    with pytest.raises(Refused):
+        open_to_all.user_of(signed(userId=user_id))
+
+
 def test_a_short_secret_is_refused_at_start():
     with pytest.raises(Misconfigured, match="JWT_SECRET is shorter than 32 bytes"):
         SharedSecret("short")

@@ -13,11 +13,29 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hypothesis import given, settings
+from hypothesis.strategies import (
+    booleans,
+    dictionaries,
+    floats,
+    integers,
+    lists,
+    none,
+    recursive,
+    sampled_from,
+    text,
+)
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
+from handlers.chat.identity import keys
 from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
-from handlers.chat.identity.tokens import MAX_LIFETIME, Authenticator
+from handlers.chat.identity.tokens import (
+    MAX_LIFETIME,
+    PROVIDER_USER_CLAIMS,
+    SHARED_SECRET_USER_CLAIMS,
+    Authenticator,
+)
 from handlers.chat.settings import Settings
 from tests.support.identity_provider import JWKS_URL, IdentityProvider, public_jwk
 
@@ -42,7 +60,7 @@ def everyone(identity):
 
 @pytest.fixture
 def shared():
-    return Authenticator(SharedSecret(SECRET), everyone, Runtime())
+    return Authenticator(SharedSecret(SECRET), everyone, Runtime(), audience=AUDIENCE)
 
 
 @pytest.fixture
@@ -52,7 +70,13 @@ def provider():
 
 @pytest.fixture
 def published(provider):
-    return Authenticator(provider.key_set(), everyone, Runtime(), issuer=ISSUER, audience=AUDIENCE)
+    return published_by(provider)
+
+
+def published_by(provider, audience=AUDIENCE, user_claims=PROVIDER_USER_CLAIMS):
+    return Authenticator(
+        provider.key_set(), everyone, Runtime(), issuer=ISSUER, audience=audience, user_claims=user_claims
+    )
 
 
 def claims(**more):
@@ -77,7 +101,11 @@ def encoded(content):
 
 
 def rs256(key=RSA, kid="r1", algorithm="RS256", headers=None, **more):
-    return jwt.encode(claims(**more), key, algorithm=algorithm, headers={"kid": kid, **(headers or {})})
+    """A token of the provider. Its `sub` is the user: the `userId` of `more`, unless there is a `sub` in it."""
+    payload = claims(**more)
+    if "sub" not in more and "userId" in payload:
+        payload["sub"] = payload.pop("userId")
+    return jwt.encode(payload, key, algorithm=algorithm, headers={"kid": kid, **(headers or {})})
 
 
 def refused(authenticator, token):
@@ -119,7 +147,6 @@ BAD_CLAIMS = {
     "user as number": {"userId": 7},
     "user as list": {"userId": ["alice"]},
     "user as object": {"userId": {"$ne": ""}},
-    "user as null, sub good": {"userId": False, "sub": "alice"},
     "empty user": {"userId": ""},
     "long user": {"userId": "a" * 129},
     "user with a line break": {"userId": "alice\n"},
@@ -185,6 +212,10 @@ class TestSharedSecret:
 
     def test_sub_is_the_user_where_there_is_no_user_id(self, shared):
         assert shared.user_of(hs256(userId=None, sub="sub-7")) == "sub-7"
+
+    @pytest.mark.parametrize("user_id", [False, 0, "", []])
+    def test_a_bad_user_id_is_not_replaced_by_a_good_sub(self, shared, user_id):
+        refused(shared, hs256(userId=user_id, sub="alice"))
 
     def test_a_wrong_key(self, shared):
         refused(shared, hs256(secret="another secret of at least thirty-two"))
@@ -320,6 +351,132 @@ class TestKeySet:
     def test_the_url_is_https(self, url):
         with pytest.raises(Misconfigured, match="https"):
             KeySet(url, Runtime())
+
+
+MALFORMED = {
+    "curve as list": {"kty": "EC", "crv": ["P-256"], "kid": "z"},
+    "type as list": {"kty": ["RSA"]},
+    "type as object": {"kty": {}},
+    "numbers for texts": {"kty": "RSA", "kid": "q", "n": 5, "e": {}},
+    "null": None,
+    "number": 7,
+    "list": [],
+    "use as list": {"kty": "RSA", "use": ["sig"]},
+    "alg as list": {"kty": "RSA", "alg": ["RS256"], "n": "AQAB", "e": "AQAB"},
+    "kid as list": {**public_jwk(RSA, "x"), "kid": ["r1"]},
+    "kid as number": {**public_jwk(RSA, "x"), "kid": 1.5},
+    "no numbers": {"kty": "RSA", "kid": "empty"},
+    "point off the curve": {"kty": "EC", "crv": "P-256", "kid": "z", "x": "AA", "y": "AA"},
+}
+
+
+class TestMalformedKeys:
+    """One malformed key beside a good one. It is logged, and the good one stays good."""
+
+    @pytest.mark.parametrize("odd", MALFORMED.values(), ids=MALFORMED)
+    @pytest.mark.parametrize("first", [True, False])
+    def test_the_others_stay_usable(self, provider, odd, first):
+        provider.keys.insert(0 if first else len(provider.keys), odd)
+        assert published_by(provider).user_of(rs256()) == "alice"
+
+    @given(
+        odd=dictionaries(
+            sampled_from(["kty", "crv", "kid", "use", "alg", "n", "e", "x", "y", "key_ops", "d"]),
+            recursive(
+                none() | booleans() | integers() | floats() | text() | sampled_from(["RSA", "EC", "P-256", "sig"]),
+                lambda inner: lists(inner, max_size=2) | dictionaries(text(max_size=3), inner, max_size=2),
+                max_leaves=4,
+            ),
+        )
+    )
+    @settings(max_examples=200, deadline=None)
+    def test_whatever_a_key_is_made_of(self, odd):
+        provider = IdentityProvider(odd, public_jwk(RSA, "r1"))
+        assert published_by(provider).user_of(rs256()) == "alice"
+
+    def test_a_running_deployment_keeps_its_tokens(self, published, provider):
+        published.user_of(rs256())
+        provider.keys.append(MALFORMED["curve as list"])
+        provider.now += FRESH_SECONDS + 1
+        assert published.user_of(rs256()) == "alice"
+
+    def test_it_is_logged(self, provider, monkeypatch):
+        logged = []
+        monkeypatch.setattr(keys.logger, "warning", lambda event, **fields: logged.append((event, fields)))
+        provider.keys.append(MALFORMED["curve as list"])
+        published_by(provider).user_of(rs256())
+        assert logged == [("key_ignored", {"place": 2, "reason": "TypeError"})]
+
+    @pytest.mark.parametrize("content", [[], [None], [MALFORMED["type as list"]], [{"kty": "oct", "k": "AA"}]])
+    def test_a_set_without_a_usable_key_is_no_reason_to_forget_the_old_ones(self, published, provider, content):
+        published.user_of(rs256())
+        provider.keys[:] = content
+        provider.now += FRESH_SECONDS + 1
+        assert published.user_of(rs256()) == "alice"
+        with pytest.raises(KeysUnavailable):
+            published_by(provider).user_of(rs256())
+
+    def test_a_key_without_a_kid_has_no_name_that_a_token_could_guess(self):
+        unnamed = {name: value for name, value in public_jwk(RSA, "").items() if name != "kid"}
+        alone = published_by(IdentityProvider(unnamed))
+        assert alone.user_of(jwt.encode(claims(sub="alice"), RSA, algorithm="RS256")) == "alice"
+        for kid in ("#0", "0", ""):
+            refused(alone, rs256(kid=kid))
+
+    def test_an_error_of_ours_does_not_look_like_a_bad_token(self, published, monkeypatch):
+        monkeypatch.setattr(KeySet, "_refresh", lambda self: [][1])
+        with pytest.raises(IndexError):
+            published.user_of(rs256())
+
+
+class TestUserClaim:
+    def test_a_claim_that_users_may_write_does_not_beat_sub(self, published):
+        assert published.user_of(rs256(sub="alice", userId="sub-7")) == "alice"
+        refused(published, rs256(sub=None, userId="alice"))
+
+    @pytest.mark.parametrize(
+        ("environ", "expected"),
+        [
+            ({"JWT_SECRET": SECRET}, SHARED_SECRET_USER_CLAIMS),
+            ({"JWT_JWKS_URL": JWKS_URL, "JWT_ISSUER": ISSUER}, PROVIDER_USER_CLAIMS),
+            ({"JWT_JWKS_URL": JWKS_URL, "JWT_ISSUER": ISSUER, "JWT_USER_CLAIM": "oid"}, ("oid",)),
+            ({"JWT_SECRET": SECRET, "JWT_USER_CLAIM": "sub"}, ("sub",)),
+        ],
+    )
+    def test_the_claim_is_a_setting(self, environ, expected):
+        deployed = Authenticator.of(Settings.of(environ), everyone, Runtime())
+        assert deployed._user_claims == expected
+
+    def test_only_the_claim_of_the_setting_counts(self, provider):
+        deployed = published_by(provider, user_claims=("https://example.com/uid",))
+        assert deployed.user_of(rs256(sub="x", **{"https://example.com/uid": "alice"})) == "alice"
+        refused(deployed, rs256(sub="alice"))
+
+    @pytest.mark.parametrize("more", [{"sub": 1234}, {"jti": 99}, {"sub": ["x"], "jti": {}}])
+    def test_claims_that_name_no_user_may_have_any_type(self, shared, more):
+        assert shared.user_of(hs256(**more)) == "alice"
+
+    @pytest.mark.parametrize("sub", [5, True, ["alice"], {}, 1.5])
+    def test_a_user_is_a_text(self, shared, published, sub):
+        refused(shared, hs256(userId=None, sub=sub))
+        refused(published, hs256(header={"alg": "RS256", "kid": "r1"}, userId=None, sub=sub))
+
+
+class TestAudience:
+    @pytest.mark.parametrize("audience", ["other-app", AUDIENCE, ["a", "b"], [], 7, {"parley": 1}])
+    def test_a_token_for_somebody_is_not_for_a_deployment_without_a_name(self, provider, audience):
+        unnamed = published_by(provider, audience="")
+        refused(unnamed, rs256(aud=audience))
+        assert unnamed.user_of(rs256(aud=None)) == "alice"
+        assert published_by(provider, audience="*").user_of(rs256(aud=audience)) == "alice"
+
+    def test_a_shared_secret_makes_no_difference(self):
+        unnamed = Authenticator(SharedSecret(SECRET), everyone, Runtime())
+        refused(unnamed, hs256())
+        assert unnamed.user_of(hs256(aud=None)) == "alice"
+
+    def test_the_star_is_a_setting_and_no_audience(self, published):
+        refused(published, rs256(aud="*"))
 
 
 class TestSettings:

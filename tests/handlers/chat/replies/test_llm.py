@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from threading import Thread, Timer
 
 import pytest
 from openai import AsyncOpenAI
 
 from handlers.chat.errors import ModelFailed
+from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.llm import Delta, Model
 from handlers.chat.settings import ModelTimeouts
@@ -38,13 +40,13 @@ def stream(server, *, body=None, status=200):
     return list(model(server).answer(PROMPT))
 
 
-PROMPT = [(Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?")]
+PROMPT = ((Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?"))
 
 
-def model(server, retries=0, **timeouts):
+def model(server, retries=0, temperature=0.7, **timeouts):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     client = AsyncOpenAI(base_url=url, api_key="k", max_retries=retries, timeout=5)
-    return Model(client, "gpt-4o", 0.7, ModelTimeouts(**timeouts))
+    return Model(client, "gpt-4o", temperature, ModelTimeouts(**timeouts))
 
 
 def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
@@ -126,7 +128,7 @@ def test_a_stream_without_an_end_is_a_failure(server, body):
 def test_a_server_that_is_not_there_is_a_failure():
     client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
     with pytest.raises(ModelFailed):
-        list(Model(client, "gpt-4o", 0.7).answer([(Role.USER, "Hi")]))
+        list(Model(client, "gpt-4o", 0.7).answer(((Role.USER, "Hi"),)))
 
 
 WHOLE = events(chunk("a"), chunk(finish_reason="stop"))
@@ -155,6 +157,61 @@ def test_a_server_that_does_not_count_tokens_is_asked_without_and_remembered(ser
     for _ in range(2):
         assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
     assert ["stream_options" in request for request in server.requests] == [True, False, False]
+
+
+def error(message, **more):
+    return json.dumps({"error": {"message": message, **more}}).encode()
+
+
+NO_TEMPERATURE = error(
+    "Unsupported value: 'temperature' does not support 0.7", param="temperature", code="unsupported_value"
+)
+TOO_LONG = error("This model's maximum context length is 9 tokens", code="context_length_exceeded")
+
+
+def test_a_server_that_takes_no_temperature_is_asked_without_and_remembered(server):
+    server.answers = [(400, NO_TEMPERATURE)]
+    server.body = WHOLE
+    asked = model(server)
+    for _ in range(2):
+        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+    assert [request.get("temperature") for request in server.requests] == [0.7, None, None]
+
+
+def test_what_was_left_out_in_vain_is_not_remembered(server):
+    server.answers = [(400, NO_TEMPERATURE), (400, b"{}")]
+    server.body = WHOLE
+    asked = model(server)
+    with pytest.raises(ModelFailed):
+        list(asked.answer(PROMPT))
+    list(asked.answer(PROMPT))
+    assert [request.get("temperature") for request in server.requests] == [0.7, None, 0.7]
+
+
+def test_without_a_temperature_none_is_sent(server):
+    server.body = WHOLE
+    list(model(server, temperature=None).answer(PROMPT))
+    assert "temperature" not in server.asked
+
+
+def test_a_prompt_that_is_too_long_is_halved_for_this_answer(server):
+    server.answers = [(400, TOO_LONG)]
+    server.body = WHOLE
+    asked = model(server)
+    for _ in range(2):
+        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+    assert [len(request["messages"]) for request in server.requests] == [3, 1, 3]
+
+
+def test_a_refusal_names_the_providers_code_and_param_but_no_text(server, monkeypatch):
+    monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
+    server.answers = [(400, NO_TEMPERATURE), (400, error("You said: secret", code="bad", param="messages"))]
+    with pytest.raises(ModelFailed, match=r"^BadRequestError 400, code bad, param messages$"):
+        list(model(server).answer(PROMPT))
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert line["message"] == "model_asked_again"
+    assert line["refusal"] == "400, code unsupported_value, param temperature"
+    assert (line["options"], line["messages"]) == (["stream_options"], 3)
 
 
 class TestSilence:

@@ -112,7 +112,7 @@ class TestScript:
 
     def test_a_connection_that_gets_the_end_gets_nothing_else(self):
         script = self.script("schon da", ended=True)
-        frame, cursor = script.after(script.ended())
+        frame, cursor = script.after(Cursor(started=True, characters=8, offset=8))
         assert (frame.type, script.after(cursor)) == ("assistant_message_complete", None)
 
 
@@ -282,11 +282,12 @@ class TestTheEndOfASession:
         assert gateway.text_at("a=") == "one two"
         assert gateway.kinds("a=").count("complete") == 1
 
-    def test_the_end_alone_is_not_announced_either(self, now):
+    def test_a_stored_reply_is_not_announced_either(self, now):
         now[0] = NOON + SECOND
         relay = self.relay(gateway := RecordingGateway(), now)
-        relay.announce({"a=": Subscription("first", until=now[0]), "b=": Subscription("first")}, complete("x"))
-        assert (gateway.kinds("a="), gateway.kinds("b=")) == ([], ["complete"])
+        subscriptions = {"a=": Subscription("first", until=now[0]), "b=": Subscription("first")}
+        relay.announce(subscriptions, "x", complete("x"))
+        assert (gateway.kinds("a="), gateway.kinds("b=")) == ([], ["start", "complete"])
 
 
 def test_one_that_leaves_after_the_end_gets_nothing_more():
@@ -301,11 +302,15 @@ def test_one_that_leaves_after_the_end_gets_nothing_more():
     assert (gateway.kinds("a="), gateway.kinds("b=")) == ([], ["start", "complete"])
 
 
-def test_an_announcement_is_the_end_alone():
+def test_an_announcement_is_the_whole_reply_from_its_beginning():
     gateway = RecordingGateway(gone={"gone="}, failing={"b=": 1})
     relay = Relay(gateway, START, lambda gone: None, Runtime())
-    relay.announce(subscribers("a=", "b=", "gone="), complete("x"))
-    assert (gateway.kinds("a="), gateway.kinds("b=")) == (["complete"], ["complete"])
+    text = "x" * (MAX_PIECE_CHARS + 1)
+    relay.announce(subscribers("a=", "b=", "gone="), text, complete(text))
+    for device in ("a=", "b="):
+        assert gateway.kinds(device) == ["start", "token", "complete"]
+        assert gateway.to(device)[0]["data"]["offset"] == 0
+        assert gateway.text_at(device) == text
 
 
 def test_frames_are_counted_that_were_posted_and_that_are_still_to_come():

@@ -16,6 +16,7 @@ from tests.support.reply_worker import (
     STOP,
     TURN,
     ScriptedModel,
+    join,
     make_reply,
     reply_worker,
 )
@@ -41,7 +42,8 @@ class TestInvokedTwice:
         make_reply(store, gateway, again := ScriptedModel("второй", STOP), now=LATER)
         assert again.asked == []
         for device in ("c1=", "c2="):
-            [complete] = gateway.to(device)
+            start, complete = gateway.to(device)
+            assert (start["data"]["offset"], start["data"]["content"]) == (0, "первый")
             assert (complete["data"]["content"], complete["data"]["attempt"]) == ("первый", 1)
         assert store.chats.get("alice", "chat").turn is None
 
@@ -118,7 +120,14 @@ class TestGivingUp:
     def test_a_stored_reply_is_announced(self, store, gateway, chat):
         seal(store, TURN, "Хорошо")
         self.give_up(store, gateway, [LATER])
-        assert [frame["data"]["content"] for frame in gateway.to("c1=")] == ["Хорошо"]
+        assert [frame["data"]["content"] for frame in gateway.to("c1=")] == ["Хорошо", "Хорошо"]
+        assert gateway.kinds("c1=") == ["start", "complete"]
+
+    def test_a_connection_that_was_shown_it_is_left_out(self, store, gateway, chat):
+        seal(store, TURN, "Хорошо")
+        join(store, "c3=", shown="m2")
+        self.give_up(store, gateway, [LATER])
+        assert (gateway.to("c3="), gateway.kinds("c1=")) == ([], ["start", "complete"])
 
 
 class TestFailingStore:

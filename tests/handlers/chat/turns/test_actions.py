@@ -58,8 +58,20 @@ def test_a_connection_that_cannot_be_forgotten_is_no_error(perform, gateway, sto
 
 def test_a_fan_out_reaches_all_but_those_that_fail(perform, gateway):
     gateway.failing["c2="] = 1
-    perform(FanOut(PONG, frozenset({"c1=", "c2=", "c3="})))
+    perform(FanOut((PONG,), frozenset({"c1=", "c2=", "c3="})))
     assert sorted(connection_id for connection_id, _ in gateway.frames) == ["c1=", "c3="]
+
+
+def test_frames_of_a_fan_out_come_in_order_and_none_after_one_that_failed(perform, gateway):
+    texts = tuple(Pong(server_time=str(number)) for number in range(3))
+    gateway.failing_after_delivery["c2="] = 1
+    gateway.gone = {"c3="}
+    perform(FanOut(texts, frozenset({"c1=", "c2=", "c3="})))
+    assert [[frame["data"]["serverTime"] for frame in gateway.to(each)] for each in ("c1=", "c2=", "c3=")] == [
+        ["0", "1", "2"],
+        ["0"],
+        [],
+    ]
 
 
 def test_a_worker_gets_its_handover(perform, functions):

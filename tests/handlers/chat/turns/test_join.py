@@ -183,6 +183,31 @@ class TestResume:
         _, joined = client.joins("alice", "chat", resume={"messageId": message_id, "offset": 0})
         assert [view.message_id for view in joined.messages] == ["m1", "m2"]
 
+    def test_the_rest_of_a_reply_that_ends_after_the_subscription_is_left_to_its_worker(
+        self, client, store, chat, monkeypatch
+    ):
+        handover = ask(store, "m1", "m2")
+        subscribe = store.chats.subscribe
+
+        def just_in_time(*arguments):
+            subscribed = subscribe(*arguments)
+            seal(store, handover)
+            return subscribed
+
+        monkeypatch.setattr(store.chats, "subscribe", just_in_time)
+        _, joined = client.joins("alice", "chat", resume={"messageId": "m2", "offset": 3})
+        assert joined.reply.message_id == "m2"
+        assert store.chats.get("alice", "chat").subscribers["c1="].shown is None
+
+    @pytest.mark.parametrize("later", [0, 16])
+    def test_a_reply_that_is_sealed_at_the_subscription_is_sent_once(self, client, store, chat, later):
+        seal(store, ask(store, "m1", "m2"))
+        client.now = NOON + timedelta(seconds=later)
+        data = {"token": token("alice", SECRET), "chatId": "chat", "resume": {"messageId": "m2", "offset": 3}}
+        _, joined, start, complete, *announced = client.sends("join_chat", **data)
+        assert (joined.frame.reply, start.frame.content, complete.frame.content) == (None, "lo", "Hello")
+        assert all("c1=" not in fan_out.connections for fan_out in announced)
+
     def test_a_reply_that_ends_while_the_client_joins_is_shown(self, client, store, chat, monkeypatch):
         handover = ask(store, "m1", "m2")
         subscribe = store.chats.subscribe

@@ -52,7 +52,7 @@ class TestMessage:
         other.joins("alice", "chat")
         to_sender, to_others, generate = client.sends("message", "r1", message="Hi")
         assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
-        assert to_others == FanOut(to_sender.frame, frozenset({"c2="}))
+        assert to_others == FanOut((to_sender.frame,), frozenset({"c2="}))
         assert (type(generate), generate.handover.frames) == (Generate, 2)
 
     def test_it_needs_a_user_and_a_chat(self, client, chat):
@@ -216,6 +216,24 @@ class TestAbandoned:
         seal(store, ask(store, "m1", "m2"))
         client.now = LATER
         _, announced = client.sends("ping")
-        assert (announced.frame.content, announced.connections) == ("Hello", {"c1=", "c2="})
+        start, complete = announced.frames
+        assert (start.offset, start.content, complete.content) == (0, "Hello", "Hello")
+        assert announced.connections == {"c1=", "c2="}
         assert store.chats.get("alice", "chat").turn is None
         assert len(client.sends("ping")) == 1
+
+    def test_a_long_one_is_announced_in_pieces_that_fit(self, client, store, chat):
+        client.joins("alice", "chat")
+        text = "жук👩" * 4_000
+        seal(store, ask(store, "m1", "m2"), text)
+        client.now = LATER
+        start, *tokens, complete = client.sends("ping")[1].frames
+        assert start.content + "".join(token.token for token in tokens) == text
+        assert (complete.content, complete.length) == (None, 20_000)
+
+    def test_a_connection_that_was_shown_it_is_left_out(self, client, store, chat):
+        client.joins("alice", "chat")
+        seal(store, ask(store, "m1", "m2"))
+        CommandClient(store, "c2=").joins("alice", "chat")
+        client.now = LATER
+        assert client.sends("ping")[1].connections == {"c1="}

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from types import SimpleNamespace
 
+import boto3
 import jwt
 import pytest
 
@@ -204,12 +205,8 @@ class TestSecrets:
         with pytest.raises(Misconfigured, match="ssm:/none cannot be read: ParameterNotFound"):
             secrets.value_of("ssm:/none")
 
-    def test_values_come_from_the_parameter_store_and_from_secrets_manager(self, monkeypatch):
-        import boto3
-        from moto import mock_aws
-
-        with mock_aws():
-            boto3.client("ssm").put_parameter(Name="/parley/jwt", Value="hidden here", Type="SecureString")
-            boto3.client("secretsmanager").create_secret(Name="parley/key", SecretString="sk-hidden")
-            assert secrets.value_of("ssm:/parley/jwt") == "hidden here"
-            assert secrets.value_of("secretsmanager:parley/key") == "sk-hidden"
+    def test_values_come_from_the_parameter_store_and_from_secrets_manager(self, aws):
+        boto3.client("ssm").put_parameter(Name="/parley/jwt", Value="hidden here", Type="SecureString")
+        boto3.client("secretsmanager").create_secret(Name="parley/key", SecretString="sk-hidden")
+        assert secrets.value_of("ssm:/parley/jwt") == "hidden here"
+        assert secrets.value_of("secretsmanager:parley/key") == "sk-hidden"

@@ -80,6 +80,36 @@ class TestStage:
         assert client.events[0]["rawPath"] == "/dev/pets"
 
 
+class TestPaths:
+    """Paths as sent, and in the event. The rows were recorded on AWS (hotsock/voker, `ingress-paths.json`)."""
+
+    @pytest.mark.parametrize(
+        ("sent", "path"),
+        [
+            ("/capture/plain", "/capture/plain"),
+            ("/capture/space%20value", "/capture/space value"),
+            ("/capture/question%3Fvalue", "/capture/question"),
+            ("/capture/hash%23value", "/capture/hash#value"),
+            ("/capture/slash%2Fvalue", "/capture/slash/value"),
+            ("/capture/unicode-%CE%BB-%E4%B8%96%E7%95%8C", "/capture/unicode-λ-世界"),
+            ("/capture/literal%252Fvalue", "/capture/literal/value"),
+            ("/capture/literal%253Fvalue", "/capture/literal?value"),
+            ("/capture/literal%2525value", "/capture/literal%value"),
+        ],
+    )
+    def test_a_path_is_decoded_twice(self, sent, path):
+        client = HttpGatewayClient()
+        assert client.get(sent + "?a=b%3F")[0] == 200
+        [event] = client.events
+        assert (event["rawPath"], event["requestContext"]["http"]["path"]) == (path, path)
+        assert event["rawQueryString"] == "a=b%3F"
+
+    def test_a_percent_sign_that_is_encoded_once_is_refused(self):
+        client = HttpGatewayClient()
+        assert client.get("/capture/percent%25done")[0] == 400
+        assert client.events == []
+
+
 class TestEvents:
     def test_format_2_0(self):
         client = HttpGatewayClient("POST /chats/{id}")

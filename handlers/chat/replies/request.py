@@ -1,0 +1,160 @@
+"""The request to the model's server, and the decision which request follows a refusal.
+
+Servers that speak OpenAI's chat completions differ in the options that they take. No list of models stays true, so a
+request is changed by what its refusal says: an option that the refusal names is not sent again, and a prompt that is
+too long is halved. `tests/handlers/chat/replies/test_request.py` has the refusals of servers, with their sources.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from handlers.chat.replies.prompt import Prompt, halved
+
+MAX_HALVINGS = 2
+
+_STATUSES = (400, 413, 416, 422, 500)
+"""Statuses of a refusal. 413 is Groq's for a large prompt, 416 Scaleway's for a large limit, and llama.cpp has answered
+500 for a long prompt."""
+
+_TOO_LONG = re.compile(
+    r"context.?(length|size|window)|(prompt|inputs?|messages?)\b.{0,40}\btoo (long|large)|input token count"
+    r"|inputs\W{1,2}(tokens|must have less)|reduce (the length|your (prompt|message|input))|at least 1, got -",
+    re.IGNORECASE,
+)
+_OF_THE_REPLY = re.compile(r"completion|output|max_(new_)?tokens", re.IGNORECASE)
+_TOO_MANY = re.compile(r"too (large|high|big)|at most|range|maximum|less than|<=|exceed|is limited", re.IGNORECASE)
+_LABEL = re.compile(r"[\w.\[\]-]{1,64}")
+_LIMITS = ("max_completion_tokens", "max_tokens", None)
+"""The names of the option that limits a reply, in the order in which they are tried. None sends no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The answer of a server that did not take a request. `text` has all that it says, without what we had sent."""
+
+    status: int
+    code: str = ""
+    param: str = ""
+    text: str = ""
+
+    @classmethod
+    def of(cls, status: int, body: object) -> Self:
+        """Read a refusal. `body` is the JSON of the answer, or its text."""
+        error = body[0] if isinstance(body, list) and body else body
+        error = error.get("error", error) if isinstance(error, Mapping) else error
+        fields = error if isinstance(error, Mapping) else {}
+        return cls(status, _label(fields.get("code")), _label(fields.get("param")), " ".join(_texts(body)))
+
+    def names(self, option: str) -> bool:
+        """Return True if the refusal is about this option of the request."""
+        return self.param == option or re.search(rf"\b{option}\b", self.text) is not None
+
+    @property
+    def is_about_length(self) -> bool:
+        """True if the prompt does not fit into the context of the model."""
+        return _TOO_LONG.search(f"{self.code} {self.text}") is not None
+
+    def __str__(self) -> str:
+        """Return what a log may hold: the status and the provider's labels."""
+        labels = [f"{name} {label}" for name, label in (("code", self.code), ("param", self.param)) if label]
+        return ", ".join([str(self.status), *labels])
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The options that a server takes, as far as its refusals have told. `limit` is its name for the longest reply."""
+
+    temperature: bool = True
+    stream_options: bool = True
+    limit: str | None = _LIMITS[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request to the model. `temperature` and `max_tokens` are the operator's; None leaves them to the server.
+
+    With `limited` False the limit is left out of this request only, because it was larger than the model's own. That
+    says nothing about the next request.
+    """
+
+    messages: Prompt
+    temperature: float | None = None
+    max_tokens: int | None = None
+    dialect: Dialect = Dialect()
+    halvings: int = 0
+    limited: bool = True
+
+    def options(self) -> dict[str, Any]:
+        """Return the options that are sent, by their names in the API."""
+        options: dict[str, Any] = {}
+        if self.temperature is not None and self.dialect.temperature:
+            options["temperature"] = self.temperature
+        if self.dialect.stream_options:
+            options["stream_options"] = {"include_usage": True}
+        if self.max_tokens is not None and self.limited and self.dialect.limit:
+            options[self.dialect.limit] = self.max_tokens
+        return options
+
+
+def after(request: Request, refusal: Refusal) -> Request | None:
+    """Return the request to try after a refusal, None if there is none. Each is smaller, so a series of them ends."""
+    if refusal.status not in _STATUSES:
+        return None
+    if refusal.is_about_length:
+        return _shorter(request, refusal)
+    sent, dialect = request.options(), request.dialect
+    if "temperature" in sent and refusal.names("temperature"):
+        return replace(request, dialect=replace(dialect, temperature=False))
+    if "stream_options" in sent and refusal.names("stream_options"):
+        return replace(request, dialect=replace(dialect, stream_options=False))
+    if dialect.limit is not None and dialect.limit in sent and refusal.names(dialect.limit):
+        if _TOO_MANY.search(refusal.text):
+            return replace(request, limited=False)
+        return replace(request, dialect=replace(dialect, limit=_LIMITS[_LIMITS.index(dialect.limit) + 1]))
+    return None
+
+
+def _shorter(request: Request, refusal: Refusal) -> Request | None:
+    """Return a request that needs less room in the context of the model."""
+    messages = halved(request.messages) if request.halvings < MAX_HALVINGS else None
+    limited = request.dialect.limit in request.options()
+    # Many servers add the longest reply to the prompt. Without a limit the reply has the room that is left, which is
+    # less than the limit was.
+    if limited and (messages is None or _OF_THE_REPLY.search(refusal.text)):
+        return replace(request, limited=False)
+    return replace(request, messages=messages, halvings=request.halvings + 1) if messages else None
+
+
+def _texts(body: object) -> Iterator[str]:
+    """Yield the texts in a body. Pydantic's `input` is left out: it is what we had sent."""
+    if isinstance(body, Mapping):
+        for name, value in body.items():
+            if name != "input":
+                yield from _texts(value)
+    elif isinstance(body, list):
+        for value in body:
+            yield from _texts(value)
+    elif isinstance(body, str):
+        nested = _parsed(body)
+        if nested is None:
+            yield body
+        else:
+            yield from _texts(nested)
+
+
+def _parsed(text: str) -> object | None:
+    """Return the JSON object or list in a text: proxies pass on another server's answer as a text."""
+    try:
+        return json.loads(text) if text.lstrip().startswith(("{", "[")) else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def _label(value: object) -> str:
+    """Return a provider's label. Empty for anything else, such as a sentence, which may quote a message."""
+    return str(value) if isinstance(value, str | int) and _LABEL.fullmatch(str(value)) else ""
