@@ -10,6 +10,7 @@ from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.handlers import HTTPGateway
 
+from handlers.chat.limits.request_rate import RequestRateLimiter
 from handlers.chat.log import logger
 from handlers.http import problems
 from handlers.http.application import application
@@ -24,10 +25,13 @@ def services(wired: Wiring) -> Services:
         wired.authenticator,
         wired.runtime,
         wired.settings.texts.new_chat,
+        wired.settings.limits.chats_per_user,
         wired.deliver,
         wired.erase,
         # Only administrators close connections, so not every cold start pays for the gateway.
         connections=lambda: wired.connections,
+        count_request=RequestRateLimiter(wired.settings.limits.requests_per_minute, wired.runtime).use,
+        wrong_settings=tuple(wired.wrong_settings),
     )
 
 
@@ -40,7 +44,8 @@ class HttpApiEvent(HTTPGateway):
         return {**super().scope, "path": self.event["requestContext"]["http"]["path"] or "/"}
 
 
-wired = Wiring(os.environ).build("functions")
+# With a wrong setting the API starts: `/health` names it.
+wired = Wiring(os.environ, tolerant=True).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(
     app,

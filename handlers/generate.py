@@ -8,20 +8,20 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from handlers.chat.delivery import delivery
-from handlers.chat.identity import secrets
 from handlers.chat.log import logger
 from handlers.chat.replies.attempt import ReplySettings
-from handlers.chat.replies.llm import Model
+from handlers.chat.replies.model import model_of
 from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.turns.lifecycle import Handover
 from handlers.wiring import Wiring
 
-wired = Wiring(os.environ)
+# With any wrong setting the worker starts, and apologises.
+wired = Wiring(os.environ, tolerant=True)
 settings = wired.settings
 worker = ReplyWorker(
     wired.store,
     wired.relay_connections,
-    Model.of(settings, secrets.value_of(os.environ.get("OPENAI_API_KEY", ""))),
+    model_of(settings, wired.wrong_settings, os.environ.get("OPENAI_API_KEY", "")),
     ReplySettings.of(settings),
     lambda user_id, frame: wired.deliver(delivery.to_user(user_id, frame)),
     wired.runtime,

@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from handlers.chat.concurrency import Runtime
+from handlers.chat.errors import Misconfigured
 
 if TYPE_CHECKING:
     from handlers.chat.connections import OpenConnections, SessionDeadline
@@ -29,10 +30,14 @@ if TYPE_CHECKING:
 
 
 class Wiring:
-    """The parts of one function. `environ` holds its environment variables."""
+    """The parts of one function. `environ` holds its environment variables.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    If the function is `tolerant`, a value that cannot be used becomes the default, instead of an error.
+    """
+
+    def __init__(self, environ: Mapping[str, str], *, tolerant: bool = False) -> None:
         self._environ = environ
+        self._tolerant = tolerant
 
     def build(self, *parts: str) -> Self:
         """Build these parts now: Lambda gives a starting environment more CPU than its first request."""
@@ -42,10 +47,22 @@ class Wiring:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the function."""
+        """The settings of the function. Raises `Misconfigured`."""
+        settings, problems = self._checked_settings
+        if problems and not self._tolerant:
+            raise Misconfigured(". ".join(problems.values()))
+        return settings
+
+    @property
+    def wrong_settings(self) -> Mapping[str, str]:
+        """The variables whose values cannot be used, each with a text that says what to set it to."""
+        return self._checked_settings[1]
+
+    @cached_property
+    def _checked_settings(self) -> tuple[Settings, Mapping[str, str]]:
         from handlers.chat.settings import Settings
 
-        return Settings.of(self._environ)
+        return Settings.check(self._environ)
 
     @cached_property
     def runtime(self) -> Runtime:

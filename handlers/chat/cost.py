@@ -98,7 +98,8 @@ class Prices:
             return cls(**prices)
         except (ValueError, TypeError, AttributeError):
             raise Misconfigured(
-                f"TURN_PRICES cannot be used; set it to a JSON object of dollars for a million of: {', '.join(names)}"
+                f"TURN_PRICES cannot be used; set it to a JSON object of dollars for a million of: {', '.join(names)}",
+                "TURN_PRICES",
             ) from None
 
     def cost(self, frames: int, units: Units, usage: Usage | None) -> Cost:

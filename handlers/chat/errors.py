@@ -98,3 +98,7 @@ class ModelFailed(ParleyError):
 
 class Misconfigured(ParleyError):
     """A setting is missing or cannot be used. The text names the variable and says what to set it to."""
+
+    def __init__(self, text: str, variable: str = "") -> None:
+        self.variable = variable
+        super().__init__(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
@@ -87,6 +88,7 @@ class Settings:
     erase_function: str
     allowed_origins: tuple[str, ...]
     management_endpoint: str
+    openai_base_url: str
     openai_model: str
     openai_temperature: float | None
     model_timeouts: ModelTimeouts
@@ -95,7 +97,7 @@ class Settings:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Read the settings from environment variables. Raises `Misconfigured` for a value that cannot be used."""
-        model = environ.get("OPENAI_MODEL") or "gpt-4o"
+        model = environ.get("OPENAI_MODEL", "").strip() or "gpt-4o"
         return cls(
             texts=_texts(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
@@ -115,6 +117,7 @@ class Settings:
             erase_function=environ.get("ERASE_FUNCTION", ""),
             allowed_origins=tuple(filter(None, map(str.strip, environ.get("ALLOWED_ORIGINS", "").split(",")))),
             management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
+            openai_base_url=_url(environ, "OPENAI_BASE_URL", "https://api.openai.com/v1"),
             openai_model=model,
             openai_temperature=_temperature(environ),
             model_timeouts=ModelTimeouts(
@@ -124,13 +127,28 @@ class Settings:
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
         )
 
+    @classmethod
+    def check(cls, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+        """Read the settings, with the default for each value that cannot be used. Return these variables too.
+
+        Each comes with a text that says what to set it to. The text may have the value in it.
+        """
+        usable, problems = dict(environ), dict[str, str]()
+        while True:
+            try:
+                return cls.of(usable), problems
+            except Misconfigured as error:
+                if usable.pop(error.variable, None) is None:
+                    raise
+                problems[error.variable] = str(error)
+
 
 def _texts(language: str) -> Texts:
     try:
         return _LANGUAGES[language]
     except KeyError:
         choice = " or ".join(_LANGUAGES)
-        raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}") from None
+        raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}", "CHAT_LANGUAGE") from None
 
 
 def _temperature(environ: Mapping[str, str]) -> float | None:
@@ -138,10 +156,22 @@ def _temperature(environ: Mapping[str, str]) -> float | None:
     return None if environ.get("OPENAI_TEMPERATURE") == "" else _number(environ, "OPENAI_TEMPERATURE", 0.7, 0.0, 2.0)
 
 
+def _url(environ: Mapping[str, str], name: str, default: str) -> str:
+    url = environ.get(name, "").strip() or default
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise Misconfigured(f"{name} is {url!r}; set it to an http or https URL", name)
+    return url
+
+
 def _flag(environ: Mapping[str, str], name: str) -> bool:
     text = environ.get(name) or "false"
     if text not in ("true", "false"):
-        raise Misconfigured(f"{name} is {text!r}; set it to true or false")
+        raise Misconfigured(f"{name} is {text!r}; set it to true or false", name)
     return text == "true"
 
 
@@ -153,13 +183,15 @@ def _limits(environ: Mapping[str, str]) -> Limits:
         connections_per_user=_integer(environ, "CONNECTIONS_PER_USER", 20, 0, 1_000),
         concurrent_replies=_integer(environ, "CONCURRENT_REPLIES", 3, 0, MAX_CONCURRENT_REPLIES),
         frames_per_second=_integer(environ, "FRAMES_PER_SECOND", 10, 0, 10_000),
+        requests_per_minute=_integer(environ, "REQUESTS_PER_MINUTE", 120, 0, 60_000),
+        chats_per_user=_integer(environ, "CHATS_PER_USER", 5_000, 0, 1_000_000),
     )
 
 
 def _integer(environ: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
     number = _number(environ, name, default, low, high)
     if number != int(number):
-        raise Misconfigured(f"{name} is {environ[name]!r}; set it to a whole number")
+        raise Misconfigured(f"{name} is {environ[name]!r}; set it to a whole number", name)
     return int(number)
 
 
@@ -170,5 +202,5 @@ def _number(environ: Mapping[str, str], name: str, default: float, low: float, h
     except ValueError:
         number = float("nan")
     if not low <= number <= high:
-        raise Misconfigured(f"{name} is {text!r}; set it to a number from {low} to {high}")
+        raise Misconfigured(f"{name} is {text!r}; set it to a number from {low} to {high}", name)
     return number

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
@@ -13,13 +14,16 @@ from starlette.exceptions import HTTPException
 
 from handlers.chat.errors import Refused
 from handlers.http import admin, chats, me, messages, problems
-from handlers.http.dependencies import Services
+from handlers.http.dependencies import Services, ServicesDep
 from handlers.http.middleware import Guard
 from handlers.http.problems import Problem
 from handlers.http.schemas import Export, Health
 
 _EXPOSED = ["Content-Disposition", "Retry-After", "WWW-Authenticate"]
 _CORS_MAX_AGE_SECONDS = 600
+_UNHEALTHY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Health, "description": "A setting of the deployment cannot be used"}
+}
 
 
 class Api(FastAPI):
@@ -54,7 +58,7 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
     app.add_exception_handler(HTTPException, problems.on_http)
     for router in (chats.router, messages.router, me.router, admin.router):
         app.include_router(router)
-    app.get("/health", tags=["health"])(health)
+    app.get("/health", tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
     _guard(app, allowed_origins)
     return app
 
@@ -65,7 +69,7 @@ def _guard(app: FastAPI, origins: tuple[str, ...]) -> None:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=origins,
-            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_methods=["GET", "HEAD", "POST", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=_EXPOSED,
             max_age=_CORS_MAX_AGE_SECONDS,
@@ -76,6 +80,9 @@ def _operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def health() -> Health:
-    """Say that the API answers. It uses no other service, and takes no token."""
-    return Health()
+def health(services: ServicesDep, response: Response) -> Health:
+    """Say that the API answers, and whether all settings can be used. It uses no other service, and takes no token."""
+    if not services.wrong_settings:
+        return Health()
+    response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+    return Health(status="misconfigured", settings=sorted(services.wrong_settings))

@@ -8,6 +8,7 @@ from handlers.chat import erasure
 from handlers.chat.ids import chat_id_of
 from handlers.chat.protocol.frames import ChatDeleted, ChatUpdated
 from handlers.chat.records import Chat
+from handlers.chat.turns import creation
 from handlers.http.dependencies import CurrentUser, ServicesDep
 from handlers.http.problems import COMMON, NO_CHAT, TOO_LARGE
 from handlers.http.schemas import ChatChange, ChatId, ChatList, ChatSummary, ChatView, Cursor, Limit, NewChat
@@ -29,7 +30,8 @@ def create_chat(services: ServicesDep, user_id: CurrentUser, new: NewChat) -> Ch
     """Create a chat. If a chat was created with the same `clientChatId` before, it is returned unchanged."""
     chat_id = chat_id_of(user_id, new.client_chat_id) if new.client_chat_id else services.runtime.new_id()
     now = services.runtime.now()
-    kept = services.store.chats.add(Chat(user_id, chat_id, new.title or None, created_at=now, updated_at=now), now)
+    chat = Chat(user_id, chat_id, new.title, created_at=now, updated_at=now)
+    kept = creation.create_chat(services.store, chat, services.chats_per_user, now)
     return ChatView.of(kept, services.title(kept))
 
 

@@ -26,16 +26,21 @@ class Services:
     """Everything behind the HTTP API.
 
     `deliver` and `erase` hand work over to our other functions; they raise botocore's errors. `connections` gives the
-    open connections: only operations that close some pay for them.
+    open connections: only operations that close some pay for them. `chats_per_user` is a limit, 0 for none.
+    `count_request` counts a request of a user. It raises `Refused` if the user has sent too many. `wrong_settings` are
+    the variables of the deployment whose values cannot be used.
     """
 
     store: Store
     authenticator: Authenticator
     runtime: Runtime
     new_chat_title: str
+    chats_per_user: int
     deliver: Callable[[delivery.Delivery], None]
     erase: Callable[[Erasure], None]
     connections: Callable[[], OpenConnections]
+    count_request: Callable[[str], None]
+    wrong_settings: tuple[str, ...] = ()
 
     def title(self, chat: Chat) -> str:
         """Return the title of a chat as people see it."""
@@ -78,11 +83,15 @@ _BEARER = HTTPBearer(auto_error=False, bearerFormat="JWT", description="A token 
 
 
 def _user_id(services: ServicesDep, bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> str:
-    """Return the id of the bearer token's user. Raises `Refused`, with 401 for a missing token and for a bad one."""
+    """Return the id of the bearer token's user, and count the request.
+
+    Raises `Refused`: with 401 for a missing token and for a bad one, with 429 for too many requests of the user.
+    """
     if bearer is None:
         raise Refused(ErrorCode.NOT_AUTHENTICATED)
     user_id = services.authenticator.user_of(bearer.credentials)
     logger.append_keys(user_id=user_id)
+    services.count_request(user_id)
     return user_id
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.chat.errors import ErrorCode, Refused
@@ -23,7 +23,7 @@ HEADERS = {
 
 
 class Guard:
-    """The outermost layer: it refuses bodies that are too large or unsafe JSON, and lets no exception out."""
+    """The outermost layer: it refuses bodies that are too large or no safe JSON, and lets no exception out."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -32,22 +32,30 @@ class Guard:
         """Serve a request."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        answer = _GuardedSend(send)
+        method = scope["method"]
+        answer = _GuardedSend(send, with_body=method != "HEAD")
+        if method == "HEAD":
+            # A HEAD is a GET whose answer has no body (RFC 9110 section 9.3.2).
+            scope = {**scope, "method": "GET"}
         try:
             body = await _body(receive)
-            _check(Headers(scope=scope), body)
+            if body:
+                # Whatever its Content-Type says: no operation takes anything but JSON, and what is not safe to parse
+                # must not reach a parser that reads the type in another way.
+                parsing.parse(body)
             await self._app(scope, _replay(body), answer)
         except Refused as refusal:
             await problem(scope, refusal)(scope, receive, answer)
         except Exception as error:
             await failure(scope, error)(scope, receive, answer)
-        logger.info("request_handled", method=scope["method"], status=answer.status)
+        logger.info("request_handled", method=method, status=answer.status)
         return None
 
 
 class _GuardedSend:
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, with_body: bool) -> None:
         self._send = send
+        self._with_body = with_body
         self.status = 0
 
     async def __call__(self, message: Message) -> None:
@@ -58,6 +66,8 @@ class _GuardedSend:
             if self.status == HTTPStatus.NO_CONTENT:
                 # FastAPI sets it although there is no body.
                 del headers["content-type"]
+        elif not self._with_body:
+            message = {**message, "body": b""}
         await self._send(message)
 
 
@@ -70,12 +80,6 @@ async def _body(receive: Receive) -> bytes:
         if len(body) > MAX_BODY_BYTES:
             raise Refused(ErrorCode.BODY_TOO_LARGE, f"A body has at most {MAX_BODY_BYTES} bytes")
     return body
-
-
-def _check(headers: Headers, body: bytes) -> None:
-    """Raise `Refused` if the body is declared as JSON, and is not JSON or not safe to parse."""
-    if body and "json" in headers.get("content-type", ""):
-        parsing.parse(body)
 
 
 def _replay(body: bytes) -> Receive:

@@ -125,9 +125,8 @@ def _methods_of(request: Request) -> str:
     """Return the methods that a path takes. FastAPI itself names only those of the path's first operation."""
     paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
     path = request.scope["path"]
-    return ", ".join(
-        sorted(name.upper() for each, of in paths.items() if compile_path(each)[0].match(path) for name in of)
-    )
+    names = {name.upper() for each, of in paths.items() if compile_path(each)[0].match(path) for name in of}
+    return ", ".join(sorted(names | ({"HEAD"} if "GET" in names else set())))
 
 
 def documented(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
@@ -162,6 +161,13 @@ COMMON = documented(
 )
 """The problems of every operation that takes a token."""
 
-NO_CHAT = documented(ErrorCode.CHAT_NOT_FOUND)
-NO_USER = documented(ErrorCode.USER_NOT_FOUND)
+BAD_PATH: dict[int | str, dict[str, Any]] = {
+    400: {
+        "description": "API Gateway itself refuses the path: it decodes paths twice, and a % is left over",
+        "content": {"application/json": {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}},
+    }
+}
+
+NO_CHAT = documented(ErrorCode.CHAT_NOT_FOUND) | BAD_PATH
+NO_USER = documented(ErrorCode.USER_NOT_FOUND) | BAD_PATH
 TOO_LARGE = documented(ErrorCode.BODY_TOO_LARGE)

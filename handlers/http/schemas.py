@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import Tag, Text
+from handlers.chat.protocol.frames import NonBlankText, Tag, Title
 from handlers.chat.records import MAX_USER_ID_CHARS, Chat, FinishReason, Message, Role, User, is_user_id
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
@@ -35,21 +35,21 @@ def _user_id(value: str) -> str:
     return value
 
 
-def _not_blank(value: str) -> str:
-    if not value.strip():
-        raise ValueError("there is no text in it")
-    return value
-
-
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[
-    str, Path(alias="userId", min_length=1, max_length=MAX_USER_ID_CHARS, examples=["alice"]), AfterValidator(_user_id)
+    str,
+    Path(
+        alias="userId",
+        min_length=1,
+        max_length=MAX_USER_ID_CHARS,
+        examples=["alice"],
+        json_schema_extra={"pattern": "^[^/?%]+$"},
+    ),
+    AfterValidator(_user_id),
 ]
 MessageId = Annotated[str, Query(min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 Cursor = Annotated[str, Query(min_length=1, max_length=1024, description="The `cursor` of the page before.")]
 Limit = Annotated[int, Query(ge=1, le=100, description="The most items on the page.")]
-Title = Annotated[Text, Field(max_length=200)]
-NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=["admin"])]
 Roles = Annotated[list[RoleName], Field(max_length=16)]
 Name = Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Alice"])]
@@ -57,9 +57,10 @@ Time = Annotated[str, Field(examples=[TIME_EXAMPLE])]
 
 
 class Health(ResponseBody):
-    """The state of the API."""
+    """The state of the API: `ok`, or `misconfigured` with the variables whose values cannot be used."""
 
-    status: str = "ok"
+    status: Literal["ok", "misconfigured"] = "ok"
+    settings: Annotated[list[str] | None, Field(examples=[["HISTORY_CHARS"]])] = None
 
 
 class Me(ResponseBody):
@@ -88,7 +89,7 @@ class NewChat(RequestBody):
 class ChatChange(RequestBody):
     """The new title of a chat."""
 
-    title: Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Tea"])]
+    title: Annotated[Title, Field(examples=["Tea"])]
 
 
 class ChatSummary(ResponseBody):

@@ -4,13 +4,14 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import cold_start, gateway, posts, relay, turn, units
+from tests.benchmarks import cold_start, gateway, posts, relay, stream, turn, units
 
 BENCHMARKS = {
     "cold_start": cold_start.table,
     "gateway": gateway.table,
     "posts": posts.table,
     "relay": relay.table,
+    "stream": stream.table,
     "turn": turn.table,
     "units": units.table,
 }

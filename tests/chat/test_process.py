@@ -76,6 +76,34 @@ def test_functions_can_run_inline():
         emulator.stop()
 
 
+@pytest.mark.parametrize("functions", ["process", "inline"])
+def test_behind_a_proxy_it_reaches_itself(functions):
+    """Nothing listens at the proxy: whatever is sent to it fails."""
+    proxy = dict.fromkeys(("http_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    emulator = Emulator(PARLEY_FUNCTIONS=functions, **proxy)
+    try:
+        alice = Device(emulator.websocket_url)
+        alice.join("alice")
+        alice.create_chat()
+        assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
+        port = emulator.url.rpartition(":")[2]
+        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": port, **proxy}
+        for command, heard in ((["users", "list"], "alice"), (["chat"], "2 + 2")):
+            done = subprocess.run(
+                [PARLEY, *command],
+                cwd=ROOT,
+                env=environment,
+                input="2 + 2\n",
+                capture_output=True,
+                text=True,
+                timeout=30,
+            )
+            assert done.returncode == 0, done.stderr
+            assert heard in done.stdout
+    finally:
+        emulator.stop()
+
+
 def test_the_template_decides_what_runs(tmp_path):
     """Another handler's path in the template is another function that runs."""
     shutil.copytree(ROOT / "handlers", tmp_path / "handlers")

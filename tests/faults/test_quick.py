@@ -8,6 +8,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from parley.llm.answers import PromptMessage, answer
 from websockets.exceptions import InvalidStatus
 
 from tests.faults.users import APOLOGY, USERS, ChatUser, check
@@ -220,7 +221,9 @@ class TestModel:
         assert (complete["content"], complete["finishReason"]) == (APOLOGY, "error")
         check(user)
 
-    @pytest.mark.parametrize("do", ["stall-mid", "cut", "close", "error-event", "unknown-event", "broken-json"])
+    @pytest.mark.parametrize(
+        "do", ["stall-mid", "cut", "close", "error-event", "unknown-event", "broken-json", "abort"]
+    )
     def test_one_that_breaks_off_ends_in_what_it_said_and_the_apology(self, emulator, user, do):
         user.fault("model", do, f"please {do}!")
         reading = user.ask(f"please {do}!")
@@ -243,6 +246,24 @@ class TestModel:
         assert reading.completes[0]["finishReason"] == "stop"
         if do == "surrogate":
             assert reading.completes[0]["content"] == "🙂!"
+
+    @pytest.mark.parametrize(
+        "do",
+        [
+            *("content-parts", "delta-text", "odd-events", "odd-end"),
+            *("sse", "whole", "refusal", "early-stop", "controls"),
+        ],
+    )
+    def test_whatever_a_stream_does_the_answer_is_whole_and_asked_for_once(self, emulator, user, do):
+        before = model_report(emulator)["requests"]
+        user.fault("model", do, f"please {do}!")
+        complete = user.ask(f"please {do}!").completes[0]
+        assert (complete["content"], complete["finishReason"]) == (
+            answer([PromptMessage("user", f"please {do}!")]),
+            "stop",
+        )
+        assert model_report(emulator)["requests"] == before + 1
+        check(user)
 
     def test_two_megabytes_are_cut_to_what_an_item_holds(self, emulator, user):
         user.fault("model", "huge", "please huge!")

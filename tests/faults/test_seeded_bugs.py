@@ -11,6 +11,7 @@ from handlers.chat.protocol.stream import Script
 from handlers.chat.replies import monitor
 from handlers.chat.replies.relay import Relay
 from handlers.chat.replies.worker import ReplyWorker
+from tests.faults.seeds import seed_bug
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
     SimulatedAnswer,
@@ -33,11 +34,6 @@ def found(promise, mix=None, worlds=WORLDS):
             if str(broken).startswith(promise):
                 return True
     return False
-
-
-def seed_bug(monkeypatch, owner, name, make):
-    """Put another function in place of one, made from that one."""
-    monkeypatch.setattr(owner, name, make(getattr(owner, name)))
 
 
 def test_without_a_seeded_bug_nothing_is_found():

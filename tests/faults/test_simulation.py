@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import random
 import zlib
 
 import pytest
 
+from tests.faults.seeds import SEED
 from tests.faults.simulation.chat import SimulatedDeployment, SimulatedDevice
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import SimulatedFaults
 
-SEED = int(os.environ.get("PARLEY_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 QUESTIONS = 8
 
 MIXES = {

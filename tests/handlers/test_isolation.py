@@ -24,7 +24,7 @@ from handlers import default, deliver, erase
 from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.records import Connection, FinishReason
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover

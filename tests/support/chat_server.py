@@ -9,7 +9,10 @@ from websockets.exceptions import ConnectionClosed
 
 
 class ChatServer:
-    """One user's chats. ReplyWorker `You said: …` in pieces of four; the attributes make it misbehave."""
+    """One user's chats. ReplyWorker `You said: …` in pieces of four; the attributes make it misbehave.
+
+    `fails` and `closes` hold the message, or the close code, with which the gateway answers one frame of a type.
+    """
 
     def __init__(self):
         self.received = []
@@ -18,6 +21,8 @@ class ChatServer:
         self.greets = True
         self.answers_pings = True
         self.refuses = {}
+        self.fails = {}
+        self.closes = {}
         self.cuts_reply_at = None
         self.pauses_reply_at = None
         self.cost = None
@@ -37,7 +42,12 @@ class ChatServer:
                 await self.take(frame["type"], frame["data"], frame.get("requestId"))
 
     async def take(self, kind, data, request_id):
-        if kind in self.refuses:
+        if kind in self.closes:
+            await self.connection.close(self.closes.pop(kind))
+        elif kind in self.fails:
+            gateway_error = {"message": self.fails.pop(kind), "connectionId": "c=", "requestId": "gateway's own"}
+            await self.connection.send(json.dumps(gateway_error))
+        elif kind in self.refuses:
             await self.send("error", request_id, message=f"No {kind}", code=self.refuses[kind])
         else:
             await getattr(self, f"on_{kind}")(data, request_id)

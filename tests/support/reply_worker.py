@@ -8,7 +8,7 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.records import Connection, FinishReason, Subscription
 from handlers.chat.replies.attempt import ReplySettings
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.settings import RUSSIAN
 from handlers.chat.turns.lifecycle import Handover

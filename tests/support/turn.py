@@ -10,7 +10,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.records import Chat, FinishReason
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 from handlers.chat.turns.actions import Action, Generate

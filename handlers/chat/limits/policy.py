@@ -23,6 +23,12 @@ CHARS_PER_TOKEN = 3
 REPLY_RETRY_SECONDS = 5
 """The time that a client is asked to wait until one of its replies has ended."""
 
+SETTLING_SECONDS = 30
+"""The time in which a function does what it has counted: it runs for 29 seconds at most."""
+
+CHATS_RETRY_SECONDS = 60
+"""The time that a client is asked to wait until its user has perhaps deleted a chat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -34,6 +40,8 @@ class Limits:
     connections_per_user: int = 0
     concurrent_replies: int = 0
     frames_per_second: int = 0
+    requests_per_minute: int = 0
+    chats_per_user: int = 0
 
     @property
     def apply_to_messages(self) -> bool:
@@ -80,6 +88,41 @@ class QuotaUsage:
     slots: Mapping[str, ReplySlot] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class ChatCount:
+    """The chats that a user created since they are counted, the last `at` a moment in microseconds since the epoch.
+
+    `removed` of them were gone at the last recount. It is negative for a user who had chats before they were counted.
+    `created` rises with each chat and never falls, so two writers that both began with the same count can be told
+    apart.
+    """
+
+    created: int = 0
+    removed: int = 0
+    at: int = 0
+
+    @property
+    def existing(self) -> int:
+        """The most chats that the user can have now."""
+        return self.created - self.removed
+
+    def recounted(self, existing: int) -> ChatCount:
+        """Return the count of a user who has this number of chats."""
+        return replace(self, removed=self.created - existing)
+
+    def with_one_more(self, now: datetime) -> ChatCount:
+        """Return the count after one more chat."""
+        return replace(self, created=self.created + 1, at=microseconds(now))
+
+    def needs_recount(self, limit: int, now: datetime) -> bool:
+        """Return True if the user's chats are to be counted: at the first one, and if the limit seems to be reached.
+
+        A chat is counted before it is stored. So nothing is recounted until the last one is stored, or never will be.
+        """
+        is_settled = not 0 <= microseconds(now) - self.at < SETTLING_SECONDS * SECOND
+        return not self.created or (self.existing >= limit and is_settled)
+
+
 def microseconds(moment: datetime) -> int:
     """Return a moment as microseconds since the epoch."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
@@ -101,17 +144,23 @@ def use_message(usage: QuotaUsage, limits: Limits, now: datetime) -> QuotaUsage:
     messages = usage.messages if day == usage.day else 0
     if limits.messages_per_day and messages >= limits.messages_per_day:
         raise refusal(f"No more than {limits.messages_per_day} messages a day", until_midnight(now))
-    full_at = _take_from_minute(usage.full_at, limits, microseconds(now)) if limits.messages_per_minute else 0
+    full_at = 0
+    if limits.messages_per_minute:
+        full_at = take_from_minute(usage.full_at, limits.messages_per_minute, "messages", microseconds(now))
     return replace(usage, day=day, messages=messages + 1, full_at=full_at)
 
 
-def _take_from_minute(full_at: int, limits: Limits, now: int) -> int:
-    bucket = Bucket.of(limits.messages_per_minute, limits.messages_per_minute, MINUTE)
+def take_from_minute(full_at: int, per_minute: int, what: str, now: int) -> int:
+    """Take a permit of the bucket of a minute, and return the moment when the bucket will be full then.
+
+    `what` names what is counted. Raises `Refused` with `rate_limited`.
+    """
+    bucket = Bucket.of(per_minute, per_minute, MINUTE)
     if full_at > now + 2 * MINUTE:
-        # Only a clock that was ahead by more than a minute can have written this. One message passes and corrects it.
+        # Only a clock that was ahead by more than a minute can have written this. One permit is given and corrects it.
         full_at = now + (bucket.size - 1) * bucket.interval
     if wait := bucket.wait(full_at, now):
-        raise refusal(f"No more than {limits.messages_per_minute} messages a minute", ceil(wait / SECOND))
+        raise refusal(f"No more than {per_minute} {what} a minute", ceil(wait / SECOND))
     return bucket.take(full_at, now)
 
 
@@ -125,6 +174,12 @@ def check_slots(taken: int, limits: Limits) -> None:
     """Raise `Refused` with `rate_limited` if replies in other chats have taken all slots."""
     if taken >= limits.concurrent_replies:
         raise refusal(f"No more than {limits.concurrent_replies} replies at once", REPLY_RETRY_SECONDS)
+
+
+def check_chats(existing: int, limit: int) -> None:
+    """Raise `Refused` with `rate_limited` if a user has all the chats that one may have."""
+    if existing >= limit:
+        raise refusal(f"No more than {limit} chats; delete one first", CHATS_RETRY_SECONDS)
 
 
 def until_midnight(now: datetime) -> int:

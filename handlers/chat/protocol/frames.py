@@ -47,7 +47,17 @@ def clean(text: str) -> str:
     return unicodedata.normalize("NFC", _CONTROLS.sub("", text))
 
 
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is no text in it")
+    return text
+
+
 Text = Annotated[str, AfterValidator(clean)]
+NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
+Title = Annotated[NonBlankText, Field(min_length=1, max_length=200)]
+"""A title that somebody gives to a chat."""
+
 Id = Annotated[str, Field(min_length=1, max_length=128)]
 Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
 """An id that a client chooses: at most 64 characters, no control characters."""
@@ -88,7 +98,7 @@ class CreateChat(ClientFrame):
     """Create a chat and join it. The same `client_chat_id` gives the same chat again."""
 
     type: ClassVar[str] = "create_chat"
-    title: Annotated[Text, Field(max_length=200)] | None = None
+    title: Title | None = None
     client_chat_id: Tag | None = None
 
 
@@ -118,7 +128,7 @@ class LoadHistory(ClientFrame):
 
     type: ClassVar[str] = "load_history"
     before: Id
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    limit: Annotated[int, Field(ge=1, le=100)] | None = None
 
 
 class LeaveChat(ClientFrame):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import SEEK_END, StringIO
 
 from handlers.chat.protocol import frames, views
 from handlers.chat.protocol.frames import (
@@ -39,8 +40,26 @@ class Script:
 
     def __init__(self, start: AssistantMessageStart, text: str = "") -> None:
         self.start = start
-        self.text = text
         self.end: AssistantMessageComplete | None = None
+        # A buffer that grows in place. A text that is joined with each piece would be copied each time: the work would
+        # grow with the square of the reply.
+        self._text = StringIO()
+        self._text.write(text)
+
+    @property
+    def text(self) -> str:
+        """The text so far. It is put together for each call, so the work for it is that of the whole text."""
+        return self._text.getvalue()
+
+    def add(self, text: str) -> None:
+        """Append a piece of the text."""
+        self._text.seek(0, SEEK_END)
+        self._text.write(text)
+
+    def _piece(self, characters: int) -> str:
+        """Return the text of one frame, from a position on."""
+        self._text.seek(characters)
+        return self._text.read(MAX_PIECE_CHARS)
 
     def late(self, offset: int = 0) -> Cursor:
         """Return the cursor of a connection that has the text up to an offset in UTF-16 code units.
@@ -48,8 +67,8 @@ class Script:
         An offset beyond the text, or in the middle of a character, becomes the nearest one before.
         """
         # UTF-16 has two bytes for each code unit. Cut there: `ignore` drops half of a character at the end.
-        characters = len(self.text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le", "ignore"))
-        return Cursor(late=True, characters=characters, offset=frames.utf16_length(self.text[:characters]))
+        before = self.text.encode("utf-16-le")[: 2 * offset].decode("utf-16-le", "ignore")
+        return Cursor(late=True, characters=len(before), offset=frames.utf16_length(before))
 
     def resume(self, resume: Resume | None) -> Cursor:
         """Return the cursor of a newcomer. Text of another attempt is void: then the newcomer gets all of the reply."""
@@ -60,7 +79,7 @@ class Script:
     def after(self, cursor: Cursor) -> tuple[ServerFrame, Cursor] | None:
         """Return the next frame for a connection, and the cursor after it. Returns None if there is none yet."""
         sent = replace(cursor, frames=cursor.frames + 1)
-        piece = self.text[cursor.characters : cursor.characters + MAX_PIECE_CHARS]
+        piece = self._piece(cursor.characters)
         beyond = replace(
             sent, characters=cursor.characters + len(piece), offset=cursor.offset + frames.utf16_length(piece)
         )

@@ -11,7 +11,8 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
-from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.replies.prompt import BREAK, Prompt, chars, prompt
 from handlers.chat.store import Store
@@ -27,7 +28,7 @@ class Generation:
     """The generation of replies."""
 
     store: Store
-    model: Model
+    model: AnyModel
     settings: ReplySettings
     runtime: Runtime
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -19,7 +19,7 @@ from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
-from handlers.chat.records import FinishReason, Usage
+from handlers.chat.replies.deltas import Delta, DeltaReader
 from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.request import Dialect, Refusal, Request, after
 from handlers.chat.settings import ModelTimeouts, Settings
@@ -27,13 +27,7 @@ from handlers.chat.settings import ModelTimeouts, Settings
 if TYPE_CHECKING:
     from openai import AsyncStream
     from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
-    from openai.types.completion_usage import CompletionUsage
 
-_FINISH_REASONS = {
-    "stop": FinishReason.STOP,
-    "length": FinishReason.LENGTH,
-    "content_filter": FinishReason.CONTENT_FILTER,
-}
 CONNECT_SECONDS = 5.0
 CLIENT_RETRIES = 2
 """The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
@@ -42,14 +36,8 @@ _CLOSING_SECONDS = 0.5
 _USAGE_SECONDS = 2.0
 """The wait for the count of tokens, which comes after the finish reason."""
 
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """One piece of an answer: text, the reason why the answer ended, or the count of its tokens."""
-
-    text: str = ""
-    finish_reason: FinishReason | None = None
-    usage: Usage | None = None
+_DRAIN_SECONDS = 0.1
+"""The wait for the end of the body after the end of the answer."""
 
 
 class ModelAnswer:
@@ -59,6 +47,14 @@ class ModelAnswer:
         self._queue: SimpleQueue[Delta | Exception | None] = SimpleQueue()
         self._reading: Future[None] | None = None
         self._closed = threading.Event()
+
+    @classmethod
+    def failed(cls, failure: ModelFailed) -> ModelAnswer:
+        """Return an answer that has failed before it began."""
+        answer = cls()
+        answer._queue.put(failure)
+        answer._closed.set()
+        return answer
 
     def __iter__(self) -> Iterator[Delta]:
         """Yield deltas until the answer is complete or stopped.
@@ -95,7 +91,7 @@ class ModelAnswer:
         try:
             await reading()
         except (OpenAIError, ValueError) as error:
-            # ValueError: broken JSON or UTF-8 in the stream, which the client does not turn into its own errors.
+            # ValueError: broken JSON, which the client does not turn into its own errors.
             self._queue.put(ModelFailed(_reason(error)))
         except Exception as error:
             self._queue.put(error)
@@ -119,9 +115,10 @@ class Model:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
-    def of(cls, settings: Settings, api_key: str) -> Model:
-        """Return the model of a deployment."""
+    def of(cls, settings: Settings, api_key: str | Callable[[], Awaitable[str]]) -> Model:
+        """Return the model of a deployment. The key may be a function, which is asked before each request."""
         client = AsyncOpenAI(
+            base_url=settings.openai_base_url,
             # Without any key the client does not start, and every turn would die. With a wrong one, each turn ends in
             # the apology.
             api_key=api_key or "not-set",
@@ -150,29 +147,33 @@ class Model:
             await self._take(stream, silent_until, answer)
 
     async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: ModelAnswer) -> None:
-        """Hand on the deltas of the stream. After the finish reason, no error makes the answer fail any more."""
-        clock = asyncio.get_running_loop().time
-        chunks, finished, half = aiter(stream), False, ""
+        """Hand on the deltas of the stream. While a finish reason stands, no error makes the answer fail any more."""
+        # The bytes, not the client's own chunks: it stops at legal events, and takes most of the time of a reply.
+        clock, reader, received = asyncio.get_running_loop().time, DeltaReader(), aiter(stream.response.aiter_bytes())
         try:
-            while (chunk := await _within(silent_until, anext(chunks, None))) is not None:
-                delta, half = _delta(chunk, half)
-                finished = finished or delta.finish_reason is not None
-                silent_until = self._silent_until(silent_until, clock(), delta, finished)
-                if delta != Delta():
+            while not reader.done and (piece := await _within(silent_until, _next(received))) is not None:
+                progress = reader.progress
+                for delta in reader.feed(piece):
                     answer.add(delta)
-        except (OpenAIError, ValueError, ModelFailed):
-            if not finished:
+                silent_until = self._silent_until(silent_until, clock(), reader, reader.progress > progress)
+        except ModelFailed:
+            if reader.finish_reason is None:
                 raise
-        if not finished:
-            raise ModelFailed("the stream ended without a finish reason")
+        for delta in reader.end():
+            answer.add(delta)
+        if reader.done:
+            await _drain(received)
 
-    def _silent_until(self, before: float, now: float, delta: Delta, finished: bool) -> float:
-        if finished:
-            return now + _USAGE_SECONDS
-        # A delta without text, such as the role, proves that the server lives. It must not shorten the time that the
-        # first token has.
+    def _silent_until(self, before: float, now: float, reader: DeltaReader, progress: bool) -> float:
+        """Return how long the server may be silent. Anything that it sends is a sign of life: comments, reasoning."""
+        if reader.settled:
+            # At most: a server that goes on after the end must not hold the reply.
+            return min(before, now + _USAGE_SECONDS)
+        if reader.finish_reason is not None and not progress:
+            return before
+        # A sign of life before the first text must not shorten the time that the first token has.
         next_token = now + self._timeouts.next_token_seconds
-        return next_token if delta.text else max(before, next_token)
+        return next_token if reader.has_text else max(before, next_token)
 
     async def _open(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
         """Ask until the server takes the request. What it does not take is remembered."""
@@ -214,31 +215,20 @@ async def _within(deadline: float, awaitable: Awaitable[T]) -> T:
         raise ModelFailed("the model is silent") from None
 
 
-def _delta(chunk: ChatCompletionChunk, half: str) -> tuple[Delta, str]:
-    """Return the delta of a chunk, and the half character at its end. `half` is the half from the chunk before.
-
-    Servers differ: any part of a chunk may be missing. Some servers cut characters beyond U+FFFF in two, each half in a
-    JSON escape of its own. A half (a lone surrogate) cannot be encoded, so it waits for its other half. It is given up
-    when the answer ends.
-    """
-    usage = _usage(chunk.usage) if chunk.usage else None
-    choice = chunk.choices[0] if chunk.choices else None
-    reason = choice.finish_reason if choice else None
-    # Typed as always there, but not every server sends a delta.
-    delta = choice.delta if choice else None
-    text = half + ((delta.content if delta is not None else None) or "")
-    half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" and reason is None else ""
-    whole = _whole(text.removesuffix(half))
-    return Delta(whole, _FINISH_REASONS.get(reason, FinishReason.STOP) if reason else None, usage), half
+async def _next(received: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next bytes, None at the end. Raises `ModelFailed` whatever the connection's error is."""
+    try:
+        return await anext(received, None)
+    except Exception as error:
+        raise ModelFailed(type(error).__name__) from None
 
 
-def _whole(text: str) -> str:
-    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced by U+FFFD."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-
-
-def _usage(usage: CompletionUsage) -> Usage:
-    return Usage(prompt_tokens=usage.prompt_tokens or 0, completion_tokens=usage.completion_tokens or 0)
+async def _drain(received: AsyncIterator[bytes]) -> None:
+    """Read the end of the body, for a moment at most. Then the connection can be used for the next answer."""
+    with suppress(Exception):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            async for _ in received:
+                pass
 
 
 def _refusal(error: APIStatusError) -> Refusal:

@@ -123,7 +123,7 @@ class Relay:
     def add(self, text: str) -> None:
         """Send a piece of the reply. Returns at once."""
         with self._changed:
-            self._script.text += text
+            self._script.add(text)
             self._changed.notify_all()
 
     def finish(self, frame: AssistantMessageComplete) -> None:

@@ -28,6 +28,7 @@ _TOO_LONG = re.compile(
 )
 _OF_THE_REPLY = re.compile(r"completion|output|max_(new_)?tokens", re.IGNORECASE)
 _TOO_MANY = re.compile(r"too (large|high|big)|at most|range|maximum|less than|<=|exceed|is limited", re.IGNORECASE)
+_MAX_DEPTH = 20
 _LABEL = re.compile(r"[\w.\[\]-]{1,64}")
 _LIMITS = ("max_completion_tokens", "max_tokens", None)
 """The names of the option that limits a reply, in the order in which they are tried. None sends no limit."""
@@ -130,21 +131,23 @@ def _shorter(request: Request, refusal: Refusal) -> Request | None:
     return replace(request, messages=messages, halvings=request.halvings + 1) if messages else None
 
 
-def _texts(body: object) -> Iterator[str]:
+def _texts(body: object, depth: int = 0) -> Iterator[str]:
     """Yield the texts in a body. Pydantic's `input` is left out: it is what we had sent."""
+    if depth > _MAX_DEPTH:
+        return
     if isinstance(body, Mapping):
         for name, value in body.items():
             if name != "input":
-                yield from _texts(value)
+                yield from _texts(value, depth + 1)
     elif isinstance(body, list):
         for value in body:
-            yield from _texts(value)
+            yield from _texts(value, depth + 1)
     elif isinstance(body, str):
         nested = _parsed(body)
         if nested is None:
             yield body
         else:
-            yield from _texts(nested)
+            yield from _texts(nested, depth + 1)
 
 
 def _parsed(text: str) -> object | None:

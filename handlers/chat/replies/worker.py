@@ -11,7 +11,7 @@ from handlers.chat.cost import metered
 from handlers.chat.log import logger
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.generation import Generation
-from handlers.chat.replies.llm import Model
+from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
@@ -24,7 +24,7 @@ class ReplyWorker:
         self,
         store: Store,
         connections: OpenConnections,
-        model: Model,
+        model: AnyModel,
         settings: ReplySettings,
         send_to_user: SendToUser,
         runtime: Runtime,

@@ -66,6 +66,10 @@ class Chats:
         last = found[limit - 1] if len(found) > limit else None
         return Page(tuple(found[:limit]), cursor_of(_TIME.serialize(last.updated_at), last.chat_id) if last else None)
 
+    def count(self, user_id: str) -> int:
+        """Return how many chats a user has, from an index that is some milliseconds late."""
+        return ChatItem.by_updated_at.count(user_id)
+
     def rename(self, user_id: str, chat_id: str, title: str) -> Chat | None:
         """Give a chat a title, and return it, None if it does not exist or is another user's."""
         return update_chat(user_id, chat_id, [ChatItem.title.set(title)], ChatItem.chat_id.exists())

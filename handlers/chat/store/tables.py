@@ -28,7 +28,7 @@ from pynamodb.models import Model
 
 from handlers.chat import cost
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
-from handlers.chat.limits.policy import QuotaUsage, ReplySlot
+from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
 from handlers.chat.records import (
     Chat,
     Connection,
@@ -109,6 +109,23 @@ class QuotaUsageMap(MapAttribute[str, Any]):
         return QuotaUsage(self.day, int(self.messages), int(self.full_at), slots)
 
 
+class ChatCountMap(MapAttribute[str, int]):
+    """The count of a user's chats, on the user's item."""
+
+    created = NumberAttribute()
+    removed = NumberAttribute()
+    at = NumberAttribute()
+
+    @classmethod
+    def of(cls, count: ChatCount) -> Self:
+        """Return the map of a count."""
+        return cls(created=count.created, removed=count.removed, at=count.at)
+
+    def count(self) -> ChatCount:
+        """Return the count."""
+        return ChatCount(int(self.created), int(self.removed), int(self.at))
+
+
 class UserItem(_Table):
     """A user, made by an administrator, by a first token (`AUTO_CREATE_USERS`), or by the emulator (`--users`)."""
 
@@ -121,6 +138,7 @@ class UserItem(_Table):
     disabled = BooleanAttribute(null=True)
     created_at = UTCDateTimeAttribute(null=True, attr_name="createdAt")
     quota_usage = QuotaUsageMap(null=True, attr_name="spent")  # type: ignore[no-untyped-call]
+    chat_count = ChatCountMap(null=True, attr_name="chats")  # type: ignore[no-untyped-call]
 
     def user(self) -> User:
         """Return the user."""
@@ -129,6 +147,9 @@ class UserItem(_Table):
 
 QUOTA_USAGE: Any = UserItem.quota_usage
 """The usage in conditions. PynamoDB's types take a map's attributes for their values there, so it has no type."""
+
+CHAT_COUNT: Any = UserItem.chat_count
+"""The count of chats in conditions, without a type, as `QUOTA_USAGE`."""
 
 
 class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignore[no-untyped-call]

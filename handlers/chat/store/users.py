@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 from pynamodb.expressions.update import Action
 
-from handlers.chat.limits.policy import QuotaUsage
+from handlers.chat.limits.policy import ChatCount, QuotaUsage
 from handlers.chat.records import User
 from handlers.chat.store.pages import Page, cursor_of, keys_in
-from handlers.chat.store.tables import QUOTA_USAGE, QuotaUsageMap, TokensItem, UserItem
+from handlers.chat.store.tables import CHAT_COUNT, QUOTA_USAGE, ChatCountMap, QuotaUsageMap, TokensItem, UserItem
 from handlers.chat.store.writes import put, update
 
 
@@ -81,6 +81,22 @@ class Users:
         else:
             unchanged = (QUOTA_USAGE.day == before.day) & (QUOTA_USAGE.messages == before.messages)
         actions = [UserItem.quota_usage.set(QuotaUsageMap.of(after))]
+        return update(UserItem(user_id), actions, UserItem.user_id.exists() & unchanged)
+
+    def chat_count(self, user_id: str) -> ChatCount | None:
+        """Return the count of a user's chats, None if there is no such user."""
+        try:
+            item = UserItem.get(user_id, consistent_read=True)
+        except UserItem.DoesNotExist:
+            return None
+        kept: ChatCountMap | None = item.chat_count
+        return kept.count() if kept is not None else ChatCount()
+
+    def replace_chat_count(self, user_id: str, before: ChatCount, after: ChatCount) -> bool:
+        """Replace the count of a user's chats. Returns False if it is no longer `before`."""
+        # The chats ever created are enough to compare: they rise with each replacement.
+        unchanged = CHAT_COUNT.created == before.created if before.created else CHAT_COUNT.does_not_exist()
+        actions = [UserItem.chat_count.set(ChatCountMap.of(after))]
         return update(UserItem(user_id), actions, UserItem.user_id.exists() & unchanged)
 
     def tokens_used(self, user_id: str, day: str) -> int:

@@ -17,7 +17,7 @@ from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import Handover
 
 FAN_OUT_SECONDS, MAX_FAN_OUT_SECONDS = 2.0, 10.0
-"""How long other devices may delay what follows, for each frame and for all: a reply waits for no device that hangs."""
+"""The longest delay of the next action by other devices, for each frame and for all: a reply waits for no device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class FanOut:
-    """Send frames, in order, to several connections at once. None delays the others, or what follows, for long.
+    """Send frames, in order, to several connections at once. A slow one does not delay the others, or what follows.
 
     After a frame that fails, its connection gets no more of them: an end must not hide that a piece is missing. The
     client hears nothing then, and joins again with `resume`.
@@ -90,7 +90,7 @@ class Performer:
             return False
 
     def _fan_out(self, fan_out: FanOut) -> None:
-        """Post to each connection in a thread of its own. After two seconds, go on without those that still post."""
+        """Post to each connection in a thread of its own. After some seconds, go on without those that still post."""
         threads = [
             self.runtime.start(partial(self._post_all, fan_out.frames, each), name=each)
             for each in sorted(fan_out.connections)

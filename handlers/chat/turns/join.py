@@ -15,7 +15,7 @@ from handlers.chat.protocol import frames, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns import actions, lifecycle, send
+from handlers.chat.turns import actions, creation, lifecycle, send
 
 MAX_PAGE_MESSAGES = 50
 """The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
@@ -60,9 +60,9 @@ class Joining:
         if user_id is None:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
-        new = Chat(user_id, chat_id, frame.title or None)
+        new = Chat(user_id, chat_id, frame.title)
         try:
-            chat = self.store.chats.add(new, self.runtime.now())
+            chat = creation.create_chat(self.store, new, self.settings.limits.chats_per_user, self.runtime.now())
         except StoreError:
             logger.exception("chat_not_created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
@@ -87,7 +87,8 @@ class Joining:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id, frame.before), frame.limit)
+        earlier = self.store.messages.newest_first(chat.chat_id, frame.before)
+        messages, has_more = views.page(earlier, frame.limit or MAX_PAGE_MESSAGES)
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(

@@ -276,7 +276,8 @@ def seal(
 
 
 def title_of(text: str) -> str:
-    """Return the title that a chat gets from its first message."""
+    """Return the title that a chat gets from its first message. It is one line, whatever the message is."""
+    text = " ".join(text.split())
     return text[:MAX_TITLE_CHARS] + ("..." if len(text) > MAX_TITLE_CHARS else "")
 
 

@@ -21,9 +21,6 @@ from handlers.chat.turns import lifecycle
 MAX_TRIES = 10
 """The most tries of one message. A failed try means that another message of the same user has passed."""
 
-SETTLING_SECONDS = 30
-"""The time in which a turn begins after its slot was taken: the function that begins it runs for 29 seconds at most."""
-
 
 @dataclass(frozen=True, slots=True)
 class MessageQuota:
@@ -84,5 +81,5 @@ def _is_taken(slot: ReplySlot, chat: Chat | None, now: datetime) -> bool:
         return False
     if chat.last_message_id == slot.last_message_id:
         # The message that took the slot is not stored yet, or its function died before it was.
-        return policy.microseconds(now) - slot.since < SETTLING_SECONDS * policy.SECOND
+        return policy.microseconds(now) - slot.since < policy.SETTLING_SECONDS * policy.SECOND
     return lifecycle.state_of(chat.turn, now) is lifecycle.TurnState.RUNNING

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
+from parley import proxies
 from parley.cli.administration import COMMANDS
 from parley.errors import StartError
 
@@ -20,6 +21,7 @@ Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 @click.version_option(package_name="parley-aws")
 def main() -> None:
     """Run WebSocket APIs for API Gateway on this machine, and talk to them."""
+    proxies.exempt(os.environ)
 
 
 def _setting(option: str, variable: str, *names: str, **more: Any) -> Decorator:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from parley import dev_tokens
+from parley import dev_tokens, proxies
 from parley.emulator.options import Options, overrides
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
@@ -19,6 +19,7 @@ from parley.trace import Trace
 
 def run(options: Options) -> None:
     """Run the emulator until it is stopped. Raises `StartError`."""
+    proxies.exempt(os.environ, options.address.host)
     template = read(options.template.path, options.template.parameters, imports=options.template.imports)
     zygote = _start_zygote(options, template)
     with asyncio.Runner(loop_factory=_event_loop) as runner:

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+GATEWAY_ERROR = ""
+"""The kind of a frame that the gateway itself sends, if a function fails: it has a `message` and no `type`."""
+
 
 class FrameError(Exception):
     """The server sent something that is not a frame of the protocol."""
@@ -27,7 +30,12 @@ class Frame:
             content = json.loads(raw)
         except (ValueError, RecursionError):
             raise FrameError("not JSON") from None
-        if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+        if not isinstance(content, dict):
+            raise FrameError("no object")
+        if "type" not in content and isinstance(content.get("message"), str):
+            # Its `requestId` is the gateway's own, and names no request of a client.
+            return cls(GATEWAY_ERROR, {"message": content["message"]})
+        if not content.get("type") or not isinstance(content["type"], str):
             raise FrameError("no type")
         data = content.get("data")
         return cls(content["type"], data if isinstance(data, dict) else {}, content.get("requestId"))

@@ -43,9 +43,11 @@ class Pending:
         return client_message_id in self._own_ids
 
     def answered(self, frame: Frame) -> None:
-        """Settle the request if this frame answers it."""
-        if self.request and frame.kind == self.request.answer and _answers(frame, self.request.frame):
+        """Settle the request, or the held message, if this frame answers it."""
+        if self.request and _settles(frame, self.request):
             self.request = None
+        if self.held and _settles(frame, self.held):
+            self.held = None
 
     def refused(self, error: Frame) -> PendingRequest | None:
         """Settle the request if this error refuses it, and return it."""
@@ -54,6 +56,12 @@ class Pending:
             return None
         self.request = None
         return request
+
+    def failed(self) -> None:
+        """Settle the request after an error that names none. A message is held: it is sent again under its own id."""
+        request, self.request = self.request, None
+        if request and request.frame.kind == "message":
+            self.held = request
 
     def release(self) -> Frame | None:
         """Turn the held message into the request, and return it to be sent."""
@@ -71,6 +79,10 @@ class Pending:
     def clear(self) -> None:
         """Drop the request and the held message."""
         self.request = self.held = None
+
+
+def _settles(frame: Frame, request: PendingRequest) -> bool:
+    return frame.kind == request.answer and _answers(frame, request.frame)
 
 
 def _answers(frame: Frame, asked: Frame) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -12,15 +13,26 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 
 from parley.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
-from parley.client.frames import Frame, FrameError
+from parley.client.frames import GATEWAY_ERROR, Frame, FrameError
 from parley.client.screen import Screen
 from parley.client.transcript import Transcript
 
 CONNECTION_ERRORS = (OSError, TimeoutError, WebSocketException)
 TRANSIENT_ERRORS = ("internal", "rate_limited")
 """Codes of errors that may not occur at the next attempt."""
+
+
+REFUSED_FRAME = (CloseCode.UNSUPPORTED_DATA, CloseCode.MESSAGE_TOO_BIG)
+"""Close codes after which the frame that was sent last must not be sent again."""
+
+TOO_LARGE = "The gateway refused your message: it is too large. It is not sent again."
+CLOSED = (
+    "The server closed the connection: too many connections or frames, or the user was disabled. "
+    "Start `parley chat` again to go on."
+)
 
 
 class ClientError(Exception):
@@ -38,7 +50,7 @@ class Timing:
     silence: float = 30
     """Time without any frame after a ping, after which the connection counts as lost."""
     retries: tuple[float, ...] = (0.5, 1, 2, 4, 8, 8, 8)
-    """Pause before each attempt to reconnect."""
+    """Longest pause before each attempt to reconnect. `back_off` shortens it by chance."""
 
 
 TIMING = Timing()
@@ -101,12 +113,22 @@ class Session:
                     failures = 0
                     await self._listen(connection)
             except CONNECTION_ERRORS as loss:
+                self._check_close(loss)
                 # Without a chat nothing is lost: the first failure then ends the client, with its reason.
                 if self.transcript.chat_id is None or failures == len(self._timing.retries):
                     raise ClientError(_unreachable(self._url, loss)) from loss
                 self._lose(first=failures == 0)
-            await asyncio.sleep(self._timing.retries[failures])
+            await asyncio.sleep(back_off(self._timing.retries[failures]))
             failures += 1
+
+    def _check_close(self, loss: Exception) -> None:
+        """Act on the close code of the server. Raises ClientError if the client is not to come back."""
+        if not isinstance(loss, ConnectionClosed) or loss.rcvd is None or loss.rcvd_then_sent is False:
+            return  # nobody closed it, or this client did
+        if loss.rcvd.code == CloseCode.NORMAL_CLOSURE:
+            raise ClientError(CLOSED) from loss
+        if loss.rcvd.code in REFUSED_FRAME and self.transcript.drop_request():
+            self._screen.line(TOO_LARGE, Style.ERROR.value)
 
     def _connect(self) -> connect:
         # API Gateway does not send WebSocket pings; the protocol's own `ping` is what resets its idle timer.
@@ -150,6 +172,8 @@ class Session:
     async def _take_until(self, connection: ClientConnection, answer: str, request_id: str | None = None) -> None:
         while True:
             frame = await self._next(connection)
+            if frame.kind == GATEWAY_ERROR:
+                raise TimeoutError(f"the gateway reports: {frame.text('message')}")
             if frame.kind == "error" and frame.request_id in (request_id, None):
                 _raise_refusal(frame)
             await self._handle(frame)
@@ -236,6 +260,11 @@ class Session:
                 await self._send(Frame("ping"))
                 pinged = now
                 unanswered = now if unanswered is None else unanswered
+
+
+def back_off(seconds: float) -> float:
+    """Return a pause of half of `seconds` to all of it, by chance, so that clients do not all come back at once."""
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
 
 def _new_id() -> str:

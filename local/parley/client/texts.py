@@ -23,6 +23,11 @@ def refusal(error: Frame) -> Line:
     return Line(f"{error.text('message')} ({code})", Style.ERROR)
 
 
+def gateway_error(error: Frame) -> Line:
+    """Return the line about an error of the gateway itself."""
+    return Line(f"The gateway reports: {error.text('message')}. See the server's log.", Style.ERROR)
+
+
 def message(stored: StoredMessage) -> Line:
     """Return the line that shows a stored message."""
     content = "(too long to show)" if stored.content is None else stored.content

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from parley.client import texts
 from parley.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
-from parley.client.frames import Frame, StoredMessage
+from parley.client.frames import GATEWAY_ERROR, Frame, StoredMessage
 from parley.client.pending import Pending, PendingRequest
 from parley.client.reply import Reply
 
@@ -48,6 +48,8 @@ class Transcript:
             "assistant_message_token": self._token,
             "assistant_message_complete": self._complete,
             "error": self._error,
+            "notice": self._notice,
+            GATEWAY_ERROR: self._gateway_error,
         }
 
     @property
@@ -92,6 +94,12 @@ class Transcript:
         self._resuming = False
         if self.stopping:
             self._stop = _Stop.REQUESTED
+
+    def drop_request(self) -> bool:
+        """Drop the request, because the gateway does not take its frame. Return True if there was one."""
+        dropped = self._pending.request is not None
+        self._pending.clear()
+        return dropped
 
     def rejoined(self) -> list[Action]:
         """Record that the chat was joined again on a new connection."""
@@ -146,6 +154,8 @@ class Transcript:
         """Show a message of the joined chat if it is new here, or the rest of it if it is the running reply."""
         if message.id in self._shown:
             return []
+        if self.reply and message.id == self.reply.message_id and message.content is None:
+            return []  # too large for this frame: the server sends the rest in pieces
         self._mark_shown(message.id, message.role)
         if self.reply and message.id == self.reply.message_id:
             actions = self._show_complete(self.reply, self.reply.attempt, message.content)
@@ -193,9 +203,15 @@ class Transcript:
         self._resuming = False
         actions: list[Action] = []
         if self.reply is None or self.reply.message_id != frame.text("messageId"):
-            if self.reply or "replaces" in frame.data:
+            left_behind = self.reply is not None and "replaces" not in frame.data
+            if left_behind:
+                actions.append(End())
+            elif "replaces" in frame.data:
                 actions.append(Line("The reply is written again."))
             self.reply = Reply(frame.text("messageId"), frame.number("attempt"))
+            if left_behind:
+                # The end of the earlier reply does not come by itself. `chat_joined` shows the whole of it.
+                actions.append(Resume())
         return actions + self._take_text(self.reply, frame, "content")
 
     def _token(self, frame: Frame) -> list[Action]:
@@ -220,6 +236,9 @@ class Transcript:
         reply = self.reply
         if reply is None or reply.message_id != message_id:
             reply = Reply(message_id, attempt)
+        if frame.optional("content") is None and reply.length < frame.number("length"):
+            self.reply, self._resuming = reply, True
+            return [Resume()]
         self._end_reply()
         self._mark_shown(message_id, "assistant")
         actions = self._show_complete(reply, attempt, frame.optional("content"))
@@ -246,6 +265,16 @@ class Transcript:
         if refused or frame.optional("code") == "nothing_to_cancel":
             self._stop = _Stop.NO
         return [texts.refusal(frame)]
+
+    def _notice(self, frame: Frame) -> list[Action]:
+        return [Line(f"Notice: {frame.text('message')}")]
+
+    def _gateway_error(self, frame: Frame) -> list[Action]:
+        """Show an error of the gateway. It does not say which request has failed: the pending one is taken for it."""
+        self._pending.failed()
+        if not self.replying:
+            self._stop = _Stop.NO
+        return [texts.gateway_error(frame)]
 
     def _hold(self, refused: PendingRequest) -> list[Action]:
         """Keep a message until the running reply is complete, and say so once."""

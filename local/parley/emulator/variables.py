@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from parley import proxies
 from parley.account import REGION
 from parley.dev_tokens import DEVELOPMENT_SECRET
 from parley.emulator.certificate import Certificate
@@ -64,7 +65,9 @@ class FunctionVariables:
 
     def _variables(self, function: Function, apis: Sequence[WebSocketApi], hosts: Iterable[str]) -> dict[str, str]:
         declared = {name: self._localised(value, hosts) for name, value in function.environment.items()}
-        variables = {name: self.overrides.get(name) or value for name, value in declared.items()}
+        variables = {name: self.overrides.get(name, value) for name, value in declared.items()}
+        if proxies.names_a_proxy(variables):
+            proxies.exempt(variables, self.options.address.host)
         for name, value in self._defaults().items():
             if name in variables and (not variables[name] or self._is_model_endpoint(name)):
                 variables[name] = value

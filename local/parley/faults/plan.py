@@ -18,7 +18,8 @@ _CALL = ("delay", "twice", "lose", "reset", "hang", "kill", "kill-after", "freez
 _STATUSES = tuple(str(status) for status in (400, 401, 403, 404, 408, 410, 413, 429, 500, 502, 503, 504))
 _STREAMS = (
     *("stall", "stall-mid", "cut", "close", "error-event", "unknown-event", "broken-json", "html", "empty", "blank"),
-    *("filter", "length", "odd", "no-usage-option", "huge", "surrogate"),
+    *("filter", "length", "odd", "no-usage-option", "huge", "surrogate", "abort", "content-parts", "delta-text"),
+    *("odd-events", "odd-end", "sse", "whole", "refusal", "early-stop", "controls"),
 )
 POINTS: Mapping[str, tuple[str, ...]] = {
     "connect": _EVENT,

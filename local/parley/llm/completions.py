@@ -69,7 +69,7 @@ class Completion:
         """Return the chunk that names the role."""
         return self.chunk({"role": "assistant", "content": ""})
 
-    def chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+    def chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
         """Return one chunk of the stream."""
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         chunk = self._object("chat.completion.chunk", [choice])

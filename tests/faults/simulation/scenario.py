@@ -109,6 +109,8 @@ def check_what_was_read(run: SimulationRun, device: SimulatedDevice) -> None:
     for message_id, reading in device.readings.items():
         for complete in reading.completes:
             assert complete["content"] == reading.completes[0]["content"], "one reply ends twice, and differently"
+            if complete["content"] is None:
+                continue  # too long for a frame: the pieces are all that there is
             if message_id in stored:
                 assert complete["content"] == stored[message_id], "a device saw another reply than is stored"
             if complete["attempt"] == reading.attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +12,7 @@ from greenlet import getcurrent
 
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from tests.faults.simulation.world import SimulatedWorld
 
@@ -49,11 +50,38 @@ class SimulatedFaults:
         return likelihood > 0 and world.time < self.NONE_AFTER and world.random.random() < likelihood
 
 
+PATIENCE = 20.0
+"""Seconds of silence after which a call to the store, or a stream of the model, has failed."""
+
+
 class SimulatedServices:
     """The common part of all services: the time that a call takes, and the faults of its caller."""
 
     def __init__(self, world: SimulatedWorld, faults: SimulatedFaults) -> None:
         self.world, self.faults = world, faults
+        self._store_frozen_until = self._model_frozen_until = 0.0
+        self.before_last_word: Callable[[], None] = lambda: None
+        """Called when an answer of the model is about to end: what happens now happens close to the seal."""
+
+    def freeze_store(self, seconds: float) -> None:
+        """Let the store stand still: a call waits, and fails after the time that boto3 waits at most."""
+        self._store_frozen_until = self.world.time + seconds
+
+    def freeze_model(self, seconds: float) -> None:
+        """Let the model stand still. The product gives it up after 20 seconds of silence."""
+        self._model_frozen_until = self.world.time + seconds
+
+    def await_store(self) -> None:
+        left = self._store_frozen_until - self.world.time
+        if left > 0:
+            self.world.sleep(min(left, PATIENCE))
+        if left > PATIENCE:
+            raise StoreError("no answer")
+
+    @property
+    def model_stands_still(self) -> float:
+        """The seconds for which the model still stands still."""
+        return max(0.0, self._model_frozen_until - self.world.time)
 
     def travel(self, longest: float = 0.01) -> None:
         """Half of a call's way. The caller may not live to see its end."""
@@ -73,6 +101,8 @@ class Tables:
     messages: dict[str, dict[str, Message]] = field(default_factory=dict)
     sent: dict[tuple[str, str], str] = field(default_factory=dict)
     connections: dict[str, Connection] = field(default_factory=dict)
+    taken_over_sealed: Counter[str] = field(default_factory=Counter)
+    """How often a reply was taken over after its seal, because it was not announced in time."""
 
 
 class _Part:
@@ -86,6 +116,7 @@ class _Part:
             return effect()
         world, faults = self._services.world, self._services.faults
         self._services.travel()
+        self._services.await_store()
         if faults.happens(world, "store_fails"):
             raise StoreError("throttled")
         result = effect()
@@ -233,6 +264,7 @@ class SimulatedTurns(_Part):
             now = chat.turn
             if now is None or (now.message_id, now.lease_until) != (turn.message_id, turn.lease_until):
                 return None
+            self.tables.taken_over_sealed[now.message_id] += now.sealed
             return replace(chat, turn=replace(now, lease_until=lease_until))
 
         return self._change(user_id, chat_id, change) is not None
@@ -343,6 +375,8 @@ class SimulatedAnswer:
 
     def __iter__(self) -> Iterator[Delta]:
         for word in self._words:
+            if word is self._words[-1]:
+                self._services.before_last_word()
             self._pause()
             if self._stopped:
                 return
@@ -355,6 +389,10 @@ class SimulatedAnswer:
         if faults.happens(world, "model_silent"):
             world.wait(20)
             if not self._stopped:
+                raise ModelFailed("the model is silent")
+        if silence := self._services.model_stands_still:
+            world.wait(min(silence, PATIENCE))
+            if silence > PATIENCE and not self._stopped:
                 raise ModelFailed("the model is silent")
         world.wait(world.random.expovariate(1 / 0.15))
         self._reader = None

@@ -11,7 +11,7 @@ from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Subscription, Turn
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import NOON, answer, ask

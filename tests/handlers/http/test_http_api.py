@@ -1,51 +1,33 @@
 """The HTTP API, on moto's DynamoDB: what each request answers, stores, and tells the user's connections."""
 
 import json
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from urllib.parse import quote
 
-import jwt
 import pytest
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from hypothesis.strategies import text
-from parley.gateway.http.event import event_path
 
-from handlers import api
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.protocol.frames import timestamp
-from handlers.chat.records import Chat, Connection, User, is_user_id
-from handlers.chat.store import StoreError
+from handlers.chat.records import Chat
+from handlers.chat.settings import Settings
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
-from tests.support.http_api import SECRET, Invocations, event, request, services
-from tests.support.lambda_context import LambdaContext
-from tests.support.recording_gateway import RecordingGateway
+from tests.support.http_api import Invocations, event, request, services
 from tests.support.runtime import FakeRuntime
+from tests.support.unlimited import UNLIMITED
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-def invocations(store):
-    invocations = Invocations()
-    gateway = RecordingGateway()
-    with services(functions=invocations, gateway=gateway, runtime=FakeRuntime(NOON)):
-        invocations.gateway = gateway
-        yield invocations
-
-
-@pytest.fixture(autouse=True)
-def people(store, invocations):
-    store.users.add(User("root", "Root", frozenset({"admin"}), created_at=NOON))
+def delivered(invocations):
+    return [(each.get("user_id"), each["frame"]) for each in invocations.of("DeliverFunction")]
 
 
 def chat(store, chat_id="chat", user="alice", minutes=0, title=None):
     store.chats.add(Chat(user, chat_id, title), NOON + timedelta(minutes=minutes))
-
-
-def delivered(invocations):
-    return [(each.get("user_id"), each["frame"]) for each in invocations.of("DeliverFunction")]
 
 
 class TestChats:
@@ -115,7 +97,12 @@ class TestChats:
         monkeypatch.setattr(invocations, "invoke", lambda *_: 1 / 0)
         assert request("PATCH", "/chats/chat", "alice", {"title": "Чай"}).status == 200
 
-    @pytest.mark.parametrize("title", ["", "  ", "\x00", 7, None, ["x"], "x" * 201])
+    @pytest.mark.parametrize("title", ["", "  ", "\x00", "\n\t\u2003", 7, ["x"], "x" * 201])
+    def test_a_chat_cannot_be_created_with_a_title_that_is_none(self, store, title):
+        assert request("POST", "/chats", "alice", {"title": title}).code == "invalid_format"
+        assert request("GET", "/chats", "alice").json["chats"] == []
+
+    @pytest.mark.parametrize("title", ["", "  ", "\x00", "\n\t\u2003", 7, None, ["x"], "x" * 201])
     def test_a_title_must_be_one(self, store, title):
         chat(store)
         assert request("PATCH", "/chats/chat", "alice", {"title": title}).code == "invalid_format"
@@ -260,244 +247,145 @@ class TestUsage:
         assert self.usage() == {"day": "2026-11-23", "messages": messages, "tokens": tokens}
 
 
-ADMINISTRATION = [
-    ("POST", "/admin/broadcast", {"message": "x"}),
-    ("POST", "/admin/users/{}/send", {"message": "x"}),
-    ("GET", "/admin/users/{}/connections", None),
-    ("DELETE", "/admin/users/{}/connections", None),
-    ("GET", "/admin/users", None),
-    ("POST", "/admin/users", {"userId": "{}"}),
-    ("PATCH", "/admin/users/{}", {"disabled": True}),
-    ("PATCH", "/admin/users/{}", {"roles": 7}),
+class TestHead:
+    @pytest.mark.parametrize(
+        "path", ["/health", "/me", "/me/usage", "/chats", "/chats/chat", "/chats/chat/export", "/openapi.json"]
+    )
+    def test_it_answers_like_get_without_a_body(self, store, path):
+        chat(store)
+        get, head = request("GET", path, "alice"), request("HEAD", path, "alice")
+        assert (head.status, head.headers, head.text) == (get.status, get.headers, "")
+        assert get.text
+
+    @pytest.mark.parametrize(
+        ("path", "user", "status"),
+        [
+            ("/chats/none", "alice", 404),
+            ("/me", None, 401),
+            ("/nowhere", None, 404),
+            ("/admin/broadcast", "root", 405),
+            ("/admin/users", "alice", 403),
+        ],
+    )
+    def test_a_refusal_has_no_body_either(self, path, user, status):
+        refused = request("HEAD", path, user)
+        assert (refused.status, refused.text) == (status, "")
+
+    def test_every_get_operation_takes_it(self):
+        paths = request("GET", "/openapi.json").json["paths"]
+        for path, operations in paths.items():
+            status = request("HEAD", path.replace("{chatId}", "x").replace("{userId}", "x"), "root").status
+            assert (status == 405) == ("get" not in operations), path
+
+
+BAD_BODIES = [
+    *('{"title": "\\ud800"}', '{"title": ' + "[" * 5000 + "]" * 5000 + "}", '{"n": ' + "9" * 4000 + "}", "{"),
+    '{"a": NaN}',
 ]
 
 
-class TestAdministrators:
-    @pytest.mark.parametrize(("method", "path", "body"), ADMINISTRATION)
-    def test_nobody_else_does_what_they_do_or_learns_who_exists(self, store, invocations, method, path, body):
-        before = store.users.get("bob")
-        documents = set()
-        for target in ("bob", "nobody"):
-            refused = request(
-                method, path.format(target), "alice", body and json.loads(json.dumps(body).replace("{}", target))
-            )
-            assert (refused.status, refused.code) == (403, "forbidden")
-            documents.add(json.dumps({name: value for name, value in refused.json.items() if name != "instance"}))
-        assert len(documents) == 1
-        assert (invocations.invoked, store.users.get("bob"), store.users.get("nobody")) == ([], before, None)
-
-    def test_a_role_in_a_token_means_nothing(self, store):
-        claims = {"userId": "alice", "roles": ["admin"], "role": "admin", "exp": datetime.now(UTC) + timedelta(hours=1)}
-        bearer = {"authorization": f"Bearer {jwt.encode(claims, SECRET, algorithm='HS256')}"}
-        assert request("GET", "/admin/users", headers=bearer).code == "forbidden"
-
-    @pytest.mark.parametrize(
-        ("message", "frame"),
-        [
-            ("Чай готов", {"type": "notice", "data": {"message": "Чай готов"}}),
-            ({"type": "note", "data": {"text": "Чай"}}, {"type": "note", "data": {"text": "Чай"}}),
-        ],
-    )
-    def test_a_text_is_sent_as_a_notice_and_a_frame_as_it_is(self, invocations, message, frame):
-        assert request("POST", "/admin/broadcast", "root", {"message": message}).status == 202
-        assert request("POST", "/admin/users/bob/send", "root", {"message": message}).status == 202
-        assert invocations.of("DeliverFunction") == [{"frame": frame}, {"frame": frame, "user_id": "bob"}]
-        assert request("POST", "/admin/users/nobody/send", "root", {"message": message}).code == "user_not_found"
-
-    def test_a_frame_that_no_connection_takes_is_refused(self, invocations):
-        frame = {"type": "note", "data": {"text": "x" * 40_000}}
-        assert request("POST", "/admin/broadcast", "root", {"message": frame}).code == "message_too_large"
-        assert invocations.invoked == []
-
-    def test_connections_are_shown_and_closed(self, store, invocations):
-        now = datetime.now(UTC)  # DynamoDB Local deletes rows whose time to live is over
-        for name, user in (("c1=", "bob"), ("c2=", "bob"), ("c3=", "alice")):
-            store.connections.add(Connection(name, now, user))
-        shown = request("GET", "/admin/users/bob/connections", "root").json["connections"]
-        assert sorted(each["connectionId"] for each in shown) == ["c1=", "c2="]
-        assert (shown[0]["chatId"], shown[0]["connectedAt"]) == (None, timestamp(now))
-        invocations.gateway.gone = {"c2="}
-        assert request("DELETE", "/admin/users/bob/connections", "root").json == {"closed": 1}
-        assert sorted(invocations.gateway.closed) == ["c1=", "c2="]
-        assert request("DELETE", "/admin/users/nobody/connections", "root").code == "user_not_found"
-
-    def test_users_are_added_once(self, store):
-        added = request("POST", "/admin/users", "root", {"userId": "carol", "roles": ["admin"], "disabled": True})
-        assert added.status == 201
-        assert added.json == {
-            "userId": "carol",
-            "name": None,
-            "roles": ["admin"],
-            "disabled": False,
-            "createdAt": "2026-11-23T12:00:00.000Z",
-        }
-        assert store.users.get("carol") == User("carol", None, frozenset({"admin"}), False, NOON)
-        assert request("POST", "/admin/users", "root", {"userId": "carol"}).code == "user_exists"
-        assert store.users.get("carol").roles == {"admin"}
-
-    def test_they_are_listed_in_pages(self, store):
-        found, cursor = set(), {}
-        while cursor is not None:
-            page = request("GET", "/admin/users", "root", limit=2, **cursor).json
-            found |= {each["userId"] for each in page["users"]}
-            cursor = {"cursor": page["cursor"]} if page["cursor"] else None
-        assert found == {"alice", "bob", "root"}
-
-    def test_a_disabled_user_is_unknown_and_disconnected_until_enabled(self, store, invocations):
-        store.connections.add(Connection("c1=", datetime.now(UTC), "bob"))
-        changed = request("PATCH", "/admin/users/bob", "root", {"disabled": True})
-        assert changed.json["disabled"] is True
-        assert invocations.gateway.closed == ["c1="]
-        unknown = request("GET", "/me", "nobody")
-        assert request("GET", "/me", "bob") == unknown
-        assert unknown.code == "invalid_token"
-        request("PATCH", "/admin/users/bob", "root", {"disabled": False, "name": "Robert"})
-        assert request("GET", "/me", "bob").json["name"] == "Robert"
-        assert request("PATCH", "/admin/users/nobody", "root", {"name": "x"}).code == "user_not_found"
-        assert store.users.get("nobody") is None
+TYPES = [
+    *(
+        "application/json",
+        "application/JSON",
+        "Application/Json ; charset=UTF-8",
+        "application/json;a=b",
+        "APPLICATION",
+    ),
+    *("Application/Problem+Json", "application/vnd.api+JSON", "text/plain", "text/json", "", "a/b/c", "multipart/x"),
+]
 
 
-UNNAMEABLE = ["org/bob", "u%41", "q?x", "%", "..", ".", "a/", "/", "a\nb", "", "a" * 129]
-"""Ids that a path cannot name: API Gateway decodes a path twice and cuts it at `?`, clients resolve dots."""
+class TestContentTypes:
+    """A media type has no case, and may have parameters (RFC 9110 section 8.3.1). Bad JSON is refused under any."""
 
+    @pytest.mark.parametrize("kind", TYPES)
+    @pytest.mark.parametrize("body", BAD_BODIES)
+    def test_bad_json_is_refused_under_any_type(self, kind, body):
+        assert request("POST", "/chats", "alice", body, headers={"content-type": kind}).code == "invalid_format"
 
-class TestIdsInPaths:
-    """A path names exactly the user that it was made of, or the id is refused wherever a user could begin."""
-
-    @given(text(min_size=1, max_size=128))
-    @example("auth0|9")
-    @example("ann+tea@example.com")
-    @example("a#b;c=d&e")
-    @example("back\\slash")
-    @example("Ünïcode 茶")
-    @example("u%41")
-    @settings(max_examples=300)
-    def test_an_id_comes_out_of_an_encoded_path_as_it_went_in(self, user_id):
-        path = "/admin/users/" + quote(user_id, safe="")
-        if is_user_id(user_id):
-            assert event_path(path) == "/admin/users/" + user_id
-            scope = api.HttpApiEvent(event("PATCH", path, "", {}, None), LambdaContext(), api.adapter.config).scope
-            assert scope["path"] == "/admin/users/" + user_id
-
-    @pytest.mark.parametrize("user_id", UNNAMEABLE)
-    def test_what_no_path_can_name_is_no_users_id(self, store, user_id):
-        assert not is_user_id(user_id)
-        assert request("POST", "/admin/users", "root", {"userId": user_id}).code == "invalid_format"
-        assert store.users.get("org/bob") is None
-        assert request("GET", "/me", user_id or "\0").code == "invalid_token"
-
-    @pytest.mark.parametrize("user_id", ["auth0|9", "a#b", "a b", "é", "ann+tea@example.com", "domain\\ann", "a&b;c"])
-    def test_exactly_the_named_user_is_changed(self, store, user_id):
-        for each in (user_id, "a", "other"):
-            store.users.add(User(each))
-        path = f"/admin/users/{quote(user_id, safe='')}"
-        assert request("PATCH", path, "root", {"disabled": True}).json["userId"] == user_id
-        assert request("GET", f"{path}/connections", "root").status == 200
-        disabled = {each.user_id for each in store.users.page(100, None).items if each.disabled}
-        assert disabled == {user_id}
-
-    @pytest.mark.parametrize("path", ["u%252541", "q%253Fx", "%252e%252e"])
-    def test_a_path_that_names_no_possible_id_changes_nobody(self, store, path):
-        for each in ("uA", "q", "u"):
-            store.users.add(User(each))
-        refused = request("PATCH", f"/admin/users/{path}", "root", {"disabled": True})
+    @given(text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=40))
+    @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_a_lone_surrogate_is_never_our_failure(self, kind):
+        refused = request("POST", "/chats", "alice", '{"title": "\\ud800"}', headers={"content-type": kind})
         assert refused.code == "invalid_format"
-        assert not any(each.disabled for each in store.users.page(100, None).items)
+
+    @pytest.mark.parametrize("kind", TYPES[:4])
+    def test_json_is_read_however_its_type_is_spelt(self, kind):
+        created = request("POST", "/chats", "alice", {"title": "Tea"}, headers={"content-type": kind})
+        assert (created.status, created.json["title"]) == (201, "Tea")
+
+    @pytest.mark.parametrize("kind", ["text/plain", "", "application/x-www-form-urlencoded"])
+    def test_what_a_page_may_send_without_a_preflight_creates_nothing(self, kind):
+        refused = request("POST", "/chats", "alice", {"title": "Tea"}, headers={"content-type": kind})
+        assert refused.code == "invalid_format"
 
 
-class TestProblems:
-    @pytest.mark.parametrize(
-        ("method", "path", "status", "code"),
-        [
-            ("GET", "/nowhere", 404, "not_found"),
-            ("GET", "/chats/", 404, "not_found"),
-            ("PUT", "/chats", 405, "method_not_allowed"),
-            ("OPTIONS", "/chats", 405, "method_not_allowed"),
-            ("GET", "/chats", 401, "not_authenticated"),
-            ("GET", "/admin/users", 401, "not_authenticated"),
-        ],
-    )
-    def test_unknown_paths_and_methods_are_refused(self, method, path, status, code):
-        refused = request(method, path)
-        assert (refused.status, refused.code) == (status, code)
-        assert refused.json["instance"] == path
-
-    def test_a_path_tells_all_its_methods(self):
-        assert request("PUT", "/chats").headers["allow"] == "GET, POST"
-        assert request("PUT", "/chats/x").headers["allow"] == "DELETE, GET, PATCH"
-
-    @pytest.mark.parametrize(
-        "body",
-        [
-            "{",
-            '"text"',
-            "[" * 100_000,
-            '{"title": ' + "[" * 40 + "]" * 40 + "}",
-            '{"title": ' + "1" * 4_301 + "}",
-            '{"title": NaN}',
-            '{"title": "\\ud800"}',
-            '{"title": 1e999}',
-        ],
-    )
-    def test_bombs_in_a_body_are_refused(self, body):
-        refused = request("POST", "/chats", "alice", body)
-        assert refused.status in (413, 422)
-        assert refused.code in ("invalid_format", "body_too_large")
-
-    def test_a_body_has_64_kilobytes_at_most(self):
-        def padded(size):
-            return json.dumps({"x": "x" * (size - 9)})
-
-        assert request("POST", "/chats", "alice", padded(65_536)).status == 201
-        assert request("POST", "/chats", "alice", padded(65_537)).code == "body_too_large"
-
-    def test_problems_do_not_repeat_the_request(self):
-        refused = request("POST", "/chats", "alice", {"title": ["hunter2"], "clientChatId": "hunter2\n"})
-        assert refused.json["errors"] == [
-            {"where": "body/title", "what": "Input should be a valid string"},
-            {"where": "body/clientChatId", "what": "String should match pattern '^[^\\x00-\\x1f\\x7f-\\x9f]{1,64}$'"},
-        ]
-        assert "hunter2" not in refused.text
-
-    @pytest.mark.parametrize(("error", "wait"), [(RuntimeError("secret 7"), None), (StoreError("secret 7"), "2")])
-    def test_a_failure_says_no_more_than_a_reference(self, store, monkeypatch, error, wait):
-        def fails(*_):
-            raise error
-
-        monkeypatch.setattr(type(store.chats), "get", fails)
-        failed = request("GET", "/chats/chat", "alice")
-        assert (failed.status, failed.code, failed.headers.get("retry-after")) == (500, "internal", wait)
-        assert failed.json["reference"] == LambdaContext.aws_request_id
-        assert "secret" not in failed.text
-        assert "Traceback" not in failed.text
-
-    def test_every_answer_is_data_that_is_not_kept(self, store):
-        for path, user in (("/health", None), ("/me", "alice"), ("/me", None), ("/x", None), ("/openapi.json", None)):
-            headers = request("GET", path, user).headers
-            assert (headers["cache-control"], headers["x-content-type-options"]) == ("no-store", "nosniff")
+@contextmanager
+def limited(**limits):
+    """The API under some limits, at a moment that `clock` holds."""
+    clock = [NOON]
+    runtime = FakeRuntime(lambda: clock[0])
+    with services(functions=Invocations(), runtime=runtime, settings=Settings.of(UNLIMITED | limits)):
+        yield clock
 
 
-class TestCors:
-    def preflight(self, origin):
-        headers = {
-            "origin": origin,
-            "access-control-request-method": "PATCH",
-            "access-control-request-headers": "authorization",
-        }
-        return request("OPTIONS", "/chats/x", headers=headers)
+class TestRequestsPerMinute:
+    def test_one_too_many_is_429_and_names_the_wait(self):
+        with limited(REQUESTS_PER_MINUTE="3") as clock:
+            assert [request("GET", "/me", "alice").status for _ in range(4)] == [200, 200, 200, 429]
+            refused = request("POST", "/chats", "alice", {})
+            assert (refused.code, refused.headers["retry-after"], refused.json["retryAfter"]) == (
+                "rate_limited",
+                "20",
+                20,
+            )
+            assert request("GET", "/me", "bob").status == 200
+            clock[0] += timedelta(seconds=20)
+            assert [request("GET", "/me", "alice").status for _ in range(2)] == [200, 429]
 
-    def test_without_the_setting_no_page_is_let_in(self):
-        assert "access-control-allow-origin" not in self.preflight("https://chat.example").headers
+    def test_every_operation_counts_and_a_bad_token_does_not(self):
+        with limited(REQUESTS_PER_MINUTE="4"):
+            for method, path in (("GET", "/chats/x"), ("DELETE", "/chats/x"), ("HEAD", "/me"), ("GET", "/admin/users")):
+                assert request(method, path, "alice").status in (200, 403, 404)
+                assert request(method, path).status == 401
+            assert request("GET", "/me", "alice").code == "rate_limited"
+            assert request("GET", "/health").status == 200
 
-    def test_pages_that_are_named_may_ask_and_see_refusals_too(self, monkeypatch):
-        origins = ("https://chat.example", "http://localhost:3000")
-        monkeypatch.setattr(api.adapter, "app", api.application(api.app.state.services, origins))
-        allowed = self.preflight("https://chat.example")
-        assert (allowed.status, allowed.headers["access-control-allow-origin"]) == (200, "https://chat.example")
-        assert "PATCH" in allowed.headers["access-control-allow-methods"]
-        assert "access-control-allow-origin" not in self.preflight("https://evil.example").headers
-        refused = request("GET", "/me", headers={"origin": "http://localhost:3000"})
-        assert (refused.status, refused.headers["access-control-allow-origin"]) == (401, "http://localhost:3000")
+    def test_0_is_no_limit(self):
+        with limited():
+            assert {request("GET", "/me", "alice").status for _ in range(200)} == {200}
+
+
+class TestChatsPerUser:
+    def test_one_too_many_is_429_until_one_is_deleted(self, store):
+        with limited(CHATS_PER_USER="2") as clock:
+            first, _ = (request("POST", "/chats", "alice", {}).json["chatId"] for _ in range(2))
+            refused = request("POST", "/chats", "alice", {})
+            assert (refused.code, refused.headers["retry-after"]) == ("rate_limited", "60")
+            assert request("POST", "/chats", "bob", {}).status == 201
+            request("DELETE", f"/chats/{first}", "alice")
+            clock[0] += timedelta(seconds=60)
+            assert [request("POST", "/chats", "alice", {}).status for _ in range(2)] == [201, 429]
+
+    def test_the_same_client_chat_id_is_the_same_chat_at_the_limit_too(self):
+        with limited(CHATS_PER_USER="1"):
+            first, again = (request("POST", "/chats", "alice", {"clientChatId": "c"}) for _ in range(2))
+            assert (first.status, again.json) == (201, first.json)
+
+    def test_chats_from_before_the_limit_count(self, store):
+        for number in range(3):
+            chat(store, f"old-{number}")
+        with limited(CHATS_PER_USER="4"):
+            assert [request("POST", "/chats", "alice", {}).status for _ in range(2)] == [201, 429]
+
+    def test_a_message_and_a_chat_do_not_lose_each_others_count(self, store):
+        with limited(CHATS_PER_USER="3"):
+            request("POST", "/chats", "alice", {})
+            assert store.users.replace_quota_usage("alice", QuotaUsage(), QuotaUsage("2026-11-23", 1))
+            request("POST", "/chats", "alice", {})
+            assert store.users.quota_usage("alice") == QuotaUsage("2026-11-23", 1)
+            assert store.users.chat_count("alice").existing == 2
 
 
 def test_the_document_names_every_operation_and_gives_examples():

@@ -5,7 +5,7 @@ import os
 import time
 
 import pytest
-from parley.client.session import ClientError
+from parley.client.session import ClientError, back_off
 from parley.client.terminal import chat, run
 from websockets.asyncio.server import serve
 
@@ -81,6 +81,83 @@ class TestALoss:
         with pytest.raises(ClientError, match="make run"):
             await asyncio.wait_for(talking, 5)
         terminal.close()
+
+
+class TestTheGateway:
+    @pytest.mark.parametrize("error", ["Internal server error", "Endpoint request timed out", "Forbidden"])
+    async def test_its_errors_are_shown_and_the_message_is_sent_again(self, server, error):
+        server.fails = {"message": error}
+
+        shown = await piped(server, "Hello")
+
+        first, second = server.sent("message")
+        assert first == second
+        assert f"The gateway reports: {error}. See the server's log.\n" in shown
+        assert "You said: Hello" in shown
+
+    async def test_an_error_while_joining_again_is_tried_again(self, server):
+        async with at_a_terminal(server) as terminal:
+            await terminal.shows("c1")
+            server.fails = {"join_chat": "Internal server error"}
+            server.cut()
+            await terminal.shows("Reconnected.")
+
+        assert server.connections == 3
+
+    async def test_an_error_of_the_first_join_ends_the_client_with_its_words(self, server):
+        server.fails = {"join_chat": "Forbidden"}
+        with pytest.raises(ClientError, match="Forbidden"):
+            await piped(server, "Hello")
+
+    async def test_a_question_other_than_a_message_is_not_asked_again(self, server):
+        server.fails = {"load_history": "Internal server error"}
+
+        shown = await piped(server, "Hello", "/history", "Bye")
+
+        assert len(server.sent("load_history")) == 1
+        assert "You said: Bye" in shown
+
+
+class TestCloseCodes:
+    @pytest.mark.parametrize("code", [1001, 1011, 1012, 1013, 4000])
+    async def test_the_client_connects_again(self, server, code):
+        server.closes = {"message": code}
+
+        shown = await piped(server, "Hello")
+
+        assert server.connections == 2
+        assert "You said: Hello" in shown
+
+    async def test_after_1000_it_does_not(self, server):
+        server.closes = {"message": 1000}
+        with pytest.raises(ClientError, match="Start `parley chat` again"):
+            await piped(server, "Hello")
+        assert server.connections == 1
+
+    @pytest.mark.parametrize("code", [1003, 1009])
+    async def test_a_message_that_the_gateway_does_not_take_is_not_sent_again(self, server, code):
+        server.closes = {"message": code}
+
+        shown = await piped(server, "Hello", "Bye")
+
+        assert [data["message"] for data in server.sent("message")] == ["Hello", "Bye"]
+        assert "too large" in shown
+        assert "You said: Bye" in shown
+
+    def test_clients_do_not_come_back_all_at_once(self):
+        pauses = {back_off(8) for _ in range(100)}
+        assert len(pauses) > 90
+        assert all(4 <= pause <= 8 for pause in pauses)
+
+    async def test_the_pause_before_each_try_is_such_a_back_off(self, server, monkeypatch):
+        asked = []
+        monkeypatch.setattr("parley.client.session.back_off", lambda seconds: asked.append(seconds) or 0.0)
+        async with at_a_terminal(server) as terminal:
+            await terminal.shows("c1")
+            server.cut()
+            await terminal.shows("Reconnected.")
+
+        assert asked == [FAST.retries[0]]
 
 
 class TestNoEntry:

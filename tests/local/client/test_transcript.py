@@ -74,9 +74,12 @@ def token(text: str, offset: int, attempt: int = 1, message_id: str = "r1") -> F
     return frame("assistant_message_token", token=text, messageId=message_id, attempt=attempt, offset=offset)
 
 
-def complete(content: str | None, message_id: str = "r1", attempt: int = 1, reason: str = "stop") -> Frame:
+def complete(
+    content: str | None, message_id: str = "r1", attempt: int = 1, reason: str = "stop", length: int | None = None
+) -> Frame:
     fields = {"messageId": message_id, "content": content, "attempt": attempt, "finishReason": reason}
-    return frame("assistant_message_complete", chatId="c1", role="assistant", **fields)
+    length = len(content or "") if length is None else length
+    return frame("assistant_message_complete", chatId="c1", role="assistant", length=length, **fields)
 
 
 def acknowledged(client_message_id: str | None, message_id: str = "u1", **more: object) -> Frame:
@@ -128,7 +131,46 @@ class TestATurn:
         transcript.take(start())
         transcript.take(token("Hello", 0))
 
-        assert transcript.take(complete(None)) == [End()]
+        assert transcript.take(complete(None, length=5)) == [End()]
+
+    def test_a_reply_too_large_to_be_sent_again_is_resumed_where_a_piece_got_lost(self, transcript):
+        transcript.take(start())
+        transcript.take(token("Hel", 0))
+
+        assert transcript.take(complete(None, length=5)) == [Resume()]
+        assert transcript.busy
+        large = {"messageId": "r1", "role": "assistant", "content": None}
+        assert transcript.take(frame("chat_joined", chatId="c1", title="Talk", messages=[large])) == []
+        assert transcript.take(start(content="lo", offset=3)) == [Stream("lo")]
+        assert transcript.take(complete(None, length=5)) == [End()]
+        assert not transcript.busy
+
+    def test_a_reply_that_is_announced_from_its_beginning_is_shown_once(self, transcript):
+        transcript.take(start())
+        transcript.take(token("Hel", 0))
+
+        assert transcript.take(start(content="Hello")) == [Stream("lo")]
+        assert transcript.take(complete("Hello")) == [End()]
+        assert [transcript.take(again) for again in (start(content="Hello"), complete("Hello"))] == [[], []]
+
+    def test_a_notice_is_shown(self, transcript):
+        assert transcript.take(frame("notice", message="Down at noon")) == [Line("Notice: Down at noon")]
+
+    def test_an_error_of_the_gateway_is_shown(self, transcript):
+        text = '{"message": "Forbidden", "connectionId":"c=", "requestId":"e="}'
+        line = Line("The gateway reports: Forbidden. See the server's log.", Style.ERROR)
+        assert transcript.take(Frame.parse(text)) == [line]
+        assert not transcript.busy
+
+    def test_a_message_is_held_after_an_error_of_the_gateway_unless_it_is_acknowledged(self, transcript):
+        asked(transcript)
+        sent = transcript.request.frame
+        transcript.take(Frame.parse('{"message": "Endpoint request timed out"}'))
+        assert transcript.retry() == [Send(sent)]
+        transcript.take(Frame.parse('{"message": "Endpoint request timed out"}'))
+        transcript.take(acknowledged(sent.text("clientMessageId")))
+        assert transcript.take(complete("Hello"))[-1] == End()
+        assert transcript.retry() == []
 
     def test_a_repeated_complete_shows_nothing(self, transcript):
         transcript.take(complete("Hello"))
@@ -153,6 +195,17 @@ class TestATurn:
         assert transcript.take(start(attempt=2)) == [Line("The reply starts over.")]
         assert transcript.take(token("lo", 3)) == []
         assert transcript.take(token("Good day", 0, attempt=2)) == [Stream("Good day")]
+
+    def test_a_reply_without_an_end_is_shown_whole_after_a_newer_one_has_begun(self, transcript):
+        transcript.take(start())
+        transcript.take(token("Hel", 0))
+
+        assert transcript.take(start("r2")) == [End(), Resume()]
+        page = [message("r1", "assistant", "Hello")]
+        running = {"messageId": "r2", "attempt": 1}
+        joined = frame("chat_joined", chatId="c1", title="Talk", messages=page, reply=running)
+        assert transcript.take(joined) == [Line("Hello", Style.REPLY)]
+        assert transcript.reply.message_id == "r2"
 
     def test_a_regenerated_reply_is_announced(self, transcript):
         transcript.take(complete("Hello"))

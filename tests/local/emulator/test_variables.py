@@ -87,3 +87,15 @@ def test_the_shell_wins_over_the_file(tmp_path):
     (tmp_path / ".env").write_text("OPENAI_MODEL=from-file\nJWT_SECRET=from-file\n")
     said = overrides({"OPENAI_MODEL": "from-shell"}, tmp_path)
     assert (said["OPENAI_MODEL"], said["JWT_SECRET"]) == ("from-shell", "from-file")
+
+
+def test_a_function_behind_a_proxy_reaches_the_emulator_without_it():
+    declared = {"HTTPS_PROXY": "", "NO_PROXY": ".amazonaws.com"}
+    seen = variables({"HTTPS_PROXY": "http://proxy:3128"}, declared, address=Address("192.168.1.5"))
+    assert seen["HTTPS_PROXY"] == "http://proxy:3128"
+    assert seen["NO_PROXY"] == seen["no_proxy"] == ".amazonaws.com,127.0.0.1,localhost,::1,192.168.1.5"
+    assert "no_proxy" not in variables({}, {"OPENAI_MODEL": "gpt-4o"})
+
+
+def test_a_variable_that_the_developer_sets_to_nothing_is_empty():
+    assert variables({"OPENAI_TEMPERATURE": ""}, {"OPENAI_TEMPERATURE": "0.7"})["OPENAI_TEMPERATURE"] == ""

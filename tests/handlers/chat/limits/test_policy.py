@@ -163,7 +163,12 @@ def test_midnight_is_ahead_and_at_most_a_day(moment):
 class TestSettings:
     def test_a_person_typing_does_not_reach_the_defaults(self):
         assert Settings.of({}).limits == Limits(
-            messages_per_minute=20, connections_per_user=20, concurrent_replies=3, frames_per_second=10
+            messages_per_minute=20,
+            connections_per_user=20,
+            concurrent_replies=3,
+            frames_per_second=10,
+            requests_per_minute=120,
+            chats_per_user=5_000,
         )
 
     @pytest.mark.parametrize("value", ["-1", "1.5", "many", "60001"])

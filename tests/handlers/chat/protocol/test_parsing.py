@@ -5,7 +5,16 @@ import json
 import pytest
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import CreateChat, JoinChat, LoadHistory, Ping, SendMessage
+from handlers.chat.protocol.frames import (
+    CLIENT_FRAMES,
+    ClientFrame,
+    CreateChat,
+    JoinChat,
+    LoadHistory,
+    Ping,
+    ResumePoint,
+    SendMessage,
+)
 from handlers.chat.protocol.parsing import open_envelope
 
 
@@ -21,7 +30,7 @@ class TestClientFrames:
             '{"type":"join_chat","data":{"token":"t","chatId":"c"}}': JoinChat(token="t", chatId="c"),
             '{"type":"create_chat","data":{}}': CreateChat(),
             '{"type":"message","data":{"message":"Привет"}}': SendMessage(message="Привет"),
-            '{"type":"load_history","data":{"before":"m"}}': LoadHistory(before="m", limit=50),
+            '{"type":"load_history","data":{"before":"m"}}': LoadHistory(before="m"),
             '{"type":"ping"}': Ping(),
         }
         for body, frame in cases.items():
@@ -34,6 +43,30 @@ class TestClientFrames:
     def test_null_stands_for_an_absent_field(self):
         body = '{"type":"join_chat","data":{"token":"t","chatId":null},"requestId":null}'
         assert open_envelope(body).frame() == JoinChat(token="t")
+
+    @pytest.mark.parametrize("kind", CLIENT_FRAMES)
+    def test_null_stands_for_each_absent_field_of_each_type(self, kind):
+        def values(model):
+            return {
+                field.alias: values(ResumePoint) if name == "resume" else 1 if name in ("offset", "limit") else "x"
+                for name, field in model.model_fields.items()
+                if model is not ResumePoint or field.is_required()
+            }
+
+        def parsed(data):
+            return open_envelope(json.dumps({"type": kind, "data": data})).frame()
+
+        model = CLIENT_FRAMES[kind]
+        given = values(model)
+        for name in (field.alias for field in model.model_fields.values() if not field.is_required()):
+            assert parsed({**given, name: None}) == parsed({key: given[key] for key in given if key != name})
+        if "resume" in given:
+            with_null = {**given, "resume": {**given["resume"], "attempt": None}}
+            assert parsed(with_null) == parsed(given)
+        assert parsed({**given, "later": None}) == parsed(given)
+
+    def test_every_model_of_a_client_is_in_the_test_above(self):
+        assert {*CLIENT_FRAMES.values(), ResumePoint} == {*ClientFrame.__subclasses__(), ResumePoint}
 
     @pytest.mark.parametrize(
         "body",

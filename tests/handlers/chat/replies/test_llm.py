@@ -1,6 +1,7 @@
 """The model's stream, through the real openai client, from a server with scripted answers."""
 
 import json
+import time
 from collections.abc import Iterator
 from io import StringIO
 from threading import Thread, Timer
@@ -11,7 +12,8 @@ from openai import AsyncOpenAI
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
-from handlers.chat.replies.llm import Delta, Model
+from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.llm import Model
 from handlers.chat.settings import ModelTimeouts
 from tests.support.completions_server import CompletionsServer
 
@@ -125,6 +127,69 @@ def test_a_stream_without_an_end_is_a_failure(server, body):
         stream(server, body=body)
 
 
+ODD_STREAMS = {
+    "a list as content": events(chunk([{"type": "text", "text": "a"}])),
+    "an object as content": events(chunk({"type": "text", "text": "a"})),
+    "a text as delta": events({**chunk(), "choices": [{"delta": "a"}]}),
+    "an object as reason": events(chunk("a", {"type": "stop"})),
+    "an odd usage": events({**chunk("a"), "usage": [1]}),
+    "events that are no objects": events("ping", [], 12, None, chunk("a")),
+    "retry first": b"retry: 3000\n\n" + events(chunk("a")),
+    "an id alone": b"id: 4\n\n" + events(chunk("a")),
+    "a ping": b"event: ping\ndata: \n\n" + events(chunk("a")),
+    "a comment after an id": b"id: 4\n" + events(chunk("a")) + b": ping\n\n",
+    "a byte order mark": b"\xef\xbb\xbf" + events(chunk("a")),
+    "a reason that is none": events(chunk("a", "null")),
+    "a refusal": events({**chunk(), "choices": [{"delta": {"refusal": "a"}}]}),
+}
+
+
+@pytest.mark.parametrize("body", ODD_STREAMS.values(), ids=ODD_STREAMS)
+def test_odd_streams_are_answers(server, body):
+    deltas = stream(server, body=body + events(chunk(finish_reason="stop")) + b"data: [DONE]\n\n")
+    assert "".join(delta.text for delta in deltas) == "a"
+    assert deltas[-1] == Delta("", FinishReason.STOP)
+
+
+def test_what_comes_after_the_end_does_not_ruin_the_answer(server):
+    odd = {**chunk(), "choices": [], "usage": {"prompt_tokens": {}, "completion_tokens": "many"}}
+    assert stream(server, body=WHOLE + events(odd, "ping") + b"data: {broken\n\n")[-1] == Delta("", FinishReason.STOP)
+
+
+def test_an_answer_that_is_not_streamed_is_an_answer(server):
+    message = {"role": "assistant", "content": "Hello"}
+    server.content_type = "application/json"
+    body = json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).encode()
+    assert stream(server, body=body) == [Delta("Hello", FinishReason.STOP)]
+
+
+def test_an_answer_that_ends_badly_is_a_failure_after_its_text(server):
+    server.body = events(chunk("half"), chunk(finish_reason="abort"))
+    answer = iter(model(server).answer(PROMPT))
+    assert next(answer) == Delta("half")
+    with pytest.raises(ModelFailed, match="error"):
+        list(answer)
+
+
+@pytest.mark.parametrize("header", ["Content-Length: 1000000", "Content-Encoding: gzip", "Transfer-Encoding: chunked"])
+def test_a_body_that_breaks_off_or_is_garbled_is_a_failure(server, header):
+    server.protocol_version = "HTTP/1.1"
+    server.content_type = f"text/event-stream\r\nConnection: close\r\n{header}"
+    with pytest.raises(ModelFailed):
+        stream(server, body=events(chunk("a")))
+
+
+def test_a_connection_is_used_again_for_the_next_answer(server):
+    server.protocol_version = "HTTP/1.1"
+    server.body = WHOLE + b"data: [DONE]\n\n"
+    server.content_type = f"text/event-stream\r\nContent-Length: {len(server.body)}"
+    asked = model(server)
+    for _ in range(2):
+        list(answer := asked.answer(PROMPT))
+        answer.close()
+    assert len(set(server.clients)) == 1
+
+
 def test_a_server_that_is_not_there_is_a_failure():
     client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
     with pytest.raises(ModelFailed):
@@ -218,7 +283,8 @@ class TestSilence:
     def test_before_the_first_token_is_a_failure_and_leaves_the_server(self, server):
         server.silent = True
         with pytest.raises(ModelFailed, match="silent"):
-            list(model(server, first_token_seconds=0.1).answer(PROMPT))
+            # Long enough for the request to be sent on a busy machine: a server that was not asked cannot be left.
+            list(model(server, first_token_seconds=1.0).answer(PROMPT))
         assert server.left.wait(5)
 
     def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
@@ -234,6 +300,27 @@ class TestSilence:
         answer = model(server, first_token_seconds=1.0, next_token_seconds=0.01).answer(PROMPT)
         Timer(0.3, answer.stop).start()
         assert list(answer) == []
+
+    @pytest.mark.parametrize(
+        "sign", [b": ping\n\n", events({**chunk(), "choices": [{"delta": {"reasoning_content": "hm"}}]})]
+    )
+    def test_comments_and_reasoning_are_signs_of_life(self, server, sign):
+        server.pieces = (*[0.1, sign] * 10, events(chunk("a")), *[0.1, sign] * 10, WHOLE)
+        answer = model(server, first_token_seconds=0.8, next_token_seconds=0.8).answer(PROMPT)
+        assert [delta.text for delta in answer] == ["a", "a", ""]
+
+    def test_a_reason_with_each_text_ends_nothing(self, server, monkeypatch):
+        monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.05)
+        server.body = events({**chunk(finish_reason="stop"), "choices": [{"delta": {"reasoning": "hm"}}]})
+        server.pieces = (0.2, events(chunk("first ", "stop")), 0.2, events(chunk("second", "stop")))
+        assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "first second"
+
+    def test_after_a_reason_it_is_the_end_even_if_the_server_pings(self, server):
+        server.body = events(chunk("a", "stop"))
+        server.pieces = (*[0.1, b": ping\n\n"] * 60,)
+        started = time.monotonic()
+        assert list(model(server, next_token_seconds=0.3).answer(PROMPT)) == [Delta("a", FinishReason.STOP)]
+        assert time.monotonic() - started < 4
 
     def test_after_its_end_is_none(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.1)

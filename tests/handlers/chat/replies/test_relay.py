@@ -3,8 +3,11 @@
 import threading
 import time
 from datetime import timedelta
+from io import StringIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, utf16_length
@@ -52,14 +55,52 @@ class TestScript:
         script = self.script("один")
         _, cursor = script.after(Cursor(started=True))
         assert script.after(cursor) is None
-        script.text += " два три"
+        script.add(" два три")
         frame, _ = script.after(cursor)
         assert (frame.token, frame.offset) == (" два три", 4)
+
+    def test_the_work_for_a_reply_grows_with_its_length_however_many_pieces_it_comes_in(self, monkeypatch):
+        touched = 0
+
+        class CountingText(StringIO):
+            def write(self, text):
+                nonlocal touched
+                touched += len(text)
+                return super().write(text)
+
+            def read(self, size=-1):
+                nonlocal touched
+                touched += len(text := super().read(size))
+                return text
+
+            def getvalue(self):
+                nonlocal touched
+                touched += len(text := super().getvalue())
+                return text
+
+        monkeypatch.setattr("handlers.chat.protocol.stream.StringIO", CountingText)
+        script, cursor = self.script(), Cursor(started=True)
+        for _ in range(1_000):
+            script.add("piece")
+            _, cursor = script.after(cursor)
+        assert script.text == "piece" * 1_000
+        assert touched == 3 * 5_000, "written once, read once for the connection, read once here"
+
+    @given(st.lists(st.text("a\n\r🙂\u2028", max_size=5)))
+    def test_pieces_of_any_text_are_sent_as_they_came(self, pieces):
+        script, cursor, sent = self.script(), Cursor(started=True), ""
+        for piece in pieces:
+            script.add(piece)
+            while step := script.after(cursor):
+                frame, cursor = step
+                sent += frame.token
+        assert sent == script.text == "".join(pieces)
+        assert cursor.offset == utf16_length(sent)
 
     def test_offsets_count_as_javascript_does(self):
         script = self.script("👩👩")
         _, cursor = script.after(Cursor(started=True))
-        script.text += "!"
+        script.add("!")
         assert script.after(cursor)[0].offset == 4
 
     def test_a_long_piece_takes_several_frames(self):
@@ -73,7 +114,7 @@ class TestScript:
         script = self.script("schon da")
         start, cursor = script.after(script.late())
         assert (start.type, start.offset, start.content) == (START.type, 0, "schon da")
-        script.text += "!"
+        script.add("!")
         assert script.after(cursor)[0].offset == 8
 
     def test_one_that_resumes_gets_what_it_lacks(self):

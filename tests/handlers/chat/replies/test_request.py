@@ -1,5 +1,7 @@
 """The request that follows a refusal. Each refusal was seen by the users of a server; its source is the thread."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -260,6 +262,11 @@ JSON = st.recursive(
 def test_any_body_is_read(status, body):
     after(REQUEST, Refusal.of(status, body))
     assert len(str(Refusal.of(status, body))) < 200
+
+
+@pytest.mark.parametrize("body", [json.loads("[" * 900 + "]" * 900), "[" * 100_000, {"message": "[" * 9_000}])
+def test_a_deep_body_is_read(body):
+    assert after(REQUEST, Refusal.of(400, body)) is None
 
 
 @pytest.mark.parametrize(

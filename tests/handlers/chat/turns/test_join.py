@@ -83,6 +83,11 @@ class TestCreateChat:
         assert created == ChatCreated(chat_id="c1=id-000", title="Новый чат")
         assert store.chats.get("alice", "c1=id-000").subscribers.keys() == {"c1="}
 
+    @pytest.mark.parametrize("title", ["", "  ", "\x00", "\n\t\u2003", 7, ["x"], "x" * 201])
+    def test_a_title_must_be_one(self, client, title):
+        client.joins("alice")
+        assert client.is_refused("create_chat", title=title) is ErrorCode.INVALID_FORMAT
+
     def test_a_title_may_be_given(self, client):
         client.joins("alice")
         [created] = client.is_answered("create_chat", title="Рецепты")

@@ -286,3 +286,12 @@ class TestRegenerate:
 @pytest.mark.parametrize(("length", "title"), [(50, "x" * 50), (51, "x" * 50 + "...")])
 def test_a_title_has_at_most_fifty_characters_and_dots(length, title):
     assert lifecycle.title_of("x" * length) == title
+
+
+@pytest.mark.parametrize("text", ["one\ntwo", "  one\r\n\n two\t", "one\u2028two\n", "one\x0btwo"])
+def test_a_title_is_one_line(text):
+    assert lifecycle.title_of(text) == "one two"
+
+
+def test_white_space_takes_no_room_in_a_title():
+    assert lifecycle.title_of("\n" * 100 + "Tea") == "Tea"

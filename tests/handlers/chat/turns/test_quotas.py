@@ -12,7 +12,7 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
 from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Usage
-from handlers.chat.replies.llm import Delta
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.tables import ChatItem, UserItem
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.actions import Close, Generate

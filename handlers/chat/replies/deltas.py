@@ -1,0 +1,221 @@
+"""Deltas: the body of a model's answer in, the pieces of the answer out. Pure: no I/O, no clock.
+
+Servers that speak OpenAI's chat completions differ in everything but the idea. So nothing of a chunk is required, and
+anything may have any type. What can be read as text is text, and what is not understood is passed over. Only two things
+are faults: an event that begins as a JSON object and is none, and an error that the server reports.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from handlers.chat.errors import ModelFailed
+from handlers.chat.protocol.frames import clean
+from handlers.chat.records import FinishReason, Usage
+from handlers.chat.replies.finish_reasons import finish_reason
+from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
+
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+"""Bytes that may come before the first event: the byte order mark and white space."""
+
+_TEXT_PARTS = (None, "text", "output_text")
+"""Types of the parts of a list that are text. Others, such as `thinking`, are not shown."""
+
+_MAX_COUNT = 10**9
+"""Tokens of one answer. A larger count is a mistake, and the database could not hold any number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """One piece of an answer: text, the reason why the answer ended, or the count of its tokens."""
+
+    text: str = ""
+    finish_reason: FinishReason | None = None
+    usage: Usage | None = None
+
+
+class DeltaReader:
+    """The reader of one answer.
+
+    `has_text`: text has come. `progress` counts the chunks that carried text or reasoning. `finish_reason` is the
+    reason that stands: some servers send one with each chunk, or with their reasoning, so what comes after it makes it
+    void. `settled`: a reason came in a chunk of its own, after text; from there on nothing but the usage matters.
+    `done`: the answer is complete, and nothing more needs to be read.
+
+    While a reason stands, no fault makes the answer fail: it is over then.
+    """
+
+    def __init__(self) -> None:
+        self.has_text = False
+        self.progress = 0
+        self.finish_reason: FinishReason | None = None
+        self.settled = False
+        self.done = False
+        self._events: EventDecoder | None = None
+        self._whole: list[bytes] | None = None
+        self._whole_size = 0
+        self._half = ""
+
+    def feed(self, received: bytes) -> Iterator[Delta]:
+        """Yield the deltas in the next bytes of the body. Raises `ModelFailed` at a fault, after the text before it."""
+        if self._events is None and self._whole is None:
+            received = received.lstrip(_BLANK)
+            if not received:
+                return
+            # A server that does not stream answers with one JSON object.
+            if received.startswith(b"{"):
+                self._whole = []
+            else:
+                self._events = EventDecoder()
+        if self._whole is not None:
+            self._keep(self._whole, received)
+        elif self._events is not None:
+            yield from self._read(self._events.feed(received))
+
+    def end(self) -> Iterator[Delta]:
+        """Yield what is left after the last byte. Raises `ModelFailed` if the answer has not ended, or ended badly."""
+        if self._whole is not None:
+            yield from self._chunk(_object(b"".join(self._whole)))
+            if self.finish_reason is None and self.has_text:
+                # The object is complete, so the answer is.
+                self.finish_reason = FinishReason.STOP
+                yield Delta(finish_reason=self.finish_reason)
+        elif self._events is not None and not self.done:
+            yield from self._read(self._events.end())
+        if self._half:
+            yield Delta(_whole_characters(self._half))
+        if self.finish_reason is None:
+            raise ModelFailed("the stream ended without a finish reason")
+        if self.finish_reason is FinishReason.ERROR:
+            raise ModelFailed("the model ended its answer with an error")
+
+    def _keep(self, pieces: list[bytes], received: bytes) -> None:
+        pieces.append(received)
+        self._whole_size += len(received)
+        if self._whole_size > MAX_EVENT_BYTES:
+            raise ModelFailed(f"an answer of over {MAX_EVENT_BYTES} bytes")
+
+    def _read(self, events: Iterable[Event]) -> Iterator[Delta]:
+        try:
+            for event in events:
+                yield from self._event(event)
+                if self.done:
+                    return
+        except ModelFailed:
+            if self.finish_reason is None:
+                raise
+            self.done = True
+
+    def _event(self, event: Event) -> Iterator[Delta]:
+        data = event.data.lstrip()
+        if event.kind == b"error":
+            raise ModelFailed("the stream has an error event")
+        if data.startswith(b"[DONE]"):
+            self.done = True
+        elif data.startswith(b"{"):
+            yield from self._chunk(_object(data))
+
+    def _chunk(self, chunk: Mapping[str, Any]) -> Iterator[Delta]:
+        if error := chunk.get("error"):
+            raise ModelFailed(f"the stream has an error: {_code(error)}")
+        usage, choice = _usage(chunk.get("usage")), _first(chunk.get("choices"))
+        # A message is the whole answer. Servers that do not stream send one; others repeat there what they have sent.
+        said = choice["delta"] if "delta" in choice else None if self.has_text else choice.get("message")
+        text, reason = self._joined(_said_text(said)), finish_reason(choice.get("finish_reason"))
+        carries = _carries(said)
+        self.has_text = self.has_text or bool(text)
+        self.progress += carries
+        if self.settled:
+            reason = None
+        elif reason or carries:
+            self.finish_reason = reason
+        # Reasons that come with their text, or before any, may be followed by more.
+        self.settled = self.settled or (
+            self.finish_reason is not None and self.has_text and not carries and bool(reason or usage)
+        )
+        if text or reason or usage:
+            yield Delta(text, reason, usage)
+
+    def _joined(self, text: str) -> str:
+        """Return text for people, with the half character of the chunk before, and without a half at its end.
+
+        Some servers cut characters beyond U+FFFF in two, each half in a JSON escape of its own. A half (a lone
+        surrogate) cannot be encoded, so it waits for its other half.
+        """
+        if not text:
+            return ""
+        text = self._half + text
+        self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
+        return _whole_characters(text.removesuffix(self._half))
+
+
+def _whole_characters(text: str) -> str:
+    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced by U+FFFD.
+
+    It is cleaned as all text is. Each piece is in NFC by itself: a mark at its beginning stays apart from the letter
+    before it, because that letter has been sent.
+    """
+    return clean(text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(data.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        raise ModelFailed("broken JSON in the stream") from None
+    return value if isinstance(value, dict) else {}
+
+
+def _first(choices: object) -> Mapping[str, Any]:
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    return choice if isinstance(choice, dict) else {}
+
+
+def _said_text(said: object) -> str:
+    """Return the text of a delta or of a message. A refusal is text for people too."""
+    if isinstance(said, dict):
+        return _text(said.get("content")) + _text(said.get("refusal"))
+    return said if isinstance(said, str) else ""
+
+
+def _text(content: object) -> str:
+    """Return a content as text: a text, a part, or a list of them."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else [content]
+    return "".join(map(_part_text, parts))
+
+
+def _part_text(part: object) -> str:
+    if isinstance(part, dict):
+        kind = part.get("type")
+        part = part.get("text") if kind is None or (isinstance(kind, str) and kind in _TEXT_PARTS) else None
+    return part if isinstance(part, str) else ""
+
+
+def _carries(said: object) -> bool:
+    """Return True if a delta holds something: text, reasoning, or anything else but a role."""
+    return any(value for name, value in said.items() if name != "role") if isinstance(said, dict) else bool(said)
+
+
+def _usage(usage: object) -> Usage | None:
+    """Return a count of tokens, None if it is none. Some servers send zeros until they know better."""
+    if not isinstance(usage, dict):
+        return None
+    prompt, completion = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
+    if prompt is None or completion is None or not prompt + completion:
+        return None
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+
+
+def _count(number: object) -> int | None:
+    return number if isinstance(number, int) and not isinstance(number, bool) and 0 <= number <= _MAX_COUNT else None
+
+
+def _code(error: object) -> str:
+    """Return the code of an error, for the log. Its message may quote the request or the key, so it is left out."""
+    found = (error.get("code") or error.get("type")) if isinstance(error, dict) else None
+    return str(found)[:64] if isinstance(found, str | int) and str(found).isprintable() else "no code"
