@@ -22,7 +22,7 @@ from handlers.wiring import Wiring
 RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
-wired = Wiring(os.environ).build("authenticator", "connections", "authentication_deadline", "functions")
+wired = Wiring(os.environ).build("authenticator", "connections", "session_deadline", "functions")
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -55,21 +55,26 @@ def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     user_id, until = (identity.user_id, identity.until) if identity else (None, None)
     limit = settings.limits.connections_per_user
     evicted = connections_to_evict(store, user_id, limit, wired.runtime.now()) if user_id else ()
-    store.connections.add(Connection(connection_id, connected_at, user_id, until=until))
+    connection = Connection(connection_id, connected_at, user_id, until=until)
+    store.connections.add(connection)
+    if user_id and not store.users.is_enabled(user_id):
+        # Disabled since the token was checked, perhaps after the user's connections were looked up and closed.
+        store.connections.forget(connection_id)
+        logger.info("handshake_refused", reason="the user was disabled")
+        return {"statusCode": 401}
     for oldest in evicted:
         wired.connections.evict(oldest)
-    if identity is None:
-        _schedule_deadline(connection_id, wired)
+    _schedule_deadline(connection, wired)
     wired.deliver(delivery.to_connection(connection_id, _greeting(connection_id, connected_at, wired)))
     return {"statusCode": 200}
 
 
-def _schedule_deadline(connection_id: str, wired: Wiring) -> None:
-    """Let an anonymous connection expire. If that cannot be arranged, the connection is let in all the same."""
+def _schedule_deadline(connection: Connection, wired: Wiring) -> None:
+    """Let a connection expire. If that cannot be arranged, the connection is let in all the same."""
     try:
-        wired.authentication_deadline.schedule(connection_id)
+        wired.session_deadline.schedule(connection, wired.runtime.now())
     except (BotoCoreError, ClientError):
-        logger.exception("authentication_deadline_not_scheduled")
+        logger.exception("session_deadline_not_scheduled")
 
 
 def _greeting(connection_id: str, connected_at: datetime, wired: Wiring) -> frames.Connected:

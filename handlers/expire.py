@@ -1,4 +1,4 @@
-"""Closes connections that did not authenticate in time. Invoked by the queue that `connect` sends them to."""
+"""Closes connections that did not authenticate in time, and those whose session has ended. Invoked by a queue."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from handlers.chat.connections import AuthenticationDeadline
+from handlers.chat.connections import SessionDeadline
 from handlers.chat.log import logger
 from handlers.wiring import Wiring
 
@@ -26,15 +26,15 @@ def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     failed = [
         record["messageId"]
         for record in event["Records"]
-        if not _expired(AuthenticationDeadline.connection_in(record["body"]), wired)
+        if not _expired(SessionDeadline.connection_in(record["body"]), wired)
     ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
 def _expired(connection_id: str, wired: Wiring) -> bool:
-    """Close a connection that is still anonymous. Returns False if that failed."""
+    """Close a connection whose time is over. Returns False if that failed."""
     try:
-        wired.connections.expire(connection_id)
+        wired.connections.expire(connection_id, wired.session_deadline)
     except Exception:
         logger.exception("connection_not_expired", target_connection_id=connection_id)
         return False

@@ -17,7 +17,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from handlers.chat.connections import AuthenticationDeadline, OpenConnections
+    from handlers.chat.connections import OpenConnections, SessionDeadline
     from handlers.chat.delivery.delivery import Delivery
     from handlers.chat.delivery.functions import Functions
     from handlers.chat.delivery.gateway import Gateway
@@ -113,14 +113,14 @@ class Wiring:
         return OpenConnections(self.store, self._gateway(tries=1), self.runtime)
 
     @cached_property
-    def authentication_deadline(self) -> AuthenticationDeadline:
-        """The deadline of anonymous connections."""
+    def session_deadline(self) -> SessionDeadline:
+        """The deadline of anonymous connections and of sessions."""
         from handlers.chat.aws import CONFIG, SESSION
-        from handlers.chat.connections import AuthenticationDeadline
+        from handlers.chat.connections import SessionDeadline
 
         settings = self.settings
         client = SESSION.client("sqs", config=CONFIG)
-        return AuthenticationDeadline(client, settings.anonymous_queue, settings.anonymous_seconds)
+        return SessionDeadline(client, settings.anonymous_queue, settings.anonymous_seconds)
 
     @cached_property
     def authenticator(self) -> Authenticator:

@@ -11,9 +11,10 @@ Every rule about a connection that does not answer is in this module:
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from handlers.chat.concurrency import Runtime
@@ -22,7 +23,7 @@ from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
-from handlers.chat.records import Chat
+from handlers.chat.records import Chat, Connection
 from handlers.chat.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -33,6 +34,15 @@ SEGMENTS = 4
 
 GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Pauses between the tries of a greeting: a connection answers 410 until its `$connect` and the handshake are done."""
+
+SESSION_GRACE = timedelta(minutes=1)
+"""The time after the end of a session in which a client may still bring a new token. Then its connection is closed."""
+
+MAX_CONNECTION_AGE = timedelta(hours=2)
+"""API Gateway closes a connection at this age (docs/aws.md section 6)."""
+
+MAX_DELAY_SECONDS = 900
+"""The longest delay of a message in SQS (API reference of SendMessage, `DelaySeconds`)."""
 
 MAX_EVICTIONS = 5
 """The most connections that one new connection evicts, if a user has many more than the limit."""
@@ -53,6 +63,7 @@ class OpenConnections:
     def deliver(self, delivery: Delivery, invoke: Callable[[dict[str, Any]], None]) -> None:
         """Send a frame to its receivers. `invoke` starts a further invocation of the same function.
 
+        A frame for a user or for everyone goes to no connection without a user, and to none whose session has ended.
         A broadcast is a star of invocations, one level deep: Lambda stops chains of self-invocations after 16.
         Raises `StoreError`, and then Lambda tries the delivery again.
         """
@@ -60,16 +71,23 @@ class OpenConnections:
         if delivery.connection_id is not None:
             self.greet(delivery.connection_id, text)
         elif delivery.user_id is not None or delivery.segment is not None:
-            for connection_id in self._receivers(delivery):
-                self.post_or_forget(connection_id, text)
+            for connection in self._receivers(delivery):
+                # Asked for each one, just before its post: a broadcast takes a while.
+                if connection.may_hear(self.runtime.now()):
+                    self.post_or_forget(connection.connection_id, text)
         else:
             for segment in range(SEGMENTS):
                 invoke(Delivery(delivery.frame, segment=segment).payload())
 
-    def _receivers(self, delivery: Delivery) -> Iterator[str]:
-        if delivery.user_id is not None:
-            return self.store.connections.of_user(delivery.user_id)
-        return self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
+    def _receivers(self, delivery: Delivery) -> Iterator[Connection]:
+        if delivery.user_id is None:
+            yield from self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
+            return
+        # The index is late, and does not hold the end of a session. The row tells whose connection it is by now.
+        for connection_id in self.store.connections.of_user(delivery.user_id):
+            connection = self.store.connections.get(connection_id)
+            if connection is not None and connection.user_id == delivery.user_id:
+                yield connection
 
     def greet(self, connection_id: str, text: bytes) -> None:
         """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`."""
@@ -120,22 +138,34 @@ class OpenConnections:
             return False
         return True
 
+    def close_and_forget(self, connection_id: str) -> bool:
+        """Close a connection, and return True if it was open. Raises `PostFailed`."""
+        # A connection whose handshake is not done cannot be closed: it answers 410, and opens later. Without a row it
+        # has no user, and no frame of it is let through.
+        is_open = self.close(connection_id)
+        self.forget(connection_id)
+        return is_open
+
     def evict(self, connection_id: str) -> None:
         """Close a connection, open or long gone, and forget it. One that cannot be closed now keeps its row."""
         try:
-            self.close(connection_id)
+            self.close_and_forget(connection_id)
         except PostFailed as failure:
             logger.warning("connection_not_closed", target_connection_id=connection_id, reason=str(failure))
-        else:
-            self.forget(connection_id)
 
-    def expire(self, connection_id: str) -> None:
-        """Close and forget a connection that has no user yet. Raises `PostFailed` and `StoreError`."""
+    def expire(self, connection_id: str, deadline: SessionDeadline) -> None:
+        """Close and forget a connection whose time is over; look at another one later, if it has no time to live.
+
+        Raises `PostFailed`, `StoreError` and botocore's errors.
+        """
         connection = self.store.connections.get(connection_id)
-        if connection is not None and connection.user_id is None:
-            self.close(connection_id)
-            self.store.connections.forget(connection_id)
-            logger.info("anonymous_connection_closed", target_connection_id=connection_id)
+        if connection is None:
+            return
+        if deadline.is_over(connection, self.runtime.now()):
+            self.close_and_forget(connection_id)
+            logger.info("session_closed", target_connection_id=connection_id, user_id=connection.user_id)
+        else:
+            deadline.schedule(connection, self.runtime.now())
 
 
 def connections_to_evict(store: Store, user_id: str, limit: int, now: datetime) -> Sequence[str]:
@@ -151,10 +181,11 @@ def connections_to_evict(store: Store, user_id: str, limit: int, now: datetime) 
     return connections[: max(0, min(len(connections) + 1 - limit, MAX_EVICTIONS))]
 
 
-class AuthenticationDeadline:
-    """The time that an anonymous connection has to authenticate: a message in a queue, delayed by that time.
+class SessionDeadline:
+    """The time that a connection has: to authenticate, and then until its session ends.
 
-    `seconds` may be 0: then a connection may stay anonymous.
+    It is a message in a queue that is delayed by that time. A queue delays by 15 minutes at most, and a new token moves
+    the end: then the message is sent once more. `seconds`, the time to authenticate, may be 0: then it has no end.
     """
 
     def __init__(self, client: SQSClient, queue_url: str, seconds: int) -> None:
@@ -162,11 +193,28 @@ class AuthenticationDeadline:
         self._queue_url = queue_url
         self._seconds = seconds
 
-    def schedule(self, connection_id: str) -> None:
+    def end_of(self, connection: Connection) -> datetime | None:
+        """Return the moment at which a connection is to be closed, None if API Gateway closes it first."""
+        end = connection.until + SESSION_GRACE if connection.until is not None else None
+        if connection.user_id is None:
+            end = connection.connected_at + timedelta(seconds=self._seconds) if self._seconds else None
+        return end if end is not None and end < connection.connected_at + MAX_CONNECTION_AGE else None
+
+    def is_over(self, connection: Connection, now: datetime) -> bool:
+        """Return True if a connection is to be closed now."""
+        end = self.end_of(connection)
+        return end is not None and end <= now
+
+    def schedule(self, connection: Connection, now: datetime) -> None:
         """Let `expire` look at a connection when its time is over. Raises botocore's errors."""
-        if self._queue_url and self._seconds:
-            body = json.dumps({"connectionId": connection_id})
-            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=self._seconds)
+        end = self.end_of(connection)
+        # Without an end it is looked at all the same, if it may still get one: an anonymous one that authenticates.
+        left = (end or connection.connected_at + MAX_CONNECTION_AGE) - now
+        may_end = end is not None or connection.user_id is None
+        if self._queue_url and may_end and left > timedelta(0):
+            delay = min(MAX_DELAY_SECONDS, math.ceil(left.total_seconds()))
+            body = json.dumps({"connectionId": connection.connection_id})
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=delay)
 
     @staticmethod
     def connection_in(body: str) -> str:

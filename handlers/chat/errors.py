@@ -80,6 +80,10 @@ class ConnectionGone(ParleyError):
     """API Gateway answered 410: the connection is closed, or is not open yet."""
 
 
+class ConnectionChanged(ParleyError):
+    """Another frame has given the connection another user, chat or session since its row was read."""
+
+
 class PostFailed(ParleyError):
     """A frame did not reach its connection, which may still be open: throttled, timed out, or an error of AWS."""
 

@@ -85,7 +85,11 @@ class Connection:
     connected_at: datetime
     user_id: str | None = None
     chat_id: str | None = None
-    until: datetime | None = field(default=None, compare=False)
+    until: datetime | None = None
+
+    def may_hear(self, now: datetime) -> bool:
+        """Return True if it has a user whose session has not ended."""
+        return self.user_id is not None and (self.until is None or now < self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +116,18 @@ class Subscription:
 
     `shown` is the id of a reply that was stored but not announced when the connection joined. The connection was shown
     it in the history, so it is not announced to it.
+
+    `until` is the end of the connection's session, as in its row. From then on nothing is sent to it.
     """
 
     join: str = ""
     resume: Resume | None = None
     shown: str | None = None
+    until: datetime | None = None
+
+    def may_hear(self, now: datetime) -> bool:
+        """Return True if the session has not ended."""
+        return self.until is None or now < self.until
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,10 @@ class Chat:
     turn: Turn | None = None
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
+
+    def listeners(self, now: datetime) -> frozenset[str]:
+        """Return the ids of the subscribers whose sessions have not ended."""
+        return frozenset(name for name, each in self.subscribers.items() if each.may_hear(now))
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,8 @@ class Services:
             logger.exception("delivery_not_invoked", frame=frame.type)
 
     def close_connections(self, user_id: str) -> int:
-        """Close all connections of a user and return how many were open. Raises `PostFailed`."""
-        return sum(self.connections().close(each) for each in self.store.connections.of_user(user_id))
+        """Close and forget all connections of a user, and return how many were open. Raises `PostFailed`."""
+        return sum(self.connections().close_and_forget(each) for each in self.store.connections.of_user(user_id))
 
 
 def _services(request: Request) -> Services:

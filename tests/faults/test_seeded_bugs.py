@@ -24,9 +24,9 @@ from tests.faults.simulation.services import (
 WORLDS = 40
 
 
-def found(promise, mix=None):
+def found(promise, mix=None, worlds=WORLDS):
     """Simulate some worlds until one of them breaks the promise."""
-    for number in range(WORLDS):
+    for number in range(worlds):
         run = simulate(("planted", number), mix)
         try:
             (check if mix else check_without_faults)(run)
@@ -179,7 +179,8 @@ def test_an_end_before_the_last_token(monkeypatch):
         return call
 
     seed_bug(monkeypatch, Script, "after", early)
-    assert found("something after the end")
+    # In most worlds all text is sent before the end: about 1 in 30 has a token left.
+    assert found("something after the end", worlds=200)
 
 
 def test_a_model_that_is_left_talking(monkeypatch):

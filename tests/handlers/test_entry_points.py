@@ -187,6 +187,17 @@ class TestConnect:
         assert connect.handler(connect_event(token="bad"), LambdaContext()) == {"statusCode": 401}
         assert store.connections.get(CONNECTION_ID) is None
 
+    def test_a_user_who_is_disabled_while_they_connect_is_refused(self, store, functions, wired, monkeypatch):
+        add = store.connections.add
+
+        def meanwhile(connection):
+            wired.store.users.set_disabled("alice", True)
+            add(connection)
+
+        monkeypatch.setattr(wired.store.connections, "add", meanwhile)
+        assert connect.handle(connect_event(token=token("alice", SECRET)), wired) == {"statusCode": 401}
+        assert store.connections.get(CONNECTION_ID) is None
+
     def test_one_too_many_takes_the_place_of_the_oldest(self, store, functions, gateway, wired):
         now = datetime.now(UTC)
         for minutes in range(wired.settings.limits.connections_per_user):

@@ -187,7 +187,7 @@ def test_only_those_who_post_or_close_may_and_only_on_this_stage(template, metho
 def test_the_http_api_writes_no_message_and_reads_no_index_but_by_name(template):
     granted = {resource: set(actions) for actions, resource in statements(functions(template)["ApiFunction"])}
     assert granted["MessagesTable.Arn"] == {"dynamodb:GetItem", "dynamodb:Query"}
-    assert granted["ConnectionsTable.Arn"] == {"dynamodb:GetItem"}
+    assert granted["ConnectionsTable.Arn"] == {"dynamodb:GetItem", "dynamodb:DeleteItem"}
     assert {each for each in granted if "/index/" in each} == {
         "${ChatsTable.Arn}/index/byUpdatedAt",
         "${ConnectionsTable.Arn}/index/byUser",

@@ -15,6 +15,7 @@ from tests.support.command_client import SECRET
 from tests.support.conversation import NOON, answer
 from tests.support.runtime import FakeRuntime
 from tests.support.stores import CountingUsers
+from tests.support.subscribers import bind
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 
@@ -40,7 +41,7 @@ class LimitedUser:
 
     def sees(self, chat_id):
         self.store.chats.add(Chat("alice", chat_id), NOON)
-        assert self.store.connections.bind("c1=", "alice", chat_id)
+        bind(self.store, "c1=", "alice", chat_id)
         return self
 
     def sends(self, kind, **data):

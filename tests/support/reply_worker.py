@@ -13,6 +13,7 @@ from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.settings import RUSSIAN
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.runtime import FakeRuntime
+from tests.support.subscribers import subscribe
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -66,8 +67,7 @@ class ScriptedModel:
 
 def join(store, name, resume=None, shown=None, now=NOON):
     store.connections.add(Connection(name, now))
-    assert store.chats.subscribe("alice", "chat", name, Subscription("first", resume, shown))
-    store.connections.bind(name, "alice", "chat")
+    subscribe(store, name, Subscription("first", resume, shown))
 
 
 def reply_worker(

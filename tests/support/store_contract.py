@@ -5,10 +5,13 @@ Test modules subclass these; they use the fixtures `store` and `chat`."""
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from handlers.chat.limits.budget import Reservation, TokenUse
-from handlers.chat.records import Chat, FinishReason, Resume, Subscription, Turn, Usage
+from handlers.chat.records import Chat, Connection, FinishReason, Resume, Subscription, Turn, Usage
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import answer, ask, claim, seal
+from tests.support.subscribers import bind
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -17,22 +20,81 @@ LATER = NOON + timedelta(seconds=20)
 
 
 class SubscriptionContract:
+    def a_connection(self, store):
+        """Return a connection of alice's that is bound to her chat and not subscribed to it."""
+        store.connections.add(Connection("BFaT_fAL-AMCKug=", NOON))
+        return bind(store, "BFaT_fAL-AMCKug=", "alice", "chat")
+
     def test_a_subscription_is_kept_as_it_is_and_the_newest_counts(self, store, chat):
-        resuming = Subscription("j2", Resume(message_id="m2", offset=7, attempt=2), shown="m0")
-        assert store.chats.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", Subscription("j1"))
-        then = store.chats.subscribe("alice", "chat", "BFaT_fAL-AMCKug=", resuming)
-        assert then == store.chats.get("alice", "chat")
-        assert then.subscribers == {"BFaT_fAL-AMCKug=": resuming}
+        resuming = Subscription("j2", Resume(message_id="m2", offset=7, attempt=2), shown="m0", until=LATER)
+        connection = self.a_connection(store)
+        assert store.chats.subscribe(connection, chat, Subscription("j1"))
+        assert store.chats.subscribe(connection, chat, resuming)
+        assert store.chats.get("alice", "chat").subscribers == {"BFaT_fAL-AMCKug=": resuming}
 
     def test_subscribing_to_a_deleted_chat_does_not_bring_it_back(self, store):
-        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
+        assert not store.chats.subscribe(self.a_connection(store), Chat("alice", "chat"), Subscription("j1"))
         store.chats.unsubscribe("alice", "chat", "c1=")
         assert store.chats.get("alice", "chat") is None
 
     def test_between_seal_and_announcement_only_who_was_shown_the_reply_is_let_in(self, store, chat):
-        seal(store, ask(store, "m1", "m2"))
-        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1")) is None
-        assert store.chats.subscribe("alice", "chat", "c1=", Subscription("j1", shown="m2"))
+        connection = self.a_connection(store)
+        handover = ask(store, "m1", "m2")
+        before = store.chats.get("alice", "chat")
+        seal(store, handover)
+        shown = store.chats.get("alice", "chat")
+        assert not store.chats.subscribe(connection, before, Subscription("j1"))
+        assert not store.chats.subscribe(connection, replace(shown, turn=None), Subscription("j1"))
+        assert store.chats.subscribe(connection, shown, Subscription("j1", shown="m2"))
+
+    def test_a_chat_that_has_gone_on_since_it_was_shown_takes_no_subscriber(self, store, chat):
+        connection = self.a_connection(store)
+        answer(store, handover := ask(store, "m1", "m2"))
+        assert handover.message_id == "m2"
+        assert not store.chats.subscribe(connection, chat, Subscription("j1"))
+        assert store.chats.subscribe(connection, store.chats.get("alice", "chat"), Subscription("j1"))
+
+    @pytest.mark.parametrize("changed", [{"user_id": "bob"}, {"chat_id": None}, {"until": LATER}])
+    def test_a_connection_that_has_changed_is_not_subscribed(self, store, chat, changed):
+        connection = self.a_connection(store)
+        assert store.connections.rebind(connection, replace(connection, **changed))
+        assert not store.chats.subscribe(connection, chat, Subscription("j1"))
+        assert store.chats.get("alice", "chat").subscribers == {}
+
+    @pytest.mark.parametrize("changed", [{"user_id": "bob"}, {"chat_id": None}, {"until": LATER}])
+    def test_a_row_is_changed_only_as_it_was_read(self, store, chat, changed):
+        connection = self.a_connection(store)
+        other = replace(connection, **changed)
+        assert not store.connections.rebind(other, replace(connection, chat_id="other"))
+        assert store.connections.get("BFaT_fAL-AMCKug=") == connection
+
+    @pytest.mark.parametrize("subscribed", [True, False])
+    @pytest.mark.parametrize(
+        "changed", [{"user_id": "bob", "chat_id": None}, {"chat_id": None}, {"chat_id": "other"}, {"until": LATER}, {}]
+    )
+    def test_a_row_and_its_subscription_change_together(self, store, chat, changed, subscribed):
+        connection = self.a_connection(store)
+        if subscribed:
+            assert store.chats.subscribe(connection, chat, Subscription("j1"))
+        after = replace(connection, **changed)
+        assert store.connections.rebind(connection, after)
+        assert store.connections.get("BFaT_fAL-AMCKug=") == after
+        stays = after.chat_id == "chat" and subscribed
+        kept = {"BFaT_fAL-AMCKug=": Subscription("j1", until=after.until)} if stays else {}
+        assert store.chats.get("alice", "chat").subscribers == kept
+
+    def test_forgetting_ends_the_subscription_with_the_row(self, store, chat):
+        connection = self.a_connection(store)
+        assert store.chats.subscribe(connection, chat, Subscription("j1"))
+        store.connections.forget("BFaT_fAL-AMCKug=")
+        assert store.connections.get("BFaT_fAL-AMCKug=") is None
+        assert store.chats.get("alice", "chat").subscribers == {}
+        assert not store.chats.subscribe(connection, chat, Subscription("j1"))
+
+    def test_a_connection_in_a_deleted_chat_can_leave_it(self, store):
+        connection = self.a_connection(store)
+        assert store.connections.rebind(connection, replace(connection, chat_id=None))
+        assert store.chats.get("alice", "chat") is None
 
 
 class AcceptContract:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Self
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
+from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Chat, FinishReason, Turn, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
+from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import Handover
 
 
@@ -79,4 +81,20 @@ def relay_of(chat: Chat, turn: Turn, connections: OpenConnections, settings: Rep
         attempt=turn.attempt,
         replaces=turn.replaces,
     )
-    return Relay(connections.gateway, start, lambda gone: connections.forget(gone, chat), runtime, settings.pace)
+
+    def subscribers() -> Collection[str] | None:
+        try:
+            now = connections.store.chats.get(chat.user_id, chat.chat_id)
+        except StoreError:
+            logger.exception("subscribers_not_read")
+            return None
+        return now.subscribers.keys() if now else ()
+
+    return Relay(
+        connections.gateway,
+        start,
+        lambda gone: connections.forget(gone, chat),
+        runtime,
+        settings.pace,
+        subscribers,
+    )

@@ -10,13 +10,10 @@ from types import TracebackType
 from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, Turn
-from handlers.chat.replies.relay import Relay
+from handlers.chat.replies.relay import POLL_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LeaseCheck
-
-POLL_SECONDS = 0.25
-"""The time between two reads of the chat: half of the time that a cancellation may take."""
 
 RESERVE_SECONDS = 15.0
 """The part of a function's time that is kept for the seal and the announcement of the reply."""

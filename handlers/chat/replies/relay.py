@@ -7,7 +7,7 @@ gateway gets a frame for each token, a slow one gets fewer and larger frames, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway, pause
@@ -21,6 +21,10 @@ from handlers.chat.records import Subscription
 UNPACED_FRAMES = 10
 """Frames at the start of a reply that have no pace. Each frame is billed, but people judge by the first words."""
 
+POLL_SECONDS = 0.25
+"""The longest time between two reads of the chat while a reply is sent. A connection that leaves the chat gets frames
+no longer than that (`turns.join` waits for it), and a cancellation may take twice as long."""
+
 FINISH_SECONDS = 10.0
 """The wait for the end to reach all connections. After it the reply counts as announced."""
 
@@ -33,7 +37,8 @@ class Relay:
 
     A connection that answers 410 is passed to `on_gone`, in its sender's thread, and gets nothing more. After any other
     failure the same part of the text is sent again, so nothing is lost or out of order. A frame that arrived although
-    its post failed comes twice; the client cuts the overlap by the frame's offset.
+    its post failed comes twice; the client cuts the overlap by the frame's offset. `subscribers` reads the ids of the
+    chat's subscribers, and returns None if it cannot.
     """
 
     def __init__(
@@ -43,17 +48,19 @@ class Relay:
         on_gone: Callable[[str], None],
         runtime: Runtime,
         pace: float = 0.0,
+        subscribers: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
         self._gateway = gateway
         self._on_gone = on_gone
         self._pace = pace
+        self._subscribers = subscribers
         self._runtime = runtime
         self._script = Script(start)
         # Everything below is guarded by this condition's lock. Each change of it is notified.
         self._changed = runtime.condition()
         self._abandoned = False
         self._cursors: dict[str, Cursor] = {}
-        self._joins: dict[str, str] = {}
+        self._subscriptions: dict[str, Subscription] = {}
         self._followed = False
         self._sending: set[str] = set()
         self._posted = 0
@@ -73,26 +80,30 @@ class Relay:
             return self._posted + sum(to_come)
 
     def follow(self, subscribers: Mapping[str, Subscription]) -> None:
-        """Send the reply to these connections and to no others.
+        """Send the reply to these connections and to no others, to each until its session ends.
 
         Those of the first call get all of it in tokens. A later one gets the text so far in its start frame, from its
         resume point on. One that joined again goes on from its new resume point.
         """
         with self._changed:
-            for connection_id in self._joins.keys() - subscribers.keys():
-                self._cursors.pop(connection_id, None)
+            self._drop(self._subscriptions.keys() - subscribers.keys())
+            known, self._subscriptions = self._subscriptions, dict(subscribers)
             for connection_id, subscription in subscribers.items():
-                if self._joins.get(connection_id) != subscription.join:
+                before = known.get(connection_id)
+                if before is None or before.join != subscription.join:
                     self._admit(connection_id, self._script.resume(subscription.resume) if self._followed else Cursor())
-            self._joins = {connection_id: each.join for connection_id, each in subscribers.items()}
+                elif before.until != subscription.until and connection_id in self._cursors:
+                    # A new token: go on where the session had ended.
+                    self._admit(connection_id, self._cursors[connection_id])
             self._followed = True
             self._changed.notify_all()
 
-    def announce(self, connections: Iterable[str], text: str, frame: AssistantMessageComplete) -> None:
+    def announce(self, subscribers: Mapping[str, Subscription], text: str, frame: AssistantMessageComplete) -> None:
         """Send a stored reply from its beginning, and wait as `finish` does. Clients cut the text that they have."""
         self.add(text)
         with self._changed:
-            for connection_id in connections:
+            self._subscriptions = dict(subscribers)
+            for connection_id in subscribers:
                 self._admit(connection_id, self._script.late())
         self.finish(frame)
 
@@ -101,6 +112,13 @@ class Relay:
         if connection_id not in self._sending:
             self._sending.add(connection_id)
             self._runtime.start(lambda: self._send(connection_id), connection_id)
+
+    def _drop(self, connections: Iterable[str]) -> None:
+        for connection_id in connections:
+            self._cursors.pop(connection_id, None)
+
+    def _may_send(self, connection_id: str) -> bool:
+        return not self._abandoned and self._subscriptions[connection_id].may_hear(self._runtime.now())
 
     def add(self, text: str) -> None:
         """Send a piece of the reply. Returns at once."""
@@ -116,9 +134,21 @@ class Relay:
         self.wait(FINISH_SECONDS)
 
     def wait(self, seconds: float) -> None:
-        """Wait until all connections have the end, for this time at most."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._sending, seconds)
+        """Wait until all connections have the end, for this time at most. Those that leave the chat get no more."""
+        # The turn is sealed, so its monitor does not poll any more. A slow connection may still leave the chat.
+        end = self._runtime.monotonic() + seconds
+        while (left := end - self._runtime.monotonic()) > 0:
+            with self._changed:
+                if self._changed.wait_for(lambda: not self._sending, min(left, POLL_SECONDS)):
+                    return
+            self._drop_departed()
+
+    def _drop_departed(self) -> None:
+        subscribers = self._subscribers()
+        if subscribers is not None:
+            with self._changed:
+                self._drop(self._cursors.keys() - set(subscribers))
+                self._changed.notify_all()
 
     def abandon(self) -> None:
         """Stop all senders, even if something is not sent yet."""
@@ -163,7 +193,7 @@ class Relay:
         # The decision and the waiting are under one lock. Text that comes between a look at the script and the wait
         # would otherwise notify nobody, and this connection would wait for the token after it.
         with self._changed:
-            while not self._abandoned and (cursor := self._cursors.get(connection_id)) and not cursor.ended:
+            while (cursor := self._cursors.get(connection_id)) and not cursor.ended and self._may_send(connection_id):
                 step = self._script.after(cursor)
                 # Pacing lets more text join the frame. After the end no more comes, so it would only be late.
                 held = not_before - self._runtime.monotonic() if self._script.end is None else 0.0

@@ -25,7 +25,7 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         self.users = Users()
-        self.chats = Chats()
-        self.connections = Connections(self.chats)
+        self.chats = Chats(runtime)
+        self.connections = Connections(runtime)
         self.messages = Messages()
         self.turns = Turns(runtime)

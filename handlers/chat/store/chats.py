@@ -10,16 +10,20 @@ from pynamodb.exceptions import DeleteError, PutError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from handlers.chat.records import Chat, Subscription
+from handlers.chat.concurrency import Runtime
+from handlers.chat.records import Chat, Connection, Subscription
 from handlers.chat.store.pages import Page, bad_cursor, cursor_of, keys_in
-from handlers.chat.store.tables import TURN, ChatItem, kept_subscription
-from handlers.chat.store.writes import CONDITION_FAILED, update
+from handlers.chat.store.tables import TURN, ChatItem, ConnectionItem, kept_subscription
+from handlers.chat.store.writes import CONDITION_FAILED, checking, transact, update, updating
 
 _TIME: Any = UTCDateTimeAttribute()
 
 
 class Chats:
     """The table of chats."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     def add(self, chat: Chat, now: datetime) -> Chat:
         """Keep a new chat and return it. If one with this id exists, return that one unchanged."""
@@ -86,20 +90,22 @@ class Chats:
             return None
         return ChatItem.from_raw_data(answer["Attributes"]).chat()
 
-    def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
-        """Let a connection see a chat, and return the chat as it is then.
+    def subscribe(self, connection: Connection, chat: Chat, subscription: Subscription) -> bool:
+        """Let a connection hear a chat. `chat` is the chat as it was shown to the client.
 
-        Returns None if the chat is gone. Returns None also while a sealed reply waits for its announcement, unless
-        `subscription.shown` says that the connection was shown that reply.
+        Returns False if the connection's row is no longer `connection`, if the chat is gone, or if a message or a reply
+        came after it was shown. Then it has to be shown again: nobody sends what came in between.
         """
-        entry = ChatItem.subscribers[connection_id].set(kept_subscription(subscription))
-        condition = ChatItem.chat_id.exists()
-        if subscription.shown is None:
-            # After the seal the worker reads the subscribers once more, and announces the reply to those. Take a
-            # connection that was shown the chat before the seal and subscribes after that read: it would never hear
-            # of the reply. So a sealed turn refuses it. It is shown the chat again, now with the reply, and let in.
-            condition &= TURN.sealed.does_not_exist()
-        return update_chat(user_id, chat_id, [entry], condition)
+        # One transaction: a row that goes to another user or chat at the same moment must not leave a subscription
+        # behind. The condition on the chat is that of its newest turn too. After the seal the worker reads the
+        # subscribers once more, and announces the reply to those. A connection that was shown the chat before the seal
+        # and subscribes after that read would never hear of the reply.
+        entry = ChatItem.subscribers[connection.connection_id].set(kept_subscription(subscription))
+        writes = [
+            checking(ConnectionItem(connection.connection_id), ConnectionItem.is_still(connection)),
+            updating(ChatItem(chat.user_id, chat.chat_id), [entry], _is_as_shown(chat)),
+        ]
+        return transact(writes, self._runtime)
 
     def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> None:
         """Let a connection no longer see a chat. Does nothing if the chat is gone."""
@@ -111,6 +117,20 @@ def update_chat(user_id: str, chat_id: str, actions: list[Action], condition: Co
     """Change a chat and return it, None if the condition does not hold."""
     item = ChatItem(user_id, chat_id)
     return item.chat() if update(item, actions, condition) else None
+
+
+def _is_as_shown(chat: Chat) -> Condition:
+    """Return the condition that a chat has the messages, and the running turn, with which it was read."""
+    last, turn = chat.last_message_id, chat.turn
+    condition: Condition = ChatItem.chat_id.exists() & (ChatItem.message_count == chat.message_count)
+    condition &= ChatItem.last_message_id.does_not_exist() if last is None else ChatItem.last_message_id == last
+    if turn is None:
+        condition &= ChatItem.turn.does_not_exist()
+    elif turn.sealed:
+        condition &= ChatItem.turn.does_not_exist() | TURN.sealed.exists()
+    else:
+        condition &= (TURN.message_id == turn.message_id) & TURN.sealed.does_not_exist()
+    return condition
 
 
 def _start_key(user_id: str, cursor: str) -> dict[str, dict[str, str]]:

@@ -1,65 +1,98 @@
-"""Open connections: the user that each belongs to, and the chat that it sees."""
+"""Open connections: the user that each belongs to, and the chat that it sees.
+
+Every write of a row has a condition on the user, the chat and the session with which the row was read. So of two
+frames that arrive at once, the second one to write is refused, and decides again on what the first one wrote.
+
+A connection's subscription is in the item of its chat. It changes in the same transaction as the row: if a chat has a
+subscription, the row of that connection has the chat, the chat's user, and the same end of the session.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
+from pynamodb.expressions.update import Action
+
+from handlers.chat.concurrency import Runtime
 from handlers.chat.records import Connection
-from handlers.chat.store.chats import Chats
-from handlers.chat.store.tables import ConnectionItem
-from handlers.chat.store.writes import update
+from handlers.chat.store.tables import UNTIL, ChatItem, ConnectionItem, kept_end
+from handlers.chat.store.writes import Write, checking, delete, deleting, put, transact, update, updating
 
 CONNECTION_LIFETIME = timedelta(hours=2, minutes=10)
 """API Gateway ends a connection after 2 hours (docs/aws.md section 6). A row that is older missed its `$disconnect`."""
+
+_MAX_TRIES = 10
 
 
 class Connections:
     """The table of connections."""
 
-    def __init__(self, chats: Chats) -> None:
-        self._chats = chats
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
 
     def add(self, connection: Connection) -> None:
-        """Keep a new connection."""
-        ConnectionItem(
+        """Keep a new connection. Does nothing if it has a row already."""
+        item = ConnectionItem(
             connection_id=connection.connection_id,
             user_id=connection.user_id,
             connected_at=connection.connected_at,
             until=connection.until,
             expires_at=connection.connected_at + CONNECTION_LIFETIME,
-        ).save()
+        )
+        put(item, ConnectionItem.connection_id.does_not_exist())
 
     def get(self, connection_id: str) -> Connection | None:
         """Return a connection, None if it has no row, or none any more."""
         try:
-            item = ConnectionItem.get(connection_id, consistent_read=True)
+            return ConnectionItem.get(connection_id, consistent_read=True).connection()
         except ConnectionItem.DoesNotExist:
             return None
-        return Connection(item.connection_id, item.connected_at, item.user_id, item.chat_id, item.until)
 
-    def bind(self, connection_id: str, user_id: str, chat_id: str | None, until: datetime | None = None) -> bool:
-        """Set the user of a connection, the chat that it sees and, with a new token, the end of that token.
+    def rebind(self, before: Connection, after: Connection) -> bool:
+        """Give a connection another user, chat or session. Returns False if its row is no longer `before`.
 
-        Returns False if the connection is gone.
+        Its subscription to a chat that it leaves ends. If it stays, the subscription gets the new end of the session.
         """
-        renewed = [ConnectionItem.until.set(until)] if until else []
-        chat = ConnectionItem.chat_id.set(chat_id) if chat_id else ConnectionItem.chat_id.remove()
-        return update(
-            ConnectionItem(connection_id),
-            [ConnectionItem.user_id.set(user_id), chat, *renewed],
-            ConnectionItem.connection_id.exists(),
-        )
+        actions = [
+            _setting(attribute, value)
+            for attribute, value in (
+                (ConnectionItem.user_id, after.user_id),
+                (ConnectionItem.chat_id, after.chat_id),
+                (ConnectionItem.until, after.until),
+            )
+        ]
+        item, condition = ConnectionItem(before.connection_id), ConnectionItem.is_still(before)
+        if before.chat_id is None:
+            return update(item, actions, condition)
+        entry = ChatItem.subscribers[before.connection_id]
+        stays = (before.user_id, before.chat_id) == (after.user_id, after.chat_id)
+        change = _setting(entry[UNTIL], kept_end(after.until)) if stays else entry.remove()
+        return self._write_both(before, updating(item, actions, condition), change)
 
     def forget(self, connection_id: str) -> None:
         """Take a connection out of its chat and delete its row. Does nothing if it has no row any more."""
-        connection = self.get(connection_id)
-        if connection is None:
-            return
-        # The row goes last: if this fails in between, the next try still knows the chat.
-        if connection.user_id and connection.chat_id:
-            self._chats.unsubscribe(connection.user_id, connection.chat_id, connection_id)
-        ConnectionItem(connection_id).delete()
+        # A try is lost only to a frame that changed the row, and a connection that is gone sends no more frames.
+        for _ in range(_MAX_TRIES):
+            connection = self.get(connection_id)
+            if connection is None or self._delete(connection):
+                return
+
+    def _delete(self, connection: Connection) -> bool:
+        item, condition = ConnectionItem(connection.connection_id), ConnectionItem.is_still(connection)
+        if connection.chat_id is None:
+            return delete(item, condition)
+        change = ChatItem.subscribers[connection.connection_id].remove()
+        return self._write_both(connection, deleting(item, condition), change)
+
+    def _write_both(self, before: Connection, row: Write, change: Action) -> bool:
+        """Write the row of a connection that is in a chat, and change its subscription there, if it has one."""
+        chat, entry = ChatItem(before.user_id, before.chat_id), ChatItem.subscribers[before.connection_id]
+        if transact([row, updating(chat, [change], entry.exists())], self._runtime):
+            return True
+        # It is not subscribed yet, or its chat is deleted. The check keeps it so until the row is written.
+        return transact([row, checking(chat, entry.does_not_exist())], self._runtime)
 
     def of_user(self, user_id: str) -> Iterator[str]:
         """Yield the ids of a user's connections from the index, which is some milliseconds late."""
@@ -73,7 +106,12 @@ class Connections:
             connection_id for connected_at, connection_id in sorted(rows) if connected_at + CONNECTION_LIFETIME > now
         ]
 
-    def in_segment(self, segment: int, segments: int) -> Iterator[str]:
-        """Yield the ids of all connections in one segment (from 0) of the table."""
-        for item in ConnectionItem.scan(segment=segment, total_segments=segments, attributes_to_get=["connectionId"]):
-            yield item.connection_id
+    def in_segment(self, segment: int, segments: int) -> Iterator[Connection]:
+        """Yield all connections in one segment (from 0) of the table. A change of the last moment may be missing."""
+        for item in ConnectionItem.scan(segment=segment, total_segments=segments):
+            yield item.connection()
+
+
+def _setting(attribute: Any, value: object) -> Action:
+    action: Action = attribute.remove() if value is None else attribute.set(value)
+    return action

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from pynamodb.attributes import (
@@ -19,8 +20,10 @@ from pynamodb.attributes import (
     UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.connection import Connection, TableConnection
+from pynamodb.connection import Connection as TablesConnection
+from pynamodb.connection import TableConnection
 from pynamodb.exceptions import TableError
+from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
@@ -28,13 +31,24 @@ from handlers.chat import cost
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
-from handlers.chat.records import Chat, FinishReason, Message, Resume, Role, Subscription, Turn, Usage, User
+from handlers.chat.records import (
+    Chat,
+    Connection,
+    FinishReason,
+    Message,
+    Resume,
+    Role,
+    Subscription,
+    Turn,
+    Usage,
+    User,
+)
 
 if TYPE_CHECKING:
     from botocore.session import Session
 
 
-class _Connection(Connection):
+class _Connection(TablesConnection):
     """PynamoDB's connection, on the process's one session. It counts the units of its answers."""
 
     @property
@@ -164,6 +178,22 @@ class ConnectionItem(_Table):
     expires_at = TTLAttribute(attr_name="expiresAt")
     by_user = _ConnectionsByUser()
 
+    def connection(self) -> Connection:
+        """Return the connection."""
+        return Connection(self.connection_id, self.connected_at, self.user_id, self.chat_id, self.until)
+
+    @classmethod
+    def is_still(cls, connection: Connection) -> Condition:
+        """Return the condition that a row has the user, the chat and the session with which it was read."""
+        condition = cls.connection_id.exists()
+        for attribute, value in (
+            (cls.user_id, connection.user_id),
+            (cls.chat_id, connection.chat_id),
+            (cls.until, connection.until),
+        ):
+            condition &= attribute.does_not_exist() if value is None else attribute == value
+        return condition
+
 
 class TurnMap(MapAttribute[str, Any]):
     """The turn, on its chat's item."""
@@ -255,10 +285,19 @@ TURN: Any = ChatItem.turn
 """The turn in conditions and updates, without a type, as `QUOTA_USAGE`."""
 
 
+UNTIL = "until"
+"""The key of the session's end in the map of a subscription."""
+
+
+def kept_end(until: datetime | None) -> str | None:
+    """Return the end of a session as the map of a subscription keeps it."""
+    return until.isoformat() if until is not None else None
+
+
 def kept_subscription(subscription: Subscription) -> dict[str, Any]:
     """Return the map of a subscription."""
     resume = subscription.resume
-    kept: dict[str, Any] = {"join": subscription.join, "shown": subscription.shown}
+    kept: dict[str, Any] = {"join": subscription.join, "shown": subscription.shown, UNTIL: kept_end(subscription.until)}
     if resume is not None:
         point = {"messageId": resume.message_id, "offset": resume.offset, "attempt": resume.attempt}
         kept["resume"] = _without_none(point)
@@ -268,7 +307,8 @@ def kept_subscription(subscription: Subscription) -> dict[str, Any]:
 def _subscription(kept: dict[str, Any]) -> Subscription:
     point = kept.get("resume")
     resume = Resume(point["messageId"], point["offset"], point.get("attempt")) if point else None
-    return Subscription(kept["join"], resume, kept.get("shown"))
+    until = kept.get(UNTIL)
+    return Subscription(kept["join"], resume, kept.get("shown"), datetime.fromisoformat(until) if until else None)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

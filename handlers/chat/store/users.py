@@ -32,6 +32,13 @@ class Users:
         except UserItem.DoesNotExist:
             return None
 
+    def is_enabled(self, user_id: str) -> bool:
+        """Return True if a user exists and is not disabled at this moment."""
+        try:
+            return not UserItem.get(user_id, consistent_read=True).user().disabled
+        except UserItem.DoesNotExist:
+            return False
+
     def page(self, limit: int, cursor: str | None) -> Page[User]:
         """Return users in no order that means anything. Raises `Refused` with `invalid_format` for a bad cursor."""
         start = {"userId": {"S": keys_in(cursor, 1)[0]}} if cursor is not None else None

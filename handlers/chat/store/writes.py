@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from pynamodb.exceptions import PutError, TransactWriteError, UpdateError
+from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
@@ -51,6 +51,17 @@ def update(item: Model, actions: Sequence[Action], condition: Condition) -> bool
     return True
 
 
+def delete(item: Model, condition: Condition) -> bool:
+    """Delete an item. Returns False if the condition does not hold."""
+    try:
+        item.delete(condition)
+    except DeleteError as error:
+        if error.cause_response_code != CONDITION_FAILED:
+            raise
+        return False
+    return True
+
+
 def putting(item: Model, condition: Condition) -> Write:
     """Return the write of a whole item."""
     return lambda transaction: transaction.save(item, condition)
@@ -61,9 +72,15 @@ def updating(item: Model, actions: Sequence[Action], condition: Condition) -> Wr
     return lambda transaction: transaction.update(item, list(actions), condition)
 
 
-def deleting(item: Model) -> Write:
+def deleting(item: Model, condition: Condition | None = None) -> Write:
     """Return the deletion of an item."""
-    return lambda transaction: transaction.delete(item)
+    return lambda transaction: transaction.delete(item, condition)
+
+
+def checking(item: Model, condition: Condition) -> Write:
+    """Return the check of an item that is not changed. It costs as much as a change."""
+    hash_key, range_key = (name and getattr(item, name) for name in (item._hash_keyname, item._range_keyname))
+    return lambda transaction: transaction.condition_check(type(item), hash_key, range_key, condition)
 
 
 def transact(writes: Sequence[Write], runtime: Runtime) -> bool:

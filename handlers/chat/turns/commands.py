@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import STORE_RETRY_SECONDS, ErrorCode, KeysUnavailable, Refused
+from handlers.chat.errors import STORE_RETRY_SECONDS, ConnectionChanged, ErrorCode, KeysUnavailable, Refused
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.frame_rate import FrameRateLimiter, FrameVerdict
 from handlers.chat.log import logger
@@ -14,6 +14,9 @@ from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import actions, join, send
+
+MAX_TRIES = 10
+"""The most tries of one frame. A failed try means that another frame of the same connection has changed its row."""
 
 
 class Commands:
@@ -68,11 +71,7 @@ class Commands:
         envelope = parsing.Envelope({})
         try:
             envelope = parsing.open_envelope(body)
-            connection = self._store.connections.get(connection_id) or Connection(connection_id, self._runtime.now())
-            frame = envelope.frame()
-            logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)
-            for action in self.decide(frame, connection, envelope.request_id):
-                perform(action)
+            self._handle(envelope, connection_id, perform)
             logger.info("frame_handled")
         except Refused as refusal:
             logger.info("frame_refused", code=refusal.code.value)
@@ -85,10 +84,32 @@ class Commands:
             )
             perform(_error(failure, envelope, connection_id))
 
+    def _handle(
+        self, envelope: parsing.Envelope, connection_id: str, perform: Callable[[actions.Action], None]
+    ) -> None:
+        """Do what a frame asks for, on the row of its connection as it is. Raises `Refused`."""
+        # Another frame of the connection may change the row after it was read here. Then the write of this frame is
+        # refused, before the client was told anything, and the frame is decided again on the new row.
+        for _ in range(MAX_TRIES):
+            connection = self._store.connections.get(connection_id) or Connection(connection_id, self._runtime.now())
+            frame = envelope.frame()
+            logger.append_keys(frame=frame.type, user_id=connection.user_id, chat_id=connection.chat_id)
+            try:
+                for action in self.decide(frame, connection, envelope.request_id):
+                    perform(action)
+            except ConnectionChanged:
+                logger.info("connection_changed")
+            else:
+                return
+        raise Refused(ErrorCode.INTERNAL, "Too many frames at once change this connection", STORE_RETRY_SECONDS)
+
     def decide(
         self, frame: frames.ClientFrame, connection: Connection, request_id: str | None
     ) -> Iterator[actions.Action]:
-        """Store what the frame says and yield the actions that follow, in order. Raises `Refused`."""
+        """Store what the frame says and yield the actions that follow, in order.
+
+        Raises `Refused`, and before the first action `ConnectionChanged`.
+        """
         self._check_session(frame, connection)
         for answer in self._dispatch(frame, connection):
             match answer:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import connections_to_evict
-from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.errors import ConnectionChanged, ErrorCode, Refused
 from handlers.chat.ids import chat_id_of
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
@@ -19,6 +19,11 @@ from handlers.chat.turns import actions, creation, lifecycle, send
 
 MAX_PAGE_MESSAGES = 50
 """The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
+
+LEAVING_SECONDS = 0.75
+"""The wait before a connection hears that it has another user, if it was in a chat of the old one. After it no frame of
+that chat comes: a worker reads the subscribers every 0.25 s (`replies.relay.POLL_SECONDS`), and the rest is for that
+read and for a post that has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,13 @@ class Joining:
         if frame.chat_id is None:
             # A new token alone: a connection that stays with its user stays in its chat.
             kept = connection.chat_id if user_id == connection.user_id else None
-            yield from self._authenticated(connection, user_id, kept, until)
+            yield from self._authenticated(connection, _bound(connection, user_id, kept, until))
             return
         chat = lifecycle.find_chat(self.store, user_id, frame.chat_id)
         self._check_resume(frame.resume_from, chat)
-        yield from self._authenticated(connection, user_id, chat.chat_id, until)
-        chat = yield from self._join(chat, connection, frame.resume_from)
+        bound = _bound(connection, user_id, chat.chat_id, until)
+        yield from self._authenticated(connection, bound)
+        chat = yield from self._join(chat, bound, frame.resume_from)
         yield from self._catch_up(frame.resume_from, chat)
         yield from send.recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
@@ -54,23 +60,27 @@ class Joining:
         if user_id is None:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
-        subscription = Subscription(self.runtime.new_id())
-        new = Chat(user_id, chat_id, frame.title, subscribers={connection.connection_id: subscription})
+        new = Chat(user_id, chat_id, frame.title)
         try:
             chat = creation.create_chat(self.store, new, self.settings.limits.chats_per_user, self.runtime.now())
         except StoreError:
             logger.exception("chat_not_created")
             raise Refused(ErrorCode.CREATE_FAILED) from None
-        self._bind(connection, user_id, chat.chat_id)
-        yield frames.ChatCreated(chat_id=chat.chat_id, title=self._title(chat))
-        if chat.subscribers.get(connection.connection_id) != subscription:
-            # The chat existed before, so its row is an older one, without this connection.
-            self._subscribe_unshown(chat, connection)
+        bound = _bound(connection, user_id, chat.chat_id)
+        self._bind(connection, bound)
+        created = frames.ChatCreated(chat_id=chat.chat_id, title=self._title(chat))
+        if chat == new:
+            # Nobody else knows of it. So it is heard before the client can send a message there.
+            self._subscribe_unshown(chat, bound)
+            yield created
+        else:
+            yield created
+            self._subscribe_unshown(chat, bound)
 
     def leave_chat(self, connection: Connection) -> Iterator[frames.ServerFrame]:
         """Take a connection out of its chat."""
         user_id, chat_id = send.require_joined(connection)
-        self._bind(connection, user_id, None)
+        self._bind(connection, _bound(connection, user_id, None))
         yield frames.ChatLeft(chat_id=chat_id)
 
     def load_history(self, frame: frames.LoadHistory, connection: Connection) -> Iterator[frames.ServerFrame]:
@@ -82,22 +92,41 @@ class Joining:
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(
-        self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None
+        self, connection: Connection, bound: Connection
     ) -> Iterator[frames.ServerFrame | actions.Action]:
         """Bind a connection to its user. If that user has too many connections, the oldest ones are closed."""
         limit = self.settings.limits.connections_per_user
-        is_new = user_id != connection.user_id
+        user_id, is_new = bound.user_id or "", bound.user_id != connection.user_id
         evicted = connections_to_evict(self.store, user_id, limit, self.runtime.now()) if is_new else ()
-        self._bind(connection, user_id, chat_id, until)
+        self._bind(connection, bound)
+        if bound.until != connection.until and not self.store.users.is_enabled(user_id):
+            # Disabled since the token was checked, perhaps after the user's connections were looked up and closed.
+            yield actions.Close(bound.connection_id)
+            raise Refused(ErrorCode.INVALID_TOKEN)
+        if is_new and connection.chat_id is not None:
+            # A worker may be sending the old user's reply. It stops when it sees that the subscription is gone.
+            self.runtime.sleep(LEAVING_SECONDS)
         yield frames.Authenticated(user_id=user_id)
         yield from map(actions.Close, evicted)
 
-    def _bind(self, connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> None:
-        """Bind a connection to a user and to at most one chat. First it leaves the chat that it was in."""
-        if connection.user_id and connection.chat_id and connection.chat_id != chat_id:
-            self.store.chats.unsubscribe(connection.user_id, connection.chat_id, connection.connection_id)
-        if not self.store.connections.bind(connection.connection_id, user_id, chat_id, until):
+    def _bind(self, connection: Connection, bound: Connection) -> None:
+        """Give a connection its user, its session and at most one chat. It leaves the chat that it was in.
+
+        Raises `ConnectionChanged` if another frame has changed the connection since it was read.
+        """
+        if bound == connection:
+            return
+
+        def row() -> Connection | None:
+            return self.store.connections.get(connection.connection_id)
+
+        if lifecycle.write_then_verify(
+            lambda: self.store.connections.rebind(connection, bound), lambda: row() == bound
+        ):
+            return
+        if row() is None:
             raise Refused(ErrorCode.INTERNAL, "This connection is no longer known. Connect again")
+        raise ConnectionChanged
 
     def _join(
         self, chat: Chat, connection: Connection, resume: Resume | None
@@ -105,26 +134,34 @@ class Joining:
         """Show a chat, then subscribe to it. Returns the chat as it was shown last."""
         # In this order, because the frames of a subscribed connection come from other processes: a token must not
         # arrive before the `chat_joined` that it belongs to. So a message may be stored after the chat was shown and
-        # before the subscription, and nobody would send it. Subscribing returns the chat at that moment. If it is not
-        # what was shown, show it again: the loop ends when nothing has happened in between.
+        # before the subscription, and nobody would send it. So subscribing has the condition that the chat is as it was
+        # shown. If it is not, show it again: the loop ends when nothing has happened in between.
         while True:
             yield self._joined(chat)
-            then = self._subscribe(chat, connection, resume)
-            if then is not None and _snapshot_key(then) == _snapshot_key(chat):
-                return then
-            chat = then or lifecycle.find_chat(self.store, chat.user_id, chat.chat_id)
+            if self._subscribe(chat, connection, resume):
+                return chat
+            connection = self._still_in(chat, connection)
+            chat = lifecycle.find_chat(self.store, chat.user_id, chat.chat_id)
 
     def _subscribe_unshown(self, chat: Chat, connection: Connection) -> None:
         """Subscribe a connection to a chat without showing it."""
-        while self._subscribe(chat, connection, None) is None:
+        while not self._subscribe(chat, connection, None):
+            connection = self._still_in(chat, connection)
             chat = lifecycle.find_chat(self.store, chat.user_id, chat.chat_id)
 
-    def _subscribe(self, chat: Chat, connection: Connection, resume: Resume | None) -> Chat | None:
-        """Subscribe, and return the chat as it is then. None if a reply was stored that `chat` does not show yet."""
+    def _subscribe(self, chat: Chat, connection: Connection, resume: Resume | None) -> bool:
+        """Subscribe a connection to a chat, if both are still as they were read."""
         turn = chat.turn
         shown = turn.message_id if turn and turn.sealed else None
-        subscription = Subscription(self.runtime.new_id(), resume, shown)
-        return self.store.chats.subscribe(chat.user_id, chat.chat_id, connection.connection_id, subscription)
+        subscription = Subscription(self.runtime.new_id(), resume, shown, connection.until)
+        return self.store.chats.subscribe(connection, chat, subscription)
+
+    def _still_in(self, chat: Chat, connection: Connection) -> Connection:
+        """Return a connection as it is now. Raises `Refused` if another frame has taken it out of the chat."""
+        row = self.store.connections.get(connection.connection_id)
+        if row is None or (row.user_id, row.chat_id) != (chat.user_id, chat.chat_id):
+            raise Refused(ErrorCode.NOT_AUTHENTICATED, "Another frame has taken this connection out of the chat")
+        return row
 
     def _check_resume(self, resume: Resume | None, chat: Chat) -> None:
         """Raise `Refused` with `invalid_format` for a resume beyond the end of a stored reply."""
@@ -164,7 +201,6 @@ class Joining:
         return reply if reply and reply.role is Role.ASSISTANT else None
 
 
-def _snapshot_key(chat: Chat) -> tuple[object, ...]:
-    """Return what must be the same in two looks at a chat, for a client to follow it from the first one on."""
-    turn = chat.turn
-    return chat.last_message_id, chat.message_count, turn.message_id if turn and not turn.sealed else None
+def _bound(connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> Connection:
+    """Return a connection with a user, a chat and, with a new token, the end of that token."""
+    return replace(connection, user_id=user_id, chat_id=chat_id, until=until or connection.until)

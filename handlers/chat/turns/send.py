@@ -39,7 +39,7 @@ class Sending:
         yield acknowledgement
         if accepted.handover is None:
             return
-        others = frozenset(chat.subscribers) - {connection.connection_id}
+        others = chat.listeners(self.runtime.now()) - {connection.connection_id}
         if others:
             yield actions.FanOut((acknowledgement,), others)
         units = meter.units
@@ -105,7 +105,7 @@ def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Itera
         case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
             if reply := store.messages.get(chat.chat_id, turn.message_id):
                 script = stream.stored(reply, texts.typing, turn.replaces)
-                receivers = frozenset(lifecycle.not_shown(chat, reply.message_id))
+                receivers = chat.listeners(now) & lifecycle.not_shown(chat, reply.message_id).keys()
                 yield actions.FanOut(tuple(script.from_here(script.late())), receivers)
             store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
 

@@ -190,30 +190,41 @@ class SimulatedUsers(_Part):
 
 
 class SimulatedConnections(_Part):
-    def __init__(self, tables: Tables, services: SimulatedServices | None, chats: SimulatedChats) -> None:
-        super().__init__(tables, services)
-        self._chats = chats
-
     def add(self, connection: Connection) -> None:
         self._call(lambda: self.tables.connections.__setitem__(connection.connection_id, connection))
 
     def get(self, connection_id: str) -> Connection | None:
         return self._call(lambda: self.tables.connections.get(connection_id), writes=False)
 
-    def bind(self, connection_id: str, user_id: str, chat_id: str | None, until: datetime | None = None) -> bool:
+    def rebind(self, before: Connection, after: Connection) -> bool:
         def effect() -> bool:
-            row = self.tables.connections.get(connection_id)
-            if row is not None:
-                self.tables.connections[connection_id] = replace(row, user_id=user_id, chat_id=chat_id)
-            return row is not None
+            if self.tables.connections.get(before.connection_id) != before:
+                return False
+            self.tables.connections[before.connection_id] = after
+            stays = (before.user_id, before.chat_id) == (after.user_id, after.chat_id)
+            self._resubscribe(before, after if stays else None)
+            return True
 
-        return self._call(effect, True)
+        return self._call(effect, False)
+
+    def _resubscribe(self, before: Connection, after: Connection | None) -> None:
+        """End the subscription of a connection, or give it the new end of the session."""
+        key = before.user_id or "", before.chat_id or ""
+        chat = self.tables.chats.get(key)
+        if chat is not None and before.connection_id in chat.subscribers:
+            subscribers = dict(chat.subscribers)
+            subscription = subscribers.pop(before.connection_id)
+            if after is not None:
+                subscribers[before.connection_id] = replace(subscription, until=after.until)
+            self.tables.chats[key] = replace(chat, subscribers=subscribers)
 
     def forget(self, connection_id: str) -> None:
-        row = self.get(connection_id)
-        if row is not None and row.user_id and row.chat_id:
-            self._chats.unsubscribe(row.user_id, row.chat_id, connection_id)
-        self._call(lambda: self.tables.connections.pop(connection_id, None))
+        def effect() -> None:
+            row = self.tables.connections.pop(connection_id, None)
+            if row is not None:
+                self._resubscribe(row, None)
+
+        self._call(effect)
 
 
 class SimulatedChats(_Part):
@@ -227,13 +238,15 @@ class SimulatedChats(_Part):
         self.tables.chats.pop((user_id, chat_id), None)
         self.tables.messages.pop(chat_id, None)
 
-    def subscribe(self, user_id: str, chat_id: str, connection_id: str, subscription: Subscription) -> Chat | None:
-        def change(chat: Chat) -> Chat | None:
-            if subscription.shown is None and chat.turn and chat.turn.sealed:
+    def subscribe(self, connection: Connection, chat: Chat, subscription: Subscription) -> bool:
+        def change(now: Chat) -> Chat | None:
+            if self.tables.connections.get(connection.connection_id) != connection or _shown(now) != _shown(chat):
                 return None
-            return replace(chat, subscribers={**chat.subscribers, connection_id: subscription})
+            if now.turn and now.turn.sealed and not (chat.turn and chat.turn.sealed):
+                return None
+            return replace(now, subscribers={**now.subscribers, connection.connection_id: subscription})
 
-        return self._change(user_id, chat_id, change)
+        return self._change(chat.user_id, chat.chat_id, change) is not None
 
     def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> None:
         def change(chat: Chat) -> Chat:
@@ -241,6 +254,12 @@ class SimulatedChats(_Part):
             return replace(chat, subscribers=left)
 
         self._change(user_id, chat_id, change)
+
+
+def _shown(chat: Chat) -> tuple[object, ...]:
+    """Return the part of a chat that must be as it was shown when a connection subscribes."""
+    turn = chat.turn
+    return chat.last_message_id, chat.message_count, turn.message_id if turn and not turn.sealed else None
 
 
 class SimulatedMessages(_Part):
@@ -350,13 +369,19 @@ def _is_at(chat: Chat, turn: Turn) -> bool:
     return now is not None and not now.sealed and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
 
 
+class SimulatedUsers(_Part):
+    def is_enabled(self, user_id: str) -> bool:
+        return self._call(lambda: True, writes=False)
+
+
 class SimulatedStore:
     """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` nothing waits or fails."""
 
     def __init__(self, services: SimulatedServices | None = None) -> None:
         self.tables = Tables()
+        self.users = SimulatedUsers(self.tables, services)
         self.chats = SimulatedChats(self.tables, services)
-        self.connections = SimulatedConnections(self.tables, services, self.chats)
+        self.connections = SimulatedConnections(self.tables, services)
         self.messages = SimulatedMessages(self.tables, services)
         self.turns = SimulatedTurns(self.tables, services)
         self.users = SimulatedUsers(self.tables, services)

@@ -10,7 +10,7 @@ from handlers import erase as function
 from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
-from handlers.chat.records import Chat, FinishReason, Message, Role, Subscription, Turn
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
@@ -20,6 +20,7 @@ from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
 from tests.support.stores import InterruptedStore
+from tests.support.subscribers import leave_behind
 from tests.support.wiring import wiring
 
 FOREVER = 900.0
@@ -125,7 +126,7 @@ def test_a_deleted_chat_stays_deleted_at_every_step_of_a_worker(store):
         store.chats.add(Chat("alice", "chat"), NOON)
         handover = ask(store, "m1", "m2")
         interrupted = InterruptedStore(store, steps, lambda: delete_and_erase(store))
-        store.chats.subscribe("alice", "chat", "c1=", Subscription("first"))
+        leave_behind(store, "c1=", Connection("c1=", NOON))
         model = ScriptedModel("Once", Delta("", FinishReason.STOP))
         reply_worker(interrupted, RecordingGateway(), model, []).make(handover, lambda: FOREVER)
         if not interrupted.interrupted:
@@ -139,7 +140,7 @@ def test_no_write_brings_a_deleted_chat_back(store):
     message = Message("chat", "m2", Role.ASSISTANT, "Hi", NOON)
     writes = [
         store.chats.rename("alice", "chat", "x"),
-        store.chats.subscribe("alice", "chat", "c1=", Subscription("j")),
+        store.chats.subscribe(Connection("c1=", NOON), Chat("alice", "chat"), Subscription("j")),
         store.chats.unsubscribe("alice", "chat", "c1="),
         store.turns.accept("alice", message, turn, None),
         store.turns.begin("alice", "chat", turn, None),

@@ -1,6 +1,8 @@
 """A reply on its way: what each connection gets, and what one of them costs the others."""
 
+import threading
 import time
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -12,8 +14,11 @@ from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMes
 from handlers.chat.protocol.stream import MAX_PIECE_CHARS, Cursor, Script
 from handlers.chat.records import FinishReason, Resume, Subscription
 from handlers.chat.replies.relay import Relay
-from tests.support.recording_gateway import RecordingGateway
+from tests.support.recording_gateway import ALWAYS, RecordingGateway
+from tests.support.runtime import NOON, FakeRuntime
+from tests.support.waiting import until as wait_until
 
+SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 START = AssistantMessageStart(message="…", message_id="m", chat_id="c")
 
 
@@ -275,11 +280,74 @@ def test_one_that_comes_back_gets_everything():
     assert gateway.kinds("a=")[-2:] == ["start", "complete"]
 
 
+class TestTheEndOfASession:
+    """`now` is a list of one moment, which the test moves."""
+
+    @pytest.fixture
+    def now(self):
+        return [NOON]
+
+    def relay(self, gateway, now):
+        return Relay(gateway, START, lambda gone: None, FakeRuntime(lambda: now[0]))
+
+    def test_from_then_on_nothing_is_sent(self, now):
+        relay = self.relay(gateway := RecordingGateway(), now)
+        relay.follow({"a=": Subscription("first", until=NOON + SECOND), "b=": Subscription("first", until=NOON + HOUR)})
+        relay.add("one")
+        gateway.until("a=", 2)
+        now[0] = NOON + SECOND
+        relay.add(" two")
+        relay.finish(complete("one two"))
+        assert (gateway.text_at("a="), gateway.text_at("b=")) == ("one", "one two")
+        assert (gateway.kinds("a=")[-1], gateway.kinds("b=")[-1]) == ("token", "complete")
+
+    def test_a_post_that_failed_before_is_not_tried_again(self, now):
+        relay = self.relay(gateway := RecordingGateway(failing={"a=": ALWAYS}), now)
+        relay.follow({"a=": Subscription("first", until=NOON + SECOND)})
+        now[0] = NOON + SECOND
+        gateway.failing.clear()
+        relay.finish(complete(""))
+        assert gateway.to("a=") == []
+
+    def test_a_new_token_goes_on_where_it_ended(self, now):
+        relay = self.relay(gateway := RecordingGateway(), now)
+        relay.follow({"a=": Subscription("first", until=NOON + SECOND)})
+        relay.add("one")
+        gateway.until("a=", 2)
+        now[0] = NOON + SECOND
+        relay.add(" two")
+        relay.wait(5)
+        assert gateway.text_at("a=") == "one"
+        relay.follow({"a=": Subscription("first", until=NOON + HOUR)})
+        relay.finish(complete("one two"))
+        assert gateway.text_at("a=") == "one two"
+        assert gateway.kinds("a=").count("complete") == 1
+
+    def test_a_stored_reply_is_not_announced_either(self, now):
+        now[0] = NOON + SECOND
+        relay = self.relay(gateway := RecordingGateway(), now)
+        subscriptions = {"a=": Subscription("first", until=now[0]), "b=": Subscription("first")}
+        relay.announce(subscriptions, "x", complete("x"))
+        assert (gateway.kinds("a="), gateway.kinds("b=")) == ([], ["start", "complete"])
+
+
+def test_one_that_leaves_after_the_end_gets_nothing_more():
+    gateway = RecordingGateway(failing={"a=": ALWAYS, "b=": ALWAYS})
+    relay = Relay(gateway, START, lambda gone: None, Runtime(), subscribers=lambda: {"b="})
+    relay.follow(subscribers("a=", "b="))
+    finishing = threading.Thread(target=relay.finish, args=(complete(""),))
+    finishing.start()
+    wait_until(lambda: relay.frames <= 3)
+    gateway.failing.clear()
+    finishing.join(10)
+    assert (gateway.kinds("a="), gateway.kinds("b=")) == ([], ["start", "complete"])
+
+
 def test_an_announcement_is_the_whole_reply_from_its_beginning():
     gateway = RecordingGateway(gone={"gone="}, failing={"b=": 1})
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     text = "x" * (MAX_PIECE_CHARS + 1)
-    relay.announce(("a=", "b=", "gone="), text, complete(text))
+    relay.announce(subscribers("a=", "b=", "gone="), text, complete(text))
     for device in ("a=", "b="):
         assert gateway.kinds(device) == ["start", "token", "complete"]
         assert gateway.to(device)[0]["data"]["offset"] == 0

@@ -10,12 +10,13 @@ import pytest
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import ChatUpdated
-from handlers.chat.records import FinishReason, Resume, Subscription, Turn, Usage
+from handlers.chat.records import Connection, FinishReason, Resume, Turn, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.generation import MAX_REPLY_BYTES
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import ask, claim
 from tests.support.reply_worker import APOLOGY, NOON, STOP, TURN, ScriptedModel, join, make_reply, reply_worker, text_of
+from tests.support.subscribers import leave_behind
 
 
 def test_every_device_in_the_chat_sees_the_reply_in_order(store, gateway, chat):
@@ -131,7 +132,7 @@ class TestConnections:
         assert store.chats.get("alice", "chat").subscribers.keys() == {"c2="}
 
     def test_one_that_is_gone_without_a_row_leaves_the_chat_as_well(self, store, gateway, chat):
-        store.chats.subscribe("alice", "chat", "ghost=", Subscription("first"))
+        leave_behind(store, "ghost=", Connection("ghost=", NOON))
         gateway.gone = {"ghost="}
         make_reply(store, gateway, ScriptedModel("a", STOP))
         assert store.chats.get("alice", "chat").subscribers.keys() == {"c1=", "c2="}

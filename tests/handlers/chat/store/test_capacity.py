@@ -11,6 +11,7 @@ from handlers.chat.records import Chat, Connection
 from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
 from tests.support import dynamodb
 from tests.support.capacity import Charge, metered
+from tests.support.subscribers import bind
 from tests.support.turn import a_turn, begin
 from tests.support.unlimited import UNLIMITED
 
@@ -198,6 +199,13 @@ class TestLimits:
     def test_binding_a_connection_costs_what_it_did_and_no_more_for_its_age_in_the_index(self, store, capacity):
         store.connections.add(Connection("c1=", datetime.now(UTC)))
         capacity.clear()
-        store.connections.bind("c1=", "alice", "chat")
-        store.connections.bind("c1=", "alice", "other")
+        bind(store, "c1=", "alice", None)
+        bind(store, "c1=", "alice", "chat")
         assert capacity.writes == {"UpdateItem": 2 + 1}
+
+    def test_going_to_another_chat_costs_two_writes_of_a_transaction(self, store, capacity):
+        begin(store)
+        store.chats.add(Chat("alice", "other"), NOON)
+        capacity.clear()
+        bind(store, "c1=", "alice", "other")
+        assert capacity.writes == {"TransactWriteItems": 2 + 2}

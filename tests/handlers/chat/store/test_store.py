@@ -1,5 +1,6 @@
 """The store, on moto's DynamoDB."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import boto3
@@ -16,6 +17,7 @@ from tests.support.store_contract import (
     TokensContract,
     TurnsContract,
 )
+from tests.support.subscribers import subscribe
 
 
 @pytest.fixture
@@ -43,13 +45,13 @@ class TestConnections:
         assert item["expiresAt"] == {"N": str(int(expiry.timestamp()))}
 
     def test_binding_does_not_bring_a_forgotten_connection_back(self, store):
-        assert store.connections.bind("c1=", "alice", "chat") is False
+        gone = Connection("c1=", NOON)
+        assert store.connections.rebind(gone, replace(gone, user_id="alice", chat_id="chat")) is False
         assert store.connections.get("c1=") is None
 
     def test_forgetting_a_connection_takes_it_out_of_its_chat(self, store, chat):
         store.connections.add(Connection("c1=", NOON))
-        store.chats.subscribe("alice", "chat", "c1=", Subscription("j1"))
-        store.connections.bind("c1=", "alice", "chat")
+        subscribe(store, "c1=", Subscription("j1"))
         store.connections.forget("c1=")
         assert store.chats.get("alice", "chat").subscribers == {}
 
@@ -62,7 +64,7 @@ class TestConnections:
         names = {f"c{number}=" for number in range(20)}
         for name in names:
             store.connections.add(Connection(name, NOON))
-        found = [name for segment in range(4) for name in store.connections.in_segment(segment, 4)]
+        found = [row.connection_id for segment in range(4) for row in store.connections.in_segment(segment, 4)]
         assert (set(found), len(found)) == (names, 20)
 
 

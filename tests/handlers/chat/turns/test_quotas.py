@@ -22,6 +22,7 @@ from tests.support.limited_user import LimitedUser
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
 from tests.support.runtime import FakeRuntime
+from tests.support.subscribers import bind
 
 SECRET = "a secret of at least thirty-two bytes"
 
@@ -68,7 +69,7 @@ class TestAMessageTooMany:
     def test_is_not_another_users(self, user):
         user.says(), user.says()
         user.store.chats.add(Chat("bob", "bobs"), NOON)
-        user.store.connections.bind("c1=", "bob", "bobs")
+        bind(user.store, "c1=", "bob", "bobs")
         assert isinstance(user.says(), UserMessage)
 
     def test_a_regenerated_reply_counts_as_one(self, user):

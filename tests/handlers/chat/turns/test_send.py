@@ -9,9 +9,11 @@ from handlers.chat.errors import ErrorCode
 from handlers.chat.protocol.frames import (
     UserMessage,
 )
+from handlers.chat.records import Connection, Subscription
 from handlers.chat.turns.actions import FanOut, Generate, Post
 from tests.support.command_client import NOON, CommandClient
 from tests.support.conversation import answer, ask, claim, seal
+from tests.support.subscribers import bind, subscribe
 
 LATER = NOON + timedelta(seconds=16)
 
@@ -77,9 +79,17 @@ class TestMessage:
         assert list(store.messages.newest_first("chat")) == []
         assert len(client.sends("message", message="👩" * 50)) == 2
 
+    def test_a_device_whose_session_has_ended_is_told_nothing(self, client, store, chat):
+        client.joins("alice", "chat")
+        for name, seconds in (("ended=", 0), ("open=", 1)):
+            store.connections.add(Connection(name, NOON, "alice", until=NOON + timedelta(seconds=seconds)))
+            subscribe(store, name, Subscription("first"))
+        fan_outs = [action for action in client.sends("message", message="Hi") if isinstance(action, FanOut)]
+        assert [each.connections for each in fan_outs] == [{"open="}]
+
     def test_in_a_deleted_chat_nothing_is_stored(self, client, store):
         client.joins("alice")
-        store.connections.bind("c1=", "alice", "deleted")
+        bind(store, "c1=", "alice", "deleted")
         assert client.is_refused("message", message="Hi") is ErrorCode.CHAT_NOT_FOUND
         assert list(store.messages.newest_first("deleted")) == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,7 +18,9 @@ from handlers.chat.identity import origins, secrets
 from handlers.chat.identity.tokens import Identity
 from handlers.chat.identity.users import UserDirectory
 from handlers.chat.records import User
-from handlers.chat.turns.actions import Post
+from handlers.chat.replies.relay import POLL_SECONDS
+from handlers.chat.turns import join
+from handlers.chat.turns.actions import Close, Post
 from tests.support.command_client import NOON, SECRET, CommandClient
 from tests.support.runtime import FakeRuntime
 
@@ -97,6 +100,41 @@ class TestAnotherUser:
         connection = client.store.connections.get("c1=")
         assert (connection.user_id, connection.chat_id) == ("bob", None)
         assert codes(client.sends("message", message="hi")) == ["not_authenticated"]
+
+    def test_a_worker_has_the_time_to_see_that_they_left_before_they_are_told(self, client):
+        client.sends("join_chat", token=token("alice"))
+        client.sends("create_chat")
+        chat_id = client.store.connections.get("c1=").chat_id
+        heard, slept = [], []
+
+        def sleep(seconds):
+            slept.append(seconds)
+            assert client.store.chats.get("alice", chat_id).subscribers == {}
+            assert heard == []
+
+        client.commands._joining.runtime.sleep = sleep
+        frame = json.dumps({"type": "join_chat", "data": {"token": token("bob")}})
+        client.commands.answer(frame, "c1=", heard.append, reference="ref")
+        assert (slept, kinds(heard)) == ([join.LEAVING_SECONDS], ["authenticated"])
+        assert join.LEAVING_SECONDS >= 3 * POLL_SECONDS
+
+    def test_nobody_waits_who_was_in_no_chat(self, client):
+        client.commands._joining.runtime.sleep = lambda seconds: 1 / 0
+        for user in ("alice", "bob", "alice"):
+            assert kinds(client.sends("join_chat", token=token(user))) == ["authenticated"]
+
+
+class TestAUserDisabledMeanwhile:
+    def test_is_closed_after_the_row_is_written(self, client, monkeypatch):
+        rebind = client.store.connections.rebind
+
+        def meanwhile(*arguments):
+            client.store.users.set_disabled("alice", True)
+            return rebind(*arguments)
+
+        monkeypatch.setattr(client.store.connections, "rebind", meanwhile)
+        actions = client.sends("join_chat", token=token("alice"))
+        assert (actions[0], codes(actions)) == (Close("c1="), ["invalid_token"])
 
 
 class TestUserDirectory:
