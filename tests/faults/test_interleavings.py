@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from handlers.chat.identity.tokens import Identity
 from handlers.chat.records import Chat, Connection
+from handlers.chat.settings import Settings
 from handlers.chat.turns.commands import Commands
-from tests.faults.simulation.chat import SETTINGS
 from tests.faults.simulation.interleaving import SteppedStore, interleave, schedules
 from tests.faults.simulation.services import SimulatedChats, SimulatedConnections, SimulatedStore
 from tests.support.conversation import NOON, answer, ask
 from tests.support.runtime import FakeRuntime
-from tests.support.unlimited import NO_FRAME_LIMIT
+from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 ENDS = {
     "alice": NOON + timedelta(minutes=5),
@@ -59,6 +59,7 @@ FRAMES = {
     "ping": ("ping", {}),
     "disconnect": None,
 }
+SETTINGS = Settings.of({"JWT_SECRET": "x" * 32, **UNLIMITED})
 BEFORE = {"anonymous": [], "alice": ["alice joins", "leave"], "in a chat": ["alice joins"]}
 
 

@@ -146,7 +146,10 @@ class _Part:
 
 
 class SimulatedUsers(_Part):
-    """Every user exists."""
+    """Every user exists, and may use the deployment."""
+
+    def is_enabled(self, user_id: str) -> bool:
+        return self._call(lambda: True, writes=False)
 
     def quota_usage(self, user_id: str) -> QuotaUsage:
         return self._call(lambda: self.tables.quotas.get(user_id, QuotaUsage()), writes=False)
@@ -369,11 +372,6 @@ def _is_at(chat: Chat, turn: Turn) -> bool:
     return now is not None and not now.sealed and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
 
 
-class SimulatedUsers(_Part):
-    def is_enabled(self, user_id: str) -> bool:
-        return self._call(lambda: True, writes=False)
-
-
 class SimulatedStore:
     """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` nothing waits or fails."""
 
@@ -384,7 +382,6 @@ class SimulatedStore:
         self.connections = SimulatedConnections(self.tables, services)
         self.messages = SimulatedMessages(self.tables, services)
         self.turns = SimulatedTurns(self.tables, services)
-        self.users = SimulatedUsers(self.tables, services)
 
 
 class SimulatedGateway:
