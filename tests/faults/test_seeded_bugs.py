@@ -42,8 +42,8 @@ def test_without_a_seeded_bug_nothing_is_found():
 
 def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
-        def call(self, user_id, reply, turn, title, lease_until, tokens):
-            sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
+        def call(self, user_id, reply, turn, title, lease_until):
+            sealed = seal(self, user_id, reply, turn, title, lease_until)
             messages = self.tables.messages[reply.chat_id]
             del messages[min(messages)]
             return sealed
@@ -84,9 +84,9 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
-        def call(self, user_id, reply, turn, title, lease_until, tokens):
+        def call(self, user_id, reply, turn, title, lease_until):
             count = self.tables.chats[user_id, reply.chat_id].message_count
-            sealed = seal(self, user_id, reply, turn, title, lease_until, tokens)
+            sealed = seal(self, user_id, reply, turn, title, lease_until)
             chat = self.tables.chats[user_id, reply.chat_id]
             self.tables.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
             return sealed
