@@ -21,6 +21,7 @@ class ChatServer:
         self.greets = True
         self.answers_pings = True
         self.refuses = {}
+        self.refuses_once = {}
         self.fails = {}
         self.closes = {}
         self.cuts_reply_at = None
@@ -47,8 +48,9 @@ class ChatServer:
         elif kind in self.fails:
             gateway_error = {"message": self.fails.pop(kind), "connectionId": "c=", "requestId": "gateway's own"}
             await self.connection.send(json.dumps(gateway_error))
-        elif kind in self.refuses:
-            await self.send("error", request_id, message=f"No {kind}", code=self.refuses[kind])
+        elif kind in self.refuses or kind in self.refuses_once:
+            code = self.refuses.get(kind) or self.refuses_once.pop(kind)
+            await self.send("error", request_id, message=f"No {kind}", code=code)
         else:
             await getattr(self, f"on_{kind}")(data, request_id)
 
