@@ -12,7 +12,6 @@ from handlers.chat.cost import Meter, Prices
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Chat, FinishReason, Turn, Usage
-from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import StoreError
@@ -66,10 +65,10 @@ class Completion:
     finish_reason: FinishReason
     usage: Usage | None = None
 
-    def after(self, delta: Delta, cut: bool) -> Completion:
+    def after(self, finish_reason: FinishReason | None, usage: Usage | None, cut: bool) -> Completion:
         """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""
-        finish_reason = FinishReason.LENGTH if cut else delta.finish_reason or self.finish_reason
-        return Completion(finish_reason, delta.usage or self.usage)
+        finish_reason = FinishReason.LENGTH if cut else finish_reason or self.finish_reason
+        return Completion(finish_reason, usage or self.usage)
 
 
 def relay_of(chat: Chat, turn: Turn, connections: OpenConnections, settings: ReplySettings, runtime: Runtime) -> Relay:

@@ -70,7 +70,7 @@ class Generation:
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)
-                    completion = completion.after(delta, cut=piece != delta.text)
+                    completion = completion.after(delta.finish_reason, delta.usage, cut=piece != delta.text)
                     if piece != delta.text:
                         break
                 if monitor.stop_reason is None and completion.finish_reason is FinishReason.STOP:
