@@ -20,8 +20,9 @@ run: .venv/up-to-date
 export PYTHONDONTWRITEBYTECODE :=
 
 # Workers take file by file (tests/support/scheduling.py), in the order of these folders: the long ones begin first.
+# One worker more than two cores have: two of them wait for real time, and leave the processor to the third.
 PYTEST := .venv/bin/pytest
-PARALLEL := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST) $(PARALLEL) -m "not full" tests/handlers tests/infra tests/local

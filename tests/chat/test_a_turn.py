@@ -58,8 +58,8 @@ def test_a_second_message_has_to_wait_for_the_reply_to_the_first(alice):
     said(alice, "/long 100000")
     alice.receive("assistant_message_start")
     alice.send("message", "r2", message="And?", clientMessageId="second")
-    while (frame := alice.receive_any())["type"] == "assistant_message_token":
-        pass
+    while (frame := alice.receive_any())["type"] in ("assistant_message_token", "connected"):
+        pass  # the greeting may come at any moment
     assert frame == {
         "type": "error",
         "data": {

@@ -100,13 +100,16 @@ class TestDelivery:
         other.receive("pong")
         assert FRAME not in other.frames
 
-    def test_a_broadcast_reaches_everyone(self, device, deliver):
-        devices = [device() for _ in range(5)]
-        for each in devices:
-            each.connection_id()
+    def test_a_broadcast_reaches_every_connection_that_has_a_user(self, device, deliver):
+        devices, anonymous = [device() for _ in range(5)], device()
+        for number, each in enumerate(devices):
+            each.join("alice" if number % 2 else "bob")
         deliver(frame=FRAME)
         for each in devices:
             assert each.receive("note") == FRAME
+        anonymous.send("ping")
+        anonymous.receive("pong")
+        assert FRAME not in anonymous.frames
 
 
 class TestHttp:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-REAL_TIME = {f"tests/faults/test_{name}.py" for name in ("quick", "random", "resume", "takeover")}
-"""Files whose tests wait for leases and time-outs of real processes. Two at once would make each other late."""
+REAL_TIME = {
+    "tests/faults/test_quick.py": "quick faults",
+    "tests/faults/test_random.py": "takeovers",
+    "tests/faults/test_resume.py": "takeovers",
+    "tests/faults/test_takeover.py": "takeovers",
+}
+"""Files whose tests wait for leases and time-outs of real processes, and their group. They wait more than they compute,
+but all of them at once would make each other late."""
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives a whole file to one worker, so that its emulators start once; the real-time files all to the same one."""
+    """Gives a whole file to one worker, so that its emulators start once; the files of a group all to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "real time" if file in REAL_TIME else file
+        return REAL_TIME.get(file, file)
