@@ -180,6 +180,7 @@ def test_an_answer_that_ends_badly_is_a_failure_after_its_text(server):
         list(answer)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("header", ["Content-Length: 1000000", "Content-Encoding: gzip", "Transfer-Encoding: chunked"])
 def test_a_body_that_breaks_off_or_is_garbled_is_a_failure(server, header):
     server.protocol_version = "HTTP/1.1"
