@@ -76,12 +76,17 @@ class DeltaReader:
         self._whole: list[bytes] | None = None
         self._whole_size = 0
         self._half = ""
+        self._has_plain_text = False
+
+    @property
+    def may_be_over(self) -> bool:
+        """True if a reason has come after text or with it, and no reason was void before."""
+        return self.settled or (self.finish_reason is not None and self.has_text and not self.reasons_are_void)
 
     @property
     def is_over(self) -> bool:
-        """True if nothing but the usage is expected any more: a reason has come, and none was void before."""
-        over = self.finish_reason is not None and self.has_text and not self.reasons_are_void
-        return self.settled or over
+        """True if nothing but the usage is expected any more: the server does not send a reason with each text."""
+        return self.settled or (self.may_be_over and self._has_plain_text)
 
     def feed(self, received: bytes) -> Iterator[Delta]:
         """Yield the deltas in the next bytes of the body. Raises `ModelFailed` at a fault, after the text before it."""
@@ -157,6 +162,7 @@ class DeltaReader:
         thinking += max(0, _size(raw) - _size(text))
         carries = _carries(said)
         self.has_text = self.has_text or bool(text)
+        self._has_plain_text = self._has_plain_text or bool(text and reason is None)
         self.progress += carries
         self.tokens_seen += _size(text) + thinking
         self.tokens_counted = usage.completion_tokens if usage else self.tokens_counted

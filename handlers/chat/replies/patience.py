@@ -11,6 +11,10 @@ from handlers.chat.settings import ModelTimeouts
 USAGE_SECONDS = 2.0
 """The wait for the count of tokens, which comes after the finish reason."""
 
+DOUBT_SECONDS = 5.0
+"""The wait after a finish reason that came with the first text: some servers send one with each text (BerriAI/litellm
+#2195, songquanpeng/one-api#1408)."""
+
 
 class Patience:
     """The patience with one answer, from the moment of the question on. Moments are seconds of any clock.
@@ -40,9 +44,10 @@ class Patience:
         progress, self._progress = reader.progress > self._progress, reader.progress
         if progress:
             self._idle_until = now + self._timeouts.progress_seconds
-        if reader.is_over:
+        if reader.may_be_over:
             # At most: a server that goes on after the end must not hold the reply.
-            self._silent_until = min(self._silent_until, now + USAGE_SECONDS)
+            wait = USAGE_SECONDS if reader.is_over else DOUBT_SECONDS
+            self._silent_until = min(self._silent_until, now + min(wait, self._timeouts.next_token_seconds))
         elif reader.finish_reason is None or progress:
             # A sign of life before the first text must not shorten the time that the first token has.
             next_token = now + self._timeouts.next_token_seconds

@@ -398,15 +398,16 @@ class TestSilence:
         assert time.monotonic() - started < 4
 
     def test_a_stop_with_the_text_is_the_end_although_the_server_holds_the_connection(self, server):
-        server.held, server.body = True, events(chunk("a", "stop"))
+        server.held, server.body = True, events(chunk("a"), chunk("b", "stop"))
         started = time.monotonic()
-        assert list(model(server).answer(PROMPT)) == [Delta("a", FinishReason.STOP)]
+        assert list(model(server).answer(PROMPT)) == [Delta("a"), Delta("b", FinishReason.STOP)]
         assert time.monotonic() - started < 5
 
     def test_a_reason_with_each_text_ends_nothing(self, server, monkeypatch):
-        monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.3)
-        server.body = events(chunk("one ", "stop"), chunk("two ", "stop"))
-        server.pieces = (0.6, events(chunk("three", "stop")))
+        monkeypatch.setattr("handlers.chat.replies.patience.DOUBT_SECONDS", 0.5)
+        monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.05)
+        server.body = events(chunk("one ", "stop"))
+        server.pieces = (0.2, events(chunk("two ", "stop")), 0.8, events(chunk("three", "stop")))
         assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "one two three"
 
     def test_a_reason_with_thinking_ends_nothing(self, server, monkeypatch):

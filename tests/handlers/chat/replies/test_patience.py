@@ -45,8 +45,12 @@ def patience_after(*pieces, start=0):
         ([(1, TEXT)], 21),
         ([(1, TEXT), (15, PING)], 35),
         # After the end nothing matters but the usage.
-        ([(1, TEXT_AND_STOP)], 3),
-        ([(1, TEXT_AND_STOP), (2, PING)], 3),
+        ([(1, TEXT), (2, TEXT_AND_STOP)], 4),
+        ([(1, TEXT), (2, TEXT_AND_STOP), (3, PING)], 4),
+        # Unless it may be a server that sends a reason with each text.
+        ([(1, TEXT_AND_STOP)], 6),
+        ([(1, TEXT_AND_STOP), (2, PING)], 6),
+        ([(1, TEXT_AND_STOP), (2, STOP)], 4),
         ([(1, TEXT), (2, STOP)], 4),
         ([(1, TEXT), (2, STOP), (3, PING)], 4),
         # A reason with thinking, or before any text, is no end.
