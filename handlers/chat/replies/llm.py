@@ -186,7 +186,7 @@ class Model:
             while not reader.done and (piece := await _within(patience, _next(received))) is not None:
                 for delta in reader.feed(piece):
                     answer.add(delta)
-                    if reader.finish_reason is None and request.is_exceeded(reader.tokens_seen, reader.tokens_counted):
+                    if not reader.may_be_over and request.is_exceeded(reader.tokens_seen, reader.tokens_counted):
                         answer.add(Delta(finish_reason=FinishReason.LENGTH))
                         return
                 patience.note(reader, clock())

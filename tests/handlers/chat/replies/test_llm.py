@@ -312,6 +312,9 @@ class TestAServerThatTakesNoLimit:
         thinking = {**chunk(), "choices": [{"delta": {"reasoning": "abc "}}]}
         assert self.asked(server, *[thinking] * 100)[-1] == Delta(finish_reason=FinishReason.LENGTH)
 
+    def test_is_left_although_it_sends_a_reason_with_each_text(self, server):
+        assert self.asked(server, *[chunk("abc ", "stop")] * 100)[-1] == Delta(finish_reason=FinishReason.LENGTH)
+
     def test_keeps_an_answer_that_ends(self, server):
         deltas = self.asked(server, chunk("abc "), chunk("abc abc abc", "stop"))
         assert deltas[-1] == Delta("abc abc abc", FinishReason.STOP)
