@@ -95,7 +95,14 @@ class KeysUnavailable(ParleyError):
 
 
 class ModelFailed(ParleyError):
-    """The model did not complete its answer: an error, a broken stream, or silence."""
+    """The model did not complete its answer: an error, a broken stream, or silence.
+
+    With `billed` False nobody can be billed for it: the server refused the question, or never received it.
+    """
+
+    def __init__(self, reason: str, *, billed: bool = True) -> None:
+        self.billed = billed
+        super().__init__(reason)
 
 
 class Misconfigured(ParleyError):

@@ -71,10 +71,14 @@ class ModelTimeouts:
     """The silence after which a model has failed: before the first piece of its text, and after any piece.
 
     The first includes the client's own retries, which it makes only before the first token.
+
+    `progress_seconds` is the time without any text or thinking, however many comments come. Ten minutes: a request that
+    DeepSeek queues gets comments so long, and is then closed (API docs, "Rate Limit"). OpenAI's clients wait as long.
     """
 
     first_token_seconds: float = 30.0
     next_token_seconds: float = 20.0
+    progress_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class UnusableModel:
 
     def answer(self, prompt: Prompt) -> ModelAnswer:
         """Return an answer that has failed."""
-        return ModelAnswer.failed(ModelFailed(self._reason))
+        return ModelAnswer.failed(ModelFailed(self._reason, billed=False))
 
 
 AnyModel = Model | UnusableModel
@@ -58,6 +58,6 @@ def _key(setting: str) -> str | Callable[[], Awaitable[str]]:
         try:
             return (await asyncio.to_thread(secrets.value_of, setting)).strip()
         except Misconfigured as error:
-            raise ModelFailed(str(error)) from None
+            raise ModelFailed(str(error), billed=False) from None
 
     return read
