@@ -4,4 +4,5 @@ from __future__ import annotations
 
 from aws_lambda_powertools import Logger
 
-logger = Logger()
+# Lambda reads the time of a line only in this form, and filters by level only lines whose time it can read.
+logger = Logger(use_rfc3339=True)
