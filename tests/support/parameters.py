@@ -1,0 +1,243 @@
+"""The parameters of the template, each with values that it takes and values that it refuses, and how functions read it."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from unittest.mock import patch
+
+import httpx2
+from botocore.credentials import Credentials
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.delivery.gateway import Gateway
+from handlers.chat.identity.tokens import Authenticator
+from handlers.chat.settings import Settings
+
+SECRET = "a-secret-of-forty-characters-for-testing"
+ISSUER, KEYS = "https://id.example", "https://id.example/keys.json"
+KEY_SET = {"JWT_JWKS_URL": KEYS, "JWT_ISSUER": ISSUER}
+
+Environment = dict[str, str]
+
+
+def read_settings(environ: Environment) -> None:
+    Settings.of(environ)
+
+
+def read_identity(environ: Environment) -> None:
+    Authenticator.of(Settings.of(environ), lambda identity: True, Runtime())
+
+
+def read_proxy(environ: Environment) -> None:
+    """Build the HTTP client of the model's library. It reads the proxy's variables, and raises for wrong ones."""
+    try:
+        # Certificates would take a tenth of a second, and no request is made.
+        with patch.dict(os.environ, {"HTTPS_PROXY": "http://a.example", **environ}), httpx2.Client(verify=False):
+            pass
+    except httpx2.InvalidURL as error:
+        raise ValueError(str(error)) from error
+
+
+def read_endpoint(environ: Environment) -> None:
+    Gateway(f"https://api.example/{environ['STAGE']}", Credentials("none", "none"), "eu-central-1", Runtime(), 1)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Values of a parameter that both sides accept, and values that both refuse.
+
+    `variable` is the functions' variable; None if only AWS reads the parameter. `stricter` are values that only the
+    template refuses, each with the reason. `read` raises an exception for a value that the functions refuse.
+    """
+
+    variable: str | None
+    good: tuple[str, ...]
+    bad: tuple[str, ...]
+    stricter: Mapping[str, str] = field(default_factory=dict)
+    read: Callable[[Environment], object] = read_settings
+
+
+def identity(variable: str, good: tuple[str, ...], bad: tuple[str, ...], stricter: Mapping[str, str]) -> Row:
+    return Row(variable, good, bad, stricter, read_identity)
+
+
+_ONE_WAY = "one way to write a number is enough"
+_OTHER_WAYS = dict.fromkeys([" 1", "1 ", "+1", "1e0", "1_0"], _ONE_WAY) | {"": "the default is written in the template"}
+
+
+def whole(variable: str, low: int, high: int, stricter: Mapping[str, str] | None = None) -> Row:
+    """Return the row of a whole number."""
+    stricter = stricter or {}
+    chance = random.Random(variable)
+    between = [chance.randint(low, high) for _ in range(20)]
+    powers = [power for power in itertools.takewhile(lambda n: n <= high, (10**n for n in range(12))) if power >= low]
+    good = map(str, [low, low + 1, *between, *powers, *(power - 1 for power in powers if power > low), high - 1, high])
+    bad = (str(low - 1), str(high + 1), str(high * 10), "1.5", "x", "-1", "nan", "inf", "1,0")
+    return Row(variable, tuple(good), tuple(each for each in bad if each not in stricter), {**_OTHER_WAYS, **stricter})
+
+
+def seconds(variable: str) -> Row:
+    bad = ("0", "0.05", "800.1", "801", "1000", "x", "-1", "nan", "1,5")
+    short = {"0.5": "a model that is silent for less than a second has not failed", "800.0": _ONE_WAY}
+    return Row(variable, ("1", "1.5", "9.99", "20", "99.5", "799.9", "800"), bad, {**_OTHER_WAYS, **short})
+
+
+def one_of(variable: str | None, *allowed: str) -> Row:
+    return Row(variable, allowed, ("other", allowed[0].swapcase(), f"{allowed[0]} "))
+
+
+def aws(good: tuple[str, ...], bad: tuple[str, ...]) -> Row:
+    return Row(None, good, bad)
+
+
+_NO_SUCH_PLACE = (
+    *("ssm:", "ssm:name", "ssm:/", "ssm:name-that-is-longer-than-thirty-two-characters", "ssm:/a b"),
+    *("ssm:/name:", "ssm:arn:aws:ssm:eu-central-1:1:parameter/a", "secretsmanager:", "secretsmanager:a b"),
+    "secretsmanager:arn:aws:secretsmanager:eu-central-1:123456789012:secret:parley-AbCdEf",
+)
+PLACES = ("ssm:/name", "ssm:/parley/prod/key", "ssm:/name:3", "secretsmanager:parley", "secretsmanager:a/b_c+=.@-d")
+_PLACE = dict.fromkeys(_NO_SUCH_PLACE, "AWS is asked for it when it is first needed")
+_URLS = ("https://model.example/v1", "https://model.example", "https://m.example:8443/v1/?a=b", "https://10.0.0.1/")
+_NO_URLS = (
+    "model.example/v1",
+    "ftp://model.example",
+    "https://",
+    "https:///v1",
+    "https://a.example:0/",
+    "https://a:x/",
+)
+_ODD_URLS = {
+    "https://a b.example/": "no host has a blank",
+    "https://a.example/ v1": "the blank must be %20",
+    "https://user:word@a.example/": "a log would hold the password",
+    "https://a.example:60001/": "60000 to 65535 are for clients",
+    "https://[::1]/": "write the name of the host",
+    "https://ä.example/": "write the name as it is in the DNS",
+    " https://a.example/": "no blanks around it",
+}
+_EXACT = dict.fromkeys([" a", "a ", "a b", "ä", "a\n"], "tokens are compared with the exact text, which has none")
+
+ROWS = {
+    "StageName": Row(
+        "STAGE",
+        ("live", "prod-1_A", "x" * 128),
+        (),
+        {"": "API Gateway", "a/b": "API Gateway", "x" * 129: "API Gateway", "$default": "API Gateway"},
+        read_endpoint,
+    ),
+    "JwtSecret": identity(
+        "JWT_SECRET",
+        ("", SECRET, "x" * 32, "ä" * 32, "ssmssmssmssmssmssmssmssmssmssmssm", *PLACES),
+        ("x", "x" * 31),
+        {**_PLACE, "ä" * 16: "a pattern counts characters, the functions count bytes"},
+    ),
+    "JwtJwksUrl": identity(
+        "JWT_JWKS_URL",
+        ("", KEYS, *_URLS),
+        (*_NO_URLS[:2], "http://id.example/keys", "x"),
+        {
+            **_ODD_URLS,
+            "http://127.0.0.1/keys": "there is nothing on a function's own machine",
+            **dict.fromkeys(_NO_URLS[2:], "the functions see it when they fetch the keys"),
+        },
+    ),
+    "JwtIssuer": identity("JWT_ISSUER", ("", ISSUER, "https://id.example/", "me"), (), _EXACT),
+    "JwtAudience": identity("JWT_AUDIENCE", ("", "*", "my-app", "https://api.example/"), (), _EXACT),
+    "JwtUserClaim": identity("JWT_USER_CLAIM", ("", "sub", "cognito:username", "https://a.example/id"), (), _EXACT),
+    "SecretsKeyArn": aws(
+        (
+            "",
+            "arn:aws:kms:eu-central-1:123456789012:key/12345678-1234-1234-1234-123456789012",
+            "arn:aws-cn:kms:cn-north-1:123456789012:key/mrk-1234",
+        ),
+        ("12345678-1234-1234-1234-123456789012", "alias/mine", "arn:aws:kms:eu-central-1:123456789012:alias/mine", "*"),
+    ),
+    "AnonymousSeconds": whole("ANONYMOUS_SECONDS", 0, 900),
+    "AutoCreateUsers": one_of("AUTO_CREATE_USERS", "true", "false"),
+    "AllowedOrigins": Row(
+        "ALLOWED_ORIGINS",
+        ("", "https://chat.example.com", "http://localhost:3000, https://a.example", "https://a.example,capacitor://x"),
+        (),
+        dict.fromkeys(
+            ["*", "chat.example.com", "https://chat.example.com/", "https://Chat.example.com", " ", ","],
+            "no browser sends such an origin",
+        ),
+    ),
+    "OpenAiApiKey": Row(
+        "OPENAI_API_KEY",
+        ("sk-key", "none", *PLACES),
+        (),
+        {**_PLACE, "": "a server that needs no key takes any", "a b": "no key has one", "ä": "no header can hold it"},
+    ),
+    "OpenAiBaseUrl": Row(
+        "OPENAI_BASE_URL",
+        (*_URLS, "http://model.internal:8000/v1"),
+        _NO_URLS,
+        {**_ODD_URLS, "": "the default is written in the template"},
+    ),
+    "OpenAiModel": Row(
+        "OPENAI_MODEL",
+        ("gpt-4o", "meta-llama/Llama-3.1-8B:free", "my model"),
+        (),
+        dict.fromkeys(["", " ", " gpt-4o", "gpt-4o\n"], "no blanks around it"),
+    ),
+    "OpenAiTemperature": Row(
+        "OPENAI_TEMPERATURE",
+        ("", "0", "0.7", "1", "1.99", "2", "2.0"),
+        ("2.1", "3", "-0.1", "x", "nan", "0,7"),
+        dict.fromkeys(["1e0", ".5", "00.5", "1."], _ONE_WAY),
+    ),
+    "MaxCompletionTokens": whole("MAX_COMPLETION_TOKENS", 1, 1_000_000),
+    "ChatLanguage": one_of("CHAT_LANGUAGE", "ru", "en"),
+    "HistoryChars": whole("HISTORY_CHARS", 1, 10_000_000),
+    "FirstTokenSeconds": seconds("OPENAI_FIRST_TOKEN_SECONDS"),
+    "TokenSeconds": seconds("OPENAI_TOKEN_SECONDS"),
+    "Prices": Row(
+        "TURN_PRICES",
+        ("", "{}", '{"frames": 1.0}', '{ "read_units":0.125, "write_units" : 0 }'),
+        ("[1]", "1", "x", '{"frame": 1}', '{"frames": "x"}', '{"frames": [1]}', '{"frames": 01}', '{"frames": 1,}'),
+        dict.fromkeys(['{"frames": "1"}', '{"frames": 1e0}', '{"frames": -1}', '{"frames": Infinity}'], _ONE_WAY),
+    ),
+    "HttpsProxy": Row(
+        "HTTPS_PROXY",
+        ("", "http://proxy.example:3128", "https://user:word@proxy.example:3128/"),
+        ("ftp://proxy.example", "http://proxy.example:x"),
+        {
+            "proxy.example:3128": _ONE_WAY,
+            "http://proxy.example/path": "a proxy has no path",
+            "socks5://proxy.example": "its package is not deployed",
+        },
+        read_proxy,
+    ),
+    "NoProxy": Row(
+        "NO_PROXY",
+        ("", "*", ".amazonaws.com,.amazonaws.com.cn", "model.internal, 10.0.0.1:8000"),
+        (),
+        dict.fromkeys(["a b", "a,,b", "https://a", "[::1]"], "no host is written like that"),
+        read_proxy,
+    ),
+    "MessageChars": whole("MESSAGE_CHARS", 1, 10_000),
+    "MessagesPerMinute": whole("MESSAGES_PER_MINUTE", 0, 60_000),
+    "MessagesPerDay": whole("MESSAGES_PER_DAY", 0, 10_000_000),
+    "TokensPerDay": whole("TOKENS_PER_DAY", 0, 10_000_000_000),
+    "ConnectionsPerUser": whole("CONNECTIONS_PER_USER", 0, 1_000),
+    "ConcurrentReplies": whole("CONCURRENT_REPLIES", 0, 100),
+    "FramesPerSecond": whole("FRAMES_PER_SECOND", 0, 10_000),
+    "RequestsPerMinute": whole("REQUESTS_PER_MINUTE", 0, 60_000),
+    "ChatsPerUser": whole("CHATS_PER_USER", 0, 1_000_000),
+    "RelayPaceMs": whole("RELAY_PACE_MS", 0, 10_000, {"1.5": "no clock is that exact"}),
+    "LogLevel": Row(
+        "POWERTOOLS_LOG_LEVEL",
+        ("DEBUG", "INFO", "WARNING", "ERROR"),
+        ("other", ""),
+        dict.fromkeys(["debug", "WARN"], _ONE_WAY),
+        lambda environ: logging.Logger("test", environ["POWERTOOLS_LOG_LEVEL"].upper()),
+    ),
+    "LogRetentionDays": aws(("1", "30", "3653"), ("0", "2", "31", "x", "")),
+    "Tracing": one_of(None, "Active", "PassThrough"),
+}
