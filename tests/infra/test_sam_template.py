@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parley.template.model import Throttle
+from parley.template.reader import read
 
 from tests.support.sam import TEMPLATE, grants_of, named_in, source
 
@@ -254,6 +256,32 @@ def test_tables_survive_the_stack_and_a_mistake(template, table):
     # If the first deployment fails, the empty tables go with it, so that the second one starts from nothing.
     assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert resource["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+
+
+def test_dynamodb_protects_the_tables_that_survive_if_it_is_asked_to(template):
+    tables = {name: each for name, each in template["Resources"].items() if each["Type"] == "AWS::DynamoDB::Table"}
+    protected = {name: each["Properties"].get("DeletionProtectionEnabled") for name, each in tables.items()}
+    asked = {"Ref": "DeletionProtection"}
+    assert protected == {"UsersTable": asked, "ChatsTable": asked, "MessagesTable": asked, "ConnectionsTable": None}
+
+
+@pytest.mark.parametrize(
+    ("function", "parameter"),
+    [("GenerateFunction", "WorkerConcurrency"), ("DeliverFunction", "DeliverConcurrency")],
+)
+def test_concurrency_is_reserved_only_on_request(function, parameter):
+    """A small account refuses any number, and Lambda takes 0 for "never run"."""
+    assert read(TEMPLATE).functions[function].reserved_concurrency is None
+    assert read(TEMPLATE, {parameter: "0"}).functions[function].reserved_concurrency is None
+    assert read(TEMPLATE, {parameter: "7"}).functions[function].reserved_concurrency == 7
+
+
+def test_the_worker_has_the_memory_and_the_stage_the_throttle_that_are_set():
+    given = {"WorkerMemory": "2048", "SocketThrottleRate": "5", "SocketThrottleBurst": "9"}
+    template = read(TEMPLATE, given)
+    assert template.functions["GenerateFunction"].memory == 2048
+    assert template.websocket_apis[0].stages[0].throttle == Throttle(5, 9)
+    assert read(TEMPLATE).websocket_apis[0].stages[0].throttle == Throttle(500, 1000)
 
 
 def test_tables_are_paid_on_demand(template):

@@ -1,4 +1,4 @@
-"""The parameters of the template, each with values that it takes and values that it refuses, and how functions read it."""
+"""The parameters of the template, each with values that it takes and that it refuses, and how functions read it."""
 
 from __future__ import annotations
 
@@ -93,6 +93,11 @@ def one_of(variable: str | None, *allowed: str) -> Row:
 
 def aws(good: tuple[str, ...], bad: tuple[str, ...]) -> Row:
     return Row(None, good, bad)
+
+
+def bounded(low: int, high: int) -> Row:
+    """Return the row of a number that only AWS reads."""
+    return aws((str(low), str((low + high) // 2), str(high)), (str(low - 1), str(high + 1), "x", ""))
 
 
 _NO_SUCH_PLACE = (
@@ -240,4 +245,13 @@ ROWS = {
     ),
     "LogRetentionDays": aws(("1", "30", "3653"), ("0", "2", "31", "x", "")),
     "Tracing": one_of(None, "Active", "PassThrough"),
+    "AlarmEmail": aws(("", "on-call@example.com"), ("on-call", "@example.com", "a b@example.com", "a@example")),
+    "DeletionProtection": one_of(None, "true", "false"),
+    "WorkerMemory": bounded(512, 10_240),
+    "WorkerConcurrency": bounded(0, 100_000),
+    "DeliverConcurrency": bounded(0, 100_000),
+    "SocketThrottleRate": bounded(1, 100_000),
+    "SocketThrottleBurst": bounded(1, 100_000),
+    "HttpThrottleRate": bounded(1, 100_000),
+    "HttpThrottleBurst": bounded(1, 100_000),
 }
