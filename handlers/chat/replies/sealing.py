@@ -54,6 +54,7 @@ class Sealing:
         """Announce a reply that an earlier worker has stored. With its text, which that worker may not have sent."""
         reply = self.store.messages.get(attempt.chat.chat_id, attempt.turn.message_id)
         if reply is not None:
+            logger.info("reply_announced_again")
             receivers = lifecycle.not_shown(attempt.chat, reply.message_id)
             attempt.relay.announce(receivers, reply.content, views.complete(reply))
         self._clear(attempt)

@@ -104,6 +104,7 @@ def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Itera
             yield actions.Generate(lifecycle.handover_of(chat, turn))
         case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
             if reply := store.messages.get(chat.chat_id, turn.message_id):
+                logger.info("reply_announced_again", message_id=turn.message_id)
                 script = stream.stored(reply, texts.typing, turn.replaces)
                 receivers = chat.listeners(now) & lifecycle.not_shown(chat, reply.message_id).keys()
                 yield actions.FanOut(tuple(script.from_here(script.late())), receivers)
