@@ -47,7 +47,6 @@ def test_every_text_is_right_and_every_end_comes_once_but_for_the_documented_cas
     until(lambda: is_erased(emulator, outcome), 120)
     print(f"{len(survivors)} surviving connections, {check_deleted(emulator, outcome)} deleted chats")
     assert survivors
-    assert outcome.faults["kill"] > 0
 
 
 def is_erased(emulator, outcome):
@@ -76,7 +75,7 @@ class TestPlantedFaults:
         self.found(
             emulator,
             "another text",
-            {"point": "post", "do": "lose", "match": ["assistant_message_token"], "chance": 0.5},
+            {"point": "post", "do": "lose", "match": ["assistant_message_token"]},
         )
 
     def test_a_client_that_does_not_cut_the_overlap(self, emulator, monkeypatch):
