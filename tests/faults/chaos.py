@@ -69,7 +69,8 @@ class ChaosDevice(ProtocolClient):
     @property
     def is_settled(self) -> bool:
         """True if this device waits for nothing."""
-        waits = self.outbox or self.running or self.awaiting or self.left_behind
+        is_open = any(not each.completes and name not in self.shown for name, each in self.readings.items())
+        waits = self.outbox or self.running or self.awaiting or is_open
         return self.chat_deleted or (self.joined and not waits)
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
@@ -231,7 +232,7 @@ class Chaos:
         if conversation.ended:
             return
         if await conversation.until_settled(QUIET_SECONDS):
-            conversation.devices[0].say("last Are you there?")
+            conversation.devices[0].say("last /long 20")
             await conversation.until_settled(QUIET_SECONDS)
         await asyncio.sleep(1)
         conversation.leave()
@@ -483,7 +484,7 @@ def messages_of(emulator: Emulator, chat_id: str) -> list[dict[str, Any]]:
 
 def announcements(emulator: Emulator) -> Counter[str]:
     """Count how often each stored reply was announced again: the one documented case of a second end."""
-    return Counter(event["message_id"] for event in _logged(emulator, "reply_announced_again"))
+    return Counter(event["message_id"] for event in _logged(emulator, "announcement_taken_over"))
 
 
 def failed_posts(emulator: Emulator) -> Counter[str]:

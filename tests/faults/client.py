@@ -130,18 +130,12 @@ class ProtocolClient(ABC):
         if self.connection_id is not None:
             self.transmit({"type": kind, "requestId": f"{self.connection_id}{next(self._requests)}", "data": data})
 
-    @property
-    def left_behind(self) -> str | None:
-        """A reply without an end, though a newer one has begun: its end does not come by itself."""
-        open_ones = (each for each in self.readings if not self.readings[each].completes and each not in self.shown)
-        return next((each for each in open_ones if each < max(self.readings)), None)
-
     def _join(self) -> None:
         self._asked = self.time
         resume = {}
-        if wanted := self.left_behind or self.running:
-            resume = {"resume": self.readings[wanted].resume(wanted)}
-            self.subscriptions[self.connections, wanted] += 1
+        if self.running:
+            resume = {"resume": self.readings[self.running].resume(self.running)}
+            self.subscriptions[self.connections, self.running] += 1
         self._send("join_chat", token=self._token, chatId=self.chat_id, **resume)
 
     def _send_first(self) -> None:
@@ -160,8 +154,6 @@ class ProtocolClient(ABC):
                 self._join()
             else:
                 self._send_first()
-        if self.joined and self.left_behind and self.time - self._asked > self.PATIENCE:
-            self._join()
         if self.joined and self.running and self.time - max(self._heard, self._asked) > self.SILENCE:
             self._join()
         if self.joined and self.time - self._pinged >= (self.PING if waiting else self.IDLE_PING):
@@ -194,9 +186,6 @@ class ProtocolClient(ABC):
                 self.shown.add(message["messageId"])
                 if message["messageId"] == self.running:
                     self.running = None
-        # What is neither shown nor running is no reply of this chat any more.
-        while gone := self.left_behind:
-            self.shown.add(gone)
         if "reply" in data and not self._reading(data["reply"]["messageId"]).completes:
             self.running = data["reply"]["messageId"]
         elif "reply" not in data:
@@ -234,10 +223,11 @@ class ProtocolClient(ABC):
 
     def _take(self, data: dict[str, Any], piece: str) -> None:
         reading = self._reading(data["messageId"])
-        if not reading.completes and data["messageId"] != self.running:
+        if data["messageId"] in self.shown:
+            return
+        # An earlier reply may be announced late, while a newer one is made.
+        if not reading.completes and data["messageId"] > (self.running or ""):
             self.running = data["messageId"]
-            if self.left_behind:
-                self._join()
         asked = reading.missing
         reading.take(data, piece)
         if reading.missing and not asked:
@@ -250,7 +240,6 @@ class ProtocolClient(ABC):
             return
         reading.end(data)
         self.ends[self.connections, data["messageId"]] += 1
-        self.awaiting = False
-        if self.running == data["messageId"]:
-            self.running = None
+        if self.running is None or self.running == data["messageId"]:
+            self.running, self.awaiting = None, False
         self._send_first()

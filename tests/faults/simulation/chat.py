@@ -246,4 +246,4 @@ def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:
 def running(deployment: SimulatedDeployment) -> bool:
     """Tell whether a reply is still to come."""
     chat = deployment.chat
-    return chat is not None and chat.turn is not None and not chat.turn.sealed
+    return chat is not None and chat.turn is not None
