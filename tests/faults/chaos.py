@@ -77,7 +77,7 @@ class ChaosDevice(ProtocolClient):
         self._loop.call_later(seconds, action)
 
     def open(self, connection_id: str) -> None:
-        self._outgoing = asyncio.Queue()
+        self._socket, self._outgoing = None, asyncio.Queue()
         self._task = self._loop.create_task(self._talk(connection_id, self._outgoing))
 
     def close(self, connection_id: str) -> None:
@@ -217,9 +217,9 @@ class Chaos:
         )
         self._over = True
         await asyncio.gather(*self._tasks)
-        for fault in (await asyncio.to_thread(plan, self._emulator, "GET"))["faults"]:
+        for fault in (await self._plan("GET"))["faults"]:
             self.outcome.faults[fault["do"]] += fault["hits"]
-        await asyncio.to_thread(plan, self._emulator, "PUT", faults=[])
+        await self._plan("PUT", faults=[])
         for conversation in self.outcome.conversations:
             for device in conversation.devices:
                 device.come_back()
@@ -298,18 +298,27 @@ class Chaos:
 
     async def _api(self, method: str, path: str, user_id: str, body: Any = None) -> Any:
         """Send an HTTP request until it is answered: a function of it may be killed."""
-        while True:
+        while self._emulator.process.poll() is None:
             status, content = await asyncio.to_thread(_request, f"{self._emulator.url}{path}", method, user_id, body)
             if status < 500:
                 return content
             await asyncio.sleep(0.5)
+        raise AssertionError("the emulator has ended")
 
     # What is struck
+
+    async def _plan(self, method: str, **content: Any) -> dict[str, Any]:
+        """Read or change the fault plan, however long the emulator stands still."""
+        while self._emulator.process.poll() is None:
+            with suppress(OSError):
+                return await asyncio.to_thread(plan, self._emulator, method, **content)
+            await asyncio.sleep(_LOOK_SECONDS)
+        raise AssertionError("the emulator has ended")
 
     def _fault(self, point: str, do: str, *match: str, **more: Any) -> None:
         if not self._over:
             fault = {"point": point, "do": do, "match": match, **more}
-            self._start(asyncio.to_thread(plan, self._emulator, "POST", faults=[fault]))
+            self._start(self._plan("POST", faults=[fault]))
 
     def _strike(self, conversation: Conversation, random: Random) -> None:
         """Let something happen to a conversation."""
@@ -371,8 +380,10 @@ class Chaos:
             else:
                 self.outcome.faults["SIGSTOP"] += 1
                 self._emulator.process.send_signal(signal.SIGSTOP)
-                await asyncio.sleep(random.uniform(0.1, 3))
-                self._emulator.process.send_signal(signal.SIGCONT)
+                try:
+                    await asyncio.sleep(random.uniform(0.1, 3))
+                finally:
+                    self._emulator.process.send_signal(signal.SIGCONT)
 
 
 def _request(url: str, method: str, user_id: str, body: Any) -> tuple[int, Any]:
@@ -429,7 +440,9 @@ def check_chaos(emulator: Emulator, outcome: ChaosOutcome) -> set[tuple[str, str
             for (connection, message_id), ends in device.ends.items():
                 allowed = device.subscriptions[connection, message_id] + again[message_id]
                 allowed += doubtful[device.gateway_ids.get(connection, "")]
-                assert ends <= allowed, f"an end too many: {ends} of {message_id} on {device.gateway_ids[connection]}"
+                assert ends <= allowed, (
+                    f"an end too many: {ends} of {message_id} on {device.gateway_ids.get(connection)}"
+                )
                 if device.present[message_id] == connection:
                     survivors.add((conversation.chat_id, device.name, connection))
     return survivors

@@ -16,7 +16,7 @@ from tests.support.unlimited import UNLIMITED
 from tests.support.waiting import until
 
 SECONDS = float(os.environ.get("PARLEY_CHAOS_SECONDS", "30"))
-"""How long everything is struck. After 300 s over 1,000 connections have stayed open through a whole reply."""
+"""How long everything is struck."""
 
 pytestmark = pytest.mark.full
 
