@@ -212,8 +212,7 @@ class Chaos:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         await asyncio.gather(
-            *(self._user(f"user{number}", Random(f"{self._seed} {number}"), end) for number in range(self._chats)),
-            *([self._strike_at_processes(Random(f"{self._seed} processes"), end)] if self._strikes else []),
+            *(self._user(f"user{number}", Random(f"{self._seed} {number}"), end) for number in range(self._chats))
         )
         self._over = True
         await asyncio.gather(*self._tasks)
@@ -322,29 +321,43 @@ class Chaos:
 
     def _strike(self, conversation: Conversation, random: Random) -> None:
         """Let something happen to a conversation."""
-        device, chat_id = random.choice(conversation.devices), conversation.chat_id
+        strikes = [self._strike_at_a_function] * 3 + [self._strike_at_a_device] * 2 + [self._strike_at_a_service]
+        random.choice(strikes)(conversation, random)
+
+    def _strike_at_a_function(self, conversation: Conversation, random: Random) -> None:
+        """Kill or freeze a process: at one of its next calls for this chat, or any process now."""
         function = random.choice(["GenerateFunction"] * 3 + ["DefaultFunction"])
-        match random.randint(0, 9):
-            case 0 | 1 | 2:
-                after = random.random() < 0.5
-                self._fault("store", "kill", chat_id, function, nth=random.randint(1, 8), after=after)
-            case 3:
-                self._fault(
-                    "store", "freeze", chat_id, function, nth=random.randint(1, 8), seconds=random.uniform(1, 20)
-                )
-            case 4 | 5:
+        call, nth = (conversation.chat_id, function), random.randint(1, 8)
+        match random.randint(0, 6):
+            case 0 | 1 | 2 | 3:
+                self._fault("store", "kill", *call, nth=nth, after=random.random() < 0.5)
+            case 4:
+                self._fault("store", "freeze", *call, nth=nth, seconds=random.uniform(1, 20))
+            case _:
+                self._start(self._kill_a_process(random))
+
+    def _strike_at_a_device(self, conversation: Conversation, random: Random) -> None:
+        """Cut a device off, let it join again, or let it be slow."""
+        device = random.choice(conversation.devices)
+        match random.randint(0, 3):
+            case 0 | 1:
                 device.drop(random.choice([0.01, random.uniform(0, 3), random.uniform(0, 15)]))
-            case 6:
+            case 2:
                 device.resume()
-            case 7:
-                # The database stands still for this chat. The calls that wait are carried out in the end.
-                seconds = random.uniform(0.5, random.choice([4, 20]))
-                self._fault("store", "delay", chat_id, "Function", times=random.randint(1, 10), seconds=seconds)
-            case 8:
+            case 3 if device.gateway_id:
+                self._fault("post", "delay", device.gateway_id, times=20, seconds=random.uniform(0.05, 1))
+
+    def _strike_at_a_service(self, conversation: Conversation, random: Random) -> None:
+        """Let the database, the model or everything stand still. The calls that wait are carried out in the end."""
+        match random.randint(0, 2):
+            case 0:
+                seconds, times = random.uniform(0.5, random.choice([4, 20])), random.randint(1, 10)
+                self._fault("store", "delay", conversation.chat_id, "Function", times=times, seconds=seconds)
+            case 1:
                 do = random.choice(["stall", "stall-mid", "cut", "delay"])
                 self._fault("model", do, seconds=random.uniform(0.5, 4))
-            case 9 if device.gateway_id:
-                self._fault("post", "delay", device.gateway_id, times=20, seconds=random.uniform(0.05, 1))
+            case 2:
+                self._start(self._stop_everything(random.uniform(0.1, 3)))
 
     def _on_reply(self, conversation: Conversation, device: ChaosDevice) -> None:
         """Let something happen while the reply that begins comes, or around its end."""
@@ -370,20 +383,18 @@ class Chaos:
                 nth = random.randint(1, 3)
                 self._fault("post", "kill", device.gateway_id, "assistant_message_token", after=after, nth=nth)
 
-    async def _strike_at_processes(self, random: Random, end: float) -> None:
-        """Kill processes of functions by their number, and stop the emulator: all services stand still."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < end:
-            await asyncio.sleep(random.uniform(1, 4))
-            if random.random() < 0.7:
-                self.outcome.faults["SIGKILL"] += await asyncio.to_thread(_kill_one, self._emulator, random)
-            else:
-                self.outcome.faults["SIGSTOP"] += 1
-                self._emulator.process.send_signal(signal.SIGSTOP)
-                try:
-                    await asyncio.sleep(random.uniform(0.1, 3))
-                finally:
-                    self._emulator.process.send_signal(signal.SIGCONT)
+    async def _kill_a_process(self, random: Random) -> None:
+        """Kill a process of any function, whatever it does."""
+        self.outcome.faults["SIGKILL"] += await asyncio.to_thread(_kill_one, self._emulator, random)
+
+    async def _stop_everything(self, seconds: float) -> None:
+        """Stop the emulator: the database, the gateway and the model stand still."""
+        self.outcome.faults["SIGSTOP"] += 1
+        self._emulator.process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._emulator.process.send_signal(signal.SIGCONT)
 
 
 def _request(url: str, method: str, user_id: str, body: Any) -> tuple[int, Any]:
