@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from tests.faults.chaos import CHATS, Chaos, check_chaos, check_deleted
+from tests.faults.chaos import CHATS, Chaos
+from tests.faults.chaos_checks import check_chaos, check_deleted
 from tests.faults.reading import Reading
 from tests.faults.seeds import SEED
 from tests.faults.users import plan
