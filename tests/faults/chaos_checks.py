@@ -1,4 +1,4 @@
-"""What must be true when chaos around real processes is over."""
+"""Checks of the promises, when chaos around real processes is over."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def is_erased(emulator, outcome):
 
 
 class TestPlantedFaults:
-    """What the checks must find, without anything else that is struck."""
+    """Faults that the checks must find, without anything else that is struck."""
 
     def found(self, emulator, promise, *faults):
         """Let two users talk until a check finds the fault. A rejoin may hide it, so there is more than one try."""
