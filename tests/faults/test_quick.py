@@ -122,9 +122,10 @@ class TestStore:
         user.ask()
         check(user)
 
-    def test_conflicts_are_tried_again(self, emulator, user):
-        user.fault("store", "conflict", user.chat_id, "TransactWriteItems", times=2)
-        user.ask()
+    @pytest.mark.parametrize("operation", ["TransactWriteItems", "UpdateItem"])
+    def test_conflicts_are_tried_again(self, emulator, user, operation):
+        user.fault("store", "conflict", user.chat_id, operation, times=2)
+        user.ask(timeout=12)  # Lambda's retry of a worker that fails comes after 16 s
         check(user)
 
     def test_a_message_that_cannot_be_stored_is_refused_and_can_be_sent_again(self, emulator, user):

@@ -11,7 +11,6 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from handlers.chat.concurrency import Runtime
 from handlers.chat.records import Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
 from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap
@@ -20,9 +19,6 @@ from handlers.chat.store.writes import Write, deleting, putting, transact, updat
 
 class Turns:
     """The turns of chats. Each is an attribute of its chat's item."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
         """Store a user's message and begin the turn that answers it, all or nothing.
@@ -38,7 +34,7 @@ class Turns:
             writes.append(putting(marker, SentItem.client_message_id.does_not_exist()))
         actions = [*_begun(turn), ChatItem.message_count.add(1), ChatItem.updated_at.set(message.timestamp)]
         writes.append(updating(ChatItem(user_id, message.chat_id), actions, _is_free(previous)))
-        return transact(writes, self._runtime)
+        return transact(writes)
 
     def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
         """Begin a turn without a new message, under the conditions of `accept`."""
@@ -88,7 +84,7 @@ class Turns:
         if title is not None:
             actions.append(ChatItem.title.set(ChatItem.title | title))
         writes.append(updating(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
-        return transact(writes, self._runtime)
+        return transact(writes)
 
     def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
         """Remove a sealed turn: its reply has been announced. Returns False if another turn has its place already."""

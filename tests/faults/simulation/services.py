@@ -16,6 +16,7 @@ from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
+from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.world import SimulatedWorld
 
 
@@ -29,6 +30,8 @@ class SimulatedFaults:
     """It stands still for up to 40 seconds."""
     store_fails: float = 0.0
     """The store answers with an error and has done nothing."""
+    store_conflicts: float = 0.0
+    """A write meets a transaction at the same item. The store tries it again, and fails after the last try."""
     store_forgets: float = 0.0
     """The store has done what it was asked to, and its answer is lost: the client hears an error, or a no."""
     post_fails: float = 0.0
@@ -80,6 +83,15 @@ class SimulatedServices:
         if left > PATIENCE:
             raise StoreError("no answer")
 
+    def sit_out_conflicts(self) -> None:
+        """Pause as the store does while a transaction is at the item of a write."""
+        for pause in CONFLICT_PAUSES_SECONDS:
+            if not self.faults.happens(self.world, "store_conflicts"):
+                return
+            self.world.sleep(pause * self.world.random.uniform(0.5, 1.0))
+        if self.faults.happens(self.world, "store_conflicts"):
+            raise StoreError("a transaction is at the item")
+
     @property
     def model_stands_still(self) -> float:
         """The seconds for which the model still stands still."""
@@ -126,6 +138,8 @@ class _Part:
         self._services.await_store()
         if faults.happens(world, "store_fails"):
             raise StoreError("throttled")
+        if writes:
+            self._services.sit_out_conflicts()
         result = effect()
         self._services.travel()
         if writes and faults.happens(world, "store_forgets"):
