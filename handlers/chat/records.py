@@ -134,8 +134,8 @@ class Subscription:
 class Chat:
     """A chat of one user. `title` is None until it has one. `subscribers` are the connections in it, by id.
 
-    `last_message_id` is the highest id that a message or a reply of this chat was given. The times are None if they
-    were not read.
+    `last_message_id` is the highest id that a message or a reply of this chat was given. `joins` counts the
+    subscriptions that were ever made. The times are None if they were not read.
     """
 
     user_id: str
@@ -145,6 +145,7 @@ class Chat:
     subscribers: dict[str, Subscription] = field(default_factory=dict)
     last_message_id: str | None = None
     turn: Turn | None = None
+    joins: int = 0
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
 

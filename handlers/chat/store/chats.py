@@ -99,7 +99,7 @@ class Chats:
         entry = ChatItem.subscribers[connection.connection_id].set(kept_subscription(subscription))
         writes = [
             checking(ConnectionItem(connection.connection_id), ConnectionItem.is_still(connection)),
-            updating(ChatItem(chat.user_id, chat.chat_id), [entry], _is_as_shown(chat)),
+            updating(ChatItem(chat.user_id, chat.chat_id), [entry, ChatItem.joins.add(1)], _is_as_shown(chat)),
         ]
         return transact(writes)
 

@@ -290,6 +290,7 @@ class ChatItem(_Table):
     message_count = NumberAttribute(attr_name="messageCount")
     subscribers: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
     last_message_id = UnicodeAttribute(null=True, attr_name="lastMessageId")
+    joins = NumberAttribute(null=True)
     turn = TurnMap(null=True)  # type: ignore[no-untyped-call]
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
@@ -306,6 +307,7 @@ class ChatItem(_Table):
             subscribers={name: _subscription(kept) for name, kept in self._subscribers()},
             last_message_id=self.last_message_id,
             turn=turn.turn() if turn is not None else None,
+            joins=int(self.joins or 0),
             created_at=self.created_at,
             updated_at=self.updated_at,
         )

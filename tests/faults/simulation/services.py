@@ -261,7 +261,8 @@ class SimulatedChats(_Part):
                 return None
             if now.turn and now.turn.sealed and not (chat.turn and chat.turn.sealed):
                 return None
-            return replace(now, subscribers={**now.subscribers, connection.connection_id: subscription})
+            subscribers = {**now.subscribers, connection.connection_id: subscription}
+            return replace(now, subscribers=subscribers, joins=now.joins + 1)
 
         return self._change(chat.user_id, chat.chat_id, change) is not None
 
@@ -294,13 +295,16 @@ class SimulatedMessages(_Part):
 
 
 class SimulatedTurns(_Part):
-    def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
+    def accept(self, chat: Chat, message: Message, turn: Turn) -> bool:
         def effect() -> bool:
             chat_id, tag = message.chat_id, message.client_message_id
             messages = self.tables.messages.get(chat_id, {})
             if (tag and (chat_id, tag) in self.tables.sent) or message.message_id in messages:
                 return False
-            if not self._begun(user_id, chat_id, turn, previous, 1):
+            now = self.tables.chats.get((chat.user_id, chat_id))
+            if now is None or now.joins != chat.joins:
+                return False
+            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, 1):
                 return False
             self.tables.messages.setdefault(chat_id, {})[message.message_id] = message
             if tag:

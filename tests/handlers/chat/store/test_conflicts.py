@@ -190,9 +190,8 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
         return prepare
 
     def accept(store: Store) -> Callable[[], object]:
-        a_chat(store)
         message = Message("chat", "m1", Role.USER, "Hi", NOON, "mine")
-        return partial(store.turns.accept, "alice", message, Turn("m2", LATER), None)
+        return partial(store.turns.accept, a_chat(store), message, Turn("m2", LATER))
 
     def begin(store: Store) -> Callable[[], object]:
         an_answered_message(store)
