@@ -94,7 +94,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The newest turn of a chat, until its reply is announced. `message_id` is the reply's, fixed from the start.
+    """The turn of a chat whose reply is not stored yet. `message_id` is the reply's, fixed from the start.
 
     `attempt` counts the workers that have claimed the turn: 0 while it waits for the first. `worker` is the id of the
     last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
@@ -106,7 +106,18 @@ class Turn:
     attempt: int = 0
     worker: str = ""
     cancelled: bool = False
-    sealed: bool = False
+    replaces: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A reply that is stored and still to be announced. `lease_until` and `replaces` are as in `Turn`.
+
+    Each worker that takes the announcement over gives it a new `lease_until`, so no two of them have an equal one.
+    """
+
+    message_id: str
+    lease_until: datetime
     replaces: str | None = None
 
 
@@ -114,8 +125,8 @@ class Turn:
 class Subscription:
     """The entry of a subscriber in its chat. Each `join_chat` gives it a new `join`, so a worker sees that it is new.
 
-    `shown` is the id of a reply that was stored but not announced when the connection joined. The connection was shown
-    it in the history, so it is not announced to it.
+    `shown` is the id of the newest reply that was stored but not announced when the connection joined. The connection
+    was shown it and those before it in the history, so they are not announced to it.
 
     `until` is the end of the connection's session, as in its row. From then on nothing is sent to it.
     """
@@ -135,7 +146,8 @@ class Chat:
     """A chat of one user. `title` is None until it has one. `subscribers` are the connections in it, by id.
 
     `last_message_id` is the highest id that a message or a reply of this chat was given. `joins` counts the
-    subscriptions that were ever made. The times are None if they were not read.
+    subscriptions that were ever made. `announcements` are nearly always none or one: a message may come while an
+    earlier reply is still announced. The times are None if they were not read.
     """
 
     user_id: str
@@ -146,6 +158,7 @@ class Chat:
     last_message_id: str | None = None
     turn: Turn | None = None
     joins: int = 0
+    announcements: frozenset[Announcement] = frozenset()
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
 

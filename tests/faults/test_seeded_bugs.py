@@ -42,8 +42,8 @@ def test_without_a_seeded_bug_nothing_is_found():
 
 def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
-        def call(self, user_id, reply, turn, title, lease_until):
-            sealed = seal(self, user_id, reply, turn, title, lease_until)
+        def call(self, user_id, reply, turn, title, announcement):
+            sealed = seal(self, user_id, reply, turn, title, announcement)
             messages = self.tables.messages[reply.chat_id]
             del messages[min(messages)]
             return sealed
@@ -78,15 +78,15 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
         return call
 
     seed_bug(monkeypatch, SimulatedTurns, "_begun", always_free)
-    monkeypatch.setattr("handlers.chat.turns.lifecycle.is_running", lambda turn, now: False)
+    monkeypatch.setattr("handlers.chat.turns.lifecycle.check_free", lambda chat: None)
     assert found("not one reply to one message")
 
 
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
-        def call(self, user_id, reply, turn, title, lease_until):
+        def call(self, user_id, reply, turn, title, announcement):
             count = self.tables.chats[user_id, reply.chat_id].message_count
-            sealed = seal(self, user_id, reply, turn, title, lease_until)
+            sealed = seal(self, user_id, reply, turn, title, announcement)
             chat = self.tables.chats[user_id, reply.chat_id]
             self.tables.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
             return sealed
@@ -193,9 +193,9 @@ def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
     assert found("cancelled too late")
 
 
-def test_a_turn_that_is_not_cleared(monkeypatch):
-    monkeypatch.setattr(SimulatedTurns, "clear", lambda *_: True)
-    assert found("a turn is not cleared")
+def test_an_announcement_that_is_not_removed(monkeypatch):
+    monkeypatch.setattr(SimulatedTurns, "announced", lambda *_: None)
+    assert found("an announcement is not removed")
 
 
 def test_a_failure_that_nobody_expects(monkeypatch):

@@ -7,6 +7,7 @@ from tests.faults.simulation.services import SimulatedStore
 from tests.support.store_contract import (
     NOON,
     AcceptContract,
+    AnnouncementsContract,
     SealContract,
     SubscriptionContract,
     TokensContract,
@@ -33,6 +34,10 @@ class TestAccept(AcceptContract):
 
 
 class TestTurns(TurnsContract):
+    pass
+
+
+class TestAnnouncements(AnnouncementsContract):
     pass
 
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from handlers.chat.records import FinishReason, Message, Role, Turn
+from handlers.chat.records import Announcement, FinishReason, Message, Role, Turn
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover
 
@@ -29,10 +29,16 @@ def seal(store, handover, text="Hello", *, turn=None, now=NOON, title=None, **mo
     turn = turn or claim(store, handover, now=now)
     more = {"finish_reason": FinishReason.STOP, "attempt": turn.attempt} | more
     reply = Message(handover.chat_id, handover.message_id, Role.ASSISTANT, text, now, **more)
-    return store.turns.seal(handover.user_id, reply, turn, title, now + LEASE)
+    return store.turns.seal(handover.user_id, reply, turn, title, announcement_of(handover.message_id, now))
+
+
+def announcement_of(message_id, now=NOON):
+    """The announcement of a reply that was sealed at a moment."""
+    return Announcement(message_id, now + LEASE)
 
 
 def answer(store, handover, text="Hello", **more):
     """Bring a turn to its end."""
     assert seal(store, handover, text, **more)
-    assert store.turns.clear(handover.user_id, handover.chat_id, handover.message_id)
+    moment = more.get("now", NOON)
+    store.turns.announced(handover.user_id, handover.chat_id, announcement_of(handover.message_id, moment))

@@ -8,9 +8,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from handlers.chat.limits.budget import Reservation, TokenUse
-from handlers.chat.records import Chat, Connection, FinishReason, Message, Resume, Role, Subscription, Turn, Usage
+from handlers.chat.records import (
+    Announcement,
+    Chat,
+    Connection,
+    FinishReason,
+    Message,
+    Resume,
+    Role,
+    Subscription,
+    Turn,
+    Usage,
+)
 from handlers.chat.turns.lifecycle import Handover
-from tests.support.conversation import answer, ask, claim, seal
+from tests.support.conversation import announcement_of, answer, ask, claim, seal
 from tests.support.subscribers import bind, subscribe
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -44,7 +55,6 @@ class SubscriptionContract:
         seal(store, handover)
         shown = store.chats.get("alice", "chat")
         assert not store.chats.subscribe(connection, before, Subscription("j1"))
-        assert not store.chats.subscribe(connection, replace(shown, turn=None), Subscription("j1"))
         assert store.chats.subscribe(connection, shown, Subscription("j1", shown="m2"))
 
     def test_a_chat_that_has_gone_on_since_it_was_shown_takes_no_subscriber(self, store, chat):
@@ -191,7 +201,8 @@ class SealContract:
         reply = store.messages.get("chat", "m2")
         assert (reply.content, reply.finish_reason, reply.usage, reply.attempt) == ("Hello", "length", usage, 1)
         kept = store.chats.get("alice", "chat")
-        assert (kept.title, kept.message_count, kept.turn.sealed) == ("Hi", 2, True)
+        assert (kept.title, kept.message_count, kept.turn) == ("Hi", 2, None)
+        assert kept.announcements == {announcement_of("m2")}
 
     def test_a_title_that_somebody_gave_stays(self, store):
         store.chats.add(Chat("alice", "chat", "Mine"), NOON)
@@ -221,13 +232,44 @@ class SealContract:
         seal(store, ask(store, "m1", "m2"), "")
         assert store.messages.get("chat", "m2").content == ""
 
-    def test_only_a_sealed_turn_is_cleared_and_only_its_own(self, store, chat):
-        handover = ask(store, "m1", "m2")
-        assert store.turns.clear("alice", "chat", "m2") is False
+
+class AnnouncementsContract:
+    first, second = announcement_of("m2"), announcement_of("m4")
+
+    def announcements(self, store):
+        return store.chats.get("alice", "chat").announcements
+
+    def test_a_new_turn_leaves_the_announcement_of_the_earlier_reply(self, store, chat):
+        seal(store, ask(store, "m1", "m2"))
+        handover = ask(store, "m3", "m4")
+        assert self.announcements(store) == {self.first}
         seal(store, handover)
-        assert store.turns.clear("alice", "chat", "m0") is False
-        assert store.turns.clear("alice", "chat", "m2") is True
-        assert store.chats.get("alice", "chat").turn is None
+        assert self.announcements(store) == {self.first, self.second}
+        store.turns.announced("alice", "chat", self.first)
+        assert self.announcements(store) == {self.second}
+        store.turns.announced("alice", "chat", self.second)
+        store.turns.announced("alice", "chat", self.second)
+        assert self.announcements(store) == frozenset()
+
+    def test_the_announcement_of_a_regenerated_reply_names_the_reply_that_it_replaced(self, store, chat):
+        answer(store, ask(store, "m1", "m2"))
+        turn = Turn("m3", LATER, replaces="m2")
+        store.turns.begin("alice", "chat", turn, "m2")
+        claimed = store.turns.claim("alice", "chat", turn, "w", LATER).turn
+        reply = Message("chat", "m3", Role.ASSISTANT, "Better", NOON)
+        announcement = Announcement("m3", LATER, replaces="m2")
+        assert store.turns.seal("alice", reply, claimed, None, announcement)
+        assert self.announcements(store) == {announcement}
+
+    def test_one_of_several_takeovers_succeeds_and_the_old_worker_removes_nothing(self, store, chat):
+        seal(store, ask(store, "m1", "m2"))
+        kept = store.chats.get("alice", "chat")
+        own = replace(self.first, lease_until=LATER)
+        assert store.turns.take_over_announcement(kept, self.first, own) is True
+        other = replace(self.first, lease_until=LATER + timedelta(seconds=1))
+        assert store.turns.take_over_announcement(kept, self.first, other) is False
+        store.turns.announced("alice", "chat", self.first)
+        assert self.announcements(store) == {own}
 
 
 class TokensContract:

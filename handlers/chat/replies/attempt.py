@@ -11,7 +11,7 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Chat, FinishReason, Turn, Usage
+from handlers.chat.records import Announcement, Chat, FinishReason, Turn, Usage
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import StoreError
@@ -71,14 +71,21 @@ class Completion:
         return Completion(finish_reason, usage or self.usage)
 
 
-def relay_of(chat: Chat, turn: Turn, connections: OpenConnections, settings: ReplySettings, runtime: Runtime) -> Relay:
-    """Return the relay of a turn's reply, with its start frame."""
+def relay_of(
+    chat: Chat,
+    work: Turn | Announcement,
+    attempt: int,
+    connections: OpenConnections,
+    settings: ReplySettings,
+    runtime: Runtime,
+) -> Relay:
+    """Return the relay of one attempt's reply, with its start frame: of a turn, or to announce it again."""
     start = AssistantMessageStart(
         message=settings.texts.typing,
-        message_id=turn.message_id,
+        message_id=work.message_id,
         chat_id=chat.chat_id,
-        attempt=turn.attempt,
-        replaces=turn.replaces,
+        attempt=attempt,
+        replaces=work.replaces,
     )
 
     def subscribers() -> Collection[str] | None:

@@ -9,9 +9,9 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import Units
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views
-from handlers.chat.records import Message, Role, Usage
+from handlers.chat.records import Announcement, Chat, Message, Role, Usage
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
-from handlers.chat.replies.relay import LINGER_SECONDS
+from handlers.chat.replies.relay import LINGER_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
 
@@ -39,24 +39,26 @@ class Sealing:
         chat, turn, reply = attempt.chat, attempt.turn, self._reply(attempt, completion)
         # First the store, then the announcement. A client that hears of the end may ask for the reply at once. And a
         # worker that has lost its turn learns it here, before it announces anything.
-        if not lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now()):
+        announcement = lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now())
+        if announcement is None:
             return logger.info("turn_lost")
         logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
         stored_title = self._follow_newcomers(attempt)
         attempt.relay.finish(views.complete(reply, self._cost(attempt, completion.usage)))
-        self._clear(attempt)
+        self._announced(chat, announcement)
         if title and stored_title:
             self._send_title(attempt, stored_title)
         attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
         return None
 
-    def announce_again(self, attempt: Attempt) -> None:
-        """Announce a reply that an earlier worker has stored. With its text, which that worker may not have sent."""
-        reply = self.store.messages.get(attempt.chat.chat_id, attempt.turn.message_id)
+    def announce_again(self, chat: Chat, announcement: Announcement, relay: Relay, reply: Message | None) -> None:
+        """Announce a reply that an earlier worker has stored. With its text, which that worker may not have sent.
+
+        `reply` is None if another reply has replaced it since then.
+        """
         if reply is not None:
-            receivers = lifecycle.not_shown(attempt.chat, reply.message_id)
-            attempt.relay.announce(receivers, reply.content, views.complete(reply))
-        self._clear(attempt)
+            relay.announce(lifecycle.not_shown(chat, reply.message_id), reply.content, views.complete(reply))
+        self._announced(chat, announcement)
 
     def _reply(self, attempt: Attempt, completion: Completion) -> Message:
         return Message(
@@ -82,12 +84,12 @@ class Sealing:
         attempt.relay.follow(lifecycle.not_shown(chat, attempt.turn.message_id))
         return chat.title
 
-    def _clear(self, attempt: Attempt) -> None:
+    def _announced(self, chat: Chat, announcement: Announcement) -> None:
         try:
-            self.store.turns.clear(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn.message_id)
+            self.store.turns.announced(chat.user_id, chat.chat_id, announcement)
         except StoreError:
-            # A later frame in the chat finds the turn and announces the reply a second time. Clients expect that.
-            logger.exception("turn_not_cleared")
+            # A later frame in the chat finds the announcement and makes it a second time. Clients expect that.
+            logger.exception("announcement_not_removed")
 
     def _send_title(self, attempt: Attempt, title: str) -> None:
         try:

@@ -39,42 +39,55 @@ class ReplyWorker:
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to the subscribers of the chat.
 
-        `remaining` returns the seconds that the function still has. Does nothing if the turn is another worker's, or is
-        over, or its chat is deleted. After any exception, Lambda tries again.
+        `remaining` returns the seconds that the function still has. Announces the reply if it is stored and its worker
+        has died. Does nothing if the turn is another worker's, or is over, or its chat is deleted. After any exception,
+        Lambda tries again.
         """
         self._make(handover, remaining, given_up=False)
 
     def give_up(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Seal a turn with the apology, after its last invocation has failed, unless another worker has it."""
         # A worker that was killed leaves a lease behind, and a worker that lives has one too. Only time tells them
-        # apart: wait until the lease has run out. A turn that changes meanwhile was renewed or claimed by a worker.
-        chat = self._store.chats.get(handover.user_id, handover.chat_id)
-        seen = chat.turn if chat else None
-        while (turn := chat.turn if chat else None) and turn.message_id == handover.message_id:
+        # apart: wait until the lease has run out. A lease that changes meanwhile was renewed or taken by a worker.
+        seen = work = lifecycle.unfinished(self._store, handover)
+        while work is not None:
             now = self._runtime.now()
-            if lifecycle.state_of(turn, now) is not lifecycle.TurnState.RUNNING:
+            if work.lease_until <= now:
                 return self._make(handover, remaining, given_up=True)
-            if turn != seen:
+            if work != seen:
                 return logger.info("give_up_not_needed")
-            self._runtime.sleep(max(0.0, (turn.lease_until - now).total_seconds()))
-            chat = self._store.chats.get(handover.user_id, handover.chat_id)
+            self._runtime.sleep((work.lease_until - now).total_seconds())
+            work = lifecycle.unfinished(self._store, handover)
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], given_up: bool) -> None:
         with metered() as meter:
             chat = lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now())
             if chat is None or chat.turn is None:
-                return logger.info("turn_not_claimed")
+                return self._announce_again(handover)
             logger.info("turn_claimed", attempt=chat.turn.attempt)
-            relay = relay_of(chat, chat.turn, self._connections, self._settings, self._runtime)
+            relay = relay_of(chat, chat.turn, chat.turn.attempt, self._connections, self._settings, self._runtime)
             try:
                 self._bring_to_end(Attempt(handover, chat, chat.turn, relay, meter, remaining), given_up)
             finally:
                 relay.abandon()
 
+    def _announce_again(self, handover: lifecycle.Handover) -> None:
+        """Announce a reply that is stored, if its worker has died before it had announced it."""
+        claimed = lifecycle.claim_announcement(self._store, handover, self._runtime.now())
+        if claimed is None:
+            return logger.info("turn_not_claimed")
+        chat, announcement = claimed
+        logger.info("announcement_taken_over", message_id=announcement.message_id)
+        reply = self._store.messages.get(handover.chat_id, handover.message_id)
+        attempt = reply.attempt if reply else handover.attempt
+        relay = relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
+        try:
+            self._sealing.announce_again(chat, announcement, relay, reply)
+        finally:
+            relay.abandon()
+
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
-        if attempt.turn.sealed:
-            return self._sealing.announce_again(attempt)
         attempt.relay.follow(attempt.chat.subscribers)
         if given_up or attempt.turn.attempt > lifecycle.MAX_ATTEMPTS:
             return self._seal_apology(attempt)

@@ -122,10 +122,8 @@ def _is_as_shown(chat: Chat) -> Condition:
     condition &= ChatItem.last_message_id.does_not_exist() if last is None else ChatItem.last_message_id == last
     if turn is None:
         condition &= ChatItem.turn.does_not_exist()
-    elif turn.sealed:
-        condition &= ChatItem.turn.does_not_exist() | TURN.sealed.exists()
     else:
-        condition &= (TURN.message_id == turn.message_id) & TURN.sealed.does_not_exist()
+        condition &= TURN.message_id == turn.message_id
     return condition
 
 

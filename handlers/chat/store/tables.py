@@ -33,6 +33,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
 from handlers.chat.records import (
+    Announcement,
     Chat,
     Connection,
     FinishReason,
@@ -236,7 +237,6 @@ class TurnMap(MapAttribute[str, Any]):
     attempt = NumberAttribute()
     worker = UnicodeAttribute(null=True)
     cancelled = BooleanAttribute(null=True)
-    sealed = BooleanAttribute(null=True)
     replaces = UnicodeAttribute(null=True)
 
     @classmethod
@@ -248,7 +248,6 @@ class TurnMap(MapAttribute[str, Any]):
             attempt=turn.attempt,
             worker=turn.worker or None,
             cancelled=turn.cancelled or None,
-            sealed=turn.sealed or None,
             replaces=turn.replaces,
         )
 
@@ -260,7 +259,6 @@ class TurnMap(MapAttribute[str, Any]):
             attempt=int(self.attempt),
             worker=self.worker or "",
             cancelled=bool(self.cancelled),
-            sealed=bool(self.sealed),
             replaces=self.replaces,
         )
 
@@ -292,6 +290,7 @@ class ChatItem(_Table):
     last_message_id = UnicodeAttribute(null=True, attr_name="lastMessageId")
     joins = NumberAttribute(null=True)
     turn = TurnMap(null=True)  # type: ignore[no-untyped-call]
+    announcements = UnicodeSetAttribute(null=True)
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
     by_updated_at = _ChatsByUpdatedAt()
@@ -308,6 +307,7 @@ class ChatItem(_Table):
             last_message_id=self.last_message_id,
             turn=turn.turn() if turn is not None else None,
             joins=int(self.joins or 0),
+            announcements=frozenset(_announcement(kept) for kept in self.announcements or ()),
             created_at=self.created_at,
             updated_at=self.updated_at,
         )
@@ -318,6 +318,16 @@ class ChatItem(_Table):
 
 TURN: Any = ChatItem.turn
 """The turn in conditions and updates, without a type, as `QUOTA_USAGE`."""
+
+
+def kept_announcement(announcement: Announcement) -> str:
+    """Return the text of an announcement, an element of a chat's set: a set needs no update of a map that may lack."""
+    return f"{announcement.message_id} {announcement.lease_until.isoformat()} {announcement.replaces or ''}"
+
+
+def _announcement(kept: str) -> Announcement:
+    message_id, lease_until, replaces = kept.split(" ")
+    return Announcement(message_id, datetime.fromisoformat(lease_until), replaces or None)
 
 
 UNTIL = "until"

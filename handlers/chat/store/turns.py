@@ -1,4 +1,4 @@
-"""Turns: the writes that accept a message, claim, keep and seal a turn.
+"""Turns: the writes that accept a message, claim, keep and seal a turn, and those of announcements.
 
 Every write has a condition on the chat's turn. So a worker that was overtaken writes nothing, and no write brings a
 deleted chat back.
@@ -11,9 +11,9 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from handlers.chat.records import Chat, Message, Turn
+from handlers.chat.records import Announcement, Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
-from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap
+from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap, kept_announcement
 from handlers.chat.store.writes import Write, deleting, putting, transact, updating
 
 
@@ -65,23 +65,22 @@ class Turns:
 
     def cancel(self, user_id: str, chat_id: str, message_id: str) -> bool:
         """Mark the running turn as cancelled. Returns False if it is another turn, or has ended."""
-        condition = (TURN.message_id == message_id) & TURN.sealed.does_not_exist()
-        return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], condition) is not None
+        return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], TURN.message_id == message_id) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
-        """Store the reply of a turn and mark the turn as sealed, all or nothing. Returns False if the turn moved on.
+    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
+        """Store the reply of a turn and end the turn, all or nothing. Returns False if the turn moved on.
 
-        `title` goes to a chat that has none. A reply that this one replaces is deleted. The worker has until
-        `lease_until` to announce the reply.
+        `title` goes to a chat that has none. A reply that this one replaces is deleted. `announcement` stays until
+        `announced`.
         """
         writes: list[Write] = [putting(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
         if turn.replaces is not None:
             writes.append(deleting(MessageItem(reply.chat_id, turn.replaces)))
         actions = [
-            # The turn is not removed here: until its reply is announced, it refuses connections that would miss it
-            # (see `Chats.subscribe`), and after a crash it tells the next caller what is left to announce.
-            TURN.sealed.set(True),
-            TURN.lease_until.set(lease_until),
+            ChatItem.turn.remove(),
+            # After a crash, this tells the next caller what is left to announce. It is beside the turn, because the
+            # next message may begin a new turn before the announcement has ended.
+            ChatItem.announcements.add({kept_announcement(announcement)}),
             ChatItem.message_count.add(0 if turn.replaces else 1),
             ChatItem.updated_at.set(reply.timestamp),
         ]
@@ -90,10 +89,20 @@ class Turns:
         writes.append(updating(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
         return transact(writes)
 
-    def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
-        """Remove a sealed turn: its reply has been announced. Returns False if another turn has its place already."""
-        condition = (TURN.message_id == message_id) & TURN.sealed.exists()
-        return update_chat(user_id, chat_id, [ChatItem.turn.remove()], condition) is not None
+    def take_over_announcement(self, chat: Chat, old: Announcement, new: Announcement) -> bool:
+        """Replace an announcement whose lease ran out. Returns True to one caller, if several try.
+
+        `chat` is the chat as it was read. Returns False also if another of its announcements has changed since then.
+        """
+        kept = {kept_announcement(each) for each in chat.announcements}
+        then = {kept_announcement(each) for each in (chat.announcements - {old}) | {new}}
+        condition = ChatItem.announcements == kept
+        return update_chat(chat.user_id, chat.chat_id, [ChatItem.announcements.set(then)], condition) is not None
+
+    def announced(self, user_id: str, chat_id: str, announcement: Announcement) -> None:
+        """Remove an announcement that has been made. Does nothing if it is gone, or its chat, or was taken over."""
+        made: list[Action] = [ChatItem.announcements.delete({kept_announcement(announcement)})]
+        update_chat(user_id, chat_id, made, ChatItem.chat_id.exists())
 
 
 def _begun(turn: Turn) -> list[Action]:
@@ -104,13 +113,11 @@ def _is_free(previous: str | None) -> Condition:
     """Hold if the chat exists, no reply is being made in it, and its last message id is still this one."""
     last = ChatItem.last_message_id
     same: Condition = last == previous if previous is not None else last.does_not_exist()
-    free: Condition = ChatItem.turn.does_not_exist() | TURN.sealed.exists()
-    condition: Condition = free & same & ChatItem.chat_id.exists()
+    condition: Condition = ChatItem.turn.does_not_exist() & same & ChatItem.chat_id.exists()
     return condition
 
 
 def _is_at(turn: Turn) -> Condition:
-    """Hold if the turn is still this one, at this attempt, and not sealed."""
+    """Hold if the turn is still this one, at this attempt."""
     condition: Condition = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt)
-    condition &= TURN.sealed.does_not_exist()
     return condition

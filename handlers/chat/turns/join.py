@@ -151,8 +151,7 @@ class Joining:
 
     def _subscribe(self, chat: Chat, connection: Connection, resume: Resume | None) -> bool:
         """Subscribe a connection to a chat, if both are still as they were read."""
-        turn = chat.turn
-        shown = turn.message_id if turn and turn.sealed else None
+        shown = max((each.message_id for each in chat.announcements), default=None)
         subscription = Subscription(self.runtime.new_id(), resume, shown, connection.until)
         return self.store.chats.subscribe(connection, chat, subscription)
 
@@ -178,7 +177,7 @@ class Joining:
         even if it is stored by now.
         """
         turn = chat.turn
-        if resume is None or (turn and not turn.sealed and turn.message_id == resume.message_id):
+        if resume is None or (turn and turn.message_id == resume.message_id):
             return
         if reply := self._stored_reply(resume, chat):
             script = stream.stored(reply, self.settings.texts.typing)
@@ -190,7 +189,7 @@ class Joining:
     def _joined(self, chat: Chat) -> frames.ChatJoined:
         messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id), MAX_PAGE_MESSAGES)
         turn, reply = chat.turn, None
-        if turn is not None and lifecycle.is_running(turn, self.runtime.now()):
+        if turn is not None:
             reply = frames.RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
         return frames.ChatJoined(
             chat_id=chat.chat_id, title=self._title(chat), messages=messages, has_more=has_more, reply=reply

@@ -8,7 +8,7 @@ and after an error, the writer reads back whether it was its own write that was 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Self
@@ -16,7 +16,7 @@ from typing import Any, Self
 from handlers.chat import ids
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.records import Chat, Message, Role, Subscription, Turn
+from handlers.chat.records import Announcement, Chat, Message, Role, Subscription, Turn
 from handlers.chat.store import Store, StoreError
 
 LEASE = timedelta(seconds=15)
@@ -59,12 +59,11 @@ class Handover:
 
 
 class TurnState(Enum):
-    """The state of a chat's newest turn."""
+    """The state of a chat's turn."""
 
-    IDLE = "nothing to do"
+    IDLE = "no reply is to be made"
     RUNNING = "a worker has the lease"
     ABANDONED = "the lease ran out before the reply was stored"
-    UNANNOUNCED = "the reply is stored, and the lease ran out before it was announced"
 
 
 class LeaseCheck(Enum):
@@ -79,27 +78,25 @@ def state_of(turn: Turn | None, now: datetime) -> TurnState:
     """Return the state of a turn."""
     if turn is None:
         return TurnState.IDLE
-    ran_out = turn.lease_until <= now
-    if turn.sealed:
-        return TurnState.UNANNOUNCED if ran_out else TurnState.IDLE
-    return TurnState.ABANDONED if ran_out else TurnState.RUNNING
+    return TurnState.ABANDONED if turn.lease_until <= now else TurnState.RUNNING
 
 
-def is_running(turn: Turn | None, now: datetime) -> bool:
-    """Return True if a reply is still to come, with or without a living worker."""
-    return state_of(turn, now) in (TurnState.RUNNING, TurnState.ABANDONED)
+def overdue(chat: Chat, now: datetime) -> list[Announcement]:
+    """Return the announcements whose worker has died, the oldest reply first."""
+    found = (each for each in chat.announcements if each.lease_until <= now)
+    return sorted(found, key=lambda announcement: announcement.message_id)
 
 
-def check_free(chat: Chat, now: datetime) -> None:
-    """Raise `Refused` with `busy` if a reply is still to come in this chat."""
-    if is_running(chat.turn, now):
+def check_free(chat: Chat) -> None:
+    """Raise `Refused` with `busy` if a reply is still to come in this chat, with or without a living worker."""
+    if chat.turn is not None:
         raise Refused(ErrorCode.BUSY)
 
 
 def check_lease(chat: Chat | None, own: Turn) -> LeaseCheck:
     """Compare the turn that a worker has claimed, `own`, with the turn of the chat as it is now."""
     turn = chat.turn if chat else None
-    if turn is None or turn.sealed or (turn.message_id, turn.worker) != (own.message_id, own.worker):
+    if turn is None or (turn.message_id, turn.worker) != (own.message_id, own.worker):
         return LeaseCheck.LOST
     return LeaseCheck.CANCELLED if turn.cancelled else LeaseCheck.HELD
 
@@ -128,9 +125,9 @@ def accept(store: Store, chat: Chat, text: str, client_message_id: str | None, r
     """
     now = runtime.now()
     for _ in range(_MAX_TRIES):
-        if first := client_message_id and _sent_before(store, chat, client_message_id, now):
+        if first := client_message_id and _sent_before(store, chat, client_message_id):
             return Accepted(first, None, chat)
-        check_free(chat, now)
+        check_free(chat)
         # Ids sort messages, and the clock that made the chat's last id may be ahead of this one: `after` keeps order.
         message_id = ids.after(chat.last_message_id, runtime.new_id())
         message = Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id)
@@ -153,12 +150,12 @@ def _accepted(store: Store, chat: Chat, message: Message, turn: Turn) -> bool:
     )
 
 
-def _sent_before(store: Store, chat: Chat, client_message_id: str, now: datetime) -> Message | None:
+def _sent_before(store: Store, chat: Chat, client_message_id: str) -> Message | None:
     """Return the message that was stored under this client id. It is read only if the chat is busy.
 
     In a free chat the condition of the write finds a repeated message, and costs no read.
     """
-    return message_sent_as(store, chat.chat_id, client_message_id) if is_running(chat.turn, now) else None
+    return message_sent_as(store, chat.chat_id, client_message_id) if chat.turn is not None else None
 
 
 def message_sent_as(store: Store, chat_id: str, client_message_id: str) -> Message | None:
@@ -172,13 +169,13 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
 
     Raises `Refused` with `busy`, `nothing_to_regenerate` or `chat_not_found`.
     """
-    now = runtime.now()
     for _ in range(_MAX_TRIES):
-        check_free(chat, now)
+        check_free(chat)
         last = next(store.messages.newest_first(chat.chat_id), None)
         if last is None or last.role is not Role.ASSISTANT:
             raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
-        turn = Turn(ids.after(chat.last_message_id, runtime.new_id()), now + LEASE, replaces=last.message_id)
+        reply_id = ids.after(chat.last_message_id, runtime.new_id())
+        turn = Turn(reply_id, runtime.now() + LEASE, replaces=last.message_id)
         if _begun(store, chat, turn):
             return Handover(chat.user_id, chat.chat_id, turn.message_id)
         chat = find_chat(store, chat.user_id, chat.chat_id)
@@ -192,20 +189,20 @@ def _begun(store: Store, chat: Chat, turn: Turn) -> bool:
     )
 
 
-def cancel(store: Store, chat: Chat, message_id: str | None, now: datetime) -> None:
+def cancel(store: Store, chat: Chat, message_id: str | None) -> None:
     """Mark the running reply as cancelled. `message_id` None means whichever reply runs.
 
     Raises `Refused` with `nothing_to_cancel` if no reply runs, or another one.
     """
     turn = chat.turn
-    if turn is None or not is_running(turn, now) or message_id not in (None, turn.message_id):
+    if turn is None or message_id not in (None, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
     if not store.turns.cancel(chat.user_id, chat.chat_id, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
 
 
 def take_over(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
-    """Take a turn whose lease ran out, to hand it on or to announce its reply. If several try, one gets True."""
+    """Take a turn whose lease ran out, to hand it on. If several try, one gets True."""
     # The condition is the old end of the lease, so the first writer changes what the others expect. The new end is at
     # the same time the mark by which the first one knows its own write.
     lease_until = now + LEASE
@@ -215,12 +212,43 @@ def take_over(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
     )
 
 
+def take_over_announcement(store: Store, chat: Chat, announcement: Announcement, now: datetime) -> Announcement | None:
+    """Take an announcement whose lease ran out, and return it as one's own. If several try, one gets it.
+
+    `chat` is the chat as it was read. The others get None.
+    """
+    own = replace(announcement, lease_until=now + LEASE)
+
+    def applied() -> bool:
+        then = store.chats.get(chat.user_id, chat.chat_id)
+        return then is not None and own in then.announcements
+
+    taken = write_then_verify(lambda: store.turns.take_over_announcement(chat, announcement, own), applied)
+    return own if taken else None
+
+
+def claim_announcement(store: Store, handover: Handover, now: datetime) -> tuple[Chat, Announcement] | None:
+    """Take the announcement of a reply if it is overdue. Return the chat and the announcement as one's own."""
+    chat = store.chats.get(handover.user_id, handover.chat_id)
+    for late in overdue(chat, now) if chat else ():
+        if chat and late.message_id == handover.message_id and (own := take_over_announcement(store, chat, late, now)):
+            return chat, own
+    return None
+
+
+def unfinished(store: Store, handover: Handover) -> Turn | Announcement | None:
+    """Read what is still to be done about a reply: its turn, or its announcement. Returns None if it is over."""
+    chat = store.chats.get(handover.user_id, handover.chat_id)
+    work = (chat.turn, *chat.announcements) if chat else ()
+    return next((each for each in work if each and each.message_id == handover.message_id), None)
+
+
 def not_shown(chat: Chat, message_id: str) -> dict[str, Subscription]:
     """Return the subscribers to whom a stored reply is to be announced.
 
     A connection that joined after the seal was shown the reply, and sent the rest of it if it asked for that.
     """
-    return {name: each for name, each in chat.subscribers.items() if each.shown != message_id}
+    return {name: each for name, each in chat.subscribers.items() if (each.shown or "") < message_id}
 
 
 def handover_of(chat: Chat, turn: Turn) -> Handover:
@@ -231,8 +259,8 @@ def handover_of(chat: Chat, turn: Turn) -> Handover:
 def claim(store: Store, handover: Handover, worker: str, now: datetime) -> Chat | None:
     """Make a worker the owner of a turn, and return the chat, with the turn as the worker's own.
 
-    Returns None if the turn is another worker's, or over: a duplicate or late invocation costs one write. A sealed
-    turn whose reply nobody announces is claimed too. `worker` is an id of this claim alone.
+    Returns None if the turn is another worker's, or over: a duplicate or late invocation costs one write and one read.
+    `worker` is an id of this claim alone.
     """
     # First try: the turn as the handover describes it. An invocation that is on time needs this one write.
     expected = Turn(handover.message_id, now, attempt=handover.attempt - 1)
@@ -243,15 +271,10 @@ def claim(store: Store, handover: Handover, worker: str, now: datetime) -> Chat 
     # The turn has another attempt number than the handover says. This is a retry of Lambda's, or a duplicate: it may
     # go on only if the lease ran out, and it claims the attempt that it has just read. The condition on that number
     # is the fence: once it is raised, no write of an earlier worker can be applied.
-    match state_of(turn, now):
-        case TurnState.ABANDONED:
-            chat = _after_claiming(store, handover, turn, worker, now)
-            return chat if chat and chat.turn and chat.turn.worker == worker else None
-        case TurnState.UNANNOUNCED:
-            # The reply is stored, so there is nothing to fence off: only the announcement is left.
-            return chat if take_over(store, chat, turn, now) else None
-        case _:
-            return None
+    if state_of(turn, now) is not TurnState.ABANDONED:
+        return None
+    chat = _after_claiming(store, handover, turn, worker, now)
+    return chat if chat and chat.turn and chat.turn.worker == worker else None
 
 
 def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, now: datetime) -> Chat | None:
@@ -268,14 +291,16 @@ def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, n
     return claimed or store.chats.get(user_id, chat_id)
 
 
-def seal(store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime) -> bool:
-    """Store the reply of a turn. Returns False if the turn is another worker's by now."""
+def seal(store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime) -> Announcement | None:
+    """Store the reply of a turn, and return its announcement. Returns None if the turn is another worker's by now."""
+    announcement = Announcement(turn.message_id, now + LEASE, turn.replaces)
 
     def applied() -> bool:
         stored = store.messages.get(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    return write_then_verify(lambda: store.turns.seal(chat.user_id, reply, turn, title, now + LEASE), applied)
+    sealed = write_then_verify(lambda: store.turns.seal(chat.user_id, reply, turn, title, announcement), applied)
+    return announcement if sealed else None
 
 
 def title_of(text: str) -> str:

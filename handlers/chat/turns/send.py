@@ -11,7 +11,7 @@ from handlers.chat.cost import metered
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
-from handlers.chat.records import Chat, Connection
+from handlers.chat.records import Announcement, Chat, Connection
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
 from handlers.chat.turns import actions, lifecycle, quotas
@@ -50,7 +50,7 @@ class Sending:
     def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
         chat = self._chat_of(connection)
-        lifecycle.cancel(self.store, chat, frame.message_id, self.runtime.now())
+        lifecycle.cancel(self.store, chat, frame.message_id)
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
     def regenerate(self, connection: Connection) -> Iterator[actions.Action]:
@@ -85,29 +85,38 @@ class Sending:
 
     def _take_from_quota(self, chat: Chat) -> None:
         # A busy chat is refused first: such a message takes nothing from the quota.
-        lifecycle.check_free(chat, self.runtime.now())
+        lifecycle.check_free(chat)
         quotas.MessageQuota(self.store, self.settings.limits, self.runtime).use_message(chat)
 
 
 def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Iterator[actions.Action]:
-    """Hand on a turn whose worker is gone. Announce a reply that was stored and not announced.
-
-    The announcement has all of the text: the worker may have died before it had sent everything.
+    """Announce replies that were stored and not announced. Hand on a turn whose worker is gone.
 
     There is no timer for this: the next frame of any client in the chat does it. Taking over is a conditional write,
     so of several frames at the same moment one goes on.
     """
+    for announcement in lifecycle.overdue(chat, now):
+        yield from _announce(store, texts, chat, announcement, now)
     turn = chat.turn
-    match lifecycle.state_of(turn, now):
-        case lifecycle.TurnState.ABANDONED if turn and lifecycle.take_over(store, chat, turn, now):
-            logger.info("turn_taken_over", message_id=turn.message_id, attempt=turn.attempt)
-            yield actions.Generate(lifecycle.handover_of(chat, turn))
-        case lifecycle.TurnState.UNANNOUNCED if turn and lifecycle.take_over(store, chat, turn, now):
-            if reply := store.messages.get(chat.chat_id, turn.message_id):
-                script = stream.stored(reply, texts.typing, turn.replaces)
-                receivers = chat.listeners(now) & lifecycle.not_shown(chat, reply.message_id).keys()
-                yield actions.FanOut(tuple(script.from_here(script.late())), receivers)
-            store.turns.clear(chat.user_id, chat.chat_id, turn.message_id)
+    abandoned = lifecycle.state_of(turn, now) is lifecycle.TurnState.ABANDONED
+    if turn and abandoned and lifecycle.take_over(store, chat, turn, now):
+        logger.info("turn_taken_over", message_id=turn.message_id, attempt=turn.attempt)
+        yield actions.Generate(lifecycle.handover_of(chat, turn))
+
+
+def _announce(
+    store: Store, texts: Texts, chat: Chat, announcement: Announcement, now: datetime
+) -> Iterator[actions.Action]:
+    """Announce a stored reply, with all of its text: its worker may have died before it had sent everything."""
+    own = lifecycle.take_over_announcement(store, chat, announcement, now)
+    if own is None:
+        return
+    logger.info("announcement_taken_over", message_id=own.message_id)
+    if reply := store.messages.get(chat.chat_id, own.message_id):
+        script = stream.stored(reply, texts.typing, own.replaces)
+        receivers = chat.listeners(now) & lifecycle.not_shown(chat, reply.message_id).keys()
+        yield actions.FanOut(tuple(script.from_here(script.late())), receivers)
+    store.turns.announced(chat.user_id, chat.chat_id, own)
 
 
 def require_joined(connection: Connection) -> tuple[str, str]:

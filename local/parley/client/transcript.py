@@ -210,7 +210,7 @@ class Transcript:
                 actions.append(Line("The reply is written again."))
             self.reply = Reply(frame.text("messageId"), frame.number("attempt"))
             if left_behind:
-                # The end of the earlier reply does not come by itself. `chat_joined` shows the whole of it.
+                # The end of the earlier reply comes 15 s later or more. `chat_joined` shows the whole of it at once.
                 actions.append(Resume())
         return actions + self._take_text(self.reply, frame, "content")
 

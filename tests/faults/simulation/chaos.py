@@ -95,6 +95,8 @@ def check_chaos(run: ChaosRun) -> None:
         _check_deleted(run)
         return
     check(run)
+    assert run.deployment.chat is not None
+    assert not run.deployment.chat.announcements, "a reply was never announced"
     stored = {message.message_id: message.content for message in run.deployment.messages}
     for device in run.devices:
         for message_id, reading in device.readings.items():
@@ -105,7 +107,7 @@ def check_chaos(run: ChaosRun) -> None:
         for (connection, message_id), ends in device.ends.items():
             # One for each time that the connection asked for the reply. More only if the turn was taken over after its
             # seal: its worker died, or was held up for longer than its lease, before it noted that all had the end.
-            taken_over = run.deployment.store.tables.taken_over_sealed[message_id]
+            taken_over = run.deployment.store.tables.taken_over_announcements[message_id]
             assert ends <= device.subscriptions[connection, message_id] + taken_over, "an end too many"
 
 

@@ -277,18 +277,12 @@ class SimulatedDevice:
         if self.connection_id is not None:
             self.deployment.message(self.connection_id, {"type": kind, "data": data})
 
-    @property
-    def _left_behind(self) -> str | None:
-        """A reply without an end, though a newer one has begun: its end does not come by itself."""
-        open_ones = (each for each in self.readings if not self.readings[each].completes and each not in self.shown)
-        return next((each for each in open_ones if each < max(self.readings)), None)
-
     def _join(self) -> None:
         self._asked = self.world.time
         resume = {}
-        if wanted := self._left_behind or self.running:
-            resume = {"resume": self.readings[wanted].resume(wanted)}
-            self.subscriptions[self.connections, wanted] += 1
+        if self.running:
+            resume = {"resume": self.readings[self.running].resume(self.running)}
+            self.subscriptions[self.connections, self.running] += 1
         self._send("join_chat", token=USER, chatId=CHAT, **resume)
 
     def _send_first(self) -> None:
@@ -306,8 +300,6 @@ class SimulatedDevice:
                 self._join()
             else:
                 self._send_first()
-        if self.joined and self._left_behind and self.world.time - self._asked > self.PATIENCE:
-            self._join()
         if self.joined and self.running and self.world.time - max(self._heard, self._asked) > self.SILENCE:
             self._join()
         if self.joined and self.world.time - self._pinged >= (self.PING if waiting else self.IDLE_PING):
@@ -330,9 +322,6 @@ class SimulatedDevice:
                 self.shown.add(message["messageId"])
                 if message["messageId"] == self.running:
                     self.running = None
-        # What is neither shown nor running is no reply of this chat any more.
-        while gone := self._left_behind:
-            self.shown.add(gone)
         if "reply" in data and not self._reading(data["reply"]["messageId"]).completes:
             self.running = data["reply"]["messageId"]
         elif "reply" not in data:
@@ -363,10 +352,11 @@ class SimulatedDevice:
 
     def _take(self, data: dict[str, Any], piece: str) -> None:
         reading = self._reading(data["messageId"])
-        if not reading.completes and data["messageId"] != self.running:
+        if data["messageId"] in self.shown:
+            return
+        # An earlier reply may be announced late, while a newer one is made.
+        if not reading.completes and data["messageId"] > (self.running or ""):
             self.running = data["messageId"]
-            if self._left_behind:
-                self._join()
         asked = reading.missing
         reading.take(data, piece)
         if reading.missing and not asked:
@@ -379,9 +369,8 @@ class SimulatedDevice:
             return
         reading.end(data)
         self.ends[self.connections, data["messageId"]] += 1
-        self.awaiting = False
-        if self.running == data["messageId"]:
-            self.running = None
+        if self.running is None or self.running == data["messageId"]:
+            self.running, self.awaiting = None, False
         self._send_first()
 
 
@@ -398,4 +387,4 @@ def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:
 def running(deployment: SimulatedDeployment) -> bool:
     """Tell whether a reply is still to come."""
     chat = deployment.chat
-    return chat is not None and chat.turn is not None and not chat.turn.sealed
+    return chat is not None and chat.turn is not None

@@ -124,7 +124,7 @@ def check_without_faults(run: SimulationRun) -> None:
     contents = [message.content for message in run.deployment.messages]
     assert not any(APOLOGY in content for content in contents), "an apology without a fault"
     assert run.deployment.chat is not None
-    assert run.deployment.chat.turn is None, "a turn is not cleared"
+    assert not run.deployment.chat.announcements, "an announcement is not removed"
     for device in run.devices:
         for message_id, reading in device.readings.items():
             # Attempt 0: it ended while the device joined, and was shown by `chat_joined`.

@@ -13,7 +13,7 @@ from greenlet import getcurrent
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Chat, Connection, FinishReason, Message, Subscription, Turn
+from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
@@ -120,7 +120,7 @@ class Tables:
     connections: dict[str, Connection] = field(default_factory=dict)
     quotas: dict[str, QuotaUsage] = field(default_factory=dict)
     tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
-    taken_over_sealed: Counter[str] = field(default_factory=Counter)
+    taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
 
 
@@ -259,8 +259,6 @@ class SimulatedChats(_Part):
         def change(now: Chat) -> Chat | None:
             if self.tables.connections.get(connection.connection_id) != connection or _shown(now) != _shown(chat):
                 return None
-            if now.turn and now.turn.sealed and not (chat.turn and chat.turn.sealed):
-                return None
             subscribers = {**now.subscribers, connection.connection_id: subscription}
             return replace(now, subscribers=subscribers, joins=now.joins + 1)
 
@@ -277,7 +275,7 @@ class SimulatedChats(_Part):
 def _shown(chat: Chat) -> tuple[object, ...]:
     """Return the part of a chat that must be as it was shown when a connection subscribes."""
     turn = chat.turn
-    return chat.last_message_id, chat.message_count, turn.message_id if turn and not turn.sealed else None
+    return chat.last_message_id, chat.message_count, turn.message_id if turn else None
 
 
 class SimulatedMessages(_Part):
@@ -318,7 +316,7 @@ class SimulatedTurns(_Part):
 
     def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, messages: int) -> bool:
         def change(chat: Chat) -> Chat | None:
-            if (chat.turn and not chat.turn.sealed) or chat.last_message_id != previous:
+            if chat.turn or chat.last_message_id != previous:
                 return None
             count = chat.message_count + messages
             return replace(chat, turn=turn, last_message_id=turn.message_id, message_count=count)
@@ -336,7 +334,6 @@ class SimulatedTurns(_Part):
             now = chat.turn
             if now is None or (now.message_id, now.lease_until) != (turn.message_id, turn.lease_until):
                 return None
-            self.tables.taken_over_sealed[now.message_id] += now.sealed
             return replace(chat, turn=replace(now, lease_until=lease_until))
 
         return self._change(user_id, chat_id, change) is not None
@@ -344,24 +341,26 @@ class SimulatedTurns(_Part):
     def cancel(self, user_id: str, chat_id: str, message_id: str) -> bool:
         def change(chat: Chat) -> Chat | None:
             turn = chat.turn
-            if turn is None or turn.message_id != message_id or turn.sealed:
+            if turn is None or turn.message_id != message_id:
                 return None
             return replace(chat, turn=replace(turn, cancelled=True))
 
         return self._change(user_id, chat_id, change) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, lease_until: datetime) -> bool:
+    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
         def effect() -> bool:
             messages = self.tables.messages.get(reply.chat_id, {})
             if reply.message_id in messages:
                 return False
 
             def change(chat: Chat) -> Chat | None:
-                if not _is_at(chat, turn) or chat.turn is None:
+                if not _is_at(chat, turn):
                     return None
-                sealed = replace(chat.turn, sealed=True, lease_until=lease_until)
                 count = chat.message_count + (0 if turn.replaces else 1)
-                return replace(chat, turn=sealed, title=chat.title or title, message_count=count)
+                announcements = chat.announcements | {announcement}
+                return replace(
+                    chat, turn=None, announcements=announcements, title=chat.title or title, message_count=count
+                )
 
             if self._changed(user_id, reply.chat_id, change) is None:
                 return False
@@ -371,12 +370,20 @@ class SimulatedTurns(_Part):
 
         return self._call(effect, False)
 
-    def clear(self, user_id: str, chat_id: str, message_id: str) -> bool:
-        def change(chat: Chat) -> Chat | None:
-            turn = chat.turn
-            return replace(chat, turn=None) if turn and turn.message_id == message_id and turn.sealed else None
+    def take_over_announcement(self, chat: Chat, old: Announcement, new: Announcement) -> bool:
+        def change(now: Chat) -> Chat | None:
+            if now.announcements != chat.announcements:
+                return None
+            self.tables.taken_over_announcements[old.message_id] += 1
+            return replace(now, announcements=(now.announcements - {old}) | {new})
 
-        return self._change(user_id, chat_id, change) is not None
+        return self._change(chat.user_id, chat.chat_id, change) is not None
+
+    def announced(self, user_id: str, chat_id: str, announcement: Announcement) -> None:
+        def change(chat: Chat) -> Chat:
+            return replace(chat, announcements=chat.announcements - {announcement})
+
+        self._change(user_id, chat_id, change)
 
     def _at(self, user_id: str, chat_id: str, turn: Turn, **values: Any) -> Chat | None:
         def change(chat: Chat) -> Chat | None:
@@ -387,7 +394,7 @@ class SimulatedTurns(_Part):
 
 def _is_at(chat: Chat, turn: Turn) -> bool:
     now = chat.turn
-    return now is not None and not now.sealed and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
+    return now is not None and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
 
 
 class SimulatedStore:

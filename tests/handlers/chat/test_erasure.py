@@ -14,7 +14,7 @@ from handlers.chat.records import Chat, Connection, FinishReason, Message, Role,
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
-from tests.support.conversation import NOON, answer, ask
+from tests.support.conversation import NOON, announcement_of, answer, ask
 from tests.support.http_api import Invocations
 from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
@@ -138,6 +138,7 @@ def test_a_deleted_chat_stays_deleted_at_every_step_of_a_worker(store):
 def test_no_write_brings_a_deleted_chat_back(store):
     turn, then = Turn("m2", NOON + LEASE, 1), NOON + LEASE
     message = Message("chat", "m2", Role.ASSISTANT, "Hi", NOON)
+    unannounced = Chat("alice", "chat", announcements=frozenset({announcement_of("m2")}))
     writes = [
         store.chats.rename("alice", "chat", "x"),
         store.chats.subscribe(Connection("c1=", NOON), Chat("alice", "chat"), Subscription("j")),
@@ -148,8 +149,9 @@ def test_no_write_brings_a_deleted_chat_back(store):
         store.turns.extend("alice", "chat", turn, then),
         store.turns.take_over("alice", "chat", turn, then),
         store.turns.cancel("alice", "chat", "m2"),
-        store.turns.seal("alice", message, turn, "x", then),
-        store.turns.clear("alice", "chat", "m2"),
+        store.turns.seal("alice", message, turn, "x", announcement_of("m2")),
+        store.turns.take_over_announcement(unannounced, announcement_of("m2"), announcement_of("m2")),
+        store.turns.announced("alice", "chat", announcement_of("m2")),
         store.chats.delete("alice", "chat", NOON),
     ]
     assert not any(writes)

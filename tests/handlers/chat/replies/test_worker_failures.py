@@ -5,10 +5,10 @@ from threading import Event
 
 import pytest
 
-from handlers.chat.records import FinishReason
+from handlers.chat.records import FinishReason, Turn
 from handlers.chat.store import StoreError
-from handlers.chat.turns.lifecycle import LEASE
-from tests.support.conversation import answer, claim, seal
+from handlers.chat.turns.lifecycle import LEASE, Handover
+from tests.support.conversation import answer, ask, claim, seal
 from tests.support.reply_worker import (
     APOLOGY,
     LATER,
@@ -45,7 +45,22 @@ class TestInvokedTwice:
             start, complete = gateway.to(device)
             assert (start["data"]["offset"], start["data"]["content"]) == (0, "первый")
             assert (complete["data"]["content"], complete["data"]["attempt"]) == ("первый", 1)
-        assert store.chats.get("alice", "chat").turn is None
+        assert store.chats.get("alice", "chat").announcements == frozenset()
+
+    def test_it_is_announced_too_if_another_message_has_come(self, store, gateway, chat):
+        seal(store, TURN, "первый")
+        ask(store, "m3", "m4", now=LATER)
+        make_reply(store, gateway, again := ScriptedModel("второй", STOP), now=LATER)
+        assert (again.asked, gateway.kinds("c1=")) == ([], ["start", "complete"])
+        assert store.chats.get("alice", "chat").turn.message_id == "m4"
+
+    def test_a_reply_that_was_replaced_before_it_was_announced_is_not(self, store, gateway, chat):
+        seal(store, TURN, "первый")
+        assert store.turns.begin("alice", "chat", Turn("m3", NOON + LEASE, replaces="m2"), "m2")
+        seal(store, Handover("alice", "chat", "m3"), "второй")
+        make_reply(store, gateway, ScriptedModel(), now=LATER)
+        assert gateway.frames == []
+        assert [each.message_id for each in store.chats.get("alice", "chat").announcements] == ["m3"]
 
     def test_a_zombie_that_wakes_after_the_takeover_stores_nothing(self, store, gateway, chat):
         def overtaken():
@@ -116,6 +131,11 @@ class TestGivingUp:
         self.give_up(store, gateway, [LATER])
         assert store.messages.get("chat", "m2").content == "Хорошо"
         assert gateway.frames == []
+
+    def test_a_reply_that_a_dead_worker_stored_a_moment_ago_is_awaited_and_announced(self, store, gateway, chat):
+        seal(store, TURN, "Хорошо")
+        self.give_up(store, gateway, [NOON])
+        assert gateway.kinds("c1=") == ["start", "complete"]
 
     def test_a_stored_reply_is_announced(self, store, gateway, chat):
         seal(store, TURN, "Хорошо")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from handlers.chat.limits.policy import ChatCount, QuotaUsage
 from handlers.chat.records import Chat, Connection, Message, Role, Subscription, Turn, User
 from handlers.chat.store import Store, StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS, CONNECTION
-from tests.support.conversation import answer, ask, claim, seal
+from tests.support.conversation import announcement_of, answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
 from tests.support.store_contract import LATER, NOON
 from tests.support.subscribers import bind, subscribe
@@ -182,6 +183,12 @@ def of_messages() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]
         yield name, delete(name)
 
 
+def seal_last(store: Store) -> Callable[[], object]:
+    a_chat(store)
+    handover = ask(store, "m1", "m2")
+    return partial(seal, store, handover, turn=claim(store, handover), title="Title")
+
+
 def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
     def with_turn(name: str, *arguments: object) -> Callable[[Store], Callable[[], object]]:
         def prepare(store: Store) -> Callable[[], object]:
@@ -201,15 +208,6 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
         a_turn(store)
         return partial(store.turns.cancel, "alice", "chat", "m2")
 
-    def seal_last(store: Store) -> Callable[[], object]:
-        a_chat(store)
-        handover = ask(store, "m1", "m2")
-        return partial(seal, store, handover, turn=claim(store, handover), title="Title")
-
-    def clear(store: Store) -> Callable[[], object]:
-        seal_last(store)()
-        return partial(store.turns.clear, "alice", "chat", "m2")
-
     yield "accept", accept
     yield "begin", begin
     yield "claim", with_turn("claim", "w1", LATER)
@@ -217,7 +215,21 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
     yield "take_over", with_turn("take_over", LATER)
     yield "cancel", cancel
     yield "seal", seal_last
-    yield "clear", clear
+
+
+def of_announcements() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
+    def take_over_announcement(store: Store) -> Callable[[], object]:
+        seal_last(store)()
+        chat, announcement = store.chats.get("alice", "chat"), announcement_of("m2")
+        later = replace(announcement, lease_until=LATER)
+        return partial(store.turns.take_over_announcement, chat, announcement, later)
+
+    def announced(store: Store) -> Callable[[], object]:
+        seal_last(store)()
+        return partial(store.turns.announced, "alice", "chat", announcement_of("m2"))
+
+    yield "take_over_announcement", take_over_announcement
+    yield "announced", announced
 
 
 PARTS = {
@@ -225,7 +237,7 @@ PARTS = {
     "connections": of_connections,
     "chats": of_chats,
     "messages": of_messages,
-    "turns": of_turns,
+    "turns": lambda: chain(of_turns(), of_announcements()),
 }
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
@@ -290,12 +302,12 @@ def test_a_transaction_that_failed_for_a_condition_too_is_a_no_in_the_end(store,
     turn = replace(a_turn(store), attempt=1)
     reply = Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
     with conflicts(ALWAYS, CONDITION_FAILED, CONFLICT):
-        assert store.turns.seal("alice", reply, turn, None, LATER) is False
+        assert store.turns.seal("alice", reply, turn, None, announcement_of("m2")) is False
     assert len(pauses) == len(CONFLICT_PAUSES_SECONDS)
 
 
 def test_other_errors_are_not_tried_again_here(store, pauses):
-    turn = a_turn(store)
+    turn, reply = a_turn(store), Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
     with conflicts(1, "ValidationError") as planted, pytest.raises(StoreError):
-        store.turns.seal("alice", Message("chat", "m2", Role.ASSISTANT, "Hello", NOON), turn, None, LATER)
+        store.turns.seal("alice", reply, turn, None, announcement_of("m2"))
     assert (planted.times, pauses) == (0, [])

@@ -7,11 +7,12 @@ import boto3
 import pytest
 
 from handlers.chat.records import Chat, Connection, Subscription
-from tests.support.conversation import answer, ask, claim, seal
+from tests.support.conversation import announcement_of, answer, ask, claim, seal
 from tests.support.store_contract import (
     LATER,
     NOON,
     AcceptContract,
+    AnnouncementsContract,
     SealContract,
     SubscriptionContract,
     TokensContract,
@@ -91,6 +92,7 @@ class TestTurns(TurnsContract):
     def test_a_chat_that_was_deleted_is_not_brought_back(self, store, chat):
         handover = ask(store, "m1", "m2")
         turn = claim(store, handover)
+        unannounced = replace(chat, announcements=frozenset({announcement_of("m2")}))
         boto3.client("dynamodb").delete_item(
             TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
         )
@@ -99,12 +101,17 @@ class TestTurns(TurnsContract):
         assert store.turns.take_over("alice", "chat", turn, LATER) is False
         assert store.turns.cancel("alice", "chat", "m2") is False
         assert seal(store, handover, turn=turn) is False
-        assert store.turns.clear("alice", "chat", "m2") is False
+        assert store.turns.take_over_announcement(unannounced, announcement_of("m2"), announcement_of("m2")) is False
+        store.turns.announced("alice", "chat", announcement_of("m2"))
         assert store.chats.get("alice", "chat") is None
         assert store.messages.get("chat", "m2") is None
 
 
 class TestTokens(TokensContract):
+    pass
+
+
+class TestAnnouncements(AnnouncementsContract):
     pass
 
 

@@ -13,7 +13,7 @@ from handlers.chat.records import Chat, FinishReason, Message, Role, Turn
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover, LeaseCheck, TurnState
-from tests.support.conversation import answer, ask, claim, seal
+from tests.support.conversation import announcement_of, answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
 from tests.support.stores import LossyStore
 
@@ -55,8 +55,6 @@ def refusal(call, *arguments, **more):
         (None, NOON, TurnState.IDLE),
         (TURN, NOON, TurnState.RUNNING),
         (TURN, LATER, TurnState.ABANDONED),
-        (replace(TURN, sealed=True), NOON, TurnState.IDLE),
-        (replace(TURN, sealed=True), LATER, TurnState.UNANNOUNCED),
     ],
 )
 def test_the_state_of_a_turn(turn, moment, expected):
@@ -74,7 +72,6 @@ OWN = replace(TURN, attempt=1, worker="w1")
         (replace(OWN, cancelled=True), LeaseCheck.CANCELLED),
         (replace(OWN, worker="w2", attempt=2), LeaseCheck.LOST),
         (replace(OWN, worker="w2", attempt=2, cancelled=True), LeaseCheck.LOST),
-        (replace(OWN, sealed=True), LeaseCheck.LOST),
         (replace(OWN, message_id="m4"), LeaseCheck.LOST),
         (None, LeaseCheck.LOST),
     ],
@@ -189,12 +186,27 @@ class TestClaim:
         assert lifecycle.claim(store, handover, "w2", LATER + LEASE) is None
         assert lifecycle.claim(store, Handover("alice", "gone", "m2"), "w", NOON) is None
 
-    def test_a_reply_that_nobody_announced_is_claimed_once(self, store, chat):
+    @pytest.mark.parametrize("newer_turn", [False, True])
+    def test_a_reply_that_nobody_announced_is_announced_by_one(self, store, chat, newer_turn):
         handover = ask(store, "m1", "m2")
         seal(store, handover)
-        assert lifecycle.claim(store, handover, "w2", NOON) is None
-        assert lifecycle.claim(store, handover, "w2", LATER).turn.sealed
-        assert lifecycle.claim(store, handover, "w3", LATER) is None
+        if newer_turn:
+            ask(store, "m3", "m4")
+        assert lifecycle.claim(store, handover, "w2", LATER) is None
+        assert lifecycle.claim_announcement(store, handover, NOON) is None
+        assert lifecycle.claim_announcement(store, replace(handover, message_id="m4"), LATER) is None
+        seen, own = lifecycle.claim_announcement(store, handover, LATER)
+        assert own.lease_until == LATER + LEASE
+        late = next(iter(seen.announcements))
+        assert lifecycle.take_over_announcement(store, seen, late, LATER + timedelta(milliseconds=1)) is None
+        assert lifecycle.claim_announcement(store, handover, LATER) is None
+
+    @LOST
+    def test_a_lost_answer_does_not_stop_a_takeover_of_an_announcement(self, store, chat, lost):
+        seal(store, ask(store, "m1", "m2"))
+        seen = store.chats.get("alice", "chat")
+        lossy = LossyStore(store, "take_over_announcement", lost)
+        assert lifecycle.take_over_announcement(lossy, seen, announcement_of("m2"), LATER)
 
     @pytest.mark.parametrize("lost", [StoreError("no answer"), None], ids=["error", "no"])
     def test_a_lost_answer_is_not_mistaken_for_anothers_claim(self, store, chat, lost):
@@ -222,7 +234,7 @@ class TestSeal:
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
         answer(store, handover, "Hi there", turn=claim(store, handover, now=LATER, worker="w2"))
-        assert lifecycle.seal(store, chat, zombie, self.reply(zombie), None, LATER) is False
+        assert lifecycle.seal(store, chat, zombie, self.reply(zombie), None, LATER) is None
         assert store.messages.get("chat", "m2").content == "Hi there"
 
 
@@ -230,21 +242,18 @@ class TestCancel:
     @pytest.mark.parametrize("named", ["m2", None])
     def test_the_running_reply_is_cancelled(self, store, chat, named):
         ask(store, "m1", "m2")
-        lifecycle.cancel(store, store.chats.get("alice", "chat"), named, NOON)
+        lifecycle.cancel(store, store.chats.get("alice", "chat"), named)
         assert store.chats.get("alice", "chat").turn.cancelled
 
     def test_twice_is_once(self, store, chat):
         ask(store, "m1", "m2")
         for _ in range(2):
-            lifecycle.cancel(store, store.chats.get("alice", "chat"), "m2", NOON)
+            lifecycle.cancel(store, store.chats.get("alice", "chat"), "m2")
 
     def test_a_stale_id_cancels_nothing(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
         ask(store, "m3", "m4")
-        assert (
-            refusal(lifecycle.cancel, store, store.chats.get("alice", "chat"), "m2", NOON)
-            is ErrorCode.NOTHING_TO_CANCEL
-        )
+        assert refusal(lifecycle.cancel, store, store.chats.get("alice", "chat"), "m2") is ErrorCode.NOTHING_TO_CANCEL
         assert not store.chats.get("alice", "chat").turn.cancelled
 
     def test_a_cancellation_that_comes_too_late_misses_the_next_turn(self, store, chat):
@@ -252,11 +261,11 @@ class TestCancel:
         seen = store.chats.get("alice", "chat")
         answer(store, handover)
         ask(store, "m3", "m4")
-        assert refusal(lifecycle.cancel, store, seen, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
+        assert refusal(lifecycle.cancel, store, seen, None) is ErrorCode.NOTHING_TO_CANCEL
         assert not store.chats.get("alice", "chat").turn.cancelled
 
     def test_without_a_running_reply_nothing_can_be_cancelled(self, store, chat):
-        assert refusal(lifecycle.cancel, store, chat, None, NOON) is ErrorCode.NOTHING_TO_CANCEL
+        assert refusal(lifecycle.cancel, store, chat, None) is ErrorCode.NOTHING_TO_CANCEL
 
 
 class TestRegenerate:

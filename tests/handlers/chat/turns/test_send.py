@@ -222,6 +222,28 @@ class TestAbandoned:
         assert store.chats.get("alice", "chat").turn is None
         assert len(client.sends("ping")) == 1
 
+    def test_a_newer_turn_does_not_keep_a_reply_from_being_announced(self, client, store, chat):
+        client.joins("alice", "chat")
+        seal(store, ask(store, "m1", "m2"))
+        ask(store, "m3", "m4", now=LATER)
+        client.now = LATER
+        _, announced = client.sends("ping")
+        assert [frame.message_id for frame in announced.frames] == ["m2", "m2"]
+        assert announced.connections == {"c1="}
+        assert store.chats.get("alice", "chat").turn.message_id == "m4"
+        assert len(client.sends("ping")) == 1
+
+    def test_a_connection_that_was_shown_a_later_reply_was_shown_the_earlier_one(self, client, store, chat):
+        client.joins("alice", "chat")
+        seal(store, ask(store, "m1", "m2"))
+        seal(store, ask(store, "m3", "m4"))
+        CommandClient(store, "c2=").joins("alice", "chat")
+        client.now = LATER
+        _, first = client.sends("ping")
+        _, second = client.sends("ping")
+        assert [each.frames[-1].message_id for each in (first, second)] == ["m2", "m4"]
+        assert first.connections == second.connections == {"c1="}
+
     def test_a_long_one_is_announced_in_pieces_that_fit(self, client, store, chat):
         client.joins("alice", "chat")
         text = "жук👩" * 4_000
