@@ -28,7 +28,7 @@ from hypothesis.strategies import (
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
-from handlers.chat.identity import keys
+from handlers.chat.identity import keys, secrets
 from handlers.chat.identity.keys import FRESH_SECONDS, REFETCH_SECONDS, KeySet, SharedSecret
 from handlers.chat.identity.tokens import (
     MAX_LIFETIME,
@@ -485,13 +485,34 @@ class TestSettings:
 
     def test_one_way_to_sign_and_not_both(self):
         for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": JWKS_URL, "JWT_ISSUER": ISSUER}):
-            with pytest.raises(Misconfigured, match="one of JWT_SECRET and JWT_JWKS_URL"):
-                Authenticator.of(self.settings(**environ), everyone, Runtime())
+            verifies_nothing(self.settings(**environ), "one of JWT_SECRET and JWT_JWKS_URL")
 
     def test_keys_of_a_provider_need_its_name(self):
-        with pytest.raises(Misconfigured, match="JWT_ISSUER"):
-            Authenticator.of(self.settings(JWT_JWKS_URL=JWKS_URL), everyone, Runtime())
+        verifies_nothing(self.settings(JWT_JWKS_URL=JWKS_URL), "JWT_ISSUER")
 
-    def test_a_short_secret_keeps_the_function_from_starting(self):
-        with pytest.raises(Misconfigured):
-            Authenticator.of(self.settings(JWT_SECRET="short"), everyone, Runtime())
+    def test_a_short_secret_verifies_nothing_not_even_what_it_has_signed(self):
+        verifies_nothing(self.settings(JWT_SECRET="short"), "JWT_SECRET", hs256(secret="short"))
+
+    @pytest.mark.parametrize("kept", ["short", "", "ssm:/another/place", "x" * 31])
+    def test_a_secret_that_is_short_at_its_place_verifies_nothing(self, monkeypatch, kept):
+        monkeypatch.setattr(secrets, "value_of", lambda setting: kept)
+        verifies_nothing(self.settings(JWT_SECRET="ssm:/place"), "JWT_SECRET", hs256(secret=kept))
+
+    def test_a_secret_that_cannot_be_read_is_named(self, monkeypatch):
+        def value_of(setting):
+            raise Misconfigured(f"The secret {setting} cannot be read")
+
+        monkeypatch.setattr(secrets, "value_of", value_of)
+        failure = verifies_nothing(self.settings(JWT_SECRET="ssm:/place"), "ssm:/place")
+        assert failure.variables == ("JWT_SECRET",)
+
+
+def verifies_nothing(settings, reason, *tokens):
+    """See that a deployment verifies no token, and return why. A bad token is refused as ever."""
+    deployed = Authenticator.of(settings, lambda identity: True, Runtime())
+    for token in (hs256(aud=None), rs256(aud=None), *tokens):
+        with pytest.raises((Misconfigured, Refused)):
+            deployed.user_of(token)
+    with pytest.raises(Misconfigured, match=reason) as caught:
+        deployed.user_of(hs256(aud=None))
+    return caught.value
