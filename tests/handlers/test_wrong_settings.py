@@ -8,24 +8,17 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from parley.dev_tokens import token
 from parley.template.source import load
 
-from handlers import connect, default
 from handlers.chat.delivery.gateway import UnusableGateway
 from handlers.chat.errors import PostFailed
 from handlers.chat.log import logger
-from handlers.chat.records import Connection
-from tests.handlers.chat.test_settings import IDENTITY_RULES, SECRET, WRONG
-from tests.handlers.test_entry_points import connect_event, message_event
+from tests.support.function_deployment import FunctionDeployment
 from tests.support.http_api import Invocations, request, services
-from tests.support.lambda_context import LambdaContext
-from tests.support.recording_gateway import RecordingGateway
-from tests.support.runtime import NOON
+from tests.support.settings_rules import IDENTITY_RULES, WRONG
 from tests.support.wiring import wiring
 
 ROOT = Path(__file__).parents[2]
-CONNECTION_ID = "BFaT_fALIAMCKug="
 MODULES = (
     *("api", "connect", "default", "generate"),
     *(pytest.param(module, marks=pytest.mark.full) for module in ("deliver", "disconnect", "erase", "expire")),
@@ -47,43 +40,6 @@ def log(monkeypatch):
     return log
 
 
-class Deployment:
-    """The functions that clients reach, with one environment, and a connection from before the setting was wrong."""
-
-    def __init__(self, store, user="alice"):
-        self.gateway, self.functions = RecordingGateway(), Invocations()
-        self.store = store
-        self.wired = wiring(gateway=self.gateway, functions=self.functions)
-        self.user = user
-        self.chat_id = "chat"
-        store.connections.add(Connection(CONNECTION_ID, NOON, user))
-
-    def connects(self, **query):
-        event = connect_event(**query)
-        event["requestContext"]["connectionId"] = "new="
-        return connect.handle(event, self.wired)["statusCode"]
-
-    def sends(self, kind, **data):
-        """Send a frame, and return the code of the error that is the answer, or None."""
-        before = len(self.gateway.frames)
-        body = json.dumps({"type": kind, "data": data, "requestId": kind})
-        assert default.handle(message_event(body), LambdaContext(), self.wired) == {"statusCode": 200}
-        answers = [frame for _, frame in self.gateway.frames[before:] if frame.get("requestId") == kind]
-        return next((frame["data"]["code"] for frame in answers if frame["type"] == "error"), None)
-
-    def answers(self):
-        """Return the answer of each way in to a user with a good token."""
-        with services(functions=self.functions, authenticator=self.wired.authenticator):
-            return {
-                "connect": self.connects(token=token(self.user, os.environ.get("JWT_SECRET") or SECRET)),
-                "join_chat": self.sends("join_chat"),
-                "create_chat": self.sends("create_chat"),
-                "message": self.sends("message", message="Hi"),
-                "ping": self.sends("ping"),
-                "/me": request("GET", "/me", self.user).status,
-            }
-
-
 def health():
     with services(functions=Invocations(), authenticator=wiring().authenticator):
         answer = request("GET", "/health")
@@ -102,7 +58,7 @@ def expected(name):
 @pytest.mark.parametrize("name", sorted(WRONG))
 def test_each_function_says_of_each_variable_what_it_must(name, store, monkeypatch, log):
     monkeypatch.setenv(name, WRONG[name])
-    deployment = Deployment(store)
+    deployment = FunctionDeployment(store)
     assert deployment.answers() == expected(name)
     assert health() == (503, [name])
     assert {line["variable"] for line in events(log, "setting_wrong")} == {name}
@@ -118,7 +74,7 @@ def test_a_wrong_way_to_verify_tokens_lets_nobody_in_and_is_named(environ, named
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    deployment = Deployment(store)
+    deployment = FunctionDeployment(store)
     assert deployment.answers() == NOBODY
     assert deployment.connects() == 503, "an anonymous connection"
     assert store.connections.get("new=") is None
@@ -128,14 +84,14 @@ def test_a_wrong_way_to_verify_tokens_lets_nobody_in_and_is_named(environ, named
 
 
 def test_with_good_settings_nothing_of_this_happens(store, log):
-    assert Deployment(store).answers() == NOTHING
+    assert FunctionDeployment(store).answers() == NOTHING
     assert health() == (200, [])
     assert events(log, "setting_wrong") + events(log, "refused_by_settings") == []
 
 
 @pytest.mark.parametrize("kind", ["message", "regenerate"])
 def test_a_turn_that_the_worker_could_not_make_does_not_begin(kind, store, monkeypatch):
-    deployment = Deployment(store)
+    deployment = FunctionDeployment(store)
     assert deployment.sends("create_chat") is None
     chat_id = deployment.gateway.frames[-1][1]["data"]["chatId"]
     before = list(store.messages.newest_first(chat_id)), store.chats.get("alice", chat_id)
