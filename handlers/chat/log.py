@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 from aws_lambda_powertools import Logger
 
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _level() -> str | None:
+    """Return the level that replaces one that does not exist, so that the function starts. None for any other."""
+    return None if os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper() in LEVELS else "INFO"
+
+
 # Lambda reads the time of a line only in this form, and filters by level only lines whose time it can read.
-logger = Logger(use_rfc3339=True)
+logger = Logger(level=_level(), use_rfc3339=True)

@@ -21,8 +21,9 @@ from parley.template.references import Stack
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
 from tests.support.cloudformation import accepts, broken_rules
-from tests.support.parameters import ISSUER, KEY_SET, KEYS, PLACES, ROWS, SECRET, Environment, read_identity
+from tests.support.parameters import ISSUER, KEY_SET, KEYS, PLACES, ROWS, SECRET, Environment, read_settings
 from tests.support.sam import TEMPLATE, named_in, source
+from tests.support.settings_rules import RULES
 
 DECLARED: dict[str, dict[str, Any]] = source()["Parameters"]
 
@@ -75,6 +76,8 @@ def test_the_functions_take_good_values_and_no_bad_ones(parameter):
     row = ROWS[parameter]
     assert {value: reason for value in row.good if (reason := refusal(parameter, value))} == {}
     assert [value for value in row.bad if not refusal(parameter, value)] == []
+    # A value that the functions refuse too needs no reason of the template's own.
+    assert [value for value in row.stricter if refusal(parameter, value)] == []
 
 
 @pytest.mark.parametrize("parameter", [each for each in READ if "AllowedPattern" in DECLARED[each]])
@@ -107,6 +110,12 @@ def test_all_prices_can_be_set():
         assert accepts(DECLARED["Prices"], f'{{"{price.name}": 1.5}}'), price.name
 
 
+@pytest.mark.parametrize("parameter", [each for each in READ if ROWS[each].variable in RULES])
+def test_the_template_refuses_what_the_tests_of_the_settings_call_wrong(parameter):
+    _, bad = RULES[ROWS[parameter].variable]
+    assert [value for value in bad if accepts(DECLARED[parameter], value)] == []
+
+
 class TestRules:
     @pytest.mark.parametrize("signed", [*itertools.product(["", SECRET, "ssm:/name"], ["", KEYS])])
     @pytest.mark.parametrize("issued", [*itertools.product(["", ISSUER], ["", "my-app", "*"])])
@@ -116,7 +125,7 @@ class TestRules:
         broken = broken_rules(source(), values)
         environ = {ROWS[name].variable: value for name, value in values.items()}
         try:
-            read_identity(environ)
+            read_settings(environ)
         except Misconfigured:
             assert broken
             return
