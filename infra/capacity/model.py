@@ -17,6 +17,8 @@ class Design:
     unpaced_frames: int = 10
     poll_seconds: float = 0.25
     worker_memory_mb: int = 1024
+    prod_workers: int = 500
+    """`WorkerConcurrency` of the preset `prod`."""
     socket_throttle_rate: int = 500
     broadcast_segments: int = 4
     broadcast_seconds: int = 60
@@ -49,6 +51,8 @@ class Work:
     requests: float = 0
     invocations: float = 0
     lambda_seconds: float = 0
+    worker_seconds: float = 0
+    """The part of `lambda_seconds` that workers take."""
     gb_seconds: float = 0
     write_units: float = 0
     message_units: float = 0
@@ -102,6 +106,7 @@ def a_turn(design: Design, use: Use) -> Work:
         requests=posts + 1,
         invocations=2,
         lambda_seconds=worker_seconds + ANSWER_SECONDS,
+        worker_seconds=worker_seconds,
         gb_seconds=worker_seconds * design.worker_memory_mb / 1024 + ANSWER_SECONDS,
         write_units=TURN_WRITE_UNITS + longer + worker_seconds // LEASE_SECONDS,
         message_units=TURN_MESSAGE_UNITS + longer,

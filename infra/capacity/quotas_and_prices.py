@@ -49,6 +49,13 @@ def quotas(design: Design) -> list[Quota]:
             "`SEGMENTS` of handlers/chat/connections.py, and the time-out of `DeliverFunction`",
         ),
         Quota(
+            "workers at once, `WorkerConcurrency` of the preset `prod`",
+            design.prod_workers,
+            lambda load: load.work.worker_seconds,
+            "Raise the parameter, up to the account's concurrency less 100.",
+            "infra/samconfig.toml",
+        ),
+        Quota(
             "API Gateway requests a second, posts included",
             10_000,
             lambda load: load.work.requests,

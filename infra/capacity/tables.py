@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra.capacity.model import ANSWER_SECONDS, WORKER_CPU_SECONDS, Design, Load, Use, a_turn, load
+from infra.capacity.model import WORKER_CPU_SECONDS, Design, Load, Use, a_turn, load
 from infra.capacity.quotas_and_prices import (
     GATEWAY,
     PRICES,
@@ -51,7 +51,7 @@ def turn_table(design: Design, use: Use, prices: Prices) -> str:
         ("frames, both directions", number(turn.frames)),
         ("bytes sent", number(turn.sent_bytes)),
         ("invocations", number(turn.invocations)),
-        ("worker: seconds, and of these CPU", f"{turn.lambda_seconds - ANSWER_SECONDS:.2f}, {WORKER_CPU_SECONDS}"),
+        ("worker: seconds, and of these CPU", f"{turn.worker_seconds:.2f}, {WORKER_CPU_SECONDS}"),
         ("GB-seconds", f"{turn.gb_seconds:.2f}"),
         ("write units", number(turn.write_units)),
         ("read units, and of these looks at the chat", f"{turn.read_units:.1f}, {turn.poll_units:.1f}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from dataclasses import astuple, replace
 from math import inf
 from pathlib import Path
@@ -54,6 +55,11 @@ class TestTheModelDescribesThisProject:
         assert int(parameters["RelayPaceMs"]["Default"]) / 1000 == DESIGN.pace_seconds
         assert parameters["WorkerMemory"]["Default"] == DESIGN.worker_memory_mb
         assert parameters["SocketThrottleRate"]["Default"] == DESIGN.socket_throttle_rate
+
+    def test_the_preset_prod_reserves_so_many_workers(self):
+        presets = tomllib.loads((ROOT / "infra" / "samconfig.toml").read_text())
+        overrides = presets["prod"]["deploy"]["parameters"]["parameter_overrides"]
+        assert int(overrides["WorkerConcurrency"]) == DESIGN.prod_workers
 
     def test_the_functions_have_the_memory_and_time_that_it_counts_with(self, template):
         functions = {name: template["Resources"][name]["Properties"] for name in ("DefaultFunction", "DeliverFunction")}

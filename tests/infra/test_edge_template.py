@@ -184,6 +184,20 @@ def test_the_site_is_private_and_read_by_this_distribution_only(template, distri
     assert (control["SigningBehavior"], control["SigningProtocol"]) == ("always", "sigv4")
 
 
+@pytest.mark.parametrize(
+    ("resource", "place"), [("SiteAccess", ("OriginAccessControlConfig", "Name")), ("Rewrite", ("Name",))]
+)
+def test_a_stack_with_a_long_name_has_names_that_cloudfront_takes(template, resource, place):
+    value = template["Resources"][resource]["Properties"]
+    for key in place:
+        value = value[key]
+    text, variables = value["Fn::Sub"]
+    assert variables == {"Id": {"Fn::Select": [2, {"Fn::Split": ["/", {"Ref": "AWS::StackId"}]}]}}
+    stack_id = f"arn:aws:cloudformation:us-east-1:123456789012:stack/{'n' * 128}/6c2f1d60-ca5d-11f0-8de9-0242ac120002"
+    name = filled_in(text, {"Id": stack_id.split("/")[2]})
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name)
+
+
 def test_the_rate_limit_counts_by_address_and_exists_only_if_it_is_set(template, distribution):
     acl = template["Resources"]["WebAcl"]
     [rule] = acl["Properties"]["Rules"]
