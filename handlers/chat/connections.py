@@ -3,8 +3,8 @@
 Every rule about a connection that does not answer is in this module:
 
 - A frame for a connection that is gone (410) makes us forget the connection: its row is deleted.
-- A greeting is different. A new connection answers 410 until its handshake is done, so a greeting is tried again, and
-  the row stays.
+- A greeting is different. A new connection answers 410 until its handshake is done, so a greeting is tried again for
+  half a second, and the row stays. A row that is gone ends the tries.
 - A connection that cannot be closed now keeps its row. Later frames, or the row's time to live, end it.
 """
 
@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 SEGMENTS = 4
 """The number of invocations that share a broadcast. Each reads its part of the connections' table."""
 
-GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2)
 """Pauses between the tries of a greeting: a connection answers 410 until its `$connect` and the handshake are done."""
+
+GREETING_SECONDS = 0.45
+"""The time after which no further try of a greeting begins. A handshake is done some milliseconds after `$connect` has
+returned, which is about when the first try begins. A client that gives its handshake up must not hold an environment
+for longer: anybody can do that, at the rate of the stage's throttle."""
 
 SESSION_GRACE = timedelta(minutes=1)
 """The time after the end of a session in which a client may still bring a new token. Then its connection is closed."""
@@ -94,13 +99,22 @@ class OpenConnections:
                 yield connection
 
     def greet(self, connection_id: str, text: bytes) -> None:
-        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`."""
-        for pause in GREETING_PAUSES_SECONDS:
+        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`.
+
+        Raises `StoreError` too. It takes half a second at most if the connection is gone, less if its row is gone.
+        """
+        began = self.runtime.monotonic()
+        for tries, pause in enumerate((*GREETING_PAUSES_SECONDS, GREETING_SECONDS), 1):
             try:
                 return self.gateway.post(connection_id, text)
             except ConnectionGone:
                 # Not open yet, or closed already: the same answer. So the row stays, for `$disconnect` to delete.
-                self.runtime.sleep(pause)
+                if self.runtime.monotonic() + pause - began > GREETING_SECONDS:
+                    break
+            self.runtime.sleep(pause)
+            # Not before the second try, which mostly succeeds. `$disconnect` has come, or `connect` has refused.
+            if tries > 1 and self.store.connections.get(connection_id) is None:
+                break
         logger.info("connection_never_opened", target_connection_id=connection_id)
         return None
 

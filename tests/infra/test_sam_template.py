@@ -12,6 +12,7 @@ import pytest
 from parley.template.model import Throttle
 from parley.template.reader import read
 
+from handlers.chat.connections import GREETING_SECONDS
 from tests.support.sam import TEMPLATE, grants_of, named_in, source
 
 ROOT = Path(__file__).parents[2]
@@ -282,6 +283,12 @@ def test_the_worker_has_the_memory_and_the_stage_the_throttle_that_are_set():
     assert template.functions["GenerateFunction"].memory == 2048
     assert template.websocket_apis[0].stages[0].throttle == Throttle(5, 9)
     assert read(TEMPLATE).websocket_apis[0].stages[0].throttle == Throttle(500, 1000)
+
+
+def test_the_throttle_of_handshakes_bounds_the_greetings_at_once():
+    """Greetings of abandoned handshakes fill a quarter of an account's usual 1,000 environments at most."""
+    handshakes = read(TEMPLATE).websocket_apis[0].stages[0].throttle.rate
+    assert handshakes * (GREETING_SECONDS + 0.05) <= 250
 
 
 def test_tables_are_paid_on_demand(template):
