@@ -12,6 +12,7 @@ from parley.template.functions import functions
 from parley.template.http_apis import http_apis
 from parley.template.model import Template
 from parley.template.references import Stack
+from parley.template.roles import roles
 from parley.template.source import TemplateError
 from parley.template.storage import parameters as ssm_parameters
 from parley.template.storage import queues, tables
@@ -67,6 +68,8 @@ def read(
         queues=tuple(queues(document)),
         parameters=tuple(ssm_parameters(document)),
         event_sources=tuple(event_sources(document, found)),
+        roles=roles(document, found),
+        deployed_names=document.deployed_names(),
     )
     _note_unsupported(document)
     return replace(template, notes=document.notes())
