@@ -55,7 +55,7 @@ class AccessControl:
         self.mode = mode
         self._trace = trace
         self._names = template.deployed_names
-        self._keys: dict[str, str] = {}
+        self._keys: dict[str, str | None] = {}
         self._noted: set[str] = set()
         self._grants: dict[str, Grants] = {}
         self._roles = {

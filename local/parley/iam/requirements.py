@@ -34,7 +34,7 @@ class Permission:
     via: str = ""
 
 
-def permissions(call: Call, keys: Mapping[str, str] | None = None) -> list[Permission]:
+def permissions(call: Call, keys: Mapping[str, str | None] | None = None) -> list[Permission]:
     """Return what a call needs, each permission once.
 
     `keys` are the ARNs of the customer's keys that encrypt parameters and secrets, by the ARN of these. For a service
@@ -57,7 +57,7 @@ def _table(name: Any, index: Any = None) -> str:
 
 _TRANSACTION_ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
 _PARTIQL = re.compile(
-    r"\s*(?P<verb>SELECT|INSERT|UPDATE|DELETE)\b.*?(?:\bFROM\s+|\bINTO\s+|\bUPDATE\s+|^\s*UPDATE\s+)"
+    r"\b(?P<verb>SELECT\b.*?\bFROM|INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"
     r'"?(?P<table>[\w.-]+)"?(?:\."?(?P<index>[\w.-]+)"?)?',
     re.IGNORECASE | re.DOTALL,
 )
@@ -90,9 +90,10 @@ def _pairs(items: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _partiql(statement: Mapping[str, Any]) -> Iterator[Permission]:
-    match = _PARTIQL.match(str(statement.get("Statement", "")))
+    match = _PARTIQL.search(str(statement.get("Statement", "")))
     if match:
-        yield Permission(f"dynamodb:PartiQL{match['verb'].capitalize()}", _table(match["table"], match["index"]))
+        verb = match["verb"].split()[0].capitalize()
+        yield Permission(f"dynamodb:PartiQL{verb}", _table(match["table"], match["index"]))
 
 
 def _lambda(call: Call) -> Iterator[Permission]:
@@ -112,7 +113,7 @@ def _sqs(call: Call) -> Iterator[Permission]:
     given, action = call.parameters, f"sqs:{call.operation.removesuffix('Batch')}"
     name = str(given.get("QueueUrl", "")).rstrip("/").rpartition("/")[2] or given.get("QueueName")
     if call.operation == "ListQueues":
-        yield Permission(action, arn("sqs", "*"))
+        yield Permission(action, "*")
     else:
         yield Permission(action, arn("sqs", str(name)) if name else None)
 
@@ -151,11 +152,11 @@ def _kms(call: Call) -> Iterator[Permission]:
     yield Permission(f"kms:{call.operation}", key_arn(key) if key else None)
 
 
-def key_arn(key: str) -> str:
-    """Return the ARN of a key by its id or ARN. An alias does not tell the key, so its own ARN is returned."""
-    if key.startswith("arn:"):
-        return key
-    return arn("kms", key if key.startswith("alias/") else f"key/{key}")
+def key_arn(key: str) -> str | None:
+    """Return the ARN of a key by its id or ARN; None for an alias, which does not tell the key."""
+    if "alias/" in key:
+        return None
+    return key if key.startswith("arn:") else arn("kms", f"key/{key}")
 
 
 _PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
@@ -181,17 +182,17 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Permission]]] = {
 _DECRYPTING = ("GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory", "GetSecretValue")
 
 
-def _with_decryption(found: Iterator[Permission], call: Call, keys: Mapping[str, str]) -> Iterator[Permission]:
+def _with_decryption(found: Iterator[Permission], call: Call, keys: Mapping[str, str | None]) -> Iterator[Permission]:
     """Add kms:Decrypt for what a customer's key encrypts. AWS's own keys need no permission of the caller's."""
     for each in found:
         yield each
         asked = call.service == "secretsmanager" or call.parameters.get("WithDecryption")
-        if asked and call.operation in _DECRYPTING and (key := keys.get(each.resource or "")):
-            yield Permission("kms:Decrypt", key, via=call.service)
+        if asked and call.operation in _DECRYPTING and each.resource and each.resource in keys:
+            yield Permission("kms:Decrypt", keys[each.resource], via=call.service)
 
 
-def encryption(call: Call) -> tuple[str, str] | None:
-    """Return the ARN of a parameter or secret that a call stores, and of the customer's key for it; None if none."""
+def encryption(call: Call) -> tuple[str, str | None] | None:
+    """Return the ARN of a parameter or secret that a call stores, and of its key; None if no key of the customer's."""
     given = call.parameters
     key = str(given.get("KeyId") or given.get("KmsKeyId") or "")
     name = str(given.get("Name") or "")
