@@ -124,7 +124,9 @@ class Document:
         self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
-            names |= references.generated_names(name)
+            # A template that SAM has transformed already declares what SAM generates.
+            generated = references.generated_names(name)
+            names |= {each: value for each, value in generated.items() if each not in self._resources}
         names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
 
     @classmethod

@@ -82,7 +82,7 @@ class _RoleReader:
                     managed.append(policy)
                 case {"Statement": _}:
                     inline.append(_document_of(policy))
-                case dict() if len(policy) == 1 and policy.keys() <= _policy_templates().keys():
+                case dict() if len(policy) == 1 and policy.keys() <= policy_templates().keys():
                     inline += itertools.starmap(self._expanded, policy.items())
                 case _:
                     unknown.append(f"its policy {json.dumps(policy):.80} is not known")
@@ -123,7 +123,7 @@ class _RoleReader:
 
     def _expanded(self, template: str, values: Any) -> PolicyDocument:
         """Return the policy that SAM makes of a policy template and the values of its parameters."""
-        statements = _substituted(_policy_templates()[template], as_mapping(values))
+        statements = _substituted(policy_templates()[template], as_mapping(values))
         return _document_of(self._document.resolved({"Statement": statements}, ()))
 
     def _has_connector(self, logical_id: str) -> bool:
@@ -155,7 +155,7 @@ def _documents_by_sam(properties: Properties) -> Iterator[PolicyDocument]:
     for target, name in targets:
         action, arn = _SEND_ACTIONS.get(target.text("Type")), target.text(name)
         if action and arn:
-            yield {"Statement": [{"Effect": "Allow", "Action": action, "Resource": arn}]}
+            yield _document_of({"Statement": {"Effect": "Allow", "Action": action, "Resource": arn}})
 
 
 def _events(properties: Properties) -> Iterator[str]:
@@ -200,7 +200,7 @@ def _substituted(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 @cache
-def _policy_templates() -> dict[str, Any]:
+def policy_templates() -> dict[str, Any]:
     """Return SAM's policy templates by name, from aws-sam-translator 1.115 (Apache-2.0).
 
     A text in them may name a parameter of the policy template, as `${TableName}`.
