@@ -31,7 +31,7 @@ def services(wired: Wiring) -> Services:
         # Only administrators close connections, so not every cold start pays for the gateway.
         connections=lambda: wired.connections,
         count_request=RequestRateLimiter(wired.settings.limits.requests_per_minute, wired.runtime).use,
-        wrong_settings=tuple(wired.wrong_settings),
+        wrong_settings=wired.wrong_settings,
     )
 
 
@@ -45,7 +45,7 @@ class HttpApiEvent(HTTPGateway):
 
 
 # With a wrong setting the API starts: `/health` names it.
-wired = Wiring(os.environ, tolerant=True).build("functions")
+wired = Wiring(os.environ, identifies_users=True).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(
     app,

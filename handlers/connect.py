@@ -11,18 +11,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handlers.chat.connections import connections_to_evict
 from handlers.chat.delivery import delivery
-from handlers.chat.errors import KeysUnavailable, Refused
+from handlers.chat.errors import KeysUnavailable, Misconfigured, Refused
 from handlers.chat.identity import origins
 from handlers.chat.identity.tokens import offered_token
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
 from handlers.chat.records import Connection
+from handlers.chat.settings import ACCESS, refuse_wrong
 from handlers.wiring import Wiring
 
 RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
-wired = Wiring(os.environ).build("authenticator", "connections", "session_deadline", "functions")
+_PARTS = ("authenticator", "connections", "session_deadline", "functions")
+wired = Wiring(os.environ, identifies_users=True).build(*_PARTS)
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -32,13 +34,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
 
 
 def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
-    """Refuse a bad token with 401 and a foreign page with 403; else keep the connection, anonymous without a token.
+    """Let a connection in, or refuse its handshake with a status.
 
-    If the user has too many connections, the oldest ones are closed.
+    With 401 a bad token, with 403 a foreign page, and with 503 everybody if a setting that decides about that is wrong.
     """
+    logger.append_keys(connection_id=event["requestContext"]["connectionId"])
+    try:
+        refuse_wrong(wired.wrong_settings, ACCESS)
+        return _let_in(event, wired)
+    except Misconfigured as error:
+        logger.error("refused_by_settings", variables=error.variables, reason=str(error))
+        return {"statusCode": 503}
+
+
+def _let_in(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
+    """Keep the connection, anonymous without a token. If the user has too many, the oldest ones are closed."""
     settings, store = wired.settings, wired.store
     connection_id = event["requestContext"]["connectionId"]
-    logger.append_keys(connection_id=connection_id)
     connected_at = datetime.fromtimestamp(event["requestContext"]["connectedAt"] / 1000, UTC)
     headers = event.get("headers") or {}
     if not origins.is_allowed(headers, settings.allowed_origins):

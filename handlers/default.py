@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.chat.log import logger
 from handlers.wiring import Wiring
 
-wired = Wiring(os.environ).build("commands", "performer")
+wired = Wiring(os.environ, identifies_users=True).build("commands", "performer")
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -26,15 +26,15 @@ def handle(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     failed = [
         record["messageId"]
         for record in event["Records"]
-        if not _expired(SessionDeadline.connection_in(record["body"]), wired)
+        if not _expired(*SessionDeadline.look_in(record["body"]), wired)
     ]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def _expired(connection_id: str, wired: Wiring) -> bool:
+def _expired(connection_id: str, look: int, wired: Wiring) -> bool:
     """Close a connection whose time is over. Returns False if that failed."""
     try:
-        wired.connections.expire(connection_id, wired.session_deadline)
+        wired.connections.expire(connection_id, look, wired.session_deadline)
     except Exception:
         logger.exception("connection_not_expired", target_connection_id=connection_id)
         return False

@@ -16,7 +16,7 @@ from handlers.chat.turns.lifecycle import Handover
 from handlers.wiring import Wiring
 
 # With any wrong setting the worker starts, and apologises.
-wired = Wiring(os.environ, tolerant=True)
+wired = Wiring(os.environ)
 settings = wired.settings
 worker = ReplyWorker(
     wired.store,

@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import Misconfigured
 
 if TYPE_CHECKING:
     from handlers.chat.connections import OpenConnections, SessionDeadline
@@ -30,14 +29,14 @@ if TYPE_CHECKING:
 
 
 class Wiring:
-    """The parts of one function. `environ` holds its environment variables.
+    """The parts of one function. `environ` holds its environment variables. No value keeps a part from being built.
 
-    If the function is `tolerant`, a value that cannot be used becomes the default, instead of an error.
+    `identifies_users` says that the function verifies tokens, so that it must have the settings for that.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, tolerant: bool = False) -> None:
+    def __init__(self, environ: Mapping[str, str], *, identifies_users: bool = False) -> None:
         self._environ = environ
-        self._tolerant = tolerant
+        self._identifies_users = identifies_users
 
     def build(self, *parts: str) -> Self:
         """Build these parts now: Lambda gives a starting environment more CPU than its first request."""
@@ -47,11 +46,8 @@ class Wiring:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of the function. Raises `Misconfigured`."""
-        settings, problems = self._checked_settings
-        if problems and not self._tolerant:
-            raise Misconfigured(". ".join(problems.values()))
-        return settings
+        """The settings of the function, with the default for each that cannot be used."""
+        return self._checked_settings[0]
 
     @property
     def wrong_settings(self) -> Mapping[str, str]:
@@ -60,9 +56,13 @@ class Wiring:
 
     @cached_property
     def _checked_settings(self) -> tuple[Settings, Mapping[str, str]]:
+        from handlers.chat.log import logger
         from handlers.chat.settings import Settings
 
-        return Settings.check(self._environ)
+        settings, problems = Settings.check(self._environ, identifies_users=self._identifies_users)
+        for variable, problem in problems.items():
+            logger.error("setting_wrong", variable=variable, problem=problem)
+        return settings, problems
 
     @cached_property
     def runtime(self) -> Runtime:
@@ -93,9 +93,11 @@ class Wiring:
 
     def _gateway(self, tries: int) -> Gateway:
         from handlers.chat.aws import SESSION
-        from handlers.chat.delivery.gateway import Gateway
+        from handlers.chat.delivery.gateway import Gateway, UnusableGateway
 
         endpoint = self.settings.management_endpoint
+        if not endpoint:
+            return UnusableGateway()
         return Gateway(endpoint, SESSION.get_credentials(), SESSION.region_name, self.runtime, tries)
 
     @cached_property
@@ -138,7 +140,7 @@ class Wiring:
         from handlers.chat.turns.commands import Commands
 
         limiter = FrameRateLimiter(self.settings.limits.frames_per_second, self.runtime)
-        return Commands(self.store, self.authenticator, self.settings, self.runtime, limiter)
+        return Commands(self.store, self.authenticator, self.settings, self.runtime, limiter, self.wrong_settings)
 
     @cached_property
     def performer(self) -> Performer:

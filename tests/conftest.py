@@ -30,12 +30,19 @@ if "PARLEY_TEST_DYNAMODB" in os.environ:
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import moto.core  # noqa: F401 - before botocore makes a client, or it will not intercept that one
 import pytest
 
 from tests.emulator.fact_report import FactReport
 from tests.support import log_check
 from tests.support.scheduling import ByFile
+
+# Hypothesis measures time too: by default an example that takes 200 ms fails. On a busy machine any may.
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:

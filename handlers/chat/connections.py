@@ -44,6 +44,10 @@ MAX_CONNECTION_AGE = timedelta(hours=2)
 MAX_DELAY_SECONDS = 900
 """The longest delay of a message in SQS (API reference of SendMessage, `DelaySeconds`)."""
 
+MAX_LOOKS = 14
+"""The most messages about one connection that follow each other. Lambda stops a chain of invocations through a queue
+after 16 (docs/aws.md section 6). Eight are enough for 2 hours; the others are for sessions that end soon."""
+
 MAX_EVICTIONS = 5
 """The most connections that one new connection evicts, if a user has many more than the limit."""
 
@@ -153,8 +157,8 @@ class OpenConnections:
         except PostFailed as failure:
             logger.warning("connection_not_closed", target_connection_id=connection_id, reason=str(failure))
 
-    def expire(self, connection_id: str, deadline: SessionDeadline) -> None:
-        """Close and forget a connection whose time is over; look at another one later, if it has no time to live.
+    def expire(self, connection_id: str, look: int, deadline: SessionDeadline) -> None:
+        """Close and forget a connection whose time is over; look at another one later. `look` counts the looks at it.
 
         Raises `PostFailed`, `StoreError` and botocore's errors.
         """
@@ -165,7 +169,7 @@ class OpenConnections:
             self.close_and_forget(connection_id)
             logger.info("session_closed", target_connection_id=connection_id, user_id=connection.user_id)
         else:
-            deadline.schedule(connection, self.runtime.now())
+            deadline.schedule(connection, self.runtime.now(), look + 1)
 
 
 def connections_to_evict(store: Store, user_id: str, limit: int, now: datetime) -> Sequence[str]:
@@ -205,18 +209,25 @@ class SessionDeadline:
         end = self.end_of(connection)
         return end is not None and end <= now
 
-    def schedule(self, connection: Connection, now: datetime) -> None:
-        """Let `expire` look at a connection when its time is over. Raises botocore's errors."""
+    def schedule(self, connection: Connection, now: datetime, look: int = 1) -> None:
+        """Let `expire` look at a connection when its time is over. Raises botocore's errors.
+
+        `look` is the number of the look, `MAX_LOOKS` at most. A client may bring a new token for each short session.
+        Then the last looks are 15 minutes apart, so that they last until API Gateway closes the connection.
+        """
         end = self.end_of(connection)
         # Without an end it is looked at all the same, if it may still get one: an anonymous one that authenticates.
-        left = (end or connection.connected_at + MAX_CONNECTION_AGE) - now
+        oldest = connection.connected_at + MAX_CONNECTION_AGE
+        left = (end or oldest) - now
         may_end = end is not None or connection.user_id is None
-        if self._queue_url and may_end and left > timedelta(0):
-            delay = min(MAX_DELAY_SECONDS, math.ceil(left.total_seconds()))
-            body = json.dumps({"connectionId": connection.connection_id})
+        if self._queue_url and may_end and left > timedelta(0) and look <= MAX_LOOKS:
+            later = (oldest - now).total_seconds() - (MAX_LOOKS - look) * MAX_DELAY_SECONDS
+            delay = min(MAX_DELAY_SECONDS, math.ceil(max(left.total_seconds(), later)))
+            body = json.dumps({"connectionId": connection.connection_id, "look": look})
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body, DelaySeconds=delay)
 
     @staticmethod
-    def connection_in(body: str) -> str:
-        """Return the id of the connection that a message of the queue is about."""
-        return str(json.loads(body)["connectionId"])
+    def look_in(body: str) -> tuple[str, int]:
+        """Return the id of the connection that a message of the queue is about, and the number of the look at it."""
+        message = json.loads(body)
+        return str(message["connectionId"]), int(message.get("look", 1))

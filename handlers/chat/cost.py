@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from math import inf
 from threading import Lock
 from typing import Any, Self
 
@@ -95,8 +96,10 @@ class Prices:
             prices = {"prompt_tokens": prompt, "completion_tokens": completion} | {
                 name: float(price) for name, price in given.items()
             }
+            if not all(0 <= price < inf for price in prices.values()):
+                raise ValueError("a price that is negative, infinite or no number")
             return cls(**prices)
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             raise Misconfigured(
                 f"TURN_PRICES cannot be used; set it to a JSON object of dollars for a million of: {', '.join(names)}",
                 "TURN_PRICES",

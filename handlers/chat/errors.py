@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     CHAT_TOO_LARGE = "chat_too_large"
     USER_NOT_FOUND = "user_not_found"
     USER_EXISTS = "user_exists"
+    UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
 
@@ -50,6 +51,7 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.USER_NOT_FOUND: "There is no such user",
     ErrorCode.USER_EXISTS: "A user with this id exists",
     ErrorCode.RATE_LIMITED: "Too many requests",
+    ErrorCode.UNAVAILABLE: "The service is unavailable: its operator has to correct a setting",
     ErrorCode.INTERNAL: "Internal error",
 }
 """The text of a code, if the exception brings none of its own."""
@@ -93,12 +95,19 @@ class KeysUnavailable(ParleyError):
 
 
 class ModelFailed(ParleyError):
-    """The model did not complete its answer: an error, a broken stream, or silence."""
+    """The model did not complete its answer: an error, a broken stream, or silence.
+
+    With `billed` False nobody can be billed for it: the server refused the question, or never received it.
+    """
+
+    def __init__(self, reason: str, *, billed: bool = True) -> None:
+        self.billed = billed
+        super().__init__(reason)
 
 
 class Misconfigured(ParleyError):
-    """A setting is missing or cannot be used. The text names the variable and says what to set it to."""
+    """A setting is missing or cannot be used. The text names the variables and says what to set them to."""
 
-    def __init__(self, text: str, variable: str = "") -> None:
-        self.variable = variable
+    def __init__(self, text: str, *variables: str) -> None:
+        self.variables = variables
         super().__init__(text)

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 from aws_lambda_powertools import Logger
 
-logger = Logger()
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def _level() -> str | None:
+    """Return the level that replaces one that does not exist, so that the function starts. None for any other."""
+    return None if os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper() in LEVELS else "INFO"
+
+
+logger = Logger(level=_level())

@@ -1,20 +1,44 @@
-"""Settings: the environment variables that `infra/template.yaml` sets, read once at start."""
+"""Settings: the environment variables that `infra/template.yaml` sets, read and checked once at start.
+
+No value keeps a function from starting. A value that breaks its rule is logged and becomes the default, and what the
+function must not do then is refused with the names of the variables (docs/failures.md failure 36).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import SplitResult, urlsplit
 
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
 from handlers.chat.limits.policy import Limits
+from handlers.chat.log import LEVELS
 
 MAX_MESSAGE_CHARS = 10_000
 """UTF-16 code units. At 3 bytes of UTF-8 each, `user_message` still fits into one 32 KB frame."""
 
 MAX_CONCURRENT_REPLIES = 100
 """Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
+
+MIN_SECRET_BYTES = 32
+"""At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
+
+ACCESS = frozenset(
+    {
+        *("JWT_SECRET", "JWT_JWKS_URL", "JWT_ISSUER", "JWT_AUDIENCE", "JWT_USER_CLAIM"),
+        *("AUTO_CREATE_USERS", "ALLOWED_ORIGINS"),
+    }
+)
+"""The variables that decide who is let in. If one of them is wrong, nobody is."""
+
+SSM, SECRETS_MANAGER = "ssm:", "secretsmanager:"
+_PLACE = re.compile(rf"{SSM}(/[\w.-]+)+(:[\w.-]+)?|{SECRETS_MANAGER}[\w/+=.@-]+", re.ASCII)
+"""The place of a secret: the name of a parameter, with its path, or of a secret. The template makes ARNs of it."""
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,A-Z]+")
+"""An origin as browsers write it (RFC 6454 section 6.2): a text that differs in anything never matches one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +71,14 @@ class ModelTimeouts:
     """The silence after which a model has failed: before the first piece of its text, and after any piece.
 
     The first includes the client's own retries, which it makes only before the first token.
+
+    `progress_seconds` is the time without any text or thinking, however many comments come. Ten minutes: a request that
+    DeepSeek queues gets comments so long, and is then closed (API docs, "Rate Limit"). OpenAI's clients wait as long.
     """
 
     first_token_seconds: float = 30.0
     next_token_seconds: float = 20.0
+    progress_seconds: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +126,20 @@ class Settings:
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings from environment variables. Raises `Misconfigured` for a value that cannot be used."""
+        """Read the settings from environment variables. Raises `Misconfigured` for the first that cannot be used.
+
+        How tokens are verified is not checked here, because most functions do not know it: see `identity_problems`.
+        """
         model = environ.get("OPENAI_MODEL", "").strip() or "gpt-4o"
+        _check_key(environ.get("OPENAI_API_KEY", ""))
+        _check_log_level(environ.get("POWERTOOLS_LOG_LEVEL", ""))
         return cls(
             texts=_texts(environ.get("CHAT_LANGUAGE") or "ru"),
             jwt_secret=environ.get("JWT_SECRET", ""),
             jwks_url=environ.get("JWT_JWKS_URL", ""),
-            jwt_issuer=environ.get("JWT_ISSUER", ""),
-            jwt_audience=environ.get("JWT_AUDIENCE", ""),
-            jwt_user_claim=environ.get("JWT_USER_CLAIM", ""),
+            jwt_issuer=_exact(environ, "JWT_ISSUER"),
+            jwt_audience=_exact(environ, "JWT_AUDIENCE"),
+            jwt_user_claim=_exact(environ, "JWT_USER_CLAIM"),
             auto_create_users=_flag(environ, "AUTO_CREATE_USERS"),
             anonymous_queue=environ.get("ANONYMOUS_QUEUE_URL", ""),
             anonymous_seconds=_integer(environ, "ANONYMOUS_SECONDS", 60, 0, 900),
@@ -117,8 +150,8 @@ class Settings:
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),
-            allowed_origins=tuple(filter(None, map(str.strip, environ.get("ALLOWED_ORIGINS", "").split(",")))),
-            management_endpoint=environ.get("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
+            allowed_origins=_origins(environ),
+            management_endpoint=_url(environ, "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", ""),
             openai_base_url=_url(environ, "OPENAI_BASE_URL", "https://api.openai.com/v1"),
             openai_model=model,
             openai_temperature=_temperature(environ),
@@ -131,19 +164,132 @@ class Settings:
         )
 
     @classmethod
-    def check(cls, environ: Mapping[str, str]) -> tuple[Settings, dict[str, str]]:
+    def check(cls, environ: Mapping[str, str], *, identifies_users: bool) -> tuple[Settings, dict[str, str]]:
         """Read the settings, with the default for each value that cannot be used. Return these variables too.
 
-        Each comes with a text that says what to set it to. The text may have the value in it.
+        Each comes with a text that says what to set it to. `identifies_users` says that the function verifies tokens.
+        If a variable of `ACCESS` is wrong, the settings have no secret and no key set: they let nobody in.
         """
         usable, problems = dict(environ), dict[str, str]()
         while True:
             try:
-                return cls.of(usable), problems
+                settings = cls.of(usable)
+                break
             except Misconfigured as error:
-                if usable.pop(error.variable, None) is None:
+                [variable] = error.variables
+                if usable.pop(variable, None) is None:
                     raise
-                problems[error.variable] = str(error)
+                problems[variable] = str(error)
+        if identifies_users:
+            problems = settings.identity_problems() | problems
+        if ACCESS & problems.keys():
+            settings = replace(settings, jwt_secret="", jwks_url="")
+        return settings, problems
+
+    def identity_problems(self) -> dict[str, str]:
+        """Return the variables by which no token can be verified, each with a text that says what to set it to."""
+        if bool(self.jwt_secret) == bool(self.jwks_url):
+            text = "Set one of JWT_SECRET and JWT_JWKS_URL: how tokens are signed is one decision"
+            return {"JWT_SECRET": text, "JWT_JWKS_URL": text}
+        problems = dict[str, str]()
+        try:
+            check_key_set_url(self.jwks_url) if self.jwks_url else check_secret(self.jwt_secret)
+        except Misconfigured as error:
+            problems = dict.fromkeys(error.variables, str(error))
+        if self.jwks_url and not self.jwt_issuer:
+            problems["JWT_ISSUER"] = (
+                "JWT_ISSUER is not set: with JWT_JWKS_URL, set it to the `iss` of the provider's tokens"
+            )
+        return problems
+
+
+def refuse_wrong(problems: Mapping[str, str], variables: Collection[str] | None = None) -> None:
+    """Raise `Misconfigured` if there is a problem with one of these variables, or with any at all if none are given."""
+    wrong = {name: text for name, text in problems.items() if variables is None or name in variables}
+    if wrong:
+        raise Misconfigured(". ".join(dict.fromkeys(wrong.values())), *sorted(wrong))
+
+
+# No text below may repeat a value that is, or may be by mistake, a secret.
+
+
+def is_named(setting: str) -> bool:
+    """Return True if a setting names a secret (`ssm:/path`, `secretsmanager:name`) instead of being the secret."""
+    return setting.startswith((SSM, SECRETS_MANAGER))
+
+
+def _check_place(setting: str, variable: str) -> None:
+    if not _PLACE.fullmatch(setting):
+        raise Misconfigured(f"{variable} names no secret; set it to {SSM}/path/name or {SECRETS_MANAGER}name", variable)
+
+
+def check_secret(setting: str) -> None:
+    """Raise `Misconfigured` if this is neither a long enough secret nor the place of one."""
+    if is_named(setting):
+        _check_place(setting, "JWT_SECRET")
+    else:
+        check_length(setting)
+
+
+def check_length(secret: str) -> None:
+    """Raise `Misconfigured` if a secret, by itself or from its place, is too short."""
+    if len(secret.encode()) < MIN_SECRET_BYTES:
+        raise Misconfigured(
+            f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes; set it to a longer random text", "JWT_SECRET"
+        )
+
+
+def check_key_set_url(url: str) -> None:
+    """Raise `Misconfigured` if keys must not be fetched from this URL: only https keeps them from being exchanged."""
+    parts = _server(url)
+    if parts is None or (parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost")):
+        raise Misconfigured("JWT_JWKS_URL cannot be used; set it to an https URL", "JWT_JWKS_URL")
+
+
+def _server(url: str) -> SplitResult | None:
+    """Return the parts of a URL of a server, http or https. None for any other text."""
+    try:
+        parts = urlsplit(url)
+        is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if is_server and url.isprintable() and " " not in url else None
+
+
+def _check_key(key: str) -> None:
+    key = key.strip()
+    if is_named(key):
+        _check_place(key, "OPENAI_API_KEY")
+    elif not (key.isascii() and key.isprintable()):
+        raise Misconfigured(
+            "OPENAI_API_KEY has characters that no header can hold; copy the key again", "OPENAI_API_KEY"
+        )
+
+
+def _check_log_level(level: str) -> None:
+    if level and level.upper() not in LEVELS:
+        choice = ", ".join(LEVELS)
+        raise Misconfigured(f"POWERTOOLS_LOG_LEVEL is {level!r}; set it to one of {choice}", "POWERTOOLS_LOG_LEVEL")
+
+
+def _exact(environ: Mapping[str, str], name: str) -> str:
+    """Return a text that is compared as it is: a blank around it, of a file for example, would let nobody in."""
+    text = environ.get(name, "")
+    if text != text.strip() or not text.isprintable():
+        raise Misconfigured(f"{name} has white space around it, or control characters; take them out", name)
+    return text
+
+
+def _origins(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the origins of a list. A list of nothing is refused: without a list any page may connect."""
+    listed = environ.get("ALLOWED_ORIGINS", "")
+    origins = tuple(filter(None, map(str.strip, listed.split(","))))
+    if not all(map(_ORIGIN.fullmatch, origins)) or bool(origins) != bool(listed):
+        raise Misconfigured(
+            f"ALLOWED_ORIGINS is {listed!r}; set it to origins such as https://chat.example.com, with commas between",
+            "ALLOWED_ORIGINS",
+        )
+    return origins
 
 
 def _texts(language: str) -> Texts:
@@ -161,13 +307,8 @@ def _temperature(environ: Mapping[str, str]) -> float | None:
 
 def _url(environ: Mapping[str, str], name: str, default: str) -> str:
     url = environ.get(name, "").strip() or default
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise Misconfigured(f"{name} is {url!r}; set it to an http or https URL", name)
+    if url and _server(url) is None:
+        raise Misconfigured(f"{name} is no http or https URL; set it to one", name)
     return url
 
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from handlers.chat.errors import Refused
 from handlers.http import admin, chats, me, messages, problems
 from handlers.http.dependencies import Services, ServicesDep
-from handlers.http.middleware import Guard
+from handlers.http.middleware import HEALTH_PATH, Guard
 from handlers.http.problems import Problem
 from handlers.http.schemas import Export, Health
 
@@ -58,13 +58,14 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
     app.add_exception_handler(HTTPException, problems.on_http)
     for router in (chats.router, messages.router, me.router, admin.router):
         app.include_router(router)
-    app.get("/health", tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
-    _guard(app, allowed_origins)
+    app.get(HEALTH_PATH, tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
+    app.add_middleware(Guard)
+    _share(app, allowed_origins)
     return app
 
 
-def _guard(app: FastAPI, origins: tuple[str, ...]) -> None:
-    app.add_middleware(Guard)
+def _share(app: FastAPI, origins: tuple[str, ...]) -> None:
+    """Let the scripts of pages of these origins read the responses."""
     if origins:
         app.add_middleware(
             CORSMiddleware,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -28,7 +28,7 @@ class Services:
     `deliver` and `erase` hand work over to our other functions; they raise botocore's errors. `connections` gives the
     open connections: only operations that close some pay for them. `chats_per_user` is a limit, 0 for none.
     `count_request` counts a request of a user. It raises `Refused` if the user has sent too many. `wrong_settings` are
-    the variables of the deployment whose values cannot be used.
+    the variables of the deployment whose values cannot be used, with a text for each.
     """
 
     store: Store
@@ -40,7 +40,7 @@ class Services:
     erase: Callable[[Erasure], None]
     connections: Callable[[], OpenConnections]
     count_request: Callable[[str], None]
-    wrong_settings: tuple[str, ...] = ()
+    wrong_settings: Mapping[str, str] = field(default_factory=dict)
 
     def title(self, chat: Chat) -> str:
         """Return the title of a chat as people see it."""

@@ -7,11 +7,13 @@ from http import HTTPStatus
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.errors import ErrorCode, Misconfigured, Refused
 from handlers.chat.log import logger
 from handlers.chat.protocol import parsing
-from handlers.http.problems import failure, problem
+from handlers.chat.settings import ACCESS, refuse_wrong
+from handlers.http.problems import failure, problem, unavailable
 
+HEALTH_PATH = "/health"
 MAX_BODY_BYTES = 64 * 1024
 
 HEADERS = {
@@ -23,7 +25,10 @@ HEADERS = {
 
 
 class Guard:
-    """The outermost layer: it refuses bodies that are too large or no safe JSON, and lets no exception out."""
+    """The outermost layer: it refuses bodies that are too large or no safe JSON, and lets no exception out.
+
+    If a setting that decides who is let in is wrong, it refuses everything but `HEALTH_PATH`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -38,6 +43,8 @@ class Guard:
             # A HEAD is a GET whose answer has no body (RFC 9110 section 9.3.2).
             scope = {**scope, "method": "GET"}
         try:
+            if scope["path"] != HEALTH_PATH:
+                refuse_wrong(scope["app"].state.services.wrong_settings, ACCESS)
             body = await _body(receive)
             if body:
                 # Whatever its Content-Type says: no operation takes anything but JSON, and what is not safe to parse
@@ -46,6 +53,8 @@ class Guard:
             await self._app(scope, _replay(body), answer)
         except Refused as refusal:
             await problem(scope, refusal)(scope, receive, answer)
+        except Misconfigured as error:
+            await unavailable(scope, error)(scope, receive, answer)
         except Exception as error:
             await failure(scope, error)(scope, receive, answer)
         logger.info("request_handled", method=method, status=answer.status)

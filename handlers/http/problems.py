@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from handlers.chat.errors import MESSAGES, STORE_RETRY_SECONDS, ErrorCode, Refused
+from handlers.chat.errors import MESSAGES, STORE_RETRY_SECONDS, ErrorCode, Misconfigured, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import StoreError
 from handlers.http.schemas import ResponseBody
@@ -38,6 +38,7 @@ STATUSES: dict[ErrorCode, int] = {
     ErrorCode.RATE_LIMITED: 429,
     ErrorCode.INTERNAL: 500,
     ErrorCode.CREATE_FAILED: 500,
+    ErrorCode.UNAVAILABLE: 503,
 }
 _OTHER = 400
 _OF_STATUS = {404: ErrorCode.NOT_FOUND, 405: ErrorCode.METHOD_NOT_ALLOWED, 413: ErrorCode.BODY_TOO_LARGE}
@@ -100,6 +101,12 @@ def failure(scope: Scope, error: Exception) -> JSONResponse:
     return problem(scope, Refused(ErrorCode.INTERNAL, message, retry_after), reference=reference)
 
 
+def unavailable(scope: Scope, error: Misconfigured) -> JSONResponse:
+    """Log the variables that are wrong, and return a response that does not name them."""
+    logger.error("refused_by_settings", variables=error.variables, reason=str(error))
+    return problem(scope, Refused(ErrorCode.UNAVAILABLE))
+
+
 def on_refused(request: Request, error: Exception) -> JSONResponse:
     """Answer a refusal of the domain."""
     assert isinstance(error, Refused)  # noqa: S101 - registered for nothing else
@@ -158,6 +165,7 @@ COMMON = documented(
     ErrorCode.INVALID_FORMAT,
     ErrorCode.RATE_LIMITED,
     ErrorCode.INTERNAL,
+    ErrorCode.UNAVAILABLE,
 )
 """The problems of every operation that takes a token."""
 

@@ -21,15 +21,26 @@ FAULTS = [
 ]
 
 
-ENDINGS = st.builds(
-    Ending,
-    chat=st.integers(0, CHATS - 1),
-    fate=st.sampled_from(Fate),
-    count=st.sampled_from(Count),
-    piece=st.sampled_from(["Hello, ", "Привет", "မင်္ဂလာပါ", "\U0001f469\u200d\U0001f680"]),
-    at=st.integers(0, 12),
-    density=st.floats(0.2, 1.0),
-    pause=st.floats(0.0, 20.0),
+def endings(**more: st.SearchStrategy[float]) -> st.SearchStrategy[list[Ending]]:
+    ending = st.builds(
+        Ending,
+        chat=st.integers(0, CHATS - 1),
+        fate=st.sampled_from(Fate),
+        count=st.sampled_from(Count),
+        piece=st.sampled_from(["Hello, ", "Привет", "မင်္ဂလာပါ", "\U0001f469\u200d\U0001f680"]),
+        at=st.integers(-1, 12),
+        pause=st.floats(0.0, 20.0),
+        thinking=st.sampled_from([0.0, 0.01, 0.05, 2.0]),
+        speed=st.sampled_from([0, 100, budget.HIDDEN_TOKENS_PER_SECOND]),
+        **more,
+    )
+    return st.lists(ending, min_size=15, max_size=30)
+
+
+PLANS = endings(density=st.floats(0.2, 1.0), shown=st.sampled_from([0.0, 0.1, 1.0])) | endings(
+    # The estimates are upper bounds. Here nothing is below them that could hide a mistake.
+    density=st.just(1.0),
+    shown=st.just(0.0),
 )
 
 
@@ -45,7 +56,7 @@ def endings_of_many_lives() -> int:
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(st.lists(ENDINGS, min_size=15, max_size=30), st.sampled_from(FAULTS), st.integers(0, 10**6))
+    @given(PLANS, st.sampled_from(FAULTS), st.integers(0, 10**6))
     def live(plan: list[Ending], faults: SimulatedFaults, seed: int) -> None:
         user = SpendingUser(plan, faults, seed)
         user.lives()
@@ -69,10 +80,18 @@ def as_before(text: str) -> int:
     ("holder", "name", "bug"),
     [
         (budget, "estimate_text", as_before),
-        (Bill, "tokens", property(lambda bill: bill._usage.prompt_tokens if bill._usage else bill.prompt)),
+        (Bill, "tokens", lambda bill, now: bill._usage.prompt_tokens if bill._usage else bill.prompt),
+        (budget, "estimate_answer", lambda text, thinking, wait, longest: text + thinking),
+        (budget, "estimate_answer", lambda text, thinking, wait, longest: text),
         (SimulatedUsers, "reserve_tokens", lambda *_: True),
     ],
-    ids=["an estimate by characters", "a bill without the answer", "a reservation that is not booked"],
+    ids=[
+        "an estimate by characters",
+        "a bill without the answer",
+        "a bill without hidden thinking",
+        "a bill without any thinking",
+        "a reservation that is not booked",
+    ],
 )
 def test_a_bug_in_it_is_found(monkeypatch, holder, name, bug):
     monkeypatch.setattr(holder, name, bug)

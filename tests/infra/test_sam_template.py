@@ -275,7 +275,7 @@ def test_no_variable_is_one_that_lambda_keeps_for_itself(template):
 
 def test_the_declared_variables_are_those_that_are_read(template):
     # These are read by the libraries: Powertools, and all that send requests.
-    by_libraries = {"POWERTOOLS_LOG_LEVEL", "POWERTOOLS_SERVICE_NAME", "HTTPS_PROXY", "NO_PROXY"}
+    by_libraries = {"POWERTOOLS_SERVICE_NAME", "HTTPS_PROXY", "NO_PROXY"}
     declared = {variable for name in FUNCTIONS for variable in variables(template, name)}
 
     assert declared - by_libraries == variables_read()

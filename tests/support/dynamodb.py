@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,11 @@ VARIABLE = "PARLEY_TEST_DYNAMODB"
 URL = os.environ.get(VARIABLE)
 """None for moto's. Credentials are made up, so that no real account can be meant by mistake."""
 
-TABLES = read(Path(__file__).parents[2] / "infra" / "template.yaml").tables
+TABLES = tuple(
+    replace(table, ttl_attribute=None) for table in read(Path(__file__).parents[2] / "infra" / "template.yaml").tables
+)
+"""The tables of the template, without their time to live: the clock of the tests is in the past, and DynamoDB Local
+would delete their rows in the middle of a test."""
 
 
 def client(url: str) -> Any:

@@ -99,7 +99,7 @@ def services(**parts: Any) -> Iterator[None]:
     """Give the API fakes of some parts for a while, and an event loop, which the main thread of a function has."""
     asyncio.set_event_loop(loop := asyncio.new_event_loop())
     before = api.app.state.services
-    api.app.state.services = api.services(wiring(authenticator=api.wired.authenticator, **parts))
+    api.app.state.services = api.services(wiring(**{"authenticator": api.wired.authenticator, **parts}))
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ from handlers.wiring import Wiring
 
 def wiring(**parts: Any) -> Wiring:
     """Return a wiring that has these parts, and builds the others from the environment."""
-    wired = Wiring(os.environ)
+    wired = Wiring(os.environ, identifies_users=True)
     for name, part in parts.items():
         assert hasattr(Wiring, name), f"no part is called {name}"
         setattr(wired, name, part)

@@ -48,7 +48,8 @@ class Gateway:
     ) -> None:
         url = urlsplit(endpoint)
         if url.scheme not in ("http", "https") or not url.hostname:
-            raise Misconfigured(f"AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI is {endpoint!r}; set it to the API's URL")
+            name = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
+            raise Misconfigured(f"{name} is {endpoint!r}; set it to the API's URL", name)
         self._endpoint = endpoint.rstrip("/")
         self._stage_path = url.path.rstrip("/")
         self._credentials = credentials
@@ -99,6 +100,16 @@ class Gateway:
             raise PostFailed(type(error).__name__) from error
         SigV4Auth(credentials, "execute-api", self._region).add_auth(request)
         return dict(request.headers.items())
+
+
+class UnusableGateway(Gateway):
+    """A gateway without an endpoint, because of wrong settings: each request fails at once."""
+
+    def __init__(self) -> None:
+        pass
+
+    def _request(self, method: str, connection_id: str, text: bytes | None) -> None:
+        raise PostFailed("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI cannot be used")
 
 
 def _failure(response: HTTPResponse, connection_id: str) -> ConnectionGone | PostFailed:

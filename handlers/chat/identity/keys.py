@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import KeysUnavailable, Misconfigured
 from handlers.chat.identity import key_fetch, secrets
 from handlers.chat.log import logger
-
-MIN_SECRET_BYTES = 32
-"""At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
+from handlers.chat.settings import check_key_set_url, check_length, check_secret, refuse_wrong
 
 FRESH_SECONDS = 600.0
 """The age at which keys are fetched again."""
@@ -33,25 +30,36 @@ class Keys(Protocol):
         """Return the key for a token with this header. None if no key of this source can have signed the token."""
 
 
+class UnusableKeys:
+    """No keys, because of wrong settings: no token can be verified, and nobody is let in."""
+
+    algorithms: tuple[str, ...] = ("HS256", "RS256", "ES256")
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self._problems = problems
+
+    def key_for(self, header: Mapping[str, Any]) -> None:
+        """Raise `Misconfigured`: that the token is not verified is no fault of its user."""
+        refuse_wrong(self._problems)
+
+
 class SharedSecret:
     """HS256 with one secret. The setting may name the secret instead. Raises `Misconfigured` for a short secret."""
 
     algorithms: tuple[str, ...] = ("HS256",)
 
     def __init__(self, setting: str) -> None:
+        check_secret(setting)
         self._setting = setting
-        if not secrets.is_named(setting):
-            _checked(setting)
 
     def key_for(self, header: Mapping[str, Any]) -> str:
-        """Return the secret."""
-        return _checked(secrets.value_of(self._setting))
-
-
-def _checked(secret: str) -> str:
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        raise Misconfigured(f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes; set it to a longer random text")
-    return secret
+        """Return the secret. Raises `Misconfigured` if its place cannot be read, or holds a short one."""
+        try:
+            secret = secrets.value_of(self._setting)
+        except Misconfigured as error:
+            raise Misconfigured(str(error), "JWT_SECRET") from None
+        check_length(secret)
+        return secret
 
 
 class KeySet:
@@ -70,7 +78,8 @@ class KeySet:
         runtime: Runtime,
         fetch: Callable[[str], bytes] | None = None,
     ) -> None:
-        self._url = _allowed(url)
+        check_key_set_url(url)
+        self._url = url
         self._fetch = fetch or (lambda url: key_fetch.fetched(url, runtime))
         self._runtime = runtime
         self._keys: dict[str | int, Any] | None = None
@@ -99,13 +108,6 @@ class KeySet:
             logger.warning("keys_not_fetched", url=self._url, reason=f"{type(error).__name__}: {error}")
             if self._keys is None:
                 raise KeysUnavailable(f"No keys from {self._url}") from None
-
-
-def _allowed(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost")):
-        return url
-    raise Misconfigured(f"JWT_JWKS_URL is {url!r}; set it to an https URL")
 
 
 def _usable(content: Any) -> dict[str | int, Any]:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from handlers.chat.errors import Misconfigured
+from handlers.chat.settings import is_named
 
-SSM, SECRETS_MANAGER = "ssm:", "secretsmanager:"
 CACHED_SECONDS = 300
 """The age at which a value is read again: a rotated secret is used after this time at the latest."""
-
-
-def is_named(setting: str) -> bool:
-    """Return True if a setting names a secret (`ssm:/path`, `secretsmanager:name`) instead of being the secret."""
-    return setting.startswith((SSM, SECRETS_MANAGER))
 
 
 def value_of(setting: str) -> str:

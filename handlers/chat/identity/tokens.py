@@ -13,8 +13,8 @@ from typing import Any
 import jwt
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import ErrorCode, Misconfigured, Refused
-from handlers.chat.identity.keys import Keys, KeySet, SharedSecret
+from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.identity.keys import Keys, KeySet, SharedSecret, UnusableKeys
 from handlers.chat.records import is_user_id
 from handlers.chat.settings import Settings
 
@@ -53,8 +53,7 @@ class Identity:
 class Authenticator:
     """The verification of JSON Web Tokens: algorithm, signature, times, issuer, audience, and the user.
 
-    `is_user` checks the user, and may create a new one. The first of `user_claims` that a token has is its user. Raises
-    `Misconfigured` for unusable keys.
+    `is_user` checks the user, and may create a new one. The first of `user_claims` that a token has is its user.
     """
 
     def __init__(
@@ -77,18 +76,15 @@ class Authenticator:
 
     @classmethod
     def of(cls, settings: Settings, is_user: Callable[[Identity], bool], runtime: Runtime) -> Authenticator:
-        """Return the authenticator of a deployment. Raises `Misconfigured`."""
-        if bool(settings.jwt_secret) == bool(settings.jwks_url):
-            raise Misconfigured("Set one of JWT_SECRET and JWT_JWKS_URL: how tokens are signed is one decision")
-        if settings.jwks_url and not settings.jwt_issuer:
-            raise Misconfigured(
-                "JWT_ISSUER is not set: with JWT_JWKS_URL, set it to the `iss` of the provider's tokens"
-            )
-        if settings.jwks_url:
-            keys: Keys = KeySet(settings.jwks_url, runtime)
-            user_claims: tuple[str, ...] = PROVIDER_USER_CLAIMS
+        """Return the authenticator of a deployment. With wrong settings it verifies no token."""
+        user_claims = PROVIDER_USER_CLAIMS if settings.jwks_url else SHARED_SECRET_USER_CLAIMS
+        keys: Keys
+        if problems := settings.identity_problems():
+            keys = UnusableKeys(problems)
+        elif settings.jwks_url:
+            keys = KeySet(settings.jwks_url, runtime)
         else:
-            keys, user_claims = SharedSecret(settings.jwt_secret), SHARED_SECRET_USER_CLAIMS
+            keys = SharedSecret(settings.jwt_secret)
         return cls(
             keys,
             is_user,
@@ -106,7 +102,8 @@ class Authenticator:
         """Verify a token and return its content.
 
         Raises `Refused` with `invalid_token`. It is the same for a bad token and for an unknown or disabled user, so
-        nobody learns of users. Raises `KeysUnavailable` if the identity provider does not answer.
+        nobody learns of users. Raises `KeysUnavailable` if the identity provider does not answer, and `Misconfigured`
+        if a setting keeps every token from being verified.
         """
         identity = self._identity(token)
         if identity is None or not self._is_user(identity):

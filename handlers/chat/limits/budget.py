@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Self
 
 from handlers.chat.limits import policy
@@ -19,6 +20,13 @@ MESSAGE_TOKENS = 10
 
 Three in OpenAI's models, and three more before the answer (OpenAI Cookbook, "How to count tokens with tiktoken"); five
 in the chat templates of Llama 3 and Qwen.
+"""
+
+HIDDEN_TOKENS_PER_SECOND = 3_000
+"""The most tokens that a model thinks in a second where nobody sees it.
+
+The fastest server that is known writes so many (Cerebras, model overview: gpt-oss-120b). Models that hide their
+thinking, of OpenAI and Google, are far slower.
 """
 
 
@@ -74,6 +82,17 @@ def estimate_text(text: str) -> int:
     Languages"), and so do random characters, which anybody can send. A smaller estimate would not be a hard stop.
     """
     return len(text.encode())
+
+
+def estimate_answer(text: int, thinking: int, wait: float, longest: int) -> int:
+    """Return the most tokens that an answer can have that its server has not counted.
+
+    `text` and `thinking` are the estimates of what came. Thinking may also be hidden, or come as a summary. Models
+    think before they write. So the time until the first text, `wait` in seconds, bounds it, and so does the `longest`
+    answer.
+    """
+    hidden = ceil(max(0.0, wait) * HIDDEN_TOKENS_PER_SECOND)
+    return max(text + thinking, min(longest, text + hidden))
 
 
 def estimate_prompt(texts: Iterable[str]) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Usage
-from handlers.chat.replies.finish_reasons import finish_reason
+from handlers.chat.replies import finish_reasons
 from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
@@ -24,17 +24,27 @@ _BLANK = b"\xef\xbb\xbf \t\r\n"
 _TEXT_PARTS = (None, "text", "output_text")
 """Types of the parts of a list that are text. Others, such as `thinking`, are not shown."""
 
+_SHOWN = ("content", "refusal")
+_LABELS = ("role", "type", "id", "format", "signature")
+"""Fields whose texts no model has written."""
+
+_MAX_DEPTH = 20
+
 _MAX_COUNT = 10**9
 """Tokens of one answer. A larger count is a mistake, and the database could not hold any number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """One piece of an answer: text, the reason why the answer ended, or the count of its tokens."""
+    """One piece of an answer: text, the reason why the answer ended, or the count of its tokens.
+
+    `thinking` is the most tokens that the piece has beside its text: thinking, or anything else that is not shown.
+    """
 
     text: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
+    thinking: int = 0
 
 
 class DeltaReader:
@@ -43,7 +53,11 @@ class DeltaReader:
     `has_text`: text has come. `progress` counts the chunks that carried text or reasoning. `finish_reason` is the
     reason that stands: some servers send one with each chunk, or with their reasoning, so what comes after it makes it
     void. `settled`: a reason came in a chunk of its own, after text; from there on nothing but the usage matters.
-    `done`: the answer is complete, and nothing more needs to be read.
+    `done`: the answer is complete, and nothing more needs to be read. `reasons_are_void`: the answer has gone on after
+    a reason, so the next one may be void too.
+
+    `tokens_seen` is the most tokens that have come. `tokens_counted` is the server's own count of them, 0 if there is
+    none yet. `unknown_reason` is the first finish reason that we do not know.
 
     While a reason stands, no fault makes the answer fail: it is over then.
     """
@@ -54,13 +68,30 @@ class DeltaReader:
         self.finish_reason: FinishReason | None = None
         self.settled = False
         self.done = False
+        self.tokens_seen = 0
+        self.tokens_counted = 0
+        self.reasons_are_void = False
+        self.unknown_reason = ""
         self._events: EventDecoder | None = None
         self._whole: list[bytes] | None = None
         self._whole_size = 0
         self._half = ""
+        self._has_plain_text = False
+
+    @property
+    def may_be_over(self) -> bool:
+        """True if a reason has come after text or with it, and no reason was void before."""
+        return self.settled or (self.finish_reason is not None and self.has_text and not self.reasons_are_void)
+
+    @property
+    def is_over(self) -> bool:
+        """True if nothing but the usage is expected any more: the server does not send a reason with each text."""
+        return self.settled or (self.may_be_over and self._has_plain_text)
 
     def feed(self, received: bytes) -> Iterator[Delta]:
         """Yield the deltas in the next bytes of the body. Raises `ModelFailed` at a fault, after the text before it."""
+        if self.done:
+            return
         if self._events is None and self._whole is None:
             received = received.lstrip(_BLANK)
             if not received:
@@ -124,10 +155,19 @@ class DeltaReader:
         usage, choice = _usage(chunk.get("usage")), _first(chunk.get("choices"))
         # A message is the whole answer. Servers that do not stream send one; others repeat there what they have sent.
         said = choice["delta"] if "delta" in choice else None if self.has_text else choice.get("message")
-        text, reason = self._joined(_said_text(said)), finish_reason(choice.get("finish_reason"))
+        word, thinking = choice.get("finish_reason"), _thinking(said)
+        raw, reason = _said_text(said), finish_reasons.finish_reason(word)
+        text = self._joined(raw)
+        # Characters that are removed are tokens too.
+        thinking += max(0, _size(raw) - _size(text))
         carries = _carries(said)
         self.has_text = self.has_text or bool(text)
+        self._has_plain_text = self._has_plain_text or bool(text and reason is None)
         self.progress += carries
+        self.tokens_seen += _size(text) + thinking
+        self.tokens_counted = usage.completion_tokens if usage else self.tokens_counted
+        self.unknown_reason = self.unknown_reason or finish_reasons.unknown_word(word)
+        self.reasons_are_void = self.reasons_are_void or (self.finish_reason is not None and carries)
         if self.settled:
             reason = None
         elif reason or carries:
@@ -136,8 +176,8 @@ class DeltaReader:
         self.settled = self.settled or (
             self.finish_reason is not None and self.has_text and not carries and bool(reason or usage)
         )
-        if text or reason or usage:
-            yield Delta(text, reason, usage)
+        if text or reason or usage or thinking:
+            yield Delta(text, reason, usage, thinking)
 
     def _joined(self, text: str) -> str:
         """Return text for people, with the half character of the chunk before, and without a half at its end.
@@ -196,6 +236,38 @@ def _part_text(part: object) -> str:
     return part if isinstance(part, str) else ""
 
 
+def _thinking(said: object) -> int:
+    """Return the most tokens that a delta or a message has beside its text: thinking, also encrypted, or calls.
+
+    Some servers send the same thinking in several fields (OpenRouter: `reasoning` and `reasoning_details`).
+    """
+    if not isinstance(said, dict):
+        return 0 if isinstance(said, str) else _size("".join(_unseen(said)))
+    fields = {"".join(_unseen(value)) for name, value in said.items() if name not in (*_LABELS, *_SHOWN)}
+    content = said.get("content")
+    parts = content if isinstance(content, list) else [content]
+    unseen = "".join(text for part in parts if not _part_text(part) for text in _unseen(part))
+    return sum(map(_size, {*fields, unseen}))
+
+
+def _size(text: str) -> int:
+    """Return the most tokens that a text can have, as `budget.estimate_text` does, also with half characters."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _unseen(value: object, depth: int = 0) -> Iterator[str]:
+    """Yield the texts in a value, without labels."""
+    if isinstance(value, str):
+        yield value
+    elif depth < _MAX_DEPTH and isinstance(value, dict):
+        for name, part in value.items():
+            if name not in _LABELS:
+                yield from _unseen(part, depth + 1)
+    elif depth < _MAX_DEPTH and isinstance(value, list):
+        for part in value:
+            yield from _unseen(part, depth + 1)
+
+
 def _carries(said: object) -> bool:
     """Return True if a delta holds something: text, reasoning, or anything else but a role."""
     return any(value for name, value in said.items() if name != "role") if isinstance(said, dict) else bool(said)
@@ -208,6 +280,8 @@ def _usage(usage: object) -> Usage | None:
     prompt, completion = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
     if prompt is None or completion is None or not prompt + completion:
         return None
+    # Some servers count the thinking in the total only (xAI and Gemini: UKGovernmentBEIS/inspect_ai#5528).
+    completion = max(completion, (_count(usage.get("total_tokens")) or 0) - prompt)
     return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from handlers.chat.records import FinishReason
 
 _WORDS = {
@@ -58,6 +60,13 @@ def _key(word: str) -> str:
 
 _REASONS = {_key(word): reason for reason, words in _WORDS.items() for word in words}
 _NO_REASONS = frozenset(map(_key, _NONE))
+
+
+def unknown_word(word: object) -> str:
+    """Return a server's `finish_reason` for the log if we do not know it. Empty if we do, or if there is none."""
+    if not isinstance(word, str) or (key := _key(word)) in _REASONS or key in _NO_REASONS:
+        return ""
+    return re.sub(r"[^\w.:-]", "?", word[:64])
 
 
 def finish_reason(word: object) -> FinishReason | None:

@@ -66,7 +66,7 @@ class Generation:
         with closing(asked) as answer, self._monitor(attempt, answer.stop) as monitor:
             try:
                 for delta in answer:
-                    bill.add(delta.text, delta.usage)
+                    bill.add(delta, self.runtime.now())
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)
@@ -76,6 +76,7 @@ class Generation:
                 if monitor.stop_reason is None and completion.finish_reason is FinishReason.STOP:
                     _check_text(attempt)
             except ModelFailed as failure:
+                bill.billed = failure.billed
                 # A model that was stopped may fail because of the stop. Then the reason of the stop counts.
                 if monitor.stop_reason is None:
                     logger.warning("model_failed", reason=str(failure), length=len(attempt.relay.text))

@@ -15,13 +15,16 @@ from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import httpx2
 from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
+from handlers.chat.records import FinishReason
 from handlers.chat.replies.deltas import Delta, DeltaReader
+from handlers.chat.replies.patience import Patience
 from handlers.chat.replies.prompt import Prompt
-from handlers.chat.replies.request import Dialect, Refusal, Request, after
+from handlers.chat.replies.request import Dialect, Refusal, Request, after, may_bill
 from handlers.chat.settings import ModelTimeouts, Settings
 
 if TYPE_CHECKING:
@@ -32,10 +35,14 @@ CONNECT_SECONDS = 5.0
 CLIENT_RETRIES = 2
 """The client's own, after 429, 5xx and failed connections: before the first token, and never after it."""
 
+_NEVER_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.ProxyError,
+    httpx2.UnsupportedProtocol,
+)
 _CLOSING_SECONDS = 0.5
-_USAGE_SECONDS = 2.0
-"""The wait for the count of tokens, which comes after the finish reason."""
-
 _DRAIN_SECONDS = 0.1
 """The wait for the end of the body after the end of the answer."""
 
@@ -92,7 +99,7 @@ class ModelAnswer:
             await reading()
         except (OpenAIError, ValueError) as error:
             # ValueError: broken JSON, which the client does not turn into its own errors.
-            self._queue.put(ModelFailed(_reason(error)))
+            self._queue.put(ModelFailed(_reason(error), billed=_is_billed(error)))
         except Exception as error:
             self._queue.put(error)
         else:
@@ -154,20 +161,35 @@ class Model:
         return self._loop
 
     async def _read(self, request: Request, answer: ModelAnswer) -> None:
-        silent_until = asyncio.get_running_loop().time() + self._timeouts.first_token_seconds
-        async with await _within(silent_until, self._open(request)) as stream:
-            await self._take(stream, silent_until, answer)
+        patience = Patience(self._timeouts, asyncio.get_running_loop().time())
+        stream, request = await _within(patience, self._open(request))
+        async with stream:
+            reader = DeltaReader()
+            try:
+                await self._take(stream, request, reader, patience, answer)
+            finally:
+                if reader.unknown_reason:
+                    logger.warning("finish_reason_unknown", reason=reader.unknown_reason)
 
-    async def _take(self, stream: AsyncStream[ChatCompletionChunk], silent_until: float, answer: ModelAnswer) -> None:
+    async def _take(
+        self,
+        stream: AsyncStream[ChatCompletionChunk],
+        request: Request,
+        reader: DeltaReader,
+        patience: Patience,
+        answer: ModelAnswer,
+    ) -> None:
         """Hand on the deltas of the stream. While a finish reason stands, no error makes the answer fail any more."""
         # The bytes, not the client's own chunks: it stops at legal events, and takes most of the time of a reply.
-        clock, reader, received = asyncio.get_running_loop().time, DeltaReader(), aiter(stream.response.aiter_bytes())
+        clock, received = asyncio.get_running_loop().time, aiter(stream.response.aiter_bytes())
         try:
-            while not reader.done and (piece := await _within(silent_until, _next(received))) is not None:
-                progress = reader.progress
+            while not reader.done and (piece := await _within(patience, _next(received))) is not None:
                 for delta in reader.feed(piece):
                     answer.add(delta)
-                silent_until = self._silent_until(silent_until, clock(), reader, reader.progress > progress)
+                    if not reader.may_be_over and request.is_exceeded(reader.tokens_seen, reader.tokens_counted):
+                        answer.add(Delta(finish_reason=FinishReason.LENGTH))
+                        return
+                patience.note(reader, clock())
         except ModelFailed:
             if reader.finish_reason is None:
                 raise
@@ -176,19 +198,8 @@ class Model:
         if reader.done:
             await _drain(received)
 
-    def _silent_until(self, before: float, now: float, reader: DeltaReader, progress: bool) -> float:
-        """Return how long the server may be silent. Anything that it sends is a sign of life: comments, reasoning."""
-        if reader.settled:
-            # At most: a server that goes on after the end must not hold the reply.
-            return min(before, now + _USAGE_SECONDS)
-        if reader.finish_reason is not None and not progress:
-            return before
-        # A sign of life before the first text must not shorten the time that the first token has.
-        next_token = now + self._timeouts.next_token_seconds
-        return next_token if reader.has_text else max(before, next_token)
-
-    async def _open(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
-        """Ask until the server takes the request. What it does not take is remembered."""
+    async def _open(self, request: Request) -> tuple[AsyncStream[ChatCompletionChunk], Request]:
+        """Ask until the server takes a request, and return that one too. What it does not take is remembered."""
         while True:
             try:
                 stream = await self._create(request)
@@ -202,7 +213,7 @@ class Model:
                 logger.warning("model_asked_again", refusal=str(refusal), options=options, messages=messages)
             else:
                 self._dialect = request.dialect
-                return stream
+                return stream, request
 
     async def _create(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
         messages = [{"role": role.value, "content": text} for role, text in request.messages]
@@ -218,13 +229,13 @@ class Model:
 T = TypeVar("T")
 
 
-async def _within(deadline: float, awaitable: Awaitable[T]) -> T:
-    """Wait for something, until a moment of the loop's clock at most. Raises `ModelFailed` then."""
+async def _within(patience: Patience, awaitable: Awaitable[T]) -> T:
+    """Wait for something, as long as the patience lasts. Raises `ModelFailed` then."""
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(patience.until):
             return await awaitable
     except TimeoutError:
-        raise ModelFailed("the model is silent") from None
+        raise ModelFailed(patience.reason) from None
 
 
 async def _next(received: AsyncIterator[bytes]) -> bytes | None:
@@ -241,6 +252,13 @@ async def _drain(received: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(_DRAIN_SECONDS):
             async for _ in received:
                 pass
+
+
+def _is_billed(error: Exception) -> bool:
+    """Return False if the server has refused the question, or cannot have received it."""
+    if isinstance(error, APIStatusError):
+        return may_bill(error.status_code)
+    return not isinstance(error.__cause__, _NEVER_SENT)
 
 
 def _refusal(error: APIStatusError) -> Refusal:

@@ -15,7 +15,7 @@ from handlers.chat.identity import secrets
 from handlers.chat.log import logger
 from handlers.chat.replies.llm import Model, ModelAnswer
 from handlers.chat.replies.prompt import Prompt
-from handlers.chat.settings import Settings
+from handlers.chat.settings import Settings, is_named
 
 
 class UnusableModel:
@@ -26,7 +26,7 @@ class UnusableModel:
 
     def answer(self, prompt: Prompt) -> ModelAnswer:
         """Return an answer that has failed."""
-        return ModelAnswer.failed(ModelFailed(self._reason))
+        return ModelAnswer.failed(ModelFailed(self._reason, billed=False))
 
 
 AnyModel = Model | UnusableModel
@@ -37,8 +37,6 @@ def model_of(settings: Settings, problems: Mapping[str, str], key: str) -> AnyMo
 
     `problems` are the variables whose values cannot be used, with a text for each.
     """
-    for variable, problem in problems.items():
-        logger.error("setting_wrong", variable=variable, problem=problem)
     if problems:
         return UnusableModel(f"wrong settings: {', '.join(sorted(problems))}")
     try:
@@ -50,7 +48,7 @@ def model_of(settings: Settings, problems: Mapping[str, str], key: str) -> AnyMo
 
 
 def _key(setting: str) -> str | Callable[[], Awaitable[str]]:
-    if not secrets.is_named(setting):
+    if not is_named(setting):
         return setting
     # Read now, because Lambda gives a starting environment more CPU. It is kept for some minutes.
     with suppress(Misconfigured):
@@ -60,6 +58,6 @@ def _key(setting: str) -> str | Callable[[], Awaitable[str]]:
         try:
             return (await asyncio.to_thread(secrets.value_of, setting)).strip()
         except Misconfigured as error:
-            raise ModelFailed(str(error)) from None
+            raise ModelFailed(str(error), billed=False) from None
 
     return read

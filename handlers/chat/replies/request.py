@@ -21,6 +21,11 @@ _STATUSES = (400, 413, 416, 422, 500)
 """Statuses of a refusal. 413 is Groq's for a large prompt, 416 Scaleway's for a large limit, and llama.cpp has answered
 500 for a long prompt."""
 
+_TIMEOUTS = (408, 499)
+_SERVER_ERRORS = 500
+_TURNED_AWAY = (503, 529)
+"""503: not now (RFC 9110, section 15.6.4). 529: overloaded (Anthropic, "Errors")."""
+
 _TOO_LONG = re.compile(
     r"context.?(length|size|window)|(prompt|inputs?|messages?)\b.{0,40}\btoo (long|large)|input token count"
     r"|inputs\W{1,2}(tokens|must have less)|reduce (the length|your (prompt|message|input))|at least 1, got -",
@@ -100,6 +105,25 @@ class Request:
         if self.max_tokens is not None and self.limited and self.dialect.limit:
             options[self.dialect.limit] = self.max_tokens
         return options
+
+    def is_exceeded(self, seen: int, counted: int) -> bool:
+        """Return True if an answer has taken more tokens than it may have.
+
+        `seen` is the most tokens that have come, `counted` the server's own count. A server that takes no limit is held
+        to what is seen, which is more than there is. One that was told the limit is believed until it counts more.
+        """
+        if self.max_tokens is None:
+            return False
+        return counted > self.max_tokens or (self.dialect.limit is None and seen > self.max_tokens)
+
+
+def may_bill(status: int) -> bool:
+    """Return True if a server may have billed a question that it answered with this error.
+
+    It has not if the question was refused or turned away: no answer has begun. After a time-out or an error in the
+    middle nobody knows.
+    """
+    return status in _TIMEOUTS or (status >= _SERVER_ERRORS and status not in _TURNED_AWAY)
 
 
 def after(request: Request, refusal: Refusal) -> Request | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.limits import budget
@@ -11,41 +12,60 @@ from handlers.chat.limits.budget import Reservation
 from handlers.chat.log import logger
 from handlers.chat.records import Usage
 from handlers.chat.replies.attempt import Attempt, ReplySettings
+from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns.lifecycle import write_then_verify
 
 
 @dataclass(slots=True)
 class Bill:
-    """The tokens of one question to the model, counted while the answer comes. `prompt` is the estimate of the prompt.
+    """The tokens of one question to the model, counted while the answer comes.
 
-    `reservation` is None if the user has no budget.
+    `prompt` is the estimate of the prompt, `longest` the most tokens that the answer may have. `reservation` is None if
+    the user has no budget. With `billed` False the question was refused, or never sent: it took nothing.
     """
 
     prompt: int
+    longest: int
+    asked_at: datetime
     reservation: Reservation | None = None
+    billed: bool = True
     _text: int = 0
+    _thinking: int = 0
+    _text_at: datetime | None = None
     _usage: Usage | None = None
-    _text_after_usage: bool = False
+    _more_after_usage: bool = False
+    _ended: bool = False
 
-    def add(self, text: str, usage: Usage | None) -> None:
-        """Add a piece of the answer, and the model's tokens up to its end, if the server has counted them."""
-        self._text += budget.estimate_text(text)
-        if usage is not None:
-            self._usage, self._text_after_usage = usage, False
-        elif text:
-            self._text_after_usage = True
+    def add(self, delta: Delta, now: datetime) -> None:
+        """Add a piece of the answer, which has come now."""
+        self._text += budget.estimate_text(delta.text)
+        self._thinking += delta.thinking
+        if delta.text and self._text_at is None:
+            self._text_at = now
+        self._ended = self._ended or delta.finish_reason is not None
+        if delta.usage is not None:
+            self._usage, self._more_after_usage = delta.usage, False
+        elif delta.text or delta.thinking:
+            self._more_after_usage = True
 
-    @property
-    def tokens(self) -> int:
-        """The tokens as the server counted them. A number that it did not count, or that cannot be, is estimated."""
+    def tokens(self, now: datetime) -> int:
+        """Return the tokens of the question and of the answer until now, as the server counted them.
+
+        A number that it did not count, or that cannot be, is estimated.
+        """
+        if not self.billed:
+            return 0
         prompt = self._usage.prompt_tokens if self._usage else 0
-        completion = self._usage.completion_tokens if self._usage else 0
-        if prompt <= 0:
-            prompt = self.prompt
-        if completion <= 0 or self._text_after_usage:
-            completion = max(completion, self._text)
-        return prompt + completion
+        return (prompt if prompt > 0 else self.prompt) + self._completion(now)
+
+    def _completion(self, now: datetime) -> int:
+        counted = self._usage.completion_tokens if self._usage else 0
+        # A count before the end is good for what had come by then. A model that has written nothing may still think.
+        if counted > 0 and not self._more_after_usage and (self._ended or self._text_at):
+            return counted
+        wait = ((self._text_at or now) - self.asked_at).total_seconds()
+        return max(counted, budget.estimate_answer(self._text, self._thinking, wait, self.longest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +81,14 @@ class Spending:
 
         Returns None if the user's tokens of the day are used up. Then the model must not be asked.
         """
-        bill = Bill(budget.estimate_prompt(prompt))
+        bill = Bill(budget.estimate_prompt(prompt), self.settings.max_completion_tokens, self.runtime.now())
         if not self.settings.tokens_per_day:
             return bill
         turn = attempt.turn
         reservation = bill.reservation = Reservation.of(
             f"{turn.message_id}#{turn.attempt}",
-            bill.prompt + self.settings.max_completion_tokens,
-            self.runtime.now(),
+            bill.prompt + bill.longest,
+            bill.asked_at,
             attempt.remaining(),
         )
         users, user_id = self.store.users, attempt.chat.user_id
@@ -90,6 +110,6 @@ class Spending:
         if bill.reservation is None:
             return
         try:
-            self.store.users.settle_tokens(attempt.chat.user_id, bill.reservation, bill.tokens)
+            self.store.users.settle_tokens(attempt.chat.user_id, bill.reservation, bill.tokens(self.runtime.now()))
         except StoreError:
             logger.exception("tokens_not_settled")

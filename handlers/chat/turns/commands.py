@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.errors import STORE_RETRY_SECONDS, ConnectionChanged, ErrorCode, KeysUnavailable, Refused
+from handlers.chat.errors import (
+    STORE_RETRY_SECONDS,
+    ConnectionChanged,
+    ErrorCode,
+    KeysUnavailable,
+    Misconfigured,
+    Refused,
+)
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.frame_rate import FrameRateLimiter, FrameVerdict
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, parsing, views
 from handlers.chat.records import Connection
-from handlers.chat.settings import Settings
+from handlers.chat.settings import ACCESS, Settings, refuse_wrong
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import actions, join, send
 
@@ -20,7 +27,11 @@ MAX_TRIES = 10
 
 
 class Commands:
-    """The answers to client frames. `limiter` counts the frames of each connection."""
+    """The answers to client frames. `limiter` counts the frames of each connection.
+
+    `wrong_settings` are the variables whose values cannot be used, those of the worker too, with a text for each. With
+    any of them no turn begins. With one that decides who is let in, nothing is answered.
+    """
 
     def __init__(
         self,
@@ -29,12 +40,14 @@ class Commands:
         settings: Settings,
         runtime: Runtime,
         limiter: FrameRateLimiter,
+        wrong_settings: Mapping[str, str] | None = None,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
         self._texts = settings.texts
         self._runtime = runtime
         self._limiter = limiter
+        self._wrong_settings = wrong_settings or {}
         self._joining = join.Joining(store, settings, runtime)
         self._sending = send.Sending(store, settings, runtime)
 
@@ -76,6 +89,9 @@ class Commands:
         except Refused as refusal:
             logger.info("frame_refused", code=refusal.code.value)
             perform(_error(refusal, envelope, connection_id))
+        except Misconfigured as error:
+            logger.error("refused_by_settings", variables=error.variables, reason=str(error))
+            perform(_error(Refused(ErrorCode.UNAVAILABLE), envelope, connection_id))
         except Exception as error:
             logger.exception("frame_failed")
             retry_after = STORE_RETRY_SECONDS if isinstance(error, StoreError | KeysUnavailable) else None
@@ -108,8 +124,10 @@ class Commands:
     ) -> Iterator[actions.Action]:
         """Store what the frame says and yield the actions that follow, in order.
 
-        Raises `Refused`, and before the first action `ConnectionChanged`.
+        Raises `Refused`, and before the first action `Misconfigured` and `ConnectionChanged`.
         """
+        begins_turn = isinstance(frame, frames.SendMessage | frames.Regenerate)
+        refuse_wrong(self._wrong_settings, None if begins_turn else ACCESS)
         self._check_session(frame, connection)
         for answer in self._dispatch(frame, connection):
             match answer:

@@ -166,11 +166,13 @@ class Emulator:
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
             await asyncio.gather(
-                self._start_functions(),
+                self._functions.start(),
                 self._provision_database(),
                 self._services.provision(self.template.queues, self.template.parameters),
             )
+            # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
+            await self._functions.warm()
             self._poller.start()
             if self._injector:
                 self._injector.arm()
@@ -184,10 +186,6 @@ class Emulator:
             await self._functions.stop()
             server.should_exit = server.force_exit = True
             await serving
-
-    async def _start_functions(self) -> None:
-        await self._functions.start()
-        await self._functions.warm()
 
     async def _provision_database(self) -> None:
         embedded = self.options.dynamodb == EMBEDDED

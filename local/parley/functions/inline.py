@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
@@ -26,6 +26,7 @@ from parley.template.model import LATEST, Function
 from parley.trace import Trace
 
 Handler = Callable[[Any, "Context"], Any]
+T = TypeVar("T")
 
 _LOG_STREAM = "inline"
 
@@ -78,11 +79,8 @@ class Inline:
 
     async def warm(self, invocation: Invocation) -> FunctionResponse | None:
         """Import a function's handler. Return the error if that fails."""
-        try:
-            _handler(invocation.function)
-        except (Exception, SystemExit) as error:
-            return _failure(invocation, error)
-        return None
+        # Not in the event loop's thread: a module may call the emulator while it is imported.
+        return await _in_thread(invocation.function.name, lambda: _import(invocation))
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Handle an event of one of the functions."""
@@ -93,7 +91,7 @@ class Inline:
             self._record_due_fault(invocation)
             try:
                 async with asyncio.timeout(function.timeout):
-                    return run.end(await self._in_thread(invocation))
+                    return run.end(await _in_thread(function.name, lambda: _call(invocation)))
             except TimeoutError:
                 return run.end(timed_out(invocation))
 
@@ -117,24 +115,34 @@ class Inline:
         if fault is not None:
             self._injector.record_impossible(fault)
 
-    async def _in_thread(self, invocation: Invocation) -> FunctionResponse:
-        loop = asyncio.get_running_loop()
-        responded: asyncio.Future[FunctionResponse] = loop.create_future()
 
-        def settle(response: FunctionResponse) -> None:
-            if not responded.done():
-                responded.set_result(response)
+async def _in_thread(name: str, work: Callable[[], T]) -> T:
+    """Return what `work` returns in a thread of this name."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
 
-        def work() -> None:
-            # Lambda calls handlers in the main thread, which has an event loop; Mangum and others ask for it.
-            asyncio.set_event_loop(asyncio.new_event_loop())
-            response = _call(invocation)
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(settle, response)
+    def settle(result: T) -> None:
+        if not done.done():
+            done.set_result(result)
 
-        # Not a thread pool: at exit the interpreter waits for a pool's threads, and a handler may never end.
-        threading.Thread(target=work, name=invocation.function.name, daemon=True).start()
-        return await responded
+    def run() -> None:
+        # Lambda calls handlers in the main thread, which has an event loop; Mangum and others ask for it.
+        asyncio.set_event_loop(asyncio.new_event_loop())
+        result = work()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result)
+
+    # Not a thread pool: at exit the interpreter waits for a pool's threads, and a handler may never end.
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await done
+
+
+def _import(invocation: Invocation) -> FunctionResponse | None:
+    try:
+        _handler(invocation.function)
+    except (Exception, SystemExit) as error:
+        return _failure(invocation, error)
+    return None
 
 
 def _call(invocation: Invocation) -> FunctionResponse:

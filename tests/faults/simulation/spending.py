@@ -8,6 +8,8 @@ from enum import Enum, auto
 from math import ceil
 from typing import Any
 
+from greenlet import getcurrent
+
 from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.records import Chat, Connection, FinishReason, Usage
@@ -48,7 +50,8 @@ class Count(Enum):
 class Ending:
     """A message in one of the chats, and the end of its reply. `density` is the tokens of a byte, as the model counts.
 
-    `fate` strikes after the piece `at`. The next message comes `pause` seconds after this one.
+    `fate` strikes after the piece `at`, before the thinking if that is -1. The model thinks for some `thinking` seconds
+    at a `speed` in tokens a second, and shows the part `shown` of it. The next message comes `pause` seconds later.
     """
 
     chat: int
@@ -58,6 +61,9 @@ class Ending:
     at: int
     density: float
     pause: float
+    thinking: float
+    speed: int
+    shown: float
 
 
 class BilledAnswer(SimulatedAnswer):
@@ -68,18 +74,24 @@ class BilledAnswer(SimulatedAnswer):
         self._user, self._ending = model.user, ending
         size = sum(len(text.encode()) + 8 for _, text in prompt)
         self.prompt_tokens, self._bytes = ceil(ending.density * size), 0
+        self._thought = 0
 
     @property
     def completion_tokens(self) -> int:
-        return int(self._ending.density * self._bytes)
+        return self._thought + int(self._ending.density * self._bytes)
 
     @property
     def tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
 
     def __iter__(self) -> Iterator[Delta]:
+        if self._ending.at == -1:
+            self._strike()
+        self._think()
+        yield Delta(thinking=int(self._thought * self._ending.shown))
         for number in range(30):
-            self._pause()
+            if number:
+                self._pause()
             if self._stopped:
                 return
             if number == self._ending.at:
@@ -90,6 +102,13 @@ class BilledAnswer(SimulatedAnswer):
                 break
             yield Delta(self._ending.piece, usage=self._usage_of_piece(number))
         yield Delta("", FinishReason.STOP, self._usage_at_end())
+
+    def _think(self) -> None:
+        world = self._services.world
+        began, self._reader = world.time, getcurrent()
+        world.wait(self._ending.thinking)
+        self._reader = None
+        self._thought = min(LONGEST_ANSWER, int(self._ending.speed * (world.time - began)))
 
     def _strike(self) -> None:
         world, chat_id = self._services.world, f"chat-{self._ending.chat}"

@@ -128,12 +128,12 @@ def test_forgetting_takes_a_connection_out_of_the_chat_that_is_named(store, conn
 def test_one_that_expires_is_closed_and_forgotten_unless_it_has_a_user(store, connections):
     gateway = RecordingGateway()
     for name in ("c1=", "c4=", "unknown="):
-        OpenConnections(store, gateway, Runtime()).expire(name, DEADLINE)
+        OpenConnections(store, gateway, Runtime()).expire(name, 1, DEADLINE)
     assert gateway.closed == ["c4="]
     assert (store.connections.get("c1=").user_id, store.connections.get("c4=")) == ("alice", None)
 
 
 def test_one_that_cannot_be_closed_does_not_expire(store, connections):
     with pytest.raises(PostFailed):
-        OpenConnections(store, RecordingGateway(failing={"c4=": ALWAYS}), Runtime()).expire("c4=", DEADLINE)
+        OpenConnections(store, RecordingGateway(failing={"c4=": ALWAYS}), Runtime()).expire("c4=", 1, DEADLINE)
     assert store.connections.get("c4=") is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers import expire
 from handlers.chat.connections import SessionDeadline
@@ -61,7 +64,7 @@ def ending(minutes):
 )
 def test_one_is_looked_at_after_its_time_unless_api_gateway_closes_it_before(queue, connection, seconds, url, delay):
     SessionDeadline(queue, url, seconds).schedule(connection, NOON)
-    message = {"QueueUrl": "url", "MessageBody": '{"connectionId": "c1="}', "DelaySeconds": delay}
+    message = {"QueueUrl": "url", "MessageBody": '{"connectionId": "c1=", "look": 1}', "DelaySeconds": delay}
     assert queue.sent == ([message] if delay else [])
 
 
@@ -97,3 +100,51 @@ def test_a_failed_record_comes_again_and_does_not_stop_the_others(store, gateway
     assert handled("broken=", "anonymous=") == [{"itemIdentifier": "m-broken="}]
     assert gateway.closed == ["broken=", "anonymous="]
     assert store.connections.get("broken=") is not None
+
+
+def chain(seconds, sessions):
+    """Return the looks at a connection whose client brings a token for each of these minutes, and its last end.
+
+    Each look is a moment in seconds since the handshake. A token comes just before the session would be closed.
+    """
+    queue, connection, now, looks = RecordingQueue(), Connection("c1=", NOON), NOON, []
+    deadline, sessions = SessionDeadline(queue, "url", seconds), list(sessions)
+    deadline.schedule(connection, now)
+    while queue.sent:
+        message = queue.sent.pop()
+        now += timedelta(seconds=message["DelaySeconds"])
+        looks.append((now - NOON).total_seconds())
+        if deadline.is_over(connection, now) and not sessions:
+            break
+        if sessions and (deadline.is_over(connection, now + timedelta(seconds=1)) or connection.user_id is None):
+            connection = replace(connection, user_id="alice", until=now + timedelta(minutes=sessions.pop(0)))
+        deadline.schedule(connection, now, deadline.look_in(message["MessageBody"])[1] + 1)
+    return looks, deadline.end_of(connection)
+
+
+MINUTES = st.floats(0.02, 20) | st.just(0.02) | st.floats(20, 150)
+
+
+@given(st.sampled_from([0, 1, 60, 900]), st.lists(MINUTES, max_size=150))
+def test_lambda_never_stops_the_chain_of_looks_and_they_last_as_long_as_the_connection(seconds, sessions):
+    looks, end = chain(seconds, sessions)
+    # Lambda stops a chain after 16 invocations. `$connect`, which sends the first message, may be one of them.
+    assert len(looks) + 1 < 16
+    if end is not None:
+        assert looks[-1] >= (end - NOON).total_seconds()
+
+
+def test_without_new_tokens_a_session_is_closed_on_time():
+    looks, end = chain(60, [110])
+    assert looks == [60, *range(960, 6_661, 900), (end - NOON).total_seconds()]
+
+
+def test_a_client_that_brings_many_tokens_is_looked_at_on_time_at_first_and_every_15_minutes_in_the_end():
+    looks, _ = chain(60, [1] * 150)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(looks)]
+    assert (pauses[:3], pauses[-3:], looks[-1]) == ([120, 120, 120], [900, 900, 900], 7_200)
+    assert pauses == sorted(pauses)
+
+
+def test_a_message_of_an_earlier_version_is_the_first_look():
+    assert SessionDeadline.look_in('{"connectionId": "c1="}') == ("c1=", 1)

@@ -6,64 +6,113 @@ import pytest
 from parley.template.source import load
 
 from handlers.chat.errors import Misconfigured
-from handlers.chat.settings import Settings
+from handlers.chat.settings import ACCESS, Settings, refuse_wrong
 from handlers.wiring import Wiring
+from tests.support.settings_rules import IDENTITY_RULES, RULES, SECRET, WRONG
 
 TEMPLATE = Path(__file__).parents[3] / "infra" / "template.yaml"
-WRONG = {
-    "CHAT_LANGUAGE": "de",
-    "AUTO_CREATE_USERS": "yes",
-    "ANONYMOUS_SECONDS": "-1",
-    "MESSAGE_CHARS": "0",
-    "MESSAGES_PER_MINUTE": "1.5",
-    "MESSAGES_PER_DAY": "x",
-    "TOKENS_PER_DAY": "x",
-    "CONNECTIONS_PER_USER": "x",
-    "CONCURRENT_REPLIES": "101",
-    "FRAMES_PER_SECOND": "x",
-    "MAX_COMPLETION_TOKENS": "0",
-    "HISTORY_CHARS": "0",
-    "RELAY_PACE_MS": "nan",
-    "OPENAI_BASE_URL": "api.openai.com/v1",
-    "OPENAI_TEMPERATURE": "2.1",
-    "OPENAI_FIRST_TOKEN_SECONDS": "0",
-    "OPENAI_TOKEN_SECONDS": "inf",
-    "TURN_PRICES": "[1]",
-}
 
 
 def variables(name):
     return load(TEMPLATE.read_text())["Resources"][name]["Properties"]["Environment"]["Variables"]
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_value_is_named_and_its_default_used(name):
-    settings, problems = Settings.check({name: WRONG[name]})
+def checked(environ, **more):
+    return Settings.check(environ, identifies_users=False, **more)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, (good, _) in RULES.items() for value in good])
+def test_a_value_that_keeps_the_rule_is_used(name, value):
+    assert checked({name: value})[1] == {}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, (_, bad) in RULES.items() for value in bad])
+def test_a_wrong_value_is_named_and_its_default_used(name, value):
+    settings, problems = checked({name: value})
     assert list(problems) == [name]
     assert name in problems[name]
     assert settings == Settings.of({})
     with pytest.raises(Misconfigured, match=name):
-        Settings.of({name: WRONG[name]})
+        Settings.of({name: value})
 
 
 def test_all_wrong_values_are_named_at_once():
-    assert set(Settings.check(WRONG)[1]) == set(WRONG)
+    settings, problems = checked(WRONG)
+    assert set(problems) == set(WRONG)
+    assert settings == Settings.of({})
 
 
-def test_the_function_of_the_health_check_has_every_variable_that_can_be_wrong():
-    declared = {
-        name for function in ("DefaultFunction", "GenerateFunction", "ConnectFunction") for name in variables(function)
-    }
-    checked = {name for name in declared if Settings.check({name: "\x00 wrong"})[1]}
-    assert set(WRONG) <= checked <= set(variables("ApiFunction"))
+@pytest.mark.parametrize(("environ", "named"), IDENTITY_RULES)
+def test_a_function_that_verifies_tokens_needs_one_way_to_do_it(environ, named):
+    settings, problems = Settings.check(environ, identifies_users=True)
+    assert sorted(problems) == named
+    assert all(name in problems[name] for name in named)
+    assert bool(settings.jwt_secret or settings.jwks_url) == (not named)
+    assert not checked({name: value for name, value in environ.items() if name != "JWT_ISSUER"})[1]
 
 
-def test_a_function_refuses_wrong_settings_unless_it_is_tolerant():
-    with pytest.raises(Misconfigured, match="HISTORY_CHARS"):
-        _ = Wiring(WRONG).settings
-    tolerant = Wiring(WRONG, tolerant=True)
-    assert tolerant.settings == Settings.of({})
-    assert set(tolerant.wrong_settings) == set(WRONG)
+@pytest.mark.parametrize("name", sorted(ACCESS & RULES.keys()))
+def test_a_wrong_setting_that_decides_who_is_let_in_leaves_no_key(name):
+    for value in RULES[name][1]:
+        settings, problems = Settings.check({"JWT_SECRET": SECRET, name: value}, identifies_users=True)
+        assert (settings.jwt_secret, settings.jwks_url, list(problems)) == ("", "", [name])
+
+
+def test_no_text_repeats_a_value_that_may_be_a_secret():
+    names = ("JWT_SECRET", "JWT_JWKS_URL", "JWT_ISSUER", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+    for value in ("hunter2 ключ", "ssm:hunter2", "secretsmanager:hunter2 "):
+        for name in names:
+            _, problems = Settings.check({name: value}, identifies_users=True)
+            assert "hunter2" not in str(problems)
+
+
+def test_problems_are_refused_by_all_their_names_or_by_those_that_matter():
+    problems = {"B": "B is wrong", "A": "A is wrong"}
+    with pytest.raises(Misconfigured, match=r"B is wrong. A is wrong") as refused:
+        refuse_wrong(problems)
+    assert refused.value.variables == ("A", "B")
+    with pytest.raises(Misconfigured, match=r"^A is wrong$"):
+        refuse_wrong(problems, {"A", "C"})
+    refuse_wrong(problems, {"C"})
+    refuse_wrong({})
+
+
+class TestTheTemplate:
+    """The variables of each function: it can say only of these that they are wrong."""
+
+    def of(self, function):
+        """Return the variables of a function that can be wrong."""
+        names = (
+            variables(function).keys()
+            | load(TEMPLATE.read_text())["Globals"]["Function"]["Environment"]["Variables"].keys()
+        )
+        wrong = Settings.check(dict.fromkeys(names, "\x00 wrong"), identifies_users="JWT_SECRET" in names)[1]
+        return set(wrong)
+
+    def test_every_rule_is_in_these_tests(self):
+        functions = ("ConnectFunction", "DefaultFunction", "GenerateFunction", "ExpireFunction", "ApiFunction")
+        identity = {"JWT_SECRET", "JWT_JWKS_URL", "JWT_ISSUER"}
+        assert set.union(*map(self.of, functions)) | identity == RULES.keys() | identity
+
+    def test_the_health_check_sees_every_variable_but_the_models_key(self):
+        functions = ("ConnectFunction", "DefaultFunction", "GenerateFunction", "ExpireFunction")
+        assert set.union(*map(self.of, functions)) - {"OPENAI_API_KEY"} <= self.of("ApiFunction")
+
+    def test_the_function_that_accepts_messages_sees_every_variable_of_the_worker_but_the_models_key(self):
+        # A secret is known only where it is used.
+        assert self.of("GenerateFunction") - self.of("DefaultFunction") == {"OPENAI_API_KEY"}
+
+    def test_who_lets_users_in_sees_every_variable_that_decides_about_it(self):
+        assert ACCESS - variables("ConnectFunction").keys() == set()
+        assert ACCESS - variables("ApiFunction").keys() == set()
+        assert ACCESS - variables("DefaultFunction").keys() == {"ALLOWED_ORIGINS"}, "checked at the handshake"
+
+
+def test_the_parts_of_a_function_have_the_defaults_and_the_problems():
+    wired = Wiring(WRONG)
+    assert wired.settings == Settings.of({})
+    assert set(wired.wrong_settings) == set(WRONG)
+    assert set(Wiring({}, identifies_users=True).wrong_settings) == {"JWT_SECRET", "JWT_JWKS_URL"}
 
 
 @pytest.mark.parametrize(("value", "temperature"), [(None, 0.7), ("", None), ("0", 0.0), ("1.5", 1.5)])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,19 +10,9 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given, settings
-from hypothesis.strategies import (
-    booleans,
-    dictionaries,
-    floats,
-    integers,
-    lists,
-    none,
-    recursive,
-    sampled_from,
-    text,
-)
+from hypothesis import strategies as st
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, KeysUnavailable, Misconfigured, Refused
@@ -38,20 +26,7 @@ from handlers.chat.identity.tokens import (
 )
 from handlers.chat.settings import Settings
 from tests.support.identity_provider import JWKS_URL, IdentityProvider, public_jwk
-
-SECRET = "a secret of at least thirty-two bytes"
-
-
-ISSUER, AUDIENCE = "https://id.example.com/", "parley"
-
-
-RSA = rsa.generate_private_key(65537, 2048)
-
-
-EC = ec.generate_private_key(ec.SECP256R1())
-
-
-STRANGER = rsa.generate_private_key(65537, 2048)
+from tests.support.signed_tokens import AUDIENCE, EC, ISSUER, RSA, SECRET, STRANGER, claims, hs256, rs256
 
 
 def everyone(identity):
@@ -77,35 +52,6 @@ def published_by(provider, audience=AUDIENCE, user_claims=PROVIDER_USER_CLAIMS):
     return Authenticator(
         provider.key_set(), everyone, Runtime(), issuer=ISSUER, audience=audience, user_claims=user_claims
     )
-
-
-def claims(**more):
-    """The claims of a good token; what is None is left out."""
-    good = {"exp": time.time() + 3600, "userId": "alice", "iss": ISSUER, "aud": AUDIENCE}
-    return {name: value for name, value in {**good, **more}.items() if value is not None}
-
-
-def hs256(payload=None, secret=SECRET, header=None, **more):
-    """A token with any header and payload, rightly signed by HMAC."""
-    parts = [
-        {"alg": "HS256", "typ": "JWT"} if header is None else header,
-        claims(**more) if payload is None else payload,
-    ]
-    signed = ".".join(encoded(json.dumps(part).encode()) for part in parts)
-    secret = secret if isinstance(secret, bytes) else secret.encode()
-    return f"{signed}.{encoded(hmac.new(secret, signed.encode(), hashlib.sha256).digest())}"
-
-
-def encoded(content):
-    return base64.urlsafe_b64encode(content).decode().rstrip("=")
-
-
-def rs256(key=RSA, kid="r1", algorithm="RS256", headers=None, **more):
-    """A token of the provider. Its `sub` is the user: the `userId` of `more`, unless there is a `sub` in it."""
-    payload = claims(**more)
-    if "sub" not in more and "userId" in payload:
-        payload["sub"] = payload.pop("userId")
-    return jwt.encode(payload, key, algorithm=algorithm, headers={"kid": kid, **(headers or {})})
 
 
 def refused(authenticator, token):
@@ -380,11 +326,16 @@ class TestMalformedKeys:
         assert published_by(provider).user_of(rs256()) == "alice"
 
     @given(
-        odd=dictionaries(
-            sampled_from(["kty", "crv", "kid", "use", "alg", "n", "e", "x", "y", "key_ops", "d"]),
-            recursive(
-                none() | booleans() | integers() | floats() | text() | sampled_from(["RSA", "EC", "P-256", "sig"]),
-                lambda inner: lists(inner, max_size=2) | dictionaries(text(max_size=3), inner, max_size=2),
+        odd=st.dictionaries(
+            st.sampled_from(["kty", "crv", "kid", "use", "alg", "n", "e", "x", "y", "key_ops", "d"]),
+            st.recursive(
+                st.none()
+                | st.booleans()
+                | st.integers()
+                | st.floats()
+                | st.text()
+                | st.sampled_from(["RSA", "EC", "P-256", "sig"]),
+                lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
                 max_leaves=4,
             ),
         )
@@ -477,21 +428,3 @@ class TestAudience:
 
     def test_the_star_is_a_setting_and_no_audience(self, published):
         refused(published, rs256(aud="*"))
-
-
-class TestSettings:
-    def settings(self, **environ):
-        return Settings.of(environ)
-
-    def test_one_way_to_sign_and_not_both(self):
-        for environ in ({}, {"JWT_SECRET": SECRET, "JWT_JWKS_URL": JWKS_URL, "JWT_ISSUER": ISSUER}):
-            with pytest.raises(Misconfigured, match="one of JWT_SECRET and JWT_JWKS_URL"):
-                Authenticator.of(self.settings(**environ), everyone, Runtime())
-
-    def test_keys_of_a_provider_need_its_name(self):
-        with pytest.raises(Misconfigured, match="JWT_ISSUER"):
-            Authenticator.of(self.settings(JWT_JWKS_URL=JWKS_URL), everyone, Runtime())
-
-    def test_a_short_secret_keeps_the_function_from_starting(self):
-        with pytest.raises(Misconfigured):
-            Authenticator.of(self.settings(JWT_SECRET="short"), everyone, Runtime())

@@ -137,6 +137,65 @@ def test_a_usage_that_does_not_count_is_none(usage):
     assert read(events({**chunk("a", "stop"), "usage": usage}) + DONE)[2] is None
 
 
+@pytest.mark.parametrize(
+    ("usage", "counted"),
+    [
+        ({"total_tokens": 12}, Usage(3, 9)),  # thinking that the server counts in the total only
+        ({"total_tokens": 5}, Usage(3, 2)),
+        *(({"total_tokens": odd}, Usage(3, 2)) for odd in (None, 0, 4, -1, "12", [], 10**400)),
+    ],
+)
+def test_a_total_that_is_larger_counts(usage, counted):
+    usage = {"prompt_tokens": 3, "completion_tokens": 2, **usage}
+    assert read(events({**chunk("a", "stop"), "usage": usage}) + DONE)[2] == counted
+
+
+def thinking(value):
+    return sum(delta.thinking for delta in DeltaReader().feed(events(value)))
+
+
+class TestThinking:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            chunk(reasoning_content="мысль"),
+            chunk(reasoning="мысль", role="assistant"),
+            chunk(reasoning="мысль", reasoning_content="мысль"),
+            chunk(reasoning="мысль", reasoning_details=[{"type": "reasoning.text", "text": "мысль", "format": "x"}]),
+            chunk(reasoning_details=[{"type": "reasoning.encrypted", "data": "мысль", "id": "rs_1"}]),
+            chunk([{"type": "thinking", "thinking": [{"type": "text", "text": "мысль"}]}]),
+            chunk(thinking_blocks=[{"type": "thinking", "thinking": "мысль", "signature": "x" * 99}]),
+            chunk(tool_calls=[{"index": 0, "id": "call_1", "function": {"arguments": "мысль"}}]),
+            {"choices": [{"message": {"reasoning_content": "мысль"}}]},
+            {"choices": [{"delta": [{"text": "мысль"}]}]},
+            chunk("\x00" * 10),  # removed from the text
+        ],
+        ids=repr,
+    )
+    def test_it_is_counted_in_bytes(self, value):
+        assert thinking(value) == 10
+
+    def test_text_that_is_shown_is_none(self):
+        assert thinking(chunk("seen")) == 0
+
+    @pytest.mark.parametrize("odd", [None, 12, {}, [], {"x": None}, json.loads("[" * 400 + "]" * 400)])
+    def test_what_has_no_text_is_none(self, odd):
+        assert thinking(chunk(reasoning=odd)) == 0
+
+    @given(
+        st.lists(st.text(st.characters(codec="utf-8")), max_size=5),
+        st.lists(st.text(st.characters(codec="utf-8")), max_size=5),
+        st.sampled_from(["reasoning", "reasoning_content", "thinking", "anything"]),
+        st.lists(st.integers(0, 900), max_size=8),
+    )
+    def test_no_byte_of_an_answer_is_left_uncounted(self, thoughts, texts, field, cuts):
+        body = events(*(chunk(**{field: thought}) for thought in thoughts), *map(chunk, texts))
+        reader, counted = DeltaReader(), 0
+        for piece in cut(body, cuts):
+            counted += sum(len(delta.text.encode()) + delta.thinking for delta in reader.feed(piece))
+        assert counted == reader.tokens_seen >= len("".join((*thoughts, *texts)).encode())
+
+
 class TestReason:
     @pytest.mark.parametrize(
         ("word", "reason"),

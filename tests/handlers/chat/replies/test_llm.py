@@ -45,10 +45,10 @@ def stream(server, *, body=None, status=200):
 PROMPT = ((Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?"))
 
 
-def model(server, retries=0, temperature=0.7, **timeouts):
+def model(server, retries=0, temperature=0.7, limit=None, **timeouts):
     url = f"http://127.0.0.1:{server.server_port}/v1"
     client = AsyncOpenAI(base_url=url, api_key="k", max_retries=retries, timeout=5)
-    return Model(client, "gpt-4o", temperature, ModelTimeouts(**timeouts))
+    return Model(client, "gpt-4o", temperature, ModelTimeouts(**timeouts), limit)
 
 
 def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
@@ -289,6 +289,80 @@ def test_a_refusal_names_the_providers_code_and_param_but_no_text(server, monkey
     assert (line["options"], line["messages"]) == (["stream_options"], 3)
 
 
+class TestAServerThatTakesNoLimit:
+    def asked(self, server, *pieces):
+        """Have the server refuse both names of the limit, 10 tokens. Then ask it once more."""
+        names = ("max_completion_tokens", "max_tokens")
+        server.answers, server.body = [(400, error(f"Unknown parameter: {name}")) for name in names], WHOLE
+        asked = model(server, limit=10)
+        list(asked.answer(PROMPT))
+        server.body, server.held = events(*pieces), True
+        deltas = list(answer := asked.answer(PROMPT))
+        answer.close()
+        assert [set(names) & request.keys() for request in server.requests] == [{names[0]}, {names[1]}, set(), set()]
+        return deltas
+
+    def test_is_left_when_the_answer_is_longer_than_it_may_be(self, server):
+        deltas = self.asked(server, *[chunk("abc ")] * 100)
+        assert "".join(delta.text for delta in deltas) == "abc " * 3
+        assert deltas[-1] == Delta(finish_reason=FinishReason.LENGTH)
+        assert server.left.wait(5)
+
+    def test_is_left_when_it_thinks_for_longer(self, server):
+        thinking = {**chunk(), "choices": [{"delta": {"reasoning": "abc "}}]}
+        assert self.asked(server, *[thinking] * 100)[-1] == Delta(finish_reason=FinishReason.LENGTH)
+
+    def test_is_left_although_it_sends_a_reason_with_each_text(self, server):
+        assert self.asked(server, *[chunk("abc ", "stop")] * 100)[-1] == Delta(finish_reason=FinishReason.LENGTH)
+
+    def test_keeps_an_answer_that_ends(self, server):
+        deltas = self.asked(server, chunk("abc "), chunk("abc abc abc", "stop"))
+        assert deltas[-1] == Delta("abc abc abc", FinishReason.STOP)
+
+
+def test_a_server_that_was_told_the_limit_is_left_when_it_counts_more_itself(server):
+    server.held = True
+    counts = ({"prompt_tokens": 3, "completion_tokens": number} for number in range(1, 100))
+    server.body = events(*({**chunk("abc "), "usage": usage} for usage in counts))
+    deltas = list(model(server, limit=10).answer(PROMPT))
+    assert deltas[-2:] == [Delta("abc ", None, Usage(3, 11)), Delta(finish_reason=FinishReason.LENGTH)]
+
+
+class TestNobodyBills:
+    def failure(self, server, **more):
+        with pytest.raises(ModelFailed) as caught:
+            list(model(server, **more).answer(PROMPT))
+        return caught.value
+
+    @pytest.mark.parametrize(("status", "billed"), [(400, False), (429, False), (503, False), (500, True)])
+    def test_a_question_that_was_refused(self, server, status, billed):
+        server.status, server.body = status, b"{}"
+        assert self.failure(server).billed is billed
+
+    def test_a_question_that_was_never_sent(self):
+        client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
+        with pytest.raises(ModelFailed) as caught:
+            list(Model(client, "gpt-4o", 0.7).answer(PROMPT))
+        assert not caught.value.billed
+
+    def test_but_a_silent_server_may(self, server):
+        server.silent = True
+        assert self.failure(server, first_token_seconds=1.0).billed
+
+    @pytest.mark.parametrize("body", [b"", events(chunk("a")), b'data: {"error": {"code": 400}}\n\n'])
+    def test_but_an_answer_that_broke_off_may_be(self, server, body):
+        server.body = body
+        assert self.failure(server).billed
+
+
+def test_an_unknown_finish_reason_is_logged_once(server, monkeypatch):
+    monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
+    server.body = events(chunk("a", "all done!"), chunk("b", "all done!"), chunk(finish_reason="more"))
+    assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "ab"
+    [line] = [json.loads(line) for line in log.getvalue().splitlines()]
+    assert (line["message"], line["reason"]) == ("finish_reason_unknown", "all?done?")
+
+
 class TestSilence:
     def test_before_the_first_token_is_a_failure_and_leaves_the_server(self, server):
         server.silent = True
@@ -317,11 +391,31 @@ class TestSilence:
     def test_comments_and_reasoning_are_signs_of_life(self, server, sign):
         server.pieces = (*[0.1, sign] * 10, events(chunk("a")), *[0.1, sign] * 10, WHOLE)
         answer = model(server, first_token_seconds=0.8, next_token_seconds=0.8).answer(PROMPT)
-        assert [delta.text for delta in answer] == ["a", "a", ""]
+        assert [delta.text for delta in answer if not delta.thinking] == ["a", "a", ""]
+
+    def test_signs_of_life_alone_are_a_failure_in_the_end(self, server):
+        server.body, server.pieces = events(chunk("a")), (*[0.1, b": ping\n\n"] * 100,)
+        started = time.monotonic()
+        with pytest.raises(ModelFailed, match="nothing but signs of life"):
+            list(model(server, progress_seconds=0.5).answer(PROMPT))
+        assert time.monotonic() - started < 4
+
+    def test_a_stop_with_the_text_is_the_end_although_the_server_holds_the_connection(self, server):
+        server.held, server.body = True, events(chunk("a"), chunk("b", "stop"))
+        started = time.monotonic()
+        assert list(model(server).answer(PROMPT)) == [Delta("a"), Delta("b", FinishReason.STOP)]
+        assert time.monotonic() - started < 5
 
     def test_a_reason_with_each_text_ends_nothing(self, server, monkeypatch):
-        monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.05)
-        server.body = events({**chunk(finish_reason="stop"), "choices": [{"delta": {"reasoning": "hm"}}]})
+        monkeypatch.setattr("handlers.chat.replies.patience.DOUBT_SECONDS", 0.5)
+        monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.05)
+        server.body = events(chunk("one ", "stop"))
+        server.pieces = (0.2, events(chunk("two ", "stop")), 0.8, events(chunk("three", "stop")))
+        assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "one two three"
+
+    def test_a_reason_with_thinking_ends_nothing(self, server, monkeypatch):
+        monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.05)
+        server.body = events({**chunk(), "choices": [{"delta": {"reasoning": "hm"}, "finish_reason": "stop"}]})
         server.pieces = (0.2, events(chunk("first ", "stop")), 0.2, events(chunk("second", "stop")))
         assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "first second"
 
@@ -333,7 +427,7 @@ class TestSilence:
         assert time.monotonic() - started < 4
 
     def test_after_its_end_is_none(self, server, monkeypatch):
-        monkeypatch.setattr("handlers.chat.replies.llm._USAGE_SECONDS", 0.1)
+        monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.1)
         server.held, server.body = True, WHOLE
         assert [delta.text for delta in model(server).answer(PROMPT)] == ["a", ""]
 

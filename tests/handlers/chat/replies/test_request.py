@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.chat.records import Role
-from handlers.chat.replies.request import MAX_HALVINGS, Dialect, Refusal, Request, after
+from handlers.chat.replies.request import MAX_HALVINGS, Dialect, Refusal, Request, after, may_bill
 
 CONTEXT = "This model's maximum context length is 4097 tokens. However, "
 UNSUPPORTED = {"type": "invalid_request_error", "code": "unsupported_parameter"}
@@ -280,3 +280,29 @@ def test_a_deep_body_is_read(body):
 )
 def test_a_log_has_the_providers_code_and_param_and_no_sentence(refusal, logged):
     assert str(Refusal.of(*refusal)) == logged
+
+
+@pytest.mark.parametrize(
+    ("status", "billed"),
+    [
+        *((status, False) for status in (400, 401, 402, 403, 404, 409, 413, 416, 422, 429, 503, 529)),
+        *((status, True) for status in (408, 499, 500, 502, 504, 520, 524)),
+    ],
+)
+def test_a_question_that_was_turned_away_is_not_billed(status, billed):
+    assert may_bill(status) is billed
+
+
+class TestAnAnswerThatIsTooLong:
+    def test_is_bounded_by_what_is_seen_if_the_server_takes_no_limit(self):
+        request = Request(REQUEST.messages, max_tokens=100, dialect=Dialect(limit=None))
+        assert [request.is_exceeded(seen, 0) for seen in (100, 101)] == [False, True]
+
+    @pytest.mark.parametrize("dialect", [Dialect(), Dialect(limit="max_tokens")])
+    def test_is_left_to_a_server_that_was_told_the_limit_until_it_counts_more(self, dialect):
+        request = Request(REQUEST.messages, max_tokens=100, dialect=dialect)
+        counts = [(10**6, 0), (10**6, 100), (0, 101)]
+        assert [request.is_exceeded(*each) for each in counts] == [False, False, True]
+
+    def test_is_none_without_a_limit(self):
+        assert not Request(REQUEST.messages, dialect=Dialect(limit=None)).is_exceeded(10**6, 10**6)

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import TokenUse
@@ -45,6 +47,22 @@ def make(store, gateway, *script, **more):
     return model
 
 
+def bill():
+    return Bill(prompt=100, longest=1_000, asked_at=NOON)
+
+
+def after(seconds):
+    return NOON + timedelta(seconds=seconds)
+
+
+def total(*deltas, ended=NOON, opened=None):
+    """Return the tokens of a bill with these deltas, all of which came at once."""
+    opened = opened or bill()
+    for delta in deltas:
+        opened.add(delta, NOON)
+    return opened.tokens(ended)
+
+
 class TestABill:
     """The prompt is estimated at 100 tokens, the text has 9 bytes."""
 
@@ -63,25 +81,69 @@ class TestABill:
         ],
     )
     def test_is_what_the_server_counted_and_an_estimate_for_what_it_did_not(self, usage, tokens):
-        bill = Bill(prompt=100)
-        bill.add("မင်", None)
-        bill.add("", usage)
-        assert bill.tokens == tokens
+        assert total(Delta("မင်"), Delta("", None, usage)) == tokens
 
     def test_a_count_holds_for_the_text_that_came_with_it(self):
-        bill = Bill(prompt=100)
-        bill.add("Hello ", Usage(7, 1))
-        bill.add("world", Usage(7, 2))
-        assert bill.tokens == 9
+        assert total(Delta("Hello ", None, Usage(7, 1)), Delta("world", None, Usage(7, 2))) == 9
 
     def test_a_count_before_the_text_is_not_the_texts(self):
-        bill = Bill(prompt=100)
-        bill.add("", Usage(7, 1))
-        bill.add("Hello", None)
-        assert bill.tokens == 7 + 5
+        assert total(Delta("", None, Usage(7, 1)), Delta("Hello")) == 7 + 5
 
     def test_of_nothing_is_the_prompt(self):
-        assert Bill(prompt=100).tokens == 100
+        assert total() == 100
+
+    def test_of_a_question_that_nobody_bills_is_nothing(self):
+        refused = bill()
+        refused.billed = False
+        assert total(opened=refused, ended=after(60)) == 0
+
+
+class TestThinking:
+    def test_that_is_shown_counts_like_text(self):
+        assert total(Delta(thinking=40), Delta("Hello")) == 100 + 40 + 5
+
+    def test_after_a_count_makes_it_too_small(self):
+        assert total(Delta("Hi", None, Usage(7, 1)), Delta(thinking=40)) == 7 + 42
+
+    def test_is_part_of_the_servers_count(self):
+        assert total(Delta(thinking=40), Delta("Hello"), STOP, Delta("", None, Usage(7, 3))) == 10
+
+    @pytest.mark.parametrize(("seconds", "tokens"), [(0, 0), (0.1, 300), (0.3, 900), (60, 1_000), (-60, 0)])
+    def test_that_nobody_sees_is_bounded_by_its_time_and_by_the_longest_answer(self, seconds, tokens):
+        assert total(ended=after(seconds)) == 100 + tokens
+
+    def test_ends_with_the_first_text(self):
+        opened = bill()
+        opened.add(Delta(thinking=10), after(0.05))
+        opened.add(Delta("Hello"), after(0.1))
+        opened.add(Delta(" you"), after(60))
+        assert opened.tokens(after(120)) == 100 + 300 + 9
+
+    def test_may_go_on_after_an_early_count_without_text(self):
+        assert total(Delta("", None, Usage(7, 1)), ended=after(0.1)) == 7 + 300
+
+    def test_of_an_answer_that_ended_without_text_is_what_the_server_counted(self):
+        assert total(Delta("", FinishReason.LENGTH, Usage(7, 400)), ended=after(60)) == 407
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 150), st.integers(0, 3_000), st.floats(0, 1))),
+        st.lists(st.text(max_size=20), max_size=5),
+        st.integers(1, 3_000),
+    )
+    def test_is_booked_wherever_the_answer_is_cut_off(self, thoughts, texts, longest):
+        """A model thinks for some milliseconds at some tokens a second, shows a part of it, and then writes."""
+        opened, thought, at = Bill(prompt=100, longest=longest, asked_at=NOON), 0, 0.0
+        for milliseconds, speed, share in thoughts:
+            at += milliseconds / 1_000
+            tokens = speed * milliseconds // 1_000
+            thought += tokens
+            opened.add(Delta(thinking=int(tokens * share)), after(at))
+            assert opened.tokens(after(at)) >= 100 + min(thought, longest)
+        for text in texts:
+            at += 1
+            opened.add(Delta(text), after(at))
+        written = sum(len(text.encode()) for text in texts)
+        assert opened.tokens(after(at)) >= 100 + min(thought + written, longest)
 
 
 def test_the_most_that_an_answer_can_take_is_reserved_while_it_comes(store, gateway, chat):
@@ -105,6 +167,9 @@ class TestWhateverBecomesOfIt:
             (["Да", STOP, Delta("", None, Usage(20, 0))], 20 + 4),
             (["Да", ModelFailed("reset")], PROMPT + 4),
             ([ModelFailed("the model is silent")], PROMPT),
+            ([ModelFailed("BadRequestError 400", billed=False)], 0),
+            ([Delta(thinking=50), ModelFailed("reset")], PROMPT + 50),
+            ([Delta(thinking=50), "Да", STOP], PROMPT + 54),
             (["Да", Delta("", None, Usage(20, 1)), "да", ModelFailed("reset")], 20 + 8),
             (["Да", ZeroDivisionError()], PROMPT + 4),
         ],

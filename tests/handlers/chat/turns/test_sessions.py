@@ -19,6 +19,7 @@ from handlers.chat.identity.tokens import Identity
 from handlers.chat.identity.users import UserDirectory
 from handlers.chat.records import User
 from handlers.chat.replies.relay import POLL_SECONDS
+from handlers.chat.settings import is_named
 from handlers.chat.turns import join
 from handlers.chat.turns.actions import Close, Post
 from tests.support.command_client import NOON, SECRET, CommandClient
@@ -192,7 +193,7 @@ class TestOrigins:
 class TestSecrets:
     def test_a_setting_is_its_own_value_unless_it_names_one(self):
         assert secrets.value_of("sk-1") == "sk-1"
-        assert [secrets.is_named(each) for each in ("sk-1", "ssm:/a", "secretsmanager:b")] == [False, True, True]
+        assert [is_named(each) for each in ("sk-1", "ssm:/a", "secretsmanager:b")] == [False, True, True]
 
     def test_a_name_that_leads_nowhere_is_told(self, monkeypatch):
         from aws_lambda_powertools.utilities import parameters
