@@ -111,20 +111,12 @@ DENIALS = [
 ]
 
 
-class IamEmulator(Emulator):
-    def ask(self, function: str, service: str, method: str, arguments: dict) -> object:
-        """Let a function make a call, and return what it got."""
-        event = {"service": service, "method": method, "arguments": arguments}
-        answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event, default=bytes.decode))
-        return json.load(answer["Payload"])
-
-
 @pytest.fixture(scope="module")
-def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IamEmulator]:
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     folder = tmp_path_factory.mktemp("iam")
     (folder / "template.yaml").write_text(TEMPLATE)
     (folder / "app.py").write_text(HANDLER)
-    emulator = IamEmulator(PARLEY_TEMPLATE=str(folder / "template.yaml"), PARLEY_IAM="enforce", PARLEY_USERS="")
+    emulator = Emulator(PARLEY_TEMPLATE=str(folder / "template.yaml"), PARLEY_IAM="enforce", PARLEY_USERS="")
     yield emulator
     emulator.stop()
 
@@ -136,24 +128,31 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IamEmulator]:
 )
 class TestDenials:
     def test_a_service_refuses_as_on_aws(self, emulator, service, method, arguments, status, code, message):
-        assert emulator.ask("Refused", service, method, arguments) == [status, code, message]
+        assert ask(emulator, "Refused", service, method, arguments) == [status, code, message]
 
     def test_another_function_may_call_at_the_same_time(
         self, emulator, service, method, arguments, status, code, message
     ):
-        answer = emulator.ask("Allowed", service, method, arguments)
+        answer = ask(emulator, "Allowed", service, method, arguments)
         assert answer == "answered" or answer[1] == "ResourceNotFoundException"
 
 
 def test_connections_hide_the_account_and_the_connection(emulator):
     device = Device(f"ws://127.0.0.1:{emulator.port}/live")
-    status, code, message = emulator.ask(
-        "Refused", "apigatewaymanagementapi", "delete_connection", {"ConnectionId": "x"}
+    status, code, message = ask(
+        emulator, "Refused", "apigatewaymanagementapi", "delete_connection", {"ConnectionId": "x"}
     )
     resource = f"arn:aws:execute-api:us-east-1:********0000:{api_of(message)}/live/DELETE/@connections/{{connectionId}}"
     assert (status, code) == (403, "AccessDeniedException")
     assert message == f"{USER}: execute-api:ManageConnections on resource: {resource}"
     device.socket.close()
+
+
+def ask(emulator: Emulator, function: str, service: str, method: str, arguments: dict) -> object:
+    """Let a function make a call, and return what it got."""
+    event = {"service": service, "method": method, "arguments": arguments}
+    payload = json.dumps(event, default=bytes.decode)
+    return json.load(emulator.client("lambda").invoke(FunctionName=function, Payload=payload)["Payload"])
 
 
 def api_of(message: str) -> str:
@@ -167,19 +166,19 @@ def test_a_developer_may_do_everything(emulator):
 def test_a_transaction_needs_the_permission_of_each_item(emulator):
     items = [{"Put": {"TableName": "Rows", "Item": {"id": {"S": "1"}}}}]
     arguments = {"TransactItems": items}
-    assert "dynamodb:PutItem" in emulator.ask("Refused", "dynamodb", "transact_write_items", arguments)[2]
-    assert emulator.ask("Allowed", "dynamodb", "transact_write_items", arguments) == "answered"
+    assert "dynamodb:PutItem" in ask(emulator, "Refused", "dynamodb", "transact_write_items", arguments)[2]
+    assert ask(emulator, "Allowed", "dynamodb", "transact_write_items", arguments) == "answered"
 
 
 def test_a_policy_may_name_resources_as_cloudformation_does(emulator):
     arguments = {"TableName": "Rows", "Key": {"id": {"S": "1"}}}
-    assert emulator.ask("Guessing", "dynamodb", "get_item", arguments) == "answered"
+    assert ask(emulator, "Guessing", "dynamodb", "get_item", arguments) == "answered"
 
 
 def test_what_is_not_known_allows_and_is_said_once(emulator):
     message = {"QueueUrl": QUEUE_URL, "MessageBody": "x"}
-    assert emulator.ask("Guessing", "sqs", "send_message", message) == "answered"
-    assert emulator.ask("Elsewhere", "sqs", "send_message", message) == "answered"
+    assert ask(emulator, "Guessing", "sqs", "send_message", message) == "answered"
+    assert ask(emulator, "Elsewhere", "sqs", "send_message", message) == "answered"
     notes = [line for line in emulator.output if " note " in line and "IAM" in line]
     assert len([line for line in notes if "aws:PrincipalTag/team is unknown" in line]) == 1
     assert len([line for line in notes if "Elsewhere" in line and "allows everything" in line]) == 1
@@ -187,7 +186,7 @@ def test_what_is_not_known_allows_and_is_said_once(emulator):
 
 def test_a_missing_permission_is_logged_once(emulator):
     for _ in range(2):
-        emulator.ask("Refused", "dynamodb", "scan", {"TableName": "Rows"})
+        ask(emulator, "Refused", "dynamodb", "scan", {"TableName": "Rows"})
     until(lambda: [line for line in emulator.output if "dynamodb:Scan" in line])
     [line] = [line for line in emulator.output if "dynamodb:Scan" in line]
     assert 'Add to the role parley-RefusedRole: {"Effect": "Allow", "Action": "dynamodb:Scan"' in line

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
 from parley.iam import services_use
-from parley.iam.conditions import Context
 from parley.iam.denials import denial, principal
 from parley.iam.grants import Grants
 from parley.iam.managed_policies import managed_policy
-from parley.iam.policies import Decision, Request, Statement, decide, statements
+from parley.iam.policies import Decision, Statement, decide, statements
+from parley.iam.requests import Requests
 from parley.iam.requirements import Call, Permission, encryption, permissions
 from parley.template.model import PolicyDocument, Role, Template
 from parley.trace import Trace
@@ -54,7 +51,7 @@ class AccessControl:
     def __init__(self, template: Template, mode: Mode, trace: Trace) -> None:
         self.mode = mode
         self._trace = trace
-        self._names = template.deployed_names
+        self._requests = Requests(template.deployed_names)
         self._keys: dict[str, str | None] = {}
         self._noted: set[str] = set()
         self._grants: dict[str, Grants] = {}
@@ -134,12 +131,12 @@ class AccessControl:
             if use.is_required:
                 self._decide(function, role, use.permission, LAMBDA, use.purpose)
             else:
-                role.grants.use(self._request(role, function, use.permission))
+                role.grants.use(self._requests.of(role.name, function, use.permission))
 
     def _decide(
         self, function: str, role: _FunctionRole, permission: Permission, caller: str, purpose: str = ""
     ) -> Decision:
-        request = self._request(role, function, permission)
+        request = self._requests.of(role.name, function, permission)
         decision = decide(request, role.policies, role.boundary)
         if decision is Decision.ALLOWED:
             if permission not in role.used:
@@ -170,45 +167,10 @@ class AccessControl:
             text=text,
         )
 
-    def _request(self, role: _FunctionRole, function: str, permission: Permission) -> Request:
-        forms = () if permission.resource is None else tuple(self._forms(permission.resource))
-        return Request(permission.action, forms, _context(role.name, function, permission))
-
-    def _forms(self, resource: str) -> Iterator[str]:
-        """Return the ARN of a resource here, and the one that it would have with a name that CloudFormation generates.
-
-        So a policy may name resources by the beginning that such names have, `${AWS::StackName}-*`.
-        """
-        yield resource
-        *start, last = resource.split(":", 5)
-        deployed = re.sub(r"[^:/]+", lambda match: self._names.get(match[0], match[0]), last)
-        if deployed != last:
-            yield ":".join((*start, deployed))
-
     def _note(self, text: str) -> None:
         if text not in self._noted:
             self._noted.add(text)
             self._trace.record("note", text=text)
-
-
-def _context(role: str, function: str, permission: Permission) -> Context:
-    now = datetime.now(UTC)
-    return {
-        "aws:principalarn": (f"arn:aws:iam::{ACCOUNT_ID}:role/{role}",),
-        "aws:principalaccount": (ACCOUNT_ID,),
-        "aws:principaltype": ("AssumedRole",),
-        "aws:userid": (f"AROAEMULATOR:{function}",),
-        "aws:resourceaccount": (ACCOUNT_ID,),
-        "aws:requestedregion": (REGION,),
-        # The emulator's own address is http; on AWS the SDKs use https.
-        "aws:securetransport": ("true",),
-        "aws:viaawsservice": ("true" if permission.via else "false",),
-        "aws:principalisawsservice": ("false",),
-        "aws:currenttime": (now.isoformat(),),
-        "aws:epochtime": (str(int(now.timestamp())),),
-        "kms:calleraccount": (ACCOUNT_ID,),
-        **({"kms:viaservice": (f"{permission.via}.{REGION}.amazonaws.com",)} if permission.via else {}),
-    }
 
 
 def _statement(permission: Permission) -> dict[str, str]:
