@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from importlib.machinery import SourceFileLoader
+from importlib.resources import files
+from types import ModuleType
 from typing import Any
 
 from parley.template.model import PolicyDocument
@@ -59,8 +62,10 @@ def managed_policy(arn: str) -> PolicyDocument | None:
 
 @cache
 def _from_moto() -> dict[str, Any]:
-    """Return AWS's managed policies by name. Loading them takes a second, so it happens only if a role needs it."""
-    from moto.iam.aws_managed_policies import aws_managed_policies_data
-
-    policies: dict[str, Any] = json.loads(aws_managed_policies_data)
+    """Return AWS's managed policies by name, if a role needs one that is not here."""
+    # The module holds one constant. Its import would load moto's IAM and all that it needs, which takes a second.
+    loader = SourceFileLoader("aws_managed_policies", str(files("moto") / "iam" / "aws_managed_policies.py"))
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
+    policies: dict[str, Any] = json.loads(module.aws_managed_policies_data)
     return policies

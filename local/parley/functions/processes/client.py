@@ -66,7 +66,7 @@ class Processes:
         order = LaunchOrder(function.handler, str(function.code.absolute()), variables)
         process = Process(next(self._numbers), on_exit, variables)
         self._living[process.number] = process
-        self._note_caller(variables.get("AWS_ACCESS_KEY_ID", ""), function.name)
+        self.note_caller(variables.get("AWS_ACCESS_KEY_ID", ""), function.name)
         self._send({"id": process.number, "launch": asdict(order)}, output)
         await process.pid
         return process
@@ -76,7 +76,7 @@ class Processes:
         if process.number in self._living:
             self._send({"kill": process.number})
 
-    def _note_caller(self, access_key: str, name: str) -> None:
+    def note_caller(self, access_key: str, name: str) -> None:
         """Keep whose key this is. A key that several functions have tells nothing about the caller."""
         self._callers[access_key] = name if self._callers.get(access_key, name) == name else ""
 
