@@ -190,3 +190,14 @@ def test_a_missing_permission_is_logged_once(emulator):
     until(lambda: [line for line in emulator.output if "dynamodb:Scan" in line])
     [line] = [line for line in emulator.output if "dynamodb:Scan" in line]
     assert 'Add to the role parley-RefusedRole: {"Effect": "Allow", "Action": "dynamodb:Scan"' in line
+
+
+def test_a_dynamodb_elsewhere_is_guarded_too(emulator, tmp_path):
+    (tmp_path / "template.yaml").write_text(TEMPLATE)
+    (tmp_path / "app.py").write_text(HANDLER)
+    variables = {"PARLEY_TEMPLATE": str(tmp_path / "template.yaml"), "PARLEY_DYNAMODB": emulator.dynamodb_url}
+    other = Emulator(PARLEY_IAM="enforce", PARLEY_USERS="", **variables)
+    arguments = {"TableName": "Rows", "Key": {"id": {"S": "1"}}}
+    assert ask(other, "Refused", "dynamodb", "get_item", arguments)[1] == "AccessDeniedException"
+    assert ask(other, "Allowed", "dynamodb", "get_item", arguments) == "answered"
+    other.stop()

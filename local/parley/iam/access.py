@@ -77,8 +77,9 @@ class AccessControl:
         refused = None
         for permission in permissions(call, self._keys):
             decision = self._decide(function, role, permission, function)
-            role.used[permission] += 1
-            if decision is not Decision.ALLOWED and refused is None:
+            if decision is Decision.ALLOWED:
+                role.used[permission] += 1
+            elif refused is None:
                 refused = denial(call.service, principal(role.name, function), permission, decision)
         return refused if self.mode == "enforce" else None
 
