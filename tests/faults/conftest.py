@@ -46,3 +46,4 @@ def emulator():
     emulator.stop()
     if sys.exc_info()[0]:
         print("".join(emulator.output[-200:]))
+    assert missing == []
