@@ -29,11 +29,16 @@ def statements(part: Any) -> Iterator[dict[str, Any]]:
 def changed(folder: Path) -> Path:
     """Return our template, in which DefaultFunction may store no message and ConnectFunction may delete a table."""
     template = load(TEMPLATE.read_text())
-    template["Globals"]["Function"]["CodeUri"] = str(ROOT)
+    for properties in (
+        template["Globals"]["Function"],
+        *(each["Properties"] for each in template["Resources"].values()),
+    ):
+        if "CodeUri" in properties:
+            properties["CodeUri"] = str((TEMPLATE.parent / properties["CodeUri"]).resolve())
     removed = 0
     for name, resource in template["Resources"].items():
         for statement in statements(resource) if name.startswith("DefaultFunction") else ():
-            if statement["Resource"] == {"Fn::GetAtt": "MessagesTable.Arn"}:
+            if statement.get("Resource") == {"Fn::GetAtt": "MessagesTable.Arn"}:
                 statement["Action"].remove("dynamodb:PutItem")
                 removed += 1
     assert removed == 1
