@@ -1,4 +1,4 @@
-"""Open connections: post to one, deliver to many, close one, and forget one that is gone.
+"""Open connections: greet one, post to one, close one, and forget one that is gone.
 
 Every rule about a connection that does not answer is in this module:
 
@@ -12,25 +12,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
 from handlers.chat.store import Store, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-
-SEGMENTS = 4
-"""The number of invocations that share a broadcast. Each reads its part of the connections' table."""
 
 GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2)
 """Pauses between the tries of a greeting: a connection answers 410 until its `$connect` and the handshake are done."""
@@ -68,35 +63,6 @@ class OpenConnections:
     store: Store
     gateway: Gateway
     runtime: Runtime
-
-    def deliver(self, delivery: Delivery, invoke: Callable[[dict[str, Any]], None]) -> None:
-        """Send a frame to its receivers. `invoke` starts a further invocation of the same function.
-
-        A frame for a user or for everyone goes to no connection without a user, and to none whose session has ended.
-        A broadcast is a star of invocations, one level deep: Lambda stops chains of self-invocations after 16.
-        Raises `StoreError`, and then Lambda tries the delivery again.
-        """
-        text = frames.encode(delivery.frame)
-        if delivery.connection_id is not None:
-            self.greet(delivery.connection_id, text)
-        elif delivery.user_id is not None or delivery.segment is not None:
-            for connection in self._receivers(delivery):
-                # Asked for each one, just before its post: a broadcast takes a while.
-                if connection.may_hear(self.runtime.now()):
-                    self.post_or_forget(connection.connection_id, text)
-        else:
-            for segment in range(SEGMENTS):
-                invoke(Delivery(delivery.frame, segment=segment).payload())
-
-    def _receivers(self, delivery: Delivery) -> Iterator[Connection]:
-        if delivery.user_id is None:
-            yield from self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
-            return
-        # The index is late, and does not hold the end of a session. The row tells whose connection it is by now.
-        for connection_id in self.store.connections.of_user(delivery.user_id):
-            connection = self.store.connections.get(connection_id)
-            if connection is not None and connection.user_id == delivery.user_id:
-                yield connection
 
     def greet(self, connection_id: str, text: bytes) -> None:
         """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`.

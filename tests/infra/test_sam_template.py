@@ -13,6 +13,7 @@ from parley.template.model import Throttle
 from parley.template.reader import read
 
 from handlers.chat.connections import GREETING_SECONDS
+from handlers.chat.deliverer import MAX_PARTS, PAGE_CONNECTIONS, SEGMENTS
 from tests.support.sam import TEMPLATE, grants_of, named_in, source
 
 ROOT = Path(__file__).parents[2]
@@ -242,6 +243,13 @@ def test_a_frame_is_delivered_twice_at_most_and_only_while_it_is_news(template):
         "MaximumRetryAttempts": 1,
         "MaximumEventAgeInSeconds": 300,
     }
+
+
+def test_lambda_cuts_no_broadcast_and_every_other_loop(template):
+    """A chain of 16 invocations reaches 8,000 connections of a segment. Only `deliver` invokes itself on purpose."""
+    allowed = {name: each["RecursiveLoop"] for name, each in functions(template).items() if "RecursiveLoop" in each}
+    assert allowed == {"DeliverFunction": "Allow"}
+    assert MAX_PARTS * PAGE_CONNECTIONS * SEGMENTS >= 10_000_000
 
 
 def test_retries_apply_to_the_function_that_is_invoked(template):

@@ -13,13 +13,16 @@ from handlers.chat.protocol.frames import ServerFrame
 class Delivery:
     """A frame, as its JSON object, and its receivers: one of `connection_id`, `user_id`, `segment`.
 
-    A delivery without any of the three is for everyone.
+    A delivery without any of the three is for everyone. One to a user or to a segment is a part of it: the receivers
+    after the connection `after`, all of them without it. `part` counts the parts, from 0.
     """
 
     frame: dict[str, Any]
     connection_id: str | None = None
     user_id: str | None = None
     segment: int | None = None
+    after: str | None = None
+    part: int = 0
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Self:

@@ -1,14 +1,12 @@
 """Posting to connections, delivering to many, closing, and forgetting those that are gone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from math import inf
 
 import pytest
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections, SessionDeadline
-from handlers.chat.delivery import delivery
-from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Chat, Connection
@@ -28,65 +26,9 @@ def connections(store):
         store.connections.add(Connection(name, NOON, user))
 
 
-def run(to, store, gateway):
-    """Deliver, and what that invokes too, as Lambda would; return how often the gateway was waited for."""
-    pauses = []
-    pending = [to.payload()]
-    while pending:
-        OpenConnections(store, gateway, FakeRuntime(sleep=pauses.append)).deliver(
-            Delivery.of(pending.pop()), pending.append
-        )
-    return pauses
-
-
-def receivers(gateway):
-    return sorted(connection_id for connection_id, _ in gateway.frames)
-
-
-def test_a_user_gets_a_frame_on_all_their_connections(store, connections):
-    run(delivery.to_user("alice", FRAME), store, gateway := RecordingGateway())
-    assert receivers(gateway) == ["c1=", "c2="]
-    assert gateway.frames[0][1] == {"type": "chat_updated", "data": {"chatId": "chat", "title": "Рецепты"}}
-
-
-def test_everyone_with_a_user_gets_a_broadcast_once(store, connections):
-    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway())
-    assert receivers(gateway) == ["c1=", "c2=", "c3="]
-
-
-@pytest.mark.parametrize("to", [delivery.to_user("alice", FRAME), delivery.to_everyone(FRAME)], ids=["user", "all"])
-@pytest.mark.parametrize(("seconds", "heard"), [(-1, False), (0, False), (1, True)])
-def test_a_connection_is_told_nothing_once_its_session_has_ended(store, to, seconds, heard):
-    store.connections.add(Connection("c1=", NOON, "alice", until=NOON + timedelta(seconds=seconds)))
-    run(to, store, gateway := RecordingGateway())
-    assert receivers(gateway) == (["c1="] if heard else [])
-
-
-def test_a_connection_that_has_another_user_by_now_is_not_told_what_is_for_the_first(store, connections, monkeypatch):
-    monkeypatch.setattr(type(store.connections), "of_user", lambda self, user_id: iter(["c1=", "c3=", "gone="]))
-    run(delivery.to_user("alice", FRAME), store, gateway := RecordingGateway())
-    assert receivers(gateway) == ["c1="]
-
-
 def test_one_that_is_not_open_yet_is_closed_by_its_row(store, connections):
     assert not OpenConnections(store, RecordingGateway(gone=["c1="]), Runtime()).close_and_forget("c1=")
     assert store.connections.get("c1=") is None
-
-
-def test_a_broadcast_is_a_star_of_invocations(store, connections):
-    invoked = []
-    OpenConnections(store, gateway := RecordingGateway(), Runtime()).deliver(
-        delivery.to_everyone(FRAME), invoked.append
-    )
-    assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
-    assert gateway.frames == []
-
-
-def test_a_connection_that_is_gone_is_forgotten_and_one_that_fails_is_kept(store, connections):
-    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway(gone={"c1="}, failing={"c2=": ALWAYS}))
-    assert receivers(gateway) == ["c3="]
-    assert store.connections.get("c1=") is None
-    assert store.connections.get("c2=") is not None
 
 
 class TestAGreeting:
