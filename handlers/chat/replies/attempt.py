@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from handlers.chat.concurrency import Runtime
@@ -23,7 +23,7 @@ class ReplySettings:
     """The settings of replies. `pace` is the relay's, in seconds.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
-    most in one answer.
+    most in one answer. `memory` is the worker's, in GB, None if it is not known.
     """
 
     texts: Texts
@@ -32,6 +32,7 @@ class ReplySettings:
     pace: float
     tokens_per_day: int
     max_completion_tokens: int
+    memory: float | None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -43,12 +44,16 @@ class ReplySettings:
             pace=settings.relay_pace,
             tokens_per_day=settings.limits.tokens_per_day,
             max_completion_tokens=settings.max_completion_tokens,
+            memory=settings.memory,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has."""
+    """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
+
+    `began` is the moment of the monotonic clock at which its function began.
+    """
 
     handover: Handover
     chat: Chat
@@ -56,19 +61,21 @@ class Attempt:
     relay: Relay
     meter: Meter
     remaining: Callable[[], float]
+    began: float
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of a reply, whose text is in the relay."""
+    """The end of a reply, whose text is in the relay. `asked` says whether the model was asked for it."""
 
     finish_reason: FinishReason
     usage: Usage | None = None
+    asked: bool = False
 
     def after(self, finish_reason: FinishReason | None, usage: Usage | None, cut: bool) -> Completion:
         """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""
         finish_reason = FinishReason.LENGTH if cut else finish_reason or self.finish_reason
-        return Completion(finish_reason, usage or self.usage)
+        return replace(self, finish_reason=finish_reason, usage=usage or self.usage)
 
 
 def relay_of(

@@ -60,7 +60,7 @@ class Generation:
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
-        completion = Completion(FinishReason.STOP)
+        completion = Completion(FinishReason.STOP, asked=True)
         room = MAX_REPLY_BYTES
         asked = self.model.answer(messages)
         with closing(asked) as answer, self._monitor(attempt, answer.stop) as monitor:
@@ -80,7 +80,7 @@ class Generation:
                 # A model that was stopped may fail because of the stop. Then the reason of the stop counts.
                 if monitor.stop_reason is None:
                     logger.warning("model_failed", reason=str(failure), length=len(attempt.relay.text))
-                    return replace(self.apologise(attempt), usage=completion.usage)
+                    return replace(self.apologise(attempt), usage=completion.usage, asked=True)
         if monitor.stop_reason is None:
             return completion
         if monitor.stop_reason is StopReason.LOST:

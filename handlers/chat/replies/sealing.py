@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.cost import Units
+from handlers.chat.cost import Use, gb_seconds
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views
-from handlers.chat.records import Announcement, Chat, Message, Role, Usage
+from handlers.chat.records import Announcement, Chat, Message, Role
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
 from handlers.chat.replies.relay import LINGER_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
@@ -44,7 +44,7 @@ class Sealing:
             return logger.info("turn_lost")
         logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
         stored_title = self._follow_newcomers(attempt)
-        attempt.relay.finish(views.complete(reply, self._cost(attempt, completion.usage)))
+        attempt.relay.finish(views.complete(reply, self._cost(attempt, completion)))
         self._announced(chat, announcement)
         if title and stored_title:
             self._send_title(attempt, stored_title)
@@ -98,7 +98,8 @@ class Sealing:
             # Clients see the title when they join.
             logger.exception("title_not_sent")
 
-    def _cost(self, attempt: Attempt, usage: Usage | None) -> frames.Cost:
-        handover, relay = attempt.handover, attempt.relay
-        units = attempt.meter.units + Units(handover.read_units, handover.write_units)
-        return self.settings.prices.cost(handover.frames + relay.frames, units, usage)
+    def _cost(self, attempt: Attempt, completion: Completion) -> frames.Cost:
+        """Return the cost of the turn until now, with the frames that are still to be posted."""
+        time = gb_seconds(self.settings.memory, self.runtime.monotonic() - attempt.began)
+        use = attempt.handover.use + Use(attempt.relay.frames, attempt.meter.units, 1, time)
+        return self.settings.prices.cost(use, completion.usage, asked=completion.asked)
