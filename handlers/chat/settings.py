@@ -98,6 +98,7 @@ class Settings:
     - `openai_temperature`: OpenAI's. It is not sent if it is None.
     - `prices`: the prices that the cost of a turn is estimated with.
     - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
+    - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
     """
 
     texts: Texts
@@ -125,6 +126,7 @@ class Settings:
     model_timeouts: ModelTimeouts
     prices: Prices
     memory: float | None
+    metrics_namespace: str
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
@@ -164,6 +166,7 @@ class Settings:
             ),
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
             memory=_memory(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")),
+            metrics_namespace=environ.get("POWERTOOLS_METRICS_NAMESPACE", "").strip(),
         )
 
     @classmethod

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Self
 
 from handlers.chat.concurrency import Runtime
@@ -64,13 +65,39 @@ class Attempt:
     began: float
 
 
+class ModelCall:
+    """One request to the model, from now on, and the times of its answer.
+
+    `seconds` is the time until its end. `first_chunk_seconds` is the time until anything came, and `first_text_at` the
+    moment at which text came: None if nothing did.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._began = runtime.monotonic()
+        self.seconds = 0.0
+        self.first_chunk_seconds: float | None = None
+        self.first_text_at: datetime | None = None
+
+    def note(self, text: str) -> None:
+        """Note that a piece of the answer has come, which may have no text."""
+        if self.first_chunk_seconds is None:
+            self.first_chunk_seconds = self._runtime.monotonic() - self._began
+        if text and self.first_text_at is None:
+            self.first_text_at = self._runtime.now()
+
+    def end(self) -> None:
+        """Note that the answer is over, whatever came of it."""
+        self.seconds = self._runtime.monotonic() - self._began
+
+
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of a reply, whose text is in the relay. `asked` says whether the model was asked for it."""
+    """The end of a reply, whose text is in the relay. `call` is the request to the model, None if it was not asked."""
 
     finish_reason: FinishReason
     usage: Usage | None = None
-    asked: bool = False
+    call: ModelCall | None = None
 
     def after(self, finish_reason: FinishReason | None, usage: Usage | None, cut: bool) -> Completion:
         """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""

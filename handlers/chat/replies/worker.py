@@ -12,13 +12,13 @@ from handlers.chat.log import logger
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.generation import Generation
 from handlers.chat.replies.model import AnyModel
-from handlers.chat.replies.sealing import Sealing, SendToUser
+from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
 
 
 class ReplyWorker:
-    """The maker of replies. `send_to_user` sends a frame to all connections of a user."""
+    """The maker of replies. `send_to_user` sends a frame to all connections of a user, `report` takes measurements."""
 
     def __init__(
         self,
@@ -28,13 +28,14 @@ class ReplyWorker:
         settings: ReplySettings,
         send_to_user: SendToUser,
         runtime: Runtime,
+        report: Report = lambda record: None,
     ) -> None:
         self._store = store
         self._connections = connections
         self._settings = settings
         self._runtime = runtime
         self._generation = Generation(store, model, settings, runtime)
-        self._sealing = Sealing(store, settings, send_to_user, runtime)
+        self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to the subscribers of the chat.
