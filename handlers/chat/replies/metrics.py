@@ -33,6 +33,9 @@ FRAMES, READ_UNITS, WRITE_UNITS = "parley.turn.frames", "parley.turn.read_units"
 COST = "parley.turn.cost"
 
 _EVENT = "turn_metrics"
+_LAMBDA_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+"""Names of levels that Lambda writes in another way than Python (docs/aws.md section 7)."""
+
 _SAME_FOR_ALL = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "openai"}
 """Attributes that the conventions require. With one value each they are no dimensions. The provider is the dialect."""
 
@@ -149,4 +152,8 @@ class MetricWriter:
     def _head(self) -> Mapping[str, str]:
         """Return the fields that every line of the log has. Lambda drops lines whose level is below the function's."""
         level = logging.getLevelName(logger.log_level)
-        return {"level": level, "message": _EVENT, "timestamp": self._runtime.now().isoformat()}
+        return {
+            "level": _LAMBDA_LEVELS.get(level, level),
+            "message": _EVENT,
+            "timestamp": self._runtime.now().isoformat(),
+        }

@@ -180,11 +180,14 @@ class TestWriting:
         }
         assert shown == {key: [value] for key, value in values(lines_of(a_record(), "gpt-4o")).items()}
 
-    @pytest.mark.parametrize("level", ["INFO", "WARNING", "ERROR"])
-    def test_lambda_lets_it_pass_at_every_level_of_the_log(self, capsys, monkeypatch, level):
+    @pytest.mark.parametrize(
+        ("level", "written"),
+        [("DEBUG", "DEBUG"), ("INFO", "INFO"), ("WARNING", "WARN"), ("ERROR", "ERROR"), ("CRITICAL", "FATAL")],
+    )
+    def test_lambda_lets_it_pass_at_every_level_of_the_log(self, capsys, monkeypatch, level, written):
         monkeypatch.setattr(type(logger), "log_level", property(lambda _: getattr(metrics.logging, level)))
         for document in self.written(capsys):
-            assert (document["level"], document["message"], document["message_id"]) == (level, "turn_metrics", "m2")
+            assert (document["level"], document["message"], document["message_id"]) == (written, "turn_metrics", "m2")
             assert datetime.fromisoformat(document["timestamp"]) == self.NOW
 
     def test_no_service_is_a_dimension(self, capsys):
