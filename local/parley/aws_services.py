@@ -12,6 +12,7 @@ from typing import Any
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
+from parley.moto_imports import IMPORTING_MOTO
 from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
@@ -111,9 +112,10 @@ class AwsServices:
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
 
     def _handler(self, service: str) -> Any:
-        if service not in self._handlers:
-            self._handlers[service] = _load(service)
-        return self._handlers[service]
+        with IMPORTING_MOTO:
+            if service not in self._handlers:
+                self._handlers[service] = _load(service)
+            return self._handlers[service]
 
     def _not_emulated(self, headers: Mapping[str, str]) -> Response:
         """Return the error for a service that the emulator does not have, in that service's own format.

@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 from parley.account import REGION
 from parley.asgi import Response
+from parley.moto_imports import IMPORTING_MOTO
 
 UNITS_HEADER = "x-parley-units"
 """A header of the embedded DynamoDB's answers: the capacity units that the request consumed."""
@@ -31,7 +32,7 @@ class Embedded:
         # One thread: moto's tables are plain dictionaries without locks. The import of moto takes 0.7 s, so it starts
         # now, in that thread, while the emulator starts the rest.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dynamodb")
-        self._handler = self._executor.submit(_load_moto)
+        self._handler = self._executor.submit(_load)
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request of DynamoDB's JSON protocol."""
@@ -76,6 +77,11 @@ class Forwarded:
             return Response(error.code, _JSON, error.read())
         except OSError as error:
             return _error_response(500, "InternalServerError", f"No answer from {self._url}: {error}")
+
+
+def _load() -> Any:
+    with IMPORTING_MOTO:
+        return _load_moto()
 
 
 def _load_moto() -> Any:
