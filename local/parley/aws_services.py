@@ -8,11 +8,11 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.moto_imports import IMPORTING_MOTO
 from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
@@ -34,8 +34,9 @@ class AwsServices:
     Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others.
     """
 
-    def __init__(self, url: str, trace: Trace) -> None:
+    def __init__(self, url: str, trace: Trace, importing: Lock) -> None:
         self.url = url
+        self._importing = importing
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
@@ -112,7 +113,7 @@ class AwsServices:
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
 
     def _handler(self, service: str) -> Any:
-        with IMPORTING_MOTO:
+        with self._importing:
             if service not in self._handlers:
                 self._handlers[service] = _load(service)
             return self._handlers[service]

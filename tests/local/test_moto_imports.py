@@ -21,8 +21,9 @@ class Witness:
             time.sleep(0.001)  # another thread may run now
 
 sys.meta_path.insert(0, Witness())
-embedded = Embedded()
-services = AwsServices("http://127.0.0.1", Trace())
+importing = threading.Lock()
+embedded = Embedded(importing)
+services = AwsServices("http://127.0.0.1", Trace(), importing)
 others = [threading.Thread(target=services._handler, args=[name], name=name) for name in ("sqs", "ssm")]
 for thread in others:
     thread.start()
