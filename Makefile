@@ -1,6 +1,6 @@
 # `make run` and `make test` need only python3, make and the package registries.
 
-.PHONY: help run check test test-dynamodb-local lint bench clean
+.PHONY: help run check test test-dynamodb-local lint bench capacity clean
 
 help:
 	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
@@ -9,6 +9,7 @@ help:
 	@echo "make test-dynamodb-local  what needs a database, on AWS's DynamoDB Local (needs java and npm)"
 	@echo "make lint    ruff, mypy and import-linter"
 	@echo "make bench   benchmarks, printed as a table"
+	@echo "make capacity  what connections need and cost on AWS (CONNECTIONS=10000 for your number of them)"
 	@echo "make build   build the functions with the SAM CLI"
 	@echo "make doctor  say what would keep a stage from being deployed (STAGE=dev)"
 	@echo "make deploy  doctor, build, and deploy a stage (STAGE=dev PARAMETERS='OpenAiApiKey=ssm:/parley/openai …')"
@@ -47,6 +48,10 @@ lint: .venv/up-to-date
 
 bench: .venv/up-to-date
 	.venv/bin/python -m tests.benchmarks
+
+# docs/scaling.md explains the tables.
+capacity: .venv/up-to-date
+	@.venv/bin/python -m infra.capacity $(CONNECTIONS:%=--connections %)
 
 clean:
 	rm -rf .venv .venv-sam .uv .dynamodb-local .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -14,4 +14,5 @@ def _level() -> str | None:
     return None if os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO").upper() in LEVELS else "INFO"
 
 
-logger = Logger(level=_level())
+# Lambda reads the time of a line only in this form, and filters by level only lines whose time it can read.
+logger = Logger(level=_level(), use_rfc3339=True)

@@ -145,9 +145,9 @@ class Subscription:
 class Chat:
     """A chat of one user. `title` is None until it has one. `subscribers` are the connections in it, by id.
 
-    `last_message_id` is the highest id that a message or a reply of this chat was given. `announcements` are nearly
-    always none or one: a message may come while an earlier reply is still announced. The times are None if they were
-    not read.
+    `last_message_id` is the highest id that a message or a reply of this chat was given. `joins` counts the
+    subscriptions that were ever made. `announcements` are nearly always none or one: a message may come while an
+    earlier reply is still announced. The times are None if they were not read.
     """
 
     user_id: str
@@ -157,6 +157,7 @@ class Chat:
     subscribers: dict[str, Subscription] = field(default_factory=dict)
     last_message_id: str | None = None
     turn: Turn | None = None
+    joins: int = 0
     announcements: frozenset[Announcement] = frozenset()
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)

@@ -36,6 +36,8 @@ def emulator():
         OPENAI_FIRST_TOKEN_SECONDS="3",
         OPENAI_TOKEN_SECONDS="2",
         CHAT_LANGUAGE="en",
+        # Replies as long as a test asks for: one must not end by itself before the test has done what it came for.
+        MAX_COMPLETION_TOKENS="1000000",
         **UNLIMITED,
         **variables,
     )

@@ -20,6 +20,7 @@ FAULTS = [
     {"point": "store", "do": "500", "chance": 0.005},
     {"point": "store", "do": "500", "chance": 0.01, "after": True},
     {"point": "store", "do": "conflict", "match": ["TransactWriteItems"], "chance": 0.02},
+    {"point": "store", "do": "conflict", "match": ["UpdateItem"], "chance": 0.02},
     {"point": "invoke", "do": "twice", "match": ["GenerateFunction"], "chance": 0.05},
     {"point": "invoke", "do": "500", "match": ["GenerateFunction"], "chance": 0.02},
     {"point": "invoke", "do": "lose", "match": ["GenerateFunction"], "chance": 0.004},

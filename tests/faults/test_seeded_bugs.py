@@ -56,9 +56,9 @@ def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
 
 def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     def without_marker(accept):
-        def call(self, user_id, message, turn, previous):
+        def call(self, chat, message, turn):
             self.tables.sent.clear()
-            return accept(self, user_id, message, turn, previous)
+            return accept(self, chat, message, turn)
 
         return call
 

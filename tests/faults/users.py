@@ -19,6 +19,8 @@ PING_SECONDS = 5.0
 _USERS = count()
 USERS = 200
 APOLOGY = "Sorry, something went wrong while processing your message."
+ENDLESS = "/long 100000"
+"""A message whose reply takes eight minutes. It is for a test that does something while the reply runs, and ends it."""
 
 
 def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:

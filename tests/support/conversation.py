@@ -13,7 +13,7 @@ def ask(store, question_id, reply_id, text="Hi", *, now=NOON, user="alice", chat
     """Store a question and begin the turn that answers it."""
     chat = store.chats.get(user, chat_id)
     message = Message(chat_id, question_id, Role.USER, text, now, client_message_id)
-    assert store.turns.accept(user, message, Turn(reply_id, now + LEASE), chat.last_message_id)
+    assert store.turns.accept(chat, message, Turn(reply_id, now + LEASE))
     return Handover(user, chat_id, reply_id)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from xdist.scheduler import LoadScopeScheduling
 
 REAL_TIME = {
+    "tests/faults/test_chaos_processes.py": "takeovers",
     "tests/faults/test_quick.py": "quick faults",
     "tests/faults/test_random.py": "takeovers",
     "tests/faults/test_resume.py": "takeovers",

@@ -22,7 +22,7 @@ from handlers.chat.records import (
 )
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import announcement_of, answer, ask, claim, seal
-from tests.support.subscribers import bind
+from tests.support.subscribers import bind, subscribe
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -117,10 +117,10 @@ class AcceptContract:
         assert store.messages.sent_as("chat", "mine") == "m1"
         assert store.messages.sent_as("chat", "other") is None
 
-    def refused(self, store, user="alice", message_id="m3", previous="m2", client_message_id=None):
+    def refused(self, store, message_id="m3", client_message_id=None, **other):
         message = replace(store.messages.get("chat", "m1"), message_id=message_id, client_message_id=client_message_id)
         before = store.chats.get("alice", "chat")
-        assert store.turns.accept(user, message, Turn("m4", LATER), previous) is False
+        assert store.turns.accept(replace(before, **other), message, Turn("m4", LATER)) is False
         assert store.chats.get("alice", "chat") == before
         assert [each.message_id for each in store.messages.newest_first("chat")] in (["m1"], ["m2", "m1"])
 
@@ -134,11 +134,28 @@ class AcceptContract:
 
     def test_nothing_is_stored_where_the_chat_has_gone_on(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
-        self.refused(store, previous=None)
+        self.refused(store, last_message_id=None)
+
+    def test_nothing_is_stored_where_a_device_has_joined_that_is_not_known(self, store, chat):
+        answer(store, ask(store, "m1", "m2"))
+        store.connections.add(Connection("c1=", NOON))
+        subscribe(store, "c1=", Subscription("j1"))
+        self.refused(store, joins=0)
+        subscribe(store, "c1=", Subscription("j2"))
+        self.refused(store, joins=1)
+        ask(store, "m3", "m4")
+
+    def test_a_device_that_has_left_holds_nobody_up(self, store, chat):
+        store.connections.add(Connection("c1=", NOON))
+        subscribe(store, "c1=", Subscription("j1"))
+        before = store.chats.get("alice", "chat")
+        store.connections.forget("c1=")
+        message = Message("chat", "m1", Role.USER, "Hi", NOON)
+        assert store.turns.accept(before, message, Turn("m2", LATER)) is True
 
     def test_nothing_is_stored_in_another_users_chat(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
-        self.refused(store, user="bob")
+        self.refused(store, user_id="bob")
 
     def test_a_reply_that_is_being_announced_holds_nobody_up(self, store, chat):
         seal(store, ask(store, "m1", "m2"))

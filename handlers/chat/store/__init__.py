@@ -13,19 +13,24 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
 from handlers.chat.store.messages import Messages
+from handlers.chat.store.tables import CONNECTION
 from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
 
 StoreError = PynamoDBException
-"""DynamoDB did not do what it was asked to, after the client's own retries. Every operation may raise it."""
+"""DynamoDB did not do what it was asked to, after retries of every kind. Every operation may raise it."""
 
 
 class Store:
-    """The four tables, in five parts. Safe from any thread."""
+    """The four tables, in five parts. Safe from any thread.
+
+    All stores of a process share one connection, which pauses as the newest store's `runtime` says.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
+        CONNECTION.runtime = runtime
         self.users = Users()
-        self.chats = Chats(runtime)
-        self.connections = Connections(runtime)
+        self.chats = Chats()
+        self.connections = Connections()
         self.messages = Messages()
-        self.turns = Turns(runtime)
+        self.turns = Turns()

@@ -10,7 +10,6 @@ from pynamodb.exceptions import DeleteError, PutError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from handlers.chat.concurrency import Runtime
 from handlers.chat.records import Chat, Connection, Subscription
 from handlers.chat.store.pages import Page, bad_cursor, cursor_of, keys_in
 from handlers.chat.store.tables import TURN, ChatItem, ConnectionItem, kept_subscription
@@ -21,9 +20,6 @@ _TIME: Any = UTCDateTimeAttribute()
 
 class Chats:
     """The table of chats."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     def add(self, chat: Chat, now: datetime) -> Chat:
         """Keep a new chat and return it. If one with this id exists, return that one unchanged."""
@@ -103,9 +99,9 @@ class Chats:
         entry = ChatItem.subscribers[connection.connection_id].set(kept_subscription(subscription))
         writes = [
             checking(ConnectionItem(connection.connection_id), ConnectionItem.is_still(connection)),
-            updating(ChatItem(chat.user_id, chat.chat_id), [entry], _is_as_shown(chat)),
+            updating(ChatItem(chat.user_id, chat.chat_id), [entry, ChatItem.joins.add(1)], _is_as_shown(chat)),
         ]
-        return transact(writes, self._runtime)
+        return transact(writes)
 
     def unsubscribe(self, user_id: str, chat_id: str, connection_id: str) -> None:
         """Let a connection no longer see a chat. Does nothing if the chat is gone."""

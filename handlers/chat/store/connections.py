@@ -15,7 +15,6 @@ from typing import Any
 
 from pynamodb.expressions.update import Action
 
-from handlers.chat.concurrency import Runtime
 from handlers.chat.records import Connection
 from handlers.chat.store.tables import UNTIL, ChatItem, ConnectionItem, kept_end
 from handlers.chat.store.writes import Write, checking, delete, deleting, put, transact, update, updating
@@ -28,9 +27,6 @@ _MAX_TRIES = 10
 
 class Connections:
     """The table of connections."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
 
     def add(self, connection: Connection) -> None:
         """Keep a new connection. Does nothing if it has a row already."""
@@ -89,10 +85,10 @@ class Connections:
     def _write_both(self, before: Connection, row: Write, change: Action) -> bool:
         """Write the row of a connection that is in a chat, and change its subscription there, if it has one."""
         chat, entry = ChatItem(before.user_id, before.chat_id), ChatItem.subscribers[before.connection_id]
-        if transact([row, updating(chat, [change], entry.exists())], self._runtime):
+        if transact([row, updating(chat, [change], entry.exists())]):
             return True
         # It is not subscribed yet, or its chat is deleted. The check keeps it so until the row is written.
-        return transact([row, checking(chat, entry.does_not_exist())], self._runtime)
+        return transact([row, checking(chat, entry.does_not_exist())])
 
     def of_user(self, user_id: str) -> Iterator[str]:
         """Yield the ids of a user's connections from the index, which is some milliseconds late."""

@@ -22,13 +22,14 @@ from pynamodb.attributes import (
 )
 from pynamodb.connection import Connection as TablesConnection
 from pynamodb.connection import TableConnection
-from pynamodb.exceptions import TableError
+from pynamodb.exceptions import TableError, VerboseClientError
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
 from handlers.chat import cost
 from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
+from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
 from handlers.chat.records import (
@@ -49,17 +50,49 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 
+CONFLICT_PAUSES_SECONDS = (0.03, 0.075, 0.15)
+"""Pauses before a request is sent again after a conflict, at most: jitter takes up to half of each away."""
+
+
 class _Connection(TablesConnection):
-    """PynamoDB's connection, on the process's one session. It counts the units of its answers."""
+    """PynamoDB's connection, on the process's one session.
+
+    It counts the units of its answers, and sends a request again that met a transaction at one of its items.
+    """
+
+    runtime = Runtime()
+    """The pauses between the tries, as the process's `Store` has them."""
 
     @property
     def session(self) -> Session:
         return BOTOCORE_SESSION
 
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
-        answer: dict[str, Any] = super().dispatch(operation_name, operation_kwargs)
+        # Here and not at each write: every request of the store comes through here. DynamoDB refuses a write, and
+        # cancels a transaction, while another transaction is at the same item. Nothing was written then, and neither
+        # botocore nor PynamoDB tries again (docs/aws.md section 10). A conflict says nothing about a condition, so it
+        # must not become a "no".
+        for pause in CONFLICT_PAUSES_SECONDS:
+            try:
+                return self._dispatch(operation_name, operation_kwargs)
+            except VerboseClientError as error:
+                if not _is_conflict(error):
+                    raise
+            self.runtime.sleep(pause * self.runtime.jitter())
+        return self._dispatch(operation_name, operation_kwargs)
+
+    def _dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
+        # A copy: botocore adds the token of a transaction, and the next try is another transaction.
+        answer: dict[str, Any] = super().dispatch(operation_name, dict(operation_kwargs))
         cost.count(operation_name, answer or {})
         return answer
+
+
+def _is_conflict(error: VerboseClientError) -> bool:
+    """Return True if another transaction was at the item of a write, or at an item of a transaction."""
+    if error.response["Error"].get("Code") == "TransactionConflictException":
+        return True
+    return any(reason and reason.code == "TransactionConflict" for reason in error.cancellation_reasons)
 
 
 CONNECTION = _Connection(
@@ -255,6 +288,7 @@ class ChatItem(_Table):
     message_count = NumberAttribute(attr_name="messageCount")
     subscribers: MapAttribute[str, Any] = MapAttribute()  # type: ignore[no-untyped-call]
     last_message_id = UnicodeAttribute(null=True, attr_name="lastMessageId")
+    joins = NumberAttribute(null=True)
     turn = TurnMap(null=True)  # type: ignore[no-untyped-call]
     announcements = UnicodeSetAttribute(null=True)
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
@@ -272,6 +306,7 @@ class ChatItem(_Table):
             subscribers={name: _subscription(kept) for name, kept in self._subscribers()},
             last_message_id=self.last_message_id,
             turn=turn.turn() if turn is not None else None,
+            joins=int(self.joins or 0),
             announcements=frozenset(_announcement(kept) for kept in self.announcements or ()),
             created_at=self.created_at,
             updated_at=self.updated_at,

@@ -11,7 +11,6 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from handlers.chat.concurrency import Runtime
 from handlers.chat.records import Announcement, Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
 from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap, kept_announcement
@@ -21,14 +20,11 @@ from handlers.chat.store.writes import Write, deleting, putting, transact, updat
 class Turns:
     """The turns of chats. Each is an attribute of its chat's item."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def accept(self, chat: Chat, message: Message, turn: Turn) -> bool:
+        """Store a user's message and begin the turn that answers it, all or nothing. `chat` is the chat as it was read.
 
-    def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
-        """Store a user's message and begin the turn that answers it, all or nothing.
-
-        Returns False if another turn runs, if the chat's last message id is no longer `previous`, or if the
-        message's client id was used before.
+        Returns False if another turn runs, if the chat has another last message or another subscription by now, or if
+        the message's client id was used before.
         """
         writes: list[Write] = [putting(MessageItem.of(message), MessageItem.message_id.does_not_exist())]
         if message.client_message_id is not None:
@@ -37,11 +33,15 @@ class Turns:
             marker = SentItem(partition, message.client_message_id, sent_as=message.message_id)
             writes.append(putting(marker, SentItem.client_message_id.does_not_exist()))
         actions = [*_begun(turn), ChatItem.message_count.add(1), ChatItem.updated_at.set(message.timestamp)]
-        writes.append(updating(ChatItem(user_id, message.chat_id), actions, _is_free(previous)))
-        return transact(writes, self._runtime)
+        # Nobody else tells the other devices of the message, so all of them must be known: one that subscribed after
+        # the chat was read was shown the chat without it.
+        same_devices = ChatItem.joins == chat.joins if chat.joins else ChatItem.joins.does_not_exist()
+        condition = _is_free(chat.last_message_id) & same_devices
+        writes.append(updating(ChatItem(chat.user_id, chat.chat_id), actions, condition))
+        return transact(writes)
 
     def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
-        """Begin a turn without a new message, under the conditions of `accept`."""
+        """Begin a turn without a new message. Returns False if another turn runs, or the last message id is another."""
         return update_chat(user_id, chat_id, _begun(turn), _is_free(previous)) is not None
 
     def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
@@ -87,7 +87,7 @@ class Turns:
         if title is not None:
             actions.append(ChatItem.title.set(ChatItem.title | title))
         writes.append(updating(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
-        return transact(writes, self._runtime)
+        return transact(writes)
 
     def take_over_announcement(self, chat: Chat, old: Announcement, new: Announcement) -> bool:
         """Replace an announcement whose lease ran out. Returns True to one caller, if several try.

@@ -12,17 +12,13 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from handlers.chat.concurrency import Runtime
 from handlers.chat.store.tables import CONNECTION
-
-CONFLICT_PAUSES_SECONDS = (0.03, 0.075, 0.15)
-"""Pauses before a transaction is tried again after a conflict, at most: jitter takes up to half of each away."""
 
 MAX_BATCH_ITEMS = 25
 """Items that one BatchWriteItem of DynamoDB takes."""
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
-_CONDITION_OF_TRANSACTION_FAILED, _CONFLICT = "ConditionalCheckFailed", "TransactionConflict"
+_CONDITION_OF_TRANSACTION_FAILED = "ConditionalCheckFailed"
 
 Row = TypeVar("Row", bound=Model)
 Write = Callable[[TransactWrite], None]
@@ -83,39 +79,18 @@ def checking(item: Model, condition: Condition) -> Write:
     return lambda transaction: transaction.condition_check(type(item), hash_key, range_key, condition)
 
 
-def transact(writes: Sequence[Write], runtime: Runtime) -> bool:
+def transact(writes: Sequence[Write]) -> bool:
     """Write all or nothing. Returns False if a condition does not hold."""
-
-    def transaction() -> None:
-        with TransactWrite(connection=CONNECTION) as write:
-            for each in writes:
-                each(write)
-
     try:
-        _retry_conflicts(transaction, runtime)
+        with TransactWrite(connection=CONNECTION) as transaction:
+            for write in writes:
+                write(transaction)
     except TransactWriteError as error:
-        if _has_reason(error, _CONDITION_OF_TRANSACTION_FAILED):
+        reasons = error.cancellation_reasons
+        if any(reason and reason.code == _CONDITION_OF_TRANSACTION_FAILED for reason in reasons):
             return False
         raise
     return True
-
-
-def _retry_conflicts(transaction: Callable[[], None], runtime: Runtime) -> None:
-    """Run a transaction. Run it again, up to three times, if another one was writing the same item."""
-    # DynamoDB cancels a transaction while another write is at one of its items, and PynamoDB does not try it again. A
-    # conflict says nothing about our conditions, so it must not become a "no".
-    for pause in CONFLICT_PAUSES_SECONDS:
-        try:
-            return transaction()
-        except TransactWriteError as error:
-            if not _has_reason(error, _CONFLICT):
-                raise
-        runtime.sleep(pause * runtime.jitter())
-    return transaction()
-
-
-def _has_reason(error: TransactWriteError, code: str) -> bool:
-    return any(reason and reason.code == code for reason in error.cancellation_reasons)
 
 
 def delete_in_batches(model: type[Row], rows: Iterable[Row]) -> Iterator[int]:

@@ -108,10 +108,14 @@ def renewal_due(turn: Turn, now: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A stored user message, and the reply that is to be made. `handover` is None if the message was stored before."""
+    """A stored user message, and the reply that is to be made. `handover` is None if the message was stored before.
+
+    `chat` is the chat as it was when the message was stored, with all devices that do not know the message.
+    """
 
     message: Message
     handover: Handover | None
+    chat: Chat
 
 
 def accept(store: Store, chat: Chat, text: str, client_message_id: str | None, runtime: Runtime) -> Accepted:
@@ -122,25 +126,26 @@ def accept(store: Store, chat: Chat, text: str, client_message_id: str | None, r
     now = runtime.now()
     for _ in range(_MAX_TRIES):
         if first := client_message_id and _sent_before(store, chat, client_message_id):
-            return Accepted(first, None)
+            return Accepted(first, None, chat)
         check_free(chat)
         # Ids sort messages, and the clock that made the chat's last id may be ahead of this one: `after` keeps order.
         message_id = ids.after(chat.last_message_id, runtime.new_id())
         message = Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id)
         turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE)
         if _accepted(store, chat, message, turn):
-            return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id))
+            return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id), chat)
         # Refused by a condition. Either this very message is stored already, by the client's earlier try, or another
-        # message came first: then the chat that we know is out of date, and the next round decides on the new one.
+        # message or a device came first: then the chat that we know is out of date, and the next round decides on the
+        # new one.
         if client_message_id and (repeated := message_sent_as(store, chat.chat_id, client_message_id)):
-            return Accepted(repeated, None)
+            return Accepted(repeated, None, chat)
         chat = find_chat(store, chat.user_id, chat.chat_id)
     raise Refused(ErrorCode.BUSY)
 
 
 def _accepted(store: Store, chat: Chat, message: Message, turn: Turn) -> bool:
     return write_then_verify(
-        lambda: store.turns.accept(chat.user_id, message, turn, chat.last_message_id),
+        lambda: store.turns.accept(chat, message, turn),
         lambda: store.messages.get(chat.chat_id, message.message_id) is not None,
     )
 

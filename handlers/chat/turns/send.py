@@ -39,7 +39,7 @@ class Sending:
         yield acknowledgement
         if accepted.handover is None:
             return
-        others = chat.listeners(self.runtime.now()) - {connection.connection_id}
+        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
         if others:
             yield actions.FanOut((acknowledgement,), others)
         units = meter.units
@@ -77,7 +77,7 @@ class Sending:
         if frame.client_message_id is None or not self.settings.limits.apply_to_messages:
             return None
         message = lifecycle.message_sent_as(self.store, chat.chat_id, frame.client_message_id)
-        return lifecycle.Accepted(message, None) if message else None
+        return lifecycle.Accepted(message, None, chat) if message else None
 
     def _accept(self, chat: Chat, text: str, frame: frames.SendMessage) -> lifecycle.Accepted:
         self._take_from_quota(chat)

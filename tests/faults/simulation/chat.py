@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 
 from handlers.chat.connections import OpenConnections
@@ -22,7 +22,7 @@ from handlers.chat.store import StoreError
 from handlers.chat.turns.actions import Action, FanOut, Generate, Post
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
-from tests.faults.reading import Reading
+from tests.faults.client import ProtocolClient
 from tests.faults.simulation.services import (
     SimulatedFaults,
     SimulatedGateway,
@@ -198,180 +198,39 @@ class SimulatedDeployment:
         return [items[message_id] for message_id in sorted(items)]
 
 
-class SimulatedDevice:
-    """A client that keeps to the protocol: sends again what is not acknowledged, pings, comes back, resumes."""
-
-    PATIENCE, PING, IDLE_PING, CHECK, SILENCE = 8.0, 5.0, 300.0, 1.0, 30.0
+class SimulatedDevice(ProtocolClient):
+    """A client in the simulated world. Its connections are those of the simulated gateway."""
 
     def __init__(self, deployment: SimulatedDeployment, name: str) -> None:
-        self.deployment, self.world, self.name = deployment, deployment.world, name
-        self.connections = 0
-        self.connection_id: str | None = None
-        self.joined = False
-        self.readings: dict[str, Reading] = {}
-        self.running: str | None = None
-        self.awaiting = False
-        """A reply is due: its message is acknowledged."""
-        self.acknowledged: dict[str, dict[str, Any]] = {}
-        self.errors: list[str] = []
-        self.outbox: list[str] = []
-        self.present: dict[str, int] = {}
-        """By which connection of this device each reply was first heard of."""
-        self.shown: set[str] = set()
-        """The replies whose end was shown by `chat_joined`."""
-        self.ends: Counter[tuple[int, str]] = Counter()
-        """How often each reply ended on each connection of this device."""
-        self.subscriptions: Counter[tuple[int, str]] = Counter()
-        """How often each connection asked for each reply: by being there when it began, or by a `resume`."""
-        self._chat_deleted = False
-        self._asked = self._pinged = self._heard = 0.0
-        self.world.later(self.world.random.random(), self._tick)
+        self.deployment, self.world = deployment, deployment.world
+        super().__init__(name, USER, CHAT)
 
-    # What a person does
+    @property
+    def time(self) -> float:
+        return self.world.time
 
-    def connect(self) -> None:
-        if self.connection_id is not None:
-            return
-        self.connections += 1
-        connection_id = self.connection_id = f"{self.name}{self.connections}="
-        self.joined = False
-        self.deployment.gateway.open[connection_id] = lambda text: self._receive(connection_id, json.loads(text))
+    @property
+    def random(self) -> Random:
+        return self.world.random
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        self.world.later(seconds, action)
+
+    def open(self, connection_id: str) -> None:
+        self.deployment.gateway.open[connection_id] = lambda text: self.receive(connection_id, json.loads(text))
         self.deployment.store.tables.connections[connection_id] = Connection(
             connection_id, self.world.process("x").now()
         )
-        self._join()
 
-    def disconnect(self) -> None:
-        if self.connection_id is not None:
-            gone, self.connection_id, self.joined = self.connection_id, None, False
-            self.deployment.disconnect(gone)
+    def close(self, connection_id: str) -> None:
+        self.deployment.disconnect(connection_id)
 
-    def say(self, tag: str) -> None:
-        """Send a message until it is acknowledged, whatever happens to the connection."""
-        if not self._chat_deleted:
-            self.outbox.append(tag)
-            self._send_first()
+    def transmit(self, frame: dict[str, Any]) -> None:
+        self.deployment.message(self.connection_id or "", frame)
 
-    def cancel(self) -> None:
-        if self.joined and self.running:
-            self._send("cancel", messageId=self.running)
-
-    def regenerate(self) -> None:
-        if self.joined:
-            self._send("regenerate")
-
-    def resume(self) -> None:
-        """Join again on the same connection, as after half a minute of silence."""
-        if self.joined:
-            self._join()
-
-    def forget_chat(self) -> None:
-        """Hear that the chat was deleted: nothing of it is waited for any more."""
-        self._chat_deleted = True
-        self.running, self.awaiting = None, False
-        self.outbox.clear()
-
-    # What its client does
-
-    def _send(self, kind: str, **data: Any) -> None:
-        if self.connection_id is not None:
-            self.deployment.message(self.connection_id, {"type": kind, "data": data})
-
-    def _join(self) -> None:
-        self._asked = self.world.time
-        resume = {}
-        if self.running:
-            resume = {"resume": self.readings[self.running].resume(self.running)}
-            self.subscriptions[self.connections, self.running] += 1
-        self._send("join_chat", token=USER, chatId=CHAT, **resume)
-
-    def _send_first(self) -> None:
-        if self.joined and self.outbox:
-            self._asked = self.world.time
-            self._send("message", message=self.outbox[0], clientMessageId=self.outbox[0])
-
-    def _tick(self) -> None:
-        """Now and then: repeat what was not answered, ping while a reply is awaited."""
-        if self._chat_deleted:
-            return
-        waiting = self.awaiting or self.running is not None or bool(self.outbox)
-        if self.connection_id is not None and self.world.time - self._asked > self.PATIENCE:
-            if not self.joined:
-                self._join()
-            else:
-                self._send_first()
-        if self.joined and self.running and self.world.time - max(self._heard, self._asked) > self.SILENCE:
-            self._join()
-        if self.joined and self.world.time - self._pinged >= (self.PING if waiting else self.IDLE_PING):
-            self._pinged = self.world.time
-            self._send("ping")
-        self.world.later(self.CHECK, self._tick)
-
-    def _receive(self, connection_id: str, frame: dict[str, Any]) -> None:
+    def receive(self, connection_id: str, frame: dict[str, Any]) -> None:
         self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {json.dumps(frame, sort_keys=True)}")
-        if connection_id == self.connection_id and not self._chat_deleted:
-            self._heard = self.world.time if frame["type"] != "pong" else self._heard
-            getattr(self, f"_on_{frame['type']}", lambda data: None)(frame["data"])
-
-    def _on_chat_joined(self, data: dict[str, Any]) -> None:
-        self.joined = True
-        for message in data["messages"]:
-            reading = self.readings.get(message["messageId"])
-            if reading is not None and not reading.completes:
-                reading.text = message["content"]
-                self.shown.add(message["messageId"])
-                if message["messageId"] == self.running:
-                    self.running = None
-        if "reply" in data and not self._reading(data["reply"]["messageId"]).completes:
-            self.running = data["reply"]["messageId"]
-        elif "reply" not in data:
-            self.running, self.awaiting = None, False
-        self._send_first()
-
-    def _on_user_message(self, data: dict[str, Any]) -> None:
-        tag = data.get("clientMessageId")
-        if tag in self.outbox:
-            self.outbox.remove(tag)
-            self.acknowledged[tag] = data
-        self.awaiting = self.awaiting or "duplicate" not in data
-
-    def _on_error(self, data: dict[str, Any]) -> None:
-        self.errors.append(data["code"])
-
-    def _reading(self, message_id: str) -> Reading:
-        self.present.setdefault(message_id, self.connections)
-        if (self.connections, message_id) not in self.subscriptions:
-            self.subscriptions[self.connections, message_id] = 1
-        return self.readings.setdefault(message_id, Reading())
-
-    def _on_assistant_message_start(self, data: dict[str, Any]) -> None:
-        self._take(data, data["content"])
-
-    def _on_assistant_message_token(self, data: dict[str, Any]) -> None:
-        self._take(data, data["token"])
-
-    def _take(self, data: dict[str, Any], piece: str) -> None:
-        reading = self._reading(data["messageId"])
-        if data["messageId"] in self.shown:
-            return
-        # An earlier reply may be announced late, while a newer one is made.
-        if not reading.completes and data["messageId"] > (self.running or ""):
-            self.running = data["messageId"]
-        asked = reading.missing
-        reading.take(data, piece)
-        if reading.missing and not asked:
-            self._join()
-
-    def _on_assistant_message_complete(self, data: dict[str, Any]) -> None:
-        reading = self._reading(data["messageId"])
-        if data["content"] is None and data["attempt"] >= reading.attempt and len(reading.text) < data["length"]:
-            self._join()
-            return
-        reading.end(data)
-        self.ends[self.connections, data["messageId"]] += 1
-        if self.running is None or self.running == data["messageId"]:
-            self.running, self.awaiting = None, False
-        self._send_first()
+        super().receive(connection_id, frame)
 
 
 def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:

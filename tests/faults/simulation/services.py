@@ -16,6 +16,7 @@ from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
+from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.world import SimulatedWorld
 
 
@@ -29,6 +30,8 @@ class SimulatedFaults:
     """It stands still for up to 40 seconds."""
     store_fails: float = 0.0
     """The store answers with an error and has done nothing."""
+    store_conflicts: float = 0.0
+    """A write meets a transaction at the same item. The store tries it again, and fails after the last try."""
     store_forgets: float = 0.0
     """The store has done what it was asked to, and its answer is lost: the client hears an error, or a no."""
     post_fails: float = 0.0
@@ -80,6 +83,15 @@ class SimulatedServices:
         if left > PATIENCE:
             raise StoreError("no answer")
 
+    def sit_out_conflicts(self) -> None:
+        """Pause as the store does while a transaction is at the item of a write."""
+        for pause in CONFLICT_PAUSES_SECONDS:
+            if not self.faults.happens(self.world, "store_conflicts"):
+                return
+            self.world.sleep(pause * self.world.random.uniform(0.5, 1.0))
+        if self.faults.happens(self.world, "store_conflicts"):
+            raise StoreError("a transaction is at the item")
+
     @property
     def model_stands_still(self) -> float:
         """The seconds for which the model still stands still."""
@@ -126,6 +138,8 @@ class _Part:
         self._services.await_store()
         if faults.happens(world, "store_fails"):
             raise StoreError("throttled")
+        if writes:
+            self._services.sit_out_conflicts()
         result = effect()
         self._services.travel()
         if writes and faults.happens(world, "store_forgets"):
@@ -245,7 +259,8 @@ class SimulatedChats(_Part):
         def change(now: Chat) -> Chat | None:
             if self.tables.connections.get(connection.connection_id) != connection or _shown(now) != _shown(chat):
                 return None
-            return replace(now, subscribers={**now.subscribers, connection.connection_id: subscription})
+            subscribers = {**now.subscribers, connection.connection_id: subscription}
+            return replace(now, subscribers=subscribers, joins=now.joins + 1)
 
         return self._change(chat.user_id, chat.chat_id, change) is not None
 
@@ -278,13 +293,16 @@ class SimulatedMessages(_Part):
 
 
 class SimulatedTurns(_Part):
-    def accept(self, user_id: str, message: Message, turn: Turn, previous: str | None) -> bool:
+    def accept(self, chat: Chat, message: Message, turn: Turn) -> bool:
         def effect() -> bool:
             chat_id, tag = message.chat_id, message.client_message_id
             messages = self.tables.messages.get(chat_id, {})
             if (tag and (chat_id, tag) in self.tables.sent) or message.message_id in messages:
                 return False
-            if not self._begun(user_id, chat_id, turn, previous, 1):
+            now = self.tables.chats.get((chat.user_id, chat_id))
+            if now is None or now.joins != chat.joins:
+                return False
+            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, 1):
                 return False
             self.tables.messages.setdefault(chat_id, {})[message.message_id] = message
             if tag:

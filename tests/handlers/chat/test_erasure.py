@@ -143,7 +143,7 @@ def test_no_write_brings_a_deleted_chat_back(store):
         store.chats.rename("alice", "chat", "x"),
         store.chats.subscribe(Connection("c1=", NOON), Chat("alice", "chat"), Subscription("j")),
         store.chats.unsubscribe("alice", "chat", "c1="),
-        store.turns.accept("alice", message, turn, None),
+        store.turns.accept(Chat("alice", "chat"), message, turn),
         store.turns.begin("alice", "chat", turn, None),
         store.turns.claim("alice", "chat", turn, "w", then),
         store.turns.extend("alice", "chat", turn, then),

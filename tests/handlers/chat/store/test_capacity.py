@@ -9,8 +9,9 @@ from pynamodb.transactions import TransactWrite
 
 from handlers.chat.records import Chat, Connection
 from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
+from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS
 from tests.support import dynamodb
-from tests.support.capacity import Charge, metered
+from tests.support.capacity import READS, Charge, metered
 from tests.support.subscribers import bind
 from tests.support.turn import a_turn, begin
 from tests.support.unlimited import UNLIMITED
@@ -163,6 +164,14 @@ class TestATurn:
         reads = [read for read, _ in costs]
         assert max(reads) <= 10
         assert reads[-1] == reads[-50]
+
+    def test_the_model_of_a_deployment_counts_with_the_same_units(self, store, capacity):
+        begin(store)
+        _, writes = [a_turn(store, capacity, number, {}) for number in range(2)][-1]
+        of_messages = sum(
+            each.units for each in capacity.charges if each.what == "MessagesTable" and each.operation not in READS
+        )
+        assert (writes, of_messages) == (TURN_WRITE_UNITS, TURN_MESSAGE_UNITS)
 
 
 class TestLimits:

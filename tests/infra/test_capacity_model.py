@@ -1,0 +1,152 @@
+"""The model of load and cost: its sums, the code that it describes, and the document that holds its tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import astuple, replace
+from math import inf
+from pathlib import Path
+
+import pytest
+from parley.template.source import load as load_template
+
+from handlers.chat import connections as broadcast
+from handlers.chat.cost import TOKEN_PRICES
+from handlers.chat.cost import Prices as TurnPrices
+from handlers.chat.replies import relay
+from infra.capacity.model import A_CONNECTION, A_PING, Design, Use, a_turn, load
+from infra.capacity.quotas_and_prices import PRICES, breaks_at, monthly, quotas, tiered
+from infra.capacity.tables import DOCUMENT, SCALES, document, filled_in, number, tables
+
+ROOT = Path(__file__).parents[2]
+DESIGN, USE = Design(), Use()
+VIRGINIA = PRICES["us-east-1"]
+
+
+class TestTheDocument:
+    def test_its_tables_are_what_the_model_says_today(self):
+        assert DOCUMENT.read_text() == document(), "write them again: .venv/bin/python -m infra.capacity --document"
+
+    def test_it_has_every_table_once(self):
+        text = DOCUMENT.read_text()
+        for name in tables(SCALES, DESIGN, USE, VIRGINIA):
+            assert text.count(f"<!-- capacity: {name} -->") == 1
+
+    def test_only_what_is_between_the_marks_is_replaced(self):
+        before = "One\n<!-- capacity: turn -->\nold\n<!-- end -->\ntwo\n<!-- capacity: cost -->\n<!-- end -->\n"
+        after = "One\n<!-- capacity: turn -->\n\nA\n\n<!-- end -->\ntwo\n<!-- capacity: cost -->\n\nB\n\n<!-- end -->\n"
+        assert filled_in(before, {"turn": "A", "cost": "B"}) == after
+        assert filled_in(after, {"turn": "A", "cost": "B"}) == after
+
+
+class TestTheModelDescribesThisProject:
+    @pytest.fixture
+    def template(self):
+        return load_template((ROOT / "infra" / "template.yaml").read_text())
+
+    def test_the_worker_is_the_relays(self):
+        assert (DESIGN.unpaced_frames, DESIGN.poll_seconds) == (relay.UNPACED_FRAMES, relay.POLL_SECONDS)
+        assert DESIGN.broadcast_segments == broadcast.SEGMENTS
+
+    def test_the_settings_are_the_defaults_of_the_template(self, template):
+        parameters = template["Parameters"]
+        assert int(parameters["RelayPaceMs"]["Default"]) / 1000 == DESIGN.pace_seconds
+        assert parameters["WorkerMemory"]["Default"] == DESIGN.worker_memory_mb
+        assert parameters["SocketThrottleRate"]["Default"] == DESIGN.socket_throttle_rate
+
+    def test_the_preset_prod_reserves_so_many_workers(self):
+        presets = tomllib.loads((ROOT / "infra" / "samconfig.toml").read_text())
+        overrides = presets["prod"]["deploy"]["parameters"]["parameter_overrides"]
+        assert int(overrides["WorkerConcurrency"]) == DESIGN.prod_workers
+
+    def test_the_functions_have_the_memory_and_time_that_it_counts_with(self, template):
+        functions = {name: template["Resources"][name]["Properties"] for name in ("DefaultFunction", "DeliverFunction")}
+        assert functions["DefaultFunction"]["MemorySize"] == 1024
+        assert functions["DeliverFunction"]["Timeout"] == DESIGN.broadcast_seconds
+
+    def test_the_prices_are_those_that_a_turn_reports(self):
+        reported = TurnPrices()
+        assert VIRGINIA.frames_million[0][1] == reported.frames
+        assert VIRGINIA.write_units_million == reported.write_units
+        assert VIRGINIA.read_units_million == reported.read_units
+        assert (VIRGINIA.prompt_tokens_million, VIRGINIA.completion_tokens_million) == TOKEN_PRICES["gpt-4o"]
+
+    def test_a_reply_has_the_frames_that_the_benchmark_of_the_relay_counts(self):
+        # docs/benchmarks.md: 110 for 500 tokens at 100/s with the start and the end, 502 without pace.
+        def posted(design):
+            return a_turn(design, USE).frames - 2  # the message, and its acknowledgement
+
+        assert posted(DESIGN) == 110
+        assert posted(replace(DESIGN, pace_seconds=0)) == 502
+
+
+class TestTheSums:
+    def test_everything_grows_with_the_connections(self):
+        one, million = load(1, DESIGN, USE), load(1e6, DESIGN, USE)
+        assert astuple(million.work) == pytest.approx([each * 1e6 for each in astuple(one.work)])
+
+    def test_a_load_is_its_events_times_their_work(self):
+        hour = load(10_000, DESIGN, replace(USE, turn_every=10_000, ping_every=5_000, reconnect_every=2_500))
+        assert hour.work == a_turn(DESIGN, USE) * 1 + A_PING * 2 + A_CONNECTION * 4
+
+    @pytest.mark.parametrize(
+        ("change", "write_units"),
+        [({}, 22), ({"reply_bytes": 100}, 18), ({"reply_bytes": 7_000}, 32), ({"tokens_per_second": 500}, 21)],
+    )
+    def test_a_longer_reply_takes_more_units(self, change, write_units):
+        assert a_turn(DESIGN, replace(USE, **change)).write_units == write_units
+
+    def test_a_short_reply_has_no_more_frames_than_tokens(self):
+        assert a_turn(DESIGN, replace(USE, reply_tokens=3)).frames == 3 + 3 + 1
+
+    def test_at_the_number_of_connections_that_breaks_a_quota_it_is_just_used_up(self):
+        for quota in quotas(DESIGN):
+            at = breaks_at(quota, DESIGN, USE)
+            assert quota.of(load(at, DESIGN, USE)) == pytest.approx(quota.default), quota.name
+
+    def test_each_quota_says_what_then_and_where_it_is_from(self):
+        for quota in quotas(DESIGN):
+            assert quota.then
+            assert quota.source
+
+    @pytest.mark.parametrize(
+        ("amount", "price"), [(0, 0), (50, 50), (100, 100), (150, 100 + 25), (300, 100 + 50 + 100 * 0.1)]
+    )
+    def test_each_tier_has_its_price(self, amount, price):
+        assert tiered(amount, ((100, 1.0), (200, 0.5), (inf, 0.1))) == pytest.approx(price)
+
+    def test_a_slower_pace_and_a_smaller_worker_cost_less(self):
+        def cost(design):
+            return sum(monthly(load(10_000, design, USE), VIRGINIA).values())
+
+        assert cost(replace(DESIGN, pace_seconds=0.1)) < cost(DESIGN)
+        assert cost(replace(DESIGN, worker_memory_mb=512)) < cost(DESIGN)
+
+    @pytest.mark.parametrize(
+        ("value", "shown"),
+        [(0.3434, "0.343"), (51.44, "51.4"), (194_058, "194,058"), (1_940_580, "1.94 million"), (4e8, "400 million")],
+    )
+    def test_a_number_has_the_digits_that_it_deserves(self, value, shown):
+        assert number(value) == shown
+
+
+class TestTheCommand:
+    def run(self, *arguments):
+        command = [sys.executable, "-m", "infra.capacity", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+
+    def test_it_prints_the_tables_for_a_number_of_connections(self):
+        printed = self.run("--connections", "500").stdout
+        assert "500 connections" in printed
+        assert "1,000,000 connections" not in printed
+
+    @pytest.mark.parametrize(
+        "wrong", [("--connections", "0"), ("--connections", "many"), ("--pace-ms", "-1"), ("--region", "moon-1")]
+    )
+    def test_it_refuses_what_it_cannot_count(self, wrong):
+        finished = self.run(*wrong)
+        assert finished.returncode == 2
+        assert wrong[0] in finished.stderr
+        assert "Traceback" not in finished.stderr
