@@ -124,8 +124,14 @@ def test_a_first_deployment_that_fails_says_what_is_there_now(operator):
     [
         ({"AWS_ACCESS_KEY_ID": "AKIDSOMEBODYELSE"}, (), "AWS refuses the credentials (InvalidClientTokenId)"),
         ({"AWS_REGION": "eu-centrl-1", "AWS_DEFAULT_REGION": "eu-centrl-1"}, (), "eu-centrl-1 is not a region"),
-        ({}, ("PARAMETERS=OpenAiApiKey=k JwtSecret=ssm:/jwt ChatLanguage=xx",), "ChatLanguage does not accept 'xx'"),
+        (
+            {},
+            ("PARAMETERS=OpenAiApiKey=k JwtSecret=ssm:/parley/jwt ChatLanguage=xx",),
+            "ChatLanguage does not accept 'xx'",
+        ),
         ({}, (), "Parameter OpenAiApiKey has no value"),
+        ({}, ("PARAMETERS=OpenAiApiKey=k JwtSecret=ssm:/none",), "JwtSecret is ssm:/none, and there is no such secret"),
+        ({}, ("PARAMETERS=OpenAiApiKey=k",), "Set JwtSecret, or JwtJwksUrl for an identity provider."),
         ({}, ("STAGE=test",), "has no stage test. It has dev: make deploy STAGE=dev."),
     ],
 )

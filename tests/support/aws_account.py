@@ -42,6 +42,8 @@ class Account:
     queues: Queues = field(default_factory=Queues)
     objects: dict[str, bytes] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
+    secrets: set[str] = field(default_factory=set)
+    """Names in Parameter Store and in Secrets Manager."""
     concurrency: int = 1000
     unreserved: int | None = None
     code_size: int = 0
@@ -81,6 +83,16 @@ class Account:
         if action == "GetServiceQuota" and self.rate is None:
             raise Refused("NoSuchResourceException", "The request failed because the specified quota does not exist.")
         return {"Quota": {"QuotaCode": given["QuotaCode"], "Value": self.rate or 10_000.0}}
+
+    def ssm(self, action: str, given: Mapping[str, Any]) -> Any:
+        if given["Name"] not in self.secrets:
+            raise Refused("ParameterNotFound", "")
+        return {"Parameter": {"Name": given["Name"], "Value": "encrypted"}}
+
+    def secretsmanager(self, action: str, given: Mapping[str, Any]) -> Any:
+        if given["SecretId"] not in self.secrets:
+            raise Refused("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
+        return {"Name": given["SecretId"]}
 
     def account_settings(self) -> Any:
         size = {"TotalCodeSize": 75 * 1024**3, "CodeSizeUnzipped": 262144000, "CodeSizeZipped": 52428800}

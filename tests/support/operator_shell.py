@@ -64,4 +64,5 @@ def operator(tmp_path: Path) -> Iterator[Operator]:
     template = (ROOT / "infra" / "template.yaml").read_text()
     (tmp_path / "built" / "template.yaml").write_text(re.sub(r"(CodeUri:) \.\./\n", r"\1 ../bundle\n", template))
     with running() as account:
+        account.secrets = {"/parley/jwt"}
         yield Operator(account, tmp_path, {})

@@ -16,6 +16,8 @@ from parley.template.document import Document
 from parley.template.references import Stack as Names
 from parley.template.source import load
 
+from tests.support.cloudformation import accepts, broken_rules
+
 _NO_CHANGES = "The submitted information didn't contain changes. Submit different information to create a change set."
 
 
@@ -112,15 +114,7 @@ class Stacks:
             stack = self.get(name)
             if not stack.status.endswith(("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")):
                 raise ValueError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
-        declared = load(given["TemplateBody"]).get("Parameters", {})
-        earlier = self.get(name).parameters if kind == "UPDATE" else {}
-        values = {key: str(each["Default"]) for key, each in declared.items() if "Default" in each}
-        for each in given.get("Parameters", ()):
-            key = each["ParameterKey"]
-            values[key] = earlier[key] if each.get("UsePreviousValue") == "true" else each["ParameterValue"]
-        missing = [key for key in declared if key not in values]
-        if missing:
-            raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
+        values = _values(given, self.get(name).parameters if kind == "UPDATE" else {})
         stack = self._stacks.setdefault(name, _Stack(name)) if kind == "CREATE" else self.get(name)
         if stack.status == "DELETE_COMPLETE":
             stack = self._stacks[name] = _Stack(name)
@@ -207,3 +201,22 @@ class Stacks:
 
     def list_change_sets(self, given: Mapping[str, Any]) -> Any:
         return {"Summaries": [{"ChangeSetName": name} for name in self.get(given["StackName"]).change_sets]}
+
+
+def _values(given: Mapping[str, Any], earlier: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of all parameters. Refuses what CloudFormation refuses before it creates anything."""
+    template = load(given["TemplateBody"])
+    declared = template.get("Parameters", {})
+    values = {key: str(each["Default"]) for key, each in declared.items() if "Default" in each}
+    for each in given.get("Parameters", ()):
+        key = each["ParameterKey"]
+        values[key] = earlier[key] if each.get("UsePreviousValue") == "true" else each["ParameterValue"]
+    missing = [key for key in declared if key not in values]
+    if missing:
+        raise ValueError(f"Parameters: [{', '.join(missing)}] must have values")
+    for key, each in declared.items():
+        if not accepts(each, values[key]):
+            raise ValueError(f"Parameter {key} failed to satisfy constraint: {each.get('ConstraintDescription')}")
+    if broken := broken_rules({"Rules": {}, "Parameters": {}, **template}, values):
+        raise ValueError(f"Template error: {' '.join(broken)}")
+    return values

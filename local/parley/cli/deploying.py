@@ -43,7 +43,7 @@ def deploy(stage: Stage, program: Path, parameters: Mapping[str, str], arguments
         click.echo("")
         _print(stack_state.after_failure(config.stack, config.name, access))
         raise StartError(
-            f"Stage {config.name} was not deployed: sam deploy says why, above. See also make doctor STAGE={config.name}."
+            f"Stage {config.name} was not deployed: sam deploy says why, above. Ask make doctor STAGE={config.name}."
         )
     found = stack.get(access, config.stack)
     for name in ("WebSocketUrl", "HttpUrl"):

@@ -129,8 +129,10 @@ def ids_in(letter: Letter) -> str:
         event = json.loads(letter.body)
     except ValueError:
         return "(no JSON)"
-    if not isinstance(event, dict):
+    if not isinstance(event, dict) or not isinstance(event.get("requestPayload") or {}, dict):
         return "(no object)"
+    # The events of GiveUpFunction are Lambda's records of a failure, with the event inside.
+    event = event.get("requestPayload") or event
     ids = {name: value for name, value in event.items() if name.lower().endswith("id") and isinstance(value, str)}
     return " ".join(f"{name}={value}" for name, value in ids.items())
 

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parley.errors import StartError
-from parley.operations import parameters, stack, stack_state
+from parley.operations import parameters, secrets, stack, stack_state
 from parley.operations.access import CALL_ERRORS, NO_REGION, Access, failed, is_denied
 from parley.operations.findings import Finding, error, ok, warning
 from parley.operations.samconfig import StageConfig
@@ -53,6 +53,7 @@ def examine(
         return
     there = {} if found is None else {name: value for name, value in found.parameters.items() if name in declared}
     wrong = list(parameters.findings(declared, given, declared if is_guided else there, config.place))
+    wrong = wrong or list(parameters.broken_rules(template, {**there, **given}, config.place))
     yield from wrong or [ok(f"Parameters: the template accepts all {len(given)} that {config.file} and you set.")]
     yield stack_state.finding(config.stack, config.name, access, found)
     if not wrong:
@@ -60,6 +61,7 @@ def examine(
         earlier = Document.read(template, there, {}, TemplateStack(config.stack))
         yield from _lambda(document, access, reserved_already=_reserved(earlier) if there else 0)
         yield from _rates(document, access)
+        yield from secrets.findings(given, access)
 
 
 def _name(config: StageConfig) -> Finding:

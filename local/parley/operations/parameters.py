@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from parley.operations.findings import Finding, error
+from parley.template.document import Document
+from parley.template.references import Stack
 from parley.template.source import read_source
 
 Declared = Mapping[str, Mapping[str, Any]]
@@ -40,6 +42,29 @@ def findings(declared: Declared, values: Mapping[str, str], kept: Collection[str
                 f"make deploy … PARAMETERS='{name}=…' sets it, make deploy … ARGS=--guided asks for it. "
                 "Once is enough: the stack keeps it.",
             )
+
+
+def broken_rules(template: Path, values: Mapping[str, str], place: str) -> Iterator[Finding]:
+    """Yield a finding for each of the template's `Rules` that the values break: values that do not fit together.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/rules-section-structure.html
+    """
+    content = read_source(template)
+    rules = content.get("Rules", {})
+    conditions = {f"{name}.when": rule["RuleCondition"] for name, rule in rules.items() if "RuleCondition" in rule}
+    for name, rule in rules.items():
+        conditions |= {f"{name}.{number}": each["Assert"] for number, each in enumerate(rule["Assertions"])}
+    document = Document(template, {**content, "Conditions": conditions}, values, {}, Stack("rules"))
+
+    def holds(condition: str) -> bool:
+        return condition not in conditions or bool(document.resolved({"Fn::If": [condition, True, False]}, ()))
+
+    for name, rule in rules.items():
+        for number, each in enumerate(rule["Assertions"]):
+            if holds(f"{name}.when") and not holds(f"{name}.{number}"):
+                yield error(
+                    f"{place}: {each.get('AssertDescription', name)}", f"The template's rule {name} wants that."
+                )
 
 
 def is_accepted(declared: Mapping[str, Any], value: str) -> bool:

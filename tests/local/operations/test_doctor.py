@@ -233,3 +233,31 @@ def deployed(account, template, **values):
     account.stacks.create_change_set({**name, "ChangeSetType": "CREATE", "TemplateBody": body, "Parameters": given})
     account.stacks.execute_change_set(name)
     return account.stacks.get("parley-dev")
+
+
+class TestSecrets:
+    TEMPLATE = TEMPLATE.replace('AllowedPattern: "sk-.+", ', "")
+
+    @pytest.fixture
+    def template(self, tmp_path):
+        path = tmp_path / "template.yaml"
+        path.write_text(textwrap.dedent(self.TEMPLATE))
+        return path
+
+    @pytest.mark.parametrize(
+        ("value", "step"),
+        [
+            ("ssm:/parley/key", "aws ssm put-parameter --type SecureString --name /parley/key "),
+            ("secretsmanager:parley/key", "aws secretsmanager create-secret --name parley/key "),
+        ],
+    )
+    def test_one_that_is_only_named_must_exist(self, examined, account, value, step):
+        [error] = errors(examined({"Key": value}))
+        assert error.startswith(f"Key is {value}, and there is no such secret in eu-central-1. Create it: {step}")
+        account.secrets = {value.partition(":")[2]}
+        assert errors(examined({"Key": value})) == []
+
+    def test_without_the_right_to_look_nothing_is_said_against_it(self, examined, account):
+        account.denied = {"ssm:GetParameter"}
+        assert errors(examined({"Key": "ssm:/parley/key"})) == []
+        assert len(warnings(examined({"Key": "ssm:/parley/key"}))) == 1
