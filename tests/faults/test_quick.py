@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from parley.llm.answers import PromptMessage, answer
 from websockets.exceptions import InvalidStatus
 
-from tests.faults.users import APOLOGY, ENDLESS, USERS, ChatUser, check
+from tests.faults.users import APOLOGY, ENDLESS, USERS, ChatUser, Race, check
 from tests.support.devices import Device, Emulator
 from tests.support.waiting import until
 
@@ -21,46 +20,6 @@ def user(emulator):
     user = ChatUser(emulator)
     yield user
     user.leave()
-
-
-class Race:
-    """Two devices that send a message at the same time. The one that wins cancels the reply at the end.
-
-    No reply ends by itself. A short one can be over before the message of the other device is handled, because the
-    function that handles it may have to start first. Then that message is not too early, and begins a turn too.
-    """
-
-    def __init__(self, number, devices):
-        self.number, self.devices = number, devices
-        self.before = [len(device.frames) for device in devices]
-
-    def name_of(self, device):
-        return f"race {self.number} of {device.connection_id}"
-
-    def start(self):
-        def send(device):
-            device.send("message", message=ENDLESS, clientMessageId=self.name_of(device))
-
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(send, self.devices))
-
-    def check(self):
-        """Wait for the end of the race, and return the device that won."""
-        won = [device.wait("user_message", after=after)["data"] for device, after in self.both()]
-        assert won[0] == won[1]
-        names = [self.name_of(device) for device in self.devices]
-        winner = self.devices[names.index(won[0]["clientMessageId"])]
-        for device, after in self.both():
-            if device is not winner:
-                refusal = device.wait("error", after=after, clientMessageId=self.name_of(device))
-                assert refusal["data"]["code"] == "busy"
-        winner.send("cancel")
-        for device, after in self.both():
-            assert device.reply(after=after).completes[0]["finishReason"] == "cancelled"
-        return winner
-
-    def both(self):
-        return zip(self.devices, self.before, strict=True)
 
 
 def model_report(emulator):

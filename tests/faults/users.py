@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from threading import Condition, Thread
 from typing import Any
@@ -167,3 +168,43 @@ def check(user: ChatUser, readings: int = 1) -> None:
         assert reading.completes[0]["content"] in (replies[message_id], None)
         assert len(reading.completes) == 1, "not exactly one end"
         assert reading.late == [], "something after the end"
+
+
+class Race:
+    """Two devices that send a message at the same time. The one that wins cancels the reply at the end.
+
+    No reply ends by itself. A short one can be over before the message of the other device is handled, because the
+    function that handles it may have to start first. Then that message is not too early, and begins a turn too.
+    """
+
+    def __init__(self, number, devices):
+        self.number, self.devices = number, devices
+        self.before = [len(device.frames) for device in devices]
+
+    def name_of(self, device):
+        return f"race {self.number} of {device.connection_id}"
+
+    def start(self):
+        def send(device):
+            device.send("message", message=ENDLESS, clientMessageId=self.name_of(device))
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(send, self.devices))
+
+    def check(self):
+        """Wait for the end of the race, and return the device that won."""
+        won = [device.wait("user_message", after=after)["data"] for device, after in self.both()]
+        assert won[0] == won[1]
+        names = [self.name_of(device) for device in self.devices]
+        winner = self.devices[names.index(won[0]["clientMessageId"])]
+        for device, after in self.both():
+            if device is not winner:
+                refusal = device.wait("error", after=after, clientMessageId=self.name_of(device))
+                assert refusal["data"]["code"] == "busy"
+        winner.send("cancel")
+        for device, after in self.both():
+            assert device.reply(after=after).completes[0]["finishReason"] == "cancelled"
+        return winner
+
+    def both(self):
+        return zip(self.devices, self.before, strict=True)

@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from threading import Thread
 from typing import Any, ClassVar
 
@@ -24,9 +25,15 @@ PARLEY = Path(sys.executable).with_name("parley")
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no connection gets by chance before a server binds it.
+
+    Linux takes the ports of outgoing connections from 32768 on, and gives those to who asks for any port too.
+    """
+    while True:
+        port = SystemRandom().randrange(10_000, 32_768)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class Emulator:
