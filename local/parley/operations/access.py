@@ -23,7 +23,9 @@ from parley.errors import StartError
 CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
 CALL_ERRORS = (ClientError, BotoCoreError)
 
-NO_REGION = "No AWS region is set. Name one: export AWS_REGION=eu-central-1, or `region` in infra/samconfig.toml."
+NO_REGION = (
+    "No AWS region is set. Name one: export AWS_DEFAULT_REGION=eu-central-1, or `region` in infra/samconfig.toml."
+)
 NO_CREDENTIALS = (
     "No AWS credentials were found. Log in (aws configure, or aws sso login), or set AWS_PROFILE, "
     "or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."

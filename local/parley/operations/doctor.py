@@ -89,7 +89,7 @@ def _account(access: Access) -> Iterator[Finding]:
     if region not in known:
         yield error(
             f"Region: {region} is not a region with Lambda.",
-            f"Set AWS_REGION to one of {', '.join(known)}.",
+            f"Set AWS_DEFAULT_REGION to one of {', '.join(known)}.",
         )
         return
     yield ok(f"Region: {region}")

@@ -71,7 +71,7 @@ def get(access: Access, name: str) -> Stack:
     stack = find(access, name)
     if stack is None:
         raise StartError(
-            f"There is no stack {name} in {access.region}. Check its name and the region (AWS_REGION), "
+            f"There is no stack {name} in {access.region}. Check its name and the region (AWS_DEFAULT_REGION), "
             "or deploy it with make deploy."
         )
     return stack

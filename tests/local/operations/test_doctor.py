@@ -95,11 +95,11 @@ class TestAccount:
     def test_no_region(self, examined, monkeypatch):
         monkeypatch.delenv("AWS_DEFAULT_REGION")
         [error] = errors(examined())
-        assert error.startswith("Region: none. No AWS region is set. Name one: export AWS_REGION=eu-central-1")
+        assert error.startswith("Region: none. No AWS region is set. Name one: export AWS_DEFAULT_REGION=eu-central-1")
 
     def test_a_wrong_region(self, examined, account):
         [error] = errors(examined(access=Access.found("eu-centrl-1")))
-        assert error.startswith("Region: eu-centrl-1 is not a region with Lambda. Set AWS_REGION to one of ")
+        assert error.startswith("Region: eu-centrl-1 is not a region with Lambda. Set AWS_DEFAULT_REGION to one of ")
         assert account.calls == []
 
     def test_no_credentials(self, examined, monkeypatch, tmp_path):
