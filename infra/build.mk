@@ -1,7 +1,7 @@
 # Builds the bundles of the functions. The template says `BuildMethod: makefile`, so `sam build` runs
 # `make build-<logical id>` for each function, in the root of the repository, with ARTIFACTS_DIR set.
 
-.PHONY: build deploy remove doctor smoke
+.PHONY: build bundles deploy remove doctor smoke
 
 SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
 # A config environment of the SAM CLI: `make deploy STAGE=prod`.
@@ -9,11 +9,9 @@ STAGE = dev
 SAM_CONFIG_FILE = infra/samconfig.toml
 OPERATE = --stage $(STAGE) --config-file $(SAM_CONFIG_FILE)
 
-build: .venv-sam/up-to-date
-	@$(SAM) build --config-file $(abspath $(SAM_CONFIG_FILE)) --config-env $(STAGE) --template-file infra/template.yaml || { \
-		echo "make build: no bundles were made, and nothing was deployed. The reason is above. Without the network, or"; \
-		echo "behind a proxy that uv does not know (HTTPS_PROXY), packages cannot be fetched: mend that, then make build again."; \
-		exit 1; } >&2
+build: .venv-sam/up-to-date bundles
+	$(SAM) build --config-file $(abspath $(SAM_CONFIG_FILE)) --config-env $(STAGE) --template-file infra/template.yaml
+	@cat $(KINDS:%=$(BUNDLES)/%.built)
 
 # PARAMETERS='Name=value …' sets parameters of the template; ARGS=--guided asks for them. NO_BUILD=1 deploys the last build.
 deploy: .venv/up-to-date .venv-sam/up-to-date
@@ -31,28 +29,59 @@ doctor: .venv/up-to-date
 smoke: .venv/up-to-date
 	@PARLEY_TOKEN="$${TOKEN:-$$PARLEY_TOKEN}" .venv/bin/parley smoke $(if $(URL),--url "$(URL)",$(OPERATE))
 
-# Must be the same as Runtime and Architectures in the template. The build needs neither that Python nor that processor.
+# Must be the same as Runtime and Architectures in the template. The build does not need that processor.
 LAMBDA_PYTHON = 3.13
 LAMBDA_PLATFORM = aarch64-manylinux2014
 
-GROUPS = functions
-build-GenerateFunction: GROUPS = functions generate
-build-GiveUpFunction: GROUPS = functions generate
-build-ApiFunction: GROUPS = functions api
+# The kinds of bundles: the dependency groups of each, what it lacks of handlers, and the size below which its archive must
+# stay, in MB.
+KINDS = functions generate clients
+GROUPS_functions = functions
+GROUPS_generate = functions generate
+GROUPS_clients = functions identity api
+# The folders of handlers that the import rules (pyproject.toml) close to the functions of a kind.
+WITHOUT_functions = handlers/http handlers/chat/replies
+WITHOUT_generate = handlers/http
+WITHOUT_clients = handlers/chat/replies
+MEGABYTES_functions = 7
+MEGABYTES_generate = 13
+MEGABYTES_clients = 13
 
-build-%Function:
-	@find handlers -name '*.py' | tar -cf - -T - | tar -xf - -C "$(ARTIFACTS_DIR)"
-	@$(UV) export --quiet --frozen --no-emit-project $(GROUPS:%=--only-group %) --output-file "$(ARTIFACTS_DIR)/requirements.txt"
-	@$(UV) pip install --quiet --requirements "$(ARTIFACTS_DIR)/requirements.txt" --target "$(ARTIFACTS_DIR)" \
-		--python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM) --only-binary :all:
-	$(compile)
+# Each kind is built once, and copied for each function that has it: SAM uploads equal bundles once.
+BUNDLES = .aws-sam/bundles
 
-# The bundle contains the bytecode. Lambda cannot keep bytecode, so without it every cold start compiles again.
-# The files lose their times on the way to Lambda, so Python must not compare times: unchecked hashes.
-define compile
-@if python=$$($(UV) python find --no-project $(LAMBDA_PYTHON) 2>/dev/null); then \
-	"$$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$(ARTIFACTS_DIR)" -p /var/task "$(ARTIFACTS_DIR)"; \
-else \
-	echo "No Python $(LAMBDA_PYTHON) here: $@ goes without bytecode, which doubles cold starts. uv python install $(LAMBDA_PYTHON) gets one."; \
-fi
-endef
+build-DisconnectFunction build-DeliverFunction build-EraseFunction build-ExpireFunction: $(BUNDLES)/functions.built
+	$(copy)
+
+build-GenerateFunction build-GiveUpFunction: $(BUNDLES)/generate.built
+	$(copy)
+
+# These check tokens. One bundle for all three: connect and default load nothing of the HTTP API that it also has.
+build-ConnectFunction build-DefaultFunction build-ApiFunction: $(BUNDLES)/clients.built
+	$(copy)
+
+copy = @cp -Rp "$(basename $<)/." "$(ARTIFACTS_DIR)"
+
+bundles: $(KINDS:%=$(BUNDLES)/%.built)
+
+# Folders are among the sources, so that a file that is gone makes a new bundle too.
+SOURCES := $(shell find handlers -name __pycache__ -prune -o \( -name '*.py' -o -type d \) -print)
+
+# The packages are copied: a file that is a link into uv's cache must not be changed.
+$(BUNDLES)/%.built: $(SOURCES) uv.lock infra/build.mk infra/bundle.py | $(UV)
+	@$(find_python) > /dev/null 2>&1 || $(UV) python install --quiet $(LAMBDA_PYTHON) || { echo $(no_python) >&2; exit 1; }
+	@rm -rf "$(@:.built=)" && mkdir -p "$(@:.built=)"
+	@find handlers $(WITHOUT_$*:%=-path % -prune -o) -name '*.py' -print | tar -cf - -T - | tar -xf - -C "$(@:.built=)"
+	@$(UV) export --quiet --frozen --no-emit-project $(GROUPS_$*:%=--only-group %) --output-file "$(@:.built=.txt)"
+	@$(UV) pip install --quiet --requirements "$(@:.built=.txt)" --target "$(@:.built=)" \
+		--python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM) --only-binary :all: --link-mode copy \
+		|| { echo $(no_packages) >&2; exit 1; }
+	@"$$($(find_python))" infra/bundle.py "$(@:.built=)" $(MEGABYTES_$*) > "$@.part"
+	@mv "$@.part" "$@"
+
+# Bytecode is of one version of Python. pyenv offers a version only to those who name it.
+find_python = PYENV_VERSION=$(LAMBDA_PYTHON) $(UV) python find --no-project $(LAMBDA_PYTHON)
+no_python = "No Python $(LAMBDA_PYTHON) here, and uv cannot download one. The bundles need it for their bytecode:" \
+	"without it, each cold start takes twice as long. Install Python $(LAMBDA_PYTHON), then run make build again."
+no_packages = "The packages of the bundle $* cannot be installed; uv says above why not. Without a network it needs those that" \
+	"it has kept of an earlier build: run make build once where the package registry is reachable."

@@ -4,9 +4,10 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import cold_start, gateway, posts, relay, stream, turn, units
+from tests.benchmarks import bundles, cold_start, gateway, posts, relay, stream, turn, units
 
 BENCHMARKS = {
+    "bundles": bundles.table,
     "cold_start": cold_start.table,
     "gateway": gateway.table,
     "posts": posts.table,
