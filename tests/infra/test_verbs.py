@@ -143,11 +143,3 @@ def test_bad_input_is_named_before_anything_is_built_or_created(operator, variab
     assert "Traceback" not in said(refused)
     assert operator.account.stacks.names() == []
     assert operator.account.objects == {}
-
-
-def test_a_build_without_network_says_what_to_do_and_nothing_is_deployed(operator, tmp_path):
-    operator.variables = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
-    failed = operator.run("make", "--no-print-directory", "build", f"BUNDLES={tmp_path / 'bundles'}")
-    assert failed.returncode == 2
-    assert "make build" in failed.stderr
-    assert operator.account.calls == []

@@ -41,6 +41,7 @@ class Account:
     stacks: Stacks = field(default_factory=Stacks)
     queues: Queues = field(default_factory=Queues)
     objects: dict[str, bytes] = field(default_factory=dict)
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     secrets: set[str] = field(default_factory=set)
     """Names in Parameter Store and in Secrets Manager."""
@@ -172,20 +173,29 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _s3(self, body: bytes) -> None:
         objects, url = self.account.objects, urlsplit(self.path)
-        if self.command == "PUT":
-            objects[url.path] = body
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        answer = ""
+        if self.command == "POST":  # the begin and the end of an upload in parts
+            objects.setdefault(url.path, b"")
+            answer = (
+                f"<Result><UploadId>upload</UploadId><Key>{escape(url.path)}</Key><ETag>&quot;e&quot;</ETag></Result>"
+            )
+        elif self.command == "PUT":
+            parts = self.account.parts.setdefault(url.path, {})
+            parts[int(query.get("partNumber", 1))] = body
+            objects[url.path] = b"".join(parts[number] for number in sorted(parts))
         elif self.command == "DELETE":
             objects.pop(url.path, None)
-        elif "list-type=2" in url.query:
-            prefix = dict(parse_qsl(url.query)).get("prefix", "")
-            keys = [path[len(url.path) + 1 :] for path in objects if path.startswith(f"{url.path}/{prefix}")]
+        elif "list-type" in query:
+            begin = f"{url.path}/{query.get('prefix', '')}"
+            keys = [path[len(url.path) + 1 :] for path in objects if path.startswith(begin)]
             listed = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys)
-            listing = f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount>{listed}</ListBucketResult>"
-            self._send(200, listing.encode(), "application/xml")
-            return
+            answer = f"<ListBucketResult><KeyCount>{len(keys)}</KeyCount>{listed}</ListBucketResult>"
         elif url.path not in objects:
             raise Refused("NoSuchKey", "The specified key does not exist.", 404)
-        self._send(200, objects.get(url.path, b"") if self.command == "GET" else b"", "application/xml")
+        elif self.command == "GET":
+            answer = objects[url.path].decode()
+        self._send(200, answer.encode(), "application/xml", {"etag": '"e"'})
 
     def _refuse(self, service: str, error: Refused | ValueError) -> None:
         code, status = getattr(error, "code", "ValidationError"), getattr(error, "status", 400)
