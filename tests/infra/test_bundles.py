@@ -69,7 +69,7 @@ def kind(request) -> str:
 
 @pytest.fixture(scope="module")
 def built(bundles, tmp_path_factory) -> Path:
-    """What `make build` makes: the template, with a folder for each function."""
+    """The output of `make build`: the template, with a folder for each function."""
     assert SAM.exists(), "no SAM CLI in .venv-sam: run make test"
     folder = tmp_path_factory.mktemp("built")
     configuration = ("--config-file", ROOT / "infra" / "samconfig.toml", "--template-file", "infra/template.yaml")

@@ -22,6 +22,8 @@ _COLOURS = {
     "throttle": "red",
     "unrouted": "red",
     "dead_letter": "red",
+    "denied": "red",
+    "unused": "yellow",
 }
 _STANDARD_FIELDS = {"level", "location", "message", "timestamp", "service", "cold_start", "xray_trace_id"}
 
@@ -135,5 +137,7 @@ _LINES: dict[str, Callable[[Fields], str]] = {
         f"{fields['function']} gave up on {fields['request_id']} after {fields['attempts']} attempts"
     ),
     "connections": lambda fields: f"{fields['method']} {fields['connection_id']} {fields['status']}",
+    "denied": lambda fields: f"{fields['text']}",
+    "unused": lambda fields: f"{fields['text']}",
     "note": lambda fields: f"{fields['text']}",
 }

@@ -161,6 +161,14 @@ _BEHAVIOUR_OPTIONS = options(
     _setting(
         "--iam",
         "PARLEY_IAM",
+        type=click.Choice(["report", "enforce", "off"]),
+        default="report",
+        help="Compare the calls of functions with the roles that the template gives them. `report`: log what a role "
+        "lacks. `enforce`: also refuse the call as AWS does. At the end the unused grants are listed.",
+    ),
+    _setting(
+        "--verify-signatures",
+        "PARLEY_VERIFY_SIGNATURES",
         is_flag=True,
         help="Check the signatures of AWS_IAM handshakes and of @connections calls.",
     ),
