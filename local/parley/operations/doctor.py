@@ -51,9 +51,11 @@ def examine(
     except StartError as failure:
         yield error(str(failure), "Correct this first.")
         return
-    there = {} if found is None else {name: value for name, value in found.parameters.items() if name in declared}
+    there = _earlier_values(found, declared)
     wrong = list(parameters.findings(declared, given, declared if is_guided else there, config.place))
-    wrong = wrong or list(parameters.broken_rules(template, {**there, **given}, config.place))
+    if not wrong and not any(declared[name].get("NoEcho") for name in there.keys() - given.keys()):
+        # Otherwise only CloudFormation knows all values: it shows no secret, and not whether there is one.
+        wrong = list(parameters.broken_rules(template, {**there, **given}, config.place))
     yield from wrong or [ok(f"Parameters: the template accepts all {len(given)} that {config.file} and you set.")]
     yield stack_state.finding(config.stack, config.name, access, found)
     if not wrong:
@@ -62,6 +64,13 @@ def examine(
         yield from _lambda(document, access, reserved_already=_reserved(earlier) if there else 0)
         yield from _rates(document, access)
         yield from secrets.findings(given, access)
+
+
+def _earlier_values(found: stack.Stack | None, declared: parameters.Declared) -> dict[str, str]:
+    """Return the parameters that keep the values of an earlier deployment."""
+    if found is None or found.status == "REVIEW_IN_PROGRESS":
+        return {}
+    return {name: value for name, value in found.parameters.items() if name in declared}
 
 
 def _name(config: StageConfig) -> Finding:

@@ -149,6 +149,37 @@ class TestParameters:
         assert errors(examined({})) == []
 
 
+class TestRules:
+    RULES = """
+    Rules:
+      One:
+        Assertions:
+          - Assert: !Or [!Equals [!Ref Secret, ""], !Equals [!Ref Url, ""]]
+            AssertDescription: Set either Secret or Url.
+    Parameters:
+      Secret: {Type: String, NoEcho: true, Default: ""}
+      Url: {Type: String, Default: ""}
+    Resources:
+      WebSocketApi: {Type: "AWS::Serverless::WebSocketApi"}
+    """
+
+    @pytest.fixture
+    def template(self, tmp_path):
+        path = tmp_path / "template.yaml"
+        path.write_text(textwrap.dedent(self.RULES))
+        return path
+
+    def test_values_that_do_not_fit_together(self, examined):
+        [error] = errors(examined({"Secret": "s", "Url": "u"}))
+        assert error.endswith(": Set either Secret or Url. The template's rule One wants that.")
+        assert errors(examined({"Url": "u"})) == []
+
+    def test_a_secret_of_an_earlier_deployment_is_nothing_that_doctor_knows(self, examined, account):
+        """CloudFormation shows `****` for it, even if it is empty."""
+        deployed(account, self.RULES, Url="u")
+        assert errors(examined({"Url": "u"})) == []
+
+
 class TestQuotas:
     def test_a_small_account_is_told_what_it_can_do(self, examined, account):
         account.concurrency = 10
