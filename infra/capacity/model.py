@@ -92,6 +92,8 @@ DELIVER_GB = 0.5
 """Memory of `DeliverFunction`."""
 ROW_BYTES = 300
 """Bytes of a connection's row. Reads of a broadcast may be late, so each 8 KB take a unit."""
+METRIC_BYTES = 2_500
+"""Bytes of the lines that one turn's metrics are made of (docs/metrics.md)."""
 TURN_WRITE_UNITS, TURN_MESSAGE_UNITS, LEASE_SECONDS = 17, 6, 5
 """Write units of a turn with the default limits and a reply of up to 1 KB, and those of its three items in the messages
 table. Each further KB of the reply takes 2 more there, and each 5 seconds of it 1 elsewhere."""
@@ -119,7 +121,7 @@ def a_turn(design: Design, use: Use) -> Work:
         message_units=TURN_MESSAGE_UNITS + longer,
         read_units=TURN_READ_UNITS + use.prompt_read_units + polls,
         poll_units=polls,
-        log_bytes=1_600 + 2 * PLATFORM_LOG_BYTES,
+        log_bytes=1_600 + METRIC_BYTES + 2 * PLATFORM_LOG_BYTES,
         sent_bytes=posts * FRAME_BYTES + 2 * use.reply_bytes,
         stored_bytes=use.reply_bytes + 1_200,
     )

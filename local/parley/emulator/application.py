@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
+from threading import Lock
 
 from parley.asgi import ClientGone, Receive, Response, Scope, Send, read_body
 from parley.aws_services import AwsServices
@@ -82,7 +83,8 @@ class Emulator:
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace)
+        importing = Lock()
+        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing)
         self._functions = self._lambda(zygote)
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
         self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
@@ -98,7 +100,7 @@ class Emulator:
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self.http_paths = [path or "/" for path in self._http]
-        self._database = _database(options)
+        self._database = _database(options, importing)
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
         self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
@@ -283,10 +285,10 @@ class Emulator:
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
 
-def _database(options: Options) -> Embedded | Forwarded | None:
+def _database(options: Options, importing: Lock) -> Embedded | Forwarded | None:
     """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves."""
     if options.dynamodb == EMBEDDED:
-        return Embedded()
+        return Embedded(importing)
     return Forwarded(options.dynamodb) if options.intercepts_dynamodb else None
 
 
