@@ -30,8 +30,9 @@ class Delivery:
         return cls(**payload)
 
     def payload(self) -> dict[str, Any]:
-        """Return the payload of an invocation."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the payload of an invocation: the frame, and what is not the default."""
+        default = asdict(Delivery(self.frame))
+        return {"frame": self.frame} | {name: each for name, each in asdict(self).items() if each != default[name]}
 
 
 def to_connection(connection_id: str, frame: ServerFrame) -> Delivery:
