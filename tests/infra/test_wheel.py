@@ -81,7 +81,8 @@ def emulator(environment: Path, tmp_path: Path) -> Iterator[str]:
 def test_it_holds_the_package_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = ROOT / "local" / "parley"
-    assert names == {str(module.relative_to(package.parent)) for module in package.rglob("*.py")}
+    held = (each for pattern in ("*.py", "*.json") for each in package.rglob(pattern))
+    assert names == {str(each.relative_to(package.parent)) for each in held}
 
 
 def test_it_serves_a_template_where_nothing_else_is_installed(emulator):
