@@ -12,6 +12,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
+
+Here = TypeVar("Here")
+Beside = TypeVar("Beside")
 
 
 class Runtime:
@@ -50,3 +54,36 @@ class Runtime:
     def condition(self) -> threading.Condition:
         """Return a new condition with a lock of its own."""
         return threading.Condition()
+
+
+def side_by_side(runtime: Runtime, here: Callable[[], Here], beside: Callable[[], Beside]) -> tuple[Here, Beside]:
+    """Do two things at the same time, the second one in a thread of its own, and return both results.
+
+    Waits for both, also if one of them fails: a thread that still ran would be frozen with the process. If both fail,
+    raises what `here` raised.
+    """
+    changed = runtime.condition()
+    results: list[Beside] = []
+    failures: list[Exception] = []
+
+    def work() -> None:
+        try:
+            result = beside()
+        except Exception as error:
+            with changed:
+                failures.append(error)
+                changed.notify_all()
+        else:
+            with changed:
+                results.append(result)
+                changed.notify_all()
+
+    runtime.start(work, "beside")
+    try:
+        result = here()
+    finally:
+        with changed:
+            changed.wait_for(lambda: bool(results or failures))
+    if failures:
+        raise failures[0]
+    return result, results[0]

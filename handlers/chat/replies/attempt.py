@@ -12,6 +12,7 @@ from handlers.chat.cost import Meter, Prices
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Announcement, Chat, FinishReason, Turn, Usage
+from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import StoreError
@@ -48,7 +49,10 @@ class ReplySettings:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has."""
+    """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
+
+    `prompt` is None if it is still to be read.
+    """
 
     handover: Handover
     chat: Chat
@@ -56,6 +60,7 @@ class Attempt:
     relay: Relay
     meter: Meter
     remaining: Callable[[], float]
+    prompt: Prompt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ class Generation:
 
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
         """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost."""
-        messages = self._prompt(attempt)
+        messages = attempt.prompt
+        if messages is None:
+            messages = self.read_prompt(attempt.chat.chat_id, attempt.turn.message_id, attempt.turn.replaces)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
         question = messages[0][1]
@@ -52,11 +54,11 @@ class Generation:
     def _spending(self) -> Spending:
         return Spending(self.store, self.settings, self.runtime)
 
-    def _prompt(self, attempt: Attempt) -> Prompt:
+    def read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
+        """Read the prompt of a reply. `replaces` is the reply that it replaces. Empty if the chat was deleted."""
         # Up to the question: its id is the last one before the reply's.
-        earlier = self.store.messages.newest_first(attempt.chat.chat_id, attempt.turn.message_id)
-        kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
-        return prompt(kept, self.settings.history_chars)
+        earlier = self.store.messages.newest_first(chat_id, reply_id)
+        return prompt((each for each in earlier if each.message_id != replaces), self.settings.history_chars)
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
