@@ -173,9 +173,7 @@ def get(emulator: Emulator, path: str) -> Any:
 
 
 def slow_down(emulator: Emulator) -> None:
-    faults = [
-        {"point": point, "do": "delay", "seconds": DELAY, "times": None} for point in ("store", "post", "invoke")
-    ]
+    faults = [{"point": point, "do": "delay", "seconds": DELAY, "times": None} for point in ("store", "post", "invoke")]
     body = json.dumps({"faults": faults}).encode()
     urllib.request.urlopen(urllib.request.Request(f"{emulator.url}/_parley/faults", body, method="PUT"))
 

@@ -46,12 +46,14 @@ class Sending:
             else:
                 accepted = lifecycle.Accepted(repeated, None, chat)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
-        yield acknowledgement
+        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
+        if accepted.handover is None or not others:
+            yield acknowledgement
+        else:
+            post = actions.Post(acknowledgement, connection.connection_id)
+            yield actions.FanOut((acknowledgement,), others, beside=post)
         if accepted.handover is None:
             return
-        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
-        if others:
-            yield actions.FanOut((acknowledgement,), others)
         units = meter.units
         yield actions.Generate(
             replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
