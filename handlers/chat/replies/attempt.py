@@ -11,8 +11,7 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Announcement, Chat, FinishReason, Turn, Usage
-from handlers.chat.replies.prompt import Prompt
+from handlers.chat.records import Announcement, Chat, FinishReason, Role, Turn, Usage
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import StoreError
@@ -51,7 +50,7 @@ class ReplySettings:
 class Attempt:
     """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
 
-    `prompt` is None if it is still to be read.
+    `prompt` is the one that was read while the turn was claimed, None if there is none.
     """
 
     handover: Handover
@@ -60,7 +59,7 @@ class Attempt:
     relay: Relay
     meter: Meter
     remaining: Callable[[], float]
-    prompt: Prompt | None = None
+    prompt: tuple[tuple[Role, str], ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

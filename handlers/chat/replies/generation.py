@@ -15,7 +15,7 @@ from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.replies.prompt import BREAK, Prompt, prompt
 from handlers.chat.replies.spending import Bill, Spending
-from handlers.chat.store import Store
+from handlers.chat.store import Store, StoreError
 
 MAX_REPLY_BYTES = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
@@ -34,9 +34,7 @@ class Generation:
 
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
         """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost."""
-        messages = attempt.prompt
-        if messages is None:
-            messages = self.read_prompt(attempt.chat.chat_id, attempt.turn.message_id, attempt.turn.replaces)
+        messages = self._prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
         question = messages[0][1]
@@ -54,8 +52,27 @@ class Generation:
     def _spending(self) -> Spending:
         return Spending(self.store, self.settings, self.runtime)
 
-    def read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
-        """Read the prompt of a reply. `replaces` is the reply that it replaces. Empty if the chat was deleted."""
+    def read_ahead(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt | None:
+        """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
+
+        `replaces` is the reply that this one replaces.
+        What is before the reply's id was stored before the turn was handed over, and does not change.
+        """
+        try:
+            return self._read_prompt(chat_id, reply_id, replaces)
+        except StoreError:
+            # Read again with the turn claimed: a failure there ends the attempt as it should.
+            logger.exception("prompt_not_read_ahead")
+            return None
+
+    def _prompt(self, attempt: Attempt) -> Prompt:
+        turn = attempt.turn
+        # A handover of an earlier version does not say what is replaced.
+        if attempt.prompt is None or attempt.handover.replaces != turn.replaces:
+            return self._read_prompt(attempt.chat.chat_id, turn.message_id, turn.replaces)
+        return attempt.prompt
+
+    def _read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
         # Up to the question: its id is the last one before the reply's.
         earlier = self.store.messages.newest_first(chat_id, reply_id)
         return prompt((each for each in earlier if each.message_id != replaces), self.settings.history_chars)

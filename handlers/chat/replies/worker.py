@@ -9,11 +9,9 @@ from handlers.chat.concurrency import Runtime, side_by_side
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
-from handlers.chat.records import Chat
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.generation import Generation
 from handlers.chat.replies.model import AnyModel
-from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.sealing import Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
@@ -63,37 +61,21 @@ class ReplyWorker:
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], given_up: bool) -> None:
+        read_ahead = self._generation.read_ahead
         with metered() as meter:
             chat, prompt = side_by_side(
-                self._runtime, lambda: self._claim(handover), lambda: self._read_ahead(handover, given_up)
+                self._runtime,
+                lambda: lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now()),
+                lambda: None if given_up else read_ahead(handover.chat_id, handover.message_id, handover.replaces),
             )
             if chat is None or chat.turn is None:
                 return self._announce_again(handover)
             logger.info("turn_claimed", attempt=chat.turn.attempt)
             relay = relay_of(chat, chat.turn, chat.turn.attempt, self._connections, self._settings, self._runtime)
-            if handover.replaces != chat.turn.replaces:
-                prompt = None  # a handover of an earlier version, which did not say what is replaced
             try:
                 self._bring_to_end(Attempt(handover, chat, chat.turn, relay, meter, remaining, prompt), given_up)
             finally:
                 relay.abandon()
-
-    def _claim(self, handover: lifecycle.Handover) -> Chat | None:
-        return lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now())
-
-    def _read_ahead(self, handover: lifecycle.Handover, given_up: bool) -> Prompt | None:
-        """Read the prompt while the turn is claimed. If the claim fails, it was read in vain.
-
-        What is before the reply's id was stored before the turn was handed over, and does not change.
-        """
-        if given_up:
-            return None
-        try:
-            return self._generation.read_prompt(handover.chat_id, handover.message_id, handover.replaces)
-        except StoreError:
-            # Read again with the turn claimed: a failure there ends the attempt as it should.
-            logger.exception("prompt_not_read_ahead")
-            return None
 
     def _announce_again(self, handover: lifecycle.Handover) -> None:
         """Announce a reply that is stored, if its worker has died before it had announced it."""

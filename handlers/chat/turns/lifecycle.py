@@ -261,7 +261,7 @@ def handover_of(chat: Chat, turn: Turn) -> Handover:
 def claim(store: Store, handover: Handover, worker: str, now: datetime) -> Chat | None:
     """Make a worker the owner of a turn, and return the chat, with the turn as the worker's own.
 
-    Returns None if the turn is another worker's, or over: a duplicate or late invocation costs one write and one read.
+    Returns None if the turn is another worker's, or over: that costs one write and one read.
     `worker` is an id of this claim alone.
     """
     # First try: the turn as the handover describes it. An invocation that is on time needs this one write.
