@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
 from handlers.chat.concurrency import Runtime, side_by_side
-from handlers.chat.cost import metered
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.log import logger
@@ -36,15 +35,14 @@ class Sending:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
-        with metered() as meter:
-            chat, (usage, repeated) = self._read_beside_chat(
-                user_id, chat_id, lambda: self._usage_and_repeated(user_id, chat_id, frame.client_message_id)
-            )
-            yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
-            if repeated is None:
-                accepted = self._accept(chat, usage, text, frame)
-            else:
-                accepted = lifecycle.Accepted(repeated, None, chat)
+        chat, (usage, repeated) = self._read_beside_chat(
+            user_id, chat_id, lambda: self._usage_and_repeated(user_id, chat_id, frame.client_message_id)
+        )
+        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
+        if repeated is None:
+            accepted = self._accept(chat, usage, text, frame)
+        else:
+            accepted = lifecycle.Accepted(repeated, None, chat)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
         others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
         if accepted.handover is None or not others:
@@ -54,10 +52,7 @@ class Sending:
             yield actions.FanOut((acknowledgement,), others, beside=post)
         if accepted.handover is None:
             return
-        units = meter.units
-        yield actions.Generate(
-            replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
-        )
+        yield actions.Generate(accepted.handover)
 
     def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""

@@ -173,6 +173,7 @@ class SimulatedDeployment:
             pace=0.05,
             tokens_per_day=self.settings.limits.tokens_per_day,
             max_completion_tokens=self.settings.max_completion_tokens,
+            memory=1.0,
         )
         return ReplyWorker(
             self.store,  # type: ignore[arg-type]
