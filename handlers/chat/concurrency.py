@@ -11,8 +11,10 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TypeVar
+from functools import partial
+from typing import NoReturn, TypeVar
 
 Here = TypeVar("Here")
 Beside = TypeVar("Beside")
@@ -56,34 +58,53 @@ class Runtime:
         return threading.Condition()
 
 
-def side_by_side(runtime: Runtime, here: Callable[[], Here], beside: Callable[[], Beside]) -> tuple[Here, Beside]:
-    """Do two things at the same time, the second one in a thread of its own, and return both results.
+def beside(runtime: Runtime, work: Callable[[], Beside]) -> Callable[[], Beside]:
+    """Begin `work` in a thread of its own. The function that is returned waits for its end, and has its outcome.
 
-    Waits for both, also if one of them fails: a thread that still ran would be frozen with the process. If both fail,
-    raises what `here` raised.
+    It must be called before the function's invocation ends: a thread that still ran would be frozen with the process.
     """
     changed = runtime.condition()
-    results: list[Beside] = []
-    failures: list[Exception] = []
+    outcome: list[Callable[[], Beside]] = []
 
-    def work() -> None:
+    def run() -> None:
+        result: Callable[[], Beside]
         try:
-            result = beside()
-        except Exception as error:
-            with changed:
-                failures.append(error)
-                changed.notify_all()
+            value = work()
+        except BaseException as error:
+            result = partial(_throw, error)
         else:
-            with changed:
-                results.append(result)
-                changed.notify_all()
+            result = partial(_given, value)
+        with changed:
+            outcome.append(result)
+            changed.notify_all()
 
-    runtime.start(work, "beside")
+    def wait() -> Beside:
+        with changed:
+            changed.wait_for(lambda: bool(outcome))
+        return outcome[0]()
+
+    runtime.start(run, "beside")
+    return wait
+
+
+def _throw(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _given(value: Beside) -> Beside:
+    return value
+
+
+def side_by_side(runtime: Runtime, here: Callable[[], Here], there: Callable[[], Beside]) -> tuple[Here, Beside]:
+    """Do two things at the same time, the second one in a thread of its own, and return both results.
+
+    Waits for both, also if one of them fails. If both fail, raises what `here` raised.
+    """
+    wait = beside(runtime, there)
     try:
         result = here()
-    finally:
-        with changed:
-            changed.wait_for(lambda: bool(results or failures))
-    if failures:
-        raise failures[0]
-    return result, results[0]
+    except BaseException:
+        with suppress(Exception):
+            wait()
+        raise
+    return result, wait()

@@ -53,8 +53,8 @@ class ReplySettings:
 class Attempt:
     """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
 
-    `began` is the moment of the monotonic clock at which its function began. `prompt` is the one that was
-    read while the turn was claimed, None if there is none.
+    `began` is the moment of the monotonic clock at which its function began. `prompt` waits for
+    the prompt that is read since before the claim, and returns None if that failed.
     """
 
     handover: Handover
@@ -64,7 +64,7 @@ class Attempt:
     meter: Meter
     remaining: Callable[[], float]
     began: float
-    prompt: tuple[tuple[Role, str], ...] | None = None
+    prompt: Callable[[], tuple[tuple[Role, str], ...] | None]
 
 
 class ModelCall:

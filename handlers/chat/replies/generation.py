@@ -58,8 +58,8 @@ class Generation:
     def read_ahead(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt | None:
         """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
 
-        `replaces` is the reply that this one replaces.
-        What is before the reply's id was stored before the turn was handed over, and does not change.
+        `replaces` is the reply that this one replaces. What is before the reply's id was stored before the turn was
+        handed over, and does not change.
         """
         try:
             return self._read_prompt(chat_id, reply_id, replaces)
@@ -69,11 +69,11 @@ class Generation:
             return None
 
     def _prompt(self, attempt: Attempt) -> Prompt:
-        turn = attempt.turn
+        turn, ahead = attempt.turn, attempt.prompt()
         # A handover of an earlier version does not say what is replaced.
-        if attempt.prompt is None or attempt.handover.replaces != turn.replaces:
+        if ahead is None or attempt.handover.replaces != turn.replaces:
             return self._read_prompt(attempt.chat.chat_id, turn.message_id, turn.replaces)
-        return attempt.prompt
+        return ahead
 
     def _read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
         # Up to the question: its id is the last one before the reply's.

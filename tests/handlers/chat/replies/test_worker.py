@@ -117,6 +117,20 @@ class TestReadingAhead:
         make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
         assert reads == [("chat", "m2")]
 
+    def test_the_reply_begins_while_it_is_read(self, store, gateway, chat, monkeypatch):
+        read, begun = store.messages.newest_first, []
+
+        def newest_first(*arguments):
+            end = time.monotonic() + 5
+            while not gateway.frames and time.monotonic() < end:
+                time.sleep(0.005)
+            begun.extend(frame["type"] for _, frame in gateway.frames)
+            return read(*arguments)
+
+        monkeypatch.setattr(store.messages, "newest_first", newest_first)
+        make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
+        assert begun[0] == "assistant_message_start"
+
     def test_what_could_not_be_read_then_is_read_again(self, store, gateway, chat, monkeypatch):
         reads = self.reads(store, monkeypatch, StoreError("throttled"))
         make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP))
