@@ -11,7 +11,7 @@ from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.log import logger
 from handlers.wiring import Wiring
 
-wired = Wiring(os.environ).build("connections", "functions")
+wired = Wiring(os.environ).build("deliverer", "functions")
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -22,6 +22,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
 
 def handle(event: dict[str, Any], context: LambdaContext, wired: Wiring) -> None:
     """Deliver. `event` holds `frame` and one of `connection_id`, `user_id`; without either it is for everyone."""
-    wired.connections.deliver(
-        Delivery.of(event), lambda payload: wired.functions.invoke(context.function_name, payload)
+    wired.deliverer.deliver(
+        Delivery.of(event),
+        context.aws_request_id,
+        lambda payload: wired.functions.invoke(context.function_name, payload),
+        lambda: context.get_remaining_time_in_millis() / 1000,
     )

@@ -17,6 +17,7 @@ from handlers.chat.concurrency import Runtime
 
 if TYPE_CHECKING:
     from handlers.chat.connections import OpenConnections, SessionDeadline
+    from handlers.chat.deliverer import Deliverer
     from handlers.chat.delivery.delivery import Delivery
     from handlers.chat.delivery.functions import Functions
     from handlers.chat.delivery.gateway import Gateway
@@ -113,6 +114,21 @@ class Wiring:
         from handlers.chat.connections import OpenConnections
 
         return OpenConnections(self.store, self._gateway(tries=1), self.runtime)
+
+    @cached_property
+    def patient_gateway(self) -> Gateway:
+        """The client of @connections for many posts, behind which nobody waits."""
+        from handlers.chat.deliverer import POST_TRIES
+
+        return self._gateway(tries=POST_TRIES)
+
+    @cached_property
+    def deliverer(self) -> Deliverer:
+        """The deliveries of `deliver`."""
+        from handlers.chat.connections import OpenConnections
+        from handlers.chat.deliverer import Deliverer
+
+        return Deliverer(self.connections, OpenConnections(self.store, self.patient_gateway, self.runtime))
 
     @cached_property
     def session_deadline(self) -> SessionDeadline:

@@ -1,10 +1,10 @@
-"""Open connections: post to one, deliver to many, close one, and forget one that is gone.
+"""Open connections: greet one, post to one, close one, and forget one that is gone.
 
 Every rule about a connection that does not answer is in this module:
 
 - A frame for a connection that is gone (410) makes us forget the connection: its row is deleted.
-- A greeting is different. A new connection answers 410 until its handshake is done, so a greeting is tried again, and
-  the row stays.
+- A greeting is different. A new connection answers 410 until its handshake is done, so a greeting is tried again for
+  half a second, and the row stays. A row that is gone ends the tries.
 - A connection that cannot be closed now keeps its row. Later frames, or the row's time to live, end it.
 """
 
@@ -12,28 +12,28 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.delivery.gateway import Gateway
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
 from handlers.chat.store import Store, StoreError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-SEGMENTS = 4
-"""The number of invocations that share a broadcast. Each reads its part of the connections' table."""
-
-GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+GREETING_PAUSES_SECONDS = (0.02, 0.05, 0.1, 0.2)
 """Pauses between the tries of a greeting: a connection answers 410 until its `$connect` and the handshake are done."""
+
+GREETING_SECONDS = 0.45
+"""The time after which no further try of a greeting begins. A handshake is done some milliseconds after `$connect` has
+returned, which is about when the first try begins. A client that gives its handshake up must not hold an environment
+for longer: anybody can do that, at the rate of the stage's throttle."""
 
 SESSION_GRACE = timedelta(minutes=1)
 """The time after the end of a session in which a client may still bring a new token. Then its connection is closed."""
@@ -64,43 +64,23 @@ class OpenConnections:
     gateway: Gateway
     runtime: Runtime
 
-    def deliver(self, delivery: Delivery, invoke: Callable[[dict[str, Any]], None]) -> None:
-        """Send a frame to its receivers. `invoke` starts a further invocation of the same function.
-
-        A frame for a user or for everyone goes to no connection without a user, and to none whose session has ended.
-        A broadcast is a star of invocations, one level deep: Lambda stops chains of self-invocations after 16.
-        Raises `StoreError`, and then Lambda tries the delivery again.
-        """
-        text = frames.encode(delivery.frame)
-        if delivery.connection_id is not None:
-            self.greet(delivery.connection_id, text)
-        elif delivery.user_id is not None or delivery.segment is not None:
-            for connection in self._receivers(delivery):
-                # Asked for each one, just before its post: a broadcast takes a while.
-                if connection.may_hear(self.runtime.now()):
-                    self.post_or_forget(connection.connection_id, text)
-        else:
-            for segment in range(SEGMENTS):
-                invoke(Delivery(delivery.frame, segment=segment).payload())
-
-    def _receivers(self, delivery: Delivery) -> Iterator[Connection]:
-        if delivery.user_id is None:
-            yield from self.store.connections.in_segment(delivery.segment or 0, SEGMENTS)
-            return
-        # The index is late, and does not hold the end of a session. The row tells whose connection it is by now.
-        for connection_id in self.store.connections.of_user(delivery.user_id):
-            connection = self.store.connections.get(connection_id)
-            if connection is not None and connection.user_id == delivery.user_id:
-                yield connection
-
     def greet(self, connection_id: str, text: bytes) -> None:
-        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`."""
-        for pause in GREETING_PAUSES_SECONDS:
+        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`.
+
+        Raises `StoreError` too. It takes half a second at most if the connection is gone, less if its row is gone.
+        """
+        began = self.runtime.monotonic()
+        for tries, pause in enumerate((*GREETING_PAUSES_SECONDS, GREETING_SECONDS), 1):
             try:
                 return self.gateway.post(connection_id, text)
             except ConnectionGone:
                 # Not open yet, or closed already: the same answer. So the row stays, for `$disconnect` to delete.
-                self.runtime.sleep(pause)
+                if self.runtime.monotonic() + pause - began > GREETING_SECONDS:
+                    break
+            self.runtime.sleep(pause)
+            # Not before the second try, which mostly succeeds. `$disconnect` has come, or `connect` has refused.
+            if tries > 1 and self.store.connections.get(connection_id) is None:
+                break
         logger.info("connection_never_opened", target_connection_id=connection_id)
         return None
 

@@ -20,8 +20,10 @@ class Design:
     prod_workers: int = 500
     """`WorkerConcurrency` of the preset `prod`."""
     socket_throttle_rate: int = 500
-    broadcast_segments: int = 4
-    broadcast_seconds: int = 60
+    broadcast_chains: int = 4
+    broadcast_page: int = 500
+    broadcast_posts_per_second: float = 250
+    """Of one chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,15 @@ ANSWER_SECONDS = 0.08
 """Seconds of `default` for a message. Assumed: 5 ms a call of DynamoDB, 12 a transaction, 10 a post, 15 an Invoke."""
 PLATFORM_LOG_BYTES = 500
 """Bytes of Lambda's own lines of one invocation. Assumed: `platform.start` and `platform.report`."""
+PART_SECONDS = 0.2
+"""Seconds of a part of a broadcast beside its posts: a page's read, the Invoke, the wait for the next invocation.
+Assumed, for the most part the time that Lambda's queue takes."""
+DELIVER_GB = 0.5
+"""Memory of `DeliverFunction`."""
+ROW_BYTES = 300
+"""Bytes of a connection's row. Reads of a broadcast may be late, so each 8 KB take a unit."""
 METRIC_BYTES = 2_500
 """Bytes of the lines that one turn's metrics are made of (docs/metrics.md)."""
-POST_SECONDS = 0.015
-"""Seconds of one post of a broadcast, with the read before it. Assumed."""
 TURN_WRITE_UNITS, TURN_MESSAGE_UNITS, LEASE_SECONDS = 17, 6, 5
 """Write units of a turn with the default limits and a reply of up to 1 KB, and those of its three items in the messages
 table. Each further KB of the reply takes 2 more there, and each 5 seconds of it 1 elsewhere."""
@@ -153,6 +160,27 @@ A_CONNECTION = Work(
     sqs_requests=3,
 )
 """A handshake, `join_chat` with a page of history, and the end. The seconds and the bytes of the page are assumed."""
+
+
+def a_broadcast(connections: float, design: Design) -> Work:
+    """Return the work of one frame to so many connections."""
+    parts = -(-connections // design.broadcast_page)
+    lambda_seconds = connections / design.broadcast_posts_per_second + parts * PART_SECONDS
+    return Work(
+        frames=connections,
+        requests=connections,
+        invocations=parts + 1,
+        lambda_seconds=lambda_seconds,
+        gb_seconds=lambda_seconds * DELIVER_GB,
+        read_units=connections * ROW_BYTES / 8192,
+        log_bytes=parts * (300 + PLATFORM_LOG_BYTES),
+        sent_bytes=connections * FRAME_BYTES,
+    )
+
+
+def broadcast_seconds(connections: float, design: Design) -> float:
+    """Return the seconds until the last of so many connections has heard a broadcast."""
+    return a_broadcast(connections, design).lambda_seconds / design.broadcast_chains
 
 
 @dataclass(frozen=True, slots=True)

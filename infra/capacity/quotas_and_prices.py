@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from infra.capacity.model import POST_SECONDS, Design, Load, Use, load
+from infra.capacity.model import Design, Load, Use, load
 
 SECONDS_A_MONTH = 730 * 3600
 MINUTES_A_MONTH = 730 * 60
@@ -32,7 +32,6 @@ WARM = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-dema
 
 def quotas(design: Design) -> list[Quota]:
     """Return the limits that a growing deployment meets."""
-    posts = design.broadcast_segments * design.broadcast_seconds / POST_SECONDS
     return [
         Quota(
             "Lambda environments at once, in a new account",
@@ -40,13 +39,6 @@ def quotas(design: Design) -> list[Quota]:
             lambda load: load.environments,
             "Ask AWS for 1,000; it also rises with use. Until then, reserve no concurrency.",
             LAMBDA,
-        ),
-        Quota(
-            "connections that one broadcast reaches in time",
-            posts,
-            lambda load: load.connections,
-            "The rest is cut off, and the second try begins again. Send to users, or raise `SEGMENTS`.",
-            "`SEGMENTS` of handlers/chat/connections.py, and the time-out of `DeliverFunction`",
         ),
         Quota(
             "workers at once, `WorkerConcurrency` of the preset `prod`",

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from infra.capacity.model import WORKER_CPU_SECONDS, Design, Load, Use, a_turn, load
+from infra.capacity.model import (
+    WORKER_CPU_SECONDS,
+    Design,
+    Load,
+    Use,
+    Work,
+    a_broadcast,
+    a_turn,
+    broadcast_seconds,
+    load,
+)
 from infra.capacity.quotas_and_prices import (
     GATEWAY,
     PRICES,
@@ -46,7 +56,6 @@ def dollars(value: float) -> str:
 def turn_table(design: Design, use: Use, prices: Prices) -> str:
     """Return the table of one turn."""
     turn = a_turn(design, use)
-    cost = sum(monthly(Load(0, 0, 0, 0, turn * (1 / SECONDS_A_MONTH)), prices).values())
     rows = [
         ("frames, both directions", number(turn.frames)),
         ("bytes sent", number(turn.sent_bytes)),
@@ -56,10 +65,29 @@ def turn_table(design: Design, use: Use, prices: Prices) -> str:
         ("write units", number(turn.write_units)),
         ("read units, and of these looks at the chat", f"{turn.read_units:.1f}, {turn.poll_units:.1f}"),
         ("bytes of logs", number(turn.log_bytes)),
-        ("cost without the model", dollars(cost)),
+        ("cost without the model", dollars(_cost(turn, prices))),
         ("cost of the model", dollars(model_monthly(Load(1, 1 / SECONDS_A_MONTH, 0, 0, turn), use, prices))),
     ]
     return table(("of one turn", ""), rows)
+
+
+def _cost(work: Work, prices: Prices) -> float:
+    """Return the dollars of some work."""
+    return sum(monthly(Load(0, 0, 0, 0, work * (1 / SECONDS_A_MONTH)), prices).values())
+
+
+def broadcast_table(scales: Sequence[int], design: Design, prices: Prices) -> str:
+    """Return the table of one broadcast."""
+    works = [a_broadcast(each, design) for each in scales]
+    seconds = [broadcast_seconds(each, design) for each in scales]
+    rows = [
+        ("minutes until the last one hears it", *(number(each / 60) for each in seconds)),
+        ("posts a second", *(number(work.requests / each) for work, each in zip(works, seconds, strict=True))),
+        ("invocations, 4 at once", *(number(work.invocations) for work in works)),
+        ("read units", *(number(work.read_units) for work in works)),
+        ("cost", *(dollars(_cost(work, prices)) for work in works)),
+    ]
+    return table(("of one broadcast", *(f"{each:,} connections" for each in scales)), rows)
 
 
 def load_table(scales: Sequence[int], design: Design, use: Use) -> str:
@@ -129,6 +157,7 @@ def tables(scales: Sequence[int], design: Design, use: Use, prices: Prices) -> d
         "turn": turn_table(design, use, prices),
         "load": load_table(scales, design, use),
         "cost": cost_table(scales, design, use, prices),
+        "broadcast": broadcast_table(scales, design, prices),
         "breaks": breaks_table(design, use),
         "remedies": remedies_table(scales[0], design, use, prices),
     }

@@ -43,10 +43,10 @@ def test_the_command_line_adds_reaches_disables_and_enables_users(emulator, devi
     alice.join("alice")
 
     assert parley("send", "carol", "Чай готов", port=emulator.port).stdout == "On its way to carol; connections: 1.\n"
-    assert carol.receive("notice")["data"] == {"message": "Чай готов"}
+    assert carol.receive("notice")["data"]["message"] == "Чай готов"
     parley("broadcast", "Всем чаю", port=emulator.port)
     for each in (carol, alice):
-        assert each.receive("notice")["data"] == {"message": "Всем чаю"}
+        assert each.receive("notice")["data"]["message"] == "Всем чаю"
 
     assert parley("users", "disable", "carol", port=emulator.port).stdout == "Disabled carol; connections closed: 1.\n"
     assert carol.closing_code() == 1000

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from handlers.wiring import Wiring
+from tests.support.management_api import ManagementApiServer, failing
+from tests.support.runtime import FakeRuntime
 from tests.support.wiring import wiring
 
 ROOT = Path(__file__).parents[2]
@@ -33,3 +35,16 @@ def test_a_fake_is_used_by_everything_that_is_built_after_it(store):
 def test_a_part_that_does_not_exist_cannot_be_built():
     with pytest.raises(AttributeError, match="gatway"):
         Wiring({}).build("gatway")
+
+
+@pytest.mark.parametrize(("throttled", "reached"), [(7, True), (8, False)])
+def test_a_throttled_post_of_a_broadcast_is_tried_eight_times(store, monkeypatch, throttled, reached):
+    server, pauses = ManagementApiServer(), []
+    server.answers.extend([failing(429, "LimitExceededException")] * throttled)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI", server.url)
+    wired = wiring(runtime=FakeRuntime(sleep=pauses.append))
+    assert wired.deliverer.patient_connections.post_or_forget("c1=", b"{}") is reached
+    assert (len(server.requests), len(pauses)) == (8, 7)
+    assert 3.5 <= sum(pauses) <= 7.2
+    server.shutdown()
+    server.server_close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from parley.template.source import load as load_template
 
-from handlers.chat import connections as broadcast
+from handlers.chat import deliverer
 from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import TOKEN_PRICES, Units
 from handlers.chat.cost import Prices as TurnPrices
@@ -21,7 +21,18 @@ from handlers.chat.records import FinishReason, Usage
 from handlers.chat.replies import relay
 from handlers.chat.replies.attempt import ModelCall
 from handlers.chat.replies.metrics import MetricWriter, TurnRecord
-from infra.capacity.model import A_CONNECTION, A_PING, METRIC_BYTES, Design, Use, a_turn, load
+from infra.capacity.model import (
+    A_CONNECTION,
+    A_PING,
+    DELIVER_GB,
+    METRIC_BYTES,
+    Design,
+    Use,
+    a_broadcast,
+    a_turn,
+    broadcast_seconds,
+    load,
+)
 from infra.capacity.quotas_and_prices import PRICES, breaks_at, monthly, quotas, tiered
 from infra.capacity.tables import DOCUMENT, SCALES, document, filled_in, number, tables
 
@@ -53,7 +64,10 @@ class TestTheModelDescribesThisProject:
 
     def test_the_worker_is_the_relays(self):
         assert (DESIGN.unpaced_frames, DESIGN.poll_seconds) == (relay.UNPACED_FRAMES, relay.POLL_SECONDS)
-        assert DESIGN.broadcast_segments == broadcast.SEGMENTS
+
+    def test_a_broadcast_has_the_chains_and_the_pace_of_the_deliverer(self):
+        assert (DESIGN.broadcast_chains, DESIGN.broadcast_page) == (deliverer.SEGMENTS, deliverer.PAGE_CONNECTIONS)
+        assert deliverer.PACE.per_second == DESIGN.broadcast_posts_per_second
 
     def test_the_settings_are_the_defaults_of_the_template(self, template):
         parameters = template["Parameters"]
@@ -69,7 +83,11 @@ class TestTheModelDescribesThisProject:
     def test_the_functions_have_the_memory_and_time_that_it_counts_with(self, template):
         functions = {name: template["Resources"][name]["Properties"] for name in ("DefaultFunction", "DeliverFunction")}
         assert functions["DefaultFunction"]["MemorySize"] == 1024
-        assert functions["DeliverFunction"]["Timeout"] == DESIGN.broadcast_seconds
+        assert template["Globals"]["Function"]["MemorySize"] / 1024 == DELIVER_GB
+        assert "MemorySize" not in functions["DeliverFunction"]
+        # A page and all that a post may take fit into the time of the function.
+        page_seconds = DESIGN.broadcast_page / DESIGN.broadcast_posts_per_second
+        assert page_seconds + deliverer.RESERVE_SECONDS < functions["DeliverFunction"]["Timeout"]
 
     def test_the_prices_are_those_that_a_turn_reports(self):
         reported = TurnPrices()
@@ -117,6 +135,11 @@ class TestTheSums:
 
     def test_a_short_reply_has_no_more_frames_than_tokens(self):
         assert a_turn(DESIGN, replace(USE, reply_tokens=3)).frames == 3 + 3 + 1
+
+    def test_a_broadcast_reaches_a_million_in_twenty_minutes_and_leaves_the_quota_to_chats(self):
+        seconds = broadcast_seconds(1_000_000, DESIGN)
+        assert seconds <= 20 * 60
+        assert a_broadcast(1_000_000, DESIGN).requests / seconds <= 1_000
 
     def test_at_the_number_of_connections_that_breaks_a_quota_it_is_just_used_up(self):
         for quota in quotas(DESIGN):

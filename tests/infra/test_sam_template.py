@@ -12,6 +12,8 @@ import pytest
 from parley.template.model import Throttle
 from parley.template.reader import read
 
+from handlers.chat.connections import GREETING_SECONDS
+from handlers.chat.deliverer import MAX_PARTS, PAGE_CONNECTIONS, SEGMENTS
 from tests.support.sam import TEMPLATE, grants_of, named_in, source
 
 ROOT = Path(__file__).parents[2]
@@ -243,6 +245,13 @@ def test_a_frame_is_delivered_twice_at_most_and_only_while_it_is_news(template):
     }
 
 
+def test_lambda_cuts_no_broadcast_and_every_other_loop(template):
+    """A chain of 16 invocations reaches 8,000 connections of a segment. Only `deliver` invokes itself on purpose."""
+    allowed = {name: each["RecursiveLoop"] for name, each in functions(template).items() if "RecursiveLoop" in each}
+    assert allowed == {"DeliverFunction": "Allow"}
+    assert MAX_PARTS * PAGE_CONNECTIONS * SEGMENTS >= 10_000_000
+
+
 def test_retries_apply_to_the_function_that_is_invoked(template):
     # With an alias the settings would sit on it, and an invocation by the plain name would go without.
     for name, properties in functions(template).items():
@@ -282,6 +291,12 @@ def test_the_worker_has_the_memory_and_the_stage_the_throttle_that_are_set():
     assert template.functions["GenerateFunction"].memory == 2048
     assert template.websocket_apis[0].stages[0].throttle == Throttle(5, 9)
     assert read(TEMPLATE).websocket_apis[0].stages[0].throttle == Throttle(500, 1000)
+
+
+def test_the_throttle_of_handshakes_bounds_the_greetings_at_once():
+    """Greetings of abandoned handshakes fill a quarter of an account's usual 1,000 environments at most."""
+    handshakes = read(TEMPLATE).websocket_apis[0].stages[0].throttle.rate
+    assert handshakes * (GREETING_SECONDS + 0.05) <= 250
 
 
 def test_tables_are_paid_on_demand(template):

@@ -13,13 +13,16 @@ from handlers.chat.protocol.frames import ServerFrame
 class Delivery:
     """A frame, as its JSON object, and its receivers: one of `connection_id`, `user_id`, `segment`.
 
-    A delivery without any of the three is for everyone.
+    A delivery without any of the three is for everyone. One to a user or to a segment is a part of it: the receivers
+    after the connection `after`, all of them without it. `part` counts the parts, from 0.
     """
 
     frame: dict[str, Any]
     connection_id: str | None = None
     user_id: str | None = None
     segment: int | None = None
+    after: str | None = None
+    part: int = 0
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Self:
@@ -27,8 +30,9 @@ class Delivery:
         return cls(**payload)
 
     def payload(self) -> dict[str, Any]:
-        """Return the payload of an invocation."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the payload of an invocation: the frame, and what is not the default."""
+        default = asdict(Delivery(self.frame))
+        return {"frame": self.frame} | {name: each for name, each in asdict(self).items() if each != default[name]}
 
 
 def to_connection(connection_id: str, frame: ServerFrame) -> Delivery:

@@ -263,10 +263,11 @@ class ChatDeleted(ServerFrame):
 
 
 class Notice(ServerFrame):
-    """A message of an administrator to one user or to everyone."""
+    """A message of an administrator to one user or to everyone. One that comes twice has the same `notice_id`."""
 
     type: ClassVar[str] = "notice"
     message: str
+    notice_id: str | None = _absent()
 
 
 class UserMessage(ServerFrame):
@@ -390,6 +391,18 @@ def as_json(frame: ServerFrame, request_id: str | None = None) -> dict[str, Any]
     """Return the JSON object of a frame."""
     content = {"type": frame.type, "data": frame.model_dump(mode="json", by_alias=True)}
     return content if request_id is None else {**content, "requestId": request_id}
+
+
+def with_notice_id(content: Mapping[str, Any], notice_id: str) -> dict[str, Any]:
+    """Return the JSON object of a frame; of a notice without an id, with this id, if the frame is not too large then.
+
+    Clients drop a notice whose id they know: it may be delivered twice.
+    """
+    data = content.get("data")
+    if content.get("type") != Notice.type or not isinstance(data, Mapping) or data.get("noticeId") is not None:
+        return dict(content)
+    identified = {**content, "data": {**data, "noticeId": notice_id}}
+    return identified if len(encode(identified)) <= MAX_FRAME_BYTES else dict(content)
 
 
 def encode(content: Mapping[str, Any]) -> bytes:

@@ -14,8 +14,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pynamodb.expressions.update import Action
+from pynamodb.pagination import ResultIterator
 
 from handlers.chat.records import Connection
+from handlers.chat.store.pages import Page
 from handlers.chat.store.tables import UNTIL, ChatItem, ConnectionItem, kept_end
 from handlers.chat.store.writes import Write, checking, delete, deleting, put, transact, update, updating
 
@@ -102,10 +104,30 @@ class Connections:
             connection_id for connected_at, connection_id in sorted(rows) if connected_at + CONNECTION_LIFETIME > now
         ]
 
-    def in_segment(self, segment: int, segments: int) -> Iterator[Connection]:
-        """Yield all connections in one segment (from 0) of the table. A change of the last moment may be missing."""
-        for item in ConnectionItem.scan(segment=segment, total_segments=segments):
-            yield item.connection()
+    def page_of_user(self, user_id: str, after: str | None, limit: int) -> Page[str]:
+        """Return ids of a user's connections from the index, those that follow `after` in its order.
+
+        The cursor is the id to go on after. Its connection may be gone by then.
+        """
+        key = {"userId": {"S": user_id}, "connectionId": {"S": after}} if after else None
+        found = ConnectionItem.by_user.query(user_id, limit=limit, last_evaluated_key=key)
+        ids = tuple(item.connection_id for item in found)
+        return Page(ids, _cursor(found))
+
+    def page_of_segment(self, segment: int, segments: int, after: str | None, limit: int) -> Page[Connection]:
+        """Return connections in one segment (from 0) of the table, those that follow `after` in the table's order.
+
+        A change of the last moment may be missing. The cursor is as that of `page_of_user`.
+        """
+        key = {"connectionId": {"S": after}} if after else None
+        found = ConnectionItem.scan(segment=segment, total_segments=segments, limit=limit, last_evaluated_key=key)
+        connections = tuple(item.connection() for item in found)
+        return Page(connections, _cursor(found))
+
+
+def _cursor(found: ResultIterator[Any]) -> str | None:
+    key = found.last_evaluated_key
+    return str(key["connectionId"]["S"]) if key else None
 
 
 def _setting(attribute: Any, value: object) -> Action:

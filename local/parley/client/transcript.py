@@ -37,6 +37,7 @@ class Transcript:
         self._stop = _Stop.NO
         self._last_role: str | None = None
         self._shown: set[str] = set()
+        self._notices: set[str] = set()
         self._handlers: dict[str, Callable[[Frame], list[Action]]] = {
             "chat_created": self._chat_created,
             "chat_joined": self._chat_joined,
@@ -267,7 +268,13 @@ class Transcript:
         return [texts.refusal(frame)]
 
     def _notice(self, frame: Frame) -> list[Action]:
-        return [Line(f"Notice: {frame.text('message')}")]
+        line = Line(f"Notice: {frame.text('message')}")
+        notice_id = frame.optional("noticeId")
+        if notice_id is None:
+            return [line]
+        repeated = notice_id in self._notices
+        self._notices.add(notice_id)
+        return [] if repeated else [line]
 
     def _gateway_error(self, frame: Frame) -> list[Action]:
         """Show an error of the gateway. It does not say which request has failed: the pending one is taken for it."""

@@ -1,14 +1,13 @@
 """Posting to connections, delivering to many, closing, and forgetting those that are gone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from math import inf
 
 import pytest
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections, SessionDeadline
-from handlers.chat.delivery import delivery
-from handlers.chat.delivery.delivery import Delivery
-from handlers.chat.errors import PostFailed
+from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Chat, Connection
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
@@ -27,76 +26,68 @@ def connections(store):
         store.connections.add(Connection(name, NOON, user))
 
 
-def run(to, store, gateway):
-    """Deliver, and what that invokes too, as Lambda would; return how often the gateway was waited for."""
-    pauses = []
-    pending = [to.payload()]
-    while pending:
-        OpenConnections(store, gateway, FakeRuntime(sleep=pauses.append)).deliver(
-            Delivery.of(pending.pop()), pending.append
-        )
-    return pauses
-
-
-def receivers(gateway):
-    return sorted(connection_id for connection_id, _ in gateway.frames)
-
-
-def test_a_user_gets_a_frame_on_all_their_connections(store, connections):
-    run(delivery.to_user("alice", FRAME), store, gateway := RecordingGateway())
-    assert receivers(gateway) == ["c1=", "c2="]
-    assert gateway.frames[0][1] == {"type": "chat_updated", "data": {"chatId": "chat", "title": "Рецепты"}}
-
-
-def test_everyone_with_a_user_gets_a_broadcast_once(store, connections):
-    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway())
-    assert receivers(gateway) == ["c1=", "c2=", "c3="]
-
-
-@pytest.mark.parametrize("to", [delivery.to_user("alice", FRAME), delivery.to_everyone(FRAME)], ids=["user", "all"])
-@pytest.mark.parametrize(("seconds", "heard"), [(-1, False), (0, False), (1, True)])
-def test_a_connection_is_told_nothing_once_its_session_has_ended(store, to, seconds, heard):
-    store.connections.add(Connection("c1=", NOON, "alice", until=NOON + timedelta(seconds=seconds)))
-    run(to, store, gateway := RecordingGateway())
-    assert receivers(gateway) == (["c1="] if heard else [])
-
-
-def test_a_connection_that_has_another_user_by_now_is_not_told_what_is_for_the_first(store, connections, monkeypatch):
-    monkeypatch.setattr(type(store.connections), "of_user", lambda self, user_id: iter(["c1=", "c3=", "gone="]))
-    run(delivery.to_user("alice", FRAME), store, gateway := RecordingGateway())
-    assert receivers(gateway) == ["c1="]
-
-
 def test_one_that_is_not_open_yet_is_closed_by_its_row(store, connections):
     assert not OpenConnections(store, RecordingGateway(gone=["c1="]), Runtime()).close_and_forget("c1=")
     assert store.connections.get("c1=") is None
 
 
-def test_a_broadcast_is_a_star_of_invocations(store, connections):
-    invoked = []
-    OpenConnections(store, gateway := RecordingGateway(), Runtime()).deliver(
-        delivery.to_everyone(FRAME), invoked.append
-    )
-    assert [payload["segment"] for payload in invoked] == [0, 1, 2, 3]
-    assert gateway.frames == []
+class TestAGreeting:
+    """A handshake that is not done and one that was given up give the same answer: 410."""
 
+    class Time(FakeRuntime):
+        """Virtual time. Only pauses and posts take any."""
 
-def test_a_connection_that_is_gone_is_forgotten_and_one_that_fails_is_kept(store, connections):
-    run(delivery.to_everyone(FRAME), store, gateway := RecordingGateway(gone={"c1="}, failing={"c2=": ALWAYS}))
-    assert receivers(gateway) == ["c3="]
-    assert store.connections.get("c1=") is None
-    assert store.connections.get("c2=") is not None
+        def __init__(self):
+            self.seconds = 0.0
+            super().__init__(sleep=self.passes, monotonic=lambda: self.seconds)
 
+        def passes(self, seconds):
+            self.seconds += seconds
 
-def test_a_greeting_waits_for_the_connection_to_open(store, connections):
-    pauses = run(delivery.to_connection("c1=", FRAME), store, gateway := RecordingGateway(opens_after=3))
-    assert receivers(gateway) == ["c1="]
-    assert pauses == [0.02, 0.05, 0.1]
+    class Gateway:
+        """Answers 410 until a moment. A post takes some time. `before_post` is called with each number of a post."""
 
+        def __init__(self, time, opens_at, post_seconds=0.01, before_post=lambda post: None):
+            self.time, self.opens_at, self.post_seconds, self.before_post = time, opens_at, post_seconds, before_post
+            self.posts = []
+            self.reached = False
 
-def test_a_greeting_that_never_arrives_does_not_cost_the_connection(store, connections):
-    run(delivery.to_connection("c1=", FRAME), store, RecordingGateway(gone={"c1="}))
-    assert store.connections.get("c1=") is not None
+        def post(self, connection_id, text):
+            self.before_post(len(self.posts) + 1)
+            self.posts.append(round(self.time.seconds, 3))
+            self.time.passes(self.post_seconds)
+            if self.time.seconds < self.opens_at:
+                raise ConnectionGone(connection_id)
+            self.reached = True
+
+    def greet(self, store, opens_at, **how):
+        time = self.Time()
+        gateway = self.Gateway(time, opens_at, **how)
+        OpenConnections(store, gateway, time).greet("c1=", b"{}")
+        return gateway, time.seconds
+
+    @pytest.mark.parametrize("opens_at", [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4])
+    def test_waits_for_the_connection_to_open(self, store, connections, opens_at):
+        gateway, seconds = self.greet(store, opens_at)
+        assert gateway.reached
+        assert seconds <= 2 * opens_at + 0.03
+
+    @pytest.mark.parametrize("post_seconds", [0.001, 0.01, 0.03, 0.1, 0.2])
+    def test_for_one_that_never_opens_takes_half_a_second_at_most(self, store, connections, post_seconds):
+        gateway, seconds = self.greet(store, inf, post_seconds=post_seconds)
+        assert seconds <= 0.45 + post_seconds
+        assert len(gateway.posts) <= 5
+        assert store.connections.get("c1=") is not None
+
+    @pytest.mark.parametrize(("gone_before", "posts", "seconds"), [(1, 2, 0.09), (2, 2, 0.09), (3, 3, 0.2)])
+    def test_ends_soon_once_the_row_is_gone(self, store, connections, gone_before, posts, seconds):
+        def disconnect(post):
+            if post == gone_before:
+                store.connections.forget("c1=")
+
+        gateway, taken = self.greet(store, inf, before_post=disconnect)
+        assert len(gateway.posts) == posts
+        assert taken == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("gone", [[], ["c1="]])

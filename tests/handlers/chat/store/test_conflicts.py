@@ -189,7 +189,7 @@ PARTS = {
 }
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
-    "connections": {"get", "of_user", "open_of_user", "in_segment"},
+    "connections": {"get", "of_user", "open_of_user", "page_of_user", "page_of_segment"},
     "chats": {"get", "page", "count"},
     "messages": {"get", "sent_as", "newest_first", "oldest_first", "after"},
     "turns": set(),

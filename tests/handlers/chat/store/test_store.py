@@ -61,12 +61,46 @@ class TestConnections:
             store.connections.add(Connection(name, NOON, user))
         assert sorted(store.connections.of_user("alice")) == ["c1=", "c3="]
 
-    def test_the_segments_hold_every_connection_once(self, store):
+    @pytest.mark.parametrize("limit", [1, 3, 20, 50])
+    def test_the_pages_of_the_segments_hold_every_connection_once(self, store, limit):
         names = {f"c{number}=" for number in range(20)}
         for name in names:
             store.connections.add(Connection(name, NOON))
-        found = [row.connection_id for segment in range(4) for row in store.connections.in_segment(segment, 4)]
+        rows = store.connections
+        found = [
+            row.connection_id
+            for segment in range(4)
+            for row in paged(lambda after, segment=segment: rows.page_of_segment(segment, 4, after, limit), limit)
+        ]
         assert (set(found), len(found)) == (names, 20)
+
+    @pytest.mark.parametrize("limit", [1, 3, 10, 50])
+    def test_the_pages_of_a_user_hold_each_of_their_connections_once(self, store, limit):
+        names = {f"c{number}=" for number in range(10)}
+        for name in names:
+            store.connections.add(Connection(name, NOON, "alice"))
+            store.connections.add(Connection(f"other-{name}", NOON, "bob"))
+        found = paged(lambda after: store.connections.page_of_user("alice", after, limit), limit)
+        assert (set(found), len(found)) == (names, 10)
+
+    def test_a_page_goes_on_after_a_connection_that_is_gone_by_then(self, store):
+        for number in range(10):
+            store.connections.add(Connection(f"c{number}=", NOON, "alice"))
+        first = store.connections.page_of_segment(0, 1, None, 4)
+        store.connections.forget(first.cursor)
+        rest = store.connections.page_of_segment(0, 1, first.cursor, 50)
+        assert len({row.connection_id for row in (*first.items, *rest.items)}) == 10
+
+
+def paged(read, limit):
+    """Read all pages, each after the cursor of the one before."""
+    page = read(None)
+    found = [*page.items]
+    while page.cursor is not None:
+        page = read(page.cursor)
+        assert len(page.items) <= limit
+        found += page.items
+    return found
 
 
 class TestChats:
