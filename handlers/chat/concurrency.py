@@ -11,7 +11,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
+from typing import NoReturn, TypeVar
+
+Here = TypeVar("Here")
+Beside = TypeVar("Beside")
 
 
 class Runtime:
@@ -50,3 +56,55 @@ class Runtime:
     def condition(self) -> threading.Condition:
         """Return a new condition with a lock of its own."""
         return threading.Condition()
+
+
+def beside(runtime: Runtime, work: Callable[[], Beside]) -> Callable[[], Beside]:
+    """Begin `work` in a thread of its own. The function that is returned waits for its end, and has its outcome.
+
+    It must be called before the function's invocation ends: a thread that still ran would be frozen with the process.
+    """
+    changed = runtime.condition()
+    outcome: list[Callable[[], Beside]] = []
+
+    def run() -> None:
+        result: Callable[[], Beside]
+        try:
+            value = work()
+        except BaseException as error:
+            result = partial(_throw, error)
+        else:
+            result = partial(_given, value)
+        with changed:
+            outcome.append(result)
+            changed.notify_all()
+
+    def wait() -> Beside:
+        with changed:
+            changed.wait_for(lambda: bool(outcome))
+        return outcome[0]()
+
+    runtime.start(run, "beside")
+    return wait
+
+
+def _throw(error: BaseException) -> NoReturn:
+    raise error
+
+
+def _given(value: Beside) -> Beside:
+    return value
+
+
+def side_by_side(runtime: Runtime, here: Callable[[], Here], there: Callable[[], Beside]) -> tuple[Here, Beside]:
+    """Do two things at the same time, the second one in a thread of its own, and return both results.
+
+    Waits for both, also if one of them fails. If both fail, raises what `here` raised.
+    """
+    wait = beside(runtime, there)
+    try:
+        result = here()
+    except BaseException:
+        with suppress(Exception):
+            wait()
+        raise
+    return result, wait()

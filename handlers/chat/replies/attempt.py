@@ -12,7 +12,7 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Announcement, Chat, FinishReason, Turn, Usage
+from handlers.chat.records import Announcement, Chat, FinishReason, Role, Turn, Usage
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import StoreError
@@ -53,7 +53,8 @@ class ReplySettings:
 class Attempt:
     """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
 
-    `began` is the moment of the monotonic clock at which its function began.
+    `began` is the moment of the monotonic clock at which its function began. `prompt` waits for
+    the prompt that is read since before the claim, and returns None if that failed.
     """
 
     handover: Handover
@@ -63,6 +64,7 @@ class Attempt:
     meter: Meter
     remaining: Callable[[], float]
     began: float
+    prompt: Callable[[], tuple[tuple[Role, str], ...] | None]
 
 
 class ModelCall:

@@ -15,7 +15,7 @@ from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.replies.prompt import BREAK, Prompt, prompt
 from handlers.chat.replies.spending import Bill, Spending
-from handlers.chat.store import Store
+from handlers.chat.store import Store, StoreError
 
 MAX_REPLY_BYTES = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
@@ -55,11 +55,30 @@ class Generation:
     def _spending(self) -> Spending:
         return Spending(self.store, self.settings, self.runtime)
 
+    def read_ahead(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt | None:
+        """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
+
+        `replaces` is the reply that this one replaces. What is before the reply's id was stored before the turn was
+        handed over, and does not change.
+        """
+        try:
+            return self._read_prompt(chat_id, reply_id, replaces)
+        except StoreError:
+            # Read again with the turn claimed: a failure there ends the attempt as it should.
+            logger.exception("prompt_not_read_ahead")
+            return None
+
     def _prompt(self, attempt: Attempt) -> Prompt:
+        turn, ahead = attempt.turn, attempt.prompt()
+        # A handover of an earlier version does not say what is replaced.
+        if ahead is None or attempt.handover.replaces != turn.replaces:
+            return self._read_prompt(attempt.chat.chat_id, turn.message_id, turn.replaces)
+        return ahead
+
+    def _read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
         # Up to the question: its id is the last one before the reply's.
-        earlier = self.store.messages.newest_first(attempt.chat.chat_id, attempt.turn.message_id)
-        kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
-        return prompt(kept, self.settings.history_chars)
+        earlier = self.store.messages.newest_first(chat_id, reply_id)
+        return prompt((each for each in earlier if each.message_id != replaces), self.settings.history_chars)
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""

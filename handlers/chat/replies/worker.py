@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
-from handlers.chat.concurrency import Runtime
+from handlers.chat.concurrency import Runtime, beside
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
@@ -63,16 +64,23 @@ class ReplyWorker:
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
+        read_ahead = partial(self._generation.read_ahead, handover.chat_id, handover.message_id, handover.replaces)
         with metered() as meter:
-            chat = lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now())
-            if chat is None or chat.turn is None:
-                return self._announce_again(handover)
-            logger.info("turn_claimed", attempt=chat.turn.attempt)
-            relay = relay_of(chat, chat.turn, chat.turn.attempt, self._connections, self._settings, self._runtime)
+            prompt = beside(self._runtime, (lambda: None) if given_up else read_ahead)
             try:
-                self._bring_to_end(Attempt(handover, chat, chat.turn, relay, meter, remaining, began), given_up)
+                chat = lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now())
+                if chat is None or chat.turn is None:
+                    return self._announce_again(handover)
+                logger.info("turn_claimed", attempt=chat.turn.attempt)
+                relay = relay_of(chat, chat.turn, chat.turn.attempt, self._connections, self._settings, self._runtime)
+                attempt = Attempt(handover, chat, chat.turn, relay, meter, remaining, began, prompt)
+                try:
+                    self._bring_to_end(attempt, given_up)
+                finally:
+                    relay.abandon()
             finally:
-                relay.abandon()
+                with suppress(Exception):  # who needed it has it
+                    prompt()
 
     def _announce_again(self, handover: lifecycle.Handover) -> None:
         """Announce a reply that is stored, if its worker has died before it had announced it."""

@@ -35,10 +35,13 @@ class FanOut:
 
     After a frame that fails, its connection gets no more of them: an end must not hide that a piece is missing. The
     client hears nothing then, and joins again with `resume`.
+
+    `beside` is posted at the same time, and waited for however long it takes.
     """
 
     frames: tuple[ServerFrame, ...]
     connections: frozenset[str]
+    beside: Post | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +93,17 @@ class Performer:
             return False
 
     def _fan_out(self, fan_out: FanOut) -> None:
-        """Post to each connection in a thread of its own. After some seconds, go on without those that still post."""
+        """Post to each connection in a thread of its own. After some seconds, go on without those that still post.
+
+        The post beside them is made in this thread.
+        """
         threads = [
             self.runtime.start(partial(self._post_all, fan_out.frames, each), name=each)
             for each in sorted(fan_out.connections)
         ]
         end = self.runtime.monotonic() + min(FAN_OUT_SECONDS * len(fan_out.frames), MAX_FAN_OUT_SECONDS)
+        if fan_out.beside is not None:
+            self._post(fan_out.beside)
         for thread in threads:
             thread.join(max(0.0, end - self.runtime.monotonic()))
 

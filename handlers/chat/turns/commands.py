@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import (
@@ -133,6 +134,8 @@ class Commands:
             match answer:
                 case frames.ServerFrame():
                     yield actions.Post(answer, connection.connection_id, request_id)
+                case actions.FanOut(beside=actions.Post() as post):
+                    yield replace(answer, beside=replace(post, request_id=request_id))
                 case _:
                     yield answer
 

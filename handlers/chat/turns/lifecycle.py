@@ -37,16 +37,17 @@ _MAX_TRIES = 5
 class Handover:
     """The payload of a worker's invocation: the reply that it is to make, without any text.
 
-    `attempt` is the number that the worker's own attempt will have. `frames`, `read_units`, `write_units`,
-    `invocations` and `gb_seconds` are what the turn has used before (see `cost.Use`). `asked_at` is the Unix time, in
-    milliseconds, at which API Gateway got the user's frame. It is None if the turn was taken over, or if it is not
-    known.
+    `attempt` is the number that the worker's own attempt will have, `replaces` the reply that this one replaces.
+    `frames`, `read_units`, `write_units`, `invocations` and `gb_seconds` are what the turn has used before (see
+    `cost.Use`). `asked_at` is the Unix time, in milliseconds, at which API Gateway got the user's frame. It is None if
+    the turn was taken over, or if it is not known.
     """
 
     user_id: str
     chat_id: str
     message_id: str
     attempt: int = 1
+    replaces: str | None = None
     frames: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
@@ -61,7 +62,7 @@ class Handover:
 
     def payload(self) -> dict[str, Any]:
         """Return the payload of an invocation: ids and numbers only, so a dead letter holds no text."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     @property
     def use(self) -> Use:
@@ -200,7 +201,7 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
         reply_id = ids.after(chat.last_message_id, runtime.new_id())
         turn = Turn(reply_id, runtime.now() + LEASE, replaces=last.message_id)
         if _begun(store, chat, turn):
-            return Handover(chat.user_id, chat.chat_id, turn.message_id)
+            return Handover(chat.user_id, chat.chat_id, turn.message_id, replaces=turn.replaces)
         chat = find_chat(store, chat.user_id, chat.chat_id)
     raise Refused(ErrorCode.BUSY)
 
@@ -276,13 +277,13 @@ def not_shown(chat: Chat, message_id: str) -> dict[str, Subscription]:
 
 def handover_of(chat: Chat, turn: Turn) -> Handover:
     """Return the handover of a turn that was taken over."""
-    return Handover(chat.user_id, chat.chat_id, turn.message_id, turn.attempt + 1)
+    return Handover(chat.user_id, chat.chat_id, turn.message_id, turn.attempt + 1, turn.replaces)
 
 
 def claim(store: Store, handover: Handover, worker: str, now: datetime) -> Chat | None:
     """Make a worker the owner of a turn, and return the chat, with the turn as the worker's own.
 
-    Returns None if the turn is another worker's, or over: a duplicate or late invocation costs one write and one read.
+    Returns None if the turn is another worker's, or over: that costs one write and one read.
     `worker` is an id of this claim alone.
     """
     # First try: the turn as the handover describes it. An invocation that is on time needs this one write.

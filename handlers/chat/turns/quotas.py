@@ -30,16 +30,19 @@ class MessageQuota:
     limits: Limits
     runtime: Runtime
 
-    def use_message(self, chat: Chat) -> None:
+    def read(self, user_id: str) -> QuotaUsage | None:
+        """Return what a user has used, None if there is no such user. Without limits it is not read."""
+        return self.store.users.quota_usage(user_id) if self.limits.apply_to_messages else QuotaUsage()
+
+    def use_message(self, chat: Chat, before: QuotaUsage | None) -> None:
         """Count one message of the chat's user, and take a slot for the reply in this chat.
 
-        Raises `Refused` with `rate_limited`, and then nothing was written.
+        `before` is the usage as it was just read. Raises `Refused` with `rate_limited`, and then nothing was written.
         """
         if not self.limits.apply_to_messages:
             return
         for _ in range(MAX_TRIES):
             now = self.runtime.now()
-            before = self.store.users.quota_usage(chat.user_id)
             if before is None:
                 raise Refused(ErrorCode.NOT_AUTHENTICATED)
             after = policy.use_message(before, self.limits, now)
@@ -47,6 +50,7 @@ class MessageQuota:
             after = replace(after, slots=self._acquire_slot(before, chat, now))
             if self.store.users.replace_quota_usage(chat.user_id, before, after):
                 return
+            before = self.read(chat.user_id)
         raise policy.refusal("Too many messages at once", retry_after=1)
 
     def _check_tokens(self, user_id: str, now: datetime) -> None:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import TypeVar
 
-from handlers.chat.concurrency import Runtime
+from handlers.chat.concurrency import Runtime, side_by_side
 from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
-from handlers.chat.records import Announcement, Chat, Connection
+from handlers.chat.records import Announcement, Chat, Connection, Message
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
 from handlers.chat.turns import actions, lifecycle, quotas
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +35,39 @@ class Sending:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
-        chat = lifecycle.find_chat(self.store, user_id, chat_id)
+        chat, (usage, repeated) = self._read_beside_chat(
+            user_id, chat_id, lambda: self._usage_and_repeated(user_id, chat_id, frame.client_message_id)
+        )
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
-        accepted = self._sent_before(chat, frame) or self._accept(chat, text, frame)
+        if repeated is None:
+            accepted = self._accept(chat, usage, text, frame)
+        else:
+            accepted = lifecycle.Accepted(repeated, None, chat)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
-        yield acknowledgement
+        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
+        if accepted.handover is None or not others:
+            yield acknowledgement
+        else:
+            post = actions.Post(acknowledgement, connection.connection_id)
+            yield actions.FanOut((acknowledgement,), others, beside=post)
         if accepted.handover is None:
             return
-        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
-        if others:
-            yield actions.FanOut((acknowledgement,), others)
         yield actions.Generate(accepted.handover)
 
     def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
-        chat = self._chat_of(connection)
+        user_id, chat_id = require_joined(connection)
+        chat = lifecycle.find_chat(self.store, user_id, chat_id)
         lifecycle.cancel(self.store, chat, frame.message_id)
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
     def regenerate(self, connection: Connection) -> Iterator[actions.Action]:
         """Have the last reply made again."""
-        chat = self._chat_of(connection)
-        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
-        self._take_from_quota(chat)
-        yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
-
-    def _chat_of(self, connection: Connection) -> Chat:
         user_id, chat_id = require_joined(connection)
-        return lifecycle.find_chat(self.store, user_id, chat_id)
+        chat, usage = self._read_beside_chat(user_id, chat_id, lambda: self._quota.read(user_id))
+        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
+        self._take_from_quota(chat, usage)
+        yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
 
     def _checked(self, text: str) -> str:
         if not text.strip():
@@ -67,21 +77,38 @@ class Sending:
             raise Refused(ErrorCode.MESSAGE_TOO_LARGE, f"Message is longer than {limit} characters")
         return text
 
-    def _sent_before(self, chat: Chat, frame: frames.SendMessage) -> lifecycle.Accepted | None:
-        """Return the message if it is stored already: a repeated message takes nothing from the quota."""
-        if frame.client_message_id is None or not self.settings.limits.apply_to_messages:
-            return None
-        message = lifecycle.message_sent_as(self.store, chat.chat_id, frame.client_message_id)
-        return lifecycle.Accepted(message, None, chat) if message else None
+    @property
+    def _quota(self) -> quotas.MessageQuota:
+        return quotas.MessageQuota(self.store, self.settings.limits, self.runtime)
 
-    def _accept(self, chat: Chat, text: str, frame: frames.SendMessage) -> lifecycle.Accepted:
-        self._take_from_quota(chat)
+    def _read_beside_chat(self, user_id: str, chat_id: str, read: Callable[[], Read]) -> tuple[Chat, Read]:
+        """Return the chat, and what `read` reads at the same time."""
+        # The client waits for each read that waits for another one. None of these needs the answer of another.
+        find_chat = partial(lifecycle.find_chat, self.store, user_id, chat_id)
+        if not self.settings.limits.apply_to_messages:
+            return find_chat(), read()  # which reads nothing
+        return side_by_side(self.runtime, find_chat, read)
+
+    def _usage_and_repeated(
+        self, user_id: str, chat_id: str, client_message_id: str | None
+    ) -> tuple[QuotaUsage | None, Message | None]:
+        """Return the user's usage, and the message if it is stored already: a repeated one takes nothing from it."""
+        if client_message_id is None or not self.settings.limits.apply_to_messages:
+            return self._quota.read(user_id), None
+        return side_by_side(
+            self.runtime,
+            partial(self._quota.read, user_id),
+            partial(lifecycle.message_sent_as, self.store, chat_id, client_message_id),
+        )
+
+    def _accept(self, chat: Chat, usage: QuotaUsage | None, text: str, frame: frames.SendMessage) -> lifecycle.Accepted:
+        self._take_from_quota(chat, usage)
         return lifecycle.accept(self.store, chat, text, frame.client_message_id, self.runtime)
 
-    def _take_from_quota(self, chat: Chat) -> None:
+    def _take_from_quota(self, chat: Chat, usage: QuotaUsage | None) -> None:
         # A busy chat is refused first: such a message takes nothing from the quota.
         lifecycle.check_free(chat)
-        quotas.MessageQuota(self.store, self.settings.limits, self.runtime).use_message(chat)
+        self._quota.use_message(chat, usage)
 
 
 def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Iterator[actions.Action]:

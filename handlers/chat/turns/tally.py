@@ -33,7 +33,7 @@ class Tally:
             case Post():
                 self._frames += 1
             case FanOut():
-                self._frames += len(action.frames) * len(action.connections)
+                self._frames += len(action.frames) * len(action.connections) + (action.beside is not None)
             case Generate():
                 return Generate(action.handover.after(self._use(), self._asked_at))
         return action

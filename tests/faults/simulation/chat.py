@@ -72,6 +72,8 @@ class SimulatedDeployment:
                 case Post():
                     self._post(action)
                 case FanOut():
+                    if action.beside is not None:
+                        self._post(action.beside)
                     for each in sorted(action.connections):
                         all(self._post(Post(frame, each)) for frame in action.frames)
                 case Generate():

@@ -13,9 +13,21 @@ from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Connection, FinishReason, Resume, Turn, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.generation import MAX_REPLY_BYTES
+from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import ask, claim
-from tests.support.reply_worker import APOLOGY, NOON, STOP, TURN, ScriptedModel, join, make_reply, reply_worker, text_of
+from tests.support.reply_worker import (
+    APOLOGY,
+    LATER,
+    NOON,
+    STOP,
+    TURN,
+    ScriptedModel,
+    join,
+    make_reply,
+    reply_worker,
+    text_of,
+)
 from tests.support.subscribers import leave_behind
 
 
@@ -67,18 +79,80 @@ def test_the_model_never_sees_more_than_the_budget(store, gateway, chat):
     assert model.asked == [[("user", "y" * 90)]]
 
 
-def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(store, gateway, chat):
+@pytest.mark.parametrize("told", ["m2", None])
+def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(store, gateway, chat, told):
+    # None: a handover of a version that did not say what is replaced.
     make_reply(store, gateway, ScriptedModel("Плохо", STOP))
     kept = store.chats.get("alice", "chat")
     turn = Turn("m3", NOON + LEASE, replaces="m2")
     assert store.turns.begin("alice", "chat", turn, kept.last_message_id)
     gateway.frames.clear()
-    make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP), Handover("alice", "chat", "m3"))
+    handover = Handover("alice", "chat", "m3", replaces=told)
+    make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP), handover)
     assert model.asked == [[("user", "Как дела?")]]
     start, *_, complete = gateway.to("c1=")
     assert (start["data"]["messageId"], start["data"]["replaces"]) == ("m3", "m2")
     assert (complete["data"]["content"], complete["data"]["messageId"]) == ("Хорошо", "m3")
     assert [each.content for each in store.messages.newest_first("chat")] == ["Хорошо", "Как дела?"]
+
+
+class TestReadingAhead:
+    """The prompt is read while the turn is claimed."""
+
+    def reads(self, store, monkeypatch, *failures):
+        """Count the reads of the prompt. Each of `failures` is raised by one of them, the first one first."""
+        read, left, reads = store.messages.newest_first, list(failures), []
+
+        def newest_first(*arguments):
+            reads.append(arguments)
+            if left:
+                raise left.pop(0)
+            return read(*arguments)
+
+        monkeypatch.setattr(store.messages, "newest_first", newest_first)
+        return reads
+
+    def test_it_is_read_once(self, store, gateway, chat, monkeypatch):
+        reads = self.reads(store, monkeypatch)
+        make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
+        assert reads == [("chat", "m2")]
+
+    def test_the_reply_begins_while_it_is_read(self, store, gateway, chat, monkeypatch):
+        read, begun = store.messages.newest_first, []
+
+        def newest_first(*arguments):
+            end = time.monotonic() + 5
+            while not gateway.frames and time.monotonic() < end:
+                time.sleep(0.005)
+            begun.extend(frame["type"] for _, frame in gateway.frames)
+            return read(*arguments)
+
+        monkeypatch.setattr(store.messages, "newest_first", newest_first)
+        make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
+        assert begun[0] == "assistant_message_start"
+
+    def test_what_could_not_be_read_then_is_read_again(self, store, gateway, chat, monkeypatch):
+        reads = self.reads(store, monkeypatch, StoreError("throttled"))
+        make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP))
+        assert model.asked == [[("user", "Как дела?")]]
+        assert len(reads) == 2
+
+    def test_what_cannot_be_read_again_ends_the_attempt(self, store, gateway, chat, monkeypatch):
+        self.reads(store, monkeypatch, StoreError("throttled"), StoreError("throttled"))
+        with pytest.raises(StoreError):
+            make_reply(store, gateway, ScriptedModel())
+        assert store.chats.get("alice", "chat").turn.lease_until == NOON
+
+    def test_a_turn_of_another_worker_is_not_answered(self, store, gateway, chat):
+        claim(store, TURN, worker="another")
+        make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP))
+        assert model.asked == []
+
+    def test_a_turn_that_is_given_up_reads_no_prompt(self, store, gateway, chat, monkeypatch):
+        reads = self.reads(store, monkeypatch)
+        reply_worker(store, gateway, ScriptedModel(), [], now=LATER).give_up(TURN, lambda: 900.0)
+        assert reads == []
+        assert store.messages.get("chat", "m2").content == APOLOGY
 
 
 class TestTitle:

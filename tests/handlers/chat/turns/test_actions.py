@@ -1,6 +1,8 @@
 """Carrying out actions: what fails is logged, and the next action follows."""
 
 import json
+import time
+from threading import Barrier
 
 import pytest
 from botocore.exceptions import ClientError
@@ -60,6 +62,22 @@ def test_a_fan_out_reaches_all_but_those_that_fail(perform, gateway):
     gateway.failing["c2="] = 1
     perform(FanOut((PONG,), frozenset({"c1=", "c2=", "c3="})))
     assert sorted(connection_id for connection_id, _ in gateway.frames) == ["c1=", "c3="]
+
+
+def test_a_post_beside_a_fan_out_is_made_at_the_same_time_and_waited_for(perform, gateway):
+    all_at_once, post = Barrier(3), gateway.post
+
+    def posts_when_all_do(connection_id, text):
+        all_at_once.wait(5)
+        time.sleep(0.05 if connection_id == "own=" else 0)
+        post(connection_id, text)
+
+    gateway.post = posts_when_all_do
+    perform(FanOut((PONG,), frozenset({"c1=", "c2="}), beside=Post(PONG, "own=", "r1")))
+    [own] = gateway.to("own=")
+    assert own["requestId"] == "r1"
+    assert [connection_id for connection_id, _ in gateway.frames][-1] == "own="
+    assert len(gateway.frames) == 3
 
 
 def test_frames_of_a_fan_out_come_in_order_and_none_after_one_that_failed(perform, gateway):

@@ -232,7 +232,8 @@ class TestRepliesAtOnce:
     def test_a_turn_that_is_about_to_begin_holds_its_place_for_half_a_minute(self, user, store):
         for name in ("one", "two"):
             store.chats.add(Chat("alice", name), NOON)
-            MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON)).use_message(Chat("alice", name))
+            quota = MessageQuota(store, Limits(concurrent_replies=2), FakeRuntime(NOON))
+            quota.use_message(Chat("alice", name), quota.read("alice"))
         assert is_limited(self.starts(user, "three"))
         user.now += timedelta(seconds=30)
         assert isinstance(self.starts(user, "three"), UserMessage)
@@ -269,7 +270,7 @@ class TestTheStore:
             barrier.wait()
             for message in range(4):
                 try:
-                    quota.use_message(Chat("alice", f"{number}-{message}"))
+                    quota.use_message(Chat("alice", f"{number}-{message}"), quota.read("alice"))
                     passed.append(number)
                 except Refused:
                     refused.append(number)
@@ -290,7 +291,7 @@ class TestTheStore:
             store.chats.add(Chat("alice", f"chat-{number}"), NOON)
             barrier.wait()
             try:
-                quota.use_message(Chat("alice", f"chat-{number}"))
+                quota.use_message(Chat("alice", f"chat-{number}"), quota.read("alice"))
                 passed.append(number)
             except Refused:
                 pass

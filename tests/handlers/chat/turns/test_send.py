@@ -42,9 +42,10 @@ class TestMessage:
         other = CommandClient(store, "c2=")
         client.joins("alice", "chat")
         other.joins("alice", "chat")
-        to_sender, to_others, generate = client.sends("message", "r1", message="Hi")
+        fan_out, generate = client.sends("message", "r1", message="Hi")
+        to_sender = fan_out.beside
         assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
-        assert to_others == FanOut((to_sender.frame,), frozenset({"c2="}))
+        assert fan_out == FanOut((to_sender.frame,), frozenset({"c2="}), beside=to_sender)
         assert isinstance(generate, Generate)
 
     def test_it_needs_a_user_and_a_chat(self, client, chat):
@@ -107,7 +108,7 @@ class TestMessage:
         first, *_ = client.sends("message", message="Hi", clientMessageId="mine")
         [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
         assert (again.connection_id, again.request_id) == ("c1=", "r2")
-        assert again.frame == first.frame.model_copy(update={"duplicate": True})
+        assert again.frame == first.beside.frame.model_copy(update={"duplicate": True})
         assert store.chats.get("alice", "chat").message_count == 1
 
     def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):

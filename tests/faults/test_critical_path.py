@@ -1,0 +1,223 @@
+"""Critical path of a message: how many calls of services wait for each other until the model is asked.
+
+Counted, not timed. In the simulated world each call takes one tick, and code takes none. In the emulator a fault plan
+delays each call by the same time, which is much more than anything else takes.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Subscription
+from tests.faults.simulation.chat import CHAT, USER, SimulatedDeployment
+from tests.faults.simulation.world import BEGINNING
+from tests.support.critical_path import Call, longest_chain, path
+from tests.support.devices import Device, Emulator
+
+DEFAULT_LIMITS = {"MESSAGES_PER_MINUTE": "20", "CONCURRENT_REPLIES": "3"}
+TICK, START = 1.0, 100.0
+
+EXPECTED = [
+    "connections.get",
+    "chats.get | messages.sent_as | users.quota_usage",
+    "users.replace_quota_usage",
+    "turns.accept",
+    "post user_message",
+    "Invoke",
+    "messages.newest_first | turns.claim",
+]
+
+
+class _RecordedPart:
+    """A part of a store. Each call is noted, and an iterator's first read."""
+
+    def __init__(self, name: str, part: Any, note: Callable[[str, Callable[[], Any]], Any]) -> None:
+        self._name, self._part, self._note = name, part, note
+
+    def __getattr__(self, name: str) -> Any:
+        operation = getattr(self._part, name)
+
+        def call(*arguments: Any, **more: Any) -> Any:
+            def work() -> Any:
+                result = operation(*arguments, **more)
+                return list(result) if isinstance(result, Iterator) else result
+
+            result = self._note(f"{self._name}.{name}", work)
+            return iter(result) if isinstance(result, list) else result
+
+        return call
+
+
+class CountedDeployment(SimulatedDeployment):
+    """A deployment in which each call takes one tick. `calls` are those that ended before the model was asked."""
+
+    def __init__(self, **limits: str) -> None:
+        super().__init__(1, **limits)
+        self.calls: list[Call] = []
+        self.asked_at: float | None = None
+        self.services.travel = lambda longest=0.0: self.world.sleep(TICK / 2)  # type: ignore[method-assign]
+        for name in ("users", "connections", "chats", "messages", "turns"):
+            setattr(self.store, name, _RecordedPart(name, getattr(self.store, name), self.note))
+        post, answer = self.gateway.post, self.model.answer
+
+        def counted_post(connection_id: str, text: bytes) -> None:
+            self.note(f"post {json.loads(text)['type']}", lambda: post(connection_id, text))
+
+        def asked(prompt: Any) -> Any:
+            self.asked_at = self.asked_at or self.world.time
+            return answer(prompt)
+
+        self.gateway.post, self.model.answer = counted_post, asked  # type: ignore[method-assign]
+
+    def note(self, name: str, work: Callable[[], Any]) -> Any:
+        began = self.world.time
+        result = work()
+        if self.asked_at is None:
+            self.calls.append(Call(name, began, self.world.time))
+        return result
+
+    def invoke(self, payload: dict[str, Any]) -> None:
+        self.note("Invoke", lambda: self.world.sleep(TICK))
+        self._attempt(payload, 0.0, ())
+
+    def steps(self, frame: dict[str, Any], *devices: str) -> list[str]:
+        """Send a frame from the first device, and return the steps until the model is asked."""
+        chat = self.store.tables.chats[USER, CHAT]
+        for name in devices:
+            self.store.tables.connections[name] = Connection(name, BEGINNING, USER, CHAT)
+            self.gateway.open[name] = lambda text: None
+            chat.subscribers[name] = Subscription("first")
+        self.world.run(START)
+        self.message(devices[0], frame)
+        self.world.run(START + 60)
+        assert self.world.failures == []
+        assert self.asked_at is not None
+        steps = path(self.calls)
+        # The clock says the same: nothing on the way was left out.
+        assert (self.asked_at - START) / TICK == len(steps)
+        print(*steps, sep="\n")
+        return steps
+
+
+def message(**data: str) -> dict[str, Any]:
+    return {"type": "message", "data": {"message": "Hi", **data}}
+
+
+class TestInTicks:
+    def test_a_message_with_an_id_of_the_client_waits_for_seven_calls(self):
+        assert CountedDeployment(**DEFAULT_LIMITS).steps(message(clientMessageId="mine"), "a=") == EXPECTED
+
+    def test_without_an_id_it_waits_for_no_fewer(self):
+        expected = [EXPECTED[0], "chats.get | users.quota_usage", *EXPECTED[2:]]
+        assert CountedDeployment(**DEFAULT_LIMITS).steps(message(), "a=") == expected
+
+    def test_without_limits_it_waits_for_six(self):
+        expected = [EXPECTED[0], "chats.get", *EXPECTED[3:]]
+        assert CountedDeployment().steps(message(clientMessageId="mine"), "a=") == expected
+
+    def test_a_regenerated_reply_waits_for_seven(self):
+        deployment = CountedDeployment(**DEFAULT_LIMITS)
+        stored = [
+            Message(CHAT, "0001", Role.USER, "Hi", BEGINNING),
+            Message(CHAT, "0002", Role.ASSISTANT, "Ho", BEGINNING, finish_reason=FinishReason.STOP),
+        ]
+        deployment.store.tables.chats[USER, CHAT] = Chat(USER, CHAT, last_message_id="0002", message_count=2)
+        deployment.store.tables.messages[CHAT] = {each.message_id: each for each in stored}
+        assert deployment.steps({"type": "regenerate", "data": {}}, "a=") == [
+            "connections.get",
+            "chats.get | users.quota_usage",
+            "users.replace_quota_usage",
+            "messages.newest_first",
+            "turns.begin",
+            "Invoke",
+            "messages.newest_first | turns.claim",
+        ]
+        assert deployment.model.prompts == [[("user", "Hi")]]
+
+
+class TestTheChain:
+    def test_calls_at_the_same_time_count_once(self):
+        calls = [Call("a", 0, 2), Call("b", 1, 3), Call("c", 2, 4), Call("d", 4, 5)]
+        assert [each.name for each in longest_chain(calls)] == ["a", "c", "d"]
+        assert path([Call("a", 0, 1), Call("b", 0, 1), Call("c", 1, 2)]) == ["a | b", "c"]
+
+    def test_one_call_inside_another_is_no_step(self):
+        assert len(longest_chain([Call("long", 0, 10), Call("short", 4, 5)])) == 1
+
+    def test_nothing_is_no_chain(self):
+        assert longest_chain([]) == []
+
+
+DELAY = 0.3
+
+
+@pytest.fixture(scope="module")
+def slow_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    """An emulator with the limits of the template, in which each call takes `DELAY` more, from the first message on."""
+    plan = tmp_path_factory.mktemp("slow") / "plan.json"
+    plan.write_text("{}")
+    emulator = Emulator(PARLEY_FAULTS=str(plan), PARLEY_USERS="alice")
+    yield emulator
+    emulator.stop()
+
+
+def get(emulator: Emulator, path: str) -> Any:
+    with urllib.request.urlopen(f"{emulator.url}{path}") as answer:
+        return json.load(answer)
+
+
+def slow_down(emulator: Emulator) -> None:
+    faults = [{"point": point, "do": "delay", "seconds": DELAY, "times": None} for point in ("store", "post", "invoke")]
+    body = json.dumps({"faults": faults}).encode()
+    urllib.request.urlopen(urllib.request.Request(f"{emulator.url}/_parley/faults", body, method="PUT"))
+
+
+def calls_of_a_turn(events: list[dict[str, Any]]) -> list[Call]:
+    """Return the calls of `default`, and those of the worker before it can ask the model."""
+    calls, of_worker = [], {"UpdateItem": 1, "Query": 1}
+    for event in events:
+        if event["kind"] != "call" or event["operation"] == "":
+            continue
+        if event["caller"] == "GenerateFunction":
+            if not of_worker.get(event["operation"]):
+                continue
+            of_worker[event["operation"]] -= 1
+        elif event["caller"] != "DefaultFunction":
+            continue
+        name = f"{event['caller']} {event['operation']}"
+        calls.append(Call(name, event["at"] - event["milliseconds"] / 1000, event["at"]))
+    return calls
+
+
+def test_the_trace_of_the_emulator_has_the_same_steps(slow_emulator):
+    emulator = slow_emulator
+    device = Device(emulator.websocket_url)
+    device.join("alice")
+    device.create_chat()
+    device.send("message", message="warm up", clientMessageId="one")
+    device.receive("user_message")
+    device.reply()
+    time.sleep(0.5)
+    slow_down(emulator)
+    last = get(emulator, "/_parley/trace")[-1]["number"]
+    device.send("message", message="counted", clientMessageId="two")
+    device.receive("user_message")
+    device.reply()
+    steps = path(calls_of_a_turn(get(emulator, f"/_parley/trace?after={last}")))
+    print(*steps, sep="\n")
+    get_item = "DefaultFunction GetItem"
+    assert steps == [
+        get_item,
+        f"{get_item} | {get_item} | {get_item}",
+        "DefaultFunction UpdateItem",
+        "DefaultFunction TransactWriteItems",
+        "DefaultFunction PostToConnection",
+        "DefaultFunction Invoke",
+        "GenerateFunction Query | GenerateFunction UpdateItem",
+    ]
