@@ -20,10 +20,10 @@ from handlers.chat.turns import actions, creation, lifecycle, send
 MAX_PAGE_MESSAGES = 50
 """The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
 
-LEAVING_SECONDS = 0.75
+LEAVING_SECONDS = 2.5
 """The wait before a connection hears that it has another user, if it was in a chat of the old one. After it no frame of
-that chat comes: a worker reads the subscribers every 0.25 s (`replies.relay.POLL_SECONDS`), and the rest is for that
-read and for a post that has begun."""
+that chat comes: a worker reads the subscribers with certainty every 2 s (`replies.monitor.CERTAIN_SECONDS`), and the
+rest is for that read and for a post that has begun."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from handlers.chat.records import Announcement, Chat, Connection, FinishReason, 
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
+from tests.faults.simulation.tables import Tables
 from tests.faults.simulation.world import SimulatedWorld
 
 
@@ -43,6 +44,8 @@ class SimulatedFaults:
     invocation_late: float = 0.0
     model_fails: float = 0.0
     model_silent: float = 0.0
+    replica_late: float = 0.0
+    """A read that need not be certain comes from a replica that is late by up to half a second, instead of 0.2 s."""
     skew: float = 0.0
     """How many seconds a process's clock may be wrong, either way."""
 
@@ -105,23 +108,6 @@ class SimulatedServices:
         if self.faults.happens(self.world, "freeze"):
             process.freeze(self.world.random.uniform(1, 40))
         self.world.sleep(self.world.random.uniform(0.0005, longest))
-
-
-@dataclass
-class Tables:
-    """The rows of the simulated store.
-
-    `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day.
-    """
-
-    chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
-    messages: dict[str, dict[str, Message]] = field(default_factory=dict)
-    sent: dict[tuple[str, str], str] = field(default_factory=dict)
-    connections: dict[str, Connection] = field(default_factory=dict)
-    quotas: dict[str, QuotaUsage] = field(default_factory=dict)
-    tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
-    taken_over_announcements: Counter[str] = field(default_factory=Counter)
-    """How often a reply was taken over after its seal, because it was not announced in time."""
 
 
 class _Part:
@@ -245,11 +231,28 @@ class SimulatedConnections(_Part):
 
 
 class SimulatedChats(_Part):
+    def __init__(self, tables: Tables, services: SimulatedServices | None) -> None:
+        super().__init__(tables, services)
+        self.looks: Counter[bool] = Counter()
+        """How often a worker has looked at a chat, with certainty and without."""
+
     def add(self, chat: Chat, now: datetime) -> Chat:
         return self._call(lambda: self.tables.chats.setdefault((chat.user_id, chat.chat_id), chat))
 
     def get(self, user_id: str, chat_id: str) -> Chat | None:
         return self._call(lambda: self.tables.chats.get((user_id, chat_id)), writes=False)
+
+    def watch(self, user_id: str, chat_id: str, *, certain: bool) -> Chat | None:
+        def effect() -> Chat | None:
+            if certain or self._services is None:
+                return self.tables.chats.get((user_id, chat_id))
+            world = self._services.world
+            late = 0.5 if self._services.faults.happens(world, "replica_late") else 0.2
+            return self.tables.chats.as_of((user_id, chat_id), world.time - world.random.uniform(0, late))
+
+        self.looks[certain] += 1
+        chat = self._call(effect, writes=False)
+        return chat and Chat(user_id, chat_id, subscribers=chat.subscribers, turn=chat.turn)
 
     def delete(self, user_id: str, chat_id: str) -> None:
         self.tables.chats.pop((user_id, chat_id), None)
@@ -326,8 +329,8 @@ class SimulatedTurns(_Part):
     def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
         return self._at(user_id, chat_id, turn, attempt=turn.attempt + 1, worker=worker, lease_until=lease_until)
 
-    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
-        return self._at(user_id, chat_id, turn, lease_until=lease_until) is not None
+    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> Chat | None:
+        return self._at(user_id, chat_id, turn, lease_until=lease_until)
 
     def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
         def change(chat: Chat) -> Chat | None:
@@ -402,6 +405,8 @@ class SimulatedStore:
 
     def __init__(self, services: SimulatedServices | None = None) -> None:
         self.tables = Tables()
+        if services is not None:
+            self.tables.chats.time = lambda: services.world.time
         self.users = SimulatedUsers(self.tables, services)
         self.chats = SimulatedChats(self.tables, services)
         self.connections = SimulatedConnections(self.tables, services)
@@ -440,7 +445,7 @@ class SimulatedAnswer:
 
     def __init__(self, services: SimulatedServices, number: int, model: SimulatedModel) -> None:
         self._services, self._model = services, model
-        self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 12))]
+        self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 24))]
         self._stopped = False
         self._reader: object = None
         self.open = True
