@@ -11,7 +11,10 @@ help:
 	@echo "make bench   benchmarks, printed as a table"
 	@echo "make capacity  what connections need and cost on AWS (CONNECTIONS=10000 for your number of them)"
 	@echo "make build   build the functions with the SAM CLI"
-	@echo "make deploy  deploy them (the first time: make deploy ARGS=--guided)"
+	@echo "make doctor  say what would keep a stage from being deployed (STAGE=dev)"
+	@echo "make deploy  doctor, build, and deploy a stage (STAGE=dev PARAMETERS='OpenAiApiKey=ssm:/parley/openai …')"
+	@echo "make smoke   have a conversation with a deployment (STAGE=dev or URL=wss://…, and TOKEN=…)"
+	@echo "make remove  delete a stage's stack, and say what stays (STAGE=dev CONFIRM=parley-dev)"
 	@echo "make clean   remove the environments and what was built"
 
 run: .venv/up-to-date

@@ -10,6 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from handlers.chat.delivery import delivery
 from handlers.chat.log import logger
 from handlers.chat.replies.attempt import ReplySettings
+from handlers.chat.replies.metrics import report_of
 from handlers.chat.replies.model import model_of
 from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.turns.lifecycle import Handover
@@ -25,6 +26,7 @@ worker = ReplyWorker(
     ReplySettings.of(settings),
     lambda user_id, frame: wired.deliver(delivery.to_user(user_id, frame)),
     wired.runtime,
+    report_of(settings, wired.runtime),
 )
 wired.build("functions")
 

@@ -1,17 +1,33 @@
 # Builds the bundles of the functions. The template says `BuildMethod: makefile`, so `sam build` runs
 # `make build-<logical id>` for each function, in the root of the repository, with ARTIFACTS_DIR set.
 
-.PHONY: build deploy bundles
+.PHONY: build bundles deploy remove doctor smoke
 
 SAM = SAM_CLI_TELEMETRY=0 .venv-sam/bin/sam
-SAM_CONFIG = --config-file $(CURDIR)/infra/samconfig.toml
+# A config environment of the SAM CLI: `make deploy STAGE=prod`.
+STAGE = dev
+SAM_CONFIG_FILE = infra/samconfig.toml
+OPERATE = --stage $(STAGE) --config-file $(SAM_CONFIG_FILE)
 
 build: .venv-sam/up-to-date bundles
-	$(SAM) build $(SAM_CONFIG) --template-file infra/template.yaml
+	$(SAM) build --config-file $(abspath $(SAM_CONFIG_FILE)) --config-env $(STAGE) --template-file infra/template.yaml
 	@cat $(KINDS:%=$(BUNDLES)/%.built)
 
-deploy: build
-	$(SAM) deploy $(SAM_CONFIG) $(ARGS)
+# PARAMETERS='Name=value …' sets parameters of the template; ARGS=--guided asks for them. NO_BUILD=1 deploys the last build.
+deploy: .venv/up-to-date .venv-sam/up-to-date
+	@.venv/bin/parley doctor $(OPERATE) $(if $(findstring --guided,$(ARGS)),--guided)
+	@$(if $(NO_BUILD),:,$(MAKE) --no-print-directory build)
+	@.venv/bin/parley deploy $(OPERATE) -- $(ARGS)
+
+remove: .venv/up-to-date .venv-sam/up-to-date
+	@.venv/bin/parley remove $(OPERATE) --confirm "$(CONFIRM)"
+
+doctor: .venv/up-to-date
+	@.venv/bin/parley doctor $(OPERATE)
+
+# URL=wss://… TOKEN=…, or STAGE=dev TOKEN=…
+smoke: .venv/up-to-date
+	@PARLEY_TOKEN="$${TOKEN:-$$PARLEY_TOKEN}" .venv/bin/parley smoke $(if $(URL),--url "$(URL)",$(OPERATE))
 
 # Must be the same as Runtime and Architectures in the template. The build does not need that processor.
 LAMBDA_PYTHON = 3.13

@@ -120,6 +120,8 @@ class Settings:
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
     - `openai_temperature`: OpenAI's. It is not sent if it is None.
     - `prices`: the prices that the cost of a turn is estimated with.
+    - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
+    - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
     """
 
     texts: Texts
@@ -146,6 +148,8 @@ class Settings:
     max_completion_tokens: int
     model_timeouts: ModelTimeouts
     prices: Prices
+    memory: float | None
+    metrics_namespace: str
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
@@ -184,6 +188,8 @@ class Settings:
                 next_token_seconds=_number(environ, "OPENAI_TOKEN_SECONDS", 20, 0.1, 800),
             ),
             prices=Prices.of(environ.get("TURN_PRICES", ""), model),
+            memory=_memory(environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")),
+            metrics_namespace=environ.get("POWERTOOLS_METRICS_NAMESPACE", "").strip(),
         )
 
     @classmethod
@@ -349,6 +355,11 @@ def _pace(environ: Mapping[str, str]) -> Pace:
         grown_seconds=_number(environ, "RELAY_LATE_SECONDS", 4, 0, 900),
         unpaced_frames=_integer(environ, "RELAY_UNPACED_FRAMES", 10, 0, 10_000),
     )
+
+
+def _memory(megabytes: str) -> float | None:
+    """Return a size in GB. Lambda's GB are 1,024 MB. None if the text is none of Lambda's."""
+    return int(megabytes) / 1024 if megabytes.isdecimal() else None
 
 
 def _limits(environ: Mapping[str, str]) -> Limits:

@@ -92,6 +92,8 @@ ANSWER_SECONDS = 0.08
 """Seconds of `default` for a message. Assumed: 5 ms a call of DynamoDB, 12 a transaction, 10 a post, 15 an Invoke."""
 PLATFORM_LOG_BYTES = 500
 """Bytes of Lambda's own lines of one invocation. Assumed: `platform.start` and `platform.report`."""
+METRIC_BYTES = 2_500
+"""Bytes of the lines that one turn's metrics are made of (docs/metrics.md)."""
 POST_SECONDS = 0.015
 """Seconds of one post of a broadcast, with the read before it. Assumed."""
 TURN_WRITE_UNITS, TURN_MESSAGE_UNITS = 17, 6
@@ -121,7 +123,7 @@ def a_turn(design: Design, use: Use) -> Work:
         message_units=TURN_MESSAGE_UNITS + longer,
         read_units=TURN_READ_UNITS + use.prompt_read_units + polls,
         poll_units=polls,
-        log_bytes=1_600 + 2 * PLATFORM_LOG_BYTES,
+        log_bytes=1_600 + METRIC_BYTES + 2 * PLATFORM_LOG_BYTES,
         sent_bytes=posts * FRAME_BYTES + 2 * use.reply_bytes,
         stored_bytes=use.reply_bytes + 1_200,
     )

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 
 from parley.account import ACCOUNT_ID, REGION
@@ -33,8 +34,9 @@ class AwsServices:
     Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others.
     """
 
-    def __init__(self, url: str, trace: Trace) -> None:
+    def __init__(self, url: str, trace: Trace, importing: Lock) -> None:
         self.url = url
+        self._importing = importing
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
@@ -111,9 +113,10 @@ class AwsServices:
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
 
     def _handler(self, service: str) -> Any:
-        if service not in self._handlers:
-            self._handlers[service] = _load(service)
-        return self._handlers[service]
+        with self._importing:
+            if service not in self._handlers:
+                self._handlers[service] = _load(service)
+            return self._handlers[service]
 
     def _not_emulated(self, headers: Mapping[str, str]) -> Response:
         """Return the error for a service that the emulator does not have, in that service's own format.

@@ -19,6 +19,7 @@ def emulator() -> Iterator[Emulator]:
     variables = {"MAX_COMPLETION_TOKENS": "1000000"} | ({"PARLEY_DYNAMODB": dynamodb.URL} if dynamodb.URL else {})
     emulator = Emulator(**variables)
     yield emulator
+    assert emulator.missing() == []
     emulator.stop()
 
 

@@ -101,7 +101,10 @@ def test_a_resume_that_is_none_is_refused_and_the_connection_stays_where_it_was(
 def test_the_end_of_a_reply_says_what_its_turn_has_cost(alice):
     *_, complete = alice.ask("/long 5")
     cost = complete["data"]["cost"]
-    assert cost.keys() == {"frames", "readUnits", "writeUnits", "usd"}
-    assert cost["frames"] >= 1 + 3
+    assert cost.keys() == {"frames", "readUnits", "writeUnits", "invocations", "gbSeconds", "usd", "covers"}
+    assert cost["frames"] >= 2 + 3
     assert cost["readUnits"] > 0
+    assert cost["invocations"] == 2
+    assert cost["gbSeconds"] > 0
+    assert cost["covers"] == ["frames", "units", "functions", "tokens"]
     assert 0 < cost["usd"] < 0.01

@@ -1,19 +1,16 @@
 """The @connections API, called by the AWS SDK for JavaScript v3 (docs/aws.md section 5)."""
 
-import json
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from parley.gateway.quotas import MAX_MESSAGE_BYTES, Quotas
 
 from tests.emulator.facts import MODEL
+from tests.support import npm
 from tests.support.gateway import GatewayStage
 from tests.support.http_server import http_server
 
 FOLDER = Path(__file__).with_name("javascript")
-INSTALLED = FOLDER / "node_modules" / ".package-lock.json"
 NEVER = "AAAAAAAAAAAAAAA="
 
 pytestmark = [
@@ -25,25 +22,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def sdk():
     """Makes calls with the SDK, which is installed once; returns what each came to."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not (node and npm):
-        pytest.skip("there is no Node here: install Node 20 or later, with npm")
-    if not INSTALLED.exists() or INSTALLED.stat().st_mtime < (FOLDER / "package-lock.json").stat().st_mtime:
-        command = [npm, "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-timeout=20000"]
-        installing = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True)
-        if installing.returncode:
-            why = next(
-                (line for line in installing.stderr.splitlines() if line.startswith("npm error")), "no reason given"
-            )
-            pytest.skip(f"the SDK cannot be installed, `npm ci` says: {why}")
-
-    def call(endpoint, *calls):
-        order = json.dumps({"endpoint": endpoint, "calls": calls})
-        command = [node, "connections.mjs"]
-        done = subprocess.run(command, cwd=FOLDER, input=order, capture_output=True, text=True, timeout=60, check=True)
-        return json.loads(done.stdout)
-
-    return call
+    npm.install(FOLDER)
+    return lambda endpoint, *calls: npm.run(FOLDER / "connections.mjs", {"endpoint": endpoint, "calls": calls})
 
 
 @pytest.fixture

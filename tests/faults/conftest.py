@@ -42,6 +42,8 @@ def emulator():
         **variables,
     )
     yield emulator
+    missing = emulator.missing()
     emulator.stop()
     if sys.exc_info()[0]:
         print("".join(emulator.output[-200:]))
+    assert missing == []

@@ -60,3 +60,10 @@ def test_a_function_loads_just_what_it_needs(function):
 @pytest.mark.parametrize("function", LOADED)
 def test_no_function_loads_the_heavy_ones_of_others(function):
     assert not modules_of(function) & {"openai", "fastapi", "mangum", "httpx", "httpx2", "starlette"}
+
+
+def test_metrics_load_no_module_that_the_log_does_not():
+    code = "import handlers.chat.log, sys; before = set(sys.modules); import aws_lambda_powertools.metrics"
+    command = [sys.executable, "-c", f"{code}; print(*(set(sys.modules) - before))"]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -14,11 +14,16 @@ import pytest
 from parley.template.source import load as load_template
 
 from handlers.chat import connections as broadcast
-from handlers.chat.cost import TOKEN_PRICES
+from handlers.chat.concurrency import Runtime
+from handlers.chat.cost import TOKEN_PRICES, Units
 from handlers.chat.cost import Prices as TurnPrices
+from handlers.chat.cost import Use as Used
+from handlers.chat.records import FinishReason, Usage
 from handlers.chat.replies import monitor, relay
+from handlers.chat.replies.attempt import ModelCall
+from handlers.chat.replies.metrics import MetricWriter, TurnRecord
 from handlers.chat.turns import lifecycle
-from infra.capacity.model import A_CONNECTION, A_PING, Design, Use, a_turn, load
+from infra.capacity.model import A_CONNECTION, A_PING, METRIC_BYTES, Design, Use, a_turn, load
 from infra.capacity.quotas_and_prices import PRICES, breaks_at, monthly, quotas, tiered
 from infra.capacity.tables import DOCUMENT, SCALES, document, filled_in, number, tables
 
@@ -78,7 +83,19 @@ class TestTheModelDescribesThisProject:
         assert VIRGINIA.frames_million[0][1] == reported.frames
         assert VIRGINIA.write_units_million == reported.write_units
         assert VIRGINIA.read_units_million == reported.read_units
+        assert VIRGINIA.invocations_million == reported.invocations
+        assert VIRGINIA.gb_second[0][1] * 1_000_000 == pytest.approx(reported.gb_seconds)
         assert (VIRGINIA.prompt_tokens_million, VIRGINIA.completion_tokens_million) == TOKEN_PRICES["gpt-4o"]
+
+    def test_the_metrics_of_a_turn_are_as_long_as_it_says(self, capsys):
+        cost = TurnPrices().cost(Used(112, Units(33.5, 22), 2, 6.2), None, asked=False)
+        call = ModelCall(Runtime())
+        call.note("Hi")
+        call.end()
+        message_id = "019aa0c7-5a5e-7d3c-8f1e-0123456789ab"
+        record = TurnRecord(message_id, FinishReason.STOP, cost, Usage(2_000, 500), call, 1.2345678)
+        MetricWriter("Parley/parley-prod", "gpt-4o", Runtime()).write(record)
+        assert len(capsys.readouterr().out) == pytest.approx(METRIC_BYTES, rel=0.05)
 
     def test_a_reply_has_the_frames_that_the_benchmark_of_the_relay_counts(self):
         # 500 tokens at 100/s with the start and the end. tests/faults/test_frames_and_reads.py counts the relay's.

@@ -41,6 +41,8 @@ def test_nothing_asks_and_nothing_to_do_is_no_error(environment):
 def test_each_has_a_stack_of_its_own():
     names = [CONFIG[environment]["global"]["parameters"]["stack_name"] for environment in ENVIRONMENTS]
     assert len(set(names)) == len(names)
+    # `sam delete` deletes what it finds under the prefix.
+    assert [deploy(environment)["s3_prefix"] for environment in ENVIRONMENTS] == names
 
 
 @pytest.mark.parametrize("environment", PRESETS)

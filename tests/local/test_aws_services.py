@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
+from threading import Lock
 
 import boto3
 import pytest
@@ -26,7 +27,7 @@ QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetAr
 async def services():
     """The services behind HTTP, with queues and a parameter; `client(service)` is a boto3 client."""
     port = free_port()
-    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace())
+    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace(), Lock())
 
     async def app(scope, receive, send):
         headers = dict(decode_headers(scope["headers"]))

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from random import SystemRandom
@@ -37,7 +38,7 @@ def free_port() -> int:
 
 
 class Emulator:
-    """A running `parley up`."""
+    """A running `parley up`. On our own template, functions may do only what their roles allow."""
 
     printed: ClassVar[list[list[str]]] = []
     """What each has printed, for the check at the end of the run that no log tells what it must not."""
@@ -48,6 +49,8 @@ class Emulator:
         self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
         self.dynamodb_url = variables.get("PARLEY_DYNAMODB", f"{self.url}/_parley/dynamodb")
         environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        if "PARLEY_TEMPLATE" not in variables and variables.get("PARLEY_FUNCTIONS") != "inline":
+            environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(
             [PARLEY, "up"],
             cwd=ROOT,
@@ -68,7 +71,8 @@ class Emulator:
                 break
         else:
             raise AssertionError("".join(self.output))
-        Thread(target=lambda: self.output.extend(self.process.stdout or ()), daemon=True).start()
+        self.reading = Thread(target=lambda: self.output.extend(self.process.stdout or ()), daemon=True)
+        self.reading.start()
 
     def client(self, service: str, **more: Any) -> Any:
         """An unmodified boto3 client that finds the emulator where AWS would be."""
@@ -79,6 +83,20 @@ class Emulator:
         }[service]
         keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
         return boto3.client(service, endpoint_url=endpoint, **keys, **more)
+
+    def roles(self) -> dict[str, dict[str, Any]]:
+        """The role of each function, and what of it was used, missing and unused."""
+        with urllib.request.urlopen(f"{self.url}/_parley/iam", timeout=10) as response:
+            roles: dict[str, dict[str, Any]] = json.load(response)["functions"]
+            return roles
+
+    def missing(self) -> list[tuple[str, str, str]]:
+        """Function, action and resource of each permission that a role lacks."""
+        return [
+            (function, each["action"], each["resource"])
+            for function, role in self.roles().items()
+            for each in role["missing"]
+        ]
 
     def stop(self, how: int = signal.SIGINT) -> float:
         """End the emulator; return how many seconds that took."""

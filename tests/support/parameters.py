@@ -171,9 +171,10 @@ ROWS = {
     ),
     "OpenAiModel": Row(
         "OPENAI_MODEL",
-        ("gpt-4o", "meta-llama/Llama-3.1-8B:free", "my model"),
+        ("gpt-4o", "meta-llama/Llama-3.1-8B:free", "my model", "a[b]^`{c}~#!"),
         (),
-        dict.fromkeys(["", " ", " gpt-4o", "gpt-4o\n"], "no blanks around it"),
+        dict.fromkeys(["", " ", " gpt-4o", "gpt-4o\n"], "no blanks around it")
+        | dict.fromkeys(['my "model"', "a\\b"], "it would break the JSON of the dashboard"),
     ),
     "OpenAiTemperature": Row(
         "OPENAI_TEMPERATURE",
@@ -237,6 +238,7 @@ ROWS = {
         ("other", "WARN"),
         {"debug": _ONE_WAY, "": "the default is written in the template", "CRITICAL": "no event has this level"},
     ),
+    "Metrics": one_of(None, "true", "false"),
     "LogRetentionDays": aws(("1", "30", "3653"), ("0", "2", "31", "x", "")),
     "Tracing": one_of(None, "Active", "PassThrough"),
     "AlarmEmail": aws(("", "on-call@example.com"), ("on-call", "@example.com", "a b@example.com", "a@example")),

@@ -81,16 +81,22 @@ def reply_worker(
     prices=None,
     tokens_per_day=0,
     max_completion_tokens=4_096,
+    memory=None,
+    monotonic=None,
+    report=lambda record: None,
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
-    runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep)
+    runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep, monotonic)
     return ReplyWorker(
         store,
         OpenConnections(store, gateway, runtime),
         model,
-        ReplySettings(RUSSIAN, prices or Prices(), history_chars, Pace(), tokens_per_day, max_completion_tokens),
+        ReplySettings(
+            RUSSIAN, prices or Prices(), history_chars, Pace(), tokens_per_day, max_completion_tokens, memory
+        ),
         lambda user, frame: sent.append((user, frame)),
         runtime,
+        report,
     )
 
 

@@ -37,7 +37,13 @@ def begin(store: Store) -> None:
         join(store, name, now=now())
 
 
-def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, str] = UNLIMITED) -> tuple[float, float]:
+def a_turn(
+    store: Store,
+    capacity: Capacity,
+    number: int,
+    limits: Mapping[str, str] = UNLIMITED,
+    reply: str = "Once upon a time",
+) -> tuple[float, float]:
     """Ask, and have the answer made. Returns read and write units, a failed condition counted as one write.
 
     Not counted is the read of the connection's row, which every frame of a client costs.
@@ -57,7 +63,7 @@ def a_turn(store: Store, capacity: Capacity, number: int, limits: Mapping[str, s
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
     [handover] = handovers
-    model = ScriptedModel("Once ", "upon a time", Delta("", FinishReason.STOP))
+    model = ScriptedModel(reply[:5], reply[5:], Delta("", FinishReason.STOP))
     worker = reply_worker(
         store,
         RecordingGateway(),

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -311,13 +312,28 @@ class TokenUsage(ServerFrame):
     completion_tokens: int
 
 
+class CostPart(StrEnum):
+    """A part of a turn's cost in US dollars."""
+
+    FRAMES = "frames"
+    UNITS = "units"
+    FUNCTIONS = "functions"
+    TOKENS = "tokens"
+
+
 class Cost(ServerFrame):
-    """The cost of a turn: frames posted, DynamoDB's units as it reported them, and an estimate in US dollars."""
+    """The cost of a turn: what it has used, and an estimate in US dollars of the parts in `covers`.
+
+    `gb_seconds` is None if the memory of a function is not known.
+    """
 
     frames: int
     read_units: float
     write_units: float
+    invocations: int
+    gb_seconds: float | None = _absent()
     usd: float
+    covers: tuple[CostPart, ...]
 
 
 class AssistantMessageComplete(ServerFrame):

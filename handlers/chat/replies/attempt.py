@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Self
 
 from handlers.chat.concurrency import Runtime
@@ -23,7 +24,7 @@ class ReplySettings:
     """The settings of replies. `pace` is the relay's.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
-    most in one answer.
+    most in one answer. `memory` is the worker's, in GB, None if it is not known.
     """
 
     texts: Texts
@@ -32,6 +33,7 @@ class ReplySettings:
     pace: Pace
     tokens_per_day: int
     max_completion_tokens: int
+    memory: float | None
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -43,12 +45,16 @@ class ReplySettings:
             pace=settings.relay_pace,
             tokens_per_day=settings.limits.tokens_per_day,
             max_completion_tokens=settings.max_completion_tokens,
+            memory=settings.memory,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has."""
+    """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
+
+    `began` is the moment of the monotonic clock at which its function began.
+    """
 
     handover: Handover
     chat: Chat
@@ -56,19 +62,47 @@ class Attempt:
     relay: Relay
     meter: Meter
     remaining: Callable[[], float]
+    began: float
+
+
+class ModelCall:
+    """One request to the model, from now on, and the times of its answer.
+
+    `seconds` is the time until its end. `first_chunk_seconds` is the time until anything came, and `first_text_at` the
+    moment at which text came: None if nothing did.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._began = runtime.monotonic()
+        self.seconds = 0.0
+        self.first_chunk_seconds: float | None = None
+        self.first_text_at: datetime | None = None
+
+    def note(self, text: str) -> None:
+        """Note that a piece of the answer has come, which may have no text."""
+        if self.first_chunk_seconds is None:
+            self.first_chunk_seconds = self._runtime.monotonic() - self._began
+        if text and self.first_text_at is None:
+            self.first_text_at = self._runtime.now()
+
+    def end(self) -> None:
+        """Note that the answer is over, whatever came of it."""
+        self.seconds = self._runtime.monotonic() - self._began
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of a reply, whose text is in the relay."""
+    """The end of a reply, whose text is in the relay. `call` is the request to the model, None if it was not asked."""
 
     finish_reason: FinishReason
     usage: Usage | None = None
+    call: ModelCall | None = None
 
     def after(self, finish_reason: FinishReason | None, usage: Usage | None, cut: bool) -> Completion:
         """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""
         finish_reason = FinishReason.LENGTH if cut else finish_reason or self.finish_reason
-        return Completion(finish_reason, usage or self.usage)
+        return replace(self, finish_reason=finish_reason, usage=usage or self.usage)
 
 
 def relay_of(

@@ -10,7 +10,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
-from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
+from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.replies.prompt import BREAK, Prompt, prompt
@@ -43,10 +43,13 @@ class Generation:
         bill = self._spending.reserve(attempt, (text for _, text in messages))
         if bill is None:
             return question, self.apologise(attempt)
+        call = ModelCall(self.runtime)
         try:
-            return question, self._ask(messages, attempt, bill)
+            completion = self._ask(messages, attempt, bill, call)
         finally:
+            call.end()
             self._spending.settle(attempt, bill)
+        return question, completion and replace(completion, call=call)
 
     @property
     def _spending(self) -> Spending:
@@ -58,7 +61,7 @@ class Generation:
         kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
         return prompt(kept, self.settings.history_chars)
 
-    def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill) -> Completion | None:
+    def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
         completion = Completion(FinishReason.STOP)
         room = MAX_REPLY_BYTES
@@ -67,6 +70,7 @@ class Generation:
             try:
                 for delta in answer:
                     bill.add(delta, self.runtime.now())
+                    call.note(delta.text)
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.cost import Units
+from handlers.chat.cost import Use, gb_seconds
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views
-from handlers.chat.records import Announcement, Chat, Message, Role, Usage
+from handlers.chat.records import Announcement, Chat, Message, Role
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
+from handlers.chat.replies.metrics import TurnRecord
 from handlers.chat.replies.relay import LINGER_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
@@ -21,15 +22,19 @@ _EXIT_SECONDS = 1.0
 SendToUser = Callable[[str, frames.ServerFrame], None]
 """Sends a frame to all connections of a user, by the user's id."""
 
+Report = Callable[[TurnRecord], None]
+"""Takes the measurements of a turn. Never raises."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sealing:
-    """The sealing of turns. `send_to_user` sends a frame to all connections of a user."""
+    """The sealing of turns. `send_to_user` sends a frame to all connections of a user, `report` takes measurements."""
 
     store: Store
     settings: ReplySettings
     send_to_user: SendToUser
     runtime: Runtime
+    report: Report
 
     def seal(self, attempt: Attempt, completion: Completion, title: str | None) -> None:
         """Store the reply, announce it, and wait for slow connections as long as the function may.
@@ -44,8 +49,10 @@ class Sealing:
             return logger.info("turn_lost")
         logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
         stored_title = self._follow_newcomers(attempt)
-        attempt.relay.finish(views.complete(reply, self._cost(attempt, completion.usage)))
+        cost = self._cost(attempt, completion)
+        attempt.relay.finish(views.complete(reply, cost))
         self._announced(chat, announcement)
+        self.report(TurnRecord.of(attempt, completion, cost))
         if title and stored_title:
             self._send_title(attempt, stored_title)
         attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
@@ -98,7 +105,8 @@ class Sealing:
             # Clients see the title when they join.
             logger.exception("title_not_sent")
 
-    def _cost(self, attempt: Attempt, usage: Usage | None) -> frames.Cost:
-        handover, relay = attempt.handover, attempt.relay
-        units = attempt.meter.units + Units(handover.read_units, handover.write_units)
-        return self.settings.prices.cost(handover.frames + relay.frames, units, usage)
+    def _cost(self, attempt: Attempt, completion: Completion) -> frames.Cost:
+        """Return the cost of the turn until now, with the frames that are still to be posted."""
+        time = gb_seconds(self.settings.memory, self.runtime.monotonic() - attempt.began)
+        use = attempt.handover.use + Use(attempt.relay.frames, attempt.meter.units, 1, time)
+        return self.settings.prices.cost(use, completion.usage, asked=completion.call is not None)

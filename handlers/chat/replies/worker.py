@@ -12,13 +12,13 @@ from handlers.chat.log import logger
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.generation import Generation
 from handlers.chat.replies.model import AnyModel
-from handlers.chat.replies.sealing import Sealing, SendToUser
+from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import lifecycle
 
 
 class ReplyWorker:
-    """The maker of replies. `send_to_user` sends a frame to all connections of a user."""
+    """The maker of replies. `send_to_user` sends a frame to all connections of a user, `report` takes measurements."""
 
     def __init__(
         self,
@@ -28,13 +28,14 @@ class ReplyWorker:
         settings: ReplySettings,
         send_to_user: SendToUser,
         runtime: Runtime,
+        report: Report = lambda record: None,
     ) -> None:
         self._store = store
         self._connections = connections
         self._settings = settings
         self._runtime = runtime
         self._generation = Generation(store, model, settings, runtime)
-        self._sealing = Sealing(store, settings, send_to_user, runtime)
+        self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to the subscribers of the chat.
@@ -43,24 +44,25 @@ class ReplyWorker:
         has died. Does nothing if the turn is another worker's, or is over, or its chat is deleted. After any exception,
         Lambda tries again.
         """
-        self._make(handover, remaining, given_up=False)
+        self._make(handover, remaining, self._runtime.monotonic(), given_up=False)
 
     def give_up(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Seal a turn with the apology, after its last invocation has failed, unless another worker has it."""
         # A worker that was killed leaves a lease behind, and a worker that lives has one too. Only time tells them
         # apart: wait until the lease has run out. A lease that changes meanwhile was renewed or taken by a worker.
+        began = self._runtime.monotonic()
         seen = work = lifecycle.unfinished(self._store, handover)
         while work is not None:
             now = self._runtime.now()
             if work.lease_until <= now:
-                return self._make(handover, remaining, given_up=True)
+                return self._make(handover, remaining, began, given_up=True)
             if work != seen:
                 return logger.info("give_up_not_needed")
             self._runtime.sleep((work.lease_until - now).total_seconds())
             work = lifecycle.unfinished(self._store, handover)
         return None
 
-    def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], given_up: bool) -> None:
+    def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
         with metered() as meter:
             chat = lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now())
             if chat is None or chat.turn is None:
@@ -68,7 +70,7 @@ class ReplyWorker:
             logger.info("turn_claimed", attempt=chat.turn.attempt)
             relay = relay_of(chat, chat.turn, chat.turn.attempt, self._connections, self._settings, self._runtime)
             try:
-                self._bring_to_end(Attempt(handover, chat, chat.turn, relay, meter, remaining), given_up)
+                self._bring_to_end(Attempt(handover, chat, chat.turn, relay, meter, remaining, began), given_up)
             finally:
                 relay.abandon()
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from handlers.chat import ids
 from handlers.chat.concurrency import Runtime
+from handlers.chat.cost import Units, Use
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.records import Announcement, Chat, Message, Role, Subscription, Turn
 from handlers.chat.store import Store, StoreError
@@ -36,8 +37,10 @@ _MAX_TRIES = 5
 class Handover:
     """The payload of a worker's invocation: the reply that it is to make, without any text.
 
-    `attempt` is the number that the worker's own attempt will have. `frames`, `read_units` and `write_units` are what
-    the turn has cost before: frames posted, and DynamoDB's request units.
+    `attempt` is the number that the worker's own attempt will have. `frames`, `read_units`, `write_units`,
+    `invocations` and `gb_seconds` are what the turn has used before (see `cost.Use`). `asked_at` is the Unix time, in
+    milliseconds, at which API Gateway got the user's frame. It is None if the turn was taken over, or if it is not
+    known.
     """
 
     user_id: str
@@ -47,6 +50,9 @@ class Handover:
     frames: int = 0
     read_units: float = 0.0
     write_units: float = 0.0
+    invocations: int = 0
+    gb_seconds: float | None = None
+    asked_at: int | None = None
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Self:
@@ -56,6 +62,23 @@ class Handover:
     def payload(self) -> dict[str, Any]:
         """Return the payload of an invocation: ids and numbers only, so a dead letter holds no text."""
         return asdict(self)
+
+    @property
+    def use(self) -> Use:
+        """The part of AWS that the turn has used before."""
+        return Use(self.frames, Units(self.read_units, self.write_units), self.invocations, self.gb_seconds)
+
+    def after(self, use: Use, asked_at: int | None) -> Handover:
+        """Return the handover with what the frame that hands over has used until now."""
+        return replace(
+            self,
+            frames=use.frames,
+            read_units=use.units.read,
+            write_units=use.units.write,
+            invocations=use.invocations,
+            gb_seconds=use.gb_seconds,
+            asked_at=asked_at if self.attempt == 1 else None,
+        )
 
 
 class TurnState(Enum):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.cost import metered
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
@@ -31,10 +30,9 @@ class Sending:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
-        with metered() as meter:
-            chat = lifecycle.find_chat(self.store, user_id, chat_id)
-            yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
-            accepted = self._sent_before(chat, frame) or self._accept(chat, text, frame)
+        chat = lifecycle.find_chat(self.store, user_id, chat_id)
+        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
+        accepted = self._sent_before(chat, frame) or self._accept(chat, text, frame)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
         yield acknowledgement
         if accepted.handover is None:
@@ -42,10 +40,7 @@ class Sending:
         others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
         if others:
             yield actions.FanOut((acknowledgement,), others)
-        units = meter.units
-        yield actions.Generate(
-            replace(accepted.handover, frames=1 + len(others), read_units=units.read, write_units=units.write)
-        )
+        yield actions.Generate(accepted.handover)
 
     def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from parley.cli.options import fail, printable
 from parley.errors import StartError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def _with_deployment(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def run(port: int, stage: str, dynamodb: str | None, stack: str | None, **arguments: Any) -> None:
-        with _errors_explained(f"the stack {stack}" if stack else f"the emulator on port {port}"):
+        with _errors_explained(stack, port):
             from parley.cli.deployment import Deployment
 
             if stack:
@@ -50,24 +50,20 @@ def _with_deployment(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _errors_explained(what: str) -> Iterator[None]:
-    """Print an error of a call to `what` as one message, and exit."""
+def _errors_explained(stack: str | None, port: int) -> Iterator[None]:
+    """Print an error of a call to a stack, or else to an emulator, as one message, and exit."""
     # Not at the top: the import of boto3 takes longer than all of `parley --help`.
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from parley.cli.deployment import call_failed
+    from parley.cli.deployment import no_emulator
+    from parley.operations.access import failed
 
     try:
         yield
     except (ClientError, BotoCoreError) as error:
-        _fail(call_failed(error, what))
+        fail(failed(error, f"Stack {stack}") if stack else no_emulator(error, port))
     except StartError as error:
-        _fail(error)
-
-
-def _fail(error: StartError) -> None:
-    click.echo(f"parley: {error}", err=True)
-    sys.exit(1)
+        fail(error)
 
 
 @click.group()
@@ -96,7 +92,7 @@ def list_users(deployment: Deployment) -> None:
         roles = ",".join(each["S"] for each in row.get("roles", {}).get("L", []))
         disabled = "disabled" if row.get("disabled", {}).get("BOOL") else ""
         parts = (row["userId"]["S"], row.get("name", {}).get("S", ""), roles, disabled)
-        click.echo("\t".join(_printable(part) for part in parts).rstrip())
+        click.echo("\t".join(printable(part) for part in parts).rstrip())
 
 
 @users.command()
@@ -138,11 +134,6 @@ def send(deployment: Deployment, user: str, message: str) -> None:
 
 def _notice(message: str) -> dict[str, Any]:
     return {"type": "notice", "data": {"message": message}}
-
-
-def _printable(text: str) -> str:
-    """Return a text without control characters: ids and names come from outside, and a terminal would obey them."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 COMMANDS: tuple[click.Command, ...] = (users, broadcast, send)

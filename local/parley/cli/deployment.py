@@ -14,14 +14,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parley.account import REGION
 from parley.emulator.paths import DYNAMODB_PATH
 from parley.errors import StartError
+from parley.operations.access import CONFIG, Access
+from parley.operations.stack import get
 
-_CONFIG = Config(connect_timeout=3, read_timeout=20, retries={"total_max_attempts": 2})
 _EMULATOR_KEYS = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
 _OUTPUTS = ("UsersTableName", "ConnectionsTableName", "DeliverFunctionName", "ManagementUrl")
 
@@ -56,25 +56,17 @@ class Deployment:
 
         Raises `StartError` if there is no such stack, or if it is not one of Parley's.
         """
-        try:
-            stacks = boto3.client("cloudformation", config=_CONFIG).describe_stacks(StackName=stack)["Stacks"]
-            outputs = {each["OutputKey"]: each["OutputValue"] for each in stacks[0].get("Outputs", [])}
-            missing = [name for name in _OUTPUTS if name not in outputs]
-            if missing:
-                raise StartError(
-                    f"Stack {stack} has no output {missing[0]}. Deploy this version with make deploy first."
-                )
-            users, connections, deliver, url = (outputs[name] for name in _OUTPUTS)
-            return cls(
-                users,
-                connections,
-                deliver,
-                boto3.client("dynamodb", config=_CONFIG),
-                boto3.client("lambda", config=_CONFIG),
-                boto3.client("apigatewaymanagementapi", endpoint_url=url, config=_CONFIG),
-            )
-        except (ClientError, BotoCoreError) as error:
-            raise call_failed(error, f"the stack {stack}") from None
+        access = Access.found()
+        found = get(access, stack)
+        users, connections, deliver, url = (found.output(name) for name in _OUTPUTS)
+        return cls(
+            users,
+            connections,
+            deliver,
+            access.client("dynamodb"),
+            access.client("lambda"),
+            access.client("apigatewaymanagementapi", endpoint_url=url),
+        )
 
     def add_user(self, user_id: str, name: str | None, roles: tuple[str, ...]) -> None:
         """Create a user. Raises `StartError` if a user has this id already, or if no user can have it."""
@@ -154,18 +146,18 @@ class Deployment:
         return True
 
 
-def call_failed(error: ClientError | BotoCoreError, what: str) -> StartError:
-    """Return the error text for a call of AWS, or of the emulator, that failed."""
-    reason = str(error).rstrip(".")
+def no_emulator(error: ClientError | BotoCoreError, port: int) -> StartError:
+    """Return the error text for a call of the emulator that failed."""
+    what, reason = f"the emulator on port {port}", str(error).rstrip(".")
     if isinstance(error, ClientError):
-        return StartError(f"{what} refused the call: {reason}. Check the name, the credentials and the region.")
+        return StartError(f"{what} refused the call: {reason}. Check the name and --dynamodb.")
     return StartError(
         f"No answer from {what}: {reason}. Start it with parley up (see --port), or name a deployment with --stack."
     )
 
 
 def _emulated(service: str, url: str) -> Any:
-    return boto3.client(service, endpoint_url=url, config=_CONFIG, **_EMULATOR_KEYS)  # type: ignore[call-overload]
+    return boto3.client(service, endpoint_url=url, config=CONFIG, **_EMULATOR_KEYS)  # type: ignore[call-overload]
 
 
 def _unknown(user_id: str) -> StartError:

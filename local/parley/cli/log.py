@@ -22,6 +22,8 @@ _COLOURS = {
     "throttle": "red",
     "unrouted": "red",
     "dead_letter": "red",
+    "denied": "red",
+    "unused": "yellow",
 }
 _STANDARD_FIELDS = {"level", "location", "message", "timestamp", "service", "cold_start", "xray_trace_id"}
 
@@ -38,7 +40,7 @@ class Log:
 
     def write(self, event: TraceEvent) -> None:
         """Write the line of an event, if its kind has one."""
-        if self._closed:
+        if self._closed or _is_metrics(event):
             return
         if event.kind == "post" and self._is_repeated(event):
             self._count += 1
@@ -77,6 +79,16 @@ class Log:
             moment, kind = click.style(moment, dim=True), click.style(kind, fg=colour)
             text = click.style(_without_json(text), dim=True) if event.kind == "log" else text
         print(moment, kind, text, file=self._out, flush=True)
+
+
+def _is_metrics(event: TraceEvent) -> bool:
+    """Return whether a function has printed metrics, in CloudWatch's embedded metric format. The trace has them."""
+    if event.kind != "log" or '"CloudWatchMetrics"' not in event.fields["line"]:
+        return False
+    try:
+        return bool(json.loads(event.fields["line"])["_aws"]["CloudWatchMetrics"])
+    except (ValueError, TypeError, KeyError):
+        return False
 
 
 def _without_json(text: str) -> str:
@@ -135,5 +147,7 @@ _LINES: dict[str, Callable[[Fields], str]] = {
         f"{fields['function']} gave up on {fields['request_id']} after {fields['attempts']} attempts"
     ),
     "connections": lambda fields: f"{fields['method']} {fields['connection_id']} {fields['status']}",
+    "denied": lambda fields: f"{fields['text']}",
+    "unused": lambda fields: f"{fields['text']}",
     "note": lambda fields: f"{fields['text']}",
 }

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from parley import proxies
-from parley.cli.administration import COMMANDS
-from parley.errors import StartError
-
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+from parley.cli import administration, operations
+from parley.cli.options import Decorator, explained, options, pairs
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -29,30 +26,10 @@ def _setting(option: str, variable: str, *names: str, **more: Any) -> Decorator:
     return click.option(option, *names, envvar=variable, show_envvar=True, **more)
 
 
-def _options(*options: Decorator) -> Decorator:
-    """Return a decorator that adds options to a command, in this order."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 _SECONDS = click.FloatRange(0, min_open=True)
 
 
-def _pairs(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    """Return options of the form NAME=VALUE as a dictionary."""
-    pairs = [each.partition("=") for each in given]
-    for name, equals, _ in pairs:
-        if not name or not equals:
-            raise click.BadParameter(f"{name!r} is not of the form NAME=VALUE.", context, option)
-    return {name: value for name, _, value in pairs}
-
-
-_TEMPLATE_OPTIONS = _options(
+_TEMPLATE_OPTIONS = options(
     _setting(
         "--template",
         "PARLEY_TEMPLATE",
@@ -65,7 +42,7 @@ _TEMPLATE_OPTIONS = _options(
         "PARLEY_PARAMETERS",
         "parameters",
         multiple=True,
-        callback=_pairs,
+        callback=pairs,
         metavar="NAME=VALUE",
         help="Value of a parameter of the template. May be given several times.",
     ),
@@ -74,18 +51,18 @@ _TEMPLATE_OPTIONS = _options(
         "PARLEY_IMPORTS",
         "imports",
         multiple=True,
-        callback=_pairs,
+        callback=pairs,
         metavar="NAME=VALUE",
         help="Export of another stack, for Fn::ImportValue. May be given several times.",
     ),
 )
 
-_SERVER_OPTIONS = _options(
+_SERVER_OPTIONS = options(
     _setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of the emulator."),
     _setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on."),
 )
 
-_SERVICE_OPTIONS = _options(
+_SERVICE_OPTIONS = options(
     _setting("--stage", "PARLEY_STAGE", show_default="the template's", help="Name of the stage."),
     _setting(
         "--dynamodb",
@@ -116,7 +93,7 @@ _SERVICE_OPTIONS = _options(
     ),
 )
 
-_LIMIT_OPTIONS = _options(
+_LIMIT_OPTIONS = options(
     _setting(
         "--idle-timeout",
         "PARLEY_IDLE_TIMEOUT",
@@ -161,7 +138,7 @@ _LIMIT_OPTIONS = _options(
     ),
 )
 
-_BEHAVIOUR_OPTIONS = _options(
+_BEHAVIOUR_OPTIONS = options(
     _setting(
         "--faults",
         "PARLEY_FAULTS",
@@ -184,6 +161,14 @@ _BEHAVIOUR_OPTIONS = _options(
     _setting(
         "--iam",
         "PARLEY_IAM",
+        type=click.Choice(["report", "enforce", "off"]),
+        default="report",
+        help="Compare the calls of functions with the roles that the template gives them. `report`: log what a role "
+        "lacks. `enforce`: also refuse the call as AWS does. At the end the unused grants are listed.",
+    ),
+    _setting(
+        "--verify-signatures",
+        "PARLEY_VERIFY_SIGNATURES",
         is_flag=True,
         help="Check the signatures of AWS_IAM handshakes and of @connections calls.",
     ),
@@ -197,30 +182,26 @@ _BEHAVIOUR_OPTIONS = _options(
 
 
 @main.command()
-@_options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS)
+@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS)
+@explained
 def up(**values: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from parley.cli import up
     from parley.emulator.options import Options
 
-    try:
-        up.run(Options.of_command_line(values))
-    except StartError as error:
-        _fail(error)
+    up.run(Options.of_command_line(values))
 
 
 @main.command()
 @_TEMPLATE_OPTIONS
 @click.option("--json", "machine", is_flag=True, help="Print everything, as JSON.")
+@explained
 def template(template: Path, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
     """Print what the emulator reads from a template. Parts that it does not support are listed at the end."""
     from parley.cli import describe
     from parley.template.reader import read
 
-    try:
-        found = read(template, parameters, imports=imports)
-    except StartError as error:
-        _fail(error)
+    found = read(template, parameters, imports=imports)
     click.echo(describe.as_json(found) if machine else describe.as_text(found))
 
 
@@ -253,10 +234,5 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-def _fail(error: StartError) -> NoReturn:
-    click.echo(f"parley: {error}", err=True)
-    sys.exit(1)
-
-
-for command in COMMANDS:
+for command in (*administration.COMMANDS, *operations.COMMANDS):
     main.add_command(command)

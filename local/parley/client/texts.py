@@ -36,8 +36,15 @@ def message(stored: StoredMessage) -> Line:
     return Line(content, Style.REPLY)
 
 
+_PARTS = {"frames": "frames", "units": "units", "functions": "Lambda", "tokens": "the model's tokens"}
+"""The parts of a turn's cost in dollars, with their names for people."""
+
+
 def cost(complete: Frame) -> list[Line]:
-    """Return the line about the cost of a reply, if the server tells it: `12 frames · 14 write units · $0.000021`."""
+    """Return the line about the cost of a reply, if the server tells it: `12 frames · 14 write units · $0.000021`.
+
+    If the dollars leave out a part of the cost, the line says which.
+    """
     costs = complete.data.get("cost")
     if not isinstance(costs, dict):
         return []
@@ -46,10 +53,17 @@ def cost(complete: Frame) -> list[Line]:
         for name, amount in costs.items()
         if isinstance(amount, int | float) and not isinstance(amount, bool)
     }
+    units = {"frames": "frames", "readUnits": "read units", "writeUnits": "write units", "gbSeconds": "GB-seconds"}
     parts = [
-        f"{amounts[name]:g} {unit}"
-        for name, unit in (("frames", "frames"), ("readUnits", "read units"), ("writeUnits", "write units"))
+        f"{amounts[name]:.3g} {unit}" if name == "gbSeconds" else f"{amounts[name]:g} {unit}"
+        for name, unit in units.items()
         if amounts.get(name)
     ]
-    parts += [f"${amounts['usd']:.6f}"] if "usd" in amounts else []
+    parts += [f"${amounts['usd']:.6f}{_left_out(costs.get('covers'))}"] if "usd" in amounts else []
     return [Line(" · ".join(parts))] if parts else []
+
+
+def _left_out(covers: object) -> str:
+    """Return what an amount of dollars does not cover, if the server tells it."""
+    missing = [name for part, name in _PARTS.items() if isinstance(covers, list) and part not in covers]
+    return f" without {' and '.join(missing)}" if missing else ""

@@ -7,6 +7,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -25,13 +26,17 @@ _URL = f"https://dynamodb.{REGION}.amazonaws.com/"
 
 
 class Embedded:
-    """moto's DynamoDB in this process, without moto's web server. Its data is lost when the process ends."""
+    """moto's DynamoDB in this process, without moto's web server. Its data is lost when the process ends.
 
-    def __init__(self) -> None:
+    `importing` is held while moto is imported, here and wherever else. Its modules import each other in circles, and
+    Python gives one of two threads that come into a circle from two sides a module that is only half there.
+    """
+
+    def __init__(self, importing: Lock) -> None:
         # One thread: moto's tables are plain dictionaries without locks. The import of moto takes 0.7 s, so it starts
         # now, in that thread, while the emulator starts the rest.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dynamodb")
-        self._handler = self._executor.submit(_load_moto)
+        self._handler = self._executor.submit(_load, importing)
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request of DynamoDB's JSON protocol."""
@@ -76,6 +81,11 @@ class Forwarded:
             return Response(error.code, _JSON, error.read())
         except OSError as error:
             return _error_response(500, "InternalServerError", f"No answer from {self._url}: {error}")
+
+
+def _load(importing: Lock) -> Any:
+    with importing:
+        return _load_moto()
 
 
 def _load_moto() -> Any:

@@ -7,12 +7,14 @@ import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
+from threading import Lock
 
 from parley.asgi import ClientGone, Receive, Response, Scope, Send, read_body
 from parley.aws_services import AwsServices
 from parley.clock import Clock
 from parley.dynamodb.embedded import Embedded, Forwarded
 from parley.dynamodb.provision import provision
+from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.certificate import certificate
 from parley.emulator.fault_interceptor import FaultInterceptor
@@ -21,6 +23,7 @@ from parley.emulator.paths import (
     CONNECTIONS_PATH,
     DYNAMODB_PATH,
     FAULTS_PATH,
+    IAM_PATH,
     INVOKE_PATH,
     INVOKE_SUFFIX,
     MODEL_PATH,
@@ -30,6 +33,7 @@ from parley.emulator.paths import (
     TRACE_PATH,
     mounted,
     mounted_http,
+    stages_by_path,
 )
 from parley.emulator.server import Server, stop_on_signals
 from parley.emulator.variables import FunctionVariables
@@ -79,7 +83,8 @@ class Emulator:
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace)
+        importing = Lock()
+        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing)
         self._functions = self._lambda(zygote)
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
         self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
@@ -95,7 +100,9 @@ class Emulator:
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self.http_paths = [path or "/" for path in self._http]
-        self._database = _database(options)
+        self._database = _database(options, importing)
+        self._access = access_control(options, self.template, overrides, trace)
+        self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
         self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
         self._sending: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
@@ -150,7 +157,9 @@ class Emulator:
         return self._is_signed(SignedRequest("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
 
     def _is_signed(self, request: SignedRequest) -> bool:
-        return is_valid(request, self._variables.secret) if self.options.gateway.iam else is_signed(request)
+        return (
+            is_valid(request, self._variables.secret) if self.options.gateway.verify_signatures else is_signed(request)
+        )
 
     async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM, then end every child process at once. Raises `StartError`."""
@@ -172,6 +181,8 @@ class Emulator:
             on_ready()
             await stopping.wait()
         finally:
+            if self._access:
+                self._access.record_unused()
             on_stop()
             self._poller.stop()
             await self._functions.stop()
@@ -228,7 +239,11 @@ class Emulator:
         """Answer a call of one of AWS's services."""
         body = await read_body(receive)
         call = ServiceCall(scope, body, self._functions.caller)
-        if self._interceptor:
+        requested = call.requested(self._stages) if self._access else None
+        denied = self._access.check(call.caller, requested) if self._access and requested else None
+        if denied:
+            answer = denied
+        elif self._interceptor:
             answer = await self._interceptor.call(call, partial(self._answer, scope, body))
         else:
             answer = await self._answer(scope, body)
@@ -257,10 +272,12 @@ class Emulator:
         return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed)
 
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the emulator's own API: the trace, the fault plan, the model's report."""
+        """Answer a request of the emulator's own API: the trace, the reports, the fault plan."""
         path = scope["path"]
         if path == TRACE_PATH:
             return await self._trace.answer(scope["query_string"]).send(send)
+        if self._access and path == IAM_PATH:
+            return await Response.of_json(200, self._access.report()).send(send)
         if self._injector and path == MODEL_REPORT_PATH:
             return await Response.of_json(200, self._model.report).send(send)
         if self._injector and path == FAULTS_PATH:
@@ -268,11 +285,11 @@ class Emulator:
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
 
-def _database(options: Options) -> Embedded | Forwarded | None:
+def _database(options: Options, importing: Lock) -> Embedded | Forwarded | None:
     """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves."""
     if options.dynamodb == EMBEDDED:
-        return Embedded()
-    return Forwarded(options.dynamodb) if options.faults else None
+        return Embedded(importing)
+    return Forwarded(options.dynamodb) if options.intercepts_dynamodb else None
 
 
 def _load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from parley.asgi import Response, Scope
 from parley.dynamodb.embedded import UNITS_HEADER
-from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH
-from parley.functions.invoke_api import InvocationType, reference
+from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH, SERVICES_PATH
+from parley.functions.invoke_api import InvocationType, Refusal, reference
 from parley.gateway.events import decode_headers
+from parley.iam.requirements import Call
+from parley.template.model import LATEST
 from parley.trace import Trace
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/(?:[^/]+/[^/]+/([^/]+)/)?")
@@ -29,6 +33,7 @@ class ServiceCall:
         self._headers = {name.lower(): value for name, value in decode_headers(scope["headers"])}
         self._method: str = scope["method"]
         self._path: str = scope["path"]
+        self._query: str = scope["query_string"].decode("latin-1")
         match = _CREDENTIAL.search(self._headers.get("authorization", ""))
         self._service = (match[2] or "") if match else ""
         self.access_key = match[1] if match else ""
@@ -50,6 +55,41 @@ class ServiceCall:
         """The text that a fault's `match` is compared with."""
         target = self._headers.get("x-amz-target", "")
         return f"{self._path} {target} {self.caller} {self.body.decode(errors='replace')}"
+
+    def requested(self, stages: Mapping[str, tuple[str, str]]) -> Call | None:
+        """Return the call as IAM sees it; None if it is none of a service's.
+
+        `stages` are the id of the API and the name of the stage as the template has it, by the path of the stage.
+        """
+        if self._path.startswith(DYNAMODB_PATH):
+            return Call("dynamodb", self._operation(), self._parameters())
+        if self._path.startswith(INVOKE_PATH):
+            return self._invocation()
+        if self._path.startswith(SERVICES_PATH):
+            service = self._path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0] or self._service
+            parameters = self._parameters()
+            return Call(service, self._operation() or str(parameters.get("Action", "")), parameters)
+        api, stage = stages.get(self._path.partition(CONNECTIONS_PATH)[0], ("", ""))
+        parameters = {"ApiId": api, "Stage": stage, "Method": self._method}
+        return Call("execute-api", self._operation(), parameters) if api else None
+
+    def _invocation(self) -> Call | None:
+        try:
+            asked = reference(self._path.removeprefix(INVOKE_PATH).rpartition("/")[0], self._query)
+        except Refusal:
+            return None
+        qualifier = "" if asked.qualifier == LATEST else asked.qualifier
+        return Call("lambda", "Invoke", {"FunctionName": asked.name, "Qualifier": qualifier})
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return the parameters in the body: JSON, or a form as SDKs sent it to SQS before 2023."""
+        if "x-www-form-urlencoded" in self._headers.get("content-type", ""):
+            return dict(parse_qsl(self.body.decode(errors="replace")))
+        try:
+            parameters = json.loads(self.body or b"{}")
+        except ValueError:
+            return {}
+        return parameters if isinstance(parameters, dict) else {}
 
     def ids(self) -> dict[str, str]:
         """Return the fields that name this call in the trace, without its content."""

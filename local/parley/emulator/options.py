@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
+from parley.iam.access import Mode
 
 EMBEDDED = "embedded"
 """The value of `dynamodb` for the DynamoDB in the emulator's own process."""
@@ -59,7 +60,7 @@ class GatewayOptions:
     """The options of API Gateway.
 
     `post_latency` is in milliseconds. `reorder` is the seed by which messages of a connection overtake each other;
-    None keeps their order. With `iam` signatures are checked.
+    None keeps their order. With `verify_signatures` a signature must also be correct.
     """
 
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -67,7 +68,7 @@ class GatewayOptions:
     assumptions: Assumptions = field(default_factory=Assumptions)
     post_latency: float = 0.0
     reorder: int | None = None
-    iam: bool = False
+    verify_signatures: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Options:
     """The options of `parley up`, with their defaults.
 
     `dynamodb` is `EMBEDDED` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the pace of
-    the built-in model, and `faults` the file with the fault plan.
+    the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -86,6 +87,12 @@ class Options:
     users: tuple[str, ...] = ("alice", "bob")
     tokens_per_second: float = 40.0
     faults: Path | None = None
+    iam: Mode = "report"
+
+    @property
+    def intercepts_dynamodb(self) -> bool:
+        """True if requests to a DynamoDB elsewhere go through the emulator: for faults, or to enforce permissions."""
+        return self.faults is not None or self.iam == "enforce"
 
     @classmethod
     def of_command_line(cls, values: Mapping[str, Any]) -> Self:
@@ -106,12 +113,13 @@ class Options:
                 assumptions=Assumptions.of(values["assume"]),
                 post_latency=values["post_latency"],
                 reorder=values["reorder"],
-                iam=values["iam"],
+                verify_signatures=values["verify_signatures"],
             ),
             dynamodb=values["dynamodb"],
             users=tuple(user for user in map(str.strip, values["users"].split(",")) if user),
             tokens_per_second=values["tokens_per_second"],
             faults=values["faults"],
+            iam=values["iam"],
         )
 
 

@@ -16,6 +16,7 @@ MODEL_REPORT_PATH = "/_parley/model"
 SERVICES_PATH = "/_parley/aws"
 """The endpoint of all other services of AWS. Each embedded service has its own endpoint below it."""
 
+IAM_PATH = "/_parley/iam"
 TRACE_PATH = "/_parley/trace"
 
 CONNECTIONS_PATH = "/@connections/"
@@ -43,6 +44,19 @@ def mounted(apis: Sequence[WebSocketApi]) -> dict[str, tuple[WebSocketApi, Stage
     paths = {path_of(apis, api, stage): (api, stage) for api, stage in stages}
     paths |= {f"/{stage.name}": (api, stage) for api, stage in stages if times[stage.name] == 1}
     return paths | ({WEBSOCKET_PATH: stages[0]} if stages else {})
+
+
+def stages_by_path(served: Sequence[WebSocketApi], described: Sequence[WebSocketApi]) -> dict[str, tuple[str, str]]:
+    """Return the API's id and the stage's name of each path of a WebSocket API, with the names in `described`.
+
+    The two are the same APIs; in `served` stages may have other names than in the template.
+    """
+    names = {
+        (api.api_id, stage.name): original.name
+        for api, template in zip(served, described, strict=True)
+        for stage, original in zip(api.stages, template.stages, strict=True)
+    }
+    return {path: (api.api_id, names[api.api_id, stage.name]) for path, (api, stage) in mounted(served).items()}
 
 
 def path_of(apis: Sequence[WebSocketApi], api: WebSocketApi, stage: Stage) -> str:

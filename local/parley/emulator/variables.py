@@ -85,8 +85,8 @@ class FunctionVariables:
 
     @property
     def _through_emulator(self) -> bool:
-        """True if requests to DynamoDB go through the emulator: to the embedded one, or for fault injection."""
-        return self.options.dynamodb == EMBEDDED or self.options.faults is not None
+        """True if requests to DynamoDB go through the emulator: to the embedded one, or because it may refuse them."""
+        return self.options.dynamodb == EMBEDDED or self.options.intercepts_dynamodb
 
     def credentials(self) -> dict[str, str]:
         """Return credentials and region for a DynamoDB elsewhere; nothing if requests go through the emulator."""

@@ -45,7 +45,7 @@ class Context:
         self.function_version = invocation.version
         self.invoked_function_arn = invocation.arn()
         self.memory_limit_in_mb = str(function.memory)
-        self.log_group_name = log_group(function.name)
+        self.log_group_name = log_group(function)
         self._deadline = time.time() + function.timeout
 
     def get_remaining_time_in_millis(self) -> int:

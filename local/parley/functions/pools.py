@@ -129,9 +129,8 @@ class Pools:
         return await self._pool(invocation).run(invocation)
 
     def caller(self, access_key: str) -> str:
-        """Return the name of the function whose process signs with this key; empty if there is no such process."""
-        process = self._processes.of_access_key(access_key)
-        return process.variables["AWS_LAMBDA_FUNCTION_NAME"] if process else ""
+        """Return the name of the function whose process has or had this key; empty if that is not certain."""
+        return self._processes.caller(access_key)
 
     def kill(self, access_key: str) -> None:
         """Kill the process that signs with this key, if there is one."""

@@ -18,9 +18,9 @@ def function_arn(name: str) -> str:
     return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
 
 
-def log_group(name: str) -> str:
+def log_group(function: Function) -> str:
     """Return the name of the log group of a function."""
-    return f"/aws/lambda/{name}"
+    return function.log_group or f"/aws/lambda/{function.name}"
 
 
 def access_key(log_stream: str) -> str:
@@ -34,7 +34,7 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
         "AWS_LAMBDA_FUNCTION_VERSION": version,
-        "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function.name),
+        "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": REGION,

@@ -62,7 +62,7 @@ def _signature(request: SignedRequest) -> _Signature | None:
 
 def _expected(request: SignedRequest, signature: _Signature, region: str, access_key: str, secret: str) -> str:
     """Return the correct signature of this request, as botocore computes it."""
-    # Not at the top of the module: only `--iam` verifies signatures.
+    # Not at the top of the module: only `--verify-signatures` verifies signatures.
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials

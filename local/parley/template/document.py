@@ -11,6 +11,9 @@ from parley.template.intrinsics import NO_VALUE, Resolver, as_text
 from parley.template.references import NAMES, References, Stack, api_id
 from parley.template.source import NodePath, SourceLines, TemplateError, read_source
 
+_GENERATED_SUFFIX = "A1B2C3D4E5F6"
+"""An example of the twelve characters at the end of a name that CloudFormation generates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Properties:
@@ -94,6 +97,7 @@ class Document:
     ) -> None:
         self.path = path
         self._content = content
+        self._stack_name = stack.name
         self._notes: dict[str, NodePath] = {}
         self._unresolved: set[str] = set()
         self._current_path: NodePath = ()
@@ -120,7 +124,9 @@ class Document:
         self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
-            names |= references.generated_names(name)
+            # A template that SAM has transformed already declares what SAM generates.
+            generated = references.generated_names(name)
+            names |= {each: value for each, value in generated.items() if each not in self._resources}
         names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
 
     @classmethod
@@ -161,6 +167,18 @@ class Document:
     def metadata(self, logical_id: str) -> Mapping[str, Any]:
         """Return a resource's Metadata, unresolved."""
         return as_mapping(as_mapping(self._resources.get(logical_id)).get("Metadata"))
+
+    def has_attribute(self, logical_id: str, name: str) -> bool:
+        """Tell if a resource has an attribute beside its Type and Properties."""
+        return name in as_mapping(self._resources.get(logical_id))
+
+    def deployed_names(self) -> dict[str, str]:
+        """Return names as CloudFormation generates them, for the resources that the template gives none."""
+        return {
+            logical_id: f"{self._stack_name}-{logical_id}-{_GENERATED_SUFFIX}"
+            for logical_id in self.resource_types
+            if self.kind(logical_id) in NAMES and not self._name_given(logical_id)
+        }
 
     def name(self, logical_id: str) -> str:
         """Return the name of a resource: the one in the template, or its logical id."""

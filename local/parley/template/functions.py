@@ -56,6 +56,7 @@ def _function(
         aliases={**aliases, **({published: _FIRST_VERSION} if published else {})},
         invoke_configs=configs,
         layers=tuple(_layers(document, properties)),
+        log_group=properties.part("LoggingConfig").text("LogGroup"),
     )
 
 

@@ -25,6 +25,8 @@ class InvokeConfig:
 class Function:
     """A Lambda function. `timeout` is in seconds, `memory` in MB, `dead_letter` is the ARN of a queue.
 
+    `log_group` is the one that the template names; without it the function has one of its own.
+
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     folders whose content AWS would unpack into /opt.
     """
@@ -40,6 +42,7 @@ class Function:
     aliases: Mapping[str, str] = field(default_factory=dict)
     invoke_configs: Mapping[str, InvokeConfig] = field(default_factory=dict)
     layers: tuple[Path, ...] = ()
+    log_group: str = ""
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""
@@ -217,9 +220,32 @@ class Parameter:
     type: str = "String"
 
 
+PolicyDocument = Mapping[str, Any]
+"""An IAM policy document; its intrinsic functions are resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """The execution role of a function.
+
+    `managed` are the ARNs of managed policies outside the template. `boundary` is the permissions boundary: a policy of
+    the template, or the ARN of another one. `unknown` tells why the template does not show all that the role allows.
+    """
+
+    name: str
+    policies: tuple[PolicyDocument, ...] = ()
+    managed: tuple[str, ...] = ()
+    boundary: PolicyDocument | str | None = None
+    unknown: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Content of a template. `notes` tell what is not supported, where, and what follows from it."""
+    """Content of a template. `notes` tell what is not supported, where, and what follows from it.
+
+    `roles` are by function. `deployed_names` has, for each resource whose name CloudFormation would generate, a name of
+    that form; the emulator uses the logical id.
+    """
 
     functions: Mapping[str, Function]
     websocket_apis: tuple[WebSocketApi, ...]
@@ -229,3 +255,5 @@ class Template:
     parameters: tuple[Parameter, ...] = ()
     notes: tuple[str, ...] = ()
     event_sources: tuple[EventSource, ...] = ()
+    roles: Mapping[str, Role] = field(default_factory=dict)
+    deployed_names: Mapping[str, str] = field(default_factory=dict)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from parley.template import storage
 from parley.template.document import Document
 from parley.template.event_sources import event_sources
 from parley.template.functions import functions
 from parley.template.http_apis import http_apis
 from parley.template.model import Template
 from parley.template.references import Stack
+from parley.template.roles import roles
 from parley.template.source import TemplateError
-from parley.template.storage import parameters as ssm_parameters
-from parley.template.storage import queues, tables
 from parley.template.websocket_apis import websocket_apis
 
 _EMULATED = {
@@ -63,10 +63,12 @@ def read(
         functions=found,
         websocket_apis=sockets,
         http_apis=https,
-        tables=tuple(tables(document)),
-        queues=tuple(queues(document)),
-        parameters=tuple(ssm_parameters(document)),
+        tables=tuple(storage.tables(document)),
+        queues=tuple(storage.queues(document)),
+        parameters=tuple(storage.parameters(document)),
         event_sources=tuple(event_sources(document, found)),
+        roles=roles(document, found),
+        deployed_names=document.deployed_names(),
     )
     _note_unsupported(document)
     return replace(template, notes=document.notes())

@@ -18,7 +18,8 @@ class Stack:
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource in the emulator's account and region."""
-        return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{resource}"
+        region = "" if service == "iam" else REGION
+        return f"arn:aws:{service}:{region}:{ACCOUNT_ID}:{resource}"
 
     def pseudo_parameters(self, no_value: object) -> dict[str, Any]:
         """Return the values of the pseudo parameters, such as `AWS::Region`."""
@@ -50,6 +51,8 @@ NAMES = {
     "AWS::Lambda::Alias": "Name",
     "AWS::SNS::Topic": "TopicName",
     "AWS::IAM::Role": "RoleName",
+    "AWS::IAM::ManagedPolicy": "ManagedPolicyName",
+    "AWS::Logs::LogGroup": "LogGroupName",
     "AWS::S3::Bucket": "BucketName",
 }
 """Property that names a resource, by the resource's type."""
@@ -68,6 +71,8 @@ _ARN_FORMS = {
     "AWS::SQS::Queue": ("sqs", ""),
     "AWS::SNS::Topic": ("sns", ""),
     "AWS::IAM::Role": ("iam", "role/"),
+    "AWS::IAM::ManagedPolicy": ("iam", "policy/"),
+    "AWS::KMS::Key": ("kms", "key/"),
     "AWS::Logs::LogGroup": ("logs", "log-group:"),
     "AWS::S3::Bucket": ("s3", ""),
     "AWS::SSM::Parameter": ("ssm", "parameter/"),
@@ -102,7 +107,7 @@ class References:
                 return f"{self._function_arn(logical_id)}:1"
             case "AWS::Lambda::Alias":
                 return f"{self._function_arn(logical_id)}:{self._name(logical_id)}"
-            case "AWS::SNS::Topic":
+            case "AWS::SNS::Topic" | "AWS::IAM::ManagedPolicy":
                 return self.arn(logical_id)
         return api_id(logical_id) if kind in APIS else self._name(logical_id)
 
@@ -116,6 +121,8 @@ class References:
                 return self.reference(logical_id)
             case "AWS::Lambda::Version", "Version":
                 return "1"
+            case "AWS::Logs::LogGroup", "Arn":
+                return f"{self.arn(logical_id)}:*"
             case "AWS::SSM::Parameter", "Value":
                 return self._text(logical_id, "Value")
             case "AWS::DynamoDB::Table", "StreamArn":

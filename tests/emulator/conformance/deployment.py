@@ -29,7 +29,7 @@ class ConformanceStack:
     @classmethod
     def here(cls, **variables: str) -> ConformanceStack:
         """Start an emulator. `variables` are its options."""
-        emulator = Emulator(PARLEY_TEMPLATE=str(TEMPLATE), PARLEY_USERS="", **variables)
+        emulator = Emulator(PARLEY_TEMPLATE=str(TEMPLATE), PARLEY_USERS="", PARLEY_IAM="enforce", **variables)
         stages = ("main", "strict", "guarded", "signed", "throttled", "composite")
         return cls({stage: f"ws://127.0.0.1:{emulator.port}/{stage}" for stage in stages}, emulator)
 

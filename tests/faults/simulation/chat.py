@@ -171,6 +171,7 @@ class SimulatedDeployment:
             pace=self.settings.relay_pace,
             tokens_per_day=self.settings.limits.tokens_per_day,
             max_completion_tokens=self.settings.max_completion_tokens,
+            memory=1.0,
         )
         return ReplyWorker(
             self.store,  # type: ignore[arg-type]

@@ -57,6 +57,17 @@ def test_json_logs_are_shortened_on_a_terminal_only():
     assert "parley" not in line
 
 
+def test_metrics_are_left_to_the_trace():
+    metrics = '{"_aws":{"Timestamp":1,"CloudWatchMetrics":[{"Namespace":"n","Dimensions":[[]],"Metrics":[]}]},"a":1}'
+    others = ('{"text":"\\"CloudWatchMetrics\\""}', '"CloudWatchMetrics"', '{"_aws":1,"CloudWatchMetrics":[]}', "{")
+
+    def record(trace):
+        for line in (metrics, *others):
+            trace.record("log", function="Work", line=line)
+
+    assert lines_of(record) == [f"log      Work │ {line}" for line in others]
+
+
 def test_nothing_is_written_after_the_end():
     def record(trace):
         trace.record("open", connection_id="a=")

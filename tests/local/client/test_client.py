@@ -99,6 +99,16 @@ class TestCost:
         shown = await piped(server, "Hello", costs=True)
         assert "You said: Hello\n12 frames · 3.5 read units · 14 write units · $0.000021\n" in shown
 
+    async def test_what_the_dollars_leave_out_is_named(self, server):
+        known = {"frames": 12, "invocations": 2, "gbSeconds": 6.20451, "usd": 0.0000212}
+        for covers, shown in (
+            (["frames", "units", "functions", "tokens"], "12 frames · 6.2 GB-seconds · $0.000021\n"),
+            (["frames", "units", "functions"], "$0.000021 without the model's tokens\n"),
+            (["frames", "units"], "$0.000021 without Lambda and the model's tokens\n"),
+        ):
+            server.cost = known | {"covers": covers}
+            assert shown in await piped(server, "Hello", costs=True)
+
     async def test_it_is_not_shown_otherwise(self, server):
         server.cost = {"frames": 12, "usd": 0.0000212}
 

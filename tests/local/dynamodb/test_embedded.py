@@ -10,6 +10,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import chain
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -33,7 +34,7 @@ TEMPLATE = read(Path(__file__).parents[3] / "infra" / "template.yaml")
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    database = Embedded()
+    database = Embedded(Lock())
 
     async def application(scope: Any, receive: Any, send: Any) -> None:
         answer = await database.answer(dict(decode_headers(scope["headers"])), await read_body(receive))
@@ -376,13 +377,13 @@ def test_pynamodb_understands_it_too(client, endpoint, monkeypatch):
 
 class TestFailures:
     async def test_an_operation_unknown_to_moto_is_the_callers_error(self):
-        answer = await Embedded().answer(headers("InventTable"), b"{}")
+        answer = await Embedded(Lock()).answer(headers("InventTable"), b"{}")
 
         assert answer.status == 400
         assert json.loads(answer.body)["__type"].endswith("#UnknownOperationException")
 
     async def test_an_exception_in_moto_is_a_500_without_a_traceback(self):
-        answer = await Embedded().answer(headers("GetItem"), b"{}")
+        answer = await Embedded(Lock()).answer(headers("GetItem"), b"{}")
 
         assert answer.status == 500
         assert json.loads(answer.body) == {

@@ -43,6 +43,7 @@ class Processes:
         self._modules: Sequence[str] = ()
         self._numbers = count(1)
         self._living: dict[int, Process] = {}
+        self._callers: dict[str, str] = {}
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._rest = b""
@@ -65,6 +66,7 @@ class Processes:
         order = LaunchOrder(function.handler, str(function.code.absolute()), variables)
         process = Process(next(self._numbers), on_exit, variables)
         self._living[process.number] = process
+        self.note_caller(variables.get("AWS_ACCESS_KEY_ID", ""), function.name)
         self._send({"id": process.number, "launch": asdict(order)}, output)
         await process.pid
         return process
@@ -73,6 +75,14 @@ class Processes:
         """Kill a process and the processes that it started. Do nothing if it has ended."""
         if process.number in self._living:
             self._send({"kill": process.number})
+
+    def note_caller(self, access_key: str, name: str) -> None:
+        """Keep whose key this is. A key that several functions have tells nothing about the caller."""
+        self._callers[access_key] = name if self._callers.get(access_key, name) == name else ""
+
+    def caller(self, access_key: str) -> str:
+        """Return the function whose process has or had this key; empty if there is none, or if there are several."""
+        return self._callers.get(access_key, "")
 
     def of_access_key(self, access_key: str) -> Process | None:
         """Return the running process that signs its requests to AWS with this key, if there is one."""

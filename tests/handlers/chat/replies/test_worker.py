@@ -251,16 +251,56 @@ class TestEndedEarly:
 
 
 class TestCost:
+    PRICES = Prices(
+        frames=1.0,
+        read_units=0.0,
+        write_units=0.0,
+        invocations=100.0,
+        gb_seconds=1_000.0,
+        prompt_tokens=2.5,
+        completion_tokens=10.0,
+    )
+    HANDOVER = Handover(
+        "alice", "chat", "m2", frames=3, read_units=1.5, write_units=8.0, invocations=1, gb_seconds=0.25
+    )
+
+    def cost(self, store, gateway, *script, **more):
+        """The cost that is told with the end of a reply. Each step of the script takes two seconds."""
+        clock = [50.0]
+
+        def pass_time():
+            clock[0] += 2.0
+
+        steps = [step for each in script for step in (pass_time, each)]
+        more = {"prices": self.PRICES, "memory": 0.5, "monotonic": lambda: clock[0]} | more
+        make_reply(store, gateway, ScriptedModel(*steps), more.pop("turn", self.HANDOVER), **more)
+        return gateway.to("c1=")[-1]["data"]["cost"]
+
     def test_it_is_told_with_the_end(self, store, gateway, chat):
         usage = Usage(prompt_tokens=1_000, completion_tokens=100)
-        prices = Prices(frames=1.0, read_units=0.0, write_units=0.0, prompt_tokens=2.5, completion_tokens=10.0)
-        handover = Handover("alice", "chat", "m2", frames=2, read_units=1.5, write_units=8.0)
-        make_reply(store, gateway, ScriptedModel("a", STOP, Delta(usage=usage)), handover, prices=prices)
-        cost = gateway.to("c1=")[-1]["data"]["cost"]
-        assert cost["frames"] == 2 + len(gateway.frames)
-        assert cost["usd"] == pytest.approx((cost["frames"] + 2_500 + 1_000) / 1_000_000)
+        cost = self.cost(store, gateway, "a", STOP, Delta(usage=usage))
+        assert cost["frames"] == 3 + len(gateway.frames)
+        assert (cost["invocations"], cost["gbSeconds"]) == (2, 0.25 + 3 * 2.0 * 0.5)
+        assert cost["usd"] == pytest.approx((cost["frames"] + 200 + 3_250 + 2_500 + 1_000) / 1_000_000)
+        assert cost["covers"] == ["frames", "units", "functions", "tokens"]
         assert cost["readUnits"] > 1.5
         assert cost["writeUnits"] > 8.0
+
+    def test_tokens_that_nobody_counted_are_not_free(self, store, gateway, chat):
+        assert self.cost(store, gateway, "a", STOP)["covers"] == ["frames", "units", "functions"]
+
+    def test_a_model_that_failed_is_not_free(self, store, gateway, chat):
+        assert self.cost(store, gateway, ModelFailed("gone"))["covers"] == ["frames", "units", "functions"]
+
+    def test_a_model_that_was_not_asked_took_no_tokens(self, store, gateway, chat):
+        store.turns.cancel("alice", "chat", "m2")
+        assert self.cost(store, gateway)["covers"] == ["frames", "units", "functions", "tokens"]
+
+    @pytest.mark.parametrize("unknown", [{"memory": None}, {"turn": Handover("alice", "chat", "m2")}])
+    def test_a_time_that_is_unknown_is_not_told(self, store, gateway, chat, unknown):
+        cost = self.cost(store, gateway, "a", STOP, **unknown)
+        assert "gbSeconds" not in cost
+        assert "functions" not in cost["covers"]
 
 
 def test_a_chat_deleted_before_the_reply_ends_the_turn_quietly(store, gateway):

@@ -12,6 +12,7 @@ from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
 from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS
 from tests.support import dynamodb
 from tests.support.capacity import READS, Charge, metered
+from tests.support.conversation import ask, claim
 from tests.support.subscribers import bind
 from tests.support.turn import a_turn, begin
 from tests.support.unlimited import UNLIMITED
@@ -164,6 +165,22 @@ class TestATurn:
         reads = [read for read, _ in costs]
         assert max(reads) <= 10
         assert reads[-1] == reads[-50]
+
+    @pytest.mark.parametrize(("kilobytes", "more"), [(1, 2), (2, 4), (7, 14)])
+    def test_each_further_kilobyte_of_the_reply_costs_two_writes(self, store, capacity, kilobytes, more):
+        """Sixteen units are for a reply that fits into a kilobyte with its ids: a transaction writes each one twice."""
+        begin(store)
+        _, short = a_turn(store, capacity, 0)
+        _, long = a_turn(store, capacity, 1, reply="Once upon a time" + "x" * 1024 * kilobytes)
+        assert long - short == more
+
+    def test_each_renewal_of_the_lease_costs_one_write(self, store, capacity):
+        begin(store)
+        handover = ask(store, "m1", "m2", "Hi")
+        turn = claim(store, handover, now=NOON)
+        capacity.clear()
+        assert store.turns.extend("alice", "chat", turn, NOON + timedelta(seconds=20))
+        assert (capacity.read_units, capacity.write_units) == (0, 1)
 
     def test_the_model_of_a_deployment_counts_with_the_same_units(self, store, capacity):
         begin(store)

@@ -1,0 +1,142 @@
+"""Policy evaluation: what a role allows (IAM guide, "Policy evaluation logic"). No I/O.
+
+Not evaluated: resource-based policies, session policies and policies of the organisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from parley.iam import conditions
+from parley.iam.conditions import Context, expanded, matches
+from parley.template.model import PolicyDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement of a policy. `conditions` are operator, key and values.
+
+    `negates_actions` and `negates_resources` stand for `NotAction` and `NotResource`.
+    """
+
+    allows: bool
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    negates_actions: bool = False
+    negates_resources: bool = False
+    conditions: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
+
+    def unknown(self) -> Iterator[str]:
+        """Return what of the conditions and variables the emulator does not know."""
+        for operator, key, _ in self.conditions:
+            if not conditions.is_known(operator):
+                yield f"the operator {operator}"
+            elif key.lower() not in conditions.KEYS:
+                yield f"the key {key}"
+        values = (value for _, _, values in self.conditions for value in values)
+        for text in (*self.resources, *values):
+            yield from (
+                f"the variable {key}" for key in conditions.variables(text) if key.lower() not in conditions.KEYS
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An action on a resource.
+
+    `resources` are forms of its ARN, each as good as the others; none if the resource is not known.
+    """
+
+    action: str
+    resources: tuple[str, ...]
+    context: Context = field(default_factory=dict)
+
+
+class Decision(Enum):
+    """The result of an evaluation, in the words of AWS's error messages."""
+
+    ALLOWED = "allowed"
+    DENIED = "with an explicit deny in an identity-based policy"
+    DENIED_BY_BOUNDARY = "with an explicit deny in a permissions boundary"
+    NOT_ALLOWED = "because no identity-based policy allows the {action} action"
+    NOT_ALLOWED_BY_BOUNDARY = "because no permissions boundary allows the {action} action"
+
+
+def statements(document: PolicyDocument) -> list[Statement]:
+    """Return the statements of a policy document."""
+    return [_statement(each) for each in _listed(document.get("Statement")) if isinstance(each, dict)]
+
+
+def _statement(content: dict[str, Any]) -> Statement:
+    return Statement(
+        content.get("Effect") == "Allow",
+        _texts(content.get("Action", content.get("NotAction"))),
+        _texts(content.get("Resource", content.get("NotResource"))),
+        "Action" not in content,
+        "Resource" not in content,
+        tuple(
+            (operator, key, _texts(values))
+            for operator, block in (content.get("Condition") or {}).items()
+            for key, values in (block if isinstance(block, dict) else {}).items()
+        ),
+    )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in _listed(value))
+
+
+def decide(request: Request, policies: Sequence[Statement], boundary: Sequence[Statement] | None = None) -> Decision:
+    """Decide on a request: an explicit deny, then an allow of the role and of its boundary, else an implicit deny."""
+    if any(not each.allows and applies(each, request) for each in policies):
+        return Decision.DENIED
+    if any(not each.allows and applies(each, request) for each in boundary or ()):
+        return Decision.DENIED_BY_BOUNDARY
+    if not any(each.allows and applies(each, request) for each in policies):
+        return Decision.NOT_ALLOWED
+    if boundary is not None and not any(each.allows and applies(each, request) for each in boundary):
+        return Decision.NOT_ALLOWED_BY_BOUNDARY
+    return Decision.ALLOWED
+
+
+def applies(statement: Statement, request: Request) -> bool:
+    """Tell if a statement is about a request.
+
+    A condition that the emulator does not know is taken in favour of the function: as met by a statement that allows,
+    and as not met by one that denies.
+    """
+    return (
+        any(action_matches(request.action, each) for each in statement.actions) != statement.negates_actions
+        and _is_about_resource(statement, request)
+        and all(
+            statement.allows if met is None else met
+            for operator, key, values in statement.conditions
+            for met in [conditions.is_met(operator, key, values, request.context)]
+        )
+    )
+
+
+def action_matches(action: str, pattern: str) -> bool:
+    """Tell if an action matches a pattern. Upper and lower case are the same."""
+    return matches(action, pattern, ignore_case=True)
+
+
+def resource_matches(request: Request, pattern: str) -> bool:
+    """Tell if one of the forms of a request's resource matches a pattern. A resource that is not known matches any."""
+    filled = expanded(pattern, request.context)
+    if filled is None:
+        return False
+    return not request.resources or any(matches(each, filled) for each in request.resources)
+
+
+def _is_about_resource(statement: Statement, request: Request) -> bool:
+    if not request.resources:
+        return statement.allows
+    return any(resource_matches(request, each) for each in statement.resources) != statement.negates_resources

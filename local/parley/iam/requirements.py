@@ -1,0 +1,206 @@
+"""Permissions that calls of AWS's services need: actions and resources (Service Authorization Reference). No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from parley.account import ACCOUNT_ID, REGION
+
+CONNECTIONS = "@connections/*"
+"""The end of the ARN of all connections of a stage. Policies do not tell connections apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of a service: the name that it is signed for, the operation, and the parameters."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """An action on a resource. `resource` is an ARN, or `*` for an action without one; None if it is not known.
+
+    `via` is the service that needs the action in the caller's name.
+    """
+
+    action: str
+    resource: str | None
+    via: str = ""
+
+
+def permissions(call: Call, keys: Mapping[str, str | None] | None = None) -> list[Permission]:
+    """Return what a call needs, each permission once.
+
+    `keys` are the ARNs of the customer's keys that encrypt parameters and secrets, by the ARN of these. For a service
+    that the emulator does not have, the resource is not known.
+    """
+    needs = _SERVICES.get(call.service)
+    found = needs(call) if needs else _other(call)
+    return list(dict.fromkeys(_with_decryption(found, call, keys or {})))
+
+
+def arn(service: str, resource: str) -> str:
+    """Return the ARN of a resource in the emulator's account and region."""
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT_ID}:{resource}"
+
+
+def _table(name: Any, index: Any = None) -> str:
+    table = str(name) if str(name).startswith("arn:") else arn("dynamodb", f"table/{name}")
+    return f"{table}/index/{index}" if index else table
+
+
+_TRANSACTION_ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "Get": "GetItem"}
+_PARTIQL = re.compile(
+    r"\b(?P<verb>SELECT\b.*?\bFROM|INSERT\s+INTO|UPDATE|DELETE\s+FROM)\s+"
+    r'"?(?P<table>[\w.-]+)"?(?:\."?(?P<index>[\w.-]+)"?)?',
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def _dynamodb(call: Call) -> Iterator[Permission]:
+    """Return what a call of DynamoDB needs: for each item of a transaction, the action of the item."""
+    given = call.parameters
+    match call.operation:
+        case "TransactWriteItems" | "TransactGetItems":
+            for kind, item in _pairs(given.get("TransactItems")):
+                action = "ConditionCheckItem" if kind == "ConditionCheck" else _TRANSACTION_ACTIONS.get(kind, kind)
+                yield Permission(f"dynamodb:{action}", _table(item.get("TableName")))
+        case "BatchWriteItem" | "BatchGetItem":
+            for name in given.get("RequestItems") or ():
+                yield Permission(f"dynamodb:{call.operation}", _table(name))
+        case "ExecuteStatement" | "BatchExecuteStatement" | "ExecuteTransaction":
+            for statement in given.get("Statements") or given.get("TransactStatements") or [given]:
+                yield from _partiql(statement)
+        case "ListTables" | "DescribeLimits" | "DescribeEndpoints":
+            yield Permission(f"dynamodb:{call.operation}", "*")
+        case operation:
+            name = given.get("TableName") or given.get("ResourceArn")
+            yield Permission(f"dynamodb:{operation}", _table(name, given.get("IndexName")) if name else None)
+
+
+def _pairs(items: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for item in items or ():
+        yield from item.items()
+
+
+def _partiql(statement: Mapping[str, Any]) -> Iterator[Permission]:
+    match = _PARTIQL.search(str(statement.get("Statement", "")))
+    if match:
+        verb = match["verb"].split()[0].capitalize()
+        yield Permission(f"dynamodb:PartiQL{verb}", _table(match["table"], match["index"]))
+
+
+def _lambda(call: Call) -> Iterator[Permission]:
+    name, qualifier = call.parameters["FunctionName"], call.parameters.get("Qualifier", "")
+    function = arn("lambda", f"function:{name}" + (f":{qualifier}" if qualifier else ""))
+    yield Permission("lambda:InvokeFunction", function)
+
+
+def _connections(call: Call) -> Iterator[Permission]:
+    given = call.parameters
+    resource = arn("execute-api", f"{given['ApiId']}/{given['Stage']}/{given['Method']}/{CONNECTIONS}")
+    yield Permission("execute-api:ManageConnections", resource)
+
+
+def _sqs(call: Call) -> Iterator[Permission]:
+    """Return what a call of SQS needs. A batch needs the action of one message."""
+    given, action = call.parameters, f"sqs:{call.operation.removesuffix('Batch')}"
+    name = str(given.get("QueueUrl", "")).rstrip("/").rpartition("/")[2] or given.get("QueueName")
+    if call.operation == "ListQueues":
+        yield Permission(action, "*")
+    else:
+        yield Permission(action, arn("sqs", str(name)) if name else None)
+
+
+def _ssm(call: Call) -> Iterator[Permission]:
+    given = call.parameters
+    names = given.get("Names") or [given.get("Name") or given.get("Path")]
+    for name in names:
+        # A name may be an ARN, and may have a version or a label behind a colon.
+        known = str(name) if str(name).startswith("arn:") else _parameter(str(name)) if name else None
+        yield Permission(f"ssm:{call.operation}", known or ("*" if call.operation == "DescribeParameters" else None))
+
+
+def _parameter(name: str) -> str:
+    return arn("ssm", f"parameter/{name.partition(':')[0].lstrip('/')}")
+
+
+def _secretsmanager(call: Call) -> Iterator[Permission]:
+    given = call.parameters
+    if call.operation in ("ListSecrets", "GetRandomPassword", "BatchGetSecretValue"):
+        yield Permission(f"secretsmanager:{call.operation}", "*")
+        ids = given.get("SecretIdList") or ()
+        yield from (Permission("secretsmanager:GetSecretValue", _secret(each)) for each in ids)
+    else:
+        secret = given.get("SecretId") or given.get("Name")
+        yield Permission(f"secretsmanager:{call.operation}", _secret(secret) if secret else None)
+
+
+def _secret(secret: Any) -> str:
+    """Return the ARN of a secret. After the name it has a hyphen and six characters, which a name does not show."""
+    return str(secret) if str(secret).startswith("arn:") else arn("secretsmanager", f"secret:{secret}-??????")
+
+
+def _kms(call: Call) -> Iterator[Permission]:
+    key = str(call.parameters.get("KeyId") or "")
+    yield Permission(f"kms:{call.operation}", key_arn(key) if key else None)
+
+
+def key_arn(key: str) -> str | None:
+    """Return the ARN of a key by its id or ARN; None for an alias, which does not tell the key."""
+    if "alias/" in key:
+        return None
+    return key if key.startswith("arn:") else arn("kms", f"key/{key}")
+
+
+_PREFIXES = {"monitoring": "cloudwatch", "email": "ses"}
+"""The prefix of actions, where it is not the name that a service's calls are signed for."""
+
+
+def _other(call: Call) -> Iterator[Permission]:
+    if call.service and call.operation:
+        yield Permission(f"{_PREFIXES.get(call.service, call.service)}:{call.operation}", None)
+
+
+_SERVICES: dict[str, Callable[[Call], Iterator[Permission]]] = {
+    "dynamodb": _dynamodb,
+    "lambda": _lambda,
+    "execute-api": _connections,
+    "sqs": _sqs,
+    "ssm": _ssm,
+    "secretsmanager": _secretsmanager,
+    "kms": _kms,
+}
+
+
+_DECRYPTING = ("GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory", "GetSecretValue")
+
+
+def _with_decryption(found: Iterator[Permission], call: Call, keys: Mapping[str, str | None]) -> Iterator[Permission]:
+    """Add kms:Decrypt for what a customer's key encrypts. AWS's own keys need no permission of the caller's."""
+    for each in found:
+        yield each
+        asked = call.service == "secretsmanager" or call.parameters.get("WithDecryption")
+        if asked and call.operation in _DECRYPTING and each.resource and each.resource in keys:
+            yield Permission("kms:Decrypt", keys[each.resource], via=call.service)
+
+
+def encryption(call: Call) -> tuple[str, str | None] | None:
+    """Return the ARN of a parameter or secret that a call stores, and of its key; None if no key of the customer's."""
+    given = call.parameters
+    key = str(given.get("KeyId") or given.get("KmsKeyId") or "")
+    name = str(given.get("Name") or "")
+    if not key or not name or key.startswith("alias/aws/"):
+        return None
+    match call.service, call.operation:
+        case "ssm", "PutParameter":
+            return _parameter(name), key_arn(key)
+        case "secretsmanager", "CreateSecret":
+            return _secret(name), key_arn(key)
+    return None

@@ -1,0 +1,40 @@
+"""Imports of moto: one thread at a time, whoever needs which part of it first."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys, threading, time
+from itertools import groupby
+from pathlib import Path
+
+from parley.aws_services import AwsServices
+from parley.dynamodb.embedded import Embedded
+from parley.trace import Trace
+
+importers = []
+
+class Witness:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "moto":
+            importers.append(threading.current_thread().name)
+            time.sleep(0.001)  # another thread may run now
+
+sys.meta_path.insert(0, Witness())
+importing = threading.Lock()
+embedded = Embedded(importing)
+services = AwsServices("http://127.0.0.1", Trace(), importing)
+others = [threading.Thread(target=services._handler, args=[name], name=name) for name in ("sqs", "ssm")]
+for thread in others:
+    thread.start()
+for thread in others:
+    thread.join()
+embedded._handler.result()
+print(len([name for name, _ in groupby(importers)]), len(set(importers)))
+"""
+
+
+def test_no_two_threads_import_moto_at_the_same_time():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+    turns, threads = map(int, done.stdout.split())
+    assert turns == threads > 1
