@@ -13,7 +13,7 @@ from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import BREAK, Prompt, prompt
+from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, prompt
 from handlers.chat.replies.spending import Bill, Spending
 from handlers.chat.store import Store
 
@@ -57,7 +57,10 @@ class Generation:
 
     def _prompt(self, attempt: Attempt) -> Prompt:
         # Up to the question: its id is the last one before the reply's.
-        earlier = self.store.messages.newest_first(attempt.chat.chat_id, attempt.turn.message_id)
+        room = self.settings.history_chars
+        earlier = self.store.messages.newest_first(
+            attempt.chat.chat_id, attempt.turn.message_id, most=MAX_MESSAGES, room=room, size=len
+        )
         kept = (each for each in earlier if each.message_id != attempt.turn.replaces)
         return prompt(kept, self.settings.history_chars)
 

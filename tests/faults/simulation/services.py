@@ -282,7 +282,7 @@ def _shown(chat: Chat) -> tuple[object, ...]:
 
 
 class SimulatedMessages(_Part):
-    def newest_first(self, chat_id: str, before: str | None = None) -> Iterator[Message]:
+    def newest_first(self, chat_id: str, before: str | None = None, **_: Any) -> Iterator[Message]:
         items = self._call(lambda: dict(self.tables.messages.get(chat_id, {})), writes=False)
         for message_id in sorted(items, reverse=True):
             if before is None or message_id < before:
@@ -290,6 +290,10 @@ class SimulatedMessages(_Part):
 
     def get(self, chat_id: str, message_id: str) -> Message | None:
         return self._call(lambda: self.tables.messages.get(chat_id, {}).get(message_id), writes=False)
+
+    def has_older(self, chat_id: str, message_id: str) -> bool:
+        messages = self.tables.messages
+        return self._call(lambda: any(each < message_id for each in messages.get(chat_id, {})), writes=False)
 
     def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
         return self._call(lambda: self.tables.sent.get((chat_id, client_message_id)), writes=False)

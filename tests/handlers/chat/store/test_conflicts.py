@@ -191,7 +191,7 @@ READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
     "connections": {"get", "of_user", "open_of_user", "in_segment"},
     "chats": {"get", "watch", "page", "count"},
-    "messages": {"get", "sent_as", "newest_first", "oldest_first", "after"},
+    "messages": {"get", "sent_as", "newest_first", "has_older", "oldest_first", "after"},
     "turns": set(),
 }
 """The operations that write nothing: GetItem, Query and Scan meet no conflicts."""
