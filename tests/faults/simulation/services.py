@@ -17,7 +17,7 @@ from handlers.chat.records import Announcement, Chat, Connection, FinishReason, 
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
-from tests.faults.simulation.tables import Tables
+from tests.faults.simulation.tables import Tables, shown
 from tests.faults.simulation.world import SimulatedWorld
 
 
@@ -260,7 +260,7 @@ class SimulatedChats(_Part):
 
     def subscribe(self, connection: Connection, chat: Chat, subscription: Subscription) -> bool:
         def change(now: Chat) -> Chat | None:
-            if self.tables.connections.get(connection.connection_id) != connection or _shown(now) != _shown(chat):
+            if self.tables.connections.get(connection.connection_id) != connection or shown(now) != shown(chat):
                 return None
             subscribers = {**now.subscribers, connection.connection_id: subscription}
             return replace(now, subscribers=subscribers, joins=now.joins + 1)
@@ -273,12 +273,6 @@ class SimulatedChats(_Part):
             return replace(chat, subscribers=left)
 
         self._change(user_id, chat_id, change)
-
-
-def _shown(chat: Chat) -> tuple[object, ...]:
-    """Return the part of a chat that must be as it was shown when a connection subscribes."""
-    turn = chat.turn
-    return chat.last_message_id, chat.message_count, turn.message_id if turn else None
 
 
 class SimulatedMessages(_Part):

@@ -52,3 +52,9 @@ class Tables:
     tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
     taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
+
+
+def shown(chat: Chat) -> tuple[object, ...]:
+    """Return the part of a chat that must be as it was shown when a connection subscribes."""
+    turn = chat.turn
+    return chat.last_message_id, chat.message_count, turn.message_id if turn else None
