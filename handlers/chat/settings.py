@@ -82,6 +82,29 @@ class ModelTimeouts:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """The pace grows with the reply: each frame is billed, but people judge by the first words.
+
+    After `unpaced_frames` frames of text it is `first` seconds, and grows evenly to `last` seconds until the reply's
+    first text is `grown_seconds` old. It never falls, so a `last` below `first` means `first`. There is no pace at all
+    if `first` is 0.
+    """
+
+    first: float = 0.0
+    last: float = 0.0
+    grown_seconds: float = 0.0
+    unpaced_frames: int = 10
+
+    def after(self, frames: int, age: float) -> float:
+        """Return the time from a connection's newest frame to its next. `frames` says how many it has of the text."""
+        # The first text waits for nothing, whatever the settings are.
+        if frames < max(1, self.unpaced_frames) or not self.first:
+            return 0.0
+        growth = min(1.0, age / self.grown_seconds) if self.grown_seconds else 1.0
+        return self.first + max(0.0, self.last - self.first) * growth
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one function. A variable that the function does not have leaves a default, or an empty text.
 
@@ -91,7 +114,7 @@ class Settings:
     - `message_chars`: the length of the longest user message, in UTF-16 code units.
     - `limits`: the limits of one user.
     - `history_chars`: the length of the longest prompt, in characters.
-    - `relay_pace`: the shortest time between two frames of a reply, in seconds.
+    - `relay_pace`: the shortest time between two frames of a reply.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
@@ -113,7 +136,7 @@ class Settings:
     message_chars: int
     limits: Limits
     history_chars: int
-    relay_pace: float
+    relay_pace: Pace
     generate_function: str
     deliver_function: str
     erase_function: str
@@ -150,7 +173,7 @@ class Settings:
             message_chars=_integer(environ, "MESSAGE_CHARS", MAX_MESSAGE_CHARS, 1, MAX_MESSAGE_CHARS),
             limits=_limits(environ),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
-            relay_pace=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
+            relay_pace=_pace(environ),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),
@@ -323,6 +346,15 @@ def _flag(environ: Mapping[str, str], name: str) -> bool:
     if text not in ("true", "false"):
         raise Misconfigured(f"{name} is {text!r}; set it to true or false", name)
     return text == "true"
+
+
+def _pace(environ: Mapping[str, str]) -> Pace:
+    return Pace(
+        first=_number(environ, "RELAY_PACE_MS", 50, 0, 10_000) / 1000,
+        last=_number(environ, "RELAY_LATE_PACE_MS", 100, 0, 10_000) / 1000,
+        grown_seconds=_number(environ, "RELAY_LATE_SECONDS", 4, 0, 900),
+        unpaced_frames=_integer(environ, "RELAY_UNPACED_FRAMES", 10, 0, 10_000),
+    )
 
 
 def _memory(megabytes: str) -> float | None:

@@ -39,7 +39,8 @@ def list_messages(
         newer, _ = within(services.store.messages.after(chat_id, after, limit), limit)
         views = [MessageView.of(each) for each in newer]
         return _page(views, before=views[0].message_id if views else after, after=after)
-    newest, more = within(services.store.messages.newest_first(chat_id, before), limit)
+    stored = services.store.messages.newest_first(chat_id, before, most=limit + 1, room=export.MAX_RESPONSE_BYTES)
+    newest, more = within(stored, limit)
     views = [MessageView.of(each) for each in reversed(newest)]
     return _page(views, before=views[0].message_id if more else None, after=before)
 

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, metavar="N", help="connections that are open at once")
     parser.add_argument("--region", default="us-east-1", choices=PRICES, help="Region of the prices")
     parser.add_argument("--pace-ms", type=float, default=50, help="RelayPaceMs")
+    parser.add_argument("--late-pace-ms", type=float, default=100, help="RelayLatePaceMs")
     parser.add_argument("--worker-memory", type=int, default=1024, help="WorkerMemory, in MB")
     parser.add_argument("--turn-every", type=float, default=600, help="seconds between two turns of a connection")
     parser.add_argument("--reply-tokens", type=int, default=500, help="tokens of a reply")
@@ -31,9 +32,15 @@ def main() -> None:
     for name in ("connections", "worker_memory", "turn_every", "reply_tokens", "tokens_per_second"):
         if (value := getattr(given, name)) is not None and value <= 0:
             parser.error(f"--{name.replace('_', '-')} is a number above 0")
-    if given.pace_ms < 0:
-        parser.error("--pace-ms is a number from 0 on")
-    design = replace(Design(), pace_seconds=given.pace_ms / 1000, worker_memory_mb=given.worker_memory)
+    for name in ("pace_ms", "late_pace_ms"):
+        if getattr(given, name) < 0:
+            parser.error(f"--{name.replace('_', '-')} is a number from 0 on")
+    design = replace(
+        Design(),
+        pace_seconds=given.pace_ms / 1000,
+        late_pace_seconds=given.late_pace_ms / 1000,
+        worker_memory_mb=given.worker_memory,
+    )
     use = replace(
         Use(),
         turn_every=given.turn_every,

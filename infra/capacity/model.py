@@ -7,6 +7,7 @@ read its figures as those of an even day.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from math import inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,16 @@ class Design:
     """What the code and the template decide. Tests compare it with both."""
 
     pace_seconds: float = 0.05
+    late_pace_seconds: float = 0.1
+    late_after_seconds: float = 4
+    """The age of a reply's text at which its pace has grown from `pace_seconds` to `late_pace_seconds`."""
     unpaced_frames: int = 10
-    poll_seconds: float = 0.25
+    young_poll_seconds: float = 0.25
+    young_seconds: float = 1
+    poll_seconds: float = 0.9
+    certain_seconds: float = 2
+    lease_seconds: float = 5
+    """The age of a lease at which it is renewed. The renewal is a write that shows the chat."""
     worker_memory_mb: int = 1024
     prod_workers: int = 500
     """`WorkerConcurrency` of the preset `prod`."""
@@ -94,7 +103,7 @@ ROW_BYTES = 300
 """Bytes of a connection's row. Reads of a broadcast may be late, so each 8 KB take a unit."""
 METRIC_BYTES = 2_500
 """Bytes of the lines that one turn's metrics are made of (docs/metrics.md)."""
-TURN_WRITE_UNITS, TURN_MESSAGE_UNITS, LEASE_SECONDS = 17, 6, 5
+TURN_WRITE_UNITS, TURN_MESSAGE_UNITS = 17, 6
 """Write units of a turn with the default limits and a reply of up to 1 KB, and those of its three items in the messages
 table. Each further KB of the reply takes 2 more there, and each 5 seconds of it 1 elsewhere."""
 TURN_READ_UNITS = 5
@@ -108,7 +117,7 @@ def a_turn(design: Design, use: Use) -> Work:
     reply_seconds = use.reply_tokens / use.tokens_per_second
     worker_seconds = use.first_token_seconds + reply_seconds + WORKER_OVERHEAD_SECONDS
     posts = 3 + _token_frames(design, use)  # and the acknowledgement, the start, the end
-    polls = worker_seconds / design.poll_seconds
+    polls = poll_units(design, worker_seconds)
     longer = 2 * (-(-(use.reply_bytes + ITEM_BYTES) // 1024) - 1)
     return Work(
         frames=posts + 1,
@@ -117,7 +126,7 @@ def a_turn(design: Design, use: Use) -> Work:
         lambda_seconds=worker_seconds + ANSWER_SECONDS,
         worker_seconds=worker_seconds,
         gb_seconds=worker_seconds * design.worker_memory_mb / 1024 + ANSWER_SECONDS,
-        write_units=TURN_WRITE_UNITS + longer + worker_seconds // LEASE_SECONDS,
+        write_units=TURN_WRITE_UNITS + longer + worker_seconds // design.lease_seconds,
         message_units=TURN_MESSAGE_UNITS + longer,
         read_units=TURN_READ_UNITS + use.prompt_read_units + polls,
         poll_units=polls,
@@ -128,11 +137,37 @@ def a_turn(design: Design, use: Use) -> Work:
 
 
 def _token_frames(design: Design, use: Use) -> float:
-    """Return the frames that carry the text of a reply: some at once, the others at the pace."""
-    unpaced = min(design.unpaced_frames, use.reply_tokens)
-    seconds = (use.reply_tokens - unpaced) / use.tokens_per_second
-    interval = max(design.pace_seconds, 1 / use.tokens_per_second)
-    return unpaced + round(seconds / interval)
+    """Return the frames that carry the text of a reply: some at once, the others at the pace, which grows."""
+    token = 1 / use.tokens_per_second
+    frames = min(design.unpaced_frames, use.reply_tokens)
+    at, end = frames * token, use.reply_tokens * token
+    while (left := end - at) > token / 2:
+        growth = min(1.0, at / design.late_after_seconds) if design.late_after_seconds else 1.0
+        growing = max(0.0, design.late_pace_seconds - design.pace_seconds) * growth
+        pace = design.pace_seconds + growing if design.pace_seconds else 0.0
+        # A pace that has come to its end stays: so much of a long reply needs no steps.
+        if growth == 1.0:
+            return frames + round(left / max(pace, token))
+        at += max(pace, token)
+        frames += 1
+    return frames
+
+
+def poll_units(design: Design, seconds: float) -> float:
+    """Return the read units of a worker's looks at the chat in this time, if its item has up to 4 KB.
+
+    A look takes half a unit, a certain one a whole unit, and a renewal of the lease none.
+    """
+    units, at, certain, renewed = 0.0, 0.0, -inf, 0.0
+    while (at := at + (design.young_poll_seconds if at < design.young_seconds else design.poll_seconds)) < seconds:
+        pause = design.young_poll_seconds if at < design.young_seconds else design.poll_seconds
+        if at - renewed >= design.lease_seconds:
+            renewed = certain = at
+        elif at - certain + pause > design.certain_seconds:
+            certain, units = at, units + 1
+        else:
+            units += 0.5
+    return units
 
 
 A_PING = Work(

@@ -139,7 +139,6 @@ def remedies_table(connections: int, design: Design, use: Use, prices: Prices) -
         "`RelayPaceMs=100`": replace(design, pace_seconds=0.1),
         "`WorkerMemory=512`": replace(design, worker_memory_mb=512),
         "both": replace(design, pace_seconds=0.1, worker_memory_mb=512),
-        "looks at the chat every second (`POLL_SECONDS`)": replace(design, poll_seconds=1.0),
     }
     rows = []
     for name, changed in changes.items():

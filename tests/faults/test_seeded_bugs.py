@@ -189,7 +189,8 @@ def test_a_model_that_is_left_talking(monkeypatch):
 
 
 def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
-    monkeypatch.setattr(monitor, "POLL_SECONDS", 2.0)
+    monkeypatch.setattr(monitor, "POLL_SECONDS", 4.0)
+    monkeypatch.setattr(monitor, "YOUNG_POLL_SECONDS", 4.0)
     assert found("cancelled too late")
 
 

@@ -229,6 +229,9 @@ ROWS = {
     "RequestsPerMinute": whole("REQUESTS_PER_MINUTE", 0, 60_000),
     "ChatsPerUser": whole("CHATS_PER_USER", 0, 1_000_000),
     "RelayPaceMs": whole("RELAY_PACE_MS", 0, 10_000, {"1.5": "no clock is that exact"}),
+    "RelayLatePaceMs": whole("RELAY_LATE_PACE_MS", 0, 10_000, {"1.5": "no clock is that exact"}),
+    "RelayLateSeconds": whole("RELAY_LATE_SECONDS", 0, 900, {"1.5": "nobody sees half a second there"}),
+    "RelayUnpacedFrames": whole("RELAY_UNPACED_FRAMES", 0, 10_000),
     "LogLevel": Row(
         "POWERTOOLS_LOG_LEVEL",
         ("DEBUG", "INFO", "WARNING", "ERROR"),

@@ -10,7 +10,7 @@ from handlers.chat.records import Connection, FinishReason, Subscription
 from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.worker import ReplyWorker
-from handlers.chat.settings import RUSSIAN
+from handlers.chat.settings import RUSSIAN, Pace
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.runtime import FakeRuntime
 from tests.support.subscribers import subscribe
@@ -91,7 +91,9 @@ def reply_worker(
         store,
         OpenConnections(store, gateway, runtime),
         model,
-        ReplySettings(RUSSIAN, prices or Prices(), history_chars, 0.0, tokens_per_day, max_completion_tokens, memory),
+        ReplySettings(
+            RUSSIAN, prices or Prices(), history_chars, Pace(), tokens_per_day, max_completion_tokens, memory
+        ),
         lambda user, frame: sent.append((user, frame)),
         runtime,
         report,

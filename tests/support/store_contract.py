@@ -175,7 +175,7 @@ class TurnsContract:
         handover = ask(store, "m1", "m2")
         zombie = claim(store, handover)
         store.turns.claim("alice", "chat", zombie, "w2", LATER)
-        assert store.turns.extend("alice", "chat", zombie, LATER) is False
+        assert store.turns.extend("alice", "chat", zombie, LATER) is None
         assert seal(store, handover, turn=zombie) is False
         assert store.messages.get("chat", "m2") is None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
@@ -77,18 +77,26 @@ def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComple
     return frame.model_copy(update={"content": None})
 
 
-def page(newest_first: Iterable[Message], limit: int) -> tuple[tuple[MessageView, ...], bool]:
+FULL_BYTES = 1024
+"""The room that is left in a full page. A look at whether one more message fits costs more than it shows."""
+
+
+def page(
+    newest_first: Iterable[Message], limit: int, has_older: Callable[[str], bool]
+) -> tuple[tuple[MessageView, ...], bool]:
     """Return the newest messages that fit into one frame, at most `limit`, oldest first, and True if there are more."""
-    # Takes one message more than it shows, to know that there is one, and no further: `newest_first` reads the table
-    # page by page as we go, so a long chat costs no more than a short one.
+    # `newest_first` reads the table as we go, and a read is charged by what it returns. So this takes no message
+    # that it does not show, but one that turns out not to fit. `has_older` is the cheap way to know of one more.
     views: list[MessageView] = []
     size = 0
     for message in newest_first:
         shown = view(message)
         size += _bytes(shown)
-        if len(views) == limit or size > MAX_PAGE_BYTES:
+        if size > MAX_PAGE_BYTES:
             return tuple(reversed(views)), True
         views.append(shown)
+        if len(views) == limit or size > MAX_PAGE_BYTES - FULL_BYTES:
+            return tuple(reversed(views)), has_older(message.message_id)
     return tuple(reversed(views)), False
 
 

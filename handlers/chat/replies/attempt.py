@@ -14,14 +14,14 @@ from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Announcement, Chat, FinishReason, Role, Turn, Usage
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import Settings, Texts
+from handlers.chat.settings import Pace, Settings, Texts
 from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import Handover
 
 
 @dataclass(frozen=True, slots=True)
 class ReplySettings:
-    """The settings of replies. `pace` is the relay's, in seconds.
+    """The settings of replies. `pace` is the relay's.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known.
@@ -30,7 +30,7 @@ class ReplySettings:
     texts: Texts
     prices: Prices
     history_chars: int
-    pace: float
+    pace: Pace
     tokens_per_day: int
     max_completion_tokens: int
     memory: float | None
@@ -126,7 +126,7 @@ def relay_of(
 
     def subscribers() -> Collection[str] | None:
         try:
-            now = connections.store.chats.get(chat.user_id, chat.chat_id)
+            now = connections.store.chats.watch(chat.user_id, chat.chat_id, certain=True)
         except StoreError:
             logger.exception("subscribers_not_read")
             return None

@@ -13,7 +13,7 @@ from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import BREAK, Prompt, prompt
+from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, prompt
 from handlers.chat.replies.spending import Bill, Spending
 from handlers.chat.store import Store, StoreError
 
@@ -77,8 +77,9 @@ class Generation:
 
     def _read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
         # Up to the question: its id is the last one before the reply's.
-        earlier = self.store.messages.newest_first(chat_id, reply_id)
-        return prompt((each for each in earlier if each.message_id != replaces), self.settings.history_chars)
+        room = self.settings.history_chars
+        earlier = self.store.messages.newest_first(chat_id, reply_id, most=MAX_MESSAGES, room=room, size=len)
+        return prompt((each for each in earlier if each.message_id != replaces), room)
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""

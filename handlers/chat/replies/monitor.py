@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
@@ -19,12 +20,34 @@ RESERVE_SECONDS = 15.0
 """The part of a function's time that is kept for the seal and the announcement of the reply."""
 
 
+YOUNG_SECONDS = 1.0
+"""The age of a reply up to which somebody who reads it may change their mind at once."""
+
+YOUNG_POLL_SECONDS = 0.25
+"""The time between two looks at the chat of a young reply that somebody reads."""
+
+CERTAIN_SECONDS = 2.0
+"""The longest time between two looks that see every write before them: reads of DynamoDB that are strongly consistent,
+and renewals of the lease. Those between cost half. A connection that leaves the chat gets no frame of it after that
+time and the one that a look and a post take (`turns.join.LEAVING_SECONDS`)."""
+
+
 class StopReason(Enum):
     """The reason why a reply ends before its model does."""
 
     CANCELLED = "a client cancelled it"
     LOST = "the turn is no longer this worker's"
     OUT_OF_TIME = "the function's own time is nearly over"
+
+
+def poll_pause(age: float, *, heard: bool) -> float:
+    """Return the time to the next look at the chat of a reply of this age. `heard` says that somebody reads it."""
+    return YOUNG_POLL_SECONDS if heard and age < YOUNG_SECONDS else POLL_SECONDS
+
+
+def certainty_due(since: float, pause: float) -> bool:
+    """Return True if the next look would come too late to be the certain one. `since` is the time from the last."""
+    return since + pause > CERTAIN_SECONDS
 
 
 class TurnMonitor:
@@ -55,6 +78,10 @@ class TurnMonitor:
         self._reserve_seconds = min(RESERVE_SECONDS, remaining() / 2)
         self._changed = runtime.condition()
         self._over = False
+        self._began = runtime.monotonic()
+        # The claim saw the chat, but the prompt was read since then: the first look is a certain one.
+        self._certain_at = -math.inf
+        self._subscribers = chat.subscribers
 
     def __enter__(self) -> TurnMonitor:
         self._runtime.start(self._run, "turn monitor")
@@ -76,31 +103,55 @@ class TurnMonitor:
 
     def _is_over(self) -> bool:
         with self._changed:
-            return bool(self._changed.wait_for(lambda: self._over, POLL_SECONDS))
+            return bool(self._changed.wait_for(lambda: self._over, self._pause()))
+
+    def _pause(self) -> float:
+        return poll_pause(self._runtime.monotonic() - self._began, heard=bool(self._subscribers))
 
     def _poll(self) -> StopReason | None:
         if self._remaining() <= self._reserve_seconds:
             return StopReason.OUT_OF_TIME
         try:
-            return self._check(self._store.chats.get(self._chat.user_id, self._chat.chat_id))
+            return self._look()
         except StoreError:
             # The failure may pass. Until the lease runs out no other worker may have the turn, so go on until then.
             logger.exception("turn_poll_failed")
             return StopReason.LOST if self._turn.lease_until <= self._runtime.now() else None
 
-    def _check(self, chat: Chat | None) -> StopReason | None:
+    def _look(self) -> StopReason | None:
+        began = self._runtime.monotonic()
+        if lifecycle.renewal_due(self._turn, self._runtime.now()):
+            return self._heed(self._renewed(), began)
+        # A replica that is late shows an older chat, perhaps one from before this worker's claim. So a cheap look is
+        # never acted on: whatever it shows that is not known yet is looked at again, with certainty.
+        if not certainty_due(began - self._certain_at, self._pause()) and self._is_known(self._watch(certain=False)):
+            return None
+        return self._heed(self._watch(certain=True), began)
+
+    def _watch(self, *, certain: bool) -> Chat | None:
+        return self._store.chats.watch(self._chat.user_id, self._chat.chat_id, certain=certain)
+
+    def _is_known(self, chat: Chat | None) -> bool:
+        held = lifecycle.check_lease(chat, self._turn) is LeaseCheck.HELD
+        return held and chat is not None and chat.subscribers == self._subscribers
+
+    def _heed(self, chat: Chat | None, began: float) -> StopReason | None:
+        """Act on the chat as a look saw it that began at a moment, and that saw every write before it."""
+        self._certain_at = began
         match lifecycle.check_lease(chat, self._turn):
             case LeaseCheck.LOST:
                 return StopReason.LOST
             case LeaseCheck.CANCELLED:
                 return StopReason.CANCELLED
             case LeaseCheck.HELD if chat is not None:
+                self._subscribers = chat.subscribers
                 self._relay.follow(chat.subscribers)
-        return self._renew() if lifecycle.renewal_due(self._turn, self._runtime.now()) else None
-
-    def _renew(self) -> StopReason | None:
-        lease_until = self._runtime.now() + lifecycle.LEASE
-        if not self._store.turns.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until):
-            return StopReason.LOST
-        self._turn = replace(self._turn, lease_until=lease_until)
         return None
+
+    def _renewed(self) -> Chat | None:
+        """Renew the lease. Returns the chat as it is then, None if the turn is another worker's."""
+        lease_until = self._runtime.now() + lifecycle.LEASE
+        chat = self._store.turns.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until)
+        if chat is not None:
+            self._turn = replace(self._turn, lease_until=lease_until)
+        return chat

@@ -17,13 +17,12 @@ from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, ServerFrame
 from handlers.chat.protocol.stream import Cursor, Script
 from handlers.chat.records import Subscription
+from handlers.chat.settings import Pace
 
-UNPACED_FRAMES = 10
-"""Frames at the start of a reply that have no pace. Each frame is billed, but people judge by the first words."""
+POLL_SECONDS = 0.9
+"""The longest time between two reads of the chat while a reply is sent."""
 
-POLL_SECONDS = 0.25
-"""The longest time between two reads of the chat while a reply is sent. A connection that leaves the chat gets frames
-no longer than that (`turns.join` waits for it), and a cancellation may take twice as long."""
+NO_PACE = Pace()
 
 FINISH_SECONDS = 10.0
 """The wait for the end to reach all connections. After it the reply counts as announced."""
@@ -33,7 +32,7 @@ LINGER_SECONDS = 30.0
 
 
 class Relay:
-    """The sender of one reply. `pace` is the shortest time between two frames to a connection, in seconds.
+    """The sender of one reply, at a pace.
 
     A connection that answers 410 is passed to `on_gone`, in its sender's thread, and gets nothing more. After any other
     failure the same part of the text is sent again, so nothing is lost or out of order. A frame that arrived although
@@ -47,7 +46,7 @@ class Relay:
         start: AssistantMessageStart,
         on_gone: Callable[[str], None],
         runtime: Runtime,
-        pace: float = 0.0,
+        pace: Pace = NO_PACE,
         subscribers: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
         self._gateway = gateway
@@ -62,6 +61,7 @@ class Relay:
         self._cursors: dict[str, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._followed = False
+        self._text_since: float | None = None
         self._sending: set[str] = set()
         self._posted = 0
 
@@ -124,6 +124,8 @@ class Relay:
         """Send a piece of the reply. Returns at once."""
         with self._changed:
             self._script.add(text)
+            if text and self._text_since is None:
+                self._text_since = self._runtime.monotonic()
             self._changed.notify_all()
 
     def finish(self, frame: AssistantMessageComplete) -> None:
@@ -172,7 +174,7 @@ class Relay:
         failures, not_before = 0, 0.0
         while step := self._next(connection_id, not_before):
             frame, cursor, then = step
-            not_before = self._runtime.monotonic() + (self._pace if then.frames > UNPACED_FRAMES else 0.0)
+            not_before = self._not_before(then)
             try:
                 self._gateway.post(connection_id, frames.encode(frames.as_json(frame)))
             except PostFailed as failure:
@@ -184,6 +186,12 @@ class Relay:
             else:
                 failures = 0
                 self._move(connection_id, cursor, then)
+
+    def _not_before(self, then: Cursor) -> float:
+        """Return the moment from which a connection may get the frame after the one that is posted now."""
+        now = self._runtime.monotonic()
+        # The start frame is no text: it does not count.
+        return now + self._pace.after(then.frames - 1, now - (now if self._text_since is None else self._text_since))
 
     def _next(self, connection_id: str, not_before: float) -> tuple[ServerFrame, Cursor, Cursor] | None:
         """Wait for the next frame of a connection. Returns the frame, the cursor, and the cursor after the frame.

@@ -17,6 +17,9 @@ from handlers.chat.store.writes import CONDITION_FAILED, checking, transact, upd
 
 _TIME: Any = UTCDateTimeAttribute()
 
+_WATCHED = ["userId", "chatId", "subscribers", "turn"]
+"""The attributes that a worker looks at while a reply is made."""
+
 
 class Chats:
     """The table of chats."""
@@ -48,6 +51,20 @@ class Chats:
         except ChatItem.DoesNotExist:
             return None
         return item.chat()
+
+    def watch(self, user_id: str, chat_id: str, *, certain: bool) -> Chat | None:
+        """Return a chat of this user with its turn and its subscribers only, None if it does not exist.
+
+        If it need not be `certain`, the read costs half, and may miss the writes of the last moments: it comes from a
+        replica that may be late. A later one may then show an older chat than an earlier one.
+        """
+        # Fewer attributes make a smaller answer, not a cheaper one: DynamoDB charges for the size of the item.
+        try:
+            item = ChatItem.get(user_id, chat_id, consistent_read=certain, attributes_to_get=_WATCHED)
+        except ChatItem.DoesNotExist:
+            return None
+        chat = item.chat()
+        return Chat(user_id, chat_id, subscribers=chat.subscribers, turn=chat.turn)
 
     def page(self, user_id: str, limit: int, cursor: str | None) -> Page[Chat]:
         """Return a user's chats from an index that is some milliseconds late, the one with the newest message first.

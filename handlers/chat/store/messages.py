@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from handlers.chat.records import Message
 from handlers.chat.store.tables import MessageItem, SentItem
 from handlers.chat.store.writes import delete_in_batches
 
-_PAGE_ITEMS = 50
+FIRST_PAGE_ITEMS = 2
+"""A question and the reply before it: all that is read of a chat before its messages' size is known."""
+
+ROOM_BYTES = 30_000
+"""The room of a reader that names none: that of a frame."""
+
+_GROWTH = 8
+_MAX_PAGE_ITEMS = 100
 _DELETION_PAGE_ITEMS = 100
+_KEYS = ["chatId", "messageId"]
+_OVERHEAD_BYTES = 150
+"""The bytes of a message beside its text, in a frame and about as many in its item."""
+
+
+def bytes_of(text: str) -> int:
+    """Return the bytes of a message with this text."""
+    return len(text.encode()) + _OVERHEAD_BYTES
+
+
+def next_page(seen: int, filled: int, room: int, most: int) -> int:
+    """Return how many messages to read next: as many as the room has left for, if they are like those before.
+
+    It never reads many more than it has seen: a chat of short messages may go on with long ones.
+    """
+    fitting = (room - filled) * seen // max(1, filled)
+    return max(1, min(fitting, most - seen, seen * _GROWTH, _MAX_PAGE_ITEMS))
 
 
 class Messages:
@@ -30,12 +54,58 @@ class Messages:
             return None
         return str(marker.sent_as)
 
-    def newest_first(self, chat_id: str, before: str | None = None) -> Iterator[Message]:
-        """Yield a chat's messages, the newest first. With `before`, only those that are older than this id."""
+    def newest_first(
+        self,
+        chat_id: str,
+        before: str | None = None,
+        *,
+        most: int = _MAX_PAGE_ITEMS,
+        room: int = ROOM_BYTES,
+        size: Callable[[str], int] = bytes_of,
+    ) -> Iterator[Message]:
+        """Yield a chat's messages, the newest first. With `before`, only those that are older than this id.
+
+        A read is charged by what it returns, so it returns little more than the reader needs: about `most` messages
+        whose texts fill the `room` together, in the reader's own measure of a text, `size`. Who takes more gets more.
+        """
         older = MessageItem.message_id < before if before else None
-        query = MessageItem.query(chat_id, older, consistent_read=True, scan_index_forward=False, page_size=_PAGE_ITEMS)
-        for item in query:
-            yield item.message()
+        items, seen, filled, start = min(most, FIRST_PAGE_ITEMS), 0, 0, None
+        while True:
+            page = MessageItem.query(
+                chat_id,
+                older,
+                consistent_read=True,
+                scan_index_forward=False,
+                limit=items,
+                page_size=items,
+                last_evaluated_key=start,
+            )
+            for item in page:
+                message = item.message()
+                seen, filled = seen + 1, filled + size(message.content)
+                yield message
+            start = page.last_evaluated_key
+            if start is None:
+                return
+            items = next_page(seen, filled, room, most)
+
+    def has_older(self, chat_id: str, message_id: str) -> bool:
+        """Return True if a chat has a message that is older than this id."""
+        # Half the price of the message that is there. A replica that is late may not have it yet, so its no is checked,
+        # which costs next to nothing where nothing is.
+        return self._has_older(chat_id, message_id, certain=False) or self._has_older(chat_id, message_id, certain=True)
+
+    def _has_older(self, chat_id: str, message_id: str, *, certain: bool) -> bool:
+        found = MessageItem.query(
+            chat_id,
+            MessageItem.message_id < message_id,
+            consistent_read=certain,
+            scan_index_forward=False,
+            limit=1,
+            page_size=1,
+            attributes_to_get=_KEYS,
+        )
+        return next(found, None) is not None
 
     def oldest_first(self, chat_id: str) -> Iterator[Message]:
         """Yield all messages of a chat, the oldest first."""
@@ -55,7 +125,7 @@ class Messages:
             MessageItem.message_id <= until,
             consistent_read=True,
             page_size=_DELETION_PAGE_ITEMS,
-            attributes_to_get=["chatId", "messageId"],
+            attributes_to_get=_KEYS,
         )
         return delete_in_batches(MessageItem, found)
 

@@ -302,7 +302,7 @@ class ChatItem(_Table):
             user_id=self.user_id,
             chat_id=self.chat_id,
             title=self.title,
-            message_count=int(self.message_count),
+            message_count=int(self.message_count or 0),
             subscribers={name: _subscription(kept) for name, kept in self._subscribers()},
             last_message_id=self.last_message_id,
             turn=turn.turn() if turn is not None else None,

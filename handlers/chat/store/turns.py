@@ -54,9 +54,9 @@ class Turns:
         actions = [TURN.attempt.set(turn.attempt + 1), TURN.worker.set(worker), TURN.lease_until.set(lease_until)]
         return update_chat(user_id, chat_id, actions, _is_at(turn))
 
-    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
-        """Move the end of a turn's lease. Returns False if the turn has moved on."""
-        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], _is_at(turn)) is not None
+    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> Chat | None:
+        """Move the end of a turn's lease, and return the chat. Returns None if the turn has moved on."""
+        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], _is_at(turn))
 
     def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
         """Extend a lease that ran out. Returns True to one caller, if several try."""

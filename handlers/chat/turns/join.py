@@ -20,10 +20,10 @@ from handlers.chat.turns import actions, creation, lifecycle, send
 MAX_PAGE_MESSAGES = 50
 """The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
 
-LEAVING_SECONDS = 0.75
+LEAVING_SECONDS = 2.5
 """The wait before a connection hears that it has another user, if it was in a chat of the old one. After it no frame of
-that chat comes: a worker reads the subscribers every 0.25 s (`replies.relay.POLL_SECONDS`), and the rest is for that
-read and for a post that has begun."""
+that chat comes: a worker reads the subscribers with certainty every 2 s (`replies.monitor.CERTAIN_SECONDS`), and the
+rest is for that read and for a post that has begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,7 @@ class Joining:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        earlier = self.store.messages.newest_first(chat.chat_id, frame.before)
-        messages, has_more = views.page(earlier, frame.limit or MAX_PAGE_MESSAGES)
+        messages, has_more = self._page(chat, frame.limit or MAX_PAGE_MESSAGES, frame.before)
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(
@@ -187,13 +186,18 @@ class Joining:
         return chat.title or self.settings.texts.new_chat
 
     def _joined(self, chat: Chat) -> frames.ChatJoined:
-        messages, has_more = views.page(self.store.messages.newest_first(chat.chat_id), MAX_PAGE_MESSAGES)
+        messages, has_more = self._page(chat, MAX_PAGE_MESSAGES)
         turn, reply = chat.turn, None
         if turn is not None:
             reply = frames.RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
         return frames.ChatJoined(
             chat_id=chat.chat_id, title=self._title(chat), messages=messages, has_more=has_more, reply=reply
         )
+
+    def _page(self, chat: Chat, limit: int, before: str | None = None) -> tuple[tuple[frames.MessageView, ...], bool]:
+        stored, chat_id = self.store.messages, chat.chat_id
+        newest = stored.newest_first(chat_id, before, most=limit, room=views.MAX_PAGE_BYTES)
+        return views.page(newest, limit, lambda oldest: stored.has_older(chat_id, oldest))
 
     def _stored_reply(self, resume: Resume, chat: Chat) -> Message | None:
         reply = self.store.messages.get(chat.chat_id, resume.message_id)

@@ -195,7 +195,7 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
     """
     for _ in range(_MAX_TRIES):
         check_free(chat)
-        last = next(store.messages.newest_first(chat.chat_id), None)
+        last = next(store.messages.newest_first(chat.chat_id, most=1), None)
         if last is None or last.role is not Role.ASSISTANT:
             raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
         reply_id = ids.after(chat.last_message_id, runtime.new_id())

@@ -170,7 +170,7 @@ class SimulatedDeployment:
             RUSSIAN,
             Prices(),
             history_chars=10_000,
-            pace=0.05,
+            pace=self.settings.relay_pace,
             tokens_per_day=self.settings.limits.tokens_per_day,
             max_completion_tokens=self.settings.max_completion_tokens,
             memory=1.0,

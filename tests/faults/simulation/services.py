@@ -17,6 +17,7 @@ from handlers.chat.records import Announcement, Chat, Connection, FinishReason, 
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
+from tests.faults.simulation.tables import Tables, shown
 from tests.faults.simulation.world import SimulatedWorld
 
 
@@ -43,6 +44,8 @@ class SimulatedFaults:
     invocation_late: float = 0.0
     model_fails: float = 0.0
     model_silent: float = 0.0
+    replica_late: float = 0.0
+    """A read that need not be certain comes from a replica that is late by up to half a second, instead of 0.2 s."""
     skew: float = 0.0
     """How many seconds a process's clock may be wrong, either way."""
 
@@ -105,23 +108,6 @@ class SimulatedServices:
         if self.faults.happens(self.world, "freeze"):
             process.freeze(self.world.random.uniform(1, 40))
         self.world.sleep(self.world.random.uniform(0.0005, longest))
-
-
-@dataclass
-class Tables:
-    """The rows of the simulated store.
-
-    `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day.
-    """
-
-    chats: dict[tuple[str, str], Chat] = field(default_factory=dict)
-    messages: dict[str, dict[str, Message]] = field(default_factory=dict)
-    sent: dict[tuple[str, str], str] = field(default_factory=dict)
-    connections: dict[str, Connection] = field(default_factory=dict)
-    quotas: dict[str, QuotaUsage] = field(default_factory=dict)
-    tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
-    taken_over_announcements: Counter[str] = field(default_factory=Counter)
-    """How often a reply was taken over after its seal, because it was not announced in time."""
 
 
 class _Part:
@@ -245,11 +231,28 @@ class SimulatedConnections(_Part):
 
 
 class SimulatedChats(_Part):
+    def __init__(self, tables: Tables, services: SimulatedServices | None) -> None:
+        super().__init__(tables, services)
+        self.looks: Counter[bool] = Counter()
+        """How often a worker has looked at a chat, with certainty and without."""
+
     def add(self, chat: Chat, now: datetime) -> Chat:
         return self._call(lambda: self.tables.chats.setdefault((chat.user_id, chat.chat_id), chat))
 
     def get(self, user_id: str, chat_id: str) -> Chat | None:
         return self._call(lambda: self.tables.chats.get((user_id, chat_id)), writes=False)
+
+    def watch(self, user_id: str, chat_id: str, *, certain: bool) -> Chat | None:
+        def effect() -> Chat | None:
+            if certain or self._services is None:
+                return self.tables.chats.get((user_id, chat_id))
+            world = self._services.world
+            late = 0.5 if self._services.faults.happens(world, "replica_late") else 0.2
+            return self.tables.chats.as_of((user_id, chat_id), world.time - world.random.uniform(0, late))
+
+        self.looks[certain] += 1
+        chat = self._call(effect, writes=False)
+        return chat and Chat(user_id, chat_id, subscribers=chat.subscribers, turn=chat.turn)
 
     def delete(self, user_id: str, chat_id: str) -> None:
         self.tables.chats.pop((user_id, chat_id), None)
@@ -257,7 +260,7 @@ class SimulatedChats(_Part):
 
     def subscribe(self, connection: Connection, chat: Chat, subscription: Subscription) -> bool:
         def change(now: Chat) -> Chat | None:
-            if self.tables.connections.get(connection.connection_id) != connection or _shown(now) != _shown(chat):
+            if self.tables.connections.get(connection.connection_id) != connection or shown(now) != shown(chat):
                 return None
             subscribers = {**now.subscribers, connection.connection_id: subscription}
             return replace(now, subscribers=subscribers, joins=now.joins + 1)
@@ -272,14 +275,8 @@ class SimulatedChats(_Part):
         self._change(user_id, chat_id, change)
 
 
-def _shown(chat: Chat) -> tuple[object, ...]:
-    """Return the part of a chat that must be as it was shown when a connection subscribes."""
-    turn = chat.turn
-    return chat.last_message_id, chat.message_count, turn.message_id if turn else None
-
-
 class SimulatedMessages(_Part):
-    def newest_first(self, chat_id: str, before: str | None = None) -> Iterator[Message]:
+    def newest_first(self, chat_id: str, before: str | None = None, **_: Any) -> Iterator[Message]:
         items = self._call(lambda: dict(self.tables.messages.get(chat_id, {})), writes=False)
         for message_id in sorted(items, reverse=True):
             if before is None or message_id < before:
@@ -287,6 +284,10 @@ class SimulatedMessages(_Part):
 
     def get(self, chat_id: str, message_id: str) -> Message | None:
         return self._call(lambda: self.tables.messages.get(chat_id, {}).get(message_id), writes=False)
+
+    def has_older(self, chat_id: str, message_id: str) -> bool:
+        messages = self.tables.messages
+        return self._call(lambda: any(each < message_id for each in messages.get(chat_id, {})), writes=False)
 
     def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
         return self._call(lambda: self.tables.sent.get((chat_id, client_message_id)), writes=False)
@@ -326,8 +327,8 @@ class SimulatedTurns(_Part):
     def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
         return self._at(user_id, chat_id, turn, attempt=turn.attempt + 1, worker=worker, lease_until=lease_until)
 
-    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
-        return self._at(user_id, chat_id, turn, lease_until=lease_until) is not None
+    def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> Chat | None:
+        return self._at(user_id, chat_id, turn, lease_until=lease_until)
 
     def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
         def change(chat: Chat) -> Chat | None:
@@ -402,6 +403,8 @@ class SimulatedStore:
 
     def __init__(self, services: SimulatedServices | None = None) -> None:
         self.tables = Tables()
+        if services is not None:
+            self.tables.chats.time = lambda: services.world.time
         self.users = SimulatedUsers(self.tables, services)
         self.chats = SimulatedChats(self.tables, services)
         self.connections = SimulatedConnections(self.tables, services)
@@ -440,7 +443,7 @@ class SimulatedAnswer:
 
     def __init__(self, services: SimulatedServices, number: int, model: SimulatedModel) -> None:
         self._services, self._model = services, model
-        self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 12))]
+        self._words = [f"a{number}w{word} " for word in range(services.world.random.randint(1, 24))]
         self._stopped = False
         self._reader: object = None
         self.open = True

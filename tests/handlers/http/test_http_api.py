@@ -129,7 +129,7 @@ class TestDeleting:
         handover = ask(store, "m1", "m2")
         turn = claim(store, handover)
         request("DELETE", "/chats/chat", "alice")
-        assert store.turns.extend("alice", "chat", turn, NOON) is False
+        assert store.turns.extend("alice", "chat", turn, NOON) is None
         assert store.chats.get("alice", "chat") is None
 
 

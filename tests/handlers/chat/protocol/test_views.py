@@ -14,21 +14,31 @@ def message(name, content="text", role=Role.USER):
     return Message("chat", name, role, content, NOON, finish_reason=finish_reason)
 
 
+def unasked(oldest):
+    raise AssertionError("whether there are older ones is known")
+
+
 class TestPage:
     def test_a_page_is_oldest_first(self):
-        shown, has_more = views.page([message("3"), message("2"), message("1")], limit=10)
+        shown, has_more = views.page([message("3"), message("2"), message("1")], 10, unasked)
         assert ([view.message_id for view in shown], has_more) == (["1", "2", "3"], False)
 
     def test_a_page_ends_at_its_limit(self):
-        shown, has_more = views.page([message("3"), message("2"), message("1")], limit=2)
+        shown, has_more = views.page([message("3"), message("2"), message("1")], 2, lambda oldest: oldest == "2")
         assert ([view.message_id for view in shown], has_more) == (["2", "3"], True)
 
     def test_a_page_that_holds_just_all_has_no_more(self):
-        assert views.page([message("2"), message("1")], limit=2)[1] is False
+        assert views.page([message("2"), message("1")], 2, lambda oldest: oldest != "1")[1] is False
+
+    def test_a_page_that_is_nearly_full_ends_there(self):
+        read = iter([message("3"), message("2", "x" * 30_000), message("1")])
+        shown, has_more = views.page(read, 10, lambda oldest: oldest == "2")
+        assert ([view.message_id for view in shown], has_more) == (["2", "3"], True)
+        assert next(read).message_id == "1"
 
     def test_a_page_fits_into_a_frame(self):
         many = [message(f"{number:036}", "ж" * 1_000) for number in range(100)]
-        shown, has_more = views.page(many, limit=100)
+        shown, has_more = views.page(many, 100, lambda oldest: True)
         frame = ChatJoined(chat_id="c" * 36, title="ж" * 200, messages=shown, has_more=has_more)
         size = len(frames.encode(frames.as_json(frame, "𐍈" * 64)))
         assert has_more
@@ -42,11 +52,11 @@ class TestPage:
                 read.append(number)
                 yield message(str(number))
 
-        views.page(lazily(), limit=5)
-        assert len(read) == 6
+        views.page(lazily(), 5, lambda oldest: True)
+        assert len(read) == 5
 
     def test_a_message_too_long_for_any_page_is_shown_without_its_text(self):
-        [view], _ = views.page([message("1", "𐍈" * 10_000, Role.ASSISTANT)], limit=10)
+        [view], _ = views.page([message("1", "𐍈" * 10_000, Role.ASSISTANT)], 10, unasked)
         assert (view.content, view.length) == (None, 20_000)
 
     def test_a_view_says_why_a_reply_ended_and_nothing_of_the_kind_for_a_question(self):

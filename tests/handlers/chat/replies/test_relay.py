@@ -13,7 +13,8 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, utf16_length
 from handlers.chat.protocol.stream import MAX_PIECE_CHARS, Cursor, Script
 from handlers.chat.records import FinishReason, Resume, Subscription
-from handlers.chat.replies.relay import Relay
+from handlers.chat.replies.relay import NO_PACE, Relay
+from handlers.chat.settings import Pace
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
 from tests.support.runtime import NOON, FakeRuntime
 from tests.support.waiting import until as wait_until
@@ -157,7 +158,7 @@ class TestScript:
         assert (frame.type, script.after(cursor)) == ("assistant_message_complete", None)
 
 
-def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=0.0, late=()):
+def relay_all(gateway, pieces, connections=("a=",), pause=0.0, pace=NO_PACE, late=()):
     gone = []
     relay = Relay(gateway, START, gone.append, Runtime(), pace)
     relay.follow(subscribers(*connections))
@@ -204,7 +205,7 @@ def test_a_slow_connection_delays_nobody():
 def test_the_pace_spares_the_first_ten_frames_and_then_bounds_their_number():
     gateway = RecordingGateway()
     started = time.monotonic()
-    relay_all(gateway, ["x"] * 150, pause=0.002, pace=0.1)
+    relay_all(gateway, ["x"] * 150, pause=0.002, pace=Pace(0.1))
     paced = (time.monotonic() - started) / 0.1
     assert gateway.text_at("a=") == "x" * 150
     assert 10 < len(gateway.to("a=")) <= 10 + paced + 3

@@ -154,15 +154,15 @@ class TestFailingStore:
     def test_a_look_that_fails_changes_nothing_while_the_lease_holds(self, store, gateway, chat):
         looked = Event()
 
-        def fails(*_):
+        def fails(*_, **__):
             looked.set()
             raise StoreError("throttled")
 
         def break_it():
-            store.chats.get = fails
+            store.chats.watch = fails
 
         model = ScriptedModel(
-            "one ", break_it, lambda: looked.wait(5), lambda: delattr(store.chats, "get"), "two", STOP
+            "one ", break_it, lambda: looked.wait(5), lambda: delattr(store.chats, "watch"), "two", STOP
         )
         make_reply(store, gateway, model)
         assert gateway.to("c1=")[-1]["data"]["content"] == "one two"

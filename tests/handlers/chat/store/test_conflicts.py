@@ -190,8 +190,8 @@ PARTS = {
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
     "connections": {"get", "of_user", "open_of_user", "page_of_user", "page_of_segment"},
-    "chats": {"get", "page", "count"},
-    "messages": {"get", "sent_as", "newest_first", "oldest_first", "after"},
+    "chats": {"get", "watch", "page", "count"},
+    "messages": {"get", "sent_as", "newest_first", "has_older", "oldest_first", "after"},
     "turns": set(),
 }
 """The operations that write nothing: GetItem, Query and Scan meet no conflicts."""
@@ -243,7 +243,7 @@ def test_a_condition_that_fails_after_a_conflict_is_a_no(store):
     turn = a_turn(store)
     store.turns.claim("alice", "chat", turn, "w1", LATER)
     with conflicts(1):
-        assert store.turns.extend("alice", "chat", turn, LATER) is False
+        assert store.turns.extend("alice", "chat", turn, LATER) is None
 
 
 def test_a_transaction_that_failed_for_a_condition_too_is_a_no_in_the_end(store, pauses):

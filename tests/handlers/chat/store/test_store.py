@@ -131,7 +131,7 @@ class TestTurns(TurnsContract):
             TableName="ChatsTable", Key={"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
         )
         assert store.turns.claim("alice", "chat", turn, "w2", LATER) is None
-        assert store.turns.extend("alice", "chat", turn, LATER) is False
+        assert store.turns.extend("alice", "chat", turn, LATER) is None
         assert store.turns.take_over("alice", "chat", turn, LATER) is False
         assert store.turns.cancel("alice", "chat", "m2") is False
         assert seal(store, handover, turn=turn) is False

@@ -1,0 +1,113 @@
+"""Read units of pages of messages: little more than what is shown, or sent to the model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.chat.protocol import views
+from handlers.chat.records import Chat, Message, Role
+from handlers.chat.replies.prompt import MAX_MESSAGES, chars, prompt
+from handlers.chat.store.messages import FIRST_PAGE_ITEMS, next_page
+from handlers.chat.store.tables import MessageItem
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+UNIT = 4096
+
+
+def allowed(returned: float) -> float:
+    """Return the read units that may be charged for so many bytes."""
+    return 1.3 * returned / UNIT + 4
+
+
+@pytest.fixture
+def fill(store):
+    """Return a function that stores messages of these lengths, the oldest first."""
+
+    def fill(lengths):
+        store.chats.add(Chat("alice", "chat"), NOON)
+        for number, length in enumerate(lengths):
+            role = Role.ASSISTANT if number % 2 else Role.USER
+            MessageItem.of(Message("chat", f"{number:036}", role, "x" * length, NOON)).save()
+
+    return fill
+
+
+def page(store, limit):
+    newest = store.messages.newest_first("chat", most=limit, room=views.MAX_PAGE_BYTES)
+    return views.page(newest, limit, lambda oldest: store.messages.has_older("chat", oldest))
+
+
+class TestSixtyLongMessages:
+    """Sixty messages of 30,000 bytes. With pages of 50, a question cost 259 read units, a page of history 242."""
+
+    def test_a_page_of_one_costs_that_one_and_half_of_the_next(self, store, fill, capacity):
+        fill([30_000] * 60)
+        capacity.clear()
+        shown, more = page(store, 1)
+        assert (len(shown), more) == (1, True)
+        assert capacity.read_units <= allowed(30_000)
+
+    def test_a_joined_chat_costs_no_more_than_one_that_does_not_fit(self, store, fill, capacity):
+        fill([30_000] * 60)
+        capacity.clear()
+        shown, more = page(store, 50)
+        assert (len(shown), more) == (1, True)
+        assert capacity.read_units <= allowed(30_000) + 30_000 / UNIT
+
+    def test_a_prompt_costs_no_more_than_one_that_does_not_fit(self, store, fill, capacity):
+        fill([30_000] * 60 + [2])
+        capacity.clear()
+        sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=len), 48_000)
+        assert [len(text) for _, text in sent] == [2]
+        assert capacity.read_units <= allowed(30_000) + 30_000 / UNIT
+
+
+@pytest.mark.parametrize("length", [1, 300, 1_000, 3_000, 10_000])
+def test_messages_of_one_length_cost_what_they_are(store, fill, capacity, length):
+    fill([length] * 80)
+    capacity.clear()
+    shown, _ = page(store, 50)
+    # The bytes of an item beside its text, and the one that does not fit.
+    assert capacity.read_units <= allowed((len(shown) + 1) * (length + 160))
+    capacity.clear()
+    sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=len), 48_000)
+    assert capacity.read_units <= allowed(chars(sent) + length + (len(sent) + 3) * 160)
+
+
+def test_whether_there_are_older_ones_is_told_exactly(store, fill):
+    fill([5, 5, 5])
+    assert [store.messages.has_older("chat", f"{number:036}") for number in range(4)] == [False, True, True, True]
+
+
+def units_of(sizes: list[int], taken: int, room: int, most: int) -> Iterator[int]:
+    """Yield the units of each page that is read until so many messages are taken."""
+    items, seen, filled = min(most, FIRST_PAGE_ITEMS), 0, 0
+    while seen < taken:
+        read = sizes[seen : seen + items]
+        yield max(1, -(-sum(read) // UNIT))
+        seen, filled = seen + len(read), filled + sum(read)
+        items = next_page(seen, filled, room, most)
+
+
+@given(st.integers(200, 30_000), st.lists(st.floats(0.7, 1.3), min_size=100, max_size=100), st.integers(4_000, 100_000))
+def test_messages_that_are_much_alike_cost_what_is_used(typical, spread, room):
+    sizes = [round(typical * each) for each in spread]
+    used, taken = 0, 0
+    while taken < len(sizes) and used + sizes[taken] <= room:
+        used, taken = used + sizes[taken], taken + 1
+    taken = min(len(sizes), taken + 1)  # the one that does not fit
+    read = sum(units_of(sizes, taken, room, 100))
+    assert read <= allowed(sum(sizes[: max(FIRST_PAGE_ITEMS, taken)]))
+
+
+def test_no_sequence_makes_a_page_many_times_longer_than_what_was_seen():
+    chance = random.Random(1)
+    for _ in range(1_000):
+        seen, filled, room = chance.randint(1, 100), chance.randint(0, 100_000), chance.randint(0, 100_000)
+        assert 1 <= next_page(seen, filled, room, 100) <= max(1, min(8 * seen, 100))
