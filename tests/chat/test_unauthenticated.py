@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from http.client import HTTPConnection
 
 import pytest
 from parley.dev_tokens import DEVELOPMENT_SECRET, token
@@ -50,3 +51,26 @@ def test_a_bad_token_is_401(emulator):
     with pytest.raises(InvalidStatus) as refused:
         Device(f"{emulator.websocket_url}?token=bad")
     assert refused.value.response.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/2015-03-31/functions/DeliverFunction/invocations",
+        "/live/@connections/any=",
+        "/_parley/trace",
+        "/_parley/aws/sqs",
+        "/_parley/dynamodb/",
+    ],
+)
+def test_a_page_that_is_open_on_this_machine_calls_none_of_awss_services(emulator, path):
+    def post(**headers):
+        connection = HTTPConnection("127.0.0.1", emulator.port, timeout=30)
+        connection.request("POST", path, b"{}", headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+    refused = 403, b'{"message": "Web pages may not call this"}'
+    assert post(Origin="https://evil.example.com") == refused
+    assert post(**{"Sec-Fetch-Site": "cross-site"}) == refused
+    assert post() != refused

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 
 import click
 
+from parley.cli.options import printable
 from parley.trace import TraceEvent
 
 Fields = Mapping[str, Any]
@@ -71,13 +72,15 @@ class Log:
         return self._posts is not None and all(self._posts.fields[key] == post.fields[key] for key in keys)
 
     def _print(self, event: TraceEvent, text: str) -> None:
+        # Paths, names, reasons and the lines of functions come from outside.
+        text = printable(text)
         moment = time.strftime("%H:%M:%S", time.localtime(event.at))
         kind = f"{event.kind:<8}"
         if self._terminal:
             failed = event.fields.get("error") or event.fields.get("status", 200) >= 400
             colour = "red" if failed else _COLOURS.get(event.kind, "cyan")
             moment, kind = click.style(moment, dim=True), click.style(kind, fg=colour)
-            text = click.style(_without_json(text), dim=True) if event.kind == "log" else text
+            text = click.style(printable(_without_json(text)), dim=True) if event.kind == "log" else text
         print(moment, kind, text, file=self._out, flush=True)
 
 

@@ -11,7 +11,7 @@ import click
 
 from parley import proxies
 from parley.cli import administration, operations
-from parley.cli.options import Decorator, explained, options, pairs
+from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -202,7 +202,7 @@ def template(template: Path, parameters: dict[str, str], imports: dict[str, str]
     from parley.template.reader import read
 
     found = read(template, parameters, imports=imports)
-    click.echo(describe.as_json(found) if machine else describe.as_text(found))
+    click.echo(describe.as_json(found) if machine else printable_lines(describe.as_text(found)))
 
 
 @main.command()

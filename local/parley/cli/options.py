@@ -49,10 +49,15 @@ def explained(command: Callable[..., None]) -> Callable[..., None]:
 
 def fail(error: StartError) -> NoReturn:
     """Print an error as one message, and exit with 1."""
-    click.echo(f"parley: {error}", err=True)
+    click.echo(printable_lines(f"parley: {error}"), err=True)
     sys.exit(1)
 
 
 def printable(text: str) -> str:
-    """Return a text without control characters: it comes from outside, and a terminal would obey them."""
-    return "".join(character if character.isprintable() else "�" for character in text)
+    """Return a text without control characters but tabs: it comes from outside, and a terminal would obey them."""
+    return "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
+
+
+def printable_lines(text: str) -> str:
+    """Return a text of several lines, each without control characters."""
+    return "\n".join(map(printable, text.split("\n")))

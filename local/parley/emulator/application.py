@@ -54,7 +54,7 @@ from parley.gateway.signature import SignedRequest, is_signed, is_valid
 from parley.gateway.websocket.context import GatewayContext
 from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.stage import WebSocketGateway
-from parley.host_check import is_this_machine
+from parley.host_check import comes_from_a_foreign_page, is_this_machine
 from parley.llm.server import BuiltInModel
 from parley.template.model import Template
 from parley.trace import Trace
@@ -203,8 +203,8 @@ class Emulator:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request or a handshake to the part that serves its path."""
         path: str = scope["path"]
-        if path.startswith((OWN_PATH, INVOKE_PATH)) and not self._names_this_machine(scope):
-            return await Response.of_json(403, {"message": "This host is not this machine"}).send(send)
+        if refusal := self._refusal(scope):
+            return await Response.of_json(403, {"message": refusal}).send(send)
         if self._database and path.startswith(DYNAMODB_PATH):
             return await self._serve_call(scope, receive, send)
         # Not before DynamoDB: its tables are created through this same port while the emulator starts.
@@ -222,9 +222,16 @@ class Emulator:
             return await gateway(scope, receive, send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
-    def _names_this_machine(self, scope: Scope) -> bool:
-        host = next((value for name, value in scope["headers"] if name.lower() == b"host"), b"")
-        return scope["type"] == "http" and is_this_machine(host.decode("latin-1"), self.options.address.host)
+    def _refusal(self, scope: Scope) -> str | None:
+        """Return why a request for the emulator itself or for a service of AWS's is refused, None if it is not."""
+        path: str = scope["path"]
+        is_ours = path.startswith((OWN_PATH, INVOKE_PATH))
+        if scope["type"] != "http" or not (is_ours or CONNECTIONS_PATH in path):
+            return None
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        if is_ours and not is_this_machine(headers.get("host", ""), self.options.address.host):
+            return "This host is not this machine"
+        return "Web pages may not call this" if comes_from_a_foreign_page(headers) else None
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         gateway = self.mounts.get(scope["path"].rstrip("/"))

@@ -1,7 +1,10 @@
 """The emulator's log, line by line."""
 
 import io
+import json
+import re
 
+import pytest
 from parley.cli.log import Log
 from parley.trace import Trace
 
@@ -78,3 +81,24 @@ def test_nothing_is_written_after_the_end():
     log.close()
     record(trace)
     assert out.getvalue() == ""
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_terminal_gets_no_control_characters_of_others(terminal):
+    hostile = "\x1b]0;owned\x07\r\nfake line \x9b2J"
+
+    def record(trace):
+        trace.record("refuse", path=f"/{hostile}", status=403, why=hostile)
+        trace.record("log", function="Default", request_id="r", line=hostile)
+        trace.record("log", function="Default", request_id="r", line=json.dumps({"level": "INFO", "message": hostile}))
+
+    lines = lines_of(record, terminal)
+    assert len(lines) == 3
+    own = re.compile(r"\x1b\[\d*m")
+    assert all(own.sub("", line).isprintable() for line in lines)
+
+
+def test_tabs_of_functions_stay():
+    assert lines_of(lambda trace: trace.record("log", function="F", request_id="r", line="a\tb")) == [
+        "log      F │ a\tb"
+    ]
