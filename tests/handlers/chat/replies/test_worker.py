@@ -103,11 +103,11 @@ class TestReadingAhead:
         """Count the reads of the prompt. Each of `failures` is raised by one of them, the first one first."""
         read, left, reads = store.messages.newest_first, list(failures), []
 
-        def newest_first(*arguments):
+        def newest_first(*arguments, **bounds):
             reads.append(arguments)
             if left:
                 raise left.pop(0)
-            return read(*arguments)
+            return read(*arguments, **bounds)
 
         monkeypatch.setattr(store.messages, "newest_first", newest_first)
         return reads
@@ -120,12 +120,12 @@ class TestReadingAhead:
     def test_the_reply_begins_while_it_is_read(self, store, gateway, chat, monkeypatch):
         read, begun = store.messages.newest_first, []
 
-        def newest_first(*arguments):
+        def newest_first(*arguments, **bounds):
             end = time.monotonic() + 5
             while not gateway.frames and time.monotonic() < end:
                 time.sleep(0.005)
             begun.extend(frame["type"] for _, frame in gateway.frames)
-            return read(*arguments)
+            return read(*arguments, **bounds)
 
         monkeypatch.setattr(store.messages, "newest_first", newest_first)
         make_reply(store, gateway, ScriptedModel("Хорошо", STOP))
