@@ -66,7 +66,7 @@ class ReplyWorker:
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
         read_ahead = partial(self._generation.read_ahead, handover.chat_id, handover.message_id, handover.replaces)
         with metered() as meter:
-            prompt = beside(self._runtime, (lambda: None) if given_up else read_ahead)
+            prompt = (lambda: None) if given_up else beside(self._runtime, read_ahead)
             try:
                 chat = lifecycle.claim(self._store, handover, self._runtime.new_id(), self._runtime.now())
                 if chat is None or chat.turn is None:

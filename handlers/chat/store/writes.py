@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TypeVar
 
-from pynamodb.exceptions import DeleteError, PutError, TransactWriteError, UpdateError
+from pynamodb.exceptions import DeleteError, PutError, PynamoDBException, TransactWriteError, UpdateError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
@@ -27,31 +27,24 @@ Write = Callable[[TransactWrite], None]
 
 def put(item: Model, condition: Condition) -> bool:
     """Write a whole item. Returns False if the condition does not hold."""
-    try:
-        item.save(condition)
-    except PutError as error:
-        if error.cause_response_code != CONDITION_FAILED:
-            raise
-        return False
-    return True
+    return _written(lambda: item.save(condition), PutError)
 
 
 def update(item: Model, actions: Sequence[Action], condition: Condition) -> bool:
     """Change an item, and read it back into `item`. Returns False if the condition does not hold."""
-    try:
-        item.update(list(actions), condition)
-    except UpdateError as error:
-        if error.cause_response_code != CONDITION_FAILED:
-            raise
-        return False
-    return True
+    return _written(lambda: item.update(list(actions), condition), UpdateError)
 
 
 def delete(item: Model, condition: Condition) -> bool:
     """Delete an item. Returns False if the condition does not hold."""
+    return _written(lambda: item.delete(condition), DeleteError)
+
+
+def _written(write: Callable[[], object], failure: type[PynamoDBException]) -> bool:
+    """Write, and return False if the failure says that the condition does not hold."""
     try:
-        item.delete(condition)
-    except DeleteError as error:
+        write()
+    except failure as error:
         if error.cause_response_code != CONDITION_FAILED:
             raise
         return False

@@ -254,10 +254,11 @@ def take_over_announcement(store: Store, chat: Chat, announcement: Announcement,
 def claim_announcement(store: Store, handover: Handover, now: datetime) -> tuple[Chat, Announcement] | None:
     """Take the announcement of a reply if it is overdue. Return the chat and the announcement as one's own."""
     chat = store.chats.get(handover.user_id, handover.chat_id)
-    for late in overdue(chat, now) if chat else ():
-        if chat and late.message_id == handover.message_id and (own := take_over_announcement(store, chat, late, now)):
-            return chat, own
-    return None
+    if chat is None:
+        return None
+    late = next((each for each in overdue(chat, now) if each.message_id == handover.message_id), None)
+    own = take_over_announcement(store, chat, late, now) if late else None
+    return (chat, own) if own else None
 
 
 def unfinished(store: Store, handover: Handover) -> Turn | Announcement | None:

@@ -117,7 +117,8 @@ def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Itera
     There is no timer for this: the next frame of any client in the chat does it. Taking over is a conditional write,
     so of several frames at the same moment one goes on.
     """
-    for announcement in lifecycle.overdue(chat, now):
+    # The first alone: to take one over changes the set of them, and the condition of the next take-over is that set.
+    for announcement in lifecycle.overdue(chat, now)[:1]:
         yield from _announce(store, texts, chat, announcement, now)
     turn = chat.turn
     abandoned = lifecycle.state_of(turn, now) is lifecycle.TurnState.ABANDONED
