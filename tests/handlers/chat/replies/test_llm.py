@@ -437,8 +437,11 @@ class TestStop:
     def test_it_ends_the_answer_and_closes_the_connection(self, server, silent):
         server.silent, server.held, server.body = silent, True, events(chunk("a"))
         answer = model(server).answer(PROMPT)
+        deltas = iter(answer)
+        # Not before the first token is here, however long that takes.
+        assert silent or next(deltas) == Delta("a")
         Timer(0.1, answer.stop).start()
-        assert list(answer) == ([] if silent else [Delta("a")])
+        assert list(deltas) == []
         answer.close()
         assert server.left.wait(1)
 
