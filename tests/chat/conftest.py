@@ -15,8 +15,11 @@ from tests.support.devices import Device, Emulator
 def emulator() -> Iterator[Emulator]:
     if dynamodb.URL:
         dynamodb.delete_tables(dynamodb.client(dynamodb.URL))
-    # Replies as long as a test asks for: one must not end by itself before the test has done what it came for.
-    variables = {"MAX_COMPLETION_TOKENS": "1000000"} | ({"PARLEY_DYNAMODB": dynamodb.URL} if dynamodb.URL else {})
+    # Replies as long as a test asks for: one must not end by itself before the test has done what it came for. And as
+    # many messages as all tests of these users send, however fast the machine is.
+    variables = {"MAX_COMPLETION_TOKENS": "1000000", "MESSAGES_PER_MINUTE": "1000"} | (
+        {"PARLEY_DYNAMODB": dynamodb.URL} if dynamodb.URL else {}
+    )
     emulator = Emulator(**variables)
     yield emulator
     assert emulator.missing() == []

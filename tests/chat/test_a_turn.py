@@ -22,6 +22,9 @@ def test_a_reply_is_cancelled_from_another_device_and_keeps_what_was_said(device
     said(alice, "/long 100000")
     phone.receive("user_message")
     message_id = phone.receive("assistant_message_start")["data"]["messageId"]
+    # The reply comes in pieces while the model still speaks: this one speaks until it is cancelled.
+    first, second = (phone.receive("assistant_message_token")["data"] for _ in range(2))
+    assert second["offset"] == first["offset"] + len(first["token"]) > 0
     phone.send("cancel", messageId=message_id)
     complete = alice.reply()[-1]["data"]
     assert (complete["messageId"], complete["finishReason"]) == (message_id, "cancelled")

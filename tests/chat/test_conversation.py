@@ -22,7 +22,7 @@ def test_the_whole_conversation(emulator):
     assert greeting["message"] == "WebSocket connection established"
     assert RFC3339.fullmatch(greeting["serverTime"])
     assert greeting["reconnectBefore"] > greeting["serverTime"]
-    assert greeting["limits"] == {"messageChars": 10_000, "messagesPerMinute": 20, "idleSeconds": 600}
+    assert greeting["limits"] == {"messageChars": 10_000, "messagesPerMinute": 1_000, "idleSeconds": 600}
 
     assert conversation.created["title"] == "Новый чат"
     chat_id = conversation.chat_id
@@ -42,7 +42,8 @@ def test_the_whole_conversation(emulator):
         "offset": 0,
         "content": "",
     }
-    assert len(tokens) > 1
+    # How many pieces there are depends on how fast the machine posts them: test_a_turn.py sees them come one by one.
+    assert [each["messageId"] for each in tokens] == [reply_id] * len(tokens)
     assert complete["messageId"] == reply_id
     assert question in complete["content"]
     assert complete["role"] == "assistant"
