@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_is_taken_over_in_time(pinging, seconds, monkeyp
         for worker in deployment.workers:
             worker.kill()
         world.run(killed + 300)
-        ends = [line for line in deployment.history if "assistant_message_start" in line and '"attempt": 1' not in line]
+        ends = [line for line in deployment.history if "assistant_message_start" in line and '"attempt":1,' not in line]
         if not device.readings or not ends:
             [reading] = device.readings.values()
             assert reading.completes, "it had ended, or had not begun, when its worker was killed"
