@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.devices import Device, Emulator
 from tests.support.flood import PER_MINUTE, MessageFlood
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 PAIRS = 3
 
@@ -33,7 +33,7 @@ def emulator(tmp_path):
 
 
 def model_requests(emulator):
-    with urllib.request.urlopen(f"{emulator.url}/_parley/model", timeout=10) as answer:
+    with urllib.request.urlopen(f"{emulator.url}/_parley/model", timeout=HANGS) as answer:
         return json.loads(answer.read())["requests"]
 
 

@@ -7,6 +7,7 @@ from threading import Event, Thread
 from websockets.exceptions import ConnectionClosed
 
 from tests.support.devices import Device
+from tests.support.waiting import HANGS
 
 PER_MINUTE = 20
 
@@ -56,7 +57,7 @@ class MessageFlood:
     def stop(self):
         self.over.set()
         for thread in self.threads:
-            thread.join(10)
+            thread.join(HANGS)
 
     def stored(self):
         """Return how many of mallory's messages are in the table."""

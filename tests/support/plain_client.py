@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from websockets.sync.client import connect
 
+from tests.support.waiting import HANGS
+
 
 class PlainClient:
     """A WebSocket client that knows nothing of any protocol."""
@@ -14,4 +16,4 @@ class PlainClient:
 
     def ask(self, text):
         self.socket.send(text)
-        return self.socket.recv(10)
+        return self.socket.recv(HANGS)
