@@ -31,10 +31,8 @@ PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 check: .venv/up-to-date
 	@$(call beside_lint,$(PYTEST) $(PARALLEL) -m "not full" tests/handlers tests/infra tests/local)
 
-# First the tests that measure time, while nothing else runs; then all others.
 test: .venv/up-to-date .venv-sam/up-to-date
-	$(PYTEST) -m alone tests/chat
-	@$(call beside_lint,$(PYTEST) $(PARALLEL) -m "not alone" \
+	@$(call beside_lint,$(PYTEST) $(PARALLEL) \
 		tests/faults tests/chat tests/emulator tests/infra tests/handlers tests/local)
 
 # Without its cache mypy takes as long as a quarter of the unit tests, on one core. So lint runs beside the tests. What

@@ -116,7 +116,14 @@ class Device:
 
     def __init__(self, url: str, **options: Any) -> None:
         # Without a bound to unread frames: with one, a close waits 10 s where a test has not read them all.
-        options = {"compression": None, "ping_interval": None, "max_queue": None, "legacy": True, **options}
+        options = {
+            "compression": None,
+            "ping_interval": None,
+            "max_queue": None,
+            "open_timeout": HANGS,
+            "legacy": True,
+            **options,
+        }
         self.socket: ClientConnection = connect(url, **options)
         self.frames: list[dict[str, Any]] = []
 

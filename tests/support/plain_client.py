@@ -12,7 +12,7 @@ class PlainClient:
 
     def __init__(self, emulator, path, **headers):
         url = f"ws://127.0.0.1:{emulator.port}{path}"
-        self.socket = connect(url, additional_headers=headers, compression=None, legacy=True)
+        self.socket = connect(url, additional_headers=headers, compression=None, open_timeout=HANGS, legacy=True)
 
     def ask(self, text):
         self.socket.send(text)

@@ -18,7 +18,7 @@ from rich.console import Console
 from tests.support.chat_server import listening
 from tests.support.waiting import HANGS
 
-FAST = Timing(greeting=0.05, answer=2, ping_busy=0.05, ping_idle=0.2, silence=0.3, retries=(0.01, 0.01, 0.01))
+FAST = Timing(greeting=0.05, answer=2, ping_busy=0.05, ping_idle=0.2, silence=1.0, retries=(0.01, 0.01, 0.01))
 
 
 class Terminal:
