@@ -82,6 +82,7 @@ class TestTheChain:
 
 
 DELAY = 1.0
+"""Seconds. Calls at the same time must begin before one of them ends, on a busy machine too."""
 
 
 @pytest.fixture(scope="module")
