@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
+from handlers.chat.protocol import sizes
 from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, prompt
+from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, prompt, up_to_known
 from handlers.chat.replies.spending import Bill, Spending
 from handlers.chat.store import Store, StoreError
+from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
@@ -55,14 +57,13 @@ class Generation:
     def _spending(self) -> Spending:
         return Spending(self.store, self.settings, self.runtime)
 
-    def read_ahead(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt | None:
+    def read_ahead(self, handover: Handover) -> Prompt | None:
         """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
 
-        `replaces` is the reply that this one replaces. What is before the reply's id was stored before the turn was
-        handed over, and does not change.
+        What is before the reply's id was stored before the turn was handed over, and does not change.
         """
         try:
-            return self._read_prompt(chat_id, reply_id, replaces)
+            return self._read_prompt(handover, handover.replaces)
         except StoreError:
             # Read again with the turn claimed: a failure there ends the attempt as it should.
             logger.exception("prompt_not_read_ahead")
@@ -72,14 +73,17 @@ class Generation:
         turn, ahead = attempt.turn, attempt.prompt()
         # A handover of an earlier version does not say what is replaced.
         if ahead is None or attempt.handover.replaces != turn.replaces:
-            return self._read_prompt(attempt.chat.chat_id, turn.message_id, turn.replaces)
+            return self._read_prompt(attempt.handover, turn.replaces)
         return ahead
 
-    def _read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
-        # Up to the question: its id is the last one before the reply's.
-        room = self.settings.history_chars
-        earlier = self.store.messages.newest_first(chat_id, reply_id, most=MAX_MESSAGES, room=room, size=len)
-        return prompt((each for each in earlier if each.message_id != replaces), room)
+    def _read_prompt(self, handover: Handover, replaces: str | None) -> Prompt:
+        # Up to the question: its id is the last one before the reply's, or before that of the reply that is replaced.
+        room, before = self.settings.history_chars, replaces or handover.message_id
+        fitting = sizes.items_within(handover.chars, room)
+        earlier = self.store.messages.newest_first(
+            handover.chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=fitting
+        )
+        return prompt(up_to_known(earlier, handover.chars, fitting), room)
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""

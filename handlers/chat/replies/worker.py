@@ -64,7 +64,7 @@ class ReplyWorker:
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
-        read_ahead = partial(self._generation.read_ahead, handover.chat_id, handover.message_id, handover.replaces)
+        read_ahead = partial(self._generation.read_ahead, handover)
         with metered() as meter:
             prompt = (lambda: None) if given_up else beside(self._runtime, read_ahead)
             try:

@@ -13,7 +13,8 @@ from greenlet import getcurrent
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Subscription, Turn
+from handlers.chat.protocol.sizes import page_items, sizes_with
+from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Size, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
@@ -303,9 +304,11 @@ class SimulatedTurns(_Part):
             now = self.tables.chats.get((chat.user_id, chat_id))
             if now is None or now.joins != chat.joins:
                 return False
-            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, 1):
+            sizes = sizes_with(chat, message)
+            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, 1, sizes):
                 return False
-            self.tables.messages.setdefault(chat_id, {})[message.message_id] = message
+            kept = replace(message, page=page_items(sizes, chat.message_count + 1))
+            self.tables.messages.setdefault(chat_id, {})[message.message_id] = kept
             if tag:
                 self.tables.sent[chat_id, tag] = message.message_id
             return True
@@ -315,12 +318,20 @@ class SimulatedTurns(_Part):
     def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
         return self._call(lambda: self._begun(user_id, chat_id, turn, previous, 0), False)
 
-    def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, messages: int) -> bool:
+    def _begun(
+        self,
+        user_id: str,
+        chat_id: str,
+        turn: Turn,
+        previous: str | None,
+        messages: int,
+        sizes: tuple[Size, ...] | None = None,
+    ) -> bool:
         def change(chat: Chat) -> Chat | None:
             if chat.turn or chat.last_message_id != previous:
                 return None
-            count = chat.message_count + messages
-            return replace(chat, turn=turn, last_message_id=turn.message_id, message_count=count)
+            count, known = chat.message_count + messages, chat.sizes if sizes is None else sizes
+            return replace(chat, turn=turn, last_message_id=turn.message_id, message_count=count, sizes=known)
 
         return self._changed(user_id, chat_id, change) is not None
 
@@ -348,24 +359,29 @@ class SimulatedTurns(_Part):
 
         return self._change(user_id, chat_id, change) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
+    def seal(self, chat: Chat, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
         def effect() -> bool:
             messages = self.tables.messages.get(reply.chat_id, {})
             if reply.message_id in messages:
                 return False
 
-            def change(chat: Chat) -> Chat | None:
-                if not _is_at(chat, turn):
+            sizes, count = sizes_with(chat, reply, turn.replaces), chat.message_count + (0 if turn.replaces else 1)
+
+            def change(now: Chat) -> Chat | None:
+                if not _is_at(now, turn):
                     return None
-                count = chat.message_count + (0 if turn.replaces else 1)
-                announcements = chat.announcements | {announcement}
                 return replace(
-                    chat, turn=None, announcements=announcements, title=chat.title or title, message_count=count
+                    now,
+                    turn=None,
+                    announcements=now.announcements | {announcement},
+                    title=now.title or title,
+                    message_count=count,
+                    sizes=sizes,
                 )
 
-            if self._changed(user_id, reply.chat_id, change) is None:
+            if self._changed(chat.user_id, reply.chat_id, change) is None:
                 return False
-            messages[reply.message_id] = reply
+            messages[reply.message_id] = replace(reply, page=page_items(sizes, count))
             messages.pop(turn.replaces or "", None)
             return True
 
