@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from parley.dynamodb.capacity import read_units, size
 
-from handlers.chat.protocol.sizes import page_items, sizes_with
+from handlers.chat.protocol.sizes import arrived
 from handlers.chat.records import Chat, Message
 from handlers.chat.store.tables import MessageItem
 
@@ -68,8 +68,8 @@ def messages_in_memory(chat: Chat, messages: Sequence[Message]) -> Iterator[tupl
     """Put messages into a chat, one after the other, as a store does. Yields the table and the chat as it is then."""
     table = MessagesInMemory()
     for message in messages:
-        sizes, count = sizes_with(chat, message), chat.message_count + 1
-        table.items.append(MessageItem.of(replace(message, page=page_items(sizes, count))))
+        kept, sizes, count = arrived(chat, message)
+        table.items.append(MessageItem.of(kept))
         chat = replace(chat, sizes=sizes, message_count=count, last_message_id=message.message_id)
     query: Callable[..., Any] = table.query
     with patch.object(MessageItem, "query", query):

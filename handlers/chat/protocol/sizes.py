@@ -7,7 +7,8 @@ A missing hint, or a wrong one, costs units or one more read, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, takewhile
+from dataclasses import replace
+from itertools import takewhile
 
 from handlers.chat.protocol import views
 from handlers.chat.records import Chat, FinishReason, Message, Size
@@ -30,6 +31,12 @@ def sizes_with(chat: Chat, message: Message, replaces: str | None = None) -> tup
     """Return the sizes of a chat to which a message comes, perhaps instead of its newest one."""
     older = chat.sizes if replaces is None else chat.sizes[1:]
     return (size_of(message), *older)[:MAX_SIZES]
+
+
+def arrived(chat: Chat, message: Message, replaces: str | None = None) -> tuple[Message, tuple[Size, ...], int]:
+    """Return a new message with its page, and then the sizes and the number of messages that its chat has with it."""
+    sizes, count = sizes_with(chat, message, replaces), chat.message_count + (replaces is None)
+    return replace(message, page=page_items(sizes, count)), sizes, count
 
 
 def page_items(sizes: Sequence[Size], message_count: int) -> int | None:
@@ -56,11 +63,3 @@ def first_items(chat: Chat) -> int | None:
 def known_chars(sizes: Sequence[Size]) -> tuple[int, ...]:
     """Return the lengths of the texts for a prompt, up to the first that is not known."""
     return tuple(takewhile(lambda chars: chars < UNKNOWN, (each.chars for each in sizes)))
-
-
-def items_within(chars: Sequence[int], room: int) -> int:
-    """Return how many of these texts make a prompt, as far as they are known. The newest one is the question."""
-    fitting = sum(filled <= room for filled in accumulate(chars))
-    # Questions and replies alternate, and no prompt begins with a reply.
-    reply = fitting < len(chars) and fitting % 2 == 0
-    return max(fitting - reply, min(1, len(chars)))

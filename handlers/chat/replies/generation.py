@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
-from handlers.chat.protocol import sizes
 from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, prompt, up_to_known
+from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, known_items, prompt, up_to_known
 from handlers.chat.replies.spending import Bill, Spending
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
@@ -57,13 +55,15 @@ class Generation:
     def _spending(self) -> Spending:
         return Spending(self.store, self.settings, self.runtime)
 
-    def read_ahead(self, handover: Handover) -> Prompt | None:
+    def read_ahead(self, chat_id: str, before: str, chars: Sequence[int]) -> Prompt | None:
         """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
 
-        What is before the reply's id was stored before the turn was handed over, and does not change.
+        It ends before the message with the id `before`: the reply, or the one that this reply replaces. What is there
+        was stored before the turn was handed over, and does not change. `chars` are its lengths as far as they are
+        known.
         """
         try:
-            return self._read_prompt(handover, handover.replaces)
+            return self._read_prompt(chat_id, before, chars)
         except StoreError:
             # Read again with the turn claimed: a failure there ends the attempt as it should.
             logger.exception("prompt_not_read_ahead")
@@ -73,17 +73,14 @@ class Generation:
         turn, ahead = attempt.turn, attempt.prompt()
         # A handover of an earlier version does not say what is replaced.
         if ahead is None or attempt.handover.replaces != turn.replaces:
-            return self._read_prompt(attempt.handover, turn.replaces)
+            return self._read_prompt(attempt.chat.chat_id, turn.replaces or turn.message_id, ())
         return ahead
 
-    def _read_prompt(self, handover: Handover, replaces: str | None) -> Prompt:
-        # Up to the question: its id is the last one before the reply's, or before that of the reply that is replaced.
-        room, before = self.settings.history_chars, replaces or handover.message_id
-        fitting = sizes.items_within(handover.chars, room)
-        earlier = self.store.messages.newest_first(
-            handover.chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=fitting
-        )
-        return prompt(up_to_known(earlier, handover.chars, fitting), room)
+    def _read_prompt(self, chat_id: str, before: str, chars: Sequence[int]) -> Prompt:
+        room = self.settings.history_chars
+        known = known_items(chars, room)
+        earlier = self.store.messages.newest_first(chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=known)
+        return prompt(up_to_known(earlier, chars, known), room)
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""

@@ -6,13 +6,12 @@ deleted chat back.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from handlers.chat.protocol.sizes import page_items, sizes_with
+from handlers.chat.protocol.sizes import arrived
 from handlers.chat.records import Announcement, Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
 from handlers.chat.store.kept_sizes import kept_sizes
@@ -116,10 +115,8 @@ def _sized(chat: Chat, message: Message, replaces: str | None = None) -> tuple[M
 
     Nobody else changes the sizes in between: only who begins a turn does, and who ends this one.
     """
-    sizes = sizes_with(chat, message, replaces)
-    count = chat.message_count + (0 if replaces else 1)
-    item = MessageItem.of(replace(message, page=page_items(sizes, count)))
-    return item, ChatItem.sizes.set(kept_sizes(sizes, count))
+    sized, sizes, count = arrived(chat, message, replaces)
+    return MessageItem.of(sized), ChatItem.sizes.set(kept_sizes(sizes, count))
 
 
 def _begun(turn: Turn) -> list[Action]:

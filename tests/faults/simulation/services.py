@@ -13,8 +13,8 @@ from greenlet import getcurrent
 from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.protocol.sizes import page_items, sizes_with
-from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Size, Subscription, Turn
+from handlers.chat.protocol.sizes import arrived
+from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
@@ -304,10 +304,9 @@ class SimulatedTurns(_Part):
             now = self.tables.chats.get((chat.user_id, chat_id))
             if now is None or now.joins != chat.joins:
                 return False
-            sizes = sizes_with(chat, message)
-            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, 1, sizes):
+            kept, sizes, count = arrived(chat, message)
+            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, sizes=sizes, message_count=count):
                 return False
-            kept = replace(message, page=page_items(sizes, chat.message_count + 1))
             self.tables.messages.setdefault(chat_id, {})[message.message_id] = kept
             if tag:
                 self.tables.sent[chat_id, tag] = message.message_id
@@ -316,22 +315,13 @@ class SimulatedTurns(_Part):
         return self._call(effect, False)
 
     def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
-        return self._call(lambda: self._begun(user_id, chat_id, turn, previous, 0), False)
+        return self._call(lambda: self._begun(user_id, chat_id, turn, previous), False)
 
-    def _begun(
-        self,
-        user_id: str,
-        chat_id: str,
-        turn: Turn,
-        previous: str | None,
-        messages: int,
-        sizes: tuple[Size, ...] | None = None,
-    ) -> bool:
+    def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, **values: Any) -> bool:
         def change(chat: Chat) -> Chat | None:
             if chat.turn or chat.last_message_id != previous:
                 return None
-            count, known = chat.message_count + messages, chat.sizes if sizes is None else sizes
-            return replace(chat, turn=turn, last_message_id=turn.message_id, message_count=count, sizes=known)
+            return replace(chat, turn=turn, last_message_id=turn.message_id, **values)
 
         return self._changed(user_id, chat_id, change) is not None
 
@@ -365,23 +355,17 @@ class SimulatedTurns(_Part):
             if reply.message_id in messages:
                 return False
 
-            sizes, count = sizes_with(chat, reply, turn.replaces), chat.message_count + (0 if turn.replaces else 1)
+            kept, sizes, count = arrived(chat, reply, turn.replaces)
 
             def change(now: Chat) -> Chat | None:
                 if not _is_at(now, turn):
                     return None
-                return replace(
-                    now,
-                    turn=None,
-                    announcements=now.announcements | {announcement},
-                    title=now.title or title,
-                    message_count=count,
-                    sizes=sizes,
-                )
+                told = {"announcements": now.announcements | {announcement}, "title": now.title or title}
+                return replace(now, turn=None, message_count=count, sizes=sizes, **told)
 
             if self._changed(chat.user_id, reply.chat_id, change) is None:
                 return False
-            messages[reply.message_id] = replace(reply, page=page_items(sizes, count))
+            messages[reply.message_id] = kept
             messages.pop(turn.replaces or "", None)
             return True
 

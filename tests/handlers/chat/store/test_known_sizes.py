@@ -13,7 +13,7 @@ from parley.dynamodb.capacity import size
 
 from handlers.chat.protocol import frames, sizes, views
 from handlers.chat.records import Chat, FinishReason, Message, Role, Size, Turn
-from handlers.chat.replies.prompt import MAX_MESSAGES, prompt, up_to_known
+from handlers.chat.replies.prompt import MAX_MESSAGES, known_items, prompt, up_to_known
 from handlers.chat.store.kept_sizes import kept_sizes, sizes_in
 from handlers.chat.store.messages import Messages
 from handlers.chat.store.tables import ChatItem, MessageItem
@@ -143,7 +143,7 @@ class TestPages:
 
 def asked(known):
     """Return what the model is asked, with the lengths that a handover names."""
-    fitting = sizes.items_within(known, ROOM)
+    fitting = known_items(known, ROOM)
     newest = Messages().newest_first("chat", most=MAX_MESSAGES, room=ROOM, size=len, first=fitting)
     return prompt(up_to_known(newest, known, fitting), ROOM)
 
