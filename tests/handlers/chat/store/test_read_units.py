@@ -21,6 +21,7 @@ from handlers.chat.store.messages import FIRST_PAGE_ITEMS, next_page
 from handlers.chat.store.tables import MessageItem
 from handlers.chat.turns.actions import Generate
 from handlers.chat.turns.lifecycle import Handover
+from infra.capacity.model import Use
 from tests.support.command_client import CommandClient
 from tests.support.conversation import talk
 from tests.support.recording_gateway import RecordingGateway
@@ -28,6 +29,8 @@ from tests.support.reply_worker import ScriptedModel, reply_worker
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 UNIT = 4096
+CHARS_OF_A_TOKEN = 4
+"""Of English, about: only to compare two figures of one model."""
 
 
 def allowed(returned: float) -> float:
@@ -177,6 +180,19 @@ class TestFrames:
         worker.make(Handover.of(json.loads(json.dumps(handover.payload()))), lambda: 900.0)
         return model
 
+    def prompt_units(self, reads):
+        """Return the units of each query of messages."""
+        return [each.units for each in reads.charges if (each.operation, each.what) == ("Query", "MessagesTable")]
+
+    def test_the_model_of_a_deployment_counts_with_the_same_units(self, store, client, reads):
+        talk(store, ["x" * length for length in [100, 2_000] * 4])
+        client.joins("alice", "chat")
+        actions = client.sends("message", message="x" * 100)
+        reads.clear()
+        [asked] = self.reply(store, client, actions).asked
+        assert sum(len(text) for _, text in asked) / CHARS_OF_A_TOKEN == pytest.approx(Use().prompt_tokens, rel=0.1)
+        assert self.prompt_units(reads) == [Use().prompt_read_units]
+
     @pytest.mark.parametrize("kind", ["message", "regenerate"])
     def test_a_prompt_takes_one_query_and_costs_what_is_sent(self, store, client, reads, kind):
         talk(store, ["x" * length for length in [30_000, 30_000, 20, 30_000, 2_000, 100, 200, 8_000, 20, 500]])
@@ -193,5 +209,4 @@ class TestFrames:
             20,
             *([400, 2] if kind == "message" else []),
         ]
-        queries = [each for each in reads.charges if each.what == "MessagesTable" and each.operation == "Query"]
-        assert [each.units for each in queries] == [3]
+        assert self.prompt_units(reads) == [3]
