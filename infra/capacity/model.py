@@ -47,8 +47,8 @@ class Use:
     tokens_per_second: float = 100
     reply_bytes: int = 2_000
     prompt_tokens: int = 2_000
-    prompt_read_units: int = 4
-    """Read units of the messages of a prompt: a chat of 50 turns."""
+    prompt_read_units: int = 3
+    """Read units of the messages of a prompt: four replies of 2,000 bytes and five questions, in one query."""
 
 
 @dataclass(frozen=True, slots=True)

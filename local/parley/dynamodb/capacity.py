@@ -8,6 +8,7 @@ as outside of one, an index's part costs the same (measured there by nubo-db/dyn
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -177,7 +178,7 @@ def _size(value: Mapping[str, Any]) -> int:
         case "BOOL" | "NULL":
             return 1
         case "B":
-            return len(content)
+            return len(b64decode(content) if isinstance(content, str) else content)  # in JSON, or as boto3 has it
         case "L":
             return 3 + sum(1 + _size(each) for each in content)
         case "M":
