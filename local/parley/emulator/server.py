@@ -38,6 +38,11 @@ class Server(uvicorn.Server):
         self._certificate = certificate
         self._acceptor: Acceptor | None = None
 
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._listener.getsockname()[1])
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to the emulator. uvicorn itself would wait for requests whose functions still run."""
