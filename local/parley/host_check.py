@@ -1,4 +1,4 @@
-"""Protection of the emulator against web pages that are open on this machine.
+"""Protection of the emulator against other machines, and against web pages that are open on this machine.
 
 A page can send requests to 127.0.0.1 that need no permission, an Invoke for example, though it cannot read the answer.
 The browser says where such a request comes from, in `Origin` and `Sec-Fetch-Site`
@@ -27,6 +27,26 @@ def comes_from_a_foreign_page(headers: Mapping[str, str]) -> bool:
     return headers.get("sec-fetch-site", "none") not in _OWN_PAGE or (
         origin is not None and origin.partition("://")[2] != headers.get("host")
     )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether nobody but this machine reaches a server on this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def comes_from_this_machine(client: tuple[str, int] | None, server: tuple[str, int | None] | None) -> bool:
+    """Return whether a connection begins on this machine, by the addresses of both of its ends.
+
+    A program that connects to an address of its own machine does so from that same address, or from a loopback one.
+    """
+    if client is None or server is None:
+        return False
+    ends = [ipaddress.ip_address(host.partition("%")[0]) for host in (client[0], server[0])]
+    ours, theirs = (getattr(each, "ipv4_mapped", None) or each for each in reversed(ends))
+    return bool(theirs.is_loopback or theirs == ours)
 
 
 def is_this_machine(host: str, own: str) -> bool:

@@ -109,6 +109,13 @@ class RawClient:
     def send(self, *pieces: bytes) -> None:
         self.socket.sendall(b"".join(pieces))
 
+    def is_dropped(self) -> bool:
+        """Wait for the end of the connection, and return whether it came without a byte."""
+        try:
+            return self.socket.recv(1) == b""
+        except ConnectionResetError:
+            return True
+
     def rest(self) -> bytes:
         """Read until the server has ended its side. Raises `ConnectionResetError` where it does not end but resets."""
         found = b""
@@ -189,7 +196,7 @@ def code_of(closing: tuple[int, bytes]) -> int:
 class Gateway:
     """An application that opens every WebSocket, keeps what it receives, and answers HTTP with what it was sent.
 
-    `ended` are the codes of the connections that have ended, in order.
+    `ended` are the codes of the connections that have ended, in order, and -1 for requests that were not completed.
     """
 
     def __init__(self) -> None:
@@ -200,7 +207,7 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await _echo(receive, send)
+            await self._measure(scope, receive, send)
             return
         await receive()
         await send({"type": "websocket.accept"})
@@ -210,6 +217,24 @@ class Gateway:
                 self._note(self.received, message.get("text") or "")
         self._note(self.ended, message["code"])
 
+    async def _measure(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request with the size of its body, or with as many bytes as its query says."""
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self._note(self.ended, -1)
+                return
+            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+        asked = int(scope["query_string"] or 0)
+        body = b"x" * asked or str(size).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for start in range(0, len(body), 65_536):
+            await send({"type": "http.response.body", "body": body[start : start + 65_536], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        self._note(self.ended, 0)
+
     def _note(self, where: list[Any], what: Any) -> None:
         with self.changed:
             where.append(what)
@@ -218,17 +243,3 @@ class Gateway:
     def wait_for(self, condition: Callable[[], bool]) -> None:
         with self.changed:
             assert self.changed.wait_for(condition, SECONDS)
-
-
-async def _echo(receive: Receive, send: Send) -> None:
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return
-        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
-    body = str(size).encode()
-    await send(
-        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]}
-    )
-    await send({"type": "http.response.body", "body": body})

@@ -60,6 +60,13 @@ _TEMPLATE_OPTIONS = options(
 _SERVER_OPTIONS = options(
     _setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of the emulator."),
     _setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on."),
+    _setting(
+        "--expose",
+        "PARLEY_EXPOSE",
+        is_flag=True,
+        help="With --host: let other machines call Invoke, @connections, DynamoDB, the trace and the built-in model, "
+        "and not only the template's APIs.",
+    ),
 )
 
 _SERVICE_OPTIONS = options(

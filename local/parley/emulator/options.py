@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
+from parley.host_check import is_loopback
 from parley.iam.access import Mode
 
 EMBEDDED = "embedded"
@@ -19,10 +20,19 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address that the emulator listens on."""
+    """The address that the emulator listens on.
+
+    With `exposed` other machines reach everything, where they reach the address; otherwise the template's APIs only.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
+    exposed: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if nobody but this machine reaches the address."""
+        return is_loopback(self.host)
 
     @property
     def url(self) -> str:
@@ -104,7 +114,7 @@ class Options:
         )
         return cls(
             template=TemplateOptions(values["template"], values["parameters"], values["imports"], values["stage"]),
-            address=Address(values["host"], values["port"]),
+            address=Address(values["host"], values["port"], values["expose"]),
             functions=FunctionOptions(
                 values["functions"], values["environments"], values["retry_delay"], values["duplicates"]
             ),

@@ -20,10 +20,11 @@ from parley.gateway.quotas import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES
 from parley.gateway.websocket.protocol import GatewayProtocol, HttpProtocol
 
 _EXPECTED_ERRORS = (
-    "Invalid UTF-8 sequence received from client.",
     "ASGI callable returned without completing response.",
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
 )
-"""Errors of uvicorn's that need no report: a client's bad frame, and a reply that the built-in model breaks off."""
+"""Errors of uvicorn's that need no report: what a client does wrong, and a reply that the built-in model breaks off."""
 
 
 class Server(uvicorn.Server):

@@ -15,7 +15,7 @@ from parley.trace import Trace
 
 
 class Sent(Enum):
-    """What became of a frame."""
+    """Result of sending a frame."""
 
     WRITTEN = auto()
     GONE = auto()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
@@ -23,37 +23,144 @@ FRAGMENTS = "parley.fragments"
 MAX_UNSENT_BYTES = 1024 * 1024
 """The size of a client's buffer: the bytes that wait here for a client that does not read. The system has its own."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""The size of a request's line and headers."""
+
+HEAD_SECONDS = 10.0
+"""The time that a client has for the line and headers of a request, and for the TLS handshake before."""
+
+SILENCE_SECONDS = 30.0
+"""The time without a byte after which a request is dropped that has begun and is not complete."""
+
+UNREAD_SECONDS = 60.0
+"""The time after which a connection is dropped if the client reads nothing of a response."""
+
 _PONG = b"\x8a"
 """The first byte of a pong (RFC 6455 section 5.2)."""
 
-_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_NO_BODY = b"connection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class ClientBufferFull(Exception):
     """The client does not read: its buffer takes nothing more."""
 
 
+class _HeadTooLarge(Exception):
+    """The line and the headers of a request have more bytes than `MAX_HEAD_BYTES`."""
+
+
 class HttpProtocol(HttpToolsProtocol):
-    """HTTP protocol that keeps the client's spelling of header names, because events show it."""
+    """HTTP protocol with limits on what a client may cost.
+
+    It keeps the client's spelling of header names, because events show it.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start a connection."""
+        """Start a connection. Its first request is due."""
         super().connection_made(cast(asyncio.Transport, LingeringTransport(cast(asyncio.Transport, transport))))
+        self._in_head = True
+        self._head_bytes = self._unparsed_bytes = 0
+        self._due: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._expect(HEAD_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Report the end of the network connection."""
+        self._expect(None)
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the client."""
+        if self._in_head:
+            self._unparsed_bytes += len(data)
+        elif self._due is not None:
+            self._expect(SILENCE_SECONDS)
+        super().data_received(data)
+        # The parser keeps a header to itself until it is complete. One that has no end shows by its bytes only.
+        if self._in_head and self._unparsed_bytes > MAX_HEAD_BYTES:
+            self._refuse(431)
 
     def on_message_begin(self) -> None:
         """Start a request."""
         super().on_message_begin()
         self._spelled: list[tuple[bytes, bytes]] = []
+        self._in_head = True
+        self._head_bytes = self._unparsed_bytes = 0
+        self._expect(HEAD_SECONDS)
+
+    def on_url(self, url: bytes) -> None:
+        """Keep a part of the URL. Raises `_HeadTooLarge`."""
+        self._count(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
+        """Keep a header. Raises `_HeadTooLarge`."""
+        self._count(len(name) + len(value))
         super().on_header(name, value)
         self._spelled.append((name, value))
 
+    def on_headers_complete(self) -> None:
+        """Start to answer a request. Its body is due."""
+        self._in_head = False
+        self._expect(SILENCE_SECONDS)
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request. Nothing is due."""
+        self._expect(None)
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or one that is too large."""
+        self._refuse(431 if self._head_bytes > MAX_HEAD_BYTES else 400)
+
     def handle_websocket_upgrade(self) -> None:
         """Switch to WebSocket."""
+        self._expect(None)
         self.scope["headers"] = self._spelled
         super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """Let the application wait for the client to read, but not for ever."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Let the application go on."""
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise _HeadTooLarge  # the parser reports it as an error of the request
+
+    def _expect(self, seconds: float | None) -> None:
+        """Set the time in which the client must send what is due; None if nothing is due."""
+        if self._due is not None:
+            self._due.cancel()
+        self._due = None if seconds is None else self.loop.call_later(seconds, self._time_out)
+
+    def _time_out(self) -> None:
+        if self.flow.read_paused:  # it is the application that does not read on
+            self._expect(SILENCE_SECONDS)
+        elif self._in_head:
+            self._refuse(408)
+        else:
+            self.transport.abort()
+
+    def _refuse(self, status: int) -> None:
+        """Answer a request whose head is not taken, and end the connection."""
+        self._expect(None)
+        self._in_head = False
+        cycle: Any = self.cycle
+        if cycle is None or cycle.response_complete:
+            self.transport.write(STATUS_LINE[status] + _NO_BODY)
+        self.transport.close()
 
 
 class GatewayProtocol(WebSocketsSansIOProtocol):
@@ -150,7 +257,7 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
     def _refuse_handshake(self) -> None:
         """Answer a request that is no handshake. The library has written the answer, or has none."""
         self.handshake_complete = self.close_sent = True
-        self.transport.write(b"".join(self.conn.data_to_send()) or _BAD_REQUEST)
+        self.transport.write(b"".join(self.conn.data_to_send()) or STATUS_LINE[400] + _NO_BODY)
         self.transport.close()
 
     def _forget_handshake(self) -> None:
