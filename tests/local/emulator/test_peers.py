@@ -59,6 +59,14 @@ def test_a_large_body_is_no_large_head(gateway):
     client.leave()
 
 
+@pytest.mark.parametrize("body", [b"-1\r\n", b"5\r\nhelloX"])
+def test_a_body_that_is_none_is_answered_with_400(gateway, body):
+    client = gateway.server.connect()
+    client.send(b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n", body)
+    assert client.rest().startswith(b"HTTP/1.1 400")
+    client.leave()
+
+
 @pytest.mark.parametrize("said", [b"", b"\x16\x03\x01"], ids=["nothing", "the begin of a TLS handshake"])
 def test_a_connection_that_says_nothing_is_dropped(gateway, monkeypatch, said):
     monkeypatch.setattr(listening, "HEAD_SECONDS", SHORT)

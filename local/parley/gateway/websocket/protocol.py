@@ -158,7 +158,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect(None)
         self._in_head = False
         cycle: Any = self.cycle
-        if cycle is None or cycle.response_complete:
+        if cycle is None or cycle.response_complete or not cycle.response_started:
             self.transport.write(STATUS_LINE[status] + _NO_BODY)
         self.transport.close()
 
