@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from websockets.exceptions import InvalidStatus
 
-from tests.support.devices import Device, Emulator
+from tests.support.devices import SECRET, Device, Emulator
 
 PAGE = "https://chat.example.com"
 
@@ -40,7 +40,7 @@ def test_a_foreign_page_is_refused_at_the_door(emulator):
 
 
 def test_a_valid_token_makes_its_user(emulator):
-    device = Device(f"{emulator.websocket_url}?token={token('newcomer', DEVELOPMENT_SECRET)}")
+    device = Device(f"{emulator.websocket_url}?token={token('newcomer', SECRET)}")
     device.send("create_chat")
     assert device.receive("chat_created")
     users = emulator.client("dynamodb").scan(TableName="UsersTable")["Items"]

@@ -20,11 +20,11 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from parley.template.source import load
 
 from infra import bundle
-from tests.support.devices import Device, Emulator
+from tests.support.devices import SECRET, Device, Emulator
 
 pytestmark = pytest.mark.full
 
@@ -273,7 +273,7 @@ def test_the_emulator_holds_a_conversation_with_them(emulator):
     assert complete["finishReason"] == "stop"
     assert "borscht" in complete["content"]
 
-    authorization = {"authorization": f"Bearer {token('alice', DEVELOPMENT_SECRET)}"}
+    authorization = {"authorization": f"Bearer {token('alice', SECRET)}"}
     path = f"{emulator.url}/chats/{chat_id}"
     with urlopen(Request(f"{path}/messages", headers=authorization), timeout=10) as answer:
         assert [message["role"] for message in json.load(answer)["messages"]] == ["user", "assistant"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
@@ -12,11 +13,11 @@ from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
 
 
-def banner(emulator: Emulator, secret: str) -> str:
-    """Return the text that the emulator prints when it is ready. `secret` signs the token in it."""
+def banner(emulator: Emulator, overrides: Mapping[str, str]) -> str:
+    """Return the text that the emulator prints when it is ready. `overrides` are the developer's variables."""
     parts = [emulator.template.notes, _warnings(emulator.options.address), _urls(emulator)]
     if has_users(emulator.template) and emulator.options.users:
-        parts.append(_users(emulator.options, secret))
+        parts.append(_users(emulator.options, dev_tokens.secret(overrides)))
     return "\n".join(line for part in parts for line in part) + "\n"
 
 

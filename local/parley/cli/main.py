@@ -215,7 +215,7 @@ def template(template: Path, parameters: dict[str, str], imports: dict[str, str]
 @main.command()
 @click.argument("user")
 def token(user: str) -> None:
-    """Print a token for USER. It is valid for 12 hours and signed with JWT_SECRET or the development secret."""
+    """Print a token for USER. It is valid for 12 hours, and signed with JWT_SECRET or your development secret."""
     click.echo(_token_for(user))
 
 
