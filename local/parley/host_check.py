@@ -11,7 +11,7 @@ A page can also point a name of its own to this machine's address (DNS rebinding
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from urllib.parse import urlsplit
 
 _OWN_PAGE = ("same-origin", "none")
@@ -27,6 +27,18 @@ def comes_from_a_foreign_page(headers: Mapping[str, str]) -> bool:
     return headers.get("sec-fetch-site", "none") not in _OWN_PAGE or (
         origin is not None and origin.partition("://")[2] != headers.get("host")
     )
+
+
+def is_welcome_page(origin: str, allowed: Set[str]) -> bool:
+    """Return whether a page may use the template's APIs: a page that this machine serves, or an allowed origin.
+
+    `*` in `allowed` stands for all origins. A page from a file has the origin `null`, and so have others.
+    """
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        host = ""
+    return is_loopback(host) or host.endswith(".localhost") or not allowed.isdisjoint((origin, "*"))
 
 
 def is_loopback(host: str) -> bool:

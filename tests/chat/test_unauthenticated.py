@@ -33,10 +33,12 @@ def test_an_anonymous_connection_is_closed_and_no_other(emulator):
 
 
 def test_a_foreign_page_is_refused_at_the_door(emulator):
+    """The emulator refuses the first one, and the function the second one, which the emulator lets in."""
     Device(emulator.websocket_url, origin=PAGE).connection_id()
-    with pytest.raises(InvalidStatus) as refused:
-        Device(emulator.websocket_url, origin="https://evil.example.com")
-    assert refused.value.response.status_code == 403
+    for page in ("https://evil.example.com", "http://localhost:5173"):
+        with pytest.raises(InvalidStatus) as refused:
+            Device(emulator.websocket_url, origin=page)
+        assert refused.value.response.status_code == 403
 
 
 def test_a_valid_token_makes_its_user(emulator):

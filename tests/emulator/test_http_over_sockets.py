@@ -130,3 +130,11 @@ def test_a_request_of_two_hosts_or_of_none_does_not_reach_the_trace(emulator, ho
     client.send(f"GET /_parley/trace HTTP/1.1\r\n{lines}\r\n".encode())
     assert client.head().startswith((b"HTTP/1.1 403", b"HTTP/1.1 400"))
     client.leave()
+
+
+@pytest.mark.parametrize(("page", "leave"), [("http://localhost:5173", True), ("https://evil.example", False)])
+def test_a_page_on_another_port_of_this_machine_may_use_the_api(emulator, page, leave):
+    client = RawClient(emulator.port)
+    client.send(f"GET /things/5 HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {page}\r\n\r\n".encode())
+    assert (f"\r\naccess-control-allow-origin: {page}\r\n".encode() in client.head()) is leave
+    client.leave()

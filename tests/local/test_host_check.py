@@ -1,7 +1,13 @@
 """Foreign pages do not reach the emulator's endpoints for functions and developers."""
 
 import pytest
-from parley.host_check import comes_from_a_foreign_page, comes_from_this_machine, is_loopback, is_this_machine
+from parley.host_check import (
+    comes_from_a_foreign_page,
+    comes_from_this_machine,
+    is_loopback,
+    is_this_machine,
+    is_welcome_page,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,29 @@ def test_without_addresses_a_connection_is_not_from_here():
 )
 def test_a_loopback_address_is_reached_by_this_machine_only(host, is_ours):
     assert is_loopback(host) is is_ours
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "is_welcome"),
+    [
+        *((origin, set(), True) for origin in ("http://localhost", "http://localhost:5173", "https://127.0.0.1:8443")),
+        *((origin, set(), True) for origin in ("http://[::1]:3000", "http://app.localhost:3000", "http://127.9.9.9")),
+        *((origin, set(), True) for origin in ("capacitor://localhost", "http://LOCALHOST")),
+        *((origin, set(), False) for origin in ("https://evil.example", "http://localhost.evil.example", "null", "")),
+        *(
+            (origin, set(), False)
+            for origin in ("http://127.0.0.1.nip.io", "http://evil.example#localhost", "http://[")
+        ),
+        *(
+            (origin, set(), False)
+            for origin in ("http://192.168.7.9:5173", "https://localhost@evil.example", "file://")
+        ),
+        ("https://chat.example", {"https://chat.example"}, True),
+        ("https://chat.example:8443", {"https://chat.example"}, False),
+        ("http://chat.example", {"https://chat.example"}, False),
+        ("null", {"null"}, True),
+        ("https://evil.example", {"*"}, True),
+    ],
+)
+def test_pages_of_this_machine_and_named_ones_are_welcome(origin, allowed, is_welcome):
+    assert is_welcome_page(origin, allowed) is is_welcome

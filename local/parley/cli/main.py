@@ -180,6 +180,15 @@ _BEHAVIOUR_OPTIONS = options(
         help="Check the signatures of AWS_IAM handshakes and of @connections calls.",
     ),
     _setting(
+        "--origin",
+        "PARLEY_ORIGINS",
+        "origins",
+        multiple=True,
+        metavar="ORIGIN",
+        help="Origin of web pages that may use the APIs, besides pages of this machine; `*` for all. May be given "
+        "several times.",
+    ),
+    _setting(
         "--assume",
         "PARLEY_ASSUME",
         multiple=True,

@@ -36,7 +36,7 @@ from parley.emulator.paths import (
     stages_by_path,
 )
 from parley.emulator.server import Server, stop_on_signals
-from parley.emulator.variables import FunctionVariables
+from parley.emulator.variables import FunctionVariables, allowed_origins
 from parley.errors import StartError
 from parley.faults.injector import Injector
 from parley.faults.plan import Plan, PlanError
@@ -47,6 +47,7 @@ from parley.functions.processes.launch import ZygoteProcess
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions
 from parley.gateway.events import Handshake, decode_headers
+from parley.gateway.http.cors import SharedWithPages
 from parley.gateway.http.stage import HttpGateway
 from parley.gateway.integrations.caller import IntegrationCaller
 from parley.gateway.quotas import AccountRateLimiter
@@ -54,7 +55,12 @@ from parley.gateway.signature import SignedRequest, is_signed, is_valid
 from parley.gateway.websocket.context import GatewayContext
 from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.stage import WebSocketGateway
-from parley.host_check import comes_from_a_foreign_page, comes_from_this_machine, is_this_machine
+from parley.host_check import (
+    comes_from_a_foreign_page,
+    comes_from_this_machine,
+    is_this_machine,
+    is_welcome_page,
+)
 from parley.llm.server import BuiltInModel
 from parley.template.model import Template
 from parley.trace import Trace
@@ -101,10 +107,11 @@ class Emulator:
             for path, (api, stage) in mounted(self.template.websocket_apis).items()
         }
         self._http = {
-            path: HttpGateway(api, self._functions.invoke, trace, self._clock, path)
+            path: SharedWithPages(HttpGateway(api, self._functions.invoke, trace, self._clock, path), self._is_welcome)
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self.http_paths = [path or "/" for path in self._http]
+        self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self._database = _database(options, importing)
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
@@ -251,12 +258,22 @@ class Emulator:
         """Pass a handshake to the stage that serves its path. Any other path is refused."""
         await self._ready.wait()
         gateway = self.mounts.get(scope["path"].rstrip("/"))
-        if gateway is not None:
+        headers = [(name.lower(), value) for name, value in decode_headers(scope["headers"])]
+        foreign = [value for name, value in headers if name == "origin" and not self._is_welcome(value, dict(headers))]
+        if gateway is None:
+            why = f"no stage has this path; there are {', '.join(self.mounts)}"
+        elif foreign:
+            why = f"the page is of {foreign[0]}; --origin {foreign[0]} lets its pages connect"
+        else:
             return await gateway(scope, receive, send)
         await receive()
-        paths = ", ".join(self.mounts)
-        self._trace.record("refuse", path=scope["path"], status=403, why=f"no stage has this path; there are {paths}")
+        self._trace.record("refuse", path=scope["path"], status=403, why=why)
         return await Response.of_json(403, {"message": "Forbidden"}).refuse(send)
+
+    def _is_welcome(self, origin: str, headers: Mapping[str, str] | None = None) -> bool:
+        host = (headers or {}).get("host", "")
+        own = {host} if is_this_machine(host, self.options.address.host) else set()
+        return is_welcome_page(origin, self._origins) or origin.partition("://")[2] in own
 
     async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of one of AWS's services."""

@@ -70,7 +70,8 @@ class GatewayOptions:
     """The options of API Gateway.
 
     `post_latency` is in milliseconds. `reorder` is the seed by which messages of a connection overtake each other;
-    None keeps their order. With `verify_signatures` a signature must also be correct.
+    None keeps their order. With `verify_signatures` a signature must also be correct. `origins` are those of pages that
+    may use the APIs, besides the pages of this machine.
     """
 
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -79,6 +80,7 @@ class GatewayOptions:
     post_latency: float = 0.0
     reorder: int | None = None
     verify_signatures: bool = False
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,7 @@ class Options:
                 post_latency=values["post_latency"],
                 reorder=values["reorder"],
                 verify_signatures=values["verify_signatures"],
+                origins=tuple(values["origins"]),
             ),
             dynamodb=values["dynamodb"],
             users=tuple(user for user in map(str.strip, values["users"].split(",")) if user),

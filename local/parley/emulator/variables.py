@@ -137,6 +137,12 @@ def _invokes(integration: Integration, function: str) -> bool:
     return isinstance(integration, LambdaIntegration) and integration.function == function
 
 
+def allowed_origins(template: Template) -> set[str]:
+    """Return the origins that functions of a template allow in the way of Parley's: in `ALLOWED_ORIGINS`."""
+    lists = (function.environment.get("ALLOWED_ORIGINS", "") for function in template.functions.values())
+    return {origin.strip() for listed in lists for origin in listed.split(",")} - {""}
+
+
 def has_users(template: Template) -> bool:
     """Return whether a template is a chat: then the emulator adds users to its table and makes tokens for them."""
     return _any_declares(template, "USERS_TABLE")

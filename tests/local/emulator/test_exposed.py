@@ -4,15 +4,10 @@ import json
 
 import pytest
 from parley.cli import banner
-from parley.emulator.application import Emulator
-from parley.emulator.options import Address, FunctionOptions, Options, TemplateOptions
-from parley.template.reader import read
-from parley.trace import Trace
+from parley.emulator.options import Address
 
-TEMPLATE = """
-Resources:
-  Api: {Type: AWS::Serverless::WebSocketApi, Properties: {RouteSelectionExpression: $request.body.action}}
-"""
+from tests.support.ready_emulator import ReadyEmulator
+
 CLOSED = [
     "/_parley/trace",
     "/_parley/dynamodb",
@@ -24,59 +19,39 @@ CLOSED = [
 
 
 @pytest.fixture
-def statuses(tmp_path):
-    """Return the statuses that a client on an address gets from a server on `192.0.2.1`, by path."""
+def refused(tmp_path):
+    """Return the paths that are closed to a client on an address, at a server on `192.0.2.1`."""
 
-    async def statuses(client: str, **options):
-        path = tmp_path / "template.yaml"
-        path.write_text(TEMPLATE)
-        address = Address("192.0.2.1", **options)
-        functions = FunctionOptions(mode="inline")
-        options = Options(TemplateOptions(path), address, functions, users=(), iam="off")
-        emulator = Emulator(options, read(path), {}, Trace())
-        emulator._ready.set()
-        return {path: await status(emulator, path, client) for path in [*CLOSED, "/anything"]}
+    async def refused(client, **options):
+        emulator = ReadyEmulator(tmp_path, Address("192.0.2.1", **options))
+        addresses = {"client": (client, 50_000), "server": ("192.0.2.1", 8000)}
+        found = set()
+        for path in [*CLOSED, "/anything"]:
+            start, body = await emulator.ask("http", path, (b"host", b"192.0.2.1:8000"), **addresses)
+            if start["status"] == 403 and "--expose" in json.loads(body["body"])["message"]:
+                found.add(path)
+        return found
 
-    return statuses
-
-
-async def status(emulator, path, client):
-    sent = []
-    scope = {
-        "type": "http",
-        "method": "PUT",
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": b"",
-        "headers": [(b"Host", b"192.0.2.1:8000")],
-        "client": (client, 50_000),
-        "server": ("192.0.2.1", 8000),
-    }
-
-    async def receive():
-        return {"type": "http.request", "body": b"{}"}
-
-    async def send(message):
-        sent.append(message)
-
-    await emulator(scope, receive, send)
-    if sent[0]["status"] == 403 and "--expose" not in json.loads(sent[1]["body"])["message"]:
-        return "another 403"
-    return sent[0]["status"]
+    return refused
 
 
-async def test_another_machine_reaches_the_apis_only(statuses):
-    found = await statuses("192.0.2.2")
-    assert {path for path, status in found.items() if status == 403} == set(CLOSED)
+async def test_another_machine_reaches_the_apis_only(refused):
+    assert await refused("192.0.2.2") == set(CLOSED)
 
 
 @pytest.mark.parametrize("client", ["127.0.0.1", "192.0.2.1"])
-async def test_this_machine_reaches_everything(statuses, client):
-    assert 403 not in (await statuses(client)).values()
+async def test_this_machine_reaches_everything(refused, client):
+    assert await refused(client) == set()
 
 
-async def test_with_expose_another_machine_reaches_everything(statuses):
-    assert 403 not in (await statuses("192.0.2.2", exposed=True)).values()
+async def test_with_expose_another_machine_reaches_everything(refused):
+    assert await refused("192.0.2.2", exposed=True) == set()
+
+
+async def test_another_machine_may_connect(tmp_path):
+    emulator = ReadyEmulator(tmp_path, Address("192.0.2.1"))
+    [accepted] = await emulator.ask("websocket", "/live", client=("192.0.2.2", 50_000), server=("192.0.2.1", 8000))
+    assert accepted["type"] == "websocket.accept"
 
 
 @pytest.mark.parametrize(
