@@ -118,6 +118,7 @@ class HttpProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Switch to WebSocket."""
         self._expect(None)
+        self.resume_writing()
         self.scope["headers"] = self._spelled
         super().handle_websocket_upgrade()
 

@@ -6,7 +6,8 @@ import asyncio
 from typing import Any, cast
 
 LINGER_SECONDS = 5.0
-"""The time that a client has to end its side, after which the connection is aborted."""
+"""The time that a client has to end its side, or to read on while there is more to read. After it the connection is
+aborted."""
 
 LINGER_BYTES = 64 * 1024 * 1024
 """The number of bytes that are read and discarded after the end, after which the connection is aborted."""
@@ -72,7 +73,8 @@ class _Ending(asyncio.Protocol):
         self._transport = transport
         self._discarded = 0
         self._loop = asyncio.get_running_loop()
-        self._limit = self._loop.call_later(LINGER_SECONDS, transport.abort)
+        self._unsent = transport.get_write_buffer_size()
+        self._limit = self._loop.call_later(LINGER_SECONDS, self._check_progress)
         self._quiet: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
@@ -105,6 +107,23 @@ class _Ending(asyncio.Protocol):
         if self._quiet is not None:
             self._quiet.cancel()
         self.before.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Tell the protocol before this one."""
+        self.before.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Tell the protocol before this one."""
+        self.before.resume_writing()
+
+    def _check_progress(self) -> None:
+        """Abort the connection, unless the client has read something since the last time."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent < self._unsent:
+            self._unsent = unsent
+            self._limit = self._loop.call_later(LINGER_SECONDS, self._check_progress)
+        else:
+            self._transport.abort()
 
     def _await_quiet(self) -> None:
         self._quiet = self._loop.call_later(QUIET_SECONDS, self._transport.close)

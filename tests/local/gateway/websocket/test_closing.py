@@ -1,10 +1,13 @@
 """Ends of connections as a plain socket sees them: a close frame arrives, however much of the client is unread."""
 
+import asyncio
 import struct
 
 import pytest
 from parley.gateway.websocket import transport
+from parley.gateway.websocket.transport import LingeringTransport
 
+from tests.support.recording_socket import UnsentTransport
 from tests.support.served import (
     BINARY,
     CLOSE,
@@ -164,3 +167,16 @@ def test_sending_to_a_connection_that_ends_finds_it_gone(fault):
         assert [opcode for opcode, _ in client.frames_until_close()] == [CLOSE]
         client.leave()
     assert outcomes == ["ClientDisconnected"]
+
+
+@pytest.mark.parametrize(
+    ("unsent", "looks"), [([0, 0], 2), ([9, 9], 2), ([9, 5, 1, 0, 0], 5), ([9, 9, 5], 2), ([9, 5, 5, 0], 3)]
+)
+async def test_an_end_takes_as_long_as_the_client_reads_on(monkeypatch, unsent, looks):
+    monkeypatch.setattr(transport, "LINGER_SECONDS", 0.01)
+    connection = UnsentTransport(*unsent)
+    connection.is_closing = lambda: False
+    LingeringTransport(connection).close()
+    await asyncio.wait_for(connection.aborted.wait(), SECONDS)
+    assert len(unsent) - len(connection.sizes) == looks
+    assert connection.calls.count("abort") == 1
