@@ -9,7 +9,7 @@ import pytest
 from parley.dev_tokens import token
 
 from tests.support.devices import SECRET
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ class TestHttp:
     def get(self, emulator, path, **headers):
         request = urllib.request.Request(f"{emulator.url}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=HANGS) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)

@@ -10,7 +10,7 @@ from parley.template.model import LambdaIntegration, Route
 
 from tests.emulator.facts import MODEL
 from tests.support.gateway import GatewayStage
-from tests.support.served import CLOSE, PING, SECONDS, TEXT, Gateway, code_of, frame, serving
+from tests.support.served import CLOSE, PING, TEXT, Gateway, code_of, frame, serving
 from tests.support.waiting import until
 
 POST = b"x" * MAX_MESSAGE_BYTES
@@ -74,8 +74,8 @@ def test_a_frame_of_the_gateways_own_is_dropped_and_the_trace_says_so(stage):
     client, connection_id = connected(stage)
     fill(stage, connection_id)
     client.send(frame(TEXT, b"{}"))
-    until(lambda: stage.told("unrouted"), SECONDS)
-    until(lambda: len(stage.told("limit")) == 2, SECONDS)
+    until(lambda: stage.told("unrouted"))
+    until(lambda: len(stage.told("limit")) == 2)
     client.leave()
 
 
@@ -84,7 +84,7 @@ def test_delete_closes_it_without_waiting_and_the_close_frame_comes_last(stage):
     posted, _ = fill(stage, connection_id)
     assert stage.server.run(stage.post(connection_id, method="DELETE")).status == 204
     assert stage.server.run(stage.post(connection_id)).status == 410
-    until(lambda: stage.events("$disconnect"), SECONDS)
+    until(lambda: stage.events("$disconnect"))
     found = client.frames_until_close()
     assert [opcode for opcode, _ in found] == [TEXT] * posted + [CLOSE]
     assert code_of(found[-1]) == 1000
@@ -95,7 +95,7 @@ def test_the_idle_time_out_closes_it(stage):
     client, connection_id = connected(stage)
     fill(stage, connection_id)
     stage.server.run(stage.clock.advance(601))
-    until(lambda: stage.events("$disconnect"), SECONDS)
+    until(lambda: stage.events("$disconnect"))
     assert stage.events("$disconnect")[0]["requestContext"]["disconnectStatusCode"] == 1001
     assert stage.server.run(stage.post(connection_id)).status == 410
     client.leave()
@@ -108,7 +108,7 @@ def test_once_closed_it_is_dropped_though_it_never_reads(stage, monkeypatch):
     protocol.close_timeout = 0.1
     fill(stage, connection_id)
     stage.server.run(stage.post(connection_id, method="DELETE"))
-    until(lambda: not stage.server.protocols(), SECONDS)
+    until(lambda: not stage.server.protocols())
     client.leave()
 
 

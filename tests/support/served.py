@@ -19,8 +19,7 @@ from parley.emulator.certificate import certificate
 from parley.emulator.options import Address
 from parley.emulator.server import Server
 
-SECONDS = 30
-"""How long a test waits for what must come."""
+from tests.support.waiting import HANGS
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -41,7 +40,7 @@ class Served:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine in the server's event loop, and return its result."""
         future: Future[Any] = asyncio.run_coroutine_threadsafe(work, self.loop)
-        return future.result(SECONDS)
+        return future.result(HANGS)
 
     def protocols(self) -> list[Any]:
         """Return the protocols of the open connections."""
@@ -72,19 +71,19 @@ def serving(application: Application, loop: str = "uvloop", **options: Any) -> I
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    served = started.result(SECONDS)
+    served = started.result(HANGS)
     try:
         yield served
     finally:
         served.loop.call_soon_threadsafe(stopping.set)
-        thread.join(SECONDS)
+        thread.join(HANGS)
 
 
 class RawClient:
     """A TCP or TLS client that sends what a test says, byte by byte."""
 
     def __init__(self, port: int, *, tls: bool = False) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), SECONDS)
+        self.socket = socket.create_connection(("127.0.0.1", port), HANGS)
         if tls:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -242,4 +241,4 @@ class Gateway:
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
         with self.changed:
-            assert self.changed.wait_for(condition, SECONDS)
+            assert self.changed.wait_for(condition, HANGS)

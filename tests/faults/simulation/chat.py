@@ -60,6 +60,7 @@ class SimulatedDeployment:
         self.workers: list[SimulatedProcess] = []
         self.invoked: list[dict[str, Any]] = []
         self.history: list[str] = []
+        """All frames that have arrived: the time, the connection, the JSON text."""
 
     # Functions
 
@@ -220,7 +221,7 @@ class SimulatedDevice(ProtocolClient):
         self.world.later(seconds, action)
 
     def open(self, connection_id: str) -> None:
-        self.deployment.gateway.open[connection_id] = lambda text: self.receive(connection_id, json.loads(text))
+        self.deployment.gateway.open[connection_id] = lambda text: self._arrived(connection_id, text.decode())
         self.deployment.store.tables.connections[connection_id] = Connection(
             connection_id, self.world.process("x").now()
         )
@@ -231,9 +232,9 @@ class SimulatedDevice(ProtocolClient):
     def transmit(self, frame: dict[str, Any]) -> None:
         self.deployment.message(self.connection_id or "", frame)
 
-    def receive(self, connection_id: str, frame: dict[str, Any]) -> None:
-        self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {json.dumps(frame, sort_keys=True)}")
-        super().receive(connection_id, frame)
+    def _arrived(self, connection_id: str, text: str) -> None:
+        self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {text}")
+        self.receive(connection_id, json.loads(text))
 
 
 def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:

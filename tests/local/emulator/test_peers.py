@@ -9,7 +9,8 @@ from parley.emulator import listener as listening
 from parley.emulator.listener import Acceptor
 from parley.gateway.websocket import protocol
 
-from tests.support.served import SECONDS, Gateway, RawClient, frame, serving, upgrade
+from tests.support.served import Gateway, RawClient, frame, serving, upgrade
+from tests.support.waiting import HANGS
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 SHORT = 0.2
@@ -182,7 +183,7 @@ class TestDescriptors:
         for _ in range(1_000):
             await asyncio.sleep(0)
         exhausted[0] = False
-        await asyncio.wait_for(accepted.wait(), SECONDS)
+        await asyncio.wait_for(accepted.wait(), HANGS)
         assert before == 1
         acceptor.stop()
         client.close()

@@ -9,9 +9,10 @@ from parley.functions.invocation import Invocation
 from parley.functions.runtime_api import RuntimeApi
 from parley.template.model import Function
 
+from tests.support.waiting import HANGS
+
 ROOT = "/2018-06-01/runtime"
 NEXT = f"{ROOT}/invocation/next"
-SECONDS = 30
 SHORT = 0.2
 
 
@@ -44,13 +45,13 @@ class TestRuntimeApi:
         return await self.answered(await self.ask(*arguments, **options))
 
     async def answered(self, reader):
-        line = await asyncio.wait_for(reader.readline(), SECONDS)
+        line = await asyncio.wait_for(reader.readline(), HANGS)
         return int(line.split()[1])
 
     async def poll(self):
         """Poll, and return what the answer is read from, once the poll has come."""
         before, reader = self.polls, await self.ask("GET", NEXT)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANGS):
             while self.polls == before:  # noqa: ASYNC110 - the poll comes through the system's own sockets
                 await asyncio.sleep(0.001)
         return reader
@@ -103,7 +104,7 @@ class TestRuntimeApi:
         self.writers.append(writer)
         writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n")
         assert await self.answered(reader) == 403
-        assert await asyncio.wait_for(reader.read(), SECONDS)
+        assert await asyncio.wait_for(reader.read(), HANGS)
 
     async def test_an_event_has_one_poller(self, api):
         reader = await self.poll()
@@ -121,7 +122,7 @@ class TestRuntimeApi:
     async def test_a_poller_that_is_gone_makes_room_for_another(self, api):
         await self.poll()
         self.writers.pop().close()
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(HANGS):
             while await self.repolled():
                 pass
         self.give(api)
@@ -163,7 +164,7 @@ class TestRuntimeApi:
         self.writers.append(writer)
         writer.write(b"GET /x HTTP/1.1\r\nHost")
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), SECONDS)
+            await asyncio.wait_for(reader.readexactly(1), HANGS)
         self.give(api)
         assert await self.answered(poller) == 200
 
@@ -172,4 +173,4 @@ class TestRuntimeApi:
         self.writers.append(writer)
         writer.write(b"GET /x HTTP/1.1\r\nX: " + b"x" * 5_000_000)
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), SECONDS)
+            await asyncio.wait_for(reader.readexactly(1), HANGS)

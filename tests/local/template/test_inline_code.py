@@ -11,6 +11,8 @@ import pytest
 from parley.template import functions
 from parley.template.reader import read
 
+from tests.support.waiting import HANGS
+
 CODE = "import colorsys\ndef handler(event, context): return None\n"
 TEMPLATE = """
 Resources:
@@ -75,7 +77,7 @@ def test_the_same_code_has_the_same_folder_as_often_as_it_is_read(template, temp
 def test_each_process_has_its_own_and_removes_it(template):
     runs = [
         subprocess.run(
-            [sys.executable, "-c", PROGRAM, template], capture_output=True, text=True, timeout=60, check=True
+            [sys.executable, "-c", PROGRAM, template], capture_output=True, text=True, timeout=HANGS, check=True
         ).stdout.split()
         for _ in range(2)
     ]

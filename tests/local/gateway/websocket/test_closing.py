@@ -13,7 +13,6 @@ from tests.support.served import (
     CLOSE,
     CONTINUATION,
     PING,
-    SECONDS,
     TEXT,
     Gateway,
     code_of,
@@ -21,6 +20,7 @@ from tests.support.served import (
     serving,
     upgrade,
 )
+from tests.support.waiting import HANGS
 
 UNREAD = frame(TEXT, b"x" * 30_000) * 70
 """2 MB, more than the kernel holds for a server that does not read."""
@@ -72,7 +72,7 @@ def test_the_close_frame_arrives(gateway, fault, unread):
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_over_tls_it_arrives_while_bytes_still_come(gateway, fault, monkeypatch):
-    monkeypatch.setattr(transport, "QUIET_SECONDS", SECONDS)
+    monkeypatch.setattr(transport, "QUIET_SECONDS", HANGS)
     data, code = FAULTS[fault]
     client = gateway.server.connect(tls=True).open()
     client.send(data, frame(TEXT, b"x" * 30_000))
@@ -177,6 +177,6 @@ async def test_an_end_takes_as_long_as_the_client_reads_on(monkeypatch, unsent, 
     connection = UnsentTransport(*unsent)
     connection.is_closing = lambda: False
     LingeringTransport(connection).close()
-    await asyncio.wait_for(connection.aborted.wait(), SECONDS)
+    await asyncio.wait_for(connection.aborted.wait(), HANGS)
     assert len(unsent) - len(connection.sizes) == looks
     assert connection.calls.count("abort") == 1
