@@ -19,11 +19,11 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from parley.template.source import load
 
 from infra import bundle
-from tests.support.devices import Device, Emulator
+from tests.support.devices import SECRET, Device, Emulator
 from tests.support.waiting import HANGS, until
 
 pytestmark = pytest.mark.full
@@ -267,7 +267,7 @@ def emulator(built) -> Iterator[Emulator]:
 
 def test_the_emulator_holds_a_conversation_with_them(emulator):
     # With a token in the URL she has all the time that she needs; without one it is a second.
-    alice = Device(f"{emulator.websocket_url}?token={token('alice', DEVELOPMENT_SECRET)}")
+    alice = Device(f"{emulator.websocket_url}?token={token('alice', SECRET)}")
     anonymous = Device(emulator.websocket_url)
     alice.join("alice")
     chat_id = alice.create_chat()
@@ -275,7 +275,7 @@ def test_the_emulator_holds_a_conversation_with_them(emulator):
     assert complete["finishReason"] == "stop"
     assert "borscht" in complete["content"]
 
-    authorization = {"authorization": f"Bearer {token('alice', DEVELOPMENT_SECRET)}"}
+    authorization = {"authorization": f"Bearer {token('alice', SECRET)}"}
     path = f"{emulator.url}/chats/{chat_id}"
     with urlopen(Request(f"{path}/messages", headers=authorization), timeout=HANGS) as answer:
         assert [message["role"] for message in json.load(answer)["messages"]] == ["user", "assistant"]
