@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handlers import collector
 from handlers.chat.connections import connections_to_evict
 from handlers.chat.delivery import delivery
 from handlers.chat.errors import KeysUnavailable, Misconfigured, Refused
@@ -25,6 +26,7 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 
 _PARTS = ("authenticator", "connections", "session_deadline", "functions")
 wired = Wiring(os.environ, identifies_users=True).build(*_PARTS)
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -30,7 +30,7 @@ ROUNDS = 9
 
 
 class Start(NamedTuple):
-    """What one process has taken, in milliseconds and MB."""
+    """The time and the memory that one process has taken, in milliseconds and MB."""
 
     cpu: float
     clock: float

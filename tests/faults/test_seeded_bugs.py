@@ -130,7 +130,7 @@ def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
 def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
     def always_first(init):
         def call(self, gateway, start, *arguments):
-            init(self, gateway, start.model_copy(update={"attempt": 1}), *arguments)
+            init(self, gateway, replace(start, attempt=1), *arguments)
 
         return call
 
@@ -140,7 +140,7 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
 
 
 def _with_attempt_1(complete):
-    return lambda *arguments: complete(*arguments).model_copy(update={"attempt": 1})
+    return lambda *arguments: replace(complete(*arguments), attempt=1)
 
 
 def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):

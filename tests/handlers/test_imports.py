@@ -15,10 +15,10 @@ ENVIRONMENT = {
     "JWT_SECRET": "x" * 32,
 }
 COMMON = {
-    *("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six"),
+    *("botocore", "jmespath", "urllib3", "dateutil", "six"),
     *("aws_lambda_powertools", "pynamodb", "typing_extensions"),
-    *("pydantic", "pydantic_core", "annotated_types", "typing_inspection"),
 }
+READS_FRAMES = {"pydantic", "pydantic_core", "annotated_types", "typing_inspection"}
 MAY_BE_THERE = {
     "cryptography",
     "cffi",
@@ -35,7 +35,7 @@ MAY_BE_THERE = {
 LOADED = {
     "connect": COMMON | {"jwt"},
     "disconnect": COMMON,
-    "default": COMMON | {"jwt", "uuid_utils"},
+    "default": COMMON | READS_FRAMES | {"jwt", "uuid_utils"},
     "deliver": COMMON,
     "erase": COMMON,
     "expire": COMMON,

@@ -84,7 +84,7 @@ class Script:
             sent, characters=cursor.characters + len(piece), offset=cursor.offset + frames.utf16_length(piece)
         )
         if not cursor.started and cursor.late:
-            start = self.start.model_copy(update={"offset": cursor.offset, "content": piece})
+            start = replace(self.start, offset=cursor.offset, content=piece)
             return start, replace(beyond, started=True)
         if not cursor.started:
             # Without text, even if there is some by now: the first subscribers get all text as tokens.

@@ -216,8 +216,8 @@ class Model:
                 return stream, request
 
     async def _create(self, request: Request) -> AsyncStream[object]:
-        # Not `client.chat.completions.create`: its first call loads a hundred modules that we do not use, while the user
-        # waits. It does no more than this, but for the check of types.
+        # Not `client.chat.completions.create`: its first call loads a hundred modules that we do not use, and somebody
+        # waits for it. Beside this request it does nothing but check types.
         messages = [{"role": role.value, "content": text} for role, text in request.messages]
         return await self._client.post(
             "/chat/completions",

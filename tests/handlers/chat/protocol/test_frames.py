@@ -14,6 +14,7 @@ from handlers.chat.protocol.frames import (
     Connected,
     UserMessage,
 )
+from handlers.chat.protocol.schema import json_schema
 from handlers.chat.records import FinishReason
 from handlers.chat.settings import RUSSIAN
 
@@ -126,7 +127,7 @@ class TestServerFrames:
         assert len(frames.encode(frames.as_json(frame, "𐍈" * 64))) <= frames.MAX_FRAME_BYTES
 
     def test_the_schema_names_every_frame(self):
-        definitions = frames.json_schema()["$defs"]
+        definitions = json_schema()["$defs"]
         assert {frame.__name__ for frame in frames.SERVER_FRAMES} <= set(definitions)
         assert {"JoinChat", "CreateChat", "SendMessage", "LoadHistory", "LeaveChat", "Ping"} <= set(definitions)
         assert set(definitions["UserMessage"]["required"]) == {"messageId", "content", "timestamp", "chatId"}

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 
@@ -140,16 +141,16 @@ class TestScript:
         ],
     )
     def test_a_client_with_another_attempts_text_begins_at_the_start(self, resume, attempt):
-        script = self.script("schon da", start=START.model_copy(update={"attempt": attempt}))
+        script = self.script("schon da", start=replace(START, attempt=attempt))
         start, _ = script.after(script.resume(resume))
         assert (start.offset, start.content, start.attempt) == (0, "schon da", attempt)
 
     def test_a_client_with_the_same_attempts_text_resumes_it(self):
-        script = self.script("schon da", start=START.model_copy(update={"attempt": 2}))
+        script = self.script("schon da", start=replace(START, attempt=2))
         assert script.after(script.resume(Resume(message_id="m", offset=6, attempt=2)))[0].content == "da"
 
     def test_frames_carry_the_attempt(self):
-        script = self.script("a", start=START.model_copy(update={"attempt": 3}))
+        script = self.script("a", start=replace(START, attempt=3))
         assert [script.after(cursor)[0].attempt for cursor in (Cursor(), Cursor(started=True))] == [3, 3]
 
     def test_a_connection_that_gets_the_end_gets_nothing_else(self):
