@@ -33,9 +33,9 @@ MAY_BE_THERE = {
 """What packages import of others where these happen to be installed, as the emulator's are here."""
 
 LOADED = {
-    "connect": COMMON | {"jwt"},
+    "connect": COMMON,
     "disconnect": COMMON,
-    "default": COMMON | READS_FRAMES | {"jwt", "uuid_utils"},
+    "default": COMMON | READS_FRAMES | {"uuid_utils"},
     "deliver": COMMON,
     "erase": COMMON,
     "expire": COMMON,
