@@ -24,8 +24,8 @@ from handlers.wiring import Wiring
 RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
-_PARTS = ("authenticator", "connections", "session_deadline", "functions")
-wired = Wiring(os.environ, identifies_users=True).build(*_PARTS)
+# The gateway is built for the first connection that evicts another one: few do.
+wired = Wiring(os.environ, identifies_users=True).build("authenticator", "session_deadline", "functions")
 collector.wake()
 
 

@@ -16,7 +16,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from urllib.request import Request, urlopen
 
 import pytest
@@ -24,6 +26,7 @@ from parley.dev_tokens import DEVELOPMENT_SECRET, token
 from parley.template.source import load
 
 from infra import bundle
+from tests.support.completions_server import CompletionsServer
 from tests.support.devices import Device, Emulator
 
 pytestmark = pytest.mark.full
@@ -256,6 +259,35 @@ for name, private, kind in (
     print(jwt.decode(jwt.encode({"sub": name}, private, name), public, [name])["sub"])
 """
     assert run(bundles / "clients", code).split() == ["RS256", "ES256"]
+
+
+def test_the_worker_asks_a_model_again_and_reads_its_answer_and_its_refusal(bundles):
+    code = """
+import handlers.generate
+from handlers.chat.errors import ModelFailed
+from handlers.chat.records import Role
+model = handlers.generate.worker._generation.model
+print("".join(delta.text for delta in model.answer(((Role.USER, "Hi"),))))
+try:
+    list(model.answer(((Role.USER, "Hi"),)))
+except ModelFailed as failure:
+    print(failure)
+"""
+    answer = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    server = CompletionsServer()
+    server.answers = [(503, b"{}"), (200, answer), (401, b'{"error":{"message":"no","code":"wrong_key"}}')]
+    with serving(server):
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        printed = run(bundles / "generate", code, OPENAI_BASE_URL=url, OPENAI_API_KEY="k").splitlines()
+    assert printed == ["Hello", "AuthenticationError 401, code wrong_key"]
+
+
+@contextmanager
+def serving(server: CompletionsServer) -> Iterator[None]:
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture(scope="module")

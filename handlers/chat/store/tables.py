@@ -67,6 +67,10 @@ class _Connection(TablesConnection):
     def session(self) -> Session:
         return SESSION
 
+    def open(self) -> None:
+        """Make the client now: every first request needs it, and Lambda gives a starting environment more CPU."""
+        _ = self.client
+
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         # Here and not at each write: every request of the store comes through here. DynamoDB refuses a write, and
         # cancels a transaction, while another transaction is at the same item. Nothing was written then, and neither
