@@ -25,7 +25,7 @@ class Design:
     certain_seconds: float = 2
     lease_seconds: float = 5
     """The age of a lease at which it is renewed. The renewal is a write that shows the chat."""
-    worker_memory_mb: int = 1024
+    worker_memory_mb: int = 512
     prod_workers: int = 500
     """`WorkerConcurrency` of the preset `prod`."""
     socket_throttle_rate: int = 500

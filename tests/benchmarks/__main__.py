@@ -12,7 +12,6 @@ from tests.benchmarks import bundles, cold_start, gateway, posts, relay, stream,
 from tests.benchmarks.versions import versions
 
 BENCHMARKS = {
-    "bundles": bundles.table,
     "gateway": gateway.table,
     "posts": posts.table,
     "relay": relay.table,
@@ -20,6 +19,7 @@ BENCHMARKS = {
     "units": units.table,
 }
 COMPARING = {
+    "bundles": bundles.table,
     "cold_start": cold_start.table,
     "turn": turn.table,
     "worker": worker.table,

@@ -1,4 +1,7 @@
-"""The cost of imports at a cold start: each function in a fresh process, above a bare interpreter."""
+"""The cost of imports at a cold start: each function in a fresh process, above a bare interpreter.
+
+The packages are those of this checkout's environment. `bundles` measures what is deployed.
+"""
 
 from __future__ import annotations
 
