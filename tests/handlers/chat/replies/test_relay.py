@@ -212,6 +212,24 @@ def test_the_pace_spares_the_first_ten_frames_and_then_bounds_their_number():
     assert 10 < len(gateway.to("a=")) <= 10 + paced + 3
 
 
+def test_a_connection_that_waits_for_its_pace_is_not_woken_up_by_more_text():
+    gateway, never = RecordingGateway(), 1e6
+    relay = Relay(gateway, START, lambda gone: None, Runtime(), Pace(never, unpaced_frames=1))
+    relay.follow(subscribers("a="))
+    relay.add("first")
+    wait_until(lambda: gateway.text_at("a=") == "first" and relay._hungry)
+    relay.add("x")
+    wait_until(lambda: not relay._hungry)
+    woken = []
+    wake, relay._changed.notify_all = relay._changed.notify_all, lambda: woken.append(1)
+    for _ in range(100):
+        relay.add("x")
+    relay._changed.notify_all = wake
+    assert woken == []
+    relay.finish(complete("first" + "x" * 101))
+    assert gateway.text_at("a=") == "first" + "x" * 101
+
+
 def test_a_failed_post_is_tried_again_and_nothing_is_lost():
     gateway = RecordingGateway(failing={"a=": 3})
     relay_all(gateway, ["один", " два", " три"], ("a=", "b="))
