@@ -13,8 +13,7 @@ from handlers import collector
 from handlers.chat.connections import connections_to_evict
 from handlers.chat.delivery import delivery
 from handlers.chat.errors import KeysUnavailable, Misconfigured, Refused
-from handlers.chat.identity import origins
-from handlers.chat.identity.tokens import offered_token
+from handlers.chat.identity import origins, tokens
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
 from handlers.chat.records import Connection
@@ -58,7 +57,7 @@ def _let_in(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     if not origins.is_allowed(headers, settings.allowed_origins):
         logger.info("handshake_refused", reason="the page's origin is not in ALLOWED_ORIGINS")
         return {"statusCode": 403}
-    token = offered_token(headers, event.get("queryStringParameters") or {})
+    token = tokens.offered_token(headers, event.get("queryStringParameters") or {})
     try:
         identity = wired.authenticator.identify(token) if token else None
     except Refused:

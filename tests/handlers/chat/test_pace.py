@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.chat.settings import Pace, Settings
@@ -30,6 +30,7 @@ def test_one_that_is_to_shrink_stays_as_it_was():
     assert Pace(0.3, 0.1, 4).after(50, 2) == Pace(0.3, 0.1, 4).after(50, 9) == 0.3
 
 
+@example(Pace(1.3055877754207645, 5.45059343882473, 0.0, unpaced_frames=0), 1, 0.0, 0.0)  # rounds up
 @given(ANY, st.integers(0, 100), SECONDS, SECONDS)
 def test_the_first_text_never_waits_and_an_older_reply_never_hurries(pace, frames, age, more):
     assert pace.after(0, age) == 0
