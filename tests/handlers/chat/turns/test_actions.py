@@ -17,6 +17,7 @@ from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import NOON
 from tests.support.http_api import Invocations
 from tests.support.recording_gateway import RecordingGateway
+from tests.support.waiting import HANGS
 
 PONG = Pong(server_time="2026-11-23T12:00:00.000Z")
 
@@ -68,7 +69,7 @@ def test_a_post_beside_a_fan_out_is_made_at_the_same_time_and_waited_for(perform
     all_at_once, post = Barrier(3), gateway.post
 
     def posts_when_all_do(connection_id, text):
-        all_at_once.wait(5)
+        all_at_once.wait(HANGS)
         time.sleep(0.05 if connection_id == "own=" else 0)
         post(connection_id, text)
 
