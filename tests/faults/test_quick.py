@@ -176,6 +176,18 @@ class TestPosts:
         until(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
         other.leave()
 
+    def test_a_slow_acknowledgement_comes_before_the_reply_that_is_made_meanwhile(self, emulator, user):
+        for _ in range(2):
+            user.fault("post", "delay", user.connection_id, '"user_message"', seconds=1.5)
+            asked, after = model_report(emulator)["requests"], len(user.frames)
+            user.send("message", message="Hello")
+            until(lambda asked=asked: model_report(emulator)["requests"] > asked, seconds=30)
+            user.reply(after=after)
+            beginnings = ("user_message", "assistant_message_start")
+            kinds = [frame["type"] for frame in user.frames[after:] if frame["type"] in beginnings]
+            assert kinds == list(beginnings)
+        check(user)
+
     def test_throttled_posts_come_later_and_whole(self, emulator, user):
         user.fault("post", "429", user.connection_id, "assistant_message", chance=0.3, times=None)
         reading = user.ask("/long 200")

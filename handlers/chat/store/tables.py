@@ -238,6 +238,7 @@ class TurnMap(MapAttribute[str, Any]):
     worker = UnicodeAttribute(null=True)
     cancelled = BooleanAttribute(null=True)
     replaces = UnicodeAttribute(null=True)
+    acknowledging = BooleanAttribute(null=True)
 
     @classmethod
     def of(cls, turn: Turn) -> Self:
@@ -249,6 +250,7 @@ class TurnMap(MapAttribute[str, Any]):
             worker=turn.worker or None,
             cancelled=turn.cancelled or None,
             replaces=turn.replaces,
+            acknowledging=turn.acknowledging or None,
         )
 
     def turn(self) -> Turn:
@@ -260,6 +262,7 @@ class TurnMap(MapAttribute[str, Any]):
             worker=self.worker or "",
             cancelled=bool(self.cancelled),
             replaces=self.replaces,
+            acknowledging=bool(self.acknowledging),
         )
 
 
