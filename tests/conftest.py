@@ -52,6 +52,11 @@ def pytest_configure(config: pytest.Config) -> None:
     gc.set_threshold(50_000, 50, 100)
 
 
+def pytest_collection_finish() -> None:
+    # The modules stay until the end. No collection looks at them again, not even the last ones.
+    gc.freeze()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)

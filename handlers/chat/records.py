@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import NamedTuple, TypeGuard
 
 ADMIN = "admin"
@@ -98,7 +98,8 @@ class Turn:
 
     `attempt` counts the workers that have claimed the turn: 0 while it waits for the first. `worker` is the id of the
     last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
-    the reply that a regenerated one replaces.
+    the reply that a regenerated one replaces. `acknowledging` is True from the beginning until the posts of the user's
+    message have ended: nothing of the reply is sent before.
     """
 
     message_id: str
@@ -107,6 +108,15 @@ class Turn:
     worker: str = ""
     cancelled: bool = False
     replaces: str | None = None
+    acknowledging: bool = field(default=False, compare=False)
+
+
+class Acceptance(Enum):
+    """The outcome of the write that accepts a message."""
+
+    STORED = "the message is stored, and its turn has begun"
+    CHAT_CHANGED = "nothing is written: the chat is no longer as it was read, or the client's id was used before"
+    QUOTA_CHANGED = "nothing is written: the user's usage of quotas is no longer as it was read"
 
 
 @dataclass(frozen=True, slots=True)

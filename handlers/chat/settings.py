@@ -101,7 +101,9 @@ class Pace:
         if frames < max(1, self.unpaced_frames) or not self.first:
             return 0.0
         growth = min(1.0, age / self.grown_seconds) if self.grown_seconds else 1.0
-        return self.first + max(0.0, self.last - self.first) * growth
+        longest = max(self.first, self.last)
+        # The sum may be rounded to more than the longest pace.
+        return min(longest, self.first + (longest - self.first) * growth)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/chats", tags=["chats"], responses=COMMON)
 def list_chats(
     services: ServicesDep, user_id: CurrentUser, limit: Limit = 50, cursor: Cursor | None = None
 ) -> ChatList:
-    """Return the user's chats, the one with the newest message first. A change is seen some milliseconds later."""
+    """Return the user's chats, the one in which the user asked last first. A change is seen some milliseconds later."""
     page = services.store.chats.page(user_id, limit, cursor)
     return ChatList(chats=[ChatSummary.of(chat, services.title(chat)) for chat in page.items], cursor=page.cursor)
 

@@ -124,7 +124,7 @@ class ChatView(ChatSummary):
 
 
 class ChatList(ResponseBody):
-    """Chats, the one with the newest message first. `cursor` gives the next page, and is null at the end."""
+    """Chats, the one in which the user asked last first. `cursor` gives the next page, and is null at the end."""
 
     chats: list[ChatSummary]
     cursor: str | None

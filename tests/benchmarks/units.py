@@ -30,13 +30,14 @@ def table() -> Table | str:
     costs: list[tuple[float, float]] = json.loads(child.stdout.splitlines()[-1])
     title = "A turn in DynamoDB: two devices, short messages"
     result = Table(
-        "turn", "write units", "of the first", "read units", "goal: ≤ 16 writes, the same each turn", title=title
+        "turn", "write units", "of the second", "read units", "goal: ≤ 16 writes, the same each turn", title=title
     )
     for length in LENGTHS:
         reads, writes = costs[length - 1]
-        met = writes <= 16 and writes == costs[0][1]
+        # The first turn gives the chat its title, which is in an index.
+        met = writes <= 16 and (length == 1 or writes == costs[1][1])
         result.add_row(
-            str(length), f"{writes:g}", f"{writes / costs[0][1]:.2f}", f"{reads:g}", "ok" if met else "missed"
+            str(length), f"{writes:g}", f"{writes / costs[1][1]:.2f}", f"{reads:g}", "ok" if met else "missed"
         )
     return result
 

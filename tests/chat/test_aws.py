@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from parley.dev_tokens import DEVELOPMENT_SECRET, token
 
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ class TestHttp:
     def get(self, emulator, path, **headers):
         request = urllib.request.Request(f"{emulator.url}{path}", headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=HANGS) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)

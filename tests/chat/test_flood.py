@@ -4,15 +4,14 @@ import json
 import time
 import urllib.request
 from collections import Counter
-from statistics import median
 
 import pytest
 
 from tests.support.devices import Device, Emulator
 from tests.support.flood import PER_MINUTE, MessageFlood
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
-PAIRS = 3
+TURNS = 3
 
 
 TURN = "/long 30"
@@ -33,35 +32,37 @@ def emulator(tmp_path):
 
 
 def model_requests(emulator):
-    with urllib.request.urlopen(f"{emulator.url}/_parley/model", timeout=10) as answer:
-        return json.loads(answer.read())["requests"]
+    return read(emulator, "model")["requests"]
 
 
-@pytest.mark.alone
+def read(emulator, path):
+    with urllib.request.urlopen(f"{emulator.url}/_parley/{path}", timeout=HANGS) as answer:
+        return json.load(answer)
+
+
 def test_a_flood_delays_nobody_else_and_asks_the_model_nothing(emulator):
     alice = Device(emulator.websocket_url)
     alice.join("alice")
     alice.create_chat()
     alice.ask(TURN)
     flood = MessageFlood(emulator)
+    before = read(emulator, "trace")[-1]["number"]
     try:
         flood.on.set()
         until(lambda: flood.answers["rate_limited"])
-        took = {False: [], True: []}
-        for flooded in [False, True] * PAIRS:
-            (flood.on.set if flooded else flood.on.clear)()
-            started = time.monotonic()
+        for _ in range(TURNS):
             assert alice.ask(TURN)[-1]["data"]["finishReason"] == "stop"
-            took[flooded].append(time.monotonic() - started)
+        until(lambda: flood.answers["rate_limited"] >= 20)
     finally:
         flood.stop()
         alice.socket.close()
     allowed = PER_MINUTE + (time.monotonic() - flood.started) * PER_MINUTE / 60
-    assert flood.answers["rate_limited"] >= 20
+    # How long a turn takes says as much about the machine. That no event waits for an environment says it all.
+    assert [event for event in read(emulator, f"trace?after={before}") if event["kind"] == "wait"] == []
     assert flood.waits - {None} <= {1, 2, 3}
     assert flood.stored() <= allowed
-    assert model_requests(emulator) == 1 + 2 * PAIRS + flood.stored()
-    assert median(took[True]) <= 1.2 * median(took[False])
+    # A message may be stored whose worker has not asked yet.
+    until(lambda: model_requests(emulator) == 1 + TURNS + flood.stored())
 
 
 def test_a_connection_that_floods_is_closed_and_its_user_may_come_back():

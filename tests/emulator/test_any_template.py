@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.support.devices import Emulator
 from tests.support.plain_client import PlainClient
+from tests.support.waiting import HANGS
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -40,7 +41,7 @@ class TestSam:
         ann, bob = (PlainClient(emulator, f"/prod?token=friend-{name}") for name in ("ann", "bob"))
         ann.socket.send('{"action": "sendmessage", "data": "hi"}')
         for each in (ann, bob):
-            assert json.loads(each.socket.recv(10)) == {"from": "ann", "text": "hi"}
+            assert json.loads(each.socket.recv(HANGS)) == {"from": "ann", "text": "hi"}
 
     def test_a_message_without_a_route_is_forbidden(self, emulator):
         assert json.loads(PlainClient(emulator, "/prod?token=friend-ann").ask("hello"))["message"] == "Forbidden"

@@ -12,6 +12,7 @@ from parley.template.model import Function, InvokeConfig
 from parley.trace import Trace
 
 from tests.support.clock import ManualClock, ShiftedClock
+from tests.support.waiting import HANGS
 
 TELL = """
     import os
@@ -124,7 +125,7 @@ class TestDestinations:
     async def sent(self, serve, source, **config):
         service = await serve({"retries": 0, **config}, f=source)
         service.lambda_.invoke_later("f", b'{"a": 1}')
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             while not service.sent:  # noqa: ASYNC110 - what is waited for is a plain list
                 await asyncio.sleep(0.01)
         return service.sent
@@ -160,10 +161,10 @@ class TestMemory:
 
             def handler(event, context):
                 kept = bytearray(event * 1024 * 1024)
-                time.sleep(1 if event else 0)
+                time.sleep(60 if event else 0)
                 return len(kept)
         """
-        service = await serve({"memory": 128}, f=source)
+        service = await serve({"memory": 128, "timeout": 120.0}, f=source)
         error = await service.failure("f", 200)
         assert error["errorType"] == "Runtime.ExitError"
         assert error["errorMessage"].endswith("Runtime exited with error: signal: killed")
@@ -173,7 +174,7 @@ class TestMemory:
 
     async def test_a_function_within_it_gets_a_report_of_its_use(self, serve):
         service = await serve({"memory": 512}, f=WAIT)
-        outcome = await service.invoke("f", 0.4)
+        outcome = await service.invoke("f", 2)
         assert 40 < outcome.memory < 200
         assert service.traced("end")[0]["memory"] == round(outcome.memory)
 
@@ -193,8 +194,9 @@ class TestIdleness:
             clock.ahead = IDLE_SECONDS + 1
             for callback in clock.later:
                 callback()
-            await asyncio.sleep(0.1)
-            assert len(service._runner._processes._living) == 1
+            async with asyncio.timeout(HANGS):
+                while len(service._runner._processes._living) > 1:  # noqa: ASYNC110 - nothing to be told by
+                    await asyncio.sleep(0.01)
             assert (await service.invoke("f", b"{}")).cold is False
         finally:
             await service.stop()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.devices import Emulator
+from tests.support.waiting import HANGS
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -53,7 +54,7 @@ def emulator(tmp_path_factory) -> Iterator[Emulator]:
 def call(emulator, path, body=None):
     request = urllib.request.Request(f"http://127.0.0.1:{emulator.port}{path}", data=body)
     try:
-        with urllib.request.urlopen(request, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=HANGS) as response:
             return response.status, response.read(), response.headers
     except urllib.error.HTTPError as error:
         return error.code, error.read(), error.headers

@@ -28,7 +28,7 @@ CHATS = 8
 """The number of users who talk at the same time, each with two devices, in one chat after the other."""
 
 QUESTIONS = 5
-QUIET_SECONDS = 240
+QUIET_SECONDS = 600
 """The time in which everything must come to an end when nothing is struck any more: leases, retries, give-up."""
 
 DELETED = 5

@@ -49,7 +49,8 @@ class ProtocolClient(ABC):
         self._asked = self._pinged = self._heard = 0.0
         self._requests = count(1)
         self._answers: set[tuple[str, str]] = set()
-        self.later(self.random.random(), self._tick)
+        self._resting = True
+        self._looks = 0
 
     # What the world of a client is
 
@@ -89,6 +90,7 @@ class ProtocolClient(ABC):
         self.joined = False
         self.open(self.connection_id)
         self._join()
+        self._watch()
 
     def disconnect(self) -> None:
         if self.connection_id is not None:
@@ -100,6 +102,7 @@ class ProtocolClient(ABC):
         if not self.chat_deleted:
             self.outbox.append(tag)
             self._send_first()
+            self._watch()
 
     def cancel(self) -> None:
         if self.joined and self.running:
@@ -144,22 +147,39 @@ class ProtocolClient(ABC):
             tag = self.outbox[0]
             self._send("message", message=self.text_of(tag), clientMessageId=tag)
 
-    def _tick(self) -> None:
-        """Now and then: repeat what was not answered, ping while a reply is awaited."""
-        if self.chat_deleted:
+    @property
+    def _waits(self) -> bool:
+        """True if a reply is due, or a message is not acknowledged."""
+        return self.awaiting or self.running is not None or bool(self.outbox)
+
+    def _watch(self) -> None:
+        """Look now and then, if there is something to wait for. Nobody looks while a device only rests."""
+        if self._resting and self.connection_id is not None and (self._waits or not self.joined):
+            self._resting = False
+            self._look_after(self.random.uniform(0, self.CHECK))
+
+    def _look_after(self, seconds: float) -> None:
+        self._looks += 1
+        self.later(seconds, lambda look=self._looks: self._look(look))
+
+    def _look(self, number: int) -> None:
+        """Repeat what was not answered, ping. Of the looks that were planned only the newest counts."""
+        if self.chat_deleted or self.connection_id is None or number != self._looks:
+            self._resting = self._resting or number == self._looks
             return
-        waiting = self.awaiting or self.running is not None or bool(self.outbox)
-        if self.connection_id is not None and self.time - self._asked > self.PATIENCE:
+        if self.time - self._asked > self.PATIENCE:
             if not self.joined:
                 self._join()
             else:
                 self._send_first()
         if self.joined and self.running and self.time - max(self._heard, self._asked) > self.SILENCE:
             self._join()
-        if self.joined and self.time - self._pinged >= (self.PING if waiting else self.IDLE_PING):
+        until_ping = self._pinged + (self.PING if self._waits else self.IDLE_PING) - self.time
+        if self.joined and until_ping <= 0:
             self._pinged = self.time
             self._send("ping")
-        self.later(self.CHECK, self._tick)
+        self._resting = self.joined and not self._waits
+        self._look_after(max(self.CHECK, until_ping) if self._resting else self.CHECK)
 
     def receive(self, connection_id: str, frame: dict[str, Any]) -> None:
         """Take a frame from a connection. One that was left is not listened to any more."""
@@ -167,6 +187,7 @@ class ProtocolClient(ABC):
             return
         self._heard = self.time if frame["type"] != "pong" else self._heard
         getattr(self, f"_on_{frame['type']}", lambda data: None)(frame["data"])
+        self._watch()
 
     def _repeats(self, frame: dict[str, Any]) -> bool:
         """Return True for a second answer of a type to one request."""

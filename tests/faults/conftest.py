@@ -33,8 +33,10 @@ def emulator():
         PARLEY_RETRY_DELAY="16",
         PARLEY_ENVIRONMENTS="40",
         PARLEY_TOKENS_PER_SECOND="200",
-        OPENAI_FIRST_TOKEN_SECONDS="3",
-        OPENAI_TOKEN_SECONDS="2",
+        # Longer than a busy machine takes for a token or for a join, and no longer than a test likes to wait.
+        OPENAI_FIRST_TOKEN_SECONDS="10",
+        OPENAI_TOKEN_SECONDS="8",
+        ANONYMOUS_SECONDS="600",
         CHAT_LANGUAGE="en",
         # Replies as long as a test asks for: one must not end by itself before the test has done what it came for.
         MAX_COMPLETION_TOKENS="1000000",

@@ -26,10 +26,8 @@ DEFAULT_LIMITS = {"MESSAGES_PER_MINUTE": "20", "CONCURRENT_REPLIES": "3"}
 EXPECTED = [
     "connections.get",
     "chats.get | messages.sent_as | users.quota_usage",
-    "users.replace_quota_usage",
     "turns.accept",
-    "post user_message",
-    "Invoke",
+    "Invoke | post user_message",
     "messages.newest_first | turns.claim",
 ]
 
@@ -39,15 +37,15 @@ def message(**data: str) -> dict[str, Any]:
 
 
 class TestInTicks:
-    def test_a_message_with_an_id_of_the_client_waits_for_seven_calls(self):
+    def test_a_message_with_an_id_of_the_client_waits_for_five_calls(self):
         assert CountedDeployment(**DEFAULT_LIMITS).steps(message(clientMessageId="mine"), "a=") == EXPECTED
 
     def test_without_an_id_it_waits_for_no_fewer(self):
         expected = [EXPECTED[0], "chats.get | users.quota_usage", *EXPECTED[2:]]
         assert CountedDeployment(**DEFAULT_LIMITS).steps(message(), "a=") == expected
 
-    def test_without_limits_it_waits_for_six(self):
-        expected = [EXPECTED[0], "chats.get", *EXPECTED[3:]]
+    def test_without_limits_it_waits_for_no_fewer(self):
+        expected = [EXPECTED[0], "chats.get", *EXPECTED[2:]]
         assert CountedDeployment().steps(message(clientMessageId="mine"), "a=") == expected
 
     def test_a_regenerated_reply_waits_for_seven(self):
@@ -83,7 +81,8 @@ class TestTheChain:
         assert longest_chain([]) == []
 
 
-DELAY = 0.3
+DELAY = 1.0
+"""Seconds. Calls at the same time must begin before one of them ends, on a busy machine too."""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +107,11 @@ def slow_down(emulator: Emulator) -> None:
 
 
 def calls_of_a_turn(events: list[dict[str, Any]]) -> list[Call]:
-    """Return the calls of `default`, and those of the worker before it can ask the model."""
+    """Return the calls of `default`, and those of the worker before it can ask the model.
+
+    The one UpdateItem of `default` is the note that the message is acknowledged. Nobody waits for it with the model's
+    request.
+    """
     calls, of_worker = [], {"UpdateItem": 1, "Query": 1}
     for event in events:
         if event["kind"] != "call" or event["operation"] == "":
@@ -117,7 +120,7 @@ def calls_of_a_turn(events: list[dict[str, Any]]) -> list[Call]:
             if not of_worker.get(event["operation"]):
                 continue
             of_worker[event["operation"]] -= 1
-        elif event["caller"] != "DefaultFunction":
+        elif event["caller"] != "DefaultFunction" or event["operation"] == "UpdateItem":
             continue
         name = f"{event['caller']} {event['operation']}"
         calls.append(Call(name, event["at"] - event["milliseconds"] / 1000, event["at"]))
@@ -144,9 +147,7 @@ def test_the_trace_of_the_emulator_has_the_same_steps(slow_emulator):
     assert steps == [
         get_item,
         f"{get_item} | {get_item} | {get_item}",
-        "DefaultFunction UpdateItem",
         "DefaultFunction TransactWriteItems",
-        "DefaultFunction PostToConnection",
-        "DefaultFunction Invoke",
+        "DefaultFunction Invoke | DefaultFunction PostToConnection",
         "GenerateFunction Query | GenerateFunction UpdateItem",
     ]

@@ -10,9 +10,9 @@ import pytest
 from parley.llm.answers import PromptMessage, answer
 from websockets.exceptions import InvalidStatus
 
-from tests.faults.users import APOLOGY, ENDLESS, USERS, ChatUser, Race, check
+from tests.faults.users import APOLOGY, ENDLESS, USERS, ChatUser, Race, check, plan
 from tests.support.devices import Device, Emulator
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 
 @pytest.fixture
@@ -23,7 +23,13 @@ def user(emulator):
 
 
 def model_report(emulator):
-    with urllib.request.urlopen(f"{emulator.url}/_parley/model", timeout=10) as answer:
+    with urllib.request.urlopen(f"{emulator.url}/_parley/model", timeout=HANGS) as answer:
+        return json.loads(answer.read())
+
+
+def events(emulator, after=0):
+    url = f"{emulator.url}/_parley/trace?after={after}"
+    with urllib.request.urlopen(url, timeout=HANGS) as answer:
         return json.loads(answer.read())
 
 
@@ -35,14 +41,14 @@ class TestEvents:
         other.fault("disconnect", "lose", other.connection_id)
         other.leave()
         user.ask()
-        until(lambda: other.connection_id not in user.chat()["subscribers"]["M"], seconds=5)
+        until(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
         check(user)
 
     def test_a_disconnect_that_comes_twice_does_no_harm(self, emulator, user):
         other = ChatUser(emulator, user.user_id, user.chat_id)
         other.fault("disconnect", "twice", other.connection_id)
         other.leave()
-        until(lambda: other.connection_id not in user.chat()["subscribers"]["M"], seconds=5)
+        until(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
         user.ask()
         check(user)
 
@@ -124,8 +130,11 @@ class TestStore:
     @pytest.mark.parametrize("operation", ["TransactWriteItems", "UpdateItem"])
     def test_conflicts_are_tried_again(self, emulator, user, operation):
         user.fault("store", "conflict", user.chat_id, operation, times=2)
-        user.ask(timeout=12)  # Lambda's retry of a worker that fails comes after 16 s
+        before = events(emulator)[-1]["number"]
+        user.ask()
         check(user)
+        ends = [event for event in events(emulator, before) if event["kind"] == "end"]
+        assert [end for end in ends if end["error"]] == [], "Lambda tried again what the store should have"
 
     def test_a_message_that_cannot_be_stored_is_refused_and_can_be_sent_again(self, emulator, user):
         user.fault("store", "500", user.chat_id, "TransactWriteItems", times=4)
@@ -164,8 +173,20 @@ class TestPosts:
         other.fault("post", "410", other.connection_id, "assistant_message_token", nth=3, times=None)
         user.ask("/long 100")
         check(user)
-        until(lambda: other.connection_id not in user.chat()["subscribers"]["M"], seconds=5)
+        until(lambda: other.connection_id not in user.chat()["subscribers"]["M"])
         other.leave()
+
+    def test_a_slow_acknowledgement_comes_before_the_reply_that_is_made_meanwhile(self, emulator, user):
+        for _ in range(2):
+            user.fault("post", "delay", user.connection_id, '"user_message"', seconds=1.5)
+            asked, after = model_report(emulator)["requests"], len(user.frames)
+            user.send("message", message="Hello")
+            until(lambda asked=asked: model_report(emulator)["requests"] > asked, seconds=30)
+            user.reply(after=after)
+            beginnings = ("user_message", "assistant_message_start")
+            kinds = [frame["type"] for frame in user.frames[after:] if frame["type"] in beginnings]
+            assert kinds == list(beginnings)
+        check(user)
 
     def test_throttled_posts_come_later_and_whole(self, emulator, user):
         user.fault("post", "429", user.connection_id, "assistant_message", chance=0.3, times=None)
@@ -194,16 +215,16 @@ class TestPosts:
         slow.fault("post", "delay", slow.connection_id, seconds=2, times=None)
         reading = user.ask("/long 100")
         assert reading.text == reading.completes[0]["content"]
-        assert not any(frame["type"] == "assistant_message_complete" for frame in slow.frames)
         assert slow.reply().text == reading.text
+        assert slow.ended_at() > user.ended_at() + 1
         slow.leave()
 
     def test_a_device_that_hangs_at_the_question_does_not_hold_up_the_answer(self, emulator, user):
         other = ChatUser(emulator, user.user_id, user.chat_id)
         other.fault("post", "hang", other.connection_id, "user_message", seconds=6, times=None)
-        asked = time.monotonic()
         user.ask()
-        assert time.monotonic() - asked < 12, "four tries of five seconds each"
+        [fault] = [each for each in plan(emulator, "GET")["faults"] if other.connection_id in each["match"]]
+        assert fault["hits"] < 4, "each of the four tries takes five seconds"
         other.leave()
 
 
@@ -273,27 +294,27 @@ class TestModel:
         assert (complete["content"], complete["finishReason"]) == (None, "length")
         assert complete["length"] == len(reading.text) == len(user.stored()[1]["content"]) == 350_000
 
-    def test_a_cancelled_reply_closes_the_models_stream_within_half_a_second(self, emulator, user):
+    def test_a_cancelled_reply_closes_the_models_stream(self, emulator, user):
         user.say(ENDLESS)
         user.wait("assistant_message_token")
         before = model_report(emulator)["abandoned"]
-        asked = time.monotonic()
         user.send("cancel")
         user.reply()
-        until(lambda: model_report(emulator)["abandoned"] == before + 1, seconds=5)
-        # The machine of a test may be slow; what the code takes is asserted in the simulation.
-        assert time.monotonic() - asked < 5
+        # The machine of a test may be slow; the time that the code takes is asserted in the simulation.
+        until(lambda: model_report(emulator)["abandoned"] == before + 1)
         check(user)
 
     def test_a_cancelled_reply_that_has_not_begun_closes_it_too(self, emulator, user):
-        user.fault("model", "stall", "please wait")
-        before = model_report(emulator)
-        user.say("please wait")
-        until(lambda: model_report(emulator)["requests"] > before["requests"], seconds=5)
-        user.send("cancel")
-        complete = user.reply(timeout=2.9).completes[0]  # before the model counts as silent
+        user.fault("model", "stall", "please wait", times=None)
+        complete = {"finishReason": "error"}
+        while complete["finishReason"] == "error":  # the model counted as silent before the cancellation came
+            before, frames = model_report(emulator), len(user.frames)
+            user.say("please wait")
+            until(lambda before=before: model_report(emulator)["requests"] > before["requests"])
+            user.send("cancel")
+            complete = user.wait("assistant_message_complete", after=frames)["data"]
         assert (complete["content"], complete["finishReason"]) == ("", "cancelled")
-        until(lambda: model_report(emulator)["abandoned"] > before["abandoned"], seconds=5)
+        until(lambda: model_report(emulator)["abandoned"] > before["abandoned"])
 
 
 def test_a_chat_that_is_deleted_in_the_middle_stays_deleted(emulator, user):
@@ -302,7 +323,7 @@ def test_a_chat_that_is_deleted_in_the_middle_stays_deleted(emulator, user):
     before = model_report(emulator)["abandoned"]
     key = {"userId": {"S": user.user_id}, "chatId": {"S": user.chat_id}}
     emulator.client("dynamodb").delete_item(TableName="ChatsTable", Key=key)
-    until(lambda: model_report(emulator)["abandoned"] == before + 1, seconds=5)
+    until(lambda: model_report(emulator)["abandoned"] == before + 1)
     time.sleep(0.5)
     assert user.chat() == {}
     assert [message["role"] for message in user.stored()] == ["user"]

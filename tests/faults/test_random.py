@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.faults.users import ChatUser, plan
+from tests.support.waiting import HANGS
 
 SEED = int(os.environ.get("PARLEY_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
 USER_COUNT, TURNS = 20, 25
@@ -35,7 +36,7 @@ FAULTS = [
 
 def said_until_acknowledged(user: ChatUser, text: str) -> None:
     """Send a message with one client id until it is acknowledged, as a client does."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + HANGS
     while time.monotonic() < end:
         before = len(user.frames)
         user.send("message", message=text, clientMessageId=text)
@@ -52,7 +53,7 @@ def talk(user: ChatUser, chooser: random.Random) -> int:
         said_until_acknowledged(user, f"q{number}")
         if chooser.random() < 0.1:
             user.send("cancel")
-        user.until(lambda number=number: sum(bool(each.completes) for each in user.readings.values()) > number, 90)
+        user.until(lambda number=number: sum(bool(each.completes) for each in user.readings.values()) > number)
     return TURNS
 
 

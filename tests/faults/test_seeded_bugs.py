@@ -8,15 +8,16 @@ from dataclasses import replace
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.protocol import views
 from handlers.chat.protocol.stream import Script
-from handlers.chat.replies import monitor
+from handlers.chat.replies import hold, monitor
 from handlers.chat.replies.relay import Relay
 from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.turns.actions import Performer
 from tests.faults.seeds import seed_bug
+from tests.faults.simulation.gateway import SimulatedGateway
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
     SimulatedAnswer,
     SimulatedFaults,
-    SimulatedGateway,
     SimulatedMessages,
     SimulatedTurns,
 )
@@ -56,9 +57,9 @@ def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
 
 def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     def without_marker(accept):
-        def call(self, chat, message, turn):
+        def call(self, chat, message, turn, change=None):
             self.tables.sent.clear()
-            return accept(self, chat, message, turn)
+            return accept(self, chat, message, turn, change)
 
         return call
 
@@ -143,6 +144,34 @@ def _with_attempt_1(complete):
     return lambda *arguments: complete(*arguments).model_copy(update={"attempt": 1})
 
 
+def test_a_reply_that_is_not_held_until_its_message_is_acknowledged(monkeypatch):
+    monkeypatch.setattr(Relay, "hold", lambda self: None)
+    assert found("a reply before its message")
+
+
+def test_a_reply_that_is_held_for_less_time_than_its_message_may_take(monkeypatch):
+    monkeypatch.setattr(hold, "HOLD_SECONDS", 1.0)
+    assert found("a reply before its message", SimulatedFaults(freeze=0.02))
+
+
+def test_a_message_that_is_noted_as_acknowledged_before_its_posts_have_ended(monkeypatch):
+    def early(begin):
+        def call(self, action):
+            self._note_acknowledged(action.handover)
+            begin(self, action)
+
+        return call
+
+    seed_bug(monkeypatch, Performer, "_begin", early)
+    assert found("a reply before its message")
+
+
+def test_a_reply_that_is_sealed_while_it_is_held(monkeypatch):
+    # Then anybody may announce it, whom nothing holds.
+    monkeypatch.setattr(Relay, "wait_for_release", lambda self: None)
+    assert found("a reply before its message", SimulatedFaults(freeze=0.02))
+
+
 def test_a_post_that_failed_and_is_not_tried_again(monkeypatch):
     def careless(post):
         def call(self, connection_id, text):
@@ -191,7 +220,7 @@ def test_a_model_that_is_left_talking(monkeypatch):
 def test_a_cancellation_that_is_looked_for_too_rarely(monkeypatch):
     monkeypatch.setattr(monitor, "POLL_SECONDS", 4.0)
     monkeypatch.setattr(monitor, "YOUNG_POLL_SECONDS", 4.0)
-    assert found("cancelled too late")
+    assert found("cancelled too late", worlds=200)
 
 
 def test_an_announcement_that_is_not_removed(monkeypatch):

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.seeds import SEED
 from tests.faults.simulation.chat import SimulatedDeployment, SimulatedDevice
-from tests.faults.simulation.scenario import check, check_without_faults, simulate
+from tests.faults.simulation.scenario import APOLOGY, check, check_without_faults, simulate
 from tests.faults.simulation.services import SimulatedFaults
 
 QUESTIONS = 8
@@ -121,9 +121,28 @@ def test_a_worker_that_is_killed_is_taken_over_in_time(pinging, seconds, monkeyp
         for worker in deployment.workers:
             worker.kill()
         world.run(killed + 300)
-        ends = [line for line in deployment.history if "assistant_message_start" in line and '"attempt": 1' not in line]
+        ends = [line for line in deployment.history if "assistant_message_start" in line and '"attempt":1,' not in line]
         if not device.readings or not ends:
             [reading] = device.readings.values()
             assert reading.completes, "it had ended, or had not begun, when its worker was killed"
             continue
         assert float(ends[0].split()[0]) - killed <= seconds
+
+
+def test_a_turn_whose_every_attempt_dies_ends_within_200_seconds(monkeypatch):
+    monkeypatch.setattr(SimulatedDevice, "PING", 10**9)
+    deployment = SimulatedDeployment((SEED, "every attempt dies"))
+    world, device = deployment.world, SimulatedDevice(deployment, "a")
+
+    def answer(prompt):
+        world.current.kill()
+        world.sleep(1)
+
+    monkeypatch.setattr(deployment.model, "answer", answer)
+    device.connect()
+    world.run(2)
+    device.say("q0")
+    world.run(600)
+    [end] = [line for line in deployment.history if "assistant_message_complete" in line]
+    assert APOLOGY in end
+    assert 180 < float(end.split()[0]) - 2 <= 200, "two retries, after one minute and two"

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.faults.reading import Reading
 from tests.support.devices import Device, Emulator
+from tests.support.waiting import HANGS
 
 PING_SECONDS = 5.0
 _USERS = count()
@@ -28,7 +29,7 @@ def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
     """Replace the emulator's fault plan (`PUT`) or add to it (`POST`). Returns it, with what it has hit."""
     body = json.dumps(content).encode() if content else None
     request = urllib.request.Request(f"{emulator.url}/_parley/faults", body, method=method)
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=HANGS) as answer:
         return dict(json.loads(answer.read()))
 
 
@@ -77,7 +78,7 @@ class ChatUser:
         self.send("message", message=text, **data)
         return self.wait("user_message", after=before)["data"]
 
-    def wait(self, kind: str, timeout: float = 30, after: int = 0, **data: Any) -> dict[str, Any]:
+    def wait(self, kind: str, timeout: float = HANGS, after: int = 0, **data: Any) -> dict[str, Any]:
         """The first frame of a kind whose data holds this, beyond those `after` which one looks."""
 
         def found() -> dict[str, Any] | None:
@@ -86,7 +87,7 @@ class ChatUser:
 
         return self.until(found, timeout)
 
-    def until(self, found: Callable[[], Any], timeout: float = 30) -> Any:
+    def until(self, found: Callable[[], Any], timeout: float = HANGS) -> Any:
         """Wait until a condition holds, and return what it found."""
         with self.changed:
             if not self.changed.wait_for(found, timeout):
@@ -94,16 +95,21 @@ class ChatUser:
                 raise AssertionError(f"not in {timeout} s; there were {kinds}")
             return found()
 
-    def reply(self, timeout: float = 30, after: int = 0) -> Reading:
+    def reply(self, timeout: float = HANGS, after: int = 0) -> Reading:
         """Wait for the end of the reply to the newest message here, and return what this device has of it."""
         complete = self.wait("assistant_message_complete", timeout, after)
         return self.readings[complete["data"]["messageId"]]
 
-    def ask(self, text: str = "Hello", timeout: float = 30, **data: Any) -> Reading:
+    def ask(self, text: str = "Hello", timeout: float = HANGS, **data: Any) -> Reading:
         """Send a message, and wait for the end of its reply."""
         after = len(self.frames)
         self.say(text, **data)
         return self.reply(timeout, after)
+
+    def ended_at(self) -> float:
+        """When the end of the newest reply came."""
+        kinds = [frame["type"] for frame in self.frames]
+        return self.arrived[len(kinds) - 1 - kinds[::-1].index("assistant_message_complete")]
 
     def leave(self) -> None:
         self.pinging = False

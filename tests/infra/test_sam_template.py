@@ -14,6 +14,8 @@ from parley.template.reader import read
 
 from handlers.chat.connections import GREETING_SECONDS
 from handlers.chat.deliverer import MAX_PARTS, PAGE_CONNECTIONS, SEGMENTS
+from handlers.chat.replies.hold import HOLD_SECONDS
+from tests.faults.simulation.chat import DEFAULT_SECONDS
 from tests.support.sam import TEMPLATE, grants_of, named_in, source
 
 ROOT = Path(__file__).parents[2]
@@ -297,6 +299,10 @@ def test_the_throttle_of_handshakes_bounds_the_greetings_at_once():
     """Greetings of abandoned handshakes fill a quarter of an account's usual 1,000 environments at most."""
     handshakes = read(TEMPLATE).websocket_apis[0].stages[0].throttle.rate
     assert handshakes * (GREETING_SECONDS + 0.05) <= 250
+
+
+def test_the_function_that_acknowledges_a_message_has_ended_when_its_reply_is_held_no_longer(template):
+    assert template["Resources"]["DefaultFunction"]["Properties"]["Timeout"] == DEFAULT_SECONDS < HOLD_SECONDS
 
 
 def test_tables_are_paid_on_demand(template):

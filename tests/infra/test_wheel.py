@@ -13,6 +13,7 @@ import pytest
 from websockets.sync.client import connect
 
 from tests.support.devices import free_port
+from tests.support.waiting import HANGS
 
 pytestmark = pytest.mark.full
 
@@ -75,7 +76,7 @@ def emulator(environment: Path, tmp_path: Path) -> Iterator[str]:
         yield f"ws://127.0.0.1:{port}/prod"
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=HANGS)
 
 
 def test_it_holds_the_package_and_nothing_else(wheel):
@@ -88,4 +89,4 @@ def test_it_holds_the_package_and_nothing_else(wheel):
 def test_it_serves_a_template_where_nothing_else_is_installed(emulator):
     with connect(f"{emulator}?token=friend-ann", compression=None, legacy=True) as client:
         client.send('{"action": "whoami"}')
-        assert client.recv(10) == "ann"
+        assert client.recv(HANGS) == "ann"

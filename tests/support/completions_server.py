@@ -5,6 +5,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event
 
+from tests.support.waiting import HANGS
+
 
 class CompletionsServer(ThreadingHTTPServer):
     """Answers every completion with `status` and `body`, or the first ones with `answers`; keeps what it was asked.
@@ -27,6 +29,8 @@ class CompletionsServer(ThreadingHTTPServer):
         self.requests: list[dict] = []
         self.authorizations: list[str] = []
         self.left = Event()
+        self.let_go = Event()
+        """Set when the server itself has ended an answer."""
         self.clients: list[int] = []
         """The client's port of each request."""
 
@@ -59,9 +63,11 @@ class _Handler(BaseHTTPRequestHandler):
                 else:
                     time.sleep(piece)
         if server.silent or server.held:
-            self.connection.settimeout(10)
+            self.connection.settimeout(HANGS)
             if self.rfile.read(1) == b"":
                 server.left.set()
+                return
+        server.let_go.set()
 
     def log_message(self, *_):
         pass

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from handlers.chat.records import Announcement, Chat, FinishReason, Message, Role, Turn
+from handlers.chat.records import Acceptance, Announcement, Chat, FinishReason, Message, Role, Turn
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover
 
@@ -13,7 +13,7 @@ def ask(store, question_id, reply_id, text="Hi", *, now=NOON, user="alice", chat
     """Store a question and begin the turn that answers it."""
     chat = store.chats.get(user, chat_id)
     message = Message(chat_id, question_id, Role.USER, text, now, client_message_id)
-    assert store.turns.accept(chat, message, Turn(reply_id, now + LEASE))
+    assert store.turns.accept(chat, message, Turn(reply_id, now + LEASE)) is Acceptance.STORED
     return Handover(user, chat_id, reply_id)
 
 

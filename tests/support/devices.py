@@ -21,6 +21,8 @@ from parley.dev_tokens import DEVELOPMENT_SECRET, token
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.waiting import HANGS
+
 ROOT = Path(__file__).parents[2]
 PARLEY = Path(sys.executable).with_name("parley")
 
@@ -86,7 +88,7 @@ class Emulator:
 
     def roles(self) -> dict[str, dict[str, Any]]:
         """The role of each function, and what of it was used, missing and unused."""
-        with urllib.request.urlopen(f"{self.url}/_parley/iam", timeout=10) as response:
+        with urllib.request.urlopen(f"{self.url}/_parley/iam", timeout=HANGS) as response:
             roles: dict[str, dict[str, Any]] = json.load(response)["functions"]
             return roles
 
@@ -102,7 +104,7 @@ class Emulator:
         """End the emulator; return how many seconds that took."""
         started = time.monotonic()
         self.process.send_signal(how)
-        self.process.wait(10)
+        self.process.wait(HANGS)
         return time.monotonic() - started
 
 
@@ -114,7 +116,14 @@ class Device:
 
     def __init__(self, url: str, **options: Any) -> None:
         # Without a bound to unread frames: with one, a close waits 10 s where a test has not read them all.
-        options = {"compression": None, "ping_interval": None, "max_queue": None, "legacy": True, **options}
+        options = {
+            "compression": None,
+            "ping_interval": None,
+            "max_queue": None,
+            "open_timeout": HANGS,
+            "legacy": True,
+            **options,
+        }
         self.socket: ClientConnection = connect(url, **options)
         self.frames: list[dict[str, Any]] = []
 
@@ -123,7 +132,7 @@ class Device:
         frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
         self.socket.send(json.dumps(frame))
 
-    def receive(self, kind: str, timeout: float = 10) -> dict[str, Any]:
+    def receive(self, kind: str, timeout: float = HANGS) -> dict[str, Any]:
         """The next frame of a type. The greeting may come at any moment; any other type is unexpected."""
         while True:
             frame = self.receive_any(timeout)
@@ -131,7 +140,7 @@ class Device:
                 return frame
             assert frame["type"] in ("connected", "chat_updated"), frame
 
-    def receive_any(self, timeout: float = 10) -> dict[str, Any]:
+    def receive_any(self, timeout: float = HANGS) -> dict[str, Any]:
         self.frames.append(json.loads(self.socket.recv(timeout)))
         self._note(self.frames[-1].get("data"))
         return self.frames[-1]

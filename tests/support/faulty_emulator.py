@@ -9,6 +9,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from tests.support.devices import Emulator
+from tests.support.waiting import HANGS
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -76,7 +77,7 @@ def call(event, context):
 """
 
 
-ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=10)
+ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=HANGS)
 
 
 class FaultyEmulator(Emulator):
@@ -96,7 +97,7 @@ class FaultyEmulator(Emulator):
         body = None if content is None else json.dumps(content).encode()
         request = urllib.request.Request(f"{self.url}{path}", body, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
+            with urllib.request.urlopen(request, timeout=HANGS) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
@@ -130,7 +131,7 @@ class FaultyEmulator(Emulator):
 
 def connection_id(device):
     device.socket.send("who")
-    return device.socket.recv(10)
+    return device.socket.recv(HANGS)
 
 
 def outcome(call, **arguments):

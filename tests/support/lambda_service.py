@@ -16,6 +16,8 @@ from parley.functions.service import Functions
 from parley.template.model import LATEST, Function, InvokeConfig
 from parley.trace import Trace
 
+from tests.support.waiting import HANGS
+
 
 class LambdaService:
     """A Lambda service whose functions are written into a folder, each into a file of its own name."""
@@ -72,7 +74,7 @@ class LambdaService:
         """Wait until so many events of a kind are there, and return them."""
         recorded = asyncio.Event()
         self.trace.listen(lambda _: recorded.set())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANGS):
             while len(found := self.traced(kind)) < count:
                 recorded.clear()
                 await recorded.wait()

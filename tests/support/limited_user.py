@@ -9,12 +9,12 @@ from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.records import Chat, Connection
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
-from handlers.chat.turns.actions import Generate
+from handlers.chat.turns.actions import Begin, Generate
 from handlers.chat.turns.commands import Commands
 from tests.support.command_client import SECRET
 from tests.support.conversation import NOON, answer
 from tests.support.runtime import FakeRuntime
-from tests.support.stores import CountingUsers
+from tests.support.stores import CountingTurns, CountingUsers
 from tests.support.subscribers import bind
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
@@ -25,6 +25,7 @@ class LimitedUser:
     def __init__(self, **limits):
         self.store = Store(Runtime())
         self.store.users = CountingUsers()
+        self.store.turns = CountingTurns(self.store.users)
         self.now = NOON
         self.ids = (f"id-{number:04}" for number in itertools.count())
         settings = Settings.of({**UNLIMITED, "JWT_SECRET": SECRET, **limits})
@@ -45,8 +46,18 @@ class LimitedUser:
         return self
 
     def sends(self, kind, **data):
+        """Send a frame, and return the actions. What begins a turn is an acknowledgement and a handover."""
         actions = []
-        self.commands.answer(json.dumps({"type": kind, "data": data}), "c1=", actions.append, reference="ref")
+
+        def perform(action):
+            match action:
+                case Begin(acknowledgement, _, handover):
+                    self.store.turns.acknowledged(handover.user_id, handover.chat_id, handover.message_id)
+                    actions.extend([acknowledgement, Generate(handover)])
+                case _:
+                    actions.append(action)
+
+        self.commands.answer(json.dumps({"type": kind, "data": data}), "c1=", perform, reference="ref")
         return actions
 
     def says(self, text="Hi", **data):

@@ -9,6 +9,8 @@ import openai
 import uvicorn
 from parley.llm.server import BuiltInModel
 
+from tests.support.waiting import HANGS
+
 
 class _Counting:
     """The application around the model: counts the events that the model sends while the client listens."""
@@ -37,7 +39,7 @@ class ModelServer:
         config = uvicorn.Config(self.app, lifespan="off", log_config=None)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
-        self.client = openai.OpenAI(api_key="any", base_url=self.url, max_retries=0, timeout=10)
+        self.client = openai.OpenAI(api_key="any", base_url=self.url, max_retries=0, timeout=HANGS)
 
     def __enter__(self):
         self._thread.start()
@@ -46,7 +48,7 @@ class ModelServer:
     def __exit__(self, *_):
         self.client.close()
         self._server.should_exit = True
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=HANGS)
         self._socket.close()
 
     def stream(self, question: str, **options):
@@ -59,4 +61,4 @@ class ModelServer:
 
     def post(self, body: bytes):
         request = urllib.request.Request(f"{self.url}/chat/completions", body, method="POST")
-        return urllib.request.urlopen(request, timeout=10)
+        return urllib.request.urlopen(request, timeout=HANGS)

@@ -7,6 +7,7 @@ from collections import Counter
 from threading import Event, Lock
 
 from handlers.chat.errors import ConnectionGone, PostFailed
+from tests.support.waiting import HANGS, until
 
 ALWAYS = math.inf
 """As the number of posts that fail."""
@@ -34,7 +35,7 @@ class RecordingGateway:
     def post(self, connection_id, text):
         time.sleep(self.slow.get(connection_id, 0))
         if connection_id in self.held:
-            self.released.wait(10)
+            self.released.wait(HANGS)
         if connection_id in self.gone:
             raise ConnectionGone(connection_id)
         with self._lock:
@@ -76,7 +77,4 @@ class RecordingGateway:
 
     def until(self, connection_id, frames):
         """Wait until so many frames have been posted to a connection."""
-        deadline = time.monotonic() + 5
-        while len(self.to(connection_id)) < frames:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        until(lambda: len(self.to(connection_id)) >= frames)

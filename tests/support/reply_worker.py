@@ -14,6 +14,7 @@ from handlers.chat.settings import RUSSIAN, Pace
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.runtime import FakeRuntime
 from tests.support.subscribers import subscribe
+from tests.support.waiting import HANGS
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -56,7 +57,7 @@ class ScriptedModel:
 
     def until_stopped(self):
         """A step: the model is silent until somebody has had enough."""
-        assert self.stopped.wait(5)
+        assert self.stopped.wait(HANGS)
 
     def stop(self):
         self.stopped.set()

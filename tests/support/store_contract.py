@@ -4,11 +4,14 @@ Test modules subclass these; they use the fixtures `store` and `chat`."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from handlers.chat.limits.budget import Reservation, TokenUse
+from handlers.chat.limits.policy import QuotaChange, QuotaUsage, ReplySlot
 from handlers.chat.records import (
+    Acceptance,
     Announcement,
     Chat,
     Connection,
@@ -120,7 +123,8 @@ class AcceptContract:
     def refused(self, store, message_id="m3", client_message_id=None, **other):
         message = replace(store.messages.get("chat", "m1"), message_id=message_id, client_message_id=client_message_id)
         before = store.chats.get("alice", "chat")
-        assert store.turns.accept(replace(before, **other), message, Turn("m4", LATER)) is False
+        outcome = store.turns.accept(replace(before, **other), message, Turn("m4", LATER))
+        assert outcome is Acceptance.CHAT_CHANGED
         assert store.chats.get("alice", "chat") == before
         assert [each.message_id for each in store.messages.newest_first("chat")] in (["m1"], ["m2", "m1"])
 
@@ -151,7 +155,38 @@ class AcceptContract:
         before = store.chats.get("alice", "chat")
         store.connections.forget("c1=")
         message = Message("chat", "m1", Role.USER, "Hi", NOON)
-        assert store.turns.accept(before, message, Turn("m2", LATER)) is True
+        assert store.turns.accept(before, message, Turn("m2", LATER)) is Acceptance.STORED
+
+    def test_what_it_takes_from_the_quotas_is_written_with_it(self, store, chat):
+        accept = partial(store.turns.accept, chat, Message("chat", "m1", Role.USER, "Hi", NOON), Turn("m2", LATER))
+        before, after = store.users.quota_usage("alice"), QuotaUsage("2026-11-23", 1, slots={"chat": ReplySlot(7)})
+        assert accept(QuotaChange(before, after)) is Acceptance.STORED
+        assert store.users.quota_usage("alice") == after
+
+    @pytest.mark.parametrize("client_message_id", [None, "mine"])
+    def test_nothing_is_stored_if_the_quotas_have_changed(self, store, chat, client_message_id):
+        passed = QuotaUsage("2026-11-23", 1)
+        assert store.users.replace_quota_usage("alice", QuotaUsage(), passed)
+        message = Message("chat", "m1", Role.USER, "Hi", NOON, client_message_id)
+        outcome = store.turns.accept(
+            chat, message, Turn("m2", LATER), QuotaChange(QuotaUsage(), QuotaUsage("2026-11-23", 9))
+        )
+        assert outcome is Acceptance.QUOTA_CHANGED
+        assert store.chats.get("alice", "chat") == chat
+        assert store.messages.get("chat", "m1") is None
+        assert store.messages.sent_as("chat", "mine") is None
+        assert store.users.quota_usage("alice") == passed
+
+    @pytest.mark.parametrize("moved", [False, True])
+    def test_nothing_is_taken_from_the_quotas_if_the_chat_has_changed(self, store, chat, moved):
+        ask(store, "m1", "m2")
+        usage = QuotaUsage("2026-11-23", 1)
+        assert store.users.replace_quota_usage("alice", QuotaUsage(), usage)
+        before = QuotaUsage() if moved else usage
+        message = Message("chat", "m3", Role.USER, "Hi", NOON)
+        outcome = store.turns.accept(chat, message, Turn("m4", LATER), QuotaChange(before, QuotaUsage("2026-11-23", 2)))
+        assert outcome is Acceptance.CHAT_CHANGED
+        assert store.users.quota_usage("alice") == usage
 
     def test_nothing_is_stored_in_another_users_chat(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
@@ -184,6 +219,24 @@ class TurnsContract:
         turn = store.chats.get("alice", "chat").turn
         assert store.turns.take_over("alice", "chat", turn, LATER) is True
         assert store.turns.take_over("alice", "chat", turn, LATER + timedelta(seconds=1)) is False
+
+    def test_a_turn_is_acknowledged_once_and_stays_so(self, store, chat):
+        turn = Turn("m2", LATER, acknowledging=True)
+        store.turns.accept(chat, Message("chat", "m1", Role.USER, "Hi", NOON), turn)
+        store.turns.acknowledged("alice", "chat", "m0")
+        assert store.chats.get("alice", "chat").turn.acknowledging
+        assert store.turns.claim("alice", "chat", turn, "w1", LATER).turn.acknowledging
+        store.turns.acknowledged("alice", "chat", "m2")
+        seen = store.chats.watch("alice", "chat", certain=True).turn
+        assert (seen.acknowledging, seen.worker, seen.attempt) == (False, "w1", 1)
+        store.turns.acknowledged("alice", "chat", "m2")
+        assert not store.chats.get("alice", "chat").turn.acknowledging
+
+    def test_a_turn_that_is_over_cannot_be_acknowledged(self, store, chat):
+        answer(store, ask(store, "m1", "m2"))
+        before = store.chats.get("alice", "chat")
+        store.turns.acknowledged("alice", "chat", "m2")
+        assert store.chats.get("alice", "chat") == before
 
     def test_a_cancellation_is_of_one_reply(self, store, chat):
         handover = ask(store, "m1", "m2")
@@ -220,7 +273,7 @@ class SealContract:
     def test_a_regenerated_reply_takes_the_place_of_the_old_one(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
         turn = Turn("m3", LATER, replaces="m2")
-        assert store.turns.begin("alice", "chat", turn, "m2")
+        assert store.turns.begin("alice", "chat", turn, "m2", LATER)
         claimed = store.turns.claim("alice", "chat", turn, "w", LATER).turn
         assert [each.message_id for each in store.messages.newest_first("chat")] == ["m2", "m1"]
         handover = Handover("alice", "chat", "m3")
@@ -254,7 +307,7 @@ class AnnouncementsContract:
     def test_the_announcement_of_a_regenerated_reply_names_the_reply_that_it_replaced(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
         turn = Turn("m3", LATER, replaces="m2")
-        store.turns.begin("alice", "chat", turn, "m2")
+        store.turns.begin("alice", "chat", turn, "m2", LATER)
         claimed = store.turns.claim("alice", "chat", turn, "w", LATER)
         reply = Message("chat", "m3", Role.ASSISTANT, "Better", NOON)
         announcement = Announcement("m3", LATER, replaces="m2")

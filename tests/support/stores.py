@@ -1,5 +1,6 @@
 """Stores that lose an answer, are interrupted, or count their writes."""
 
+from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
 
 
@@ -72,3 +73,14 @@ class CountingUsers(Users):
     def replace_quota_usage(self, user_id, before, after):
         self.attempts += 1
         return super().replace_quota_usage(user_id, before, after)
+
+
+class CountingTurns(Turns):
+    """Counts the writes of quota usage that are made with a message, beside those of `users`."""
+
+    def __init__(self, users):
+        self._users = users
+
+    def accept(self, chat, message, turn, change=None):
+        self._users.attempts += change is not None
+        return super().accept(chat, message, turn, change)

@@ -16,8 +16,9 @@ from parley.client.terminal import chat
 from rich.console import Console
 
 from tests.support.chat_server import listening
+from tests.support.waiting import HANGS
 
-FAST = Timing(greeting=0.05, answer=2, ping_busy=0.05, ping_idle=0.2, silence=0.3, retries=(0.01, 0.01, 0.01))
+FAST = Timing(greeting=0.05, answer=2, ping_busy=0.05, ping_idle=0.2, silence=1.0, retries=(0.01, 0.01, 0.01))
 
 
 class Terminal:
@@ -47,7 +48,7 @@ async def piped(server, *lines, chat_id=None, costs=False):
     terminal = Terminal()
     terminal.type(*lines)
     terminal.close()
-    async with listening(server) as url, asyncio.timeout(10):
+    async with listening(server) as url, asyncio.timeout(HANGS):
         await chat(url, "token", chat_id, terminal.console, keyboard=terminal.keyboard, timing=FAST, costs=costs)
     return terminal.shown
 
@@ -56,7 +57,7 @@ async def piped(server, *lines, chat_id=None, costs=False):
 async def at_a_terminal(server):
     """Run the client beside the test, which types line by line; leave by the end of input."""
     terminal = Terminal()
-    async with listening(server) as url, asyncio.timeout(10):
+    async with listening(server) as url, asyncio.timeout(HANGS):
         talking = asyncio.create_task(
             chat(url, "token", None, terminal.console, keyboard=terminal.keyboard, timing=FAST)
         )
@@ -122,6 +123,6 @@ async def a_process(server):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         while not condition():  # noqa: ASYNC110 - nothing to be told by
             await asyncio.sleep(0.01)

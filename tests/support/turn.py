@@ -13,7 +13,7 @@ from handlers.chat.records import Chat, FinishReason
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
-from handlers.chat.turns.actions import Action, Generate
+from handlers.chat.turns.actions import Action, Begin
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.capacity import Capacity
@@ -52,8 +52,10 @@ def a_turn(
     handovers: list[Handover] = []
 
     def perform(action: Action) -> None:
-        if isinstance(action, Generate):
-            handovers.append(action.handover)
+        if isinstance(action, Begin):
+            handover = action.handover
+            store.turns.acknowledged(handover.user_id, handover.chat_id, handover.message_id)
+            handovers.append(handover)
 
     authenticator = Authenticator(
         SharedSecret("x" * 32), lambda identity: store.users.get(identity.user_id) is not None, Runtime()

@@ -3,8 +3,11 @@
 import time
 from collections.abc import Callable
 
+HANGS = 300.0
+"""Seconds after which whatever a test waits for hangs. No machine that runs the tests is as slow, however busy."""
 
-def until(condition: Callable[[], object], seconds: float = 10) -> None:
+
+def until(condition: Callable[[], object], seconds: float = HANGS) -> None:
     """Wait until a condition holds. Raise AssertionError after so many seconds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -85,6 +85,14 @@ class QuotaUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaChange:
+    """A change of a user's usage by one message: what it was when it was read, and what it is to become."""
+
+    before: QuotaUsage
+    after: QuotaUsage
+
+
+@dataclass(frozen=True, slots=True)
 class ChatCount:
     """The chats that a user created since they are counted, the last `at` a moment in microseconds since the epoch.
 

@@ -78,21 +78,17 @@ class Script:
 
     def after(self, cursor: Cursor) -> tuple[ServerFrame, Cursor] | None:
         """Return the next frame for a connection, and the cursor after it. Returns None if there is none yet."""
-        sent = replace(cursor, frames=cursor.frames + 1)
-        piece = self._piece(cursor.characters)
-        beyond = replace(
-            sent, characters=cursor.characters + len(piece), offset=cursor.offset + frames.utf16_length(piece)
-        )
-        if not cursor.started and cursor.late:
-            start = self.start.model_copy(update={"offset": cursor.offset, "content": piece})
-            return start, replace(beyond, started=True)
-        if not cursor.started:
+        if not cursor.started and not cursor.late:
             # Without text, even if there is some by now: the first subscribers get all text as tokens.
-            return self.start, replace(sent, started=True)
+            return self.start, replace(cursor, started=True, frames=cursor.frames + 1)
+        piece = self._piece(cursor.characters)
+        if not cursor.started:
+            start = self.start.model_copy(update={"offset": cursor.offset, "content": piece})
+            return start, _beyond(cursor, piece)
         if piece:
-            return self._token(piece, cursor.offset), beyond
+            return self._token(piece, cursor.offset), _beyond(cursor, piece)
         if self.end is not None and not cursor.ended:
-            return self.end, replace(sent, ended=True)
+            return self.end, replace(cursor, ended=True, frames=cursor.frames + 1)
         return None
 
     def from_here(self, cursor: Cursor) -> Iterator[ServerFrame]:
@@ -108,6 +104,17 @@ class Script:
     def _token(self, piece: str, offset: int) -> AssistantMessageToken:
         start = self.start
         return AssistantMessageToken(token=piece, message_id=start.message_id, attempt=start.attempt, offset=offset)
+
+
+def _beyond(cursor: Cursor, piece: str) -> Cursor:
+    """Return the cursor of a connection that has got a frame with the next piece of the text."""
+    return replace(
+        cursor,
+        started=True,
+        characters=cursor.characters + len(piece),
+        offset=cursor.offset + frames.utf16_length(piece),
+        frames=cursor.frames + 1,
+    )
 
 
 def stored(reply: Message, typing: str, replaces: str | None = None) -> Script:

@@ -58,6 +58,7 @@ class Relay:
         # Everything below is guarded by this condition's lock. Each change of it is notified.
         self._changed = runtime.condition()
         self._abandoned = False
+        self._held = self._waits_for_end = False
         self._cursors: dict[str, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._followed = False
@@ -132,6 +133,7 @@ class Relay:
         """Send the end of the reply, and wait until all connections have it, for `FINISH_SECONDS` at most."""
         with self._changed:
             self._script.end = frame
+            self._waits_for_end = False
             self._changed.notify_all()
         self.wait(FINISH_SECONDS)
 
@@ -151,6 +153,26 @@ class Relay:
             with self._changed:
                 self._drop(self._cursors.keys() - set(subscribers))
                 self._changed.notify_all()
+
+    def hold(self) -> None:
+        """Send nothing until `release`. Text that comes meanwhile joins the first frames."""
+        with self._changed:
+            self._held = True
+
+    def release(self) -> None:
+        """Send what there is by now, and what comes."""
+        with self._changed:
+            self._held = False
+            self._changed.notify_all()
+
+    def wait_for_release(self) -> None:
+        """Wait as long as it is held, unless it is abandoned. If it was, it sends nothing before `finish`.
+
+        While nobody makes the reply any more, nobody watches who leaves the chat. So `follow` it once more before.
+        """
+        with self._changed:
+            self._waits_for_end = self._held
+            self._changed.wait_for(lambda: not self._held or self._abandoned)
 
     def abandon(self) -> None:
         """Stop all senders, even if something is not sent yet."""
@@ -202,12 +224,12 @@ class Relay:
         # would otherwise notify nobody, and this connection would wait for the token after it.
         with self._changed:
             while (cursor := self._cursors.get(connection_id)) and not cursor.ended and self._may_send(connection_id):
-                step = self._script.after(cursor)
+                step = None if self._held or self._waits_for_end else self._script.after(cursor)
                 # Pacing lets more text join the frame. After the end no more comes, so it would only be late.
-                held = not_before - self._runtime.monotonic() if self._script.end is None else 0.0
-                if step is not None and held <= 0:
+                early = not_before - self._runtime.monotonic() if self._script.end is None else 0.0
+                if step is not None and early <= 0:
                     return step[0], cursor, step[1]
-                self._changed.wait(held if step is not None else None)
+                self._changed.wait(early if step is not None else None)
             # Under the same lock as the decision to end. If it were not, `_admit` could find this sender still in the
             # set, start no new one, and the connection that it admits would get nothing.
             self._sending.discard(connection_id)

@@ -41,6 +41,8 @@ class Sealing:
 
         `title` is for a chat that has none. Does nothing if the turn is another worker's by now.
         """
+        # Before the seal, because from then on anybody may announce the reply, whom nothing holds.
+        attempt.relay.wait_for_release()
         chat, turn, reply = attempt.chat, attempt.turn, self._reply(attempt, completion)
         # First the store, then the announcement. A client that hears of the end may ask for the reply at once. And a
         # worker that has lost its turn learns it here, before it announces anything.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 from handlers.chat.concurrency import Runtime, beside
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
+from handlers.chat.replies import generation, hold
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
-from handlers.chat.replies.generation import Generation
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
@@ -35,7 +36,7 @@ class ReplyWorker:
         self._connections = connections
         self._settings = settings
         self._runtime = runtime
-        self._generation = Generation(store, model, settings, runtime)
+        self._generation = generation.Generation(store, model, settings, runtime)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
@@ -73,10 +74,13 @@ class ReplyWorker:
                 if chat is None or chat.turn is None:
                     return self._announce_again(handover)
                 logger.info("turn_claimed", attempt=chat.turn.attempt)
-                relay = relay_of(chat, chat.turn, chat.turn.attempt, self._connections, self._settings, self._runtime)
-                attempt = Attempt(handover, chat, chat.turn, relay, meter, remaining, began, prompt)
+                # Lambda gives up minutes after the first invocation: whoever acknowledged the message has ended.
+                turn = replace(chat.turn, acknowledging=False) if given_up else chat.turn
+                relay = relay_of(chat, turn, turn.attempt, self._connections, self._settings, self._runtime)
+                attempt = Attempt(handover, chat, turn, relay, meter, remaining, began, prompt)
                 try:
-                    self._bring_to_end(attempt, given_up)
+                    with hold.Hold(self._store, attempt, self._runtime):
+                        self._bring_to_end(attempt, given_up)
                 finally:
                     relay.abandon()
             finally:

@@ -67,7 +67,7 @@ class Chats:
         return Chat(user_id, chat_id, subscribers=chat.subscribers, turn=chat.turn)
 
     def page(self, user_id: str, limit: int, cursor: str | None) -> Page[Chat]:
-        """Return a user's chats from an index that is some milliseconds late, the one with the newest message first.
+        """Return a user's chats from an index that is some milliseconds late, the one asked in last first.
 
         A chat here has its id, title and `updated_at` only. Raises `Refused` with `invalid_format` for a bad cursor.
         """

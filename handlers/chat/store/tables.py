@@ -240,6 +240,7 @@ class TurnMap(MapAttribute[str, Any]):
     worker = UnicodeAttribute(null=True)
     cancelled = BooleanAttribute(null=True)
     replaces = UnicodeAttribute(null=True)
+    acknowledging = BooleanAttribute(null=True)
 
     @classmethod
     def of(cls, turn: Turn) -> Self:
@@ -251,6 +252,7 @@ class TurnMap(MapAttribute[str, Any]):
             worker=turn.worker or None,
             cancelled=turn.cancelled or None,
             replaces=turn.replaces,
+            acknowledging=turn.acknowledging or None,
         )
 
     def turn(self) -> Turn:
@@ -262,6 +264,7 @@ class TurnMap(MapAttribute[str, Any]):
             worker=self.worker or "",
             cancelled=bool(self.cancelled),
             replaces=self.replaces,
+            acknowledging=bool(self.acknowledging),
         )
 
 

@@ -11,22 +11,24 @@ from datetime import datetime
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
+from handlers.chat.limits.policy import QuotaChange
 from handlers.chat.protocol.sizes import arrived
-from handlers.chat.records import Announcement, Chat, Message, Turn
+from handlers.chat.records import Acceptance, Announcement, Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
 from handlers.chat.store.kept_sizes import kept_sizes
 from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap, kept_announcement
-from handlers.chat.store.writes import Write, deleting, putting, transact, updating
+from handlers.chat.store.users import quota_write
+from handlers.chat.store.writes import Write, deleting, putting, refused, transact, updating
 
 
 class Turns:
     """The turns of chats. Each is an attribute of its chat's item."""
 
-    def accept(self, chat: Chat, message: Message, turn: Turn) -> bool:
+    def accept(self, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None = None) -> Acceptance:
         """Store a user's message and begin the turn that answers it, all or nothing. `chat` is the chat as it was read.
 
-        Returns False if another turn runs, if the chat has another last message or another subscription by now, or if
-        the message's client id was used before.
+        The chat has changed if another turn runs, or if it has another last message or another subscription by now.
+        `change` is what the message takes from the user's quotas, None if there are none.
         """
         sized, known = _sized(chat, message)
         writes: list[Write] = [putting(sized, MessageItem.message_id.does_not_exist())]
@@ -41,11 +43,21 @@ class Turns:
         same_devices = ChatItem.joins == chat.joins if chat.joins else ChatItem.joins.does_not_exist()
         condition = _is_free(chat.last_message_id) & same_devices
         writes.append(updating(ChatItem(chat.user_id, chat.chat_id), actions, condition))
-        return transact(writes)
+        # In the same transaction: a message that is not stored takes nothing.
+        quota = [updating(*quota_write(chat.user_id, change))] if change is not None else []
+        failed = refused([*writes, *quota])
+        if not failed:
+            return Acceptance.STORED
+        return Acceptance.QUOTA_CHANGED if failed == quota else Acceptance.CHAT_CHANGED
 
-    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
+    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, now: datetime) -> bool:
         """Begin a turn without a new message. Returns False if another turn runs, or the last message id is another."""
-        return update_chat(user_id, chat_id, _begun(turn), _is_free(previous)) is not None
+        actions = [*_begun(turn), ChatItem.updated_at.set(now)]
+        return update_chat(user_id, chat_id, actions, _is_free(previous)) is not None
+
+    def acknowledged(self, user_id: str, chat_id: str, message_id: str) -> None:
+        """Note that the posts of the message that a turn answers have ended. Does nothing if the turn is over."""
+        update_chat(user_id, chat_id, [TURN.acknowledging.remove()], TURN.message_id == message_id)
 
     def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
         """Give the turn's next attempt to a worker, and return the chat. Returns None if the turn has moved on.
@@ -86,7 +98,6 @@ class Turns:
             # next message may begin a new turn before the announcement has ended.
             ChatItem.announcements.add({kept_announcement(announcement)}),
             ChatItem.message_count.add(0 if turn.replaces else 1),
-            ChatItem.updated_at.set(reply.timestamp),
             known,
         ]
         if title is not None:

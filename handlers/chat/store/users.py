@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from handlers.chat.limits.budget import Reservation, TokenUse
-from handlers.chat.limits.policy import ChatCount, QuotaUsage
+from handlers.chat.limits.policy import ChatCount, QuotaChange, QuotaUsage
 from handlers.chat.records import User
 from handlers.chat.store.pages import Page, cursor_of, keys_in
 from handlers.chat.store.tables import (
@@ -84,13 +85,7 @@ class Users:
 
     def replace_quota_usage(self, user_id: str, before: QuotaUsage, after: QuotaUsage) -> bool:
         """Replace a user's quota usage. Returns False if it is no longer `before`."""
-        # Day and count are enough to compare: every message raises the count until the day changes.
-        if before == QuotaUsage():
-            unchanged = QUOTA_USAGE.does_not_exist()
-        else:
-            unchanged = (QUOTA_USAGE.day == before.day) & (QUOTA_USAGE.messages == before.messages)
-        actions = [UserItem.quota_usage.set(QuotaUsageMap.of(after))]
-        return update(UserItem(user_id), actions, UserItem.user_id.exists() & unchanged)
+        return update(*quota_write(user_id, QuotaChange(before, after)))
 
     def chat_count(self, user_id: str) -> ChatCount | None:
         """Return the count of a user's chats, None if there is no such user."""
@@ -132,3 +127,15 @@ class Users:
         actions = [TokensItem.tokens.add(tokens - reservation.tokens), TokensItem.reservations.delete({kept})]
         booked = TokensItem.reservations.contains(kept)
         return update(TokensItem.of_day(user_id, reservation.day), actions, booked)
+
+
+def quota_write(user_id: str, change: QuotaChange) -> tuple[UserItem, list[Action], Condition]:
+    """Return what a change of a user's quota usage writes: the item, the actions and the condition."""
+    # Day and count are enough to compare: every message raises the count until the day changes.
+    before = change.before
+    if before == QuotaUsage():
+        unchanged = QUOTA_USAGE.does_not_exist()
+    else:
+        unchanged = (QUOTA_USAGE.day == before.day) & (QUOTA_USAGE.messages == before.messages)
+    actions: list[Action] = [UserItem.quota_usage.set(QuotaUsageMap.of(change.after))]
+    return UserItem(user_id), actions, UserItem.user_id.exists() & unchanged

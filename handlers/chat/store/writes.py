@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 
@@ -21,8 +22,14 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 _CONDITION_OF_TRANSACTION_FAILED = "ConditionalCheckFailed"
 
 Row = TypeVar("Row", bound=Model)
-Write = Callable[[TransactWrite], None]
-"""One write of a transaction."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Write:
+    """One write of a transaction. `place` is the place of its kind in a request of PynamoDB."""
+
+    place: int
+    add: Callable[[TransactWrite], None]
 
 
 def put(item: Model, condition: Condition) -> bool:
@@ -53,37 +60,44 @@ def _written(write: Callable[[], object], failure: type[PynamoDBException]) -> b
 
 def putting(item: Model, condition: Condition) -> Write:
     """Return the write of a whole item."""
-    return lambda transaction: transaction.save(item, condition)
+    return Write(2, lambda transaction: transaction.save(item, condition))
 
 
 def updating(item: Model, actions: Sequence[Action], condition: Condition) -> Write:
     """Return the change of an item."""
-    return lambda transaction: transaction.update(item, list(actions), condition)
+    return Write(3, lambda transaction: transaction.update(item, list(actions), condition))
 
 
 def deleting(item: Model, condition: Condition | None = None) -> Write:
     """Return the deletion of an item."""
-    return lambda transaction: transaction.delete(item, condition)
+    return Write(1, lambda transaction: transaction.delete(item, condition))
 
 
 def checking(item: Model, condition: Condition) -> Write:
     """Return the check of an item that is not changed. It costs as much as a change."""
     hash_key, range_key = (name and getattr(item, name) for name in (item._hash_keyname, item._range_keyname))
-    return lambda transaction: transaction.condition_check(type(item), hash_key, range_key, condition)
+    return Write(0, lambda transaction: transaction.condition_check(type(item), hash_key, range_key, condition))
 
 
 def transact(writes: Sequence[Write]) -> bool:
     """Write all or nothing. Returns False if a condition does not hold."""
+    return not refused(writes)
+
+
+def refused(writes: Sequence[Write]) -> list[Write]:
+    """Write all or nothing. Returns the writes whose conditions do not hold: none if all was written."""
+    # DynamoDB gives one reason for each write, in the order of the request, and PynamoDB sorts that by kind.
+    writes = sorted(writes, key=lambda write: write.place)
     try:
         with TransactWrite(connection=CONNECTION) as transaction:
             for write in writes:
-                write(transaction)
+                write.add(transaction)
     except TransactWriteError as error:
-        reasons = error.cancellation_reasons
-        if any(reason and reason.code == _CONDITION_OF_TRANSACTION_FAILED for reason in reasons):
-            return False
+        reasons = zip(writes, error.cancellation_reasons, strict=False)
+        if failed := [write for write, why in reasons if why and why.code == _CONDITION_OF_TRANSACTION_FAILED]:
+            return failed
         raise
-    return True
+    return []
 
 
 def delete_in_batches(model: type[Row], rows: Iterable[Row]) -> Iterator[int]:

@@ -7,7 +7,7 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handlers.chat.concurrency import Runtime
+from handlers.chat.concurrency import Runtime, beside
 from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery.functions import Functions
 from handlers.chat.log import logger
@@ -35,13 +35,10 @@ class FanOut:
 
     After a frame that fails, its connection gets no more of them: an end must not hide that a piece is missing. The
     client hears nothing then, and joins again with `resume`.
-
-    `beside` is posted at the same time, and waited for however long it takes.
     """
 
     frames: tuple[ServerFrame, ...]
     connections: frozenset[str]
-    beside: Post | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +49,25 @@ class Generate:
 
 
 @dataclass(frozen=True, slots=True)
+class Begin:
+    """Acknowledge a message to the device that sent it and to the others in its chat, and start a worker meanwhile.
+
+    The worker sends nothing of the reply before the turn says that the posts have ended.
+    """
+
+    acknowledgement: Post
+    others: frozenset[str]
+    handover: Handover
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Close a connection and forget it."""
 
     connection_id: str
 
 
-Action = Post | FanOut | Generate | Close
+Action = Post | FanOut | Generate | Begin | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class Performer:
                 self._fan_out(action)
             case Generate():
                 self._generate(action.handover)
+            case Begin():
+                self._begin(action)
             case Close():
                 self.connections.evict(action.connection_id)
 
@@ -92,24 +103,41 @@ class Performer:
             logger.exception("connection_not_forgotten", target_connection_id=post.connection_id)
             return False
 
-    def _fan_out(self, fan_out: FanOut) -> None:
+    def _fan_out(self, fan_out: FanOut, own: Post | None = None) -> None:
         """Post to each connection in a thread of its own. After some seconds, go on without those that still post.
 
-        The post beside them is made in this thread.
+        `own` is posted in this thread at the same time, and waited for however long it takes.
         """
         threads = [
             self.runtime.start(partial(self._post_all, fan_out.frames, each), name=each)
             for each in sorted(fan_out.connections)
         ]
         end = self.runtime.monotonic() + min(FAN_OUT_SECONDS * len(fan_out.frames), MAX_FAN_OUT_SECONDS)
-        if fan_out.beside is not None:
-            self._post(fan_out.beside)
+        if own is not None:
+            self._post(own)
         for thread in threads:
             thread.join(max(0.0, end - self.runtime.monotonic()))
 
     def _post_all(self, frames: tuple[ServerFrame, ...], connection_id: str) -> None:
         """Post frames to a connection until one fails."""
         all(self._post(Post(frame, connection_id)) for frame in frames)
+
+    def _begin(self, begin: Begin) -> None:
+        """Post and invoke at the same time. As soon as the posts have ended, note that in the turn."""
+        invoked = beside(self.runtime, partial(self._generate, begin.handover))
+        try:
+            self._fan_out(FanOut((begin.acknowledgement.frame,), begin.others), begin.acknowledgement)
+            self._note_acknowledged(begin.handover)
+        finally:
+            invoked()
+
+    def _note_acknowledged(self, handover: Handover) -> None:
+        """Let the worker send the reply. If that fails, it does so after a time in which this function has ended."""
+        try:
+            turns = self.connections.store.turns
+            turns.acknowledged(handover.user_id, handover.chat_id, handover.message_id)
+        except StoreError:
+            logger.exception("acknowledgement_not_noted", message_id=handover.message_id)
 
     def _generate(self, handover: Handover) -> None:
         """Invoke a worker. If that fails, the message stays acknowledged: the chat's next frame tries again."""

@@ -134,8 +134,8 @@ class Commands:
             match answer:
                 case frames.ServerFrame():
                     yield actions.Post(answer, connection.connection_id, request_id)
-                case actions.FanOut(beside=actions.Post() as post):
-                    yield replace(answer, beside=replace(post, request_id=request_id))
+                case actions.Begin():
+                    yield replace(answer, acknowledgement=replace(answer.acknowledgement, request_id=request_id))
                 case _:
                     yield answer
 

@@ -17,8 +17,9 @@ from handlers.chat import ids
 from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import Units, Use
 from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.limits.policy import QuotaChange
 from handlers.chat.protocol import sizes
-from handlers.chat.records import Announcement, Chat, Message, Role, Subscription, Turn
+from handlers.chat.records import Acceptance, Announcement, Chat, Message, Role, Subscription, Turn
 from handlers.chat.store import Store, StoreError
 
 LEASE = timedelta(seconds=15)
@@ -85,6 +86,13 @@ class Handover:
         )
 
 
+Charge = Callable[[Chat, bool], QuotaChange | None]
+"""Decides what a message takes from its user's quotas, None if there are none.
+
+The flag says that the usage has changed since the last decision. Raises `Refused` if there is no room.
+"""
+
+
 class TurnState(Enum):
     """The state of a chat's turn."""
 
@@ -145,37 +153,53 @@ class Accepted:
     chat: Chat
 
 
-def accept(store: Store, chat: Chat, text: str, client_message_id: str | None, runtime: Runtime) -> Accepted:
+def accept(
+    store: Store,
+    chat: Chat,
+    text: str,
+    client_message_id: str | None,
+    runtime: Runtime,
+    charge: Charge = lambda chat, moved: None,
+) -> Accepted:
     """Store a user message, exactly once for one `client_message_id`, and begin its turn.
 
-    `chat` is the chat as it was just read. Raises `Refused` with `busy` or `chat_not_found`.
+    `chat` is the chat as it was just read. Raises `Refused` with `busy` or `chat_not_found`, or as `charge` does.
     """
-    now = runtime.now()
-    for _ in range(_MAX_TRIES):
+    now, tries, moved = runtime.now(), 0, False
+    while tries < _MAX_TRIES:
         if first := client_message_id and _sent_before(store, chat, client_message_id):
             return Accepted(first, None, chat)
         check_free(chat)
         # Ids sort messages, and the clock that made the chat's last id may be ahead of this one: `after` keeps order.
         message_id = ids.after(chat.last_message_id, runtime.new_id())
         message = Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id)
-        turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE)
-        if _accepted(store, chat, message, turn):
+        turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE, acknowledging=True)
+        outcome = _accepted(store, chat, message, turn, charge(chat, moved))
+        if outcome is Acceptance.STORED:
             known = sizes.known_chars(sizes.sizes_with(chat, message))
             return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id, chars=known), chat)
-        # Refused by a condition. Either this very message is stored already, by the client's earlier try, or another
-        # message or a device came first: then the chat that we know is out of date, and the next round decides on the
-        # new one.
+        if moved := outcome is Acceptance.QUOTA_CHANGED:
+            continue  # another message of the user has passed: `charge` decides again, and ends this after some tries
+        tries += 1
+        # Refused by another condition. Either this very message is stored already, by the client's earlier try, or
+        # another message or a device came first: then the chat that we know is out of date, and the next round decides
+        # on the new one.
         if client_message_id and (repeated := message_sent_as(store, chat.chat_id, client_message_id)):
             return Accepted(repeated, None, chat)
         chat = find_chat(store, chat.user_id, chat.chat_id)
     raise Refused(ErrorCode.BUSY)
 
 
-def _accepted(store: Store, chat: Chat, message: Message, turn: Turn) -> bool:
-    return write_then_verify(
-        lambda: store.turns.accept(chat, message, turn),
-        lambda: store.messages.get(chat.chat_id, message.message_id) is not None,
-    )
+def _accepted(store: Store, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None) -> Acceptance:
+    outcome = Acceptance.CHAT_CHANGED
+
+    def accept() -> bool:
+        nonlocal outcome
+        outcome = store.turns.accept(chat, message, turn, change)
+        return outcome is Acceptance.STORED
+
+    stored = write_then_verify(accept, lambda: store.messages.get(chat.chat_id, message.message_id) is not None)
+    return Acceptance.STORED if stored else outcome
 
 
 def _sent_before(store: Store, chat: Chat, client_message_id: str) -> Message | None:
@@ -202,18 +226,18 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
         last = next(store.messages.newest_first(chat.chat_id, most=1), None)
         if last is None or last.role is not Role.ASSISTANT:
             raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
-        reply_id = ids.after(chat.last_message_id, runtime.new_id())
-        turn = Turn(reply_id, runtime.now() + LEASE, replaces=last.message_id)
-        if _begun(store, chat, turn):
+        reply_id, now = ids.after(chat.last_message_id, runtime.new_id()), runtime.now()
+        turn = Turn(reply_id, now + LEASE, replaces=last.message_id)
+        if _begun(store, chat, turn, now):
             return handover_of(chat, turn)
         chat = find_chat(store, chat.user_id, chat.chat_id)
     raise Refused(ErrorCode.BUSY)
 
 
-def _begun(store: Store, chat: Chat, turn: Turn) -> bool:
+def _begun(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
     return write_then_verify(
-        lambda: store.turns.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id),
-        lambda: (now := _turn_of(store, chat)) is not None and now.message_id == turn.message_id,
+        lambda: store.turns.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id, now),
+        lambda: (then := _turn_of(store, chat)) is not None and then.message_id == turn.message_id,
     )
 
 

@@ -1,7 +1,7 @@
 """The quotas of messages and replies: read with every message, and written once for each message that may pass.
 
 The whole of `QuotaUsage` is replaced, on condition that it is still as it was read. So two devices at the same moment
-never get more than the limit.
+never get more than the limit. A message is stored in the same transaction; a regenerated reply begins after the write.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits import budget, policy
-from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
+from handlers.chat.limits.policy import Limits, QuotaChange, QuotaUsage, ReplySlot
 from handlers.chat.records import Chat
 from handlers.chat.store import Store
 from handlers.chat.turns import lifecycle
@@ -34,24 +34,43 @@ class MessageQuota:
         """Return what a user has used, None if there is no such user. Without limits it is not read."""
         return self.store.users.quota_usage(user_id) if self.limits.apply_to_messages else QuotaUsage()
 
+    def charge(self, usage: QuotaUsage | None) -> lifecycle.Charge:
+        """Return what decides on one message and a slot for its reply. `usage` is the usage as it was just read.
+
+        It raises `Refused` with `rate_limited`, also after `MAX_TRIES` decisions.
+        """
+        tries = 1
+
+        def charge(chat: Chat, moved: bool) -> QuotaChange | None:
+            nonlocal usage, tries
+            if moved:
+                if tries == MAX_TRIES:
+                    raise policy.refusal("Too many messages at once", retry_after=1)
+                tries, usage = tries + 1, self.read(chat.user_id)
+            return self._change(chat, usage)
+
+        return charge
+
     def use_message(self, chat: Chat, before: QuotaUsage | None) -> None:
         """Count one message of the chat's user, and take a slot for the reply in this chat.
 
         `before` is the usage as it was just read. Raises `Refused` with `rate_limited`, and then nothing was written.
         """
-        if not self.limits.apply_to_messages:
-            return
-        for _ in range(MAX_TRIES):
-            now = self.runtime.now()
-            if before is None:
-                raise Refused(ErrorCode.NOT_AUTHENTICATED)
-            after = policy.use_message(before, self.limits, now)
-            self._check_tokens(chat.user_id, now)
-            after = replace(after, slots=self._acquire_slot(before, chat, now))
-            if self.store.users.replace_quota_usage(chat.user_id, before, after):
+        charge, moved = self.charge(before), False
+        while change := charge(chat, moved):
+            if self.store.users.replace_quota_usage(chat.user_id, change.before, change.after):
                 return
-            before = self.read(chat.user_id)
-        raise policy.refusal("Too many messages at once", retry_after=1)
+            moved = True
+
+    def _change(self, chat: Chat, usage: QuotaUsage | None) -> QuotaChange | None:
+        if not self.limits.apply_to_messages:
+            return None
+        if usage is None:
+            raise Refused(ErrorCode.NOT_AUTHENTICATED)
+        now = self.runtime.now()
+        after = policy.use_message(usage, self.limits, now)
+        self._check_tokens(chat.user_id, now)
+        return QuotaChange(usage, replace(after, slots=self._acquire_slot(usage, chat, now)))
 
     def _check_tokens(self, user_id: str, now: datetime) -> None:
         if self.limits.tokens_per_day:

@@ -40,19 +40,16 @@ class Sending:
         )
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
         if repeated is None:
-            accepted = self._accept(chat, usage, text, frame)
+            charge = self._quota.charge(usage)
+            accepted = lifecycle.accept(self.store, chat, text, frame.client_message_id, self.runtime, charge)
         else:
             accepted = lifecycle.Accepted(repeated, None, chat)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
-        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
-        if accepted.handover is None or not others:
-            yield acknowledgement
-        else:
-            post = actions.Post(acknowledgement, connection.connection_id)
-            yield actions.FanOut((acknowledgement,), others, beside=post)
         if accepted.handover is None:
+            yield acknowledgement
             return
-        yield actions.Generate(accepted.handover)
+        others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
+        yield actions.Begin(actions.Post(acknowledgement, connection.connection_id), others, accepted.handover)
 
     def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
@@ -66,7 +63,9 @@ class Sending:
         user_id, chat_id = require_joined(connection)
         chat, usage = self._read_beside_chat(user_id, chat_id, lambda: self._quota.read(user_id))
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
-        self._take_from_quota(chat, usage)
+        # A busy chat is refused first: such a request takes nothing from the quota.
+        lifecycle.check_free(chat)
+        self._quota.use_message(chat, usage)
         yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
 
     def _checked(self, text: str) -> str:
@@ -100,15 +99,6 @@ class Sending:
             partial(self._quota.read, user_id),
             partial(lifecycle.message_sent_as, self.store, chat_id, client_message_id),
         )
-
-    def _accept(self, chat: Chat, usage: QuotaUsage | None, text: str, frame: frames.SendMessage) -> lifecycle.Accepted:
-        self._take_from_quota(chat, usage)
-        return lifecycle.accept(self.store, chat, text, frame.client_message_id, self.runtime)
-
-    def _take_from_quota(self, chat: Chat, usage: QuotaUsage | None) -> None:
-        # A busy chat is refused first: such a message takes nothing from the quota.
-        lifecycle.check_free(chat)
-        self._quota.use_message(chat, usage)
 
 
 def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Iterator[actions.Action]:

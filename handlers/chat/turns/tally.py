@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.cost import Meter, Use, gb_seconds, metered
-from handlers.chat.turns.actions import Action, FanOut, Generate, Post
+from handlers.chat.cost import Meter, Units, Use, gb_seconds, metered
+from handlers.chat.turns.actions import Action, Begin, FanOut, Generate, Post
 
 Perform = Callable[[Action], None]
+
+_NOTE = Use(units=Units(write=1.0), gb_seconds=0.0)
+"""The note in the turn that the message is acknowledged."""
 
 
 class Tally:
@@ -33,9 +37,14 @@ class Tally:
             case Post():
                 self._frames += 1
             case FanOut():
-                self._frames += len(action.frames) * len(action.connections) + (action.beside is not None)
+                self._frames += len(action.frames) * len(action.connections)
             case Generate():
-                return Generate(action.handover.after(self._use(), self._asked_at))
+                return replace(action, handover=action.handover.after(self._use(), self._asked_at))
+            case Begin():
+                # What is done beside the Invoke belongs to the turn too: the posts, and the write after them.
+                self._frames += 1 + len(action.others)
+                use = self._use() + _NOTE
+                return replace(action, handover=action.handover.after(use, self._asked_at))
         return action
 
     def _use(self) -> Use:

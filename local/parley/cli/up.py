@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.util
 import os
 from pathlib import Path
@@ -19,6 +20,8 @@ from parley.trace import Trace
 
 def run(options: Options) -> None:
     """Run the emulator until it is stopped. Raises `StartError`."""
+    # While modules are loaded almost nothing is garbage: collections would only take time.
+    gc.disable()
     proxies.exempt(os.environ, options.address.host)
     template = read(options.template.path, options.template.parameters, imports=options.template.imports)
     zygote = _start_zygote(options, template)
@@ -58,5 +61,8 @@ async def _serve(options: Options, template: Template, zygote: ZygoteProcess | N
         for event in trace.after(0):
             log.write(event)
         trace.listen(log.write)
+        # What is loaded now stays until the end: no collection looks at it again, not even the last one.
+        gc.freeze()
+        gc.enable()
 
     await emulator.run(ready, log.close)

@@ -23,7 +23,7 @@ from parley.functions.invocation import (
     timed_out,
 )
 from parley.functions.processes.client import LaunchError, Process, Processes
-from parley.functions.processes.memory import MemoryWatch
+from parley.functions.processes.memory import MemoryMeter, MemoryWatch
 from parley.functions.processes.output import Output
 from parley.functions.runtime_api import RuntimeApi
 from parley.functions.variables import of_process
@@ -72,6 +72,7 @@ class Environment:
         self._response: FunctionResponse | None = None
         self._status: int | None = None
         self._lines: deque[str] = deque(maxlen=_MAX_LINES)
+        self._meter: MemoryMeter | None = None
         self._memory: MemoryWatch | None = None
         self._exceeded = False
 
@@ -127,7 +128,8 @@ class Environment:
             self._context.trace.record("note", text=text)
             self._context.processes.signal(process, signal.SIGKILL)
 
-        return MemoryWatch(process.pid.result(), limit, self._context.clock, kill)
+        self._meter = self._meter or MemoryMeter(process.pid.result())
+        return MemoryWatch(self._meter, limit, self._context.clock, kill)
 
     def _used_memory(self) -> float | None:
         return self._memory.used if self._memory is not None else None

@@ -15,7 +15,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.support.devices import Emulator
 
 TEMPLATE = Path(__file__).with_name("template.yaml")
-SECONDS = 15
+SECONDS = 60
 """How long a test waits for what must come."""
 
 

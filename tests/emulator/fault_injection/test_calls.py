@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.faulty_emulator import connection_id, outcome, put
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 
 class TestPost:
@@ -33,7 +33,7 @@ class TestPost:
         post = emulator.management.post_to_connection
         assert outcome(post, ConnectionId=opened, Data="hello") == came_to
         assert outcome(post, ConnectionId=opened, Data="end") == "answered"
-        assert [device.socket.recv(10) for _ in range(delivered + 1)] == ["hello"] * delivered + ["end"]
+        assert [device.socket.recv(HANGS) for _ in range(delivered + 1)] == ["hello"] * delivered + ["end"]
         assert emulator.hits() == [1]
 
     def test_an_error_after_its_effect(self, emulator, connect):
@@ -41,7 +41,7 @@ class TestPost:
         opened = connection_id(device)
         emulator.plan({"point": "post", "do": "429", "after": True, "match": opened})
         code = outcome(emulator.management.post_to_connection, ConnectionId=opened, Data="hello")
-        assert (code, device.socket.recv(10)) == ("LimitExceededException", "hello")
+        assert (code, device.socket.recv(HANGS)) == ("LimitExceededException", "hello")
 
     def test_other_connections_and_other_calls_are_spared(self, emulator, connect):
         struck, spared = connection_id(connect()), connection_id(connect())
@@ -112,7 +112,7 @@ class TestCaller:
             if request.param != "post":
                 return emulator.runs(row)
             emulator.management.post_to_connection(ConnectionId=opened, Data="end")
-            return sum(1 for _ in iter(lambda: device.socket.recv(10), "end"))
+            return sum(1 for _ in iter(lambda: device.socket.recv(HANGS), "end"))
 
         return {"service": service, "method": method, "arguments": arguments}, request.param, effects
 

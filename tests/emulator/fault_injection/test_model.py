@@ -8,7 +8,7 @@ from collections import Counter
 import openai
 import pytest
 
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 
 class TestModel:
@@ -74,7 +74,7 @@ class TestModel:
     def test_it_can_send_what_nobody_expects(self, emulator, do):
         emulator.plan({"point": "model", "do": do})
         body = json.dumps({"stream": True, "messages": [{"role": "user", "content": "Hello"}]}).encode()
-        with urllib.request.urlopen(f"{emulator.url}/v1/chat/completions", body, timeout=10) as response:
+        with urllib.request.urlopen(f"{emulator.url}/v1/chat/completions", body, timeout=HANGS) as response:
             last = response.read().decode().strip().split("\n\n")[-1]
         assert last.startswith({"unknown-event": "event: error\ndata: ", "broken-json": 'data: {"choices": ['}[do])
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.devices import PARLEY, ROOT, Emulator, free_port
 from tests.support.faulty_emulator import HANDLERS, TEMPLATE
+from tests.support.waiting import HANGS
 
 
 class TestPlan:
@@ -56,7 +57,7 @@ class TestPlan:
             file.write_text(plan)
         environment = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "PARLEY_FAULTS": str(file)} | variables
         ended = subprocess.run(
-            [PARLEY, "up"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False
+            [PARLEY, "up"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
         )
         assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
         assert said in ended.stderr
@@ -68,6 +69,6 @@ class TestPlan:
         try:
             for path in ("faults", "model"):
                 with pytest.raises(urllib.error.HTTPError, match="404"):
-                    urllib.request.urlopen(f"{plain.url}/_parley/{path}", timeout=10)
+                    urllib.request.urlopen(f"{plain.url}/_parley/{path}", timeout=HANGS)
         finally:
             plain.stop()

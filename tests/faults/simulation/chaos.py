@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.faults.simulation.chat import CHAT, USER, SimulatedDeployment, SimulatedDevice
-from tests.faults.simulation.scenario import QUIET_AFTER, SimulationRun, check, check_what_was_read
+from tests.faults.simulation.scenario import QUIET_AFTER, SimulationRun, check, check_order, check_what_was_read
 from tests.faults.simulation.services import SimulatedFaults
 
 CHAOS = SimulatedFaults(kill=0.003)
@@ -115,5 +115,6 @@ def _check_deleted(run: ChaosRun) -> None:
     tables = run.deployment.store.tables
     assert run.deployment.world.failures == [], "an unexpected exception"
     assert (tables.chats, tables.messages.get(CHAT, {})) == ({}, {}), "a deleted chat came back"
+    check_order(run)
     for device in run.devices:
         check_what_was_read(run, device)

@@ -11,21 +11,19 @@ from typing import Any
 
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
-from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.identity.tokens import Identity
-from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
 from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.settings import RUSSIAN, Settings
 from handlers.chat.store import StoreError
-from handlers.chat.turns.actions import Action, FanOut, Generate, Post
+from handlers.chat.turns.actions import Performer
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.faults.client import ProtocolClient
+from tests.faults.simulation.gateway import SimulatedGateway
 from tests.faults.simulation.services import (
     SimulatedFaults,
-    SimulatedGateway,
     SimulatedModel,
     SimulatedServices,
     SimulatedStore,
@@ -34,7 +32,7 @@ from tests.faults.simulation.world import SimulatedProcess, SimulatedWorld
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 USER, CHAT = "alice", "chat"
-FUNCTION_SECONDS = 900.0
+FUNCTION_SECONDS, DEFAULT_SECONDS = 900.0, 29.0
 RETRIES = (60.0, 120.0)
 
 
@@ -43,6 +41,16 @@ class AnyToken:
 
     def identify(self, token: str) -> Identity:
         return Identity(token, datetime.max.replace(tzinfo=UTC))
+
+
+class _Functions:
+    """Stands in for Lambda's client: the one function that is invoked is the worker."""
+
+    def __init__(self, deployment: SimulatedDeployment) -> None:
+        self._deployment = deployment
+
+    def invoke(self, name: str, payload: dict[str, Any]) -> None:
+        self._deployment.invoke(payload)
 
 
 class SimulatedDeployment:
@@ -60,6 +68,7 @@ class SimulatedDeployment:
         self.workers: list[SimulatedProcess] = []
         self.invoked: list[dict[str, Any]] = []
         self.history: list[str] = []
+        """All frames that have arrived: the time, the connection, the JSON text."""
 
     # Functions
 
@@ -67,23 +76,14 @@ class SimulatedDeployment:
         """API Gateway hands a frame to `default`, in a process of its own."""
         process = self._process("default")
 
-        def perform(action: Action) -> None:
-            match action:
-                case Post():
-                    self._post(action)
-                case FanOut():
-                    if action.beside is not None:
-                        self._post(action.beside)
-                    for each in sorted(action.connections):
-                        all(self._post(Post(frame, each)) for frame in action.frames)
-                case Generate():
-                    self.invoke(action.handover.payload())
-
         def work() -> None:
             commands = Commands(self.store, AnyToken(), self.settings, process, NO_FRAME_LIMIT)  # type: ignore[arg-type]
-            commands.answer(json.dumps(frame), connection_id, perform, reference="ref")
+            connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
+            performer = Performer(connections, _Functions(self), "generate", process)  # type: ignore[arg-type]
+            commands.answer(json.dumps(frame), connection_id, performer.perform, reference="ref")
 
         self.world.spawn(process, work)
+        self.world.later(DEFAULT_SECONDS, process.kill)
 
     def disconnect(self, connection_id: str) -> None:
         """API Gateway tells of a disconnect, where it does not forget to."""
@@ -96,17 +96,6 @@ class SimulatedDeployment:
                     self.store.connections.forget(connection_id)
 
             self.world.spawn(process, work)
-
-    def _post(self, action: Post) -> bool:
-        try:
-            self.gateway.post(action.connection_id, frames.encode(frames.as_json(action.frame, action.request_id)))
-            return True
-        except ConnectionGone:
-            with suppress(StoreError):
-                self.store.connections.forget(action.connection_id)
-        except PostFailed:
-            pass
-        return False
 
     def invoke(self, payload: dict[str, Any]) -> None:
         """Lambda takes an asynchronous invocation, and runs it: at least once, most of the time."""
@@ -220,7 +209,7 @@ class SimulatedDevice(ProtocolClient):
         self.world.later(seconds, action)
 
     def open(self, connection_id: str) -> None:
-        self.deployment.gateway.open[connection_id] = lambda text: self.receive(connection_id, json.loads(text))
+        self.deployment.gateway.open[connection_id] = lambda text: self._arrived(connection_id, text.decode())
         self.deployment.store.tables.connections[connection_id] = Connection(
             connection_id, self.world.process("x").now()
         )
@@ -231,9 +220,9 @@ class SimulatedDevice(ProtocolClient):
     def transmit(self, frame: dict[str, Any]) -> None:
         self.deployment.message(self.connection_id or "", frame)
 
-    def receive(self, connection_id: str, frame: dict[str, Any]) -> None:
-        self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {json.dumps(frame, sort_keys=True)}")
-        super().receive(connection_id, frame)
+    def _arrived(self, connection_id: str, text: str) -> None:
+        self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {text}")
+        self.receive(connection_id, json.loads(text))
 
 
 def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:

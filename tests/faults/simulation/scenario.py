@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from handlers.chat.records import Role
+from handlers.chat.turns.actions import FAN_OUT_SECONDS
 from tests.faults.simulation.chat import CHAT, SimulatedDeployment, SimulatedDevice, acknowledged, running
 from tests.faults.simulation.services import SimulatedFaults
 
@@ -69,7 +70,8 @@ def _meanwhile(run: SimulationRun, at: float) -> None:
             world.later(when, device.regenerate)
             run.regenerated = True
         case 5:
-            run.deployment.gateway.slowness[device.connection_id or ""] = random.uniform(0.05, 1)
+            slowness = random.uniform(0.05, 1)
+            world.later(when, lambda: run.deployment.gateway.slowness.update({device.connection_id or "": slowness}))
 
 
 def check(run: SimulationRun) -> None:
@@ -79,6 +81,7 @@ def check(run: SimulationRun) -> None:
     assert chat is not None
     assert not running(deployment), "a turn never came to its end"
     check_what_is_stored(run)
+    check_order(run)
     for device in run.devices:
         check_what_was_read(run, device)
 
@@ -100,6 +103,22 @@ def check_what_is_stored(run: SimulationRun) -> None:
             assert len(answers) <= 1, "the words of two attempts are mixed"
             words = [int(word) for word in re.findall(r"a\d+w(\d+)", message.content)]
             assert words == list(range(len(words))), "a word is lost, doubled or out of order"
+
+
+def check_order(run: SimulationRun) -> None:
+    """Check that no reply begins before its message on a connection that gets both.
+
+    Another device than the one that sent the message may take longer than the reply waits for it.
+    """
+    for arrivals in run.deployment.gateway.arrivals.values():
+        begun = ""
+        for each in arrivals:
+            data = each.frame["data"]
+            if each.frame["type"] == "assistant_message_start":
+                begun = max(begun, data["messageId"])  # ids sort: a reply's is above its message's
+                continue
+            may_be_late = "requestId" not in each.frame and each.seconds > FAN_OUT_SECONDS
+            assert "duplicate" in data or may_be_late or data["messageId"] > begun, "a reply before its message"
 
 
 def check_what_was_read(run: SimulationRun, device: SimulatedDevice) -> None:

@@ -10,11 +10,20 @@ from typing import Any
 
 from greenlet import getcurrent
 
-from handlers.chat.errors import ConnectionGone, ModelFailed, PostFailed
+from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import Reservation, TokenUse
-from handlers.chat.limits.policy import QuotaUsage
+from handlers.chat.limits.policy import QuotaChange, QuotaUsage
 from handlers.chat.protocol.sizes import arrived
-from handlers.chat.records import Announcement, Chat, Connection, FinishReason, Message, Subscription, Turn
+from handlers.chat.records import (
+    Acceptance,
+    Announcement,
+    Chat,
+    Connection,
+    FinishReason,
+    Message,
+    Subscription,
+    Turn,
+)
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
@@ -295,35 +304,50 @@ class SimulatedMessages(_Part):
 
 
 class SimulatedTurns(_Part):
-    def accept(self, chat: Chat, message: Message, turn: Turn) -> bool:
-        def effect() -> bool:
-            chat_id, tag = message.chat_id, message.client_message_id
-            messages = self.tables.messages.get(chat_id, {})
-            if (tag and (chat_id, tag) in self.tables.sent) or message.message_id in messages:
-                return False
-            now = self.tables.chats.get((chat.user_id, chat_id))
-            if now is None or now.joins != chat.joins:
-                return False
+    def accept(self, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None = None) -> Acceptance:
+        def effect() -> Acceptance:
+            user_id, quotas = chat.user_id, self.tables.quotas
+            now = self.tables.chats.get((user_id, chat.chat_id))
+            if now is None or now.joins != chat.joins or not self._is_new(message):
+                return Acceptance.CHAT_CHANGED
+            if change is not None and quotas.get(user_id, QuotaUsage()) != change.before:
+                is_free = _is_free(now, chat.last_message_id)
+                return Acceptance.QUOTA_CHANGED if is_free else Acceptance.CHAT_CHANGED
             kept, sizes, count = arrived(chat, message)
-            if not self._begun(chat.user_id, chat_id, turn, chat.last_message_id, sizes=sizes, message_count=count):
-                return False
-            self.tables.messages.setdefault(chat_id, {})[message.message_id] = kept
-            if tag:
-                self.tables.sent[chat_id, tag] = message.message_id
-            return True
+            if not self._begun(user_id, chat.chat_id, turn, chat.last_message_id, sizes=sizes, message_count=count):
+                return Acceptance.CHAT_CHANGED
+            if change is not None:
+                quotas[user_id] = change.after
+            self.tables.messages.setdefault(chat.chat_id, {})[message.message_id] = kept
+            if message.client_message_id:
+                self.tables.sent[chat.chat_id, message.client_message_id] = message.message_id
+            return Acceptance.STORED
 
-        return self._call(effect, False)
+        return self._call(effect, Acceptance.CHAT_CHANGED)
 
-    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None) -> bool:
+    def _is_new(self, message: Message) -> bool:
+        is_sent = (message.chat_id, message.client_message_id) in self.tables.sent
+        return not is_sent and message.message_id not in self.tables.messages.get(message.chat_id, {})
+
+    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, now: datetime) -> bool:
         return self._call(lambda: self._begun(user_id, chat_id, turn, previous), False)
 
     def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, **values: Any) -> bool:
         def change(chat: Chat) -> Chat | None:
-            if chat.turn or chat.last_message_id != previous:
+            if not _is_free(chat, previous):
                 return None
             return replace(chat, turn=turn, last_message_id=turn.message_id, **values)
 
         return self._changed(user_id, chat_id, change) is not None
+
+    def acknowledged(self, user_id: str, chat_id: str, message_id: str) -> None:
+        def change(chat: Chat) -> Chat | None:
+            turn = chat.turn
+            if turn is None or turn.message_id != message_id:
+                return None
+            return replace(chat, turn=replace(turn, acknowledging=False))
+
+        self._change(user_id, chat_id, change)
 
     def claim(self, user_id: str, chat_id: str, turn: Turn, worker: str, lease_until: datetime) -> Chat | None:
         return self._at(user_id, chat_id, turn, attempt=turn.attempt + 1, worker=worker, lease_until=lease_until)
@@ -393,6 +417,10 @@ class SimulatedTurns(_Part):
         return self._change(user_id, chat_id, change)
 
 
+def _is_free(chat: Chat, previous: str | None) -> bool:
+    return chat.turn is None and chat.last_message_id == previous
+
+
 def _is_at(chat: Chat, turn: Turn) -> bool:
     now = chat.turn
     return now is not None and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
@@ -410,32 +438,6 @@ class SimulatedStore:
         self.connections = SimulatedConnections(self.tables, services)
         self.messages = SimulatedMessages(self.tables, services)
         self.turns = SimulatedTurns(self.tables, services)
-
-
-class SimulatedGateway:
-    """API Gateway: knows the open connections, and how slow each of them is."""
-
-    def __init__(self, services: SimulatedServices) -> None:
-        self._services = services
-        self.open: dict[str, Callable[[bytes], None]] = {}
-        self.slowness: dict[str, float] = {}
-
-    def post(self, connection_id: str, text: bytes) -> None:
-        world, faults = self._services.world, self._services.faults
-        slowness = self.slowness.get(connection_id, 0.01)
-        self._services.travel(slowness)
-        if faults.happens(world, "post_hangs"):
-            world.sleep(5)
-            raise PostFailed("TimeoutError")
-        if faults.happens(world, "post_fails"):
-            raise PostFailed("LimitExceededException")
-        receive = self.open.get(connection_id)
-        if receive is None:
-            raise ConnectionGone(connection_id)
-        receive(text)
-        self._services.travel(slowness)
-        if faults.happens(world, "post_lies"):
-            raise PostFailed("InternalServerError")
 
 
 class SimulatedAnswer:

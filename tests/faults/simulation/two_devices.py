@@ -7,7 +7,7 @@ import json
 
 from handlers.chat.protocol import frames
 from handlers.chat.records import Chat, Connection
-from handlers.chat.turns.actions import FanOut, Generate, Post
+from handlers.chat.turns.actions import Begin, Post
 from handlers.chat.turns.commands import Commands
 from tests.faults.simulation.interleaving import SteppedStore
 from tests.faults.simulation.services import SimulatedStore
@@ -47,9 +47,8 @@ class TwoDevices:
                 self.codes.append(error.code)
             case Post(frame, "c2="):
                 self.frames.append(frame)
-            case FanOut(sent, connections) if "c2=" in connections:
-                self.frames += sent
-            case Generate():
+            case Begin(acknowledgement, others, _):
+                self.frames += [acknowledgement.frame] if "c2=" in others else []
                 self.workers += 1
 
     def sights(self):

@@ -44,9 +44,10 @@ class SimulatedProcess:
         clock = int(self.now().timestamp() * 1000)
         return str(UUID(int=clock << 80 | 0x7 << 76 | 0b10 << 62 | next(self.world.numbers)))
 
-    def start(self, work: Callable[[], None], name: str) -> None:
-        context = contextvars.copy_context()
-        self.world.spawn(self, lambda: context.run(work))
+    def start(self, work: Callable[[], None], name: str) -> SimulatedThread:
+        context, thread = contextvars.copy_context(), SimulatedThread(self.world)
+        self.world.spawn(self, lambda: thread.run(lambda: context.run(work)))
+        return thread
 
     def condition(self) -> SimulatedCondition:
         return SimulatedCondition(self.world)
@@ -153,6 +154,24 @@ class SimulatedWorld:
                 self._woken.pop(task, None)
             task.switch(signal is True) if task else task.switch()
         self.time = max(self.time, until)
+
+
+class SimulatedThread:
+    """A `threading.Thread` that can be waited for."""
+
+    def __init__(self, world: SimulatedWorld) -> None:
+        self._changed = SimulatedCondition(world)
+        self._over = False
+
+    def run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            self._over = True
+            self._changed.notify_all()
+
+    def join(self, timeout: float | None = None) -> None:
+        self._changed.wait_for(lambda: self._over, timeout)
 
 
 class SimulatedCondition:

@@ -10,7 +10,7 @@ from handlers import erase as function
 from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
-from handlers.chat.records import Chat, Connection, FinishReason, Message, Role, Subscription, Turn
+from handlers.chat.records import Acceptance, Chat, Connection, FinishReason, Message, Role, Subscription, Turn
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
@@ -143,11 +143,12 @@ def test_no_write_brings_a_deleted_chat_back(store):
         store.chats.rename("alice", "chat", "x"),
         store.chats.subscribe(Connection("c1=", NOON), Chat("alice", "chat"), Subscription("j")),
         store.chats.unsubscribe("alice", "chat", "c1="),
-        store.turns.accept(Chat("alice", "chat"), message, turn),
-        store.turns.begin("alice", "chat", turn, None),
+        store.turns.accept(Chat("alice", "chat"), message, turn) is Acceptance.STORED,
+        store.turns.begin("alice", "chat", turn, None, NOON),
         store.turns.claim("alice", "chat", turn, "w", then),
         store.turns.extend("alice", "chat", turn, then),
         store.turns.take_over("alice", "chat", turn, then),
+        store.turns.acknowledged("alice", "chat", "m2"),
         store.turns.cancel("alice", "chat", "m2"),
         store.turns.seal(Chat("alice", "chat"), message, turn, "x", announcement_of("m2")),
         store.turns.take_over_announcement(unannounced, announcement_of("m2"), announcement_of("m2")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.chat.settings import Pace, Settings
@@ -31,6 +31,7 @@ def test_one_that_is_to_shrink_stays_as_it_was():
 
 
 @given(ANY, st.integers(0, 100), SECONDS, SECONDS)
+@example(Pace(0.03, 0.4272767192862848, 0.0, 0), 1, 0.0, 0.0)  # 0.03 + (0.427… - 0.03) is more than 0.427…
 def test_the_first_text_never_waits_and_an_older_reply_never_hurries(pace, frames, age, more):
     assert pace.after(0, age) == 0
     assert 0 <= pace.after(frames, age) <= pace.after(frames, age + more) <= max(pace.first, pace.last)

@@ -51,7 +51,7 @@ async def test_a_function_that_takes_too_long_is_killed(serve):
     outcome = await service.invoke("f", "hang")
     text = f"RequestId: {outcome.request_id} Error: Task timed out after 0.30 seconds"
     assert outcome.payload.decode() == f'{{"errorType": "Sandbox.Timedout", "errorMessage": "{text}"}}'
-    assert 300 <= outcome.milliseconds < 1000
+    assert 300 <= outcome.milliseconds < 60_000
     assert await service.answer("f", "fine") != before
     with pytest.raises(ProcessLookupError):
         os.kill(before, 0)

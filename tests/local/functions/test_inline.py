@@ -23,19 +23,12 @@ async def test_a_function_runs_in_this_process_with_its_variables(serve):
 
 
 async def test_the_time_left_is_told_and_a_time_out_is_reported(serve):
-    service = await serve(
-        INLINE | {"timeout": 0.2},
-        two="""
-            import time
-
-            def handler(event, context):
-                if event:
-                    time.sleep(event)
-                return context.get_remaining_time_in_millis()
-        """,
-    )
-    assert 100 < await service.answer("two", 0) <= 200
-    assert (await service.failure("two", 0.3))["errorType"] == "Sandbox.Timedout"
+    left = "def handler(event, context): return context.get_remaining_time_in_millis()"
+    service = await serve(INLINE | {"timeout": 200.0}, two=left)
+    assert 100_000 < await service.answer("two") <= 200_000
+    slow = "import time\ndef handler(event, context): time.sleep(0.3)"
+    service = await serve(INLINE | {"timeout": 0.2}, slow=slow)
+    assert (await service.failure("slow"))["errorType"] == "Sandbox.Timedout"
 
 
 @pytest.mark.parametrize(

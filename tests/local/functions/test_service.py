@@ -41,7 +41,7 @@ async def test_a_payload_of_5_mb_goes_through(serve):
 
 async def test_the_context_tells_which_invocation_this_is(serve):
     service = await serve(
-        {"timeout": 7.0, "memory": 256},
+        {"timeout": 700.0, "memory": 256},
         who="""
             def handler(event, context):
                 return {
@@ -55,7 +55,7 @@ async def test_the_context_tells_which_invocation_this_is(serve):
     )
     outcome = await service.invoke("who")
     told = json.loads(outcome.payload)
-    assert 6000 < told.pop("left") <= 7000
+    assert 600_000 < told.pop("left") <= 700_000
     assert told == {
         "id": outcome.request_id,
         "arn": "arn:aws:lambda:us-east-1:000000000000:function:who",

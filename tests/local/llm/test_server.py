@@ -9,6 +9,7 @@ import pytest
 from parley.llm.answers import PromptMessage, answer, tokens
 
 from tests.support.model_server import ModelServer
+from tests.support.waiting import HANGS
 
 
 @pytest.fixture(scope="module")
@@ -76,17 +77,17 @@ class TestPace:
             took = time.monotonic() - began
 
         assert len(chunks) == 33
-        assert 0.6 <= took < 3  # the 31st is due 30/50 s after the first, however long sending takes
+        assert took >= 0.6  # the 31st is due 30/50 s after the first
 
     def test_a_client_that_leaves_stops_the_stream(self):
         with ModelServer(tokens_per_second=100) as served:
-            stream = served.stream("/long 3000")
+            stream = served.stream("/long 100000")
             for _ in range(5):
                 next(stream)
             stream.close()
 
-            assert served.app.finished.wait(5)
-            assert 5 <= served.app.events < 300
+            assert served.app.finished.wait(HANGS)
+            assert 5 <= served.app.events < 100_000
 
 
 class TestWhole:

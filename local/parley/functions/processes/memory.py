@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +15,59 @@ _POLL_SECONDS = 0.25
 """The time between two measurements. An event that is handled faster is not measured."""
 
 
+_GROWTH_MB = 1.0
+"""The growth of a process after which it is measured exactly again."""
+
+_PAGE_MB = os.sysconf("SC_PAGE_SIZE") / 2**20 if hasattr(os, "sysconf") else 0.0
+
+
+class MemoryMeter:
+    """The memory that one function's process uses.
+
+    The kernel visits each page of the process to say which of them it shares. That takes milliseconds, in which the
+    emulator does nothing else. How large a process is, the kernel knows at once: so it is asked for the exact figure
+    only if the process has grown since.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._used = 0.0
+        self._measured_at: float | None = None
+
+    def used_mb(self) -> float:
+        """Return about how many MB the process uses; 0 where this cannot be measured (not on Linux).
+
+        The memory that it shares with the zygote, above all libraries, is counted as `_RUNTIME_MB`. The zygote has
+        loaded the libraries of all functions, so the shared memory is more than this function needs.
+        """
+        try:
+            resident = _resident_mb(self._pid)
+            if self._measured_at is None or resident > self._measured_at + _GROWTH_MB:
+                self._used = _RUNTIME_MB + _private_mb(self._pid)
+                self._measured_at = resident
+        except OSError:
+            return 0.0
+        return self._used
+
+
+def _resident_mb(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_MB
+
+
+def _private_mb(pid: int) -> float:
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")) / 1024
+
+
 class MemoryWatch:
     """The measurements of one process during one event. `on_exceeded` gets the MB in use, once, if they are too many.
 
     `used` is the most that was measured, in MB; None before the first measurement.
     """
 
-    def __init__(self, pid: int, limit: float, clock: Clock, on_exceeded: Callable[[float], None]) -> None:
+    def __init__(self, meter: MemoryMeter, limit: float, clock: Clock, on_exceeded: Callable[[float], None]) -> None:
         self.used: float | None = None
-        self._pid = pid
+        self._meter = meter
         self._limit = limit
         self._clock = clock
         self._on_exceeded = on_exceeded
@@ -36,23 +81,9 @@ class MemoryWatch:
         return self._clock.call_later(_POLL_SECONDS, self._measure)
 
     def _measure(self) -> None:
-        used = used_mb(self._pid)
+        used = self._meter.used_mb()
         self.used = max(used, self.used or 0.0)
         if used > self._limit:
             self._on_exceeded(used)
         else:
             self._timer = self._next()
-
-
-def used_mb(pid: int) -> float:
-    """Return about how many MB a function's process uses; 0 where this cannot be measured (not on Linux).
-
-    The memory that it shares with the zygote, above all libraries, is counted as `_RUNTIME_MB`. The zygote has loaded
-    the libraries of all functions, so the shared memory is more than this function needs.
-    """
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    except OSError:
-        return 0.0
-    private = sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_"))
-    return _RUNTIME_MB + private / 1024

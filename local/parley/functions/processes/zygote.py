@@ -179,8 +179,10 @@ def main(descriptor: str, method: str, *modules: str) -> None:
     control.set_inheritable(False)
     load(modules)
     order = Zygote(control, method == "fork").serve()
-    if order is not None:
-        run(order)
+    if order is None:
+        # At once: Python would take down every loaded module first, and the emulator waits for the end.
+        os._exit(0)
+    run(order)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The model's stream, through the real openai client, from a server with scripted answers."""
 
 import json
-import time
 from collections.abc import Iterator
 from io import StringIO
 from threading import Thread, Timer
@@ -16,6 +15,7 @@ from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.llm import Model
 from handlers.chat.settings import ModelTimeouts, Settings
 from tests.support.completions_server import CompletionsServer
+from tests.support.waiting import HANGS, until
 
 
 @pytest.fixture
@@ -306,7 +306,7 @@ class TestAServerThatTakesNoLimit:
         deltas = self.asked(server, *[chunk("abc ")] * 100)
         assert "".join(delta.text for delta in deltas) == "abc " * 3
         assert deltas[-1] == Delta(finish_reason=FinishReason.LENGTH)
-        assert server.left.wait(5)
+        assert server.left.wait(HANGS)
 
     def test_is_left_when_it_thinks_for_longer(self, server):
         thinking = {**chunk(), "choices": [{"delta": {"reasoning": "abc "}}]}
@@ -347,7 +347,7 @@ class TestNobodyBills:
 
     def test_but_a_silent_server_may(self, server):
         server.silent = True
-        assert self.failure(server, first_token_seconds=1.0).billed
+        assert self.failure(server, first_token_seconds=3.0).billed
 
     @pytest.mark.parametrize("body", [b"", events(chunk("a")), b'data: {"error": {"code": 400}}\n\n'])
     def test_but_an_answer_that_broke_off_may_be(self, server, body):
@@ -368,8 +368,8 @@ class TestSilence:
         server.silent = True
         with pytest.raises(ModelFailed, match="silent"):
             # Long enough for the request to be sent on a busy machine: a server that was not asked cannot be left.
-            list(model(server, first_token_seconds=1.0).answer(PROMPT))
-        assert server.left.wait(5)
+            list(model(server, first_token_seconds=3.0).answer(PROMPT))
+        assert server.left.wait(HANGS)
 
     def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
         server.held, server.body = True, events(chunk("a"))
@@ -377,11 +377,11 @@ class TestSilence:
         assert next(answer) == Delta("a")
         with pytest.raises(ModelFailed, match="silent"):
             next(answer)
-        assert server.left.wait(5)
+        assert server.left.wait(HANGS)
 
     def test_before_the_first_text_a_sign_of_life_does_not_shorten_the_first_timeout(self, server):
         server.held, server.body = True, events(chunk())
-        answer = model(server, first_token_seconds=1.0, next_token_seconds=0.01).answer(PROMPT)
+        answer = model(server, first_token_seconds=60.0, next_token_seconds=0.01).answer(PROMPT)
         Timer(0.3, answer.stop).start()
         assert list(answer) == []
 
@@ -389,22 +389,20 @@ class TestSilence:
         "sign", [b": ping\n\n", events({**chunk(), "choices": [{"delta": {"reasoning_content": "hm"}}]})]
     )
     def test_comments_and_reasoning_are_signs_of_life(self, server, sign):
-        server.pieces = (*[0.1, sign] * 10, events(chunk("a")), *[0.1, sign] * 10, WHOLE)
-        answer = model(server, first_token_seconds=0.8, next_token_seconds=0.8).answer(PROMPT)
+        server.pieces = (*[0.25, sign] * 10, events(chunk("a")), *[0.25, sign] * 10, WHOLE)
+        answer = model(server, first_token_seconds=2.0, next_token_seconds=2.0).answer(PROMPT)
         assert [delta.text for delta in answer if not delta.thinking] == ["a", "a", ""]
 
     def test_signs_of_life_alone_are_a_failure_in_the_end(self, server):
-        server.body, server.pieces = events(chunk("a")), (*[0.1, b": ping\n\n"] * 100,)
-        started = time.monotonic()
+        server.body, server.pieces = events(chunk("a")), (*[0.1, b": ping\n\n"] * 10_000,)
         with pytest.raises(ModelFailed, match="nothing but signs of life"):
             list(model(server, progress_seconds=0.5).answer(PROMPT))
-        assert time.monotonic() - started < 4
 
     def test_a_stop_with_the_text_is_the_end_although_the_server_holds_the_connection(self, server):
         server.held, server.body = True, events(chunk("a"), chunk("b", "stop"))
-        started = time.monotonic()
-        assert list(model(server).answer(PROMPT)) == [Delta("a"), Delta("b", FinishReason.STOP)]
-        assert time.monotonic() - started < 5
+        answer = model(server, next_token_seconds=900.0).answer(PROMPT)
+        assert list(answer) == [Delta("a"), Delta("b", FinishReason.STOP)]
+        assert not server.let_go.is_set()
 
     def test_a_reason_with_each_text_ends_nothing(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.patience.DOUBT_SECONDS", 0.5)
@@ -421,10 +419,9 @@ class TestSilence:
 
     def test_after_a_reason_it_is_the_end_even_if_the_server_pings(self, server):
         server.body = events(chunk("a", "stop"))
-        server.pieces = (*[0.1, b": ping\n\n"] * 60,)
-        started = time.monotonic()
+        server.pieces = (*[0.1, b": ping\n\n"] * 10_000,)
         assert list(model(server, next_token_seconds=0.3).answer(PROMPT)) == [Delta("a", FinishReason.STOP)]
-        assert time.monotonic() - started < 4
+        assert not server.let_go.is_set()
 
     def test_after_its_end_is_none(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.1)
@@ -440,10 +437,10 @@ class TestStop:
         deltas = iter(answer)
         # Not before the first token is here, however long that takes.
         assert silent or next(deltas) == Delta("a")
-        Timer(0.1, answer.stop).start()
+        Thread(target=lambda: (until(lambda: server.requests), answer.stop())).start()
         assert list(deltas) == []
         answer.close()
-        assert server.left.wait(1)
+        assert server.left.wait(HANGS)
 
     def test_twice_or_after_the_end_it_does_nothing(self, server):
         server.body = WHOLE

@@ -85,7 +85,7 @@ def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(sto
     make_reply(store, gateway, ScriptedModel("Плохо", STOP))
     kept = store.chats.get("alice", "chat")
     turn = Turn("m3", NOON + LEASE, replaces="m2")
-    assert store.turns.begin("alice", "chat", turn, kept.last_message_id)
+    assert store.turns.begin("alice", "chat", turn, kept.last_message_id, NOON)
     gateway.frames.clear()
     handover = Handover("alice", "chat", "m3", replaces=told)
     make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP), handover)

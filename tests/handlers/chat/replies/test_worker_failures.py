@@ -56,7 +56,7 @@ class TestInvokedTwice:
 
     def test_a_reply_that_was_replaced_before_it_was_announced_is_not(self, store, gateway, chat):
         seal(store, TURN, "первый")
-        assert store.turns.begin("alice", "chat", Turn("m3", NOON + LEASE, replaces="m2"), "m2")
+        assert store.turns.begin("alice", "chat", Turn("m3", NOON + LEASE, replaces="m2"), "m2", NOON)
         seal(store, Handover("alice", "chat", "m3"), "второй")
         make_reply(store, gateway, ScriptedModel(), now=LATER)
         assert gateway.frames == []

@@ -10,8 +10,8 @@ from itertools import chain
 import pytest
 
 from handlers.chat.limits.budget import Reservation
-from handlers.chat.limits.policy import ChatCount, QuotaUsage
-from handlers.chat.records import Chat, Connection, Message, Role, Subscription, Turn, User
+from handlers.chat.limits.policy import ChatCount, QuotaChange, QuotaUsage
+from handlers.chat.records import Acceptance, Chat, Connection, Message, Role, Subscription, Turn, User
 from handlers.chat.store import Store, StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.support.conflicts import ALWAYS, CONDITION_FAILED, CONFLICT, conflicts
@@ -146,11 +146,17 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
 
     def accept(store: Store) -> Callable[[], object]:
         message = Message("chat", "m1", Role.USER, "Hi", NOON, "mine")
-        return partial(store.turns.accept, a_chat(store), message, Turn("m2", LATER))
+        change = QuotaChange(QuotaUsage(), QuotaUsage("2026-11-23", 1))
+        accepted = partial(store.turns.accept, a_chat(store), message, Turn("m2", LATER), change)
+        return lambda: accepted() is Acceptance.STORED
 
     def begin(store: Store) -> Callable[[], object]:
         an_answered_message(store)
-        return partial(store.turns.begin, "alice", "chat", Turn("m3", LATER, replaces="m2"), "m2")
+        return partial(store.turns.begin, "alice", "chat", Turn("m3", LATER, replaces="m2"), "m2", LATER)
+
+    def acknowledged(store: Store) -> Callable[[], object]:
+        a_turn(store)
+        return partial(store.turns.acknowledged, "alice", "chat", "m2")
 
     def cancel(store: Store) -> Callable[[], object]:
         a_turn(store)
@@ -158,6 +164,7 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
 
     yield "accept", accept
     yield "begin", begin
+    yield "acknowledged", acknowledged
     yield "claim", with_turn("claim", "w1", LATER)
     yield "extend", with_turn("extend", LATER)
     yield "take_over", with_turn("take_over", LATER)

@@ -1,8 +1,8 @@
 """Carrying out actions: what fails is logged, and the next action follows."""
 
 import json
-import time
-from threading import Barrier
+from dataclasses import replace
+from threading import Barrier, Event
 
 import pytest
 from botocore.exceptions import ClientError
@@ -10,13 +10,14 @@ from botocore.exceptions import ClientError
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.protocol.frames import Pong
-from handlers.chat.records import Connection
+from handlers.chat.records import Chat, Connection, Message, Role, Turn
 from handlers.chat.store import StoreError
-from handlers.chat.turns.actions import Close, FanOut, Generate, Performer, Post
-from handlers.chat.turns.lifecycle import Handover
-from tests.support.conversation import NOON
+from handlers.chat.turns.actions import Begin, Close, FanOut, Generate, Performer, Post
+from handlers.chat.turns.lifecycle import LEASE, Handover
+from tests.support.conversation import NOON, answer
 from tests.support.http_api import Invocations
 from tests.support.recording_gateway import RecordingGateway
+from tests.support.waiting import until
 
 PONG = Pong(server_time="2026-11-23T12:00:00.000Z")
 
@@ -64,20 +65,95 @@ def test_a_fan_out_reaches_all_but_those_that_fail(perform, gateway):
     assert sorted(connection_id for connection_id, _ in gateway.frames) == ["c1=", "c3="]
 
 
-def test_a_post_beside_a_fan_out_is_made_at_the_same_time_and_waited_for(perform, gateway):
-    all_at_once, post = Barrier(3), gateway.post
+BEGIN = Begin(Post(PONG, "own=", "r1"), frozenset({"c1=", "c2="}), Handover("alice", "chat", "m2", frames=4))
 
-    def posts_when_all_do(connection_id, text):
-        all_at_once.wait(5)
-        time.sleep(0.05 if connection_id == "own=" else 0)
-        post(connection_id, text)
 
-    gateway.post = posts_when_all_do
-    perform(FanOut((PONG,), frozenset({"c1=", "c2="}), beside=Post(PONG, "own=", "r1")))
-    [own] = gateway.to("own=")
-    assert own["requestId"] == "r1"
-    assert [connection_id for connection_id, _ in gateway.frames][-1] == "own="
-    assert len(gateway.frames) == 3
+def begins(store):
+    """Begin the turn `m2` as `default` does."""
+    chat = store.chats.add(Chat("alice", "chat"), NOON)
+    message = Message("chat", "m1", Role.USER, "Hi", NOON)
+    store.turns.accept(chat, message, Turn("m2", NOON + LEASE, acknowledging=True))
+
+
+def is_acknowledging(store):
+    return store.chats.get("alice", "chat").turn.acknowledging
+
+
+class TestTheBeginningOfATurn:
+    @pytest.fixture(autouse=True)
+    def turn(self, store):
+        begins(store)
+
+    def test_all_devices_hear_of_it_while_the_worker_is_invoked(self, perform, gateway, functions):
+        all_at_once, post, invoke = Barrier(4), gateway.post, functions.invoke
+
+        def at_once(work):
+            def call(*arguments):
+                all_at_once.wait(30)
+                work(*arguments)
+
+            return call
+
+        gateway.post, functions.invoke = at_once(post), at_once(invoke)
+        perform(BEGIN)
+        until(lambda: len(gateway.frames) == 3, seconds=30)
+        [own] = gateway.to("own=")
+        assert own["requestId"] == "r1"
+        assert sorted(connection_id for connection_id, _ in gateway.frames) == ["c1=", "c2=", "own="]
+        assert functions.invoked == [("GenerateFunction", BEGIN.handover.payload())]
+
+    def test_the_turn_says_so_when_the_posts_have_ended_and_not_before(self, perform, gateway, store):
+        seen, post = [], gateway.post
+
+        def looks(connection_id, text):
+            seen.append(is_acknowledging(store))
+            post(connection_id, text)
+
+        gateway.post = looks
+        perform(replace(BEGIN, others=frozenset()))
+        assert (seen, is_acknowledging(store)) == ([True], False)
+
+    def test_a_worker_that_is_not_invoked_yet_does_not_keep_it_from_saying_so(self, perform, functions, store):
+        noted, invoke, note = Event(), functions.invoke, store.turns.acknowledged
+
+        def slow(*arguments):
+            assert noted.wait(30)
+            invoke(*arguments)
+
+        def notes(*arguments):
+            note(*arguments)
+            noted.set()
+
+        functions.invoke, store.turns.acknowledged = slow, notes
+        perform(BEGIN)
+        assert (len(functions.invoked), is_acknowledging(store)) == (1, False)
+
+    def test_devices_that_do_not_take_it_hold_nothing_up(self, perform, gateway, functions, store):
+        gateway.gone, gateway.failing["own="] = {"c1="}, 1
+        perform(BEGIN)
+        assert (len(functions.invoked), is_acknowledging(store)) == (1, False)
+
+    def test_a_worker_that_cannot_be_invoked_finds_the_turn_acknowledged_later(self, perform, functions, store):
+        def fails(*_):
+            raise ClientError({"Error": {"Code": "TooManyRequestsException"}}, "Invoke")
+
+        functions.invoke = fails
+        perform(BEGIN)
+        assert not is_acknowledging(store)
+
+    def test_a_store_that_does_not_take_the_note_is_no_error(self, perform, functions, store):
+        def fails(*_):
+            raise StoreError("throttled")
+
+        store.turns.acknowledged = fails
+        perform(BEGIN)
+        assert (len(functions.invoked), is_acknowledging(store)) == (1, True)
+
+    def test_a_turn_that_is_over_or_another_one_is_left_alone(self, perform, store):
+        answer(store, Handover("alice", "chat", "m2"))
+        before = store.chats.get("alice", "chat")
+        perform(BEGIN)
+        assert store.chats.get("alice", "chat") == before
 
 
 def test_frames_of_a_fan_out_come_in_order_and_none_after_one_that_failed(perform, gateway):

@@ -9,15 +9,15 @@ import pytest
 from parley.dev_tokens import token
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot
+from handlers.chat.limits.policy import Limits, QuotaUsage, ReplySlot, microseconds
 from handlers.chat.protocol.frames import Authenticated, Error, UserMessage
 from handlers.chat.records import Chat, Connection, FinishReason, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.tables import ChatItem, UserItem
 from handlers.chat.turns.actions import Close, Generate
-from handlers.chat.turns.lifecycle import LEASE
-from handlers.chat.turns.quotas import MessageQuota
-from tests.support.conversation import answer
+from handlers.chat.turns.lifecycle import LEASE, accept
+from handlers.chat.turns.quotas import MAX_TRIES, MessageQuota
+from tests.support.conversation import answer, ask
 from tests.support.limited_user import LimitedUser
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
@@ -102,10 +102,57 @@ class TestAMessageTooMany:
         user.says(" "), user.says("x" * 10_001)
         assert user.store.users.attempts == 0
 
+    def test_a_message_that_another_device_has_overtaken_takes_nothing(self, user):
+        store, accept = user.store, user.store.turns.accept
+
+        def overtaken(chat, message, turn, change):
+            store.turns.accept = accept
+            ask(store, "m1", "m2")
+            return accept(chat, message, turn, change)
+
+        store.turns.accept = overtaken
+        [post] = user.sends("message", message="Hi")
+        assert post.frame.code is ErrorCode.BUSY
+        assert store.users.quota_usage("alice") == QuotaUsage()
+
+    def test_a_message_of_another_chat_that_comes_first_is_counted_before_it(self, user):
+        store, accept, usage = user.store, user.store.turns.accept, QuotaUsage("2026-11-23", 1, microseconds(NOON))
+
+        def overtaken(chat, message, turn, change):
+            store.turns.accept = accept
+            assert store.users.replace_quota_usage("alice", QuotaUsage(), usage)
+            return accept(chat, message, turn, change)
+
+        store.turns.accept = overtaken
+        assert isinstance(user.says(), UserMessage)
+        assert store.users.quota_usage("alice").messages == 2
+        assert user.stored() == ["Hello", "Hi"]
+
+    def test_a_message_that_others_overtake_each_time_is_refused_in_the_end(self, user):
+        store, accept, passed = user.store, user.store.turns.accept, []
+
+        def overtaken(chat, message, turn, change):
+            passed.append(change)
+            after = replace(change.before, day="2026-11-23", messages=len(passed), full_at=0)
+            assert store.users.replace_quota_usage("alice", change.before, after)
+            return accept(chat, message, turn, change)
+
+        store.turns.accept = overtaken
+        refusal = user.says()
+        assert (refusal.message, refusal.retry_after) == ("Too many messages at once", 1)
+        assert (len(passed), user.stored()) == (MAX_TRIES, [])
+
     def test_a_user_who_is_gone_is_none(self, user):
         UserItem("alice").delete()
         assert user.says().code is ErrorCode.NOT_AUTHENTICATED
         assert user.store.users.quota_usage("alice") is None
+
+
+def test_without_limits_a_repeat_is_known_while_its_reply_runs(store):
+    user = LimitedUser().sees("chat")
+    first, _ = user.sends("message", message="Hi", clientMessageId="one")
+    [again] = user.sends("message", message="Hi", clientMessageId="one")
+    assert again.frame == first.frame.model_copy(update={"duplicate": True})
 
 
 def test_without_limits_nothing_is_written(store):
@@ -302,6 +349,32 @@ class TestTheStore:
         for thread in threads:
             thread.join()
         assert len(passed) == 3 == len(store.users.quota_usage("alice").slots)
+
+    def test_messages_at_once_never_get_more_than_the_limit_and_each_that_passed_is_stored(self, store):
+        quota, barrier = MessageQuota(store, Limits(messages_per_minute=7), FakeRuntime(NOON)), Barrier(8)
+        passed, refused = [], []
+
+        def device(number):
+            chat = store.chats.add(Chat("alice", f"chat-{number}"), NOON)
+            barrier.wait()
+            for _ in range(4):
+                try:
+                    charge = quota.charge(quota.read("alice"))
+                    accepted = accept(store, chat, "Hi", None, FakeRuntime(NOON), charge)
+                    passed.append(accepted.message)
+                    answer(store, accepted.handover)
+                    chat = store.chats.get("alice", chat.chat_id)
+                except Refused:
+                    refused.append(number)
+
+        threads = [Thread(target=device, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(passed) == 7 == store.users.quota_usage("alice").messages
+        assert len(refused) == 8 * 4 - 7
+        assert all(store.messages.get(each.chat_id, each.message_id) for each in passed)
 
 
 class TestConnections:

@@ -10,7 +10,7 @@ from handlers.chat.protocol.frames import (
     UserMessage,
 )
 from handlers.chat.records import Connection, Subscription
-from handlers.chat.turns.actions import FanOut, Generate, Post
+from handlers.chat.turns.actions import Begin, Generate, Post
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.command_client import NOON, CommandClient
 from tests.support.conversation import answer, ask, claim, seal
@@ -22,8 +22,8 @@ LATER = NOON + timedelta(seconds=16)
 class TestMessage:
     def test_it_is_stored_acknowledged_and_handed_over(self, client, store, chat):
         client.joins("alice", "chat")
-        acknowledged, generate = client.sends("message", "r1", message="Hi", clientMessageId="mine")
-        assert acknowledged == Post(
+        [begin] = client.sends("message", "r1", message="Hi", clientMessageId="mine")
+        assert begin.acknowledgement == Post(
             UserMessage(
                 message_id="c1=id-001",
                 content="Hi",
@@ -34,7 +34,8 @@ class TestMessage:
             "c1=",
             "r1",
         )
-        assert generate.handover == Handover("alice", "chat", "c1=id-002")
+        assert (begin.others, begin.handover) == (frozenset(), Handover("alice", "chat", "c1=id-002"))
+        assert store.chats.get("alice", "chat").turn.acknowledging
         [stored] = store.messages.newest_first("chat")
         assert (stored.content, stored.client_message_id) == ("Hi", "mine")
 
@@ -42,11 +43,9 @@ class TestMessage:
         other = CommandClient(store, "c2=")
         client.joins("alice", "chat")
         other.joins("alice", "chat")
-        fan_out, generate = client.sends("message", "r1", message="Hi")
-        to_sender = fan_out.beside
-        assert (to_sender.connection_id, to_sender.request_id) == ("c1=", "r1")
-        assert fan_out == FanOut((to_sender.frame,), frozenset({"c2="}), beside=to_sender)
-        assert isinstance(generate, Generate)
+        [begin] = client.sends("message", "r1", message="Hi")
+        assert (begin.acknowledgement.connection_id, begin.acknowledgement.request_id) == ("c1=", "r1")
+        assert begin.others == {"c2="}
 
     def test_it_needs_a_user_and_a_chat(self, client, chat):
         for _ in ("anonymous", "without a chat"):
@@ -70,15 +69,16 @@ class TestMessage:
         )
         assert error.client_message_id == "mine"
         assert list(store.messages.newest_first("chat")) == []
-        assert len(client.sends("message", message="👩" * 50)) == 2
+        [begin] = client.sends("message", message="👩" * 50)
+        assert isinstance(begin, Begin)
 
     def test_a_device_whose_session_has_ended_is_told_nothing(self, client, store, chat):
         client.joins("alice", "chat")
         for name, seconds in (("ended=", 0), ("open=", 1)):
             store.connections.add(Connection(name, NOON, "alice", until=NOON + timedelta(seconds=seconds)))
             subscribe(store, name, Subscription("first"))
-        fan_outs = [action for action in client.sends("message", message="Hi") if isinstance(action, FanOut)]
-        assert [each.connections for each in fan_outs] == [{"open="}]
+        [begin] = client.sends("message", message="Hi")
+        assert begin.others == {"open="}
 
     def test_in_a_deleted_chat_nothing_is_stored(self, client, store):
         client.joins("alice")
@@ -91,7 +91,8 @@ class TestMessage:
         performed = []
 
         def perform(action):
-            if isinstance(action, Generate):
+            if isinstance(action, Begin):
+                performed.append(action.acknowledgement.frame)
                 raise ConnectionError("Lambda does not answer")
             performed.append(action.frame)
 
@@ -105,10 +106,10 @@ class TestMessage:
     def test_the_same_message_again_is_acknowledged_again_to_the_sender_alone(self, client, store, chat):
         CommandClient(store, "c2=").joins("alice", "chat")
         client.joins("alice", "chat")
-        first, *_ = client.sends("message", message="Hi", clientMessageId="mine")
+        [first] = client.sends("message", message="Hi", clientMessageId="mine")
         [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
         assert (again.connection_id, again.request_id) == ("c1=", "r2")
-        assert again.frame == first.beside.frame.model_copy(update={"duplicate": True})
+        assert again.frame == first.acknowledgement.frame.model_copy(update={"duplicate": True})
         assert store.chats.get("alice", "chat").message_count == 1
 
     def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):
@@ -143,7 +144,8 @@ class TestCancelAndRegenerate:
         client.joins("alice", "chat")
         answer(store, ask(store, "b1", "b2"))
         [generate] = client.sends("regenerate")
-        assert store.chats.get("alice", "chat").turn.replaces == "b2"
+        turn = store.chats.get("alice", "chat").turn
+        assert (turn.replaces, turn.acknowledging) == ("b2", False)
         assert generate.handover.message_id == store.chats.get("alice", "chat").turn.message_id
 
     def test_without_a_reply_or_with_one_running_it_is_refused(self, client, store, chat):

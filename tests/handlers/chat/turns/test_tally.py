@@ -7,7 +7,7 @@ import pytest
 
 from handlers.chat.cost import Units, Use, metered
 from handlers.chat.protocol.frames import Pong
-from handlers.chat.turns.actions import Close, FanOut, Generate, Post
+from handlers.chat.turns.actions import Begin, Close, FanOut, Generate, Post
 from handlers.chat.turns.lifecycle import Handover
 from handlers.chat.turns.tally import Tally, tallied
 from tests.support.command_client import NOON, CommandClient
@@ -51,6 +51,17 @@ def test_a_worker_is_told_of_frames_units_time_and_when_the_user_asked(clock):
     assert told.handover.use == Use(8, Units(1.5, 6.0), 1, 1.5)
 
 
+def test_a_worker_that_is_told_at_the_same_time_knows_the_posts_and_the_write_that_are_still_to_come(clock):
+    with metered() as meter:
+        counted = tally(clock, meter)
+        meter.add("TransactWriteItems", {"ConsumedCapacity": [{"CapacityUnits": 2.0}, {"CapacityUnits": 4.0}]})
+        told = counted.count(Begin(Post(PONG, "c1=", "r1"), frozenset({"c2=", "c3="}), HANDOVER))
+    assert isinstance(told, Begin)
+    assert told.acknowledgement == Post(PONG, "c1=", "r1")
+    assert told.handover.use == Use(1 + 3, Units(0.0, 6.0 + 1.0), 1, 0.0)
+    assert told.handover.asked_at == 1_731_324_929_121
+
+
 def test_the_time_of_a_function_of_unknown_memory_is_unknown(clock):
     with metered() as meter:
         told = tally(clock, meter, memory=None).count(Generate(HANDOVER))
@@ -77,7 +88,7 @@ class TestFramesThatBeginATurn:
         body = json.dumps({"type": kind, "data": data})
         with tallied(done.append, 1.0, None, FakeRuntime()) as perform:
             client.commands.answer(body, client.name, perform, reference="ref")
-        [handover] = [action.handover for action in done if isinstance(action, Generate)]
+        [handover] = [action.handover for action in done if isinstance(action, Begin | Generate)]
         return handover
 
     @pytest.fixture

@@ -1,0 +1,33 @@
+"""Processes, by what Linux says of each in /proc."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def descendants(pid: int) -> set[int]:
+    """Return all processes below this one."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                parents[int(entry.name)] = int(_fields(int(entry.name))[1])
+    found: set[int] = set()
+    frontier = {pid}
+    while frontier:
+        frontier = {child for child, parent in parents.items() if parent in frontier}
+        found |= frontier
+    return found
+
+
+def state(pid: int) -> str:
+    """Return the letter of a process's state: `T` if it stands still. Empty if it is gone."""
+    with suppress(OSError, IndexError):
+        return _fields(pid)[0]
+    return ""
+
+
+def _fields(pid: int) -> list[str]:
+    """Return the fields of a process from its state on. Before them stands its name, which may have any character."""
+    return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
