@@ -185,7 +185,7 @@ class TestWhatAChatKeeps:
     def test_a_regenerated_reply_takes_the_place_of_the_one_before(self, store, chat):
         talk(store, ["a", "bb"])
         turn = Turn("m3", NOON, replaces=f"{1:036}")
-        assert store.turns.begin("alice", "chat", turn, f"{1:036}")
+        assert store.turns.begin("alice", "chat", turn, f"{1:036}", NOON)
         seal(store, lifecycle.handover_of(chat, turn), "ccc")
         assert self.kept(store) == ([3, 1], [2, 0])
 

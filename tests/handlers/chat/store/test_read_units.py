@@ -19,7 +19,7 @@ from handlers.chat.records import Chat, Connection, Message, Role
 from handlers.chat.replies.prompt import MAX_MESSAGES, chars, prompt
 from handlers.chat.store.messages import FIRST_PAGE_ITEMS, next_page
 from handlers.chat.store.tables import MessageItem
-from handlers.chat.turns.actions import Generate
+from handlers.chat.turns.actions import Begin, Generate
 from handlers.chat.turns.lifecycle import Handover
 from infra.capacity.model import Use
 from tests.support.command_client import CommandClient
@@ -174,7 +174,8 @@ class TestFrames:
 
     def reply(self, store, client, actions):
         """Have a reply made, and return the model, which was asked for it."""
-        [handover] = [each.handover for each in actions if isinstance(each, Generate)]
+        [handover] = [each.handover for each in actions if isinstance(each, Begin | Generate)]
+        store.turns.acknowledged("alice", "chat", handover.message_id)
         model = ScriptedModel("x" * 400)
         worker = reply_worker(store, RecordingGateway(), model, [], now=client.now, history_chars=20_000)
         worker.make(Handover.of(json.loads(json.dumps(handover.payload()))), lambda: 900.0)
