@@ -131,7 +131,7 @@ def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
 def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
     def always_first(init):
         def call(self, gateway, start, *arguments):
-            init(self, gateway, start.model_copy(update={"attempt": 1}), *arguments)
+            init(self, gateway, replace(start, attempt=1), *arguments)
 
         return call
 
@@ -141,7 +141,7 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
 
 
 def _with_attempt_1(complete):
-    return lambda *arguments: complete(*arguments).model_copy(update={"attempt": 1})
+    return lambda *arguments: replace(complete(*arguments), attempt=1)
 
 
 def test_a_reply_that_is_not_held_until_its_message_is_acknowledged(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
@@ -31,7 +32,7 @@ def view(message: Message) -> MessageView:
     shown = _whole_view(message)
     if _bytes(shown) <= MAX_PAGE_BYTES:
         return shown
-    return shown.model_copy(update={"content": None, "length": frames.utf16_length(message.content)})
+    return replace(shown, content=None, length=frames.utf16_length(message.content))
 
 
 def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
@@ -74,7 +75,7 @@ def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComple
     )
     if len(frames.encode(frames.as_json(frame))) <= frames.MAX_FRAME_BYTES:
         return frame
-    return frame.model_copy(update={"content": None})
+    return replace(frame, content=None)
 
 
 def bytes_in_page(message: Message) -> int:
@@ -118,4 +119,4 @@ def _whole_view(message: Message) -> MessageView:
 
 def _bytes(shown: MessageView) -> int:
     """Return the size of a message in a page, with the comma that follows it."""
-    return len(frames.encode(shown.model_dump(mode="json", by_alias=True))) + 1
+    return len(frames.encode(shown.as_data())) + 1

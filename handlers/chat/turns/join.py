@@ -11,7 +11,7 @@ from handlers.chat.connections import connections_to_evict
 from handlers.chat.errors import ConnectionChanged, ErrorCode, Refused
 from handlers.chat.ids import chat_id_of
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames, sizes, stream, views
+from handlers.chat.protocol import client_frames, frames, sizes, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
@@ -32,7 +32,7 @@ class Joining:
     runtime: Runtime
 
     def join_chat(
-        self, frame: frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
+        self, frame: client_frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
     ) -> Iterator[frames.ServerFrame | actions.Action]:
         """Bind a connection to its user; if the frame names a chat, show it and subscribe to it.
 
@@ -51,7 +51,7 @@ class Joining:
         yield from self._catch_up(frame.resume_from, chat)
         yield from send.recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
-    def create_chat(self, frame: frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
+    def create_chat(self, frame: client_frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
         """Create a chat and join it. The same `clientChatId` gives the same chat again."""
         user_id = connection.user_id
         if user_id is None:
@@ -80,7 +80,7 @@ class Joining:
         self._bind(connection, _bound(connection, user_id, None))
         yield frames.ChatLeft(chat_id=chat_id)
 
-    def load_history(self, frame: frames.LoadHistory, connection: Connection) -> Iterator[frames.ServerFrame]:
+    def load_history(self, frame: client_frames.LoadHistory, connection: Connection) -> Iterator[frames.ServerFrame]:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
