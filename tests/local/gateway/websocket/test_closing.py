@@ -89,7 +89,7 @@ def test_over_tls_the_connection_is_closed_once_the_client_is_quiet(gateway):
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 def test_a_connection_that_is_kept_for_further_requests_ends_at_once(gateway, tls, monkeypatch):
-    """What comes after the decision to close it is not read, as if it were handled."""
+    """After the decision to close it, nothing is read as if it were handled."""
     monkeypatch.setattr(transport, "QUIET_SECONDS", HANGS)
     monkeypatch.setattr(transport, "LINGER_SECONDS", HANGS)
     before = set(gateway.server.protocols())
