@@ -21,6 +21,7 @@ TRANSCRIPT = "transcript (docs/aws.md section 2)"
 TWO_TRANSCRIPTS = "two transcripts (docs/aws.md section 2)"
 FRAMES = "twenty transcripts (docs/aws.md section 3)"
 NETWORKING = "ServerlessNetworkingClients#3"
+KEYS = "developer guide, condition keys"
 LAMBDA = "Lambda developer guide"
 UNSURE = "no public source"
 
@@ -118,6 +119,21 @@ _ALL = [
         "the authorizer raises, or returns no policy: 500",
         ("serverless/examples#557",),
     ),
+    Fact(
+        "handshake.conditions",
+        2,
+        "conditions, `NotAction` and `NotResource` of the authorizer's policy count",
+        (KEYS, "aws/aws-lambda-dotnet#2165"),
+    ),
+    unsure(
+        "handshake.principal",
+        2,
+        "the authorizer's answer has no `principalId`: 500",
+        "principal_missing",
+        "serverless/examples#305",
+    ),
+    unsure("handshake.text", 2, "the authorizer returns the text `Unauthorized`: 500, not 401", "unauthorized_text"),
+    unsure("handshake.added", 2, "headers that the gateway adds are identity sources", "added_headers"),
     Fact("handshake.iam", 2, "the route has `AWS_IAM`, and the handshake is not signed: 403", (GUIDE,)),
     Fact("handshake.no-route", 2, "the API has no `$connect` route: every handshake opens", (GUIDE,)),
     Fact("handshake.waits", 2, "the handshake waits for `$connect`, at most 29 s", (GUIDE,)),

@@ -5,10 +5,10 @@ import uuid
 from functools import partial
 
 import pytest
-from parley.template.model import LambdaIntegration, Route
+from parley.template.model import Authorizer, LambdaIntegration, Route
 
 from tests.emulator.conformance.deployment import refusal
-from tests.emulator.facts import GUIDE, QUOTAS, TRANSCRIPT, UNSURE
+from tests.emulator.facts import GUIDE, KEYS, QUOTAS, TRANSCRIPT, UNSURE
 from tests.support.gateway import GatewayStage
 
 
@@ -122,6 +122,16 @@ class TestAuthorizers:
     def test_what_raises_or_is_no_policy_is_500(self, refused, token):
         assert refused("guarded", {"token": token}).status_code == 500
 
+    @pytest.mark.fact("handshake.conditions", source=KEYS)
+    def test_a_condition_that_is_not_met_allows_nobody_and_denies_nobody(self, connect, refused):
+        assert refused("guarded", {"token": "from-elsewhere"}).status_code == 403
+        assert connect("guarded", {"token": "not-from-elsewhere"}).is_open()
+
+    @pytest.mark.fact("handshake.conditions", source="aws/aws-lambda-dotnet#2165")
+    @pytest.mark.parametrize("token", ["not-elsewhere", "not-management"])
+    def test_not_action_and_not_resource_are_about_everything_else(self, connect, token):
+        assert connect("guarded", {"token": token}).is_open()
+
     @pytest.mark.fact("quotas.authorizer", source=QUOTAS)
     def test_a_result_of_more_than_8_kb_is_500(self, refused):
         assert refused("guarded", {"token": "long"}).status_code == 500
@@ -132,6 +142,24 @@ class TestAuthorizers:
 
 
 class TestUnsure:
+    @pytest.mark.fact("handshake.principal", source="serverless/examples#305")
+    def test_an_authorizers_answer_without_a_principal_is_500(self, refused):
+        assert refused("guarded", {"token": "nobody"}).status_code == 500
+
+    @pytest.mark.fact("handshake.text", source=UNSURE)
+    def test_the_text_unauthorized_is_500_if_the_authorizer_returns_it(self, refused):
+        assert refused("guarded", {"token": "text"}).status_code == 500
+
+    @pytest.mark.here("needs an authorizer with another identity source")
+    @pytest.mark.fact("handshake.added", source=UNSURE)
+    async def test_a_header_of_the_gateways_is_an_identity_source(self):
+        sources = ("route.request.header.X-Forwarded-For",)
+        authorizer = Authorizer("A", "authorize", identity_sources=sources)
+        route = Route("$connect", LambdaIntegration("connect"), authorizer=authorizer)
+        gateway = GatewayStage({"authorize": lambda event: None}, route)
+        await gateway.connect()
+        assert len(gateway.events("authorize")) == 1
+
     @pytest.mark.fact("handshake.body", source=UNSURE)
     @pytest.mark.parametrize(("stage", "query"), [("main", {"status": 400}), ("main", {"raise": 1}), ("guarded", {})])
     def test_the_body_of_a_refusal_is_empty(self, refused, stage, query):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from dotenv import dotenv_values
 
+from parley.errors import StartError
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
 from parley.host_check import is_loopback
@@ -122,7 +123,7 @@ class Options:
             ),
             gateway=GatewayOptions(
                 limits=limits,
-                assumptions=Assumptions.of(values["assume"]),
+                assumptions=_assumptions(values["assume"]),
                 post_latency=values["post_latency"],
                 reorder=values["reorder"],
                 verify_signatures=values["verify_signatures"],
@@ -134,6 +135,13 @@ class Options:
             faults=values["faults"],
             iam=values["iam"],
         )
+
+
+def _assumptions(given: Iterable[str]) -> Assumptions:
+    try:
+        return Assumptions.of(given)
+    except ValueError as error:
+        raise StartError(str(error)) from None
 
 
 def overrides(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

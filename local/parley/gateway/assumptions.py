@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_type_hints
 
-from parley.errors import StartError
-
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
@@ -17,7 +15,7 @@ class Assumptions:
     """
 
     connect_null: Literal["refused", "open"] = "refused"
-    """Result of a `$connect` that returns null or no status: a 502, or an open connection."""
+    """Result of a `$connect` that returns null, or no status: a 502, or an open connection."""
 
     reserved_key: Literal["default", "forbidden"] = "default"
     """Route of a message whose route key begins with `$`: `$default`, or none."""
@@ -46,16 +44,25 @@ class Assumptions:
     stage_variables: Literal["in-event", "absent"] = "in-event"
     """Stage variables in events: in `stageVariables` if the stage has any, or never."""
 
+    principal_missing: Literal["refused", "allowed"] = "refused"
+    """Result of an authorizer's answer without `principalId`: a 500, or that of its policy."""
+
+    unauthorized_text: Literal["invalid", "unauthorized"] = "invalid"
+    """Result of an authorizer that returns the text `Unauthorized` and does not raise it: a 500, or a 401."""
+
+    added_headers: Literal["present", "missing"] = "present"
+    """Identity sources that are headers of the gateway's own, such as `X-Forwarded-For`: present, or missing (401)."""
+
     @classmethod
     def of(cls, given: Iterable[str]) -> Assumptions:
-        """Return the assumptions with these `name=value` settings. Raises `StartError` for an unknown one."""
+        """Return the assumptions with these `name=value` settings. Raises `ValueError` for an unknown one."""
         assumptions = cls()
         for each in given:
             name, _, value = each.partition("=")
             choices = cls.choices()
             if value not in choices.get(name, ()):
                 known = ", ".join(f"{name}={'|'.join(values)}" for name, values in choices.items())
-                raise StartError(f"There is no assumption {each!r}. Choose one of: {known}.")
+                raise ValueError(f"There is no assumption {each!r}. Choose one of: {known}.")
             assumptions = replace(assumptions, **{name: value})  # type: ignore[arg-type]
         return assumptions
 

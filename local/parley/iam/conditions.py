@@ -158,9 +158,14 @@ def is_known(operator: str) -> bool:
     return quantifier in ("", *_QUANTIFIERS) and (name in _OPERATORS or name in _NEGATED or operator.lower() == "null")
 
 
-def is_met(operator: str, key: str, wanted: Sequence[str], context: Context) -> bool | None:
-    """Tell if a request meets one condition; None if the operator or the key is unknown."""
-    if not is_known(operator) or key.lower() not in KEYS:
+def is_met(
+    operator: str, key: str, wanted: Sequence[str], context: Context, is_fully_known: bool = False
+) -> bool | None:
+    """Tell if a request meets one condition; None if the operator or the key is unknown.
+
+    No key is unknown if the request `is_fully_known`.
+    """
+    if not is_known(operator) or not (is_fully_known or key.lower() in KEYS):
         return None
     values = context.get(key.lower())
     if operator.lower() == "null":

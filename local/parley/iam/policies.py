@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import chain
 from typing import Any
 
 from parley.iam import conditions
 from parley.iam.conditions import Context, expanded, matches
 from parley.template.model import PolicyDocument
+
+VERSIONS = ("2012-10-17", "2008-10-17")
+"""The versions of the policy language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,14 @@ class Statement:
 class Request:
     """An action on a resource.
 
-    `resources` are forms of its ARN, each as good as the others; none if the resource is not known.
+    `resources` are forms of its ARN, each as good as the others; none if the resource is not known. If
+    `is_fully_known`, the context has every key that AWS would have: a key that is not there is missing.
     """
 
     action: str
     resources: tuple[str, ...]
     context: Context = field(default_factory=dict)
+    is_fully_known: bool = False
 
 
 class Decision(Enum):
@@ -65,9 +71,58 @@ class Decision(Enum):
     NOT_ALLOWED_BY_BOUNDARY = "because no permissions boundary allows the {action} action"
 
 
+class InvalidPolicy(Exception):
+    """A document that AWS does not take for a policy. The text says why."""
+
+
 def statements(document: PolicyDocument) -> list[Statement]:
     """Return the statements of a policy document."""
     return [_statement(each) for each in _listed(document.get("Statement")) if isinstance(each, dict)]
+
+
+def valid_statements(document: Any) -> list[Statement]:
+    """Return the statements of an identity-based policy. Raises `InvalidPolicy`.
+
+    Each statement needs `Effect`, an action and a resource (IAM guide, "Grammar of the IAM JSON policy language").
+    """
+    if not isinstance(document, dict) or not isinstance(document.get("Statement"), dict | list):
+        raise InvalidPolicy("it has no Statement")
+    if document.get("Version", VERSIONS[0]) not in VERSIONS:
+        raise InvalidPolicy(f"its Version is {document['Version']!r:.50}, not one of {', '.join(VERSIONS)}")
+    for content in _listed(document["Statement"]):
+        if problem := _problem(content):
+            raise InvalidPolicy(problem)
+    return statements(document)
+
+
+def _problem(content: Any) -> str | None:
+    """Return why a statement is invalid, None if it is valid."""
+    if not isinstance(content, dict):
+        return f"the statement {content!r:.50} is no object"
+    if content.get("Effect") not in ("Allow", "Deny"):
+        return f"the Effect of a statement is {content.get('Effect')!r:.50}, neither Allow nor Deny"
+    for names in (("Action", "NotAction"), ("Resource", "NotResource")):
+        given = [name for name in names if name in content]
+        if len(given) != 1:
+            return f"a statement needs either {names[0]} or {names[1]}"
+        if not all(isinstance(each, str) for each in _listed(content[given[0]]) or [None]):
+            return f"the {given[0]} of a statement is not text, or a list of texts"
+    return _condition_problem(content.get("Condition", {}))
+
+
+def _condition_problem(condition: Any) -> str | None:
+    if not isinstance(condition, dict):
+        return "the Condition of a statement is no object"
+    for operator, block in condition.items():
+        if not conditions.is_known(operator):
+            return f"there is no condition operator {operator!r:.50}"
+        if not isinstance(block, dict) or not all(map(_is_scalar, chain(*map(_listed, block.values())))):
+            return f"the condition {operator} needs keys with texts, numbers or truth values"
+    return None
+
+
+def _is_scalar(value: Any) -> bool:
+    return isinstance(value, str | int | float)
 
 
 def _statement(content: dict[str, Any]) -> Statement:
@@ -110,7 +165,7 @@ def applies(statement: Statement, request: Request) -> bool:
     """Tell if a statement is about a request.
 
     A condition that the emulator does not know is taken in favour of the function: as met by a statement that allows,
-    and as not met by one that denies.
+    and as not met by one that denies. If the request is fully known, there is no such condition.
     """
     return (
         any(action_matches(request.action, each) for each in statement.actions) != statement.negates_actions
@@ -118,7 +173,7 @@ def applies(statement: Statement, request: Request) -> bool:
         and all(
             statement.allows if met is None else met
             for operator, key, values in statement.conditions
-            for met in [conditions.is_met(operator, key, values, request.context)]
+            for met in [conditions.is_met(operator, key, values, request.context, request.is_fully_known)]
         )
     )
 

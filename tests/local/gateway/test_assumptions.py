@@ -1,7 +1,6 @@
 """The switches for what is not known of AWS."""
 
 import pytest
-from parley.errors import StartError
 from parley.gateway.assumptions import Assumptions
 
 
@@ -12,7 +11,7 @@ def test_each_is_set_by_its_name():
 
 @pytest.mark.parametrize("given", ["connect_null", "connect_null=maybe", "colour=red", "=", ""])
 def test_an_unknown_assumption_is_refused_with_the_known_ones(given):
-    with pytest.raises(StartError, match=r"connect_null=refused\|open"):
+    with pytest.raises(ValueError, match=r"connect_null=refused\|open"):
         Assumptions.of([given])
 
 

@@ -1,7 +1,7 @@
 """Policy evaluation: the order of decisions, wildcards, conditions."""
 
 import pytest
-from parley.iam.policies import Decision, Request, decide, statements
+from parley.iam.policies import Decision, InvalidPolicy, Request, decide, statements, valid_statements
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/Users"
 CONTEXT = {
@@ -170,3 +170,76 @@ def test_a_resource_that_is_not_known_matches_every_statement_that_allows():
         {"Statement": [allow("sns:Publish", "arn:aws:sns:*:*:one"), deny("sns:*", "arn:aws:sns:*:*:two")]}
     )
     assert decide(request, policy) is Decision.ALLOWED
+
+
+class TestFullyKnown:
+    """A request whose context has every key that AWS would have."""
+
+    @staticmethod
+    def decided(*policy):
+        request = Request("dynamodb:GetItem", (TABLE,), CONTEXT, is_fully_known=True)
+        return decide(request, statements({"Statement": list(policy)}))
+
+    @pytest.mark.parametrize("key", ["aws:SourceIp", "aws:PrincipalTag/team", "custom:key"])
+    def test_a_key_that_is_not_there_is_missing_and_nothing_else(self, key):
+        condition = {"StringEquals": {key: "x"}}
+        assert self.decided(allow(Condition=condition)) is Decision.NOT_ALLOWED
+        assert self.decided(allow(), deny(Condition=condition)) is Decision.ALLOWED
+        assert self.decided(allow(), deny(Condition={"StringNotEquals": {key: "x"}})) is Decision.DENIED
+        assert self.decided(allow(Condition={"StringEqualsIfExists": {key: "x"}})) is Decision.ALLOWED
+
+
+class TestValidity:
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            allow(),
+            [],
+            [allow(), deny()],
+            allow(["a:b", "c:*"], ["*"]),
+            {"Effect": "Allow", "NotAction": "a:b", "NotResource": ["x"]},
+            allow(Condition={}),
+            allow(Condition={"Bool": {"aws:SecureTransport": True}, "NumericLessThan": {"aws:EpochTime": [1, 2.5]}}),
+            allow(Condition={"ForAnyValue:StringLikeIfExists": {"any:key": "x"}}),
+            allow(Sid="A", Comment="an unknown element"),
+        ],
+    )
+    def test_a_valid_one_has_its_statements(self, statement):
+        document = {"Version": "2012-10-17", "Statement": statement}
+        assert valid_statements(document) == statements(document)
+
+    @pytest.mark.parametrize("document", [None, "Allow", [], {}, {"Statement": None}, {"Statement": "Allow"}])
+    def test_what_is_no_document_is_refused(self, document):
+        with pytest.raises(InvalidPolicy, match="no Statement"):
+            valid_statements(document)
+
+    @pytest.mark.parametrize(
+        ("statement", "why"),
+        [
+            ({"Action": "*", "Resource": "*"}, "Effect"),
+            (allow() | {"Effect": "allow"}, "Effect"),
+            (allow() | {"Effect": None}, "Effect"),
+            ({"Effect": "Allow", "Resource": "*"}, "either Action or NotAction"),
+            (allow(NotAction="a:b"), "either Action or NotAction"),
+            ({"Effect": "Allow", "Action": "*"}, "either Resource or NotResource"),
+            (allow(NotResource="*"), "either Resource or NotResource"),
+            (allow(action=None), "the Action"),
+            (allow(action=[]), "the Action"),
+            (allow(resource=[["*"]]), "the Resource"),
+            (allow(resource=7), "the Resource"),
+            (allow(Condition="x"), "the Condition"),
+            (allow(Condition={"StringMatches": {"aws:SourceIp": "x"}}), "no condition operator 'StringMatches'"),
+            (allow(Condition={"StringEquals": "x"}), "the condition StringEquals"),
+            (allow(Condition={"StringEquals": {"aws:SourceIp": {"a": 1}}}), "the condition StringEquals"),
+            ("Allow", "no object"),
+        ],
+    )
+    def test_each_statement_must_be_complete(self, statement, why):
+        for policy in ([statement], [allow(), statement]):
+            with pytest.raises(InvalidPolicy, match=why):
+                valid_statements({"Version": "2012-10-17", "Statement": policy})
+
+    def test_the_version_is_one_of_two(self):
+        assert valid_statements({"Version": "2008-10-17", "Statement": allow()})
+        with pytest.raises(InvalidPolicy, match="Version"):
+            valid_statements({"Version": "2026-01-01", "Statement": allow()})

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.gateway.events import Handshake, Headers
+from parley.gateway.events import Event, Handshake, Headers, last_values
 from parley.gateway.integrations.caller import CallState, IntegrationResult
 from parley.gateway.quotas import MAX_URL_BYTES, URL_LENGTH, RouteRateLimiter
-from parley.gateway.websocket.authorizers import Allowed, Refused, evaluate_policy, missing_identity
+from parley.gateway.websocket.authorizers import Allowed, Refused, evaluate_answer, missing_identity, policy_request
 from parley.gateway.websocket.context import GatewayContext
 from parley.template.model import Authorizer, LambdaIntegration, Route
 
@@ -70,20 +70,26 @@ class HandshakeHandler:
         return await self._call_authorizer(route.authorizer, handshake)
 
     async def _call_authorizer(self, authorizer: Authorizer, handshake: Handshake) -> Handshake | Refused:
-        if missing := missing_identity(authorizer.identity_sources, handshake):
-            return Refused(401, f"the authorizer's identity source {missing} is missing")
         arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{handshake.api_id}/{handshake.stage}/{CONNECT}"
-        event = handshake.authorizer_event(arn, self._context.clock.time())
+        now = self._context.clock.time()
+        event = handshake.authorizer_event(arn, now)
+        if missing := self._missing_identity(authorizer, handshake, event):
+            return Refused(401, f"the authorizer's identity source {missing} is missing")
         integration = LambdaIntegration(authorizer.function, authorizer.qualifier)
         route = f"{CONNECT} authorizer {authorizer.name}"
         outcome = await self._context.integrations.invoke(integration, event, handshake, route)
         if outcome is None:
             return Refused(500, "the authorizer did not answer in time")
-        match evaluate_policy(outcome, arn):
+        match evaluate_answer(outcome, policy_request(handshake, arn, now), self._assumptions):
             case Allowed(context):
                 return replace(handshake, authorizer=context)
             case refused:
                 return refused
+
+    def _missing_identity(self, authorizer: Authorizer, handshake: Handshake, event: Event) -> str | None:
+        if self._assumptions.added_headers == "missing":
+            event = {**event, "headers": last_values(handshake.headers)}
+        return missing_identity(authorizer.identity_sources, event)
 
     def _decide_by_result(self, handshake: Handshake, result: IntegrationResult) -> AcceptedHandshake | Response:
         if result.state is CallState.TIMED_OUT:

@@ -31,10 +31,45 @@ def guarded(authorizer, *sources, **more):
     return GatewayStage(functions, route, DEFAULT, DISCONNECT, **more)
 
 
+def statement(effect="Allow", resource=ARN, action="execute-api:Invoke", **more):
+    """A statement. One with `NotAction` or `NotResource` has no `Action` or `Resource`."""
+    given = {"Action": action, "Effect": effect, "Resource": resource, **more}
+    return {name: value for name, value in given.items() if f"Not{name}" not in more}
+
+
 def policy(effect="Allow", resource=ARN, action="execute-api:Invoke", **more):
-    statement = {"Action": action, "Effect": effect, "Resource": resource}
-    document = {"Version": "2012-10-17", "Statement": [statement]}
+    document = {"Version": "2012-10-17", "Statement": [statement(effect, resource, action)]}
     return {"principalId": "alice", "policyDocument": document, **more}
+
+
+def where(operator, **values):
+    return {"Condition": {operator: {f"aws:{key}": value for key, value in values.items()}}}
+
+
+APPLYING = [
+    {},
+    where("IpAddress", SourceIp=["203.0.113.0/24", "127.0.0.0/8"]),
+    where("NotIpAddress", SourceIp="203.0.113.0/24"),
+    where("StringLike", UserAgent="curl/*"),
+    where("StringEqualsIfExists", Referer="https://a.example"),
+    where("Bool", SecureTransport="true"),
+    where("DateGreaterThan", CurrentTime="2020-01-01T00:00:00Z"),
+    where("StringNotEquals", PrincipalArn="arn:aws:iam::1:role/x"),
+    where("Null", SourceVpce="true"),
+    {"NotAction": "execute-api:ManageConnections"},
+    {"NotResource": ARN.replace("live", "test")},
+]
+OTHERS = [
+    where("IpAddress", SourceIp="203.0.113.0/24"),
+    where("NotIpAddress", SourceIp="127.0.0.1"),
+    where("StringEquals", UserAgent="curl/*"),
+    where("StringEquals", PrincipalTag="x"),
+    where("StringEquals", SourceVpce="vpce-1"),
+    where("DateLessThan", CurrentTime="2020-01-01T00:00:00Z"),
+    {**where("IpAddress", SourceIp="127.0.0.1"), "NotResource": ARN},
+    {"NotAction": ["s3:*", "execute-api:*"]},
+    {"NotResource": "arn:aws:execute-api:*"},
+]
 
 
 class TestAuthorizers:
@@ -45,6 +80,31 @@ class TestAuthorizers:
         assert (await gateway.connect("token=", {"X-Colour": "red"})).status == 401
         assert gateway.invocations == []
         assert (await gateway.connect("token=t", {"x-colour": "red"})).accepted
+
+    @pytest.mark.parametrize(
+        ("source", "is_there"),
+        [
+            ("route.request.querystring.a.b", True),
+            ("route.request.querystring.b", False),
+            ("${route.request.header.X-COLOUR}", True),
+            ("$route.request.header.X-Other", False),
+            ("context.identity.sourceIp", True),
+            ("context.stage", True),
+            ("context.identity.apiKey", False),
+            ("context.identity.sourceIp.deeper", False),
+            ("stageVariables.none", False),
+            ("nonsense", False),
+        ],
+    )
+    async def test_a_source_is_looked_up_by_its_whole_name(self, source, is_there):
+        client = await guarded(lambda event: policy(), source).connect("a.b=1", {"X-Colour": "red"})
+        assert client.status == (None if is_there else 401)
+
+    @pytest.mark.parametrize("header", ["X-Forwarded-For", "x-forwarded-port", "X-Amzn-Trace-Id"])
+    async def test_headers_that_the_gateway_adds_are_there_or_by_the_switch_missing(self, header):
+        for assumed, status in (("present", None), ("missing", 401)):
+            gateway = guarded(lambda event: policy(), f"route.request.header.{header}", added_headers=assumed)
+            assert (await gateway.connect()).status == status
 
     async def test_stage_variables_and_the_context_are_identity_sources_too(self):
         gateway = guarded(lambda event: policy(), "stageVariables.key", "context.identity.sourceIp")
@@ -70,12 +130,47 @@ class TestAuthorizers:
             (None, 500),
             ("Allow", 500),
             ({"isAuthorized": True}, 500),
+            ([], 500),
+            (7, 500),
+            (policy(context=["x"]), 500),
+            (policy("Maybe"), 500),
+            (policy(resource=None), 500),
         ],
     )
     async def test_what_it_returns_decides(self, answer, status):
         client = await guarded(lambda event: answer).connect()
         assert client.status == status
         assert bool(client.accepted) == (status is None)
+
+    @pytest.mark.parametrize(("more", "applies"), [(each, each in APPLYING) for each in APPLYING + OTHERS])
+    async def test_conditions_and_negations_of_its_policy_count(self, more, applies):
+        headers = {"User-Agent": "curl/8", "Referer": "https://a.example"}
+        allowing, denying = policy(), policy()
+        allowing["policyDocument"]["Statement"] = statement("Allow", **more)
+        denying["policyDocument"]["Statement"].append(statement("Deny", **more))
+        assert (await guarded(lambda event: allowing).connect("", headers)).status == (None if applies else 403)
+        assert (await guarded(lambda event: denying).connect("", headers)).status == (403 if applies else None)
+
+    @pytest.mark.parametrize("answer", [policy(), policy("Deny")])
+    async def test_without_a_principal_it_is_500_or_by_the_switch_its_policy_counts(self, answer):
+        del answer["principalId"]
+        refused = guarded(lambda event: answer)
+        assert (await refused.connect()).status == 500
+        assert "--assume principal_missing=allowed" in refused.told("refuse")[0]["why"]
+        gateway = guarded(lambda event: answer, principal_missing="allowed")
+        client = await gateway.connect()
+        assert client.status == (403 if answer["policyDocument"]["Statement"][0]["Effect"] == "Deny" else None)
+        if client.accepted:
+            assert set(gateway.events("connect")[0]["requestContext"]["authorizer"]) == {"integrationLatency"}
+
+    async def test_the_returned_text_unauthorized_is_500_or_by_the_switch_401(self):
+        refused = guarded(lambda event: "Unauthorized")
+        assert (await refused.connect()).status == 500
+        assert "--assume unauthorized_text=unauthorized" in refused.told("refuse")[0]["why"]
+        gateway = guarded(lambda event: "Unauthorized", unauthorized_text="unauthorized")
+        assert (await gateway.connect()).status == 401
+        other = guarded(lambda event: "unauthorized", unauthorized_text="unauthorized")
+        assert (await other.connect()).status == 500
 
     async def test_deny_wins_over_allow(self):
         both = policy()
