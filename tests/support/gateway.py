@@ -10,6 +10,7 @@ from typing import Any
 
 from parley.asgi import Response
 from parley.functions.invocation import Outcome
+from parley.functions.service import UnknownFunction
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.integrations.caller import IntegrationCaller
 from parley.gateway.quotas import AccountRateLimiter, Quotas, TimeLimits
@@ -63,6 +64,8 @@ class GatewayStage:
         self.application = WebSocketGateway(api, stage, self.context, reordering)
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
+        if name not in self.functions:
+            raise UnknownFunction(f"There is no function {name!r} with the qualifier {qualifier}.")
         event = json.loads(payload)
         self.invocations.append((name, event))
         try:

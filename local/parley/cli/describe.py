@@ -14,8 +14,10 @@ from parley.template.model import (
     HttpIntegration,
     Integration,
     LambdaIntegration,
+    MockIntegration,
     Route,
     Template,
+    UnavailableIntegration,
     WebSocketApi,
 )
 
@@ -53,7 +55,9 @@ def _integration(integration: Integration) -> str:
             return f"{_qualified(function, qualifier)}, {timeout:g} s"
         case HttpIntegration(method, url, timeout, proxy):
             return f"{method} {url}{'' if proxy else ' (not as a proxy)'}, {timeout:g} s"
-        case _:
+        case UnavailableIntegration():
+            return "cannot run here"
+        case MockIntegration():
             return "mock"
 
 

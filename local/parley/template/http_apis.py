@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from parley.template.document import Document, Properties
 from parley.template.functions import SAM as SAM_FUNCTION
@@ -14,15 +15,18 @@ IMPLICIT_API = "ServerlessHttpApi"
 
 
 def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
-    """Return the template's HTTP APIs. A route without an emulated function gets a note and is ignored."""
+    """Return the template's HTTP APIs.
+
+    A route without an emulated function keeps its place, so that its requests reach no other route. It always fails.
+    """
     for logical_id in document.of_type("AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"):
         _note_definition(document.properties(logical_id))
     declared = document.of_type("AWS::Serverless::HttpApi")
     routes: dict[str, list[HttpRoute]] = {api_id(name): [] for name in declared}
     for logical_id in document.of_type(SAM_FUNCTION):
         for api, route in _events(document, logical_id):
-            if route.function in functions:
-                routes.setdefault(api, []).append(route)
+            unavailable = "" if route.function in functions else f"{route.function} is not emulated"
+            routes.setdefault(api, []).append(replace(route, unavailable=unavailable))
     names = {api_id(name): name for name in (*declared, IMPLICIT_API)}
     for identifier, found in routes.items():
         name = names.get(identifier, identifier)
@@ -65,13 +69,18 @@ def _cloudformation_api(document: Document, logical_id: str, functions: Mapping[
             continue
         target = properties.text("Target").removeprefix("integrations/")
         integration = integrations.of(target)
-        if not isinstance(integration, LambdaIntegration) or integration.function not in functions:
-            key = properties.text("RouteKey")
-            properties.note(f"`{logical_id}`: the route `{key}` leads to no emulated function; ignored.")
-            continue
-        method, _, path = properties.text("RouteKey").rpartition(" ")
-        payload = document.properties(target).text("PayloadFormatVersion", "1.0")
-        routes.append(HttpRoute(method or "ANY", path, integration.function, integration.qualifier, payload))
+        key = properties.text("RouteKey")
+        method, _, path = key.rpartition(" ")
+        route = HttpRoute(method or "ANY", path, "")
+        if isinstance(integration, LambdaIntegration) and integration.function in functions:
+            payload = document.properties(target).text("PayloadFormatVersion", "1.0")
+            routes.append(
+                replace(route, function=integration.function, qualifier=integration.qualifier, payload=payload)
+            )
+        else:
+            why = f"the route `{key}` leads to no emulated function"
+            properties.note(f"`{logical_id}`: {why}; its requests are answered with 500.")
+            routes.append(replace(route, unavailable=why))
     stages = map(document.properties, document.of_type("AWS::ApiGatewayV2::Stage"))
     stage = next((each.text("StageName") for each in stages if each.text("ApiId") == identifier), "$default")
     return HttpApi(logical_id, identifier, stage, tuple(routes))

@@ -100,17 +100,28 @@ class MockIntegration:
     timeout: float = 29.0
 
 
-Integration = LambdaIntegration | HttpIntegration | MockIntegration
+@dataclass(frozen=True, slots=True)
+class UnavailableIntegration:
+    """Integration that the emulator cannot call. Each call fails; `why` is for the log."""
+
+    why: str
+
+
+Integration = LambdaIntegration | HttpIntegration | MockIntegration | UnavailableIntegration
 
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """A Lambda REQUEST authorizer. An identity source is, for example, `route.request.header.Auth`."""
+    """A Lambda REQUEST authorizer. An identity source is, for example, `route.request.header.Auth`.
+
+    One that cannot be asked refuses every handshake; `unavailable` tells why it cannot.
+    """
 
     name: str
     function: str
     qualifier: str = LATEST
     identity_sources: tuple[str, ...] = ()
+    unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +171,8 @@ class WebSocketApi:
 class HttpRoute:
     """A route of an HTTP API, and its function. The path of the catch-all route is `$default`.
 
-    `payload` is the payload format version: `1.0` or `2.0`.
+    `payload` is the payload format version: `1.0` or `2.0`. A route whose function cannot be invoked fails;
+    `unavailable` tells why it cannot.
     """
 
     method: str
@@ -168,6 +180,7 @@ class HttpRoute:
     function: str
     qualifier: str = LATEST
     payload: str = "2.0"
+    unavailable: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from parley.expressions.selection import route_selection_problem
 from parley.template.arns import function_in
 from parley.template.document import Document, Properties, as_mapping
 from parley.template.integrations import IntegrationReader
-from parley.template.model import Authorizer, Integration, LambdaIntegration, Route, Stage, Throttle, WebSocketApi
+from parley.template.model import (
+    Authorizer,
+    Integration,
+    LambdaIntegration,
+    Route,
+    Stage,
+    Throttle,
+    UnavailableIntegration,
+    WebSocketApi,
+)
 from parley.template.references import api_id
 
 SAM, CLOUDFORMATION = "AWS::Serverless::WebSocketApi", "AWS::ApiGatewayV2::Api"
 CONNECT = "$connect"
+_CONSEQUENCES = {CONNECT: "every handshake is refused", "$disconnect": "nothing runs when a connection ends"}
 
 
 def websocket_apis(document: Document, functions: Mapping[str, object]) -> tuple[WebSocketApi, ...]:
-    """Return the template's WebSocket APIs. A route whose integration is not emulated gets a note and is ignored."""
+    """Return the template's WebSocket APIs.
+
+    A route or an authorizer that cannot run here gets a note and keeps its place, so that its messages reach no other
+    route, and nobody is let in whom AWS would refuse. It always fails.
+    """
     found = []
     for logical_id in document.of_type(SAM, CLOUDFORMATION):
         properties = document.properties(logical_id)
@@ -54,9 +69,35 @@ class _Api:
             not isinstance(integration, LambdaIntegration) or integration.function in self.functions
         )
 
+    def unavailable(self, properties: Properties, subject: str, key: str) -> UnavailableIntegration:
+        """Note that a route cannot run, and return what stands for its integration."""
+        consequence = _CONSEQUENCES.get(key, "its messages are answered with `Internal server error`")
+        properties.note(f"{subject}; {consequence}.")
+        return UnavailableIntegration(subject)
+
+    def with_authorization(
+        self, route: Route, kind: str, authorizer: Callable[[], Authorizer], properties: Properties
+    ) -> Route:
+        """Return the route with its authorization: of the kinds that AWS has, only `NONE` lets everybody in."""
+        if route.key != CONNECT or kind == "NONE":
+            return route
+        if kind == "AWS_IAM":
+            return replace(route, iam=True)
+        if kind == "CUSTOM":
+            found = authorizer()
+        else:
+            found = Authorizer(kind, "", unavailable=f"there is no authorization of type {kind or '(none)'}")
+        if found.unavailable:
+            properties.note(f"`{self.logical_id}`: {found.unavailable}; every handshake is refused.")
+        return replace(route, authorizer=found)
+
     def authorizer(self, name: str, reference: str, properties: Properties, variables: Mapping[str, str]) -> Authorizer:
+        """Return an authorizer; one that is no function of the template is unavailable."""
         function = function_in(reference, variables)
-        return Authorizer(name, function.name, function.qualifier, tuple(properties.texts("IdentitySource")))
+        is_known = function.name in self.functions
+        unavailable = "" if is_known else f"authorizer {name} is no function of the template"
+        sources = tuple(properties.texts("IdentitySource"))
+        return Authorizer(name, function.name, function.qualifier, sources, unavailable)
 
 
 class _SamApi(_Api):
@@ -69,28 +110,27 @@ class _SamApi(_Api):
         for key in routes:
             properties = routes.part(key)
             function = function_in(properties.text("FunctionArn"), variables)
-            if function.name not in self.functions:
-                properties.note(f"`{properties.label}`: the route leads to no function of the template; ignored.")
-                continue
             timeout = properties.number("IntegrationTimeout", 29_000) / 1000
-            integration = LambdaIntegration(function.name, function.qualifier, timeout)
+            integration: Integration = LambdaIntegration(function.name, function.qualifier, timeout)
+            if not self.can_call(integration):
+                subject = f"`{properties.label}`: the route leads to no function of the template"
+                integration = self.unavailable(properties, subject, key)
             responds = bool(properties.text("RouteResponseSelectionExpression"))
             yield self._with_authorization(Route(key, integration, responds), variables)
+        if self._auth_kind() != "NONE" and CONNECT not in routes:
+            subject = f"`{self.logical_id}`: without a route `$connect`, SAM does not take its Auth"
+            yield Route(CONNECT, self.unavailable(self.properties.part("Auth"), subject, CONNECT))
+
+    def _auth_kind(self) -> str:
+        auth = self.properties.part("Auth")
+        return auth.text("AuthType") if list(auth) else "NONE"
 
     def _with_authorization(self, route: Route, variables: Mapping[str, str]) -> Route:
         auth = self.properties.part("Auth")
-        kind = auth.text("AuthType")
-        if route.key != CONNECT or kind not in ("CUSTOM", "AWS_IAM"):
-            return route
-        if kind == "AWS_IAM":
-            return Route(route.key, route.integration, route.responds, iam=True)
         name = auth.text("Name", f"{self.logical_id}Authorizer")
-        authorizer = self.authorizer(name, auth.text("AuthArn"), auth, variables)
-        if authorizer.function not in self.functions:
-            auth.note(
-                f"`{self.logical_id}`: its authorizer is no function of the template; every handshake is refused."
-            )
-        return Route(route.key, route.integration, route.responds, authorizer)
+        return self.with_authorization(
+            route, self._auth_kind(), lambda: self.authorizer(name, auth.text("AuthArn"), auth, variables), auth
+        )
 
 
 class _CloudFormationApi(_Api):
@@ -115,28 +155,25 @@ class _CloudFormationApi(_Api):
         for properties in self._own_resources("AWS::ApiGatewayV2::Route"):
             key = properties.text("RouteKey")
             integration = integrations.of(properties.text("Target").removeprefix("integrations/"))
-            if not key or integration is None or not self.can_call(integration):
-                named = key or properties.label
-                properties.note(f"`{self.logical_id}`: the route `{named}` leads to nothing that is emulated; ignored.")
+            if not key:
+                properties.note(f"`{self.logical_id}`: the route `{properties.label}` has no RouteKey; ignored.")
                 continue
+            if integration is None or not self.can_call(integration):
+                subject = f"`{self.logical_id}`: the route `{key}` leads to nothing that is emulated"
+                integration = self.unavailable(properties, subject, key)
             responds = properties.label in responses or bool(properties.text("RouteResponseSelectionExpression"))
             yield self._with_authorization(Route(key, integration, responds), properties, variables)
 
     def _with_authorization(self, route: Route, properties: Properties, variables: Mapping[str, str]) -> Route:
-        kind = properties.text("AuthorizationType", "NONE")
-        if route.key != CONNECT or kind not in ("CUSTOM", "AWS_IAM"):
-            return route
-        if kind == "AWS_IAM":
-            return Route(route.key, route.integration, route.responds, iam=True)
         logical_id = properties.text("AuthorizerId")
         found = self.document.properties(logical_id)
         name = found.text("Name", logical_id)
-        authorizer = self.authorizer(name, found.text("AuthorizerUri"), found, variables)
-        if authorizer.function not in self.functions:
-            properties.note(
-                f"`{self.logical_id}`: authorizer {name} is no function of the template; every handshake is refused."
-            )
-        return Route(route.key, route.integration, route.responds, authorizer)
+        return self.with_authorization(
+            route,
+            properties.text("AuthorizationType", "NONE"),
+            lambda: self.authorizer(name, found.text("AuthorizerUri"), found, variables),
+            properties,
+        )
 
 
 def stage_of(properties: Properties, name: str) -> Stage:

@@ -6,7 +6,7 @@ from textwrap import dedent
 from unittest.mock import ANY
 
 import pytest
-from parley.template.model import HttpApi, HttpRoute, InvokeConfig, LambdaIntegration, Route
+from parley.template.model import HttpApi, HttpRoute, InvokeConfig, LambdaIntegration, Route, UnavailableIntegration
 from parley.template.reader import read
 from parley.template.source import TemplateError
 
@@ -366,14 +366,17 @@ class TestNotes:
             "`Echo`: `Timeout` is" in note and ", not a number; 3 is used." in note for note in read_template.notes
         )
 
-    def test_a_route_that_leads_nowhere_is_left_out(self, template):
+    def test_a_route_that_leads_nowhere_keeps_its_key(self, template):
         path = template(api=API + "          away: {FunctionArn: !ImportValue elsewhere}\n")
 
-        assert list(read(path).websocket_apis[0].routes) == ["$default"]
+        routes = read(path).websocket_apis[0].routes
+        assert list(routes) == ["$default", "away"]
+        assert isinstance(routes["away"].integration, UnavailableIntegration)
         assert read(path).notes == (
             f"{at(path, 'away')} `Api`: `Fn::ImportValue elsewhere` needs another stack: "
             "set it with --import elsewhere=VALUE; the value is empty.",
-            f"{at(path, 'away')} `Api.Routes.away`: the route leads to no function of the template; ignored.",
+            f"{at(path, 'away')} `Api.Routes.away`: the route leads to no function of the template; "
+            "its messages are answered with `Internal server error`.",
         )
 
     def test_an_event_that_is_not_emulated_is_said(self, template):

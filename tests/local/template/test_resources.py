@@ -200,7 +200,7 @@ class TestApis:
         """)
         lines = path.read_text().splitlines()
         notes = read(path).notes
-        assert any("`Raw`: the route `x` leads to nothing that is emulated; ignored." in note for note in notes)
+        assert any("`Raw`: the route `x` leads to nothing that is emulated; its messages" in note for note in notes)
         assert any("`Raw`: the API has no stage; it gets one with the name `default`." in note for note in notes)
         for note in notes:
             number = int(note.removeprefix(f"{path}:").partition(":")[0])

@@ -84,6 +84,8 @@ class HttpGateway:
     async def _integrate(self, request: HttpRequest) -> _Result:
         """Invoke the route's function. After the time limit the function keeps running, as on AWS."""
         route = request.match.route
+        if route.unavailable:
+            return _Result(_FAILED, route.unavailable)
         event = json.dumps(request.event(route.payload)).encode()
         if len(event) > MAX_EVENT_BYTES:
             return _Result(_TOO_LARGE, "the event has more than 6 MB, Lambda's maximum")
@@ -106,7 +108,7 @@ class HttpGateway:
             "http",
             method=request.scope["method"],
             path=request.scope["path"],
-            function=request.match.route.function,
+            function=request.match.route.function or "nothing",
             milliseconds=round((self._clock.time() - request.now) * 1000, 1),
             cold=result.outcome.cold if result.outcome else None,
             error=result.error,

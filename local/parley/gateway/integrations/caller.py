@@ -11,6 +11,7 @@ from typing import Any
 
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
+from parley.functions.service import UnknownFunction
 from parley.gateway.events import Event, Handshake
 from parley.gateway.integrations.non_lambda import (
     IntegrationRequest,
@@ -19,7 +20,7 @@ from parley.gateway.integrations.non_lambda import (
     call_non_lambda,
 )
 from parley.gateway.quotas import INTEGRATION_TIME, TimeLimits
-from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route
+from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route, UnavailableIntegration
 from parley.trace import Trace
 
 Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
@@ -56,6 +57,9 @@ class IntegrationCaller:
     async def call(self, route: Route, event: Event, handshake: Handshake) -> IntegrationResult:
         """Call a route's integration with an event."""
         integration = route.integration
+        if isinstance(integration, UnavailableIntegration):
+            self._record(handshake, route.key, "nothing", self._clock.time(), error=integration.why)
+            return IntegrationResult(CallState.FAILED)
         if not isinstance(integration, LambdaIntegration):
             return await self._call_non_lambda(integration, route.key, event, handshake)
         outcome = await self.invoke(integration, event, handshake, route.key)
@@ -70,23 +74,42 @@ class IntegrationCaller:
         function, limit = integration.function, min(integration.timeout, self._limits.integration)
         started = self._clock.time()
         payload = json.dumps(event).encode()
-        invocation = asyncio.ensure_future(self._invoke(function, payload, integration.qualifier))
+        invocation = asyncio.ensure_future(self._outcome(function, payload, integration.qualifier))
         # The invocation is not cancelled: as on AWS, a function keeps running after the gateway has stopped waiting.
         outcome = invocation.result() if await self._clock.within(limit, invocation) else None
-        connection_id = handshake.connection_id
+        error = outcome.function_error if outcome else f"no answer within {limit:g} s"
+        self._record(handshake, route, function, started, outcome.cold if outcome else None, error)
+        if outcome is None:
+            what = f"{route} timed out after {limit:g} s; {function} keeps running"
+            limits = INTEGRATION_TIME.as_fields()
+            self._trace.record("limit", connection_id=handshake.connection_id, what=what, **limits)
+        return outcome
+
+    async def _outcome(self, function: str, payload: bytes, qualifier: str) -> Outcome:
+        """Invoke a function. One that does not exist, or not with this qualifier, fails."""
+        try:
+            return await self._invoke(function, payload, qualifier)
+        except UnknownFunction as error:
+            return Outcome(b"null", str(error), False, 0.0, "")
+
+    def _record(
+        self,
+        handshake: Handshake,
+        route: str,
+        function: str,
+        started: float,
+        cold: bool | None = None,
+        error: str | None = None,
+    ) -> None:
         self._trace.record(
             "route",
-            connection_id=connection_id,
+            connection_id=handshake.connection_id,
             route=route,
             function=function,
             milliseconds=round((self._clock.time() - started) * 1000, 1),
-            cold=outcome.cold if outcome else None,
-            error=(outcome.function_error if outcome else f"no answer within {limit:g} s"),
+            cold=cold,
+            error=error,
         )
-        if outcome is None:
-            what = f"{route} timed out after {limit:g} s; {function} keeps running"
-            self._trace.record("limit", connection_id=connection_id, what=what, **INTEGRATION_TIME.as_fields())
-        return outcome
 
     async def _call_non_lambda(
         self, integration: HttpIntegration | MockIntegration, route: str, event: Event, handshake: Handshake
@@ -100,15 +123,7 @@ class IntegrationCaller:
         else:
             sending.cancel()
             result, error = IntegrationResult(CallState.TIMED_OUT), f"no answer within {limit:g} s"
-        self._trace.record(
-            "route",
-            connection_id=handshake.connection_id,
-            route=route,
-            function=type(integration).__name__,
-            milliseconds=round((self._clock.time() - started) * 1000, 1),
-            cold=None,
-            error=error,
-        )
+        self._record(handshake, route, type(integration).__name__, started, error=error)
         return result
 
 

@@ -70,6 +70,8 @@ class HandshakeHandler:
         return await self._call_authorizer(route.authorizer, handshake)
 
     async def _call_authorizer(self, authorizer: Authorizer, handshake: Handshake) -> Handshake | Refused:
+        if authorizer.unavailable:
+            return Refused(500, authorizer.unavailable)
         arn = f"arn:aws:execute-api:{REGION}:{ACCOUNT_ID}:{handshake.api_id}/{handshake.stage}/{CONNECT}"
         now = self._context.clock.time()
         event = handshake.authorizer_event(arn, now)

@@ -9,7 +9,8 @@ from parley.asgi import ClientGone
 from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
 from parley.gateway.http.router import Router
-from parley.template.model import HttpRoute
+from parley.gateway.http.stage import HttpGateway
+from parley.template.model import HttpApi, HttpRoute
 
 from tests.support.clock import settle
 from tests.support.http_gateway import HttpGatewayClient
@@ -257,6 +258,17 @@ class TestAnswers:
         client.answer = answer
         assert client.get()[0] == 500
         assert len(client.errors()) == 1
+
+    def test_a_route_that_cannot_run_is_a_500_and_no_other_route_takes_its_requests(self):
+        client = HttpGatewayClient()
+        routes = (HttpRoute("GET", "/x", "", unavailable="it is elsewhere"), HttpRoute("ANY", "$default", "Web"))
+        client.gateway = HttpGateway(
+            HttpApi("Web", "abcdef1234", "$default", routes), client.invoke, client.trace, client.clock
+        )
+        status, _, body = client.get("/x")
+        assert (status, body) == (500, b'{"message":"Internal Server Error"}')
+        assert (client.events, client.errors()) == ([], ["it is elsewhere"])
+        assert client.get("/y")[0] == 200
 
     @pytest.mark.parametrize(
         "answer", [Outcome(b'{"errorType": "E"}', "Unhandled", True, 5.0, "id"), UnknownFunction("There is no 'Web'.")]
