@@ -198,8 +198,17 @@ class TestAnswers:
         assert client.ask({"status": status, "n": 1})["n"] == 1
         assert client.is_open()
 
+    @pytest.mark.fact("frames.malformed", source="middyjs/middy#1219")
+    @pytest.mark.parametrize("answer", [{"statusCode": 200, "Data": "x"}, {"status": 200}])
+    @pytest.mark.parametrize("route", ["reply", "other"])
+    def test_an_object_that_is_no_answer_is_an_error_and_the_connection_stays(self, connect, answer, route):
+        client = connect()
+        client.send({"action": route, "quiet": 1, "returns": answer})
+        assert is_the_gateways(client.receive(), "Internal server error")
+        assert client.is_open()
+
     @pytest.mark.fact(12, source=TRANSCRIPT)
-    @pytest.mark.parametrize("answer", [None, "text", 7, [], {"status": 200}])
+    @pytest.mark.parametrize("answer", [None, "text", 7, [], {}])
     def test_what_is_no_answer_goes_nowhere_either(self, connect, answer):
         client = connect()
         assert client.ask({"returns": answer, "n": 1})["n"] == 1

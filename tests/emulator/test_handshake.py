@@ -38,8 +38,17 @@ class TestConnect:
         assert refused("main", {"raise": 1}).status_code == 502
 
     @pytest.mark.fact(4, source=UNSURE)
-    @pytest.mark.parametrize("answer", ["null", "text", "number", "empty"])
-    def test_no_status_refuses_it_with_502(self, refused, answer):
+    @pytest.mark.parametrize("answer", ["null", "text", "number"])
+    def test_what_is_no_object_refuses_it_with_502(self, refused, answer):
+        assert refused("main", {"answer": answer}).status_code == 502
+
+    @pytest.mark.fact("handshake.status", source=UNSURE)
+    def test_an_object_without_a_status_opens_it(self, connect):
+        assert connect("main", {"answer": "empty"}).is_open()
+
+    @pytest.mark.fact("handshake.malformed", source="knowledge centre, malformed answers")
+    @pytest.mark.parametrize("answer", ["unknown-key", "object-as-body"])
+    def test_an_object_that_is_no_answer_refuses_it_with_502(self, refused, answer):
         assert refused("main", {"answer": answer}).status_code == 502
 
     @pytest.mark.fact("handshake.waits", source=GUIDE)

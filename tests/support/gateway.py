@@ -22,6 +22,21 @@ from parley.trace import Trace
 
 from tests.support.clock import ManualClock, settle
 
+MALFORMED = (
+    {"statusCode": 200, "ConnectionId": "x", "Data": "hello"},
+    {"status": 200},
+    {"statusCode": 200, "cookies": []},
+    {"statusCode": 200, "statuscode": 200},
+    {"statusCode": "many"},
+    {"statusCode": True},
+    {"statusCode": [200]},
+    {"statusCode": 200, "headers": "x"},
+    {"statusCode": 200, "multiValueHeaders": ["x"]},
+    {"statusCode": 200, "body": {"a": 1}},
+    {"statusCode": 200, "body": [1]},
+)
+"""Objects that functions may return, and that API Gateway takes for no answer."""
+
 Function = Callable[[dict[str, Any]], Any]
 
 
@@ -52,7 +67,9 @@ class GatewayStage:
         stage = stage or Stage("live")
         waits = assumptions.post_in_connect == "hangs"
         self.context = GatewayContext(
-            integrations=IntegrationCaller(self._invoke, self.trace, self.clock, TimeLimits()),
+            integrations=IntegrationCaller(
+                self._invoke, self.trace, self.clock, TimeLimits(), assumptions.status_if_missing
+            ),
             management_api=ManagementApi({stage.name}, account, self.trace, self.clock, waits=waits),
             account=account,
             trace=self.trace,

@@ -146,7 +146,9 @@ class Emulator:
         stages = {stage.name for api in self.template.websocket_apis for stage in api.stages}
         waits = options.assumptions.post_in_connect == "hangs"
         return GatewayContext(
-            integrations=IntegrationCaller(self._invoke, trace, clock, options.limits),
+            integrations=IntegrationCaller(
+                self._invoke, trace, clock, options.limits, options.assumptions.status_if_missing
+            ),
             management_api=ManagementApi(stages, account, trace, clock, options.post_latency / 1000, waits=waits),
             account=account,
             trace=trace,

@@ -15,7 +15,10 @@ class Assumptions:
     """
 
     connect_null: Literal["refused", "open"] = "refused"
-    """Result of a `$connect` that returns null, or no status: a 502, or an open connection."""
+    """Result of a `$connect` that returns null, or another value that is no object: a 502, or an open connection."""
+
+    missing_status: Literal["200", "none"] = "200"
+    """Status of an answer, such as `{}`, without `statusCode`: 200, or none, as if the function had returned null."""
 
     reserved_key: Literal["default", "forbidden"] = "default"
     """Route of a message whose route key begins with `$`: `$default`, or none."""
@@ -52,6 +55,11 @@ class Assumptions:
 
     added_headers: Literal["present", "missing"] = "present"
     """Identity sources that are headers of the gateway's own, such as `X-Forwarded-For`: present, or missing (401)."""
+
+    @property
+    def status_if_missing(self) -> int | None:
+        """The status of an answer that names none."""
+        return 200 if self.missing_status == "200" else None
 
     @classmethod
     def of(cls, given: Iterable[str]) -> Assumptions:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
 from parley.gateway.events import Event, Handshake
+from parley.gateway.integrations.answer import CallState, IntegrationResult, parse_answer
 from parley.gateway.integrations.non_lambda import (
     IntegrationRequest,
     NonLambdaFailure,
@@ -27,45 +25,35 @@ Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
 """Invokes a function, given its name, the event and the qualifier."""
 
 
-class CallState(Enum):
-    """End of a call of an integration."""
-
-    ANSWERED = auto()
-    FAILED = auto()
-    TIMED_OUT = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class IntegrationResult:
-    """Result of an integration. `status` is None if the integration returned no valid status."""
-
-    state: CallState
-    status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: str | None = None
-
-
 class IntegrationCaller:
-    """Calls the integrations of routes."""
+    """Calls the integrations of routes. `missing_status` is the status of an answer that names none."""
 
-    def __init__(self, invoke: Invoke, trace: Trace, clock: Clock, limits: TimeLimits) -> None:
+    def __init__(
+        self, invoke: Invoke, trace: Trace, clock: Clock, limits: TimeLimits, missing_status: int | None = 200
+    ) -> None:
         self._invoke = invoke
         self._trace = trace
         self._clock = clock
         self._limits = limits
+        self._missing_status = missing_status
 
     async def call(self, route: Route, event: Event, handshake: Handshake) -> IntegrationResult:
         """Call a route's integration with an event."""
         integration = route.integration
         if isinstance(integration, UnavailableIntegration):
             self._record(handshake, route.key, "nothing", self._clock.time(), error=integration.why)
-            return IntegrationResult(CallState.FAILED)
+            return IntegrationResult(CallState.FAILED, why=integration.why)
         if not isinstance(integration, LambdaIntegration):
             return await self._call_non_lambda(integration, route.key, event, handshake)
         outcome = await self.invoke(integration, event, handshake, route.key)
         if outcome is None:
             return IntegrationResult(CallState.TIMED_OUT)
-        return IntegrationResult(CallState.FAILED) if outcome.function_error else _parse_result(outcome.payload)
+        if outcome.function_error:
+            return IntegrationResult(CallState.FAILED)
+        result = parse_answer(outcome.payload, self._missing_status)
+        if result.why:
+            self._trace.record("note", text=f"{integration.function} failed for {route.key}: {result.why}.")
+        return result
 
     async def invoke(
         self, integration: LambdaIntegration, event: Event, handshake: Handshake, route: str
@@ -132,17 +120,3 @@ def _of_response(response: NonLambdaResponse | NonLambdaFailure) -> tuple[Integr
     if isinstance(response, NonLambdaResponse):
         return IntegrationResult(CallState.ANSWERED, response.status, body=response.body), None
     return IntegrationResult(CallState.TIMED_OUT if response.timed_out else CallState.FAILED), response.why
-
-
-def _parse_result(payload: bytes) -> IntegrationResult:
-    """Parse what a function returned: `statusCode`, `headers`, `body`. Anything else has no status."""
-    try:
-        answer = json.loads(payload)
-        headers = {str(name).lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
-        return IntegrationResult(CallState.ANSWERED, int(answer["statusCode"]), headers, _body(answer.get("body")))
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return IntegrationResult(CallState.ANSWERED)
-
-
-def _body(body: Any) -> str | None:
-    return body if body is None or isinstance(body, str) else json.dumps(body)

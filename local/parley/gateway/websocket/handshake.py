@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
 from parley.gateway.events import Event, Handshake, Headers, last_values
-from parley.gateway.integrations.caller import CallState, IntegrationResult
+from parley.gateway.integrations.answer import CallState, IntegrationResult
 from parley.gateway.quotas import MAX_URL_BYTES, URL_LENGTH, RouteRateLimiter
 from parley.gateway.websocket.authorizers import Allowed, Refused, evaluate_answer, missing_identity, policy_request
 from parley.gateway.websocket.context import GatewayContext
@@ -97,9 +97,9 @@ class HandshakeHandler:
         if result.state is CallState.TIMED_OUT:
             return self._refuse(handshake, 504, "$connect did not answer in time")
         if result.state is CallState.FAILED:
-            return self._refuse(handshake, 502, "$connect failed")
+            return self._refuse(handshake, 502, f"$connect failed{f': {result.why}' if result.why else ''}")
         if result.status is None and self._assumptions.connect_null == "refused":
-            return self._refuse(handshake, 502, "$connect returned no statusCode")
+            return self._refuse(handshake, 502, "$connect returned no status; --assume connect_null=open lets it open")
         if result.status is not None and not 200 <= result.status < 300:
             status = result.status if 300 <= result.status < 600 else 502
             return self._refuse(handshake, status, f"$connect returned {result.status}", result)

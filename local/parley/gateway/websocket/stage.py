@@ -9,7 +9,7 @@ from typing import Any
 
 from parley.asgi import Receive, Response, Scope, Send
 from parley.gateway.events import Handshake, decode_headers, new_request_id
-from parley.gateway.integrations.caller import CallState, IntegrationResult
+from parley.gateway.integrations.answer import CallState, IntegrationResult
 from parley.gateway.quotas import Limit, RouteRateLimiter
 from parley.gateway.websocket.client import ClientConnection
 from parley.gateway.websocket.connection import LOST, UNSUPPORTED, Close, Connection

@@ -6,6 +6,15 @@ from botocore.exceptions import ClientError
 from connections import post
 from observed import keep
 
+ANSWERS = {
+    "null": None,
+    "text": "text",
+    "number": 7,
+    "empty": {},
+    "unknown-key": {"statusCode": 200, "Data": "x"},
+    "object-as-body": {"statusCode": 200, "body": {}},
+}
+
 
 def handler(event, context):
     query = event.get("queryStringParameters") or {}
@@ -14,7 +23,7 @@ def handler(event, context):
     if "raise" in query:
         raise RuntimeError("asked for")
     if "answer" in query:
-        return {"null": None, "text": "text", "number": 7, "empty": {}}[query["answer"]]
+        return ANSWERS[query["answer"]]
     headers = {"X-Colour": "red"} if "header" in query else {}
     if "protocol" in query:
         headers["Sec-WebSocket-Protocol"] = query["protocol"]

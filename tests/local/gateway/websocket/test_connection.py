@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from parley.template.model import LambdaIntegration, Route
 
-from tests.support.gateway import GatewayStage, Raised
+from tests.support.gateway import MALFORMED, GatewayStage, Raised
 
 DEFAULT = Route("$default", LambdaIntegration("default"))
 DISCONNECT = Route("$disconnect", LambdaIntegration("disconnect"))
@@ -99,7 +99,7 @@ class TestAnswers:
             await client.say("{}")
             assert client.frames == frames
 
-    @pytest.mark.parametrize("answer", [None, "text", 7, {"body": "hi"}])
+    @pytest.mark.parametrize("answer", [None, "text", 7, []])
     async def test_garbage_for_a_route_response_is_an_error_and_else_nothing(self, answer):
         for responds, frames in ((False, []), (True, ["Internal server error"])):
             route = Route("$default", LambdaIntegration("default"), responds=responds)
@@ -107,6 +107,27 @@ class TestAnswers:
             client = await gateway.connect()
             await client.say("{}")
             assert messages(client) == frames
+
+    @pytest.mark.parametrize("responds", [False, True])
+    @pytest.mark.parametrize("answer", MALFORMED)
+    async def test_an_object_that_is_no_answer_is_an_error_and_the_log_says_why(self, answer, responds):
+        route = Route("$default", LambdaIntegration("default"), responds=responds)
+        gateway = GatewayStage({"default": lambda event: answer}, route)
+        client = await gateway.connect()
+        await client.say("{}")
+        assert messages(client) == ["Internal server error"]
+        assert gateway.told("note")[0]["text"].startswith("default failed for $default: its ")
+        assert client.closed is None
+
+    @pytest.mark.parametrize(("answer", "frames"), [({}, []), ({"body": "hi"}, ["hi"]), ({"body": 7}, ["7"])])
+    async def test_an_object_without_a_status_is_an_answer_or_by_the_switch_none(self, answer, frames):
+        route = Route("$default", LambdaIntegration("default"), responds=True)
+        client = await GatewayStage({"default": lambda event: answer}, route).connect()
+        await client.say("{}")
+        assert client.frames == frames
+        client = await GatewayStage({"default": lambda event: answer}, route, missing_status="none").connect()
+        await client.say("{}")
+        assert messages(client) == ["Internal server error"]
 
     async def test_messages_run_concurrently(self):
         async def slow_or_fast(event):

@@ -9,7 +9,7 @@ import pytest
 from parley.gateway.quotas import Quotas
 from parley.template.model import Authorizer, LambdaIntegration, Route, Stage, Throttle
 
-from tests.support.gateway import GatewayStage, Raised
+from tests.support.gateway import MALFORMED, GatewayStage, Raised
 
 CONNECT = Route("$connect", LambdaIntegration("connect"))
 DEFAULT = Route("$default", LambdaIntegration("default"))
@@ -243,10 +243,27 @@ class TestConnect:
         await gateway.clock.advance(0.2)
         assert client.status == 504
 
-    @pytest.mark.parametrize("answer", [None, "garbage", {"status": 200}, {"statusCode": "many"}, [200]])
-    async def test_no_status_is_502_or_by_the_switch_open(self, answer):
-        assert (await GatewayStage({"connect": lambda event: answer}, CONNECT).connect()).status == 502
+    @pytest.mark.parametrize("answer", [None, "garbage", 7, [200]])
+    async def test_what_is_no_object_is_502_or_by_the_switch_that_it_names_open(self, answer):
+        gateway = GatewayStage({"connect": lambda event: answer}, CONNECT)
+        assert (await gateway.connect()).status == 502
+        assert "--assume connect_null=open" in gateway.told("refuse")[0]["why"]
         assert (await GatewayStage({"connect": lambda event: answer}, CONNECT, connect_null="open").connect()).accepted
+
+    @pytest.mark.parametrize("answer", [{}, {"body": "x"}, {"headers": None}, {"statusCode": None}])
+    async def test_an_object_without_a_status_opens_it_or_by_the_switch_is_as_null(self, answer):
+        for assumed, status in (({}, None), ({"missing_status": "none"}, 502)):
+            gateway = GatewayStage({"connect": lambda event: answer}, CONNECT, **assumed)
+            assert (await gateway.connect()).status == status
+        both = GatewayStage({"connect": lambda event: answer}, CONNECT, missing_status="none", connect_null="open")
+        assert (await both.connect()).accepted
+
+    @pytest.mark.parametrize("answer", MALFORMED)
+    @pytest.mark.parametrize("assumed", ["refused", "open"])
+    async def test_an_object_that_is_no_answer_is_502(self, answer, assumed):
+        gateway = GatewayStage({"connect": lambda event: answer}, CONNECT, connect_null=assumed)
+        assert (await gateway.connect()).status == 502
+        assert gateway.told("refuse")[0]["why"].startswith("$connect failed: its ")
 
     async def test_the_answers_headers_are_dropped_or_by_the_switch_passed(self):
         def connect(event):
