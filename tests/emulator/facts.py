@@ -145,6 +145,7 @@ _ALL = [
     Fact("handshake.no-route", 2, "the API has no `$connect` route: every handshake opens", (GUIDE,)),
     Fact("handshake.waits", 2, "the handshake waits for `$connect`, at most 29 s", (GUIDE,)),
     Fact("handshake.stage", 2, "the stage does not exist: 403", ("aws/aws-sdk-php#1955",)),
+    unsure("handshake.plain", 2, "a GET that asks for no upgrade: 426", "plain_request", "RFC 9110, section 15.5.22"),
     unsure("handshake.body", 2, "the body of a refused handshake is empty", "refusal_body"),
     unsure("handshake.headers", 2, "other headers of `$connect`'s answer do not reach the client", "response_headers"),
     unsure("handshake.deflate", 2, "permessage-deflate is not negotiated"),

@@ -3,11 +3,13 @@
 import asyncio
 import uuid
 from functools import partial
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from parley.template.model import Authorizer, LambdaIntegration, Route
 
-from tests.emulator.conformance.deployment import refusal
+from tests.emulator.conformance.deployment import SECONDS, refusal
 from tests.emulator.facts import GUIDE, KEYS, QUOTAS, TRANSCRIPT, UNSURE
 from tests.support.gateway import GatewayStage
 
@@ -151,6 +153,12 @@ class TestAuthorizers:
 
 
 class TestUnsure:
+    @pytest.mark.fact("handshake.plain", source="RFC 9110, section 15.5.22")
+    def test_a_get_that_asks_for_no_upgrade_is_426(self, deployment):
+        with pytest.raises(HTTPError) as answer:
+            urlopen(deployment.urls["main"].replace("ws", "http", 1), timeout=SECONDS)
+        assert answer.value.code == 426
+
     @pytest.mark.fact("handshake.principal", source="serverless/examples#305")
     def test_an_authorizers_answer_without_a_principal_is_500(self, refused):
         assert refused("guarded", {"token": "nobody"}).status_code == 500

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import dedent, indent
 from typing import Any
 
 from parley.emulator.application import Emulator
 from parley.emulator.options import Address, FunctionOptions, GatewayOptions, Options, TemplateOptions
+from parley.gateway.assumptions import Assumptions
 from parley.template.reader import read
 from parley.trace import Trace
 
@@ -21,18 +23,24 @@ Resources:
 
 
 class ReadyEmulator:
-    """An emulator of a small template. `trace` is what it did."""
+    """An emulator of a small template. `trace` is what it did, `resources` are more of the template's."""
 
     def __init__(
-        self, folder: Path, address: Address, overrides: Mapping[str, str] | None = None, origins: tuple[str, ...] = ()
+        self,
+        folder: Path,
+        address: Address,
+        overrides: Mapping[str, str] | None = None,
+        origins: tuple[str, ...] = (),
+        resources: str = "",
+        assumptions: Assumptions | None = None,
     ) -> None:
         path = folder / "template.yaml"
-        path.write_text(TEMPLATE)
+        path.write_text(TEMPLATE + indent(dedent(resources), "  "))
         options = Options(
             TemplateOptions(path),
             address,
             FunctionOptions(mode="inline"),
-            GatewayOptions(origins=origins),
+            GatewayOptions(origins=origins, assumptions=assumptions or Assumptions()),
             users=(),
             iam="off",
         )

@@ -106,10 +106,11 @@ class Emulator:
             path: WebSocketGateway(api, stage, self._gateway, reordering)
             for path, (api, stage) in mounted(self.template.websocket_apis).items()
         }
-        self._http = {
-            path: SharedWithPages(HttpGateway(api, self._functions.invoke, trace, self._clock, path), self._is_welcome)
+        self._http_apis = {
+            path: HttpGateway(api, self._functions.invoke, trace, self._clock, path)
             for path, api in mounted_http(self.template.http_apis).items()
         }
+        self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
         self.http_paths = [path or "/" for path in self._http]
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self._database = _database(options, importing)
@@ -236,8 +237,13 @@ class Emulator:
         if self.built_in_model and path.startswith(f"{MODEL_PATH}/"):
             return await self._model(scope, receive, send)
         first = f"/{path.split('/')[1]}"
-        if gateway := self._http.get(first) or self._http.get(""):
-            return await gateway(scope, receive, send)
+        mount = first if first in self._http else ""
+        stage = self.mounts.get(path.rstrip("/")) if scope["method"] in ("GET", "HEAD") else None
+        # On AWS each API has a host of its own. Here an HTTP API has its named paths, and a stage the others.
+        if stage and not (mount in self._http and self._http_apis[mount].names(scope)):
+            return await stage.answer_plain(path).send(send)
+        if mount in self._http:
+            return await self._http[mount](scope, receive, send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
     def _refusal(self, scope: Scope) -> str | None:

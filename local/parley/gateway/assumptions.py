@@ -56,6 +56,9 @@ class Assumptions:
     added_headers: Literal["present", "missing"] = "present"
     """Identity sources that are headers of the gateway's own, such as `X-Forwarded-For`: present, or missing (401)."""
 
+    plain_request: Literal["426", "403"] = "426"
+    """Status of a GET on a stage that asks for no upgrade to WebSocket."""
+
     @property
     def status_if_missing(self) -> int | None:
         """The status of an answer that names none."""

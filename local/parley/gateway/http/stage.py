@@ -14,7 +14,7 @@ from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
 from parley.gateway.http.event import HttpRequest, event_path
 from parley.gateway.http.response import HttpApiResponse, InvalidFunctionResponse, parse_response
-from parley.gateway.http.router import RouteMatch, Router
+from parley.gateway.http.router import DEFAULT_ROUTE, RouteMatch, Router
 from parley.gateway.quotas import HTTP_INTEGRATION_TIME, HTTP_REQUEST_SIZE, MAX_HTTP_REQUEST_BYTES, Limit
 from parley.template.model import HttpApi
 from parley.trace import Trace
@@ -75,6 +75,11 @@ class HttpGateway:
             result = await self._integrate(request)
         self._record(request, result)
         return await result.response.response(request.request_id).send(send)
+
+    def names(self, scope: Scope) -> bool:
+        """Tell if a route of its own has the path of a request: neither `$default` nor one with a greedy variable."""
+        match = self._match(scope["method"], _path(scope).removeprefix(self._mount) or "/")
+        return match is not None and match.route.path != DEFAULT_ROUTE and "+}" not in match.route.path
 
     def _match(self, method: str, path: str) -> RouteMatch | None:
         if self._stage and path != self._stage and not path.startswith(f"{self._stage}/"):

@@ -63,6 +63,16 @@ class WebSocketGateway:
         self._start_task(self._call_disconnect(client.connection.handshake, close))
         return None
 
+    def answer_plain(self, path: str) -> Response:
+        """Return the response to a GET on the stage's path that asks for no upgrade to WebSocket."""
+        status = int(self._assumptions.plain_request)
+        self._context.trace.record("refuse", path=path, status=status, why="it asks for no upgrade to WebSocket")
+        if status == 403:
+            return Response.of_json(status, {"message": "Forbidden"})
+        # RFC 9110, section 15.5.22: the response names the protocol.
+        headers = {"upgrade": "websocket", "connection": "upgrade"}
+        return Response.of_json(status, {"message": "Upgrade Required"}, headers)
+
     def _handshake(self, scope: Scope) -> Handshake:
         headers = decode_headers(scope["headers"])
         in_event = self._assumptions.stage_variables == "in-event"
