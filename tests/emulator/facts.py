@@ -79,6 +79,12 @@ _ALL = [
         (EVENTS,),
     ),
     Fact("events.identity", 1, "`identity` has `sourceIp`, and `userAgent` only if the client sent one", (EVENTS,)),
+    Fact(
+        "events.caller",
+        1,
+        "on connections with `AWS_IAM`, `identity` also has `accountId`, `accessKey`, `caller`, `user` and `userArn`",
+        (GUIDE, "events of 2019 and 2020"),
+    ),
     Fact("events.models", 1, "events pass the models of powertools' parser", (EVENTS,)),
     Fact(
         "events.authorizer",

@@ -10,6 +10,9 @@ from aws_lambda_powertools.utilities.parser.models import (
     APIGatewayWebSocketDisconnectEventModel,
     APIGatewayWebSocketMessageEventModel,
 )
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from parley.gateway.events import Handshake, new_request_id
 
 from tests.emulator.conformance.events import ConnectionEvents
@@ -167,6 +170,20 @@ class TestContext:
         [seen] = client.observed(client.connection_id(), "CONNECT")
         identity = seen["event"]["requestContext"]["identity"]
         assert identity == {"sourceIp": identity["sourceIp"], "userAgent": "a test"}
+
+
+@pytest.mark.here("needs a user of the account")
+@pytest.mark.fact("events.caller", source=GUIDE)
+def test_a_signed_handshake_names_its_caller(connect, deployment):
+    tag = uuid.uuid4().hex
+    request = AWSRequest("GET", f"{deployment.urls['signed']}?tag={tag}")
+    SigV4Auth(Credentials("AKIDEXAMPLE", "secret"), "execute-api", "us-east-1").add_auth(request)
+    connect("signed", {"tag": tag}, additional_headers=dict(request.headers))
+    [seen] = connect().observed(tag, "CONNECT")
+    identity = seen["event"]["requestContext"]["identity"]
+    assert set(identity) == {"sourceIp", "userAgent", "accountId", "accessKey", "caller", "user", "userArn"}
+    assert identity["accessKey"] == "AKIDEXAMPLE"
+    assert re.fullmatch(r"arn:aws:iam::\d{12}:user/.+", identity["userArn"])
 
 
 class TestAuthorizer:

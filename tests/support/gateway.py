@@ -37,6 +37,9 @@ MALFORMED = (
 )
 """Objects that functions may return, and that API Gateway takes for no answer."""
 
+CALLER = {"accountId": "1", "accessKey": "AKID", "caller": "AIDA", "user": "AIDA", "userArn": "arn:aws:iam::1:user/a"}
+"""The caller that signs handshakes."""
+
 Function = Callable[[dict[str, Any]], Any]
 
 
@@ -74,7 +77,7 @@ class GatewayStage:
             account=account,
             trace=self.trace,
             clock=self.clock,
-            is_signed=lambda handshake: signed,
+            caller=lambda handshake: CALLER if signed else None,
             assumptions=assumptions,
         )
         api = WebSocketApi("Api", "abcdef1234", (stage,), expression, {route.key: route for route in routes})

@@ -51,7 +51,7 @@ from parley.gateway.http.cors import SharedWithPages
 from parley.gateway.http.stage import HttpGateway
 from parley.gateway.integrations.caller import IntegrationCaller
 from parley.gateway.quotas import AccountRateLimiter
-from parley.gateway.signature import SignedRequest, is_signed, is_valid
+from parley.gateway.signature import SignedRequest, access_key, is_signed, is_valid
 from parley.gateway.websocket.context import GatewayContext
 from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.stage import WebSocketGateway
@@ -61,6 +61,7 @@ from parley.host_check import (
     is_this_machine,
     is_welcome_page,
 )
+from parley.iam.identity import caller_identity
 from parley.llm.server import BuiltInModel
 from parley.template.model import Template
 from parley.trace import Trace
@@ -154,7 +155,7 @@ class Emulator:
             account=account,
             trace=trace,
             clock=clock,
-            is_signed=self._is_handshake_signed,
+            caller=self._caller,
             limits=options.limits,
             assumptions=options.assumptions,
         )
@@ -168,8 +169,12 @@ class Emulator:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    def _is_handshake_signed(self, handshake: Handshake) -> bool:
-        return self._is_signed(SignedRequest("GET", f"/{handshake.stage}", handshake.query, handshake.headers))
+    def _caller(self, handshake: Handshake) -> dict[str, str] | None:
+        request = SignedRequest("GET", f"/{handshake.stage}", handshake.query, handshake.headers)
+        if not self._is_signed(request):
+            return None
+        key = access_key(request)
+        return caller_identity(key, self._functions.caller(key), self.template.roles)
 
     def _is_signed(self, request: SignedRequest) -> bool:
         return (

@@ -51,7 +51,8 @@ class Handshake:
     """The first request of a connection, with all that later events repeat of it.
 
     A flat record, as the events are flat. `connected_at` is in seconds since the epoch. `authorizer` is the context
-    that the authorizer returned, None without an authorizer.
+    that the authorizer returned, None without an authorizer. `caller` is what `identity` has of the IAM caller, on
+    connections with AWS_IAM.
     """
 
     connection_id: str
@@ -64,6 +65,7 @@ class Handshake:
     query: str
     stage_variables: Mapping[str, str] = field(default_factory=dict)
     authorizer: Mapping[str, str] | None = None
+    caller: Mapping[str, str] = field(default_factory=dict)
 
     def without_request(self) -> Handshake:
         """Return a copy without headers and query; later events need the user agent only.
@@ -135,7 +137,7 @@ class Handshake:
             ("X-Forwarded-Proto", "https"),
         ]
 
-    def identity(self) -> dict[str, str]:
+    def client(self) -> dict[str, str]:
         """Return the client's address and user agent."""
         agent = next((value for name, value in self.headers if name.lower() == "user-agent"), None)
         return {"sourceIp": self.source_ip} | ({"userAgent": agent} if agent else {})
@@ -152,7 +154,7 @@ class Handshake:
             "stage": self.stage,
             "connectedAt": int(self.connected_at * 1000),
             "requestTimeEpoch": int(now * 1000),
-            "identity": self.identity(),
+            "identity": self.client() | dict(self.caller),
             "requestId": request_id,
             "domainName": self.domain_name,
             "connectionId": self.connection_id,

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.iam.conditions import Context
+from parley.iam.identity import session_id
 from parley.iam.policies import Request
 from parley.iam.requirements import Permission
 
@@ -41,7 +42,7 @@ def _context(role: str, function: str, permission: Permission) -> Context:
         "aws:principalarn": (f"arn:aws:iam::{ACCOUNT_ID}:role/{role}",),
         "aws:principalaccount": (ACCOUNT_ID,),
         "aws:principaltype": ("AssumedRole",),
-        "aws:userid": (f"AROAEMULATOR:{function}",),
+        "aws:userid": (session_id(function),),
         "aws:resourceaccount": (ACCOUNT_ID,),
         "aws:requestedregion": (REGION,),
         # The emulator's own address is http; on AWS the SDKs use https.

@@ -8,7 +8,7 @@ import pytest
 from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from parley.gateway.signature import SignedRequest, is_signed, is_valid
+from parley.gateway.signature import SignedRequest, access_key, is_signed, is_valid
 
 KEYS = Credentials("AKID", "secret", "a session token")
 URL = "https://127.0.0.1:8000/live/%40connections/BFaT_fALIAMCKug%3D?b=2&a=1"
@@ -25,6 +25,12 @@ def received(signer, method="POST", url=URL, body=b"hello", service="execute-api
     sent = urlsplit(made.prepare().url)
     headers = [(name, value.decode() if isinstance(value, bytes) else value) for name, value in made.headers.items()]
     return SignedRequest(method, sent.path, sent.query, headers, body)
+
+
+@pytest.mark.parametrize("signer", [SigV4Auth, SigV4QueryAuth])
+def test_the_access_key_is_read_from_the_signature(signer):
+    assert access_key(received(signer, "GET", body=b"")) == "AKID"
+    assert access_key(SignedRequest("GET", "/live", "", [])) == ""
 
 
 def test_a_header_signed_by_botocore_is_valid():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from parley.clock import Clock
@@ -18,7 +18,8 @@ from parley.trace import Trace
 class GatewayContext:
     """API Gateway in one account and region: what all its stages share.
 
-    `is_signed` tells if a handshake is signed as `AWS_IAM` requires.
+    `caller` returns the caller that has signed a handshake, as events name it; None if the handshake is not signed as
+    `AWS_IAM` requires.
     """
 
     integrations: IntegrationCaller
@@ -26,6 +27,6 @@ class GatewayContext:
     account: AccountRateLimiter
     trace: Trace
     clock: Clock
-    is_signed: Callable[[Handshake], bool]
+    caller: Callable[[Handshake], Mapping[str, str] | None]
     limits: TimeLimits = field(default_factory=TimeLimits)
     assumptions: Assumptions = field(default_factory=Assumptions)

@@ -63,8 +63,11 @@ class HandshakeHandler:
         return self._response(status)
 
     async def _authorize(self, route: Route, handshake: Handshake) -> Handshake | Refused:
-        if route.iam and not self._context.is_signed(handshake):
-            return Refused(403, "$connect requires AWS_IAM, but the handshake has no valid signature (SigV4)")
+        if route.iam:
+            caller = self._context.caller(handshake)
+            if caller is None:
+                return Refused(403, "$connect requires AWS_IAM, but the handshake has no valid signature (SigV4)")
+            return replace(handshake, caller=caller)
         if route.authorizer is None:
             return handshake
         return await self._call_authorizer(route.authorizer, handshake)

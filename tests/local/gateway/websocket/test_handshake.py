@@ -9,7 +9,7 @@ import pytest
 from parley.gateway.quotas import Quotas
 from parley.template.model import Authorizer, LambdaIntegration, Route, Stage, Throttle
 
-from tests.support.gateway import MALFORMED, GatewayStage, Raised
+from tests.support.gateway import CALLER, MALFORMED, GatewayStage, Raised
 
 CONNECT = Route("$connect", LambdaIntegration("connect"))
 DEFAULT = Route("$default", LambdaIntegration("default"))
@@ -226,6 +226,25 @@ class TestIam:
             {"connect": ok}, Route("$connect", LambdaIntegration("connect"), iam=True), signed=signed
         )
         assert (await gateway.connect()).status == status
+
+    async def test_all_three_events_have_the_caller_and_the_management_api_has_not(self):
+        routes = [Route(f"${name}", LambdaIntegration(name)) for name in ("default", "disconnect")]
+        functions = {"connect": ok, "default": ok, "disconnect": ok}
+        signed = Route("$connect", LambdaIntegration("connect"), iam=True)
+        gateway = GatewayStage(functions, signed, *routes, signed=True)
+        client = await gateway.connect("", {"User-Agent": "curl/8"})
+        await client.say("{}")
+        connection_id = gateway.events("default")[0]["requestContext"]["connectionId"]
+        described = await gateway.post(connection_id, method="GET")
+        assert json.loads(described.body)["identity"] == {"sourceIp": "127.0.0.1", "userAgent": "curl/8"}
+        await client.leave()
+        seen = [gateway.events(name)[0]["requestContext"]["identity"] for name in functions]
+        assert seen == [{"sourceIp": "127.0.0.1", "userAgent": "curl/8", **CALLER}] * 3
+
+    async def test_a_signature_that_nobody_asked_for_is_not_in_the_events(self):
+        gateway = GatewayStage({"connect": ok}, CONNECT, signed=True)
+        await gateway.connect()
+        assert gateway.events("connect")[0]["requestContext"]["identity"] == {"sourceIp": "127.0.0.1"}
 
 
 class TestConnect:
