@@ -141,9 +141,8 @@ _ALL = [
     unsure(
         "handshake.principal",
         2,
-        "the authorizer's answer has no `principalId`: 500",
+        "the authorizer's answer has no `principalId`: its policy decides nevertheless",
         "principal_missing",
-        "serverless/examples#305",
     ),
     unsure("handshake.text", 2, "the authorizer returns the text `Unauthorized`: 500, not 401", "unauthorized_text"),
     unsure("handshake.added", 2, "headers that the gateway adds are identity sources", "added_headers"),

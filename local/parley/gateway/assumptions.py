@@ -47,8 +47,8 @@ class Assumptions:
     stage_variables: Literal["in-event", "absent"] = "in-event"
     """Stage variables in events: in `stageVariables` if the stage has any, or never."""
 
-    principal_missing: Literal["refused", "allowed"] = "refused"
-    """Result of an authorizer's answer without `principalId`: a 500, or that of its policy."""
+    principal_missing: Literal["allowed", "refused"] = "allowed"
+    """Result of an authorizer's answer without `principalId`: that of its policy, or a 500."""
 
     unauthorized_text: Literal["invalid", "unauthorized"] = "invalid"
     """Result of an authorizer that returns the text `Unauthorized` and does not raise it: a 500, or a 401."""

@@ -228,6 +228,7 @@ class TestValidity:
             (allow(resource=[["*"]]), "the Resource"),
             (allow(resource=7), "the Resource"),
             (allow(Condition="x"), "the Condition"),
+            (allow(Condition=None), "the Condition"),
             (allow(Condition={"StringMatches": {"aws:SourceIp": "x"}}), "no condition operator 'StringMatches'"),
             (allow(Condition={"StringEquals": "x"}), "the condition StringEquals"),
             (allow(Condition={"StringEquals": {"aws:SourceIp": {"a": 1}}}), "the condition StringEquals"),

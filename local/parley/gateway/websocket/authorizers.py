@@ -140,7 +140,7 @@ def _context(answer: Mapping[str, Any], assumptions: Assumptions) -> dict[str, s
     """Return principal and context as text. Raises `_InvalidAnswer` for what API Gateway rejects."""
     principal, context = answer.get("principalId"), answer.get("context") or {}
     if principal is None and assumptions.principal_missing == "refused":
-        raise _InvalidAnswer("it has no principalId. Add it; or --assume principal_missing=allowed")
+        raise _InvalidAnswer("it has no principalId, and --assume principal_missing=refused is set")
     if not isinstance(principal, str | None):
         raise _InvalidAnswer("principalId is not a text")
     if not isinstance(context, dict):

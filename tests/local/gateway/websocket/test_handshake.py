@@ -123,7 +123,8 @@ class TestAuthorizers:
             (policy(resource="arn:aws:execute-api:*:*:other/*"), 403),
             (policy(action="s3:GetObject"), 403),
             ({**policy(), "principalId": 7}, 500),
-            ({"policyDocument": policy()["policyDocument"]}, 500),
+            ({"policyDocument": policy()["policyDocument"]}, None),
+            ({"principalId": None, "policyDocument": policy()["policyDocument"]}, None),
             ({"principalId": "alice"}, 500),
             (policy(context={"claims": {"a": 1}}), 500),
             (policy(context={"long": "x" * 9000}), 500),
@@ -152,12 +153,12 @@ class TestAuthorizers:
         assert (await guarded(lambda event: denying).connect("", headers)).status == (403 if applies else None)
 
     @pytest.mark.parametrize("answer", [policy(), policy("Deny")])
-    async def test_without_a_principal_it_is_500_or_by_the_switch_its_policy_counts(self, answer):
-        del answer["principalId"]
-        refused = guarded(lambda event: answer)
+    async def test_without_a_principal_its_policy_counts_or_by_the_switch_it_is_500(self, answer):
+        answer = {"policyDocument": answer["policyDocument"]}
+        refused = guarded(lambda event: answer, principal_missing="refused")
         assert (await refused.connect()).status == 500
-        assert "--assume principal_missing=allowed" in refused.told("refuse")[0]["why"]
-        gateway = guarded(lambda event: answer, principal_missing="allowed")
+        assert "--assume principal_missing=refused" in refused.told("refuse")[0]["why"]
+        gateway = guarded(lambda event: answer)
         client = await gateway.connect()
         assert client.status == (403 if answer["policyDocument"]["Statement"][0]["Effect"] == "Deny" else None)
         if client.accepted:
