@@ -9,7 +9,6 @@ from typing import Any
 
 from parley.emulator.application import Emulator
 from parley.emulator.options import Address, FunctionOptions, GatewayOptions, Options, TemplateOptions
-from parley.gateway.assumptions import Assumptions
 from parley.template.reader import read
 from parley.trace import Trace
 
@@ -23,16 +22,18 @@ Resources:
 
 
 class ReadyEmulator:
-    """An emulator of a small template. `trace` is what it did, `resources` are more of the template's."""
+    """An emulator of a small template. `trace` is what it did.
+
+    `resources` are more of the template's, and `gateway` the options of API Gateway.
+    """
 
     def __init__(
         self,
         folder: Path,
         address: Address,
         overrides: Mapping[str, str] | None = None,
-        origins: tuple[str, ...] = (),
         resources: str = "",
-        assumptions: Assumptions | None = None,
+        **gateway: Any,
     ) -> None:
         path = folder / "template.yaml"
         path.write_text(TEMPLATE + indent(dedent(resources), "  "))
@@ -40,7 +41,7 @@ class ReadyEmulator:
             TemplateOptions(path),
             address,
             FunctionOptions(mode="inline"),
-            GatewayOptions(origins=origins, assumptions=assumptions or Assumptions()),
+            GatewayOptions(**gateway),
             users=(),
             iam="off",
         )

@@ -170,7 +170,7 @@ class Emulator:
         task.add_done_callback(self._sending.discard)
 
     def _caller(self, handshake: Handshake) -> dict[str, str] | None:
-        request = SignedRequest("GET", f"/{handshake.stage}", handshake.query, handshake.headers)
+        request = SignedRequest("GET", handshake.path, handshake.query, handshake.headers)
         if not self._is_signed(request):
             return None
         key = access_key(request)

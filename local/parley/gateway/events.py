@@ -52,7 +52,7 @@ class Handshake:
 
     A flat record, as the events are flat. `connected_at` is in seconds since the epoch. `authorizer` is the context
     that the authorizer returned, None without an authorizer. `caller` is what `identity` has of the IAM caller, on
-    connections with AWS_IAM.
+    connections with AWS_IAM. `path` is as sent: a signature covers it.
     """
 
     connection_id: str
@@ -66,6 +66,7 @@ class Handshake:
     stage_variables: Mapping[str, str] = field(default_factory=dict)
     authorizer: Mapping[str, str] | None = None
     caller: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
 
     def without_request(self) -> Handshake:
         """Return a copy without headers and query; later events need the user agent only.

@@ -86,6 +86,7 @@ class WebSocketGateway:
             headers=headers,
             query=scope["query_string"].decode("latin-1"),
             stage_variables=self._stage.variables if in_event else {},
+            path=scope["raw_path"].decode("latin-1"),
         )
 
     def _client_connection(self, handshake: Handshake, receive: Receive, send: Send) -> ClientConnection:
