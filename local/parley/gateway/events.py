@@ -74,7 +74,7 @@ class Handshake:
         This saves 2 MB for 1,000 idle connections.
         """
         agent = [pair for pair in self.headers if pair[0].lower() == "user-agent"]
-        return replace(self, headers=agent, query="")
+        return replace(self, headers=agent, query="", path="")
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query's parameters in their order."""
