@@ -1,4 +1,4 @@
-"""Facts about API Gateway's WebSocket APIs: the text, the sources and the fidelity of each.
+"""Facts about API Gateway's WebSocket APIs and about Lambda: the text, the sources and the fidelity of each.
 
 A test names the facts that it checks and the source that it relies on,
 `@pytest.mark.fact(14, source="aws/chalice#1406")`.
@@ -31,6 +31,7 @@ SECTIONS = {
     4: "Close and disconnect",
     5: "@connections",
     6: "Order, quotas, asynchronous invocations",
+    7: "The surroundings of a function",
 }
 
 
@@ -240,6 +241,18 @@ _ALL = [
     Fact("quotas.counts", 6, "at most 300 routes, 300 integrations, 10 stages and 10 authorizers", (QUOTAS,), "not"),
     Fact("async.accepted", 6, "an asynchronous invocation is accepted with 202", (LAMBDA,)),
     Fact("async.retries", 6, "a failed asynchronous invocation is retried twice, after 1 and 2 minutes", (LAMBDA,)),
+    Fact(
+        "functions.import",
+        7,
+        "a library that reads variables while it is imported sees those of its function and Lambda's own",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.copies",
+        7,
+        "a library that a function brings is used instead of the runtime's, by all libraries in its process",
+        (LAMBDA,),
+    ),
     Fact("price", 6, "metering: messages in units of 32 KB, and minutes of connection", (GUIDE,), "not"),
 ]
 

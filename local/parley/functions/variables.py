@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.template.model import Function
@@ -16,6 +20,11 @@ FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
 def function_arn(name: str) -> str:
     """Return the ARN of a function."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
+
+
+def runtime(function: Function) -> str:
+    """Return the identifier of a runtime, as `python3.13`; of this Python if the template names none."""
+    return function.runtime or "python{}.{}".format(*sys.version_info)
 
 
 def log_group(function: Function) -> str:
@@ -46,7 +55,11 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime(function)}",
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_TASK_ROOT": str(function.code.absolute()),
+        "LAMBDA_RUNTIME_DIR": sysconfig.get_path("purelib"),
         "_HANDLER": function.handler,
     }
 
@@ -62,6 +75,41 @@ def of_process(function: Function, version: str, log_stream: str, runtime_api: s
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         **function.environment,
     }
+
+
+def of_function(function: Function) -> dict[str, str]:
+    """Return the variables of a process of this function, with examples where each process has values of its own."""
+    return of_process(function, *_EXAMPLES[0])
+
+
+def shared(functions: Iterable[Function]) -> tuple[dict[str, str], set[str]]:
+    """Return the variables that are the same in all processes of these functions, and the names of all others."""
+    functions = list(functions)
+    processes = [of_process(function, *example) for function in functions for example in _EXAMPLES]
+    names = {name for variables in processes for name in variables}
+    folders = {function.code for function in functions}
+    same = {
+        name
+        for name in names - _NEVER_SHARED
+        if len({variables.get(name) for variables in processes}) == 1
+        and (len(folders) == 1 or not any(_is_in(folder, processes[0][name]) for folder in folders))
+    }
+    return {name: processes[0][name] for name in same}, (names | _NEVER_SHARED) - same
+
+
+_EXAMPLES = [("1", "2024/01/01/[1]aaaaaaaaaaaa", "127.0.0.1:1/a"), ("2", "2024/01/02/[2]bbbbbbbbbbbb", "127.0.0.1:2/b")]
+"""Two processes of a function: version, log stream and address of the Runtime API. No other variable differs."""
+
+_NEVER_SHARED = {"_X_AMZN_TRACE_ID", "PYTHONPATH"}
+"""A variable of each event, and one that would change which modules the zygote itself finds."""
+
+
+def _is_in(folder: Path, value: str) -> bool:
+    """Tell if a value may be a relative path, which is another file for each function."""
+    try:
+        return not Path(value).is_absolute() and (folder / value).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _layers(function: Function) -> str:

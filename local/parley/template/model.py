@@ -25,7 +25,8 @@ class InvokeConfig:
 class Function:
     """A Lambda function. `timeout` is in seconds, `memory` in MB, `dead_letter` is the ARN of a queue.
 
-    `log_group` is the one that the template names; without it the function has one of its own.
+    `log_group` is the one that the template names; without it the function has one of its own. `runtime` is the
+    identifier of the runtime, as `python3.13`; empty if the template names none.
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     folders whose content AWS would unpack into /opt.
@@ -43,6 +44,7 @@ class Function:
     invoke_configs: Mapping[str, InvokeConfig] = field(default_factory=dict)
     layers: tuple[Path, ...] = ()
     log_group: str = ""
+    runtime: str = ""
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""

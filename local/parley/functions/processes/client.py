@@ -8,13 +8,14 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 
 from parley.functions.processes.bootstrap import LaunchOrder
 from parley.functions.processes.launch import ZygoteProcess, start_zygote
+from parley.functions.processes.preload import ZygotePlan, plan_for
 from parley.template.model import Function
 
 _MAX_READ_BYTES = 64 * 1024
@@ -40,7 +41,7 @@ class Processes:
     """The processes that a zygote makes. If the zygote dies, the next launch starts another."""
 
     def __init__(self) -> None:
-        self._modules: Sequence[str] = ()
+        self._plan: ZygotePlan | None = None
         self._numbers = count(1)
         self._living: dict[int, Process] = {}
         self._callers: dict[str, str] = {}
@@ -50,8 +51,8 @@ class Processes:
         self._stopped = False
 
     def start(self, zygote: ZygoteProcess) -> None:
-        """Use this zygote. If it dies, another one is started that loads the same modules."""
-        self._modules = zygote.modules
+        """Use this zygote. If it dies, another one is started by the same plan."""
+        self._plan = zygote.plan
         self._zygote, self._control = zygote.process, zygote.control
         asyncio.get_running_loop().add_reader(self._control, self._receive)
 
@@ -62,7 +63,7 @@ class Processes:
         if self._stopped:
             raise LaunchError("The emulator is stopping.")
         if self._control is None:
-            self.start(start_zygote(self._modules))
+            self.start(start_zygote(self._plan or plan_for([function])))
         order = LaunchOrder(function.handler, str(function.code.absolute()), variables)
         process = Process(next(self._numbers), on_exit, variables)
         self._living[process.number] = process

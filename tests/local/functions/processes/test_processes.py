@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from parley.errors import StartError
+from parley.functions.processes.loading import Libraries
+from parley.functions.processes.preload import ZygotePlan
 
 from tests.support.waiting import HANGS
 
@@ -170,3 +172,29 @@ async def test_without_awss_runtime_the_way_out_is_named(serve, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "runtime_client" else found(name))
     with pytest.raises(StartError, match="--functions inline"):
         await serve(f=PIDS)
+
+
+AFRESH = """
+    import sys
+
+    def handler(event, context):
+        there = ["lib_fine" in sys.modules, "lib_catches" in sys.modules]
+        import lib_catches
+        return [*there, lib_catches.lib_mine is not None, sys.argv[0]]
+"""
+
+
+@pytest.mark.parametrize(("chain", "still_loads"), [(0, True), (9, False)])
+async def test_a_zygote_that_loaded_what_it_must_not_begins_afresh(serve, tmp_path, chain, still_loads):
+    """A long chain of modules that catch the refusal shows one link after the other: at last it loads none."""
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    (libraries / "lib_fine.py").write_text("")
+    names = ["lib_mine", "lib_catches", *(f"lib_{number}" for number in range(chain))]
+    for name, below in zip(names[1:], names, strict=False):
+        source = f"try:\n    import {below}\nexcept BaseException:\n    {below} = None"
+        (libraries / f"{name}.py").write_text(source)
+    plan = ZygotePlan(Libraries(["lib_fine", *names[1:]], [], ["lib_mine"]), {"PYTHONPATH": str(libraries)})
+    service = await serve({"zygote": plan}, f=AFRESH)
+    (service.folder / "f" / "lib_mine.py").write_text("")
+    assert await service.answer("f") == [still_loads, False, True, "awslambdaric"]
