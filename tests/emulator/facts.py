@@ -253,6 +253,19 @@ _ALL = [
         "a library that a function brings is used instead of the runtime's, by all libraries in its process",
         (LAMBDA,),
     ),
+    Fact(
+        "functions.layers",
+        7,
+        "modules are searched in the code, then in the layers (the last one wins, `site-packages` first), then outside",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.opt",
+        7,
+        "the layers' `bin` is on PATH and `lib` on LD_LIBRARY_PATH; here they lie in another folder than /opt",
+        (LAMBDA,),
+        "approximately",
+    ),
     Fact("price", 6, "metering: messages in units of 32 KB, and minutes of connection", (GUIDE,), "not"),
 ]
 

@@ -53,3 +53,49 @@ class TestOwnCopies:
         (service.folder / "f" / "jmespath.py").write_text("WHO = 'mine'")
         await service.failure("f", "end")
         assert await service.answer("f") == ["mine", "mine"]
+
+
+SEARCHES = """
+    import os, shutil, sys
+
+    def handler(event, context):
+        found = [__import__(name).WHO for name in event]
+        return [found, shutil.which("tool"), os.environ.get("LD_LIBRARY_PATH"), sys.path[0]]
+"""
+
+
+class TestLayers:
+    @pytest.fixture
+    def layer(self, tmp_path):
+        def written(name, files):
+            for path, who in files.items():
+                (tmp_path / name / path).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / name / path).write_text(f"WHO = {who!r}")
+            return tmp_path / name
+
+        return written
+
+    @pytest.mark.fact("functions.layers", source="Lambda developer guide")
+    async def test_modules_come_from_the_code_then_from_the_layers_then_from_the_machine(self, serve, layer):
+        site = "python/lib/python3.12/site-packages"
+        first = layer("first", {"python/mine.py": "first", "python/both.py": "first", "python/jmespath.py": "first"})
+        second = layer("second", {"python/both.py": "python", f"{site}/both.py": "site", f"{site}/deep.py": "site"})
+        layer("second", {"python/lib/python3.9/site-packages/mine.py": "another Python"})
+        service = await serve({"layers": (first, second), "runtime": "python3.12"}, f=SEARCHES)
+        (service.folder / "f" / "own.py").write_text("WHO = 'code'")
+        (service.folder / "first" / "python" / "own.py").write_text("WHO = 'first'")
+        found, *_ = await service.answer("f", ["own", "mine", "both", "deep", "jmespath"])
+        assert found == ["code", "first", "site", "site", "first"]
+
+    @pytest.mark.fact("functions.opt", source="Lambda developer guide")
+    async def test_programs_and_libraries_in_c_are_found(self, serve, layer):
+        folder = layer("l", {"bin/tool": "#", "lib/libx.so.1": "x"})
+        (folder / "bin" / "tool").chmod(0o755)
+        service = await serve({"layers": (folder,)}, f=SEARCHES)
+        answer = await service.answer("f", [])
+        assert answer == [[], str(folder / "bin" / "tool"), str(folder / "lib"), str(service.folder / "f")]
+
+    async def test_modules_of_layers_are_found_inline_too(self, serve, layer):
+        folder = layer("l", {"python/only_inline.py": "the layer"})
+        service = await serve({"layers": (folder,), "mode": "inline"}, f=SEARCHES)
+        assert (await service.answer("f", ["only_inline"]))[0] == ["the layer"]

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from parley import proxies
+from parley.emulator.code import read_template
 from parley.emulator.options import Options, overrides
 from parley.emulator.variables import FunctionVariables
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
-from parley.template.reader import read
 from parley.trace import Trace
 
 
@@ -25,8 +25,8 @@ def run(options: Options) -> None:
     # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
     proxies.exempt(os.environ, options.address.host)
-    template = read(options.template.path, options.template.parameters, imports=options.template.imports)
     variables = overrides(os.environ, Path.cwd())
+    template = read_template(options.template, variables)
     zygote = _start_zygote(options, template, variables)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
         runner.run(_serve(options, template, variables, zygote))

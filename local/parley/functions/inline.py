@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
-from parley.functions.variables import log_group, of_service
+from parley.functions.variables import layer_folders, log_group, of_service
 from parley.template.model import LATEST, Function
 from parley.trace import Trace
 
@@ -68,9 +68,8 @@ class Inline:
     async def start(self) -> None:
         """Give this process the variables of all functions, and the folders of their code."""
         for function in self._functions.values():
-            code = str(function.code.absolute())
-            if code not in sys.path:
-                sys.path.insert(0, code)
+            folders = [str(function.code.absolute()), *layer_folders(function)]
+            sys.path[:0] = [folder for folder in folders if folder not in sys.path]
             for name, value in function.environment.items():
                 if os.environ.get(name, value) != value:
                     text = f"{name} is now {function.name}'s for all functions, because functions run inline."

@@ -71,8 +71,7 @@ def of_process(function: Function, version: str, log_stream: str, runtime_api: s
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "TZ": ":UTC",
         "LANG": "en_US.UTF-8",
-        **({"PYTHONPATH": layers} if (layers := _layers(function)) else {}),
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        **_paths(function),
         **function.environment,
     }
 
@@ -112,6 +111,26 @@ def _is_in(folder: Path, value: str) -> bool:
         return False
 
 
-def _layers(function: Function) -> str:
-    """Return the folders with the modules of a function's layers. On AWS these folders lie below /opt."""
-    return os.pathsep.join(str(folder) for layer in function.layers for folder in (layer / "python", layer))
+def layer_folders(function: Function) -> list[str]:
+    """Return the folders with the modules of a function's layers, in the order in which they are searched.
+
+    On AWS these folders lie below /opt, after the function's code and before everything else (the module `bootstrap`
+    of AWS's Python image).
+    """
+    site_packages = Path("python", "lib", runtime(function), "site-packages")
+    folders = (layer / folder for layer in reversed(function.layers) for folder in (site_packages, Path("python")))
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def _paths(function: Function) -> dict[str, str]:
+    """Return where modules, programs and libraries in C are searched: in the layers too, in AWS's order."""
+    modules = layer_folders(function)
+    layers = function.layers[::-1]
+    programs = [layer / "bin" for layer in layers if (layer / "bin").is_dir()]
+    in_c = [folder / "lib" for folder in (function.code, *layers) if next((folder / "lib").glob("*.so*"), None)]
+    return {
+        **({"PYTHONPATH": os.pathsep.join(modules)} if modules else {}),
+        "PATH": os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin", *map(str, programs)]),
+        # Only where it matters: the system reads it when a program starts, so the function's process is no fork then.
+        **({"LD_LIBRARY_PATH": os.pathsep.join(map(str, in_c))} if in_c else {}),
+    }

@@ -29,7 +29,8 @@ class Function:
     identifier of the runtime, as `python3.13`; empty if the template names none.
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
-    folders whose content AWS would unpack into /opt.
+    what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
+    they may be zips.
     """
 
     name: str
