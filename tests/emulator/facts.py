@@ -78,6 +78,13 @@ _ALL = [
         "`connectedAt` is the same in all events of a connection; times are in milliseconds",
         (EVENTS,),
     ),
+    Fact(
+        "events.signer",
+        1,
+        "with `AWS_IAM`, `identity` also says who signed the handshake; here the names are made from the access key",
+        (GUIDE,),
+        "approximately",
+    ),
     Fact("events.identity", 1, "`identity` has `sourceIp`, and `userAgent` only if the client sent one", (EVENTS,)),
     Fact("events.models", 1, "events pass the models of powertools' parser", (EVENTS,)),
     Fact(
@@ -265,6 +272,30 @@ _ALL = [
         "the layers' `bin` is on PATH and `lib` on LD_LIBRARY_PATH; here they lie in another folder than /opt",
         (LAMBDA,),
         "approximately",
+    ),
+    Fact(
+        "functions.variables",
+        7,
+        "Lambda's own variables are there: AWS_EXECUTION_ENV by the runtime, AWS_LAMBDA_LOG_FORMAT, LAMBDA_RUNTIME_DIR",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.logging",
+        7,
+        "LoggingConfig decides the format of a function's log, and in JSON its level",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.client",
+        7,
+        "the context of a synchronous invocation has the caller's ClientContext; one that is no JSON object is refused",
+        ("aws/aws-sdk#679", "boto/boto3#2153"),
+    ),
+    Fact(
+        "functions.freeze",
+        7,
+        "between events the function stands still: threads and processes that it started sleep until the next event",
+        (LAMBDA,),
     ),
     Fact("price", 6, "metering: messages in units of 32 KB, and minutes of connection", (GUIDE,), "not"),
 ]

@@ -20,7 +20,7 @@ from parley.trace import Trace
 
 from tests.support.waiting import HANGS
 
-_OF_THE_SERVICE = ("mode", "environments", "environments_of", "zygote")
+_OF_THE_SERVICE = ("mode", "environments", "environments_of", "zygote", "freezes")
 
 
 class LambdaService:
@@ -40,7 +40,9 @@ class LambdaService:
             functions[name] = replace(functions[name], environment=environment)
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
         zygote = start_zygote(options["zygote"]) if "zygote" in options else None
-        runner = runner_for(mode, functions, self.trace, environments=environments, zygote=zygote)
+        runner = runner_for(
+            mode, functions, self.trace, environments=environments, zygote=zygote, freezes=options.get("freezes", True)
+        )
         self.lambda_ = Functions(functions, self.trace, runner, enqueue=lambda *sent: self.sent.append(sent), **service)
 
     @staticmethod
@@ -90,6 +92,12 @@ class LambdaService:
                 recorded.clear()
                 await recorded.wait()
         return found
+
+    async def until_no_process(self) -> None:
+        """Wait until the emulator knows that all environments have ended."""
+        async with asyncio.timeout(HANGS):
+            while self.lambda_._runner._processes._living:  # noqa: ASYNC110 - nothing to be told by
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture

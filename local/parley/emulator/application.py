@@ -127,6 +127,7 @@ class Emulator:
             clock=self._clock,
             injector=self._injector,
             zygote=zygote,
+            freezes=options.freezes,
         )
         return Functions(
             functions,

@@ -45,6 +45,9 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_VERSION": version,
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_LOG_FORMAT": function.log_format,
+        # Lambda developer guide, "Log-level filtering": it needs the format JSON.
+        **({"AWS_LAMBDA_LOG_LEVEL": function.log_level} if function.log_format == "JSON" else {}),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,

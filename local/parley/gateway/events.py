@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import os
 import secrets
 from collections.abc import Mapping
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
+
+from parley.account import ACCOUNT_ID
 
 Event = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -51,7 +54,8 @@ class Handshake:
     """The first request of a connection, with all that later events repeat of it.
 
     A flat record, as the events are flat. `connected_at` is in seconds since the epoch. `authorizer` is the context
-    that the authorizer returned, None without an authorizer.
+    that the authorizer returned, None without an authorizer. `access_key` is the key that signed the handshake, if
+    `$connect` requires that.
     """
 
     connection_id: str
@@ -64,6 +68,7 @@ class Handshake:
     query: str
     stage_variables: Mapping[str, str] = field(default_factory=dict)
     authorizer: Mapping[str, str] | None = None
+    access_key: str = ""
 
     def without_request(self) -> Handshake:
         """Return a copy without headers and query; later events need the user agent only.
@@ -136,6 +141,10 @@ class Handshake:
         ]
 
     def identity(self) -> dict[str, str]:
+        """Return the client's address and user agent, and who has signed the handshake."""
+        return self.client() | (_signer(self.access_key) if self.access_key else {})
+
+    def client(self) -> dict[str, str]:
         """Return the client's address and user agent."""
         agent = next((value for name, value in self.headers if name.lower() == "user-agent"), None)
         return {"sourceIp": self.source_ip} | ({"userAgent": agent} if agent else {})
@@ -158,3 +167,23 @@ class Handshake:
             "connectionId": self.connection_id,
             "apiId": self.api_id,
         }
+
+
+def _signer(access_key: str) -> dict[str, str]:
+    """Return the signer of a handshake, as `$context.identity` of the developer guide has it, with made-up ids.
+
+    A key that begins with `AKIA` is a user's; one of another beginning is a session's, as those of functions are.
+    """
+    unique = hashlib.sha256(access_key.encode()).hexdigest()[:17].upper()
+    if access_key.startswith("AKI"):
+        principal, arn = f"AIDA{unique}", f"arn:aws:iam::{ACCOUNT_ID}:user/{access_key}"
+    else:
+        principal = f"AROA{unique}:{access_key}"
+        arn = f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/emulator/{access_key}"
+    return {
+        "accessKey": access_key,
+        "accountId": ACCOUNT_ID,
+        "caller": principal,
+        "user": principal,
+        "userArn": arn,
+    }

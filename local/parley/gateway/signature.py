@@ -37,6 +37,12 @@ def is_signed(request: SignedRequest) -> bool:
     return _signature(request) is not None
 
 
+def access_key(request: SignedRequest) -> str:
+    """Return the access key that a request is signed with; empty if it is not signed."""
+    signature = _signature(request)
+    return signature.credential.partition("/")[0] if signature else ""
+
+
 def is_valid(request: SignedRequest, secret_of: Callable[[str], str | None]) -> bool:
     """Tell if a request is signed for `execute-api`, and correctly. `secret_of` returns the secret of an access key."""
     signature = _signature(request)

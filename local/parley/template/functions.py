@@ -47,7 +47,7 @@ def _function(
         configs = {**configs, published or LATEST: invoke_config(invoke)}
     variables = properties.part("Environment").part("Variables")
     dead_letter = properties.part("DeadLetterQueue" if is_sam else "DeadLetterConfig").text("TargetArn")
-    reserved = properties.get("ReservedConcurrentExecutions")
+    reserved, logging = properties.get("ReservedConcurrentExecutions"), properties.part("LoggingConfig")
     return Function(
         name=document.name(logical_id),
         handler=_required_text(document, properties, "Handler"),
@@ -60,7 +60,9 @@ def _function(
         aliases={**aliases, **({published: _FIRST_VERSION} if published else {})},
         invoke_configs=configs,
         layers=tuple(_layers(document, properties)),
-        log_group=properties.part("LoggingConfig").text("LogGroup"),
+        log_group=logging.text("LogGroup"),
+        log_format="JSON" if logging.text("LogFormat").upper() == "JSON" else "Text",
+        log_level=logging.text("ApplicationLogLevel", "INFO"),
         runtime=properties.text("Runtime"),
     )
 

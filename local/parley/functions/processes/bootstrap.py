@@ -33,8 +33,12 @@ def run(order: LaunchOrder) -> None:
     # Not earlier, and never in the zygote: the runtime's native client reads the address of the Runtime API from the
     # variables at the moment when it is loaded.
     from awslambdaric.__main__ import main
+    from awslambdaric.lambda_config import LambdaConfigProvider
     from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
 
+    # From Python 3.12 on, the runtime waits for each event in a new thread, so that signals are handled meanwhile. That
+    # takes 0.2 ms of each event, and the emulator sends no signal that can be handled.
+    LambdaConfigProvider.SUPPORTED_THREADPOLLING_ENVS = set()
     BaseLambdaRuntimeClient.call_rapid = _with_whole_address(BaseLambdaRuntimeClient.call_rapid)
     main(sys.argv)
 

@@ -29,11 +29,15 @@ class LaunchError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once."""
+    """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once.
+
+    `stops` is the number of those that have stopped it: it goes on when the last of them lets it.
+    """
 
     number: int
     on_exit: Callable[[int], None]
     variables: Mapping[str, str] = field(default_factory=dict)
+    stops: int = 0
     pid: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -98,8 +102,19 @@ class Processes:
 
     def freeze(self, process: Process, seconds: float) -> None:
         """Stop a process, and let it go on after this many seconds."""
+        self.halt(process)
+        asyncio.get_running_loop().call_later(seconds, self.go_on, process)
+
+    def halt(self, process: Process) -> None:
+        """Stop a process and the processes that it started."""
+        process.stops += 1
         self.signal(process, signal.SIGSTOP)
-        asyncio.get_running_loop().call_later(seconds, self.signal, process, signal.SIGCONT)
+
+    def go_on(self, process: Process) -> None:
+        """Let a process that was stopped go on, if nobody else has stopped it too."""
+        process.stops -= 1
+        if process.stops == 0:
+            self.signal(process, signal.SIGCONT)
 
     async def stop(self) -> None:
         """Kill all processes and the zygote. No process can be launched after that."""

@@ -26,6 +26,7 @@ from typing import Any
 
 from parley.functions.processes import bootstrap
 from parley.functions.processes.bootstrap import LaunchOrder, module_folders, own_modules
+from parley.functions.processes.exits import Exits
 from parley.functions.processes.loading import Libraries, load
 
 _MAX_READ_BYTES = 64 * 1024
@@ -48,11 +49,7 @@ class Zygote:
         self._rest = b""
         self._outputs: deque[int] = deque()
         self._children: dict[int, int] = {}
-        # `select` must also return when a child ends: Python writes a byte into this pair for each SIGCHLD.
-        self._wakeup, self._alarm = socket.socketpair()
-        self._alarm.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
+        self._exits = Exits()
 
     def serve(self) -> LaunchOrder | None:
         """Serve until the emulator is gone, and return None. In a forked child, return the child's order at once.
@@ -60,11 +57,10 @@ class Zygote:
         The child returns instead of running the function here, so that nothing of the zygote is on its stack.
         """
         while True:
-            readable, _, _ = select.select([self._control, self._wakeup], [], [])
-            if self._wakeup in readable:
-                self._wakeup.recv(4096)
+            readable = self._wait()
+            if readable - {self._control.fileno()}:
                 self._report_exits()
-            if self._control in readable:
+            if self._control.fileno() in readable:
                 orders = self._receive()
                 if orders is None:
                     self._kill_all()
@@ -73,6 +69,14 @@ class Zygote:
                     order_of_child = self._carry_out(order)
                     if order_of_child:
                         return order_of_child
+
+    def _wait(self) -> set[int]:
+        """Wait for an order or for the end of a child. Return the descriptors that are readable."""
+        # Not `select`: it takes no descriptor above 1023.
+        waiting = select.poll()
+        for descriptor in (self._control.fileno(), *self._exits.descriptors()):
+            waiting.register(descriptor, select.POLLIN)
+        return {descriptor for descriptor, _ in waiting.poll()}
 
     def _receive(self) -> list[dict[str, Any]] | None:
         """Return the orders that have arrived; None if the emulator is gone."""
@@ -109,6 +113,7 @@ class Zygote:
         with suppress(OSError):
             os.setpgid(pid, pid)
         self._children[pid] = number
+        self._exits.add(pid)
         self._report(id=number, pid=pid)
         return None
 
@@ -127,10 +132,8 @@ class Zygote:
     def _leave(self, output: int) -> None:
         """In a forked child: give up the zygote's signals and descriptors, and print into `output`."""
         os.setpgid(0, 0)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for end in (self._control, self._wakeup, self._alarm):
-            end.close()
+        self._exits.leave()
+        self._control.close()
         for descriptor in self._outputs:
             os.close(descriptor)
         # stdin stays /dev/null, as on AWS; stdout and stderr become the pipe that the emulator reads.
@@ -139,15 +142,11 @@ class Zygote:
         os.close(output)
 
     def _report_exits(self) -> None:
-        with suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                # Processes that the function started and that still run end with their environment.
-                _kill_group(pid)
-                if pid in self._children:
-                    self._report(id=self._children.pop(pid), status=os.waitstatus_to_exitcode(status))
+        for pid, status in self._exits.ended():
+            # Processes that the function started and that still run end with their environment.
+            _kill_group(pid)
+            if pid in self._children:
+                self._report(id=self._children.pop(pid), status=status)
 
     def _kill(self, number: int) -> None:
         for pid, child in self._children.items():

@@ -9,6 +9,7 @@ from parley.asgi import Response
 from parley.gateway.events import Handshake, Headers
 from parley.gateway.integrations.caller import CallState, IntegrationResult
 from parley.gateway.quotas import MAX_URL_BYTES, URL_LENGTH, RouteRateLimiter
+from parley.gateway.signature import SignedRequest, access_key
 from parley.gateway.websocket.authorizers import Allowed, Refused, evaluate_policy, missing_identity
 from parley.gateway.websocket.context import GatewayContext
 from parley.template.model import Authorizer, LambdaIntegration, Route
@@ -63,8 +64,11 @@ class HandshakeHandler:
         return self._response(status)
 
     async def _authorize(self, route: Route, handshake: Handshake) -> Handshake | Refused:
-        if route.iam and not self._context.is_signed(handshake):
-            return Refused(403, "$connect requires AWS_IAM, but the handshake has no valid signature (SigV4)")
+        if route.iam:
+            if not self._context.is_signed(handshake):
+                return Refused(403, "$connect requires AWS_IAM, but the handshake has no valid signature (SigV4)")
+            request = SignedRequest("GET", f"/{handshake.stage}", handshake.query, handshake.headers)
+            handshake = replace(handshake, access_key=access_key(request))
         if route.authorizer is None:
             return handshake
         return await self._call_authorizer(route.authorizer, handshake)

@@ -121,7 +121,7 @@ def _describe(connection: Connection) -> Response:
         200,
         {
             "connectedAt": _iso(connection.handshake.connected_at),
-            "identity": {"userAgent": None, **connection.handshake.identity()},
+            "identity": {"userAgent": None, **connection.handshake.client()},
             "lastActiveAt": _iso(connection.last_active_at),
         },
     )
