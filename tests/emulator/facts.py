@@ -1,4 +1,4 @@
-"""Facts about API Gateway's WebSocket APIs: the text, the sources and the fidelity of each.
+"""Facts about API Gateway's WebSocket APIs and about Lambda: the text, the sources and the fidelity of each.
 
 A test names the facts that it checks and the source that it relies on,
 `@pytest.mark.fact(14, source="aws/chalice#1406")`.
@@ -32,6 +32,7 @@ SECTIONS = {
     4: "Close and disconnect",
     5: "@connections",
     6: "Order, quotas, asynchronous invocations",
+    7: "The surroundings of a function",
 }
 
 
@@ -275,6 +276,55 @@ _ALL = [
     Fact("quotas.counts", 6, "at most 300 routes, 300 integrations, 10 stages and 10 authorizers", (QUOTAS,), "not"),
     Fact("async.accepted", 6, "an asynchronous invocation is accepted with 202", (LAMBDA,)),
     Fact("async.retries", 6, "a failed asynchronous invocation is retried twice, after 1 and 2 minutes", (LAMBDA,)),
+    Fact(
+        "functions.import",
+        7,
+        "a library that reads variables while it is imported sees those of its function and Lambda's own",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.copies",
+        7,
+        "a library that a function brings is used instead of the runtime's, by all libraries in its process",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.layers",
+        7,
+        "modules are searched in the code, then in the layers (the last one wins, `site-packages` first), then outside",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.opt",
+        7,
+        "the layers' `bin` is on PATH and `lib` on LD_LIBRARY_PATH; here they lie in another folder than /opt",
+        (LAMBDA,),
+        "approximately",
+    ),
+    Fact(
+        "functions.variables",
+        7,
+        "Lambda's own variables are there: AWS_EXECUTION_ENV by the runtime, AWS_LAMBDA_LOG_FORMAT, LAMBDA_RUNTIME_DIR",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.logging",
+        7,
+        "LoggingConfig decides the format of a function's log, and in JSON its level",
+        (LAMBDA,),
+    ),
+    Fact(
+        "functions.client",
+        7,
+        "the context of a synchronous invocation has the caller's ClientContext; one that is no JSON object is refused",
+        ("aws/aws-sdk#679", "boto/boto3#2153"),
+    ),
+    Fact(
+        "functions.freeze",
+        7,
+        "between events the function stands still: threads and processes that it started sleep until the next event",
+        (LAMBDA,),
+    ),
     Fact("price", 6, "metering: messages in units of 32 KB, and minutes of connection", (GUIDE,), "not"),
 ]
 

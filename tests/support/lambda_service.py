@@ -6,11 +6,13 @@ import asyncio
 import json
 import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parley.functions.invocation import Outcome
+from parley.functions.processes.launch import start_zygote
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions
 from parley.template.model import LATEST, Function, InvokeConfig
@@ -18,18 +20,29 @@ from parley.trace import Trace
 
 from tests.support.waiting import HANGS
 
+_OF_THE_SERVICE = ("mode", "environments", "environments_of", "zygote", "freezes")
+
 
 class LambdaService:
-    """A Lambda service whose functions are written into a folder, each into a file of its own name."""
+    """A Lambda service whose functions are written into a folder, each into a file of its own name.
+
+    `environments_of` are the variables of single functions, `zygote` the plan of a zygote that differs from the usual.
+    """
 
     def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
         self.trace = Trace(size=100_000)
         service = {name: value for name, value in options.items() if name in ("retry_delay", "duplicates")}
         mode, environments = options.get("mode", "process"), options.get("environments", 10)
-        function = {name: value for name, value in options.items() if name not in (*service, "mode", "environments")}
+        function = {name: value for name, value in options.items() if name not in (*service, *_OF_THE_SERVICE)}
+        self.folder = folder
         functions = {name: self._function(folder, name, source, function) for name, source in sources.items()}
+        for name, environment in options.get("environments_of", {}).items():
+            functions[name] = replace(functions[name], environment=environment)
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
-        runner = runner_for(mode, functions, self.trace, environments=environments)
+        zygote = start_zygote(options["zygote"]) if "zygote" in options else None
+        runner = runner_for(
+            mode, functions, self.trace, environments=environments, zygote=zygote, freezes=options.get("freezes", True)
+        )
         self.lambda_ = Functions(functions, self.trace, runner, enqueue=lambda *sent: self.sent.append(sent), **service)
 
     @staticmethod
@@ -79,6 +92,12 @@ class LambdaService:
                 recorded.clear()
                 await recorded.wait()
         return found
+
+    async def until_no_process(self) -> None:
+        """Wait until the emulator knows that all environments have ended."""
+        async with asyncio.timeout(HANGS):
+            while self.lambda_._runner._processes._living:  # noqa: ASYNC110 - nothing to be told by
+                await asyncio.sleep(0.01)
 
 
 @pytest.fixture

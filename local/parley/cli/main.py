@@ -93,6 +93,13 @@ _SERVICE_OPTIONS = options(
         help="Maximum number of environments of one function. Further invocations wait.",
     ),
     _setting(
+        "--freeze/--no-freeze",
+        "PARLEY_FREEZE",
+        default=True,
+        show_default="--freeze",
+        help="Let environments stand still between events, as on AWS: their threads sleep until the next event.",
+    ),
+    _setting(
         "--users",
         "PARLEY_USERS",
         default="alice,bob",

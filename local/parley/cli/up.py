@@ -6,15 +6,17 @@ import asyncio
 import gc
 import importlib.util
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from parley import proxies
+from parley.emulator.code import read_template
 from parley.emulator.options import Options, overrides
+from parley.emulator.variables import FunctionVariables
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
-from parley.template.reader import read
 from parley.trace import Trace
 
 
@@ -23,17 +25,19 @@ def run(options: Options) -> None:
     # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
     proxies.exempt(os.environ, options.address.host)
-    template = read(options.template.path, options.template.parameters, imports=options.template.imports)
-    zygote = _start_zygote(options, template)
+    variables = overrides(os.environ, Path.cwd())
+    template = read_template(options.template, variables)
+    zygote = _start_zygote(options, template, variables)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(_serve(options, template, zygote))
+        runner.run(_serve(options, template, variables, zygote))
 
 
-def _start_zygote(options: Options, template: Template) -> ZygoteProcess | None:
+def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:
     """Start the zygote if functions are processes and AWS's runtime is installed."""
     if options.functions.mode != "process" or importlib.util.find_spec("runtime_client") is None:
         return None
-    return start_zygote_for(template.functions.values())
+    final = FunctionVariables.on_this_machine(options, variables).provision(template)
+    return start_zygote_for(final.functions.values())
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
@@ -45,14 +49,15 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(options: Options, template: Template, zygote: ZygoteProcess | None) -> None:
+async def _serve(
+    options: Options, template: Template, variables: Mapping[str, str], zygote: ZygoteProcess | None
+) -> None:
     # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
     from parley.cli.banner import banner
     from parley.cli.log import Log
     from parley.emulator.application import Emulator
 
     trace, log = Trace(), Log()
-    variables = overrides(os.environ, Path.cwd())
     emulator = Emulator(options, template, variables, trace, zygote)
 
     def ready() -> None:

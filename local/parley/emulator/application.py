@@ -16,7 +16,6 @@ from parley.dynamodb.embedded import Embedded, Forwarded
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
-from parley.emulator.certificate import certificate
 from parley.emulator.fault_interceptor import FaultInterceptor
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import (
@@ -89,8 +88,7 @@ class Emulator:
     ) -> None:
         self._clock = Clock()
         self._trace = trace
-        self._certificate = certificate(options.address.host, overrides)
-        self._variables = FunctionVariables(options, overrides, self._certificate)
+        self._variables = FunctionVariables.on_this_machine(options, overrides)
         self.options = options
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
@@ -131,6 +129,7 @@ class Emulator:
             clock=self._clock,
             injector=self._injector,
             zygote=zygote,
+            freezes=options.freezes,
         )
         return Functions(
             functions,
@@ -183,7 +182,7 @@ class Emulator:
 
     async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
         """Serve until SIGINT or SIGTERM, then end every child process at once. Raises `StartError`."""
-        server = Server(self, self.options.address, self._certificate, aborts=self._injector is not None)
+        server = Server(self, self.options.address, self._variables.certificate, aborts=self._injector is not None)
         stopping = stop_on_signals()
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:

@@ -57,13 +57,15 @@ class FunctionOptions:
     """The options of the Lambda service.
 
     `environments` is the most that one function has, `retry_delay` the seconds before the first retry of an
-    asynchronous invocation, `duplicates` the probability that one is delivered twice.
+    asynchronous invocation, `duplicates` the probability that one is delivered twice. With `freezes` environments stand
+    still between events.
     """
 
     mode: Literal["process", "inline"] = "process"
     environments: int = 10
     retry_delay: float = 60.0
     duplicates: float = 0.0
+    freezes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,11 @@ class Options:
             template=TemplateOptions(values["template"], values["parameters"], values["imports"], values["stage"]),
             address=Address(values["host"], values["port"], values["expose"]),
             functions=FunctionOptions(
-                values["functions"], values["environments"], values["retry_delay"], values["duplicates"]
+                values["functions"],
+                values["environments"],
+                values["retry_delay"],
+                values["duplicates"],
+                values["freeze"],
             ),
             gateway=GatewayOptions(
                 limits=limits,

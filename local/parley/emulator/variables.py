@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from parley import dev_tokens, proxies
 from parley.account import REGION
-from parley.emulator.certificate import Certificate
+from parley.emulator.certificate import Certificate, certificate
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
@@ -25,6 +26,11 @@ class FunctionVariables:
     options: Options
     overrides: Mapping[str, str]
     certificate: Certificate
+
+    @classmethod
+    def on_this_machine(cls, options: Options, overrides: Mapping[str, str]) -> Self:
+        """Return the variables with this machine's certificate. It is made now if there is none."""
+        return cls(options, overrides, certificate(options.address.host, overrides))
 
     @property
     def built_in_model(self) -> bool:

@@ -33,6 +33,9 @@ from parley.trace import Trace
 INIT_SECONDS = 10.0
 """The time that a function may take to start before its time-out begins, as on AWS."""
 
+FREEZE_SECONDS = 0.005
+"""The time without an event after which an environment stands still."""
+
 _MAX_LINES = 200
 """The number of an invocation's last lines that are kept, for a caller who asks for the end of the log."""
 
@@ -48,12 +51,13 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentContext:
-    """The emulator's parts that all environments use."""
+    """The emulator's parts that all environments use. `freezes`: whether environments stand still between events."""
 
     processes: Processes
     trace: Trace
     clock: Clock
     injector: Injector | None = None
+    freezes: bool = True
 
 
 class Environment:
@@ -75,6 +79,8 @@ class Environment:
         self._meter: MemoryMeter | None = None
         self._memory: MemoryWatch | None = None
         self._exceeded = False
+        self._freezing: asyncio.TimerHandle | None = None
+        self._frozen = False
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Let the function handle an event. Return when the environment is ready for the next event, or dead."""
@@ -108,6 +114,7 @@ class Environment:
             return failed
         self._settled.clear()
         self.state = State.BUSY
+        self._thaw()
         self._apply_fault(invocation)
         self._memory = self._watch_memory()
         # The runtime has asked for an event already: only then does an environment become ready.
@@ -187,7 +194,27 @@ class Environment:
         # still be in the pipe; read now, they do not count as the next event's.
         if self.state is State.READY:
             self._output.drain()
+            if self._context.freezes:
+                # Not now: the caller waits for the response, and the next event may be there already.
+                self._freezing = asyncio.get_running_loop().call_later(FREEZE_SECONDS, self._freeze)
         return True
+
+    def _freeze(self) -> None:
+        """Let the process stand still until the next event, with its threads and the processes that it started.
+
+        Lambda does so: developer guide, "Lambda execution environment lifecycle". A killed process ends all the same;
+        and if nobody is left to kill it, the kernel ends the stopped processes of an orphaned group by SIGHUP.
+        """
+        if self._process is not None:
+            self._frozen = True
+            self._context.processes.halt(self._process)
+
+    def _thaw(self) -> None:
+        if self._freezing is not None:
+            self._freezing.cancel()
+        if self._frozen and self._process is not None:
+            self._frozen = False
+            self._context.processes.go_on(self._process)
 
     async def _death(self) -> None:
         while self.state is not State.DEAD:
@@ -209,6 +236,8 @@ class Environment:
     def _die(self) -> None:
         self.state = State.DEAD
         self._stop_memory_watch()
+        if self._freezing is not None:
+            self._freezing.cancel()
         self._api.close()
         self._output.close()
         self._settled.set()

@@ -17,11 +17,12 @@ import traceback
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
-from parley.functions.variables import log_group, of_service
+from parley.functions.variables import layer_folders, log_group, of_service
 from parley.template.model import LATEST, Function
 from parley.trace import Trace
 
@@ -29,13 +30,13 @@ Handler = Callable[[Any, "Context"], Any]
 T = TypeVar("T")
 
 _LOG_STREAM = "inline"
+_CLIENT = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
 
 
 class Context:
     """The context that a handler gets, by Lambda's names."""
 
-    client_context = None
-    identity = None
+    identity = SimpleNamespace(cognito_identity_id=None, cognito_identity_pool_id=None)
     log_stream_name = _LOG_STREAM
 
     def __init__(self, invocation: Invocation) -> None:
@@ -46,11 +47,25 @@ class Context:
         self.invoked_function_arn = invocation.arn()
         self.memory_limit_in_mb = str(function.memory)
         self.log_group_name = log_group(function)
+        self.client_context = _client_context(invocation.client_context)
         self._deadline = time.time() + function.timeout
 
     def get_remaining_time_in_millis(self) -> int:
         """Return the rest of the time-out in milliseconds; never less than 0."""
         return max(0, int((self._deadline - time.time()) * 1000))
+
+
+def _client_context(sent: str | None) -> SimpleNamespace | None:
+    """Return a client context with the attributes that AWS's runtime gives it."""
+    if sent is None:
+        return None
+    found = json.loads(sent)
+    client = found.get("client")
+    return SimpleNamespace(
+        custom=found.get("custom"),
+        env=found.get("env"),
+        client=SimpleNamespace(**{name: client.get(name) for name in _CLIENT}) if isinstance(client, dict) else None,
+    )
 
 
 class Inline:
@@ -68,9 +83,8 @@ class Inline:
     async def start(self) -> None:
         """Give this process the variables of all functions, and the folders of their code."""
         for function in self._functions.values():
-            code = str(function.code.absolute())
-            if code not in sys.path:
-                sys.path.insert(0, code)
+            folders = [str(function.code.absolute()), *layer_folders(function)]
+            sys.path[:0] = [folder for folder in folders if folder not in sys.path]
             for name, value in function.environment.items():
                 if os.environ.get(name, value) != value:
                     text = f"{name} is now {function.name}'s for all functions, because functions run inline."

@@ -25,7 +25,8 @@ class Invocation:
     """One event for one function. A retry of an asynchronous invocation keeps its request id.
 
     `caller` is `gateway`, `invoke` (Lambda's Invoke API), `event` (asynchronous) or `emulator` (a warm start).
-    `qualifier` is the alias or version that the caller asked for, `version` the version that runs.
+    `qualifier` is the alias or version that the caller asked for, `version` the version that runs. `client_context` is
+    JSON about the caller's client, if it sent any.
     """
 
     function: Function
@@ -34,6 +35,7 @@ class Invocation:
     caller: str = "gateway"
     qualifier: str = LATEST
     version: str = LATEST
+    client_context: str | None = None
 
     def arn(self) -> str:
         """Return the ARN that the caller asked for, with its qualifier."""

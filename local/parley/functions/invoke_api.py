@@ -8,6 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from math import ceil
 from typing import Never
@@ -98,6 +99,24 @@ def invocation_type(headers: Mapping[str, str]) -> InvocationType:
         raise Refusal(400, "InvalidParameterValueException", f"Invalid invocation type: {value}") from None
 
 
+def client_context(headers: Mapping[str, str]) -> str | None:
+    """Return the caller's client context as JSON in ASCII, None if it sent none. Raises `Refusal` if it is no object.
+
+    Only synchronous invocations have one (aws/aws-sdk#679). The refusal is AWS's (boto/boto3#2153).
+    """
+    encoded = next((value for name, value in headers.items() if name.lower() == "x-amz-client-context"), "")
+    if not encoded:
+        return None
+    try:
+        content = json.loads(base64.b64decode(encoded, validate=True))
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        text = "Client context must be a valid Base64-encoded JSON object."
+        raise Refusal(400, "InvalidRequestContentException", text)
+    return json.dumps(content)
+
+
 def payload(body: bytes, kind: InvocationType) -> bytes:
     """Return the event in a request's body, `{}` if it is empty. Raises `Refusal` if it is too large or not JSON."""
     if len(body) > MAX_REQUEST_BYTES:
@@ -131,6 +150,8 @@ def answered(outcome: Outcome, invocation: Invocation, asked: Mapping[str, str])
 def _log(outcome: Outcome, invocation: Invocation) -> str:
     """Return the lines that an invocation printed, between the lines that Lambda adds."""
     request_id = outcome.request_id
+    if invocation.function.log_format == "JSON":
+        return "\n".join([_started(invocation), *outcome.lines, _report(outcome, invocation)]) + "\n"
     report = (
         f"REPORT RequestId: {request_id}\tDuration: {outcome.milliseconds:.2f} ms\t"
         f"Billed Duration: {ceil(outcome.milliseconds)} ms\tMemory Size: {invocation.function.memory} MB\t"
@@ -139,6 +160,27 @@ def _log(outcome: Outcome, invocation: Invocation) -> str:
         report += f"Max Memory Used: {outcome.memory:.0f} MB\t"
     start = f"START RequestId: {request_id} Version: {invocation.version}"
     return "\n".join([start, *outcome.lines, f"END RequestId: {request_id}", report]) + "\n"
+
+
+def _started(invocation: Invocation) -> str:
+    """Return Lambda's line for the begin of an invocation in JSON: developer guide, "Using JSON log format"."""
+    return _platform("start", requestId=invocation.request_id, version=invocation.version)
+
+
+def _report(outcome: Outcome, invocation: Invocation) -> str:
+    metrics = {
+        "durationMs": round(outcome.milliseconds, 3),
+        "billedDurationMs": ceil(outcome.milliseconds),
+        "memorySizeMB": invocation.function.memory,
+        **({} if outcome.memory is None else {"maxMemoryUsedMB": round(outcome.memory)}),
+    }
+    status = "error" if outcome.function_error else "success"
+    return _platform("report", requestId=outcome.request_id, metrics=metrics, status=status)
+
+
+def _platform(kind: str, **record: object) -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return json.dumps({"time": now, "type": f"platform.{kind}", "record": record}, separators=(",", ":"))
 
 
 def accepted(request_id: str) -> RawResponse:

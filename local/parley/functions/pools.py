@@ -97,12 +97,13 @@ class Pools:
         clock: Clock,
         injector: Injector | None = None,
         zygote: ZygoteProcess | None = None,
+        freezes: bool = True,
     ) -> None:
         self._functions = functions
         self._zygote = zygote
         self._environments = environments
         self._processes = Processes()
-        self._context = EnvironmentContext(self._processes, trace, clock, injector)
+        self._context = EnvironmentContext(self._processes, trace, clock, injector, freezes)
         self._pools: dict[tuple[str, str], Pool] = {}
 
     def _pool(self, invocation: Invocation) -> Pool:

@@ -51,11 +51,13 @@ def runner_for(
     clock: Clock | None = None,
     injector: Injector | None = None,
     zygote: ZygoteProcess | None = None,
+    freezes: bool = True,
 ) -> Runner:
     """Return the runner of this mode. At most `environments` events of one function run at once.
 
-    `zygote` is the process that environments are forked from, if it runs already.
+    `zygote` is the process that environments are forked from, if it runs already. With `freezes` environments stand
+    still between events.
     """
     if mode == "inline":
         return Inline(functions, trace, environments, injector)
-    return Pools(functions, trace, environments, clock or Clock(), injector, zygote)
+    return Pools(functions, trace, environments, clock or Clock(), injector, zygote, freezes)

@@ -217,7 +217,8 @@ class _Connection(asyncio.Protocol):
 def _invocation_headers(invocation: Invocation, arn: str) -> dict[str, str]:
     now = time.time()
     trace_id = f"1-{int(now):08x}-{secrets.token_hex(12)}"
-    return {
+    context = {"Lambda-Runtime-Client-Context": invocation.client_context} if invocation.client_context else {}
+    return context | {
         "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
         "Lambda-Runtime-Deadline-Ms": str(int((now + invocation.function.timeout) * 1000)),
         "Lambda-Runtime-Invoked-Function-Arn": arn,

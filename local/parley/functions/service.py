@@ -7,6 +7,7 @@ import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from parley.clock import Clock
 from parley.functions import invoke_api
@@ -134,7 +135,8 @@ class Functions:
             return invoke_api.dry_run()
         if kind is InvocationType.EVENT:
             return invoke_api.accepted(self.invoke_later(name, payload, delivery, qualifier))
-        invocation = self._invocation(name, payload, "invoke", qualifier)
+        context = invoke_api.client_context(headers)
+        invocation = replace(self._invocation(name, payload, "invoke", qualifier), client_context=context)
         return invoke_api.answered(await self._run(invocation), invocation, headers)
 
     def _exists(self, name: str, qualifier: str) -> bool:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.template.model import Function
@@ -16,6 +20,11 @@ FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
 def function_arn(name: str) -> str:
     """Return the ARN of a function."""
     return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
+
+
+def runtime(function: Function) -> str:
+    """Return the identifier of a runtime, as `python3.13`; of this Python if the template names none."""
+    return function.runtime or "python{}.{}".format(*sys.version_info)
 
 
 def log_group(function: Function) -> str:
@@ -36,6 +45,9 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_LAMBDA_FUNCTION_VERSION": version,
         "AWS_LAMBDA_LOG_GROUP_NAME": log_group(function),
         "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
+        "AWS_LAMBDA_LOG_FORMAT": function.log_format,
+        # Lambda developer guide, "Log-level filtering": it needs the format JSON.
+        **({"AWS_LAMBDA_LOG_LEVEL": function.log_level} if function.log_format == "JSON" else {}),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
@@ -46,7 +58,11 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime(function)}",
+        "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_TASK_ROOT": str(function.code.absolute()),
+        "LAMBDA_RUNTIME_DIR": sysconfig.get_path("purelib"),
         "_HANDLER": function.handler,
     }
 
@@ -58,12 +74,66 @@ def of_process(function: Function, version: str, log_stream: str, runtime_api: s
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "TZ": ":UTC",
         "LANG": "en_US.UTF-8",
-        **({"PYTHONPATH": layers} if (layers := _layers(function)) else {}),
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        **_paths(function),
         **function.environment,
     }
 
 
-def _layers(function: Function) -> str:
-    """Return the folders with the modules of a function's layers. On AWS these folders lie below /opt."""
-    return os.pathsep.join(str(folder) for layer in function.layers for folder in (layer / "python", layer))
+def of_function(function: Function) -> dict[str, str]:
+    """Return the variables of a process of this function, with examples where each process has values of its own."""
+    return of_process(function, *_EXAMPLES[0])
+
+
+def shared(functions: Iterable[Function]) -> tuple[dict[str, str], set[str]]:
+    """Return the variables that are the same in all processes of these functions, and the names of all others."""
+    functions = list(functions)
+    processes = [of_process(function, *example) for function in functions for example in _EXAMPLES]
+    names = {name for variables in processes for name in variables}
+    folders = {function.code for function in functions}
+    same = {
+        name
+        for name in names - _NEVER_SHARED
+        if len({variables.get(name) for variables in processes}) == 1
+        and (len(folders) == 1 or not any(_is_in(folder, processes[0][name]) for folder in folders))
+    }
+    return {name: processes[0][name] for name in same}, (names | _NEVER_SHARED) - same
+
+
+_EXAMPLES = [("1", "2024/01/01/[1]aaaaaaaaaaaa", "127.0.0.1:1/a"), ("2", "2024/01/02/[2]bbbbbbbbbbbb", "127.0.0.1:2/b")]
+"""Two processes of a function: version, log stream and address of the Runtime API. No other variable differs."""
+
+_NEVER_SHARED = {"_X_AMZN_TRACE_ID", "PYTHONPATH"}
+"""A variable of each event, and one that would change which modules the zygote itself finds."""
+
+
+def _is_in(folder: Path, value: str) -> bool:
+    """Tell if a value may be a relative path, which is another file for each function."""
+    try:
+        return not Path(value).is_absolute() and (folder / value).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def layer_folders(function: Function) -> list[str]:
+    """Return the folders with the modules of a function's layers, in the order in which they are searched.
+
+    On AWS these folders lie below /opt, after the function's code and before everything else (the module `bootstrap`
+    of AWS's Python image).
+    """
+    site_packages = Path("python", "lib", runtime(function), "site-packages")
+    folders = (layer / folder for layer in reversed(function.layers) for folder in (site_packages, Path("python")))
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def _paths(function: Function) -> dict[str, str]:
+    """Return where modules, programs and libraries in C are searched: in the layers too, in AWS's order."""
+    modules = layer_folders(function)
+    layers = function.layers[::-1]
+    programs = [layer / "bin" for layer in layers if (layer / "bin").is_dir()]
+    in_c = [folder / "lib" for folder in (function.code, *layers) if next((folder / "lib").glob("*.so*"), None)]
+    return {
+        **({"PYTHONPATH": os.pathsep.join(modules)} if modules else {}),
+        "PATH": os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin", *map(str, programs)]),
+        # Only where it matters: the system reads it when a program starts, so the function's process is no fork then.
+        **({"LD_LIBRARY_PATH": os.pathsep.join(map(str, in_c))} if in_c else {}),
+    }

@@ -6,6 +6,7 @@ import atexit
 import hashlib
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -36,7 +37,7 @@ def _function(
 ) -> Function | None:
     properties = document.properties(logical_id)
     is_sam = document.kind(logical_id) == SAM
-    code = None if _is_not_python(properties) else _code_folder(document, logical_id, properties, is_sam)
+    code = None if _is_not_python(properties) else _code(document, logical_id, properties, is_sam)
     if code is None:
         return None
     published = properties.text("AutoPublishAlias") if is_sam else ""
@@ -46,7 +47,7 @@ def _function(
         configs = {**configs, published or LATEST: invoke_config(invoke)}
     variables = properties.part("Environment").part("Variables")
     dead_letter = properties.part("DeadLetterQueue" if is_sam else "DeadLetterConfig").text("TargetArn")
-    reserved = properties.get("ReservedConcurrentExecutions")
+    reserved, logging = properties.get("ReservedConcurrentExecutions"), properties.part("LoggingConfig")
     return Function(
         name=document.name(logical_id),
         handler=_required_text(document, properties, "Handler"),
@@ -59,7 +60,10 @@ def _function(
         aliases={**aliases, **({published: _FIRST_VERSION} if published else {})},
         invoke_configs=configs,
         layers=tuple(_layers(document, properties)),
-        log_group=properties.part("LoggingConfig").text("LogGroup"),
+        log_group=logging.text("LogGroup"),
+        log_format="JSON" if logging.text("LogFormat").upper() == "JSON" else "Text",
+        log_level=logging.text("ApplicationLogLevel", "INFO"),
+        runtime=properties.text("Runtime"),
     )
 
 
@@ -90,44 +94,68 @@ def _is_not_python(properties: Properties) -> bool:
     return True
 
 
-def _code_folder(document: Document, logical_id: str, properties: Properties, is_sam: bool) -> Path | None:
+def _code(document: Document, logical_id: str, properties: Properties, is_sam: bool) -> Path | None:
+    """Return the folder or the zip with a function's code; None, with a note, if it is only in S3."""
     inline = properties.text("InlineCode") if is_sam else properties.part("Code").text("ZipFile")
     if inline:
         return _write_inline_code(inline)
+    name = "CodeUri" if is_sam else "Code"
+    if packaged := _packaged(document, properties, name):
+        return packaged
     if is_sam and not isinstance(properties.get("CodeUri"), dict):
-        return _local_folder(document, properties, _required_text(document, properties, "CodeUri"))
+        return _local_code(document, properties, _required_text(document, properties, "CodeUri"))
     asset = document.metadata(logical_id).get("aws:asset:path")
     code = asset if isinstance(asset, str) else properties.text("Code") or properties.text("CodeUri")
     if code and not code.startswith("s3://"):
-        return _local_folder(document, properties, code)
+        return _local_code(document, properties, code)
     properties.note(
         f"`{properties.label}`: the code is in S3; the function is ignored. "
-        "Use the template from before packaging, or the one in cdk.out."
+        "Use the template from before packaging, or the one in cdk.out, or put the zip beside the template."
     )
     return None
 
 
-def _local_folder(document: Document, properties: Properties, uri: str) -> Path:
-    folder = (document.path.parent / uri).resolve()
-    if not folder.is_dir():
+def _local_code(document: Document, properties: Properties, uri: str) -> Path:
+    code = _folder_or_zip(document, uri)
+    if code is None:
+        path = (document.path.parent / uri).resolve()
         raise TemplateError(
             f"The template {document.path} says that the code of {properties.label} is in {uri}, "
-            f"but there is no folder {folder}. Correct its {'CodeUri' if 'CodeUri' in properties.raw else 'Code'}."
+            f"but there is no folder {path}, and no zip. Correct its "
+            f"{'CodeUri' if 'CodeUri' in properties.raw else 'Code'}."
         )
-    return folder
+    return code
+
+
+def _folder_or_zip(document: Document, uri: str) -> Path | None:
+    path = (document.path.parent / uri).resolve()
+    return path if path.is_dir() or zipfile.is_zipfile(path) else None
+
+
+def _packaged(document: Document, properties: Properties, name: str) -> Path | None:
+    """Return the zip beside the template that has the name of the S3 object which a property points to, if it is there.
+
+    `sam package` and `aws cloudformation package` name objects without a suffix.
+    """
+    uri, part = properties.text(name), properties.part(name)
+    key = uri.removeprefix("s3://").partition("/")[2] if uri.startswith("s3://") else ""
+    key = key or part.text("Key") or part.text("S3Key")
+    names = [name for each in (key, key.rpartition("/")[2]) if each for name in (each, f"{each}.zip")]
+    found = (_folder_or_zip(document, each.lstrip("/")) for each in names)
+    return next((path for path in found if path is not None and path.is_file()), None)
 
 
 def _write_inline_code(code: str) -> Path:
     """Return a folder with inline code in `index.py`, as on Lambda. The same code has the same folder."""
-    folder = _inline_folder() / hashlib.sha256(code.encode()).hexdigest()[:16]
+    folder = temporary_folder() / hashlib.sha256(code.encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "index.py").write_text(code, encoding="utf-8")
     return folder
 
 
 @cache
-def _inline_folder() -> Path:
-    """Return a new folder for the inline code of this process. It is removed at the end.
+def temporary_folder() -> Path:
+    """Return a new folder for code that this process writes. It is removed at the end.
 
     Not one with a name that others know: what they put there before would be imported as the function's own modules.
     """
@@ -144,24 +172,42 @@ def _required_text(document: Document, properties: Properties, name: str) -> str
 
 
 def _layers(document: Document, properties: Properties) -> Iterator[Path]:
-    """Return the folders of a function's layers. Add a note for each layer that is not a folder of the template."""
+    """Return the folders or zips of a function's layers. Add a note for each layer that is not beside the template."""
     layers = document.of_type("AWS::Serverless::LayerVersion", "AWS::Lambda::LayerVersion")
     for layer in properties.texts("Layers"):
         logical_id = next((each for each in layers if layer in (each, document.name(each))), None)
-        folder = _layer_folder(document, logical_id) if logical_id else None
-        if folder is not None:
-            yield folder
+        content = _layer_content(document, logical_id) if logical_id else None
+        if content is not None:
+            yield content
         else:
             properties.note(
                 f"`{properties.label}`: the layer {layer} is not in the template's folder; ignored.", "Layers"
             )
 
 
-def _layer_folder(document: Document, logical_id: str) -> Path | None:
-    asset = document.metadata(logical_id).get("aws:asset:path")
-    uri = asset if isinstance(asset, str) else document.properties(logical_id).text("ContentUri")
-    folder = (document.path.parent / uri).resolve()
-    return folder if uri and folder.is_dir() else None
+def _layer_content(document: Document, logical_id: str) -> Path | None:
+    asset, properties = document.metadata(logical_id).get("aws:asset:path"), document.properties(logical_id)
+    name = "ContentUri" if "ContentUri" in properties.raw else "Content"
+    if packaged := _packaged(document, properties, name):
+        return packaged
+    uri = asset if isinstance(asset, str) else properties.text(name)
+    content = _folder_or_zip(document, uri) if uri else None
+    if content is None or not content.is_dir() or (content / "python").is_dir():
+        return content
+    if str(document.metadata(logical_id).get("BuildMethod", "")).startswith("python"):
+        return _built_layer(content)
+    if not (content / "bin").is_dir() and not (content / "lib").is_dir():
+        # Lambda developer guide, "Working with layers for Python Lambda functions".
+        text = f"`{logical_id}`: the layer has no folder `python`; its modules are not found, as on AWS."
+        properties.note(text, name)
+    return content
+
+
+def _built_layer(source: Path) -> Path:
+    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the folder `python`."""
+    layer = Path(tempfile.mkdtemp(prefix="layer-", dir=temporary_folder()))
+    (layer / "python").symlink_to(source)
+    return layer
 
 
 def _aliases(document: Document) -> dict[str, dict[str, str]]:

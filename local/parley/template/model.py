@@ -25,10 +25,13 @@ class InvokeConfig:
 class Function:
     """A Lambda function. `timeout` is in seconds, `memory` in MB, `dead_letter` is the ARN of a queue.
 
-    `log_group` is the one that the template names; without it the function has one of its own.
+    `log_group` is the one that the template names; without it the function has one of its own. `log_format` is `Text`
+    or `JSON`; `log_level` counts with JSON only. `runtime` is the identifier of the runtime, as `python3.13`; empty if
+    the template names none.
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
-    folders whose content AWS would unpack into /opt.
+    what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
+    they may be zips.
     """
 
     name: str
@@ -43,6 +46,9 @@ class Function:
     invoke_configs: Mapping[str, InvokeConfig] = field(default_factory=dict)
     layers: tuple[Path, ...] = ()
     log_group: str = ""
+    log_format: str = "Text"
+    log_level: str = "INFO"
+    runtime: str = ""
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""

@@ -51,9 +51,9 @@ def temporary(tmp_path, monkeypatch):
     folder = tmp_path / "tmp"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    functions._inline_folder.cache_clear()
+    functions.temporary_folder.cache_clear()
     yield folder
-    functions._inline_folder.cache_clear()
+    functions.temporary_folder.cache_clear()
 
 
 def test_what_others_have_put_beside_it_is_not_in_its_folder(template, temporary):

@@ -113,6 +113,24 @@ class TestFunctions:
         assert function.environment["ME"].endswith(":function:G:live")
         assert function.environment["OTHER"] == function.environment["ME"]
 
+    @pytest.mark.parametrize(
+        ("config", "expected"),
+        [
+            ("{}", ("Text", "INFO", "")),
+            ("{LogFormat: JSON}", ("JSON", "INFO", "")),
+            ("{LogFormat: JSON, ApplicationLogLevel: DEBUG, LogGroup: mine}", ("JSON", "DEBUG", "mine")),
+            ("{LogFormat: Text}", ("Text", "INFO", "")),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["AWS::Serverless::Function", "AWS::Lambda::Function"])
+    def test_the_logging_of_a_function_is_read(self, template, kind, config, expected):
+        code = "CodeUri" if kind == "AWS::Serverless::Function" else "Code"
+        properties = f"{{Runtime: python3.13, Handler: a.b, {code}: code, LoggingConfig: {config}}}"
+        path = template(f"G: {{Type: {kind}, Properties: {properties}}}")
+        function = read(path).functions["G"]
+        assert (function.log_format, function.log_level, function.log_group) == expected
+        assert function.runtime == "python3.13"
+
     def test_layers_of_the_template_are_folders_others_are_noted(self, template):
         path = template("""
             L: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: code}}

@@ -6,9 +6,9 @@ import copy
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -27,15 +27,18 @@ def run(order: LaunchOrder) -> None:
     os.environ.update(order.variables)
     time.tzset()
     os.chdir(order.code)
-    sys.path[0] = order.code
-    sys.path[1:1] = [folder for folder in order.variables.get("PYTHONPATH", "").split(os.pathsep) if folder]
+    sys.path[:1] = module_folders(order.code, order.variables)
     sys.argv = ["awslambdaric", order.handler]
-    _forget_modules_of(Path(order.code))
+    _forget_modules(own_modules(module_folders(order.code, order.variables)))
     # Not earlier, and never in the zygote: the runtime's native client reads the address of the Runtime API from the
     # variables at the moment when it is loaded.
     from awslambdaric.__main__ import main
+    from awslambdaric.lambda_config import LambdaConfigProvider
     from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
 
+    # From Python 3.12 on, the runtime waits for each event in a new thread, so that signals are handled meanwhile. That
+    # takes 0.2 ms of each event, and the emulator sends no signal that can be handled.
+    LambdaConfigProvider.SUPPORTED_THREADPOLLING_ENVS = set()
     BaseLambdaRuntimeClient.call_rapid = _with_whole_address(BaseLambdaRuntimeClient.call_rapid)
     main(sys.argv)
 
@@ -55,9 +58,27 @@ def _with_whole_address(call: Callable[..., None]) -> Callable[..., None]:
     return call_with_path
 
 
-def _forget_modules_of(code: Path) -> None:
-    """Forget loaded modules whose names the function's code has too: the code's own modules win, as on AWS."""
-    own = {entry.name.partition(".")[0] for entry in code.iterdir()} - sys.stdlib_module_names
+def module_folders(code: str, variables: Mapping[str, str]) -> list[str]:
+    """Return the folders that a function brings modules in: its code, then what PYTHONPATH names, as its layers."""
+    return [code, *(folder for folder in variables.get("PYTHONPATH", "").split(os.pathsep) if folder)]
+
+
+def own_modules(folders: Iterable[str]) -> set[str]:
+    """Return the names of the modules and packages in these folders. Those of the standard library's names win here."""
+    found = set()
+    for folder in folders:
+        with suppress(OSError), os.scandir(folder) as entries:
+            found |= {entry.name.partition(".")[0] for entry in entries if _is_module(entry)}
+    return found - sys.stdlib_module_names
+
+
+def _is_module(entry: os.DirEntry[str]) -> bool:
+    name, _, suffix = entry.name.partition(".")
+    return name.isidentifier() and (entry.name.endswith((".py", ".pyc", ".so")) or (not suffix and entry.is_dir()))
+
+
+def _forget_modules(own: Collection[str]) -> None:
+    """Forget loaded modules whose names the function has too: its own modules win, as on AWS."""
     for name in list(sys.modules):
         if name.partition(".")[0] in own:
             del sys.modules[name]

@@ -8,13 +8,14 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 
 from parley.functions.processes.bootstrap import LaunchOrder
 from parley.functions.processes.launch import ZygoteProcess, start_zygote
+from parley.functions.processes.preload import ZygotePlan, plan_for
 from parley.template.model import Function
 
 _MAX_READ_BYTES = 64 * 1024
@@ -28,11 +29,15 @@ class LaunchError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Process:
-    """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once."""
+    """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once.
+
+    `stops` is the number of those that have stopped it: it goes on when the last of them lets it.
+    """
 
     number: int
     on_exit: Callable[[int], None]
     variables: Mapping[str, str] = field(default_factory=dict)
+    stops: int = 0
     pid: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -40,7 +45,7 @@ class Processes:
     """The processes that a zygote makes. If the zygote dies, the next launch starts another."""
 
     def __init__(self) -> None:
-        self._modules: Sequence[str] = ()
+        self._plan: ZygotePlan | None = None
         self._numbers = count(1)
         self._living: dict[int, Process] = {}
         self._callers: dict[str, str] = {}
@@ -50,8 +55,8 @@ class Processes:
         self._stopped = False
 
     def start(self, zygote: ZygoteProcess) -> None:
-        """Use this zygote. If it dies, another one is started that loads the same modules."""
-        self._modules = zygote.modules
+        """Use this zygote. If it dies, another one is started by the same plan."""
+        self._plan = zygote.plan
         self._zygote, self._control = zygote.process, zygote.control
         asyncio.get_running_loop().add_reader(self._control, self._receive)
 
@@ -62,7 +67,7 @@ class Processes:
         if self._stopped:
             raise LaunchError("The emulator is stopping.")
         if self._control is None:
-            self.start(start_zygote(self._modules))
+            self.start(start_zygote(self._plan or plan_for([function])))
         order = LaunchOrder(function.handler, str(function.code.absolute()), variables)
         process = Process(next(self._numbers), on_exit, variables)
         self._living[process.number] = process
@@ -97,8 +102,19 @@ class Processes:
 
     def freeze(self, process: Process, seconds: float) -> None:
         """Stop a process, and let it go on after this many seconds."""
+        self.halt(process)
+        asyncio.get_running_loop().call_later(seconds, self.go_on, process)
+
+    def halt(self, process: Process) -> None:
+        """Stop a process and the processes that it started."""
+        process.stops += 1
         self.signal(process, signal.SIGSTOP)
-        asyncio.get_running_loop().call_later(seconds, self.signal, process, signal.SIGCONT)
+
+    def go_on(self, process: Process) -> None:
+        """Let a process that was stopped go on, if nobody else has stopped it too."""
+        process.stops -= 1
+        if process.stops == 0:
+            self.signal(process, signal.SIGCONT)
 
     async def stop(self) -> None:
         """Kill all processes and the zygote. No process can be launched after that."""

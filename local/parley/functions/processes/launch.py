@@ -6,15 +6,16 @@ rest. So the emulator starts it before it imports its other parts.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from parley.functions.processes.preload import heavy_imports
+from parley.functions.processes.preload import ZygotePlan, plan_for
 from parley.template.model import Function
 
 FORK = sys.platform == "linux"
@@ -27,29 +28,30 @@ _PACKAGE_FOLDER = Path(__file__).parents[3]
 
 @dataclass(frozen=True, slots=True)
 class ZygoteProcess:
-    """A running zygote, the emulator's end of its control socket, and the names of the modules that it loads."""
+    """A running zygote, the emulator's end of its control socket, and the plan by which it loads libraries."""
 
     process: subprocess.Popen[bytes]
     control: socket.socket
-    modules: Sequence[str]
+    plan: ZygotePlan
 
 
 def start_zygote_for(functions: Iterable[Function]) -> ZygoteProcess:
-    """Start a zygote that loads the libraries which these functions import."""
-    return start_zygote(heavy_imports(functions))
+    """Start a zygote that loads the libraries which these functions import. Their variables are final."""
+    return start_zygote(plan_for(functions))
 
 
-def start_zygote(modules: Sequence[str]) -> ZygoteProcess:
-    """Start a zygote. It loads these modules while the caller goes on."""
+def start_zygote(plan: ZygotePlan) -> ZygoteProcess:
+    """Start a zygote. It loads libraries while the caller goes on."""
     control, theirs = socket.socketpair()
     method = "fork" if FORK else "spawn"
+    libraries = json.dumps(asdict(plan.libraries))
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", "parley.functions.processes.zygote", str(theirs.fileno()), method, *modules],
+            [sys.executable, "-m", "parley.functions.processes.zygote", str(theirs.fileno()), method, libraries],
             # Python puts this folder first in the module path, so the zygote finds this very package.
             cwd=_PACKAGE_FOLDER,
             # The developer's own variables must not change what the libraries do while they are loaded.
-            env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+            env={"PATH": os.defpath, "LANG": "C.UTF-8", **plan.variables},
             # The terminal belongs to the emulator. A library that prints while it is loaded would mix its lines with
             # the log, and a handler that reads stdin would take the developer's keys. stderr stays: a zygote that
             # fails must be able to say why. Each environment gets a pipe in the place of stdout and stderr.
@@ -59,4 +61,4 @@ def start_zygote(modules: Sequence[str]) -> ZygoteProcess:
             # A terminal sends Ctrl-C to its whole session. It is meant for the emulator, which then ends the processes.
             start_new_session=True,
         )
-    return ZygoteProcess(process, control, modules)
+    return ZygoteProcess(process, control, plan)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from parley.functions.processes.bootstrap import module_folders, own_modules
+from parley.functions.processes.loading import Libraries
+from parley.functions.variables import of_function, shared
 from parley.template.model import Function
 
 _MAX_FILES = 300
@@ -18,6 +22,23 @@ _MAX_FILES = 300
 
 _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 """Modules that read the environment's own variables at the moment when they are loaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ZygotePlan:
+    """The libraries that a zygote loads, and the variables that it has meanwhile: those that all functions share."""
+
+    libraries: Libraries
+    variables: Mapping[str, str]
+
+
+def plan_for(functions: Iterable[Function]) -> ZygotePlan:
+    """Return the plan for these functions, whose variables are final."""
+    functions = list(functions)
+    values, others = shared(functions)
+    folders = {folder for each in functions for folder in module_folders(str(each.code), of_function(each))}
+    libraries = Libraries(heavy_imports(functions), sorted(others), sorted(own_modules(folders)))
+    return ZygotePlan(libraries, values)
 
 
 def heavy_imports(functions: Iterable[Function]) -> list[str]:

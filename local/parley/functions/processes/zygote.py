@@ -1,7 +1,7 @@
 """The zygote: the parent process of all environments. It has the heavy libraries loaded, so that a fork starts at once.
 
-Its arguments are the descriptor of a control socket, `fork` or `spawn`, and the names of the modules to load. Orders
-and reports are JSON lines. The descriptor of the pipe to print into comes with an order to launch. The control socket
+Its arguments are the descriptor of a control socket, `fork` or `spawn`, and the libraries to load, as JSON. Orders and
+reports are JSON lines. The descriptor of the pipe to print into comes with an order to launch. The control socket
 closes when the emulator ends, in whatever way; then the zygote kills every child.
 
 It is a process of its own, and not the emulator itself, because a fork copies only the thread that forks. The emulator
@@ -11,8 +11,6 @@ and no event loop.
 
 from __future__ import annotations
 
-import gc
-import importlib
 import json
 import os
 import select
@@ -20,43 +18,38 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from parley.functions.processes.bootstrap import LaunchOrder, run
+from parley.functions.processes import bootstrap
+from parley.functions.processes.bootstrap import LaunchOrder, module_folders, own_modules
+from parley.functions.processes.exits import Exits
+from parley.functions.processes.loading import Libraries, load
 
 _MAX_READ_BYTES = 64 * 1024
 _MAX_DESCRIPTORS = 16
 
 
-def load(names: Iterable[str]) -> None:
-    """Import these modules. A module that fails is skipped: it may not exist, and it may never be needed."""
-    # While modules are loaded almost nothing is garbage: collections would only take time.
-    gc.disable()
-    for name in names:
-        with suppress(Exception, SystemExit):
-            importlib.import_module(name)
-    # A child shares the zygote's memory until one of the two writes to it. The collector writes to every object that it
-    # visits, and so would copy all of it. `freeze` takes what is loaded now out of its sight.
-    gc.freeze()
-    gc.enable()
+_PACKAGE_FOLDER = Path(__file__).parents[3]
+
+_MAX_LOADS = 5
+"""The number of times that the zygote begins afresh with fewer modules, before it loads none."""
 
 
 class Zygote:
     """The loop that carries out the emulator's orders and reports the ends of the children."""
 
-    def __init__(self, control: socket.socket, fork: bool) -> None:
+    def __init__(self, control: socket.socket, fork: bool, loaded: Collection[str] = ()) -> None:
         self._control = control
         self._fork = fork
+        self._loaded = loaded
         self._rest = b""
         self._outputs: deque[int] = deque()
         self._children: dict[int, int] = {}
-        # `select` must also return when a child ends: Python writes a byte into this pair for each SIGCHLD.
-        self._wakeup, self._alarm = socket.socketpair()
-        self._alarm.setblocking(False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self._alarm.fileno(), warn_on_full_buffer=False)
+        self._exits = Exits()
 
     def serve(self) -> LaunchOrder | None:
         """Serve until the emulator is gone, and return None. In a forked child, return the child's order at once.
@@ -64,11 +57,10 @@ class Zygote:
         The child returns instead of running the function here, so that nothing of the zygote is on its stack.
         """
         while True:
-            readable, _, _ = select.select([self._control, self._wakeup], [], [])
-            if self._wakeup in readable:
-                self._wakeup.recv(4096)
+            readable = self._wait()
+            if readable - {self._control.fileno()}:
                 self._report_exits()
-            if self._control in readable:
+            if self._control.fileno() in readable:
                 orders = self._receive()
                 if orders is None:
                     self._kill_all()
@@ -77,6 +69,14 @@ class Zygote:
                     order_of_child = self._carry_out(order)
                     if order_of_child:
                         return order_of_child
+
+    def _wait(self) -> set[int]:
+        """Wait for an order or for the end of a child. Return the descriptors that are readable."""
+        # Not `select`: it takes no descriptor above 1023.
+        waiting = select.poll()
+        for descriptor in (self._control.fileno(), *self._exits.descriptors()):
+            waiting.register(descriptor, select.POLLIN)
+        return {descriptor for descriptor, _ in waiting.poll()}
 
     def _receive(self) -> list[dict[str, Any]] | None:
         """Return the orders that have arrived; None if the emulator is gone."""
@@ -100,7 +100,7 @@ class Zygote:
 
     def _launch(self, number: int, order: LaunchOrder, output: int) -> LaunchOrder | None:
         try:
-            pid = os.fork() if self._fork else _spawn(order, output)
+            pid = os.fork() if self._fork and not self._is_different(order) else _spawn(order, output)
         except OSError as error:
             os.close(output)
             self._report(id=number, failed=str(error))
@@ -113,16 +113,27 @@ class Zygote:
         with suppress(OSError):
             os.setpgid(pid, pid)
         self._children[pid] = number
+        self._exits.add(pid)
         self._report(id=number, pid=pid)
         return None
+
+    def _is_different(self, order: LaunchOrder) -> bool:
+        """Tell if a fork would not be as the function starts on AWS: the process must be a new one then.
+
+        Its folder may have got a copy of a loaded library since. And some variables count at the start of a program.
+        """
+        here, there = (
+            {name: value for name, value in each.items() if _counts_at_start(name)}
+            for each in (os.environ, order.variables)
+        )
+        own = own_modules(module_folders(order.code, order.variables))
+        return here != there or not own.isdisjoint(self._loaded)
 
     def _leave(self, output: int) -> None:
         """In a forked child: give up the zygote's signals and descriptors, and print into `output`."""
         os.setpgid(0, 0)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for end in (self._control, self._wakeup, self._alarm):
-            end.close()
+        self._exits.leave()
+        self._control.close()
         for descriptor in self._outputs:
             os.close(descriptor)
         # stdin stays /dev/null, as on AWS; stdout and stderr become the pipe that the emulator reads.
@@ -131,15 +142,11 @@ class Zygote:
         os.close(output)
 
     def _report_exits(self) -> None:
-        with suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    return
-                # Processes that the function started and that still run end with their environment.
-                _kill_group(pid)
-                if pid in self._children:
-                    self._report(id=self._children.pop(pid), status=os.waitstatus_to_exitcode(status))
+        for pid, status in self._exits.ended():
+            # Processes that the function started and that still run end with their environment.
+            _kill_group(pid)
+            if pid in self._children:
+                self._report(id=self._children.pop(pid), status=status)
 
     def _kill(self, number: int) -> None:
         for pid, child in self._children.items():
@@ -158,10 +165,16 @@ class Zygote:
             self._control.sendall(json.dumps(fields).encode() + b"\n")
 
 
+def _counts_at_start(variable: str) -> bool:
+    """Tell if Python or the system reads a variable when a program starts. PYTHONPATH can be obeyed later."""
+    return variable.startswith(("PYTHON", "LD_", "MALLOC_", "GLIBC_")) and variable != "PYTHONPATH"
+
+
 def _spawn(order: LaunchOrder, output: int) -> int:
     return os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", "parley.functions.processes.bootstrap", order.code, order.handler],
+        # By its path: the zygote is in the folder of the functions' code.
+        [sys.executable, bootstrap.__file__, order.code, order.handler],
         dict(order.variables),
         file_actions=[(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)],
         setpgroup=0,
@@ -173,16 +186,30 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def main(descriptor: str, method: str, *modules: str) -> None:
+def main(descriptor: str, method: str, libraries: str, loads: str = "1") -> None:
     """Run the zygote; in each forked child, run the environment."""
     control = socket.socket(fileno=int(descriptor))
     control.set_inheritable(False)
-    load(modules)
-    order = Zygote(control, method == "fork").serve()
+    loaded = _load(Libraries(**json.loads(libraries)), int(loads)) if method == "fork" else ()
+    order = Zygote(control, method == "fork", loaded).serve()
     if order is None:
         # At once: Python would take down every loaded module first, and the emulator waits for the end.
         os._exit(0)
-    run(order)
+    bootstrap.run(order)
+
+
+def _load(libraries: Libraries, loads: int) -> set[str]:
+    """Load the libraries, in the folder that all functions share if they do. Return the packages loaded now."""
+    if folder := os.environ.get("LAMBDA_TASK_ROOT"):
+        os.chdir(folder)
+    before = set(sys.modules)
+    if left_behind := load(libraries):
+        rest = libraries.without(left_behind) if loads < _MAX_LOADS else Libraries()
+        arguments = [*sys.argv[1:3], json.dumps(asdict(rest)), str(loads + 1)]
+        os.set_inheritable(int(sys.argv[1]), True)
+        os.chdir(_PACKAGE_FOLDER)
+        os.execv(sys.executable, [sys.executable, "-m", "parley.functions.processes.zygote", *arguments])  # noqa: S606
+    return {name.partition(".")[0] for name in sys.modules.keys() - before}
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 from parley.errors import StartError
+from parley.functions.processes.loading import Libraries
+from parley.functions.processes.preload import ZygotePlan
 
+from tests.support.process_tree import state
 from tests.support.waiting import HANGS
 
 PIDS = """
@@ -22,9 +25,9 @@ PIDS = """
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         child = subprocess.Popen(["/bin/sleep", "600"])
         pids = [os.getpid(), os.getppid(), child.pid]
-        if event == "stay":
+        if event in ("stay", "rest"):
             print(*pids)
-            time.sleep(600)
+            time.sleep(600 if event == "stay" else 0)
         if event == "exit":
             print(*pids)
             sys.exit(1)
@@ -48,7 +51,8 @@ EMULATOR = """
         )
         functions = Functions({{"f": function}}, trace, runner_for("process", {{"f": function}}, trace))
         await functions.start()
-        await functions.invoke("f", b'"stay"')
+        await functions.invoke("f", {event!r})
+        await asyncio.Event().wait()
 
     asyncio.run(main())
 """
@@ -56,10 +60,7 @@ EMULATOR = """
 
 def is_alive(pid: int) -> bool:
     """Tell whether a process runs; one that only waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return state(pid) not in ("", "Z")
 
 
 def open_descriptors() -> int:
@@ -105,17 +106,87 @@ async def test_events_that_wait_when_the_service_stops_are_answered(serve):
     assert (await waiting)["errorType"] == "Runtime.LaunchError"
 
 
-async def test_an_emulator_that_is_killed_leaves_no_process(tmp_path):
-    code = tmp_path / "f"
-    code.mkdir()
-    (code / "f.py").write_text(textwrap.dedent(PIDS))
-    script = textwrap.dedent(EMULATOR).format(code=str(code), root=str(Path.cwd()))
-    emulator = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE)
-    pids = [int(pid) for pid in (await emulator.stdout.readline()).split()]
+@pytest.fixture
+async def emulator(tmp_path):
+    """Start a program that lets an environment handle an event. Return it with the processes of the environment."""
+    started = []
+
+    async def start(event: bytes):
+        code = tmp_path / "f"
+        code.mkdir()
+        (code / "f.py").write_text(textwrap.dedent(PIDS))
+        script = textwrap.dedent(EMULATOR).format(code=str(code), root=str(Path.cwd()), event=event)
+        started.append(await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE))
+        return started[0], [int(pid) for pid in (await started[0].stdout.readline()).split()]
+
+    yield start
+    for program in started:
+        if program.returncode is None:
+            program.kill()
+        await program.wait()
+
+
+async def all_stopped(pids: list[int]) -> bool:
+    end = time.monotonic() + HANGS
+    while any(state(pid) != "T" for pid in pids) and time.monotonic() < end:  # noqa: ASYNC110 - not our children
+        await asyncio.sleep(0.01)
+    return {state(pid) for pid in pids} == {"T"}
+
+
+async def test_an_emulator_that_is_killed_leaves_no_process(emulator):
+    program, pids = await emulator(b'"stay"')
     assert all(map(is_alive, pids))
-    emulator.send_signal(signal.SIGKILL)
-    await emulator.wait()
+    program.kill()
+    await program.wait()
     assert await all_ended(pids)
+
+
+async def test_an_emulator_that_is_killed_leaves_none_that_stands_still(emulator):
+    program, (function, zygote, child) = await emulator(b'"rest"')
+    assert await all_stopped([function, child])
+    program.kill()
+    await program.wait()
+    assert await all_ended([function, zygote, child])
+
+
+async def test_none_stands_still_for_ever_if_nobody_is_left_to_kill_it(emulator):
+    program, (function, zygote, child) = await emulator(b'"rest"')
+    assert await all_stopped([function, child])
+    program.send_signal(signal.SIGSTOP)
+    os.kill(zygote, signal.SIGKILL)
+    assert await all_ended([function, zygote, child])
+
+
+async def test_stop_ends_environments_that_stand_still(serve):
+    service = await serve(f=PIDS)
+    function, _, child = await service.answer("f")
+    assert await all_stopped([function, child])
+    await service.lambda_.stop()
+    assert await all_ended([function, child])
+
+
+async def test_a_process_goes_on_when_the_last_who_stopped_it_lets_it(serve):
+    service = await serve({"freezes": False}, f=PIDS)
+    function, _, _ = await service.answer("f")
+    processes = service.lambda_._runner._processes
+    [process] = processes._living.values()
+    processes.halt(process)
+    processes.halt(process)
+    assert await all_stopped([function])
+    processes.go_on(process)
+    assert state(function) == "T"
+    processes.go_on(process)
+    assert (await service.answer("f"))[0] == function
+
+
+async def test_without_descriptors_of_processes_ends_are_seen_too(serve, tmp_path):
+    """On an old kernel, or in a sandbox that forbids them."""
+    (tmp_path / "sitecustomize.py").write_text("import os\ndel os.pidfd_open")
+    service = await serve({"zygote": ZygotePlan(Libraries(), {"PYTHONPATH": str(tmp_path)})}, f=PIDS)
+    first, _, child = await service.answer("f")
+    await service.failure("f", "exit")
+    assert await all_ended([first, child])
+    assert (await service.answer("f"))[0] != first
 
 
 async def test_an_environment_that_dies_between_two_events_is_replaced(serve):
@@ -123,7 +194,7 @@ async def test_an_environment_that_dies_between_two_events_is_replaced(serve):
     first, _, child = await service.answer("f")
     os.kill(first, signal.SIGKILL)
     assert await all_ended([first, child])
-    await asyncio.sleep(0.05)
+    await service.until_no_process()
     outcome = await service.invoke("f")
     assert outcome.cold
     assert outcome.function_error is None
@@ -170,3 +241,29 @@ async def test_without_awss_runtime_the_way_out_is_named(serve, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "runtime_client" else found(name))
     with pytest.raises(StartError, match="--functions inline"):
         await serve(f=PIDS)
+
+
+AFRESH = """
+    import sys
+
+    def handler(event, context):
+        there = ["lib_fine" in sys.modules, "lib_catches" in sys.modules]
+        import lib_catches
+        return [*there, lib_catches.lib_mine is not None, sys.argv[0]]
+"""
+
+
+@pytest.mark.parametrize(("chain", "still_loads"), [(0, True), (9, False)])
+async def test_a_zygote_that_loaded_what_it_must_not_begins_afresh(serve, tmp_path, chain, still_loads):
+    """A long chain of modules that catch the refusal shows one link after the other: at last it loads none."""
+    libraries = tmp_path / "libraries"
+    libraries.mkdir()
+    (libraries / "lib_fine.py").write_text("")
+    names = ["lib_mine", "lib_catches", *(f"lib_{number}" for number in range(chain))]
+    for name, below in zip(names[1:], names, strict=False):
+        source = f"try:\n    import {below}\nexcept BaseException:\n    {below} = None"
+        (libraries / f"{name}.py").write_text(source)
+    plan = ZygotePlan(Libraries(["lib_fine", *names[1:]], [], ["lib_mine"]), {"PYTHONPATH": str(libraries)})
+    service = await serve({"zygote": plan}, f=AFRESH)
+    (service.folder / "f" / "lib_mine.py").write_text("")
+    assert await service.answer("f") == [still_loads, False, True, "awslambdaric"]
