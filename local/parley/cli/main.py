@@ -58,7 +58,9 @@ _TEMPLATE_OPTIONS = options(
 )
 
 _SERVER_OPTIONS = options(
-    _setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of the emulator."),
+    _setting(
+        "--port", "PORT", type=click.IntRange(0, 65_535), default=8000, help="Port of the emulator; 0 for a free one."
+    ),
     _setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on."),
     _setting(
         "--expose",
@@ -145,6 +147,23 @@ _LIMIT_OPTIONS = options(
     ),
 )
 
+_LOG_OPTIONS = options(
+    _setting(
+        "--quiet",
+        "PARLEY_QUIET",
+        "-q",
+        is_flag=True,
+        help="Log only the lines of functions, and what goes wrong.",
+    ),
+    _setting(
+        "--verbose",
+        "PARLEY_VERBOSE",
+        "-v",
+        is_flag=True,
+        help="Log everything: also frames, calls of AWS's services, starts of functions, and each post by itself.",
+    ),
+)
+
 _BEHAVIOUR_OPTIONS = options(
     _setting(
         "--faults",
@@ -198,14 +217,20 @@ _BEHAVIOUR_OPTIONS = options(
 
 
 @main.command()
-@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS)
+@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS)
 @explained
-def up(**values: Any) -> None:
+def up(quiet: bool, verbose: bool, **values: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from parley.cli import up
+    from parley.cli.log import Detail
     from parley.emulator.options import Options
 
-    up.run(Options.of_command_line(values))
+    if quiet and verbose:
+        raise click.UsageError(
+            "--quiet and --verbose exclude each other. Leave one out (PARLEY_QUIET, PARLEY_VERBOSE)."
+        )
+    detail = Detail.QUIET if quiet else Detail.VERBOSE if verbose else Detail.NORMAL
+    up.run(Options.of_command_line(values), detail)
 
 
 @main.command()

@@ -6,11 +6,14 @@ import asyncio
 import gc
 import importlib.util
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from parley import proxies
+from parley.cli.log import Detail, Log
 from parley.emulator.options import Options, overrides
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
@@ -18,7 +21,7 @@ from parley.template.reader import read
 from parley.trace import Trace
 
 
-def run(options: Options) -> None:
+def run(options: Options, detail: Detail = Detail.NORMAL) -> None:
     """Run the emulator until it is stopped. Raises `StartError`."""
     # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
@@ -26,7 +29,7 @@ def run(options: Options) -> None:
     template = read(options.template.path, options.template.parameters, imports=options.template.imports)
     zygote = _start_zygote(options, template)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(_serve(options, template, zygote))
+        runner.run(_serve(options, template, zygote, detail))
 
 
 def _start_zygote(options: Options, template: Template) -> ZygoteProcess | None:
@@ -45,13 +48,16 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(options: Options, template: Template, zygote: ZygoteProcess | None) -> None:
+async def _serve(options: Options, template: Template, zygote: ZygoteProcess | None, detail: Detail) -> None:
     # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
     from parley.cli.banner import banner
-    from parley.cli.log import Log
     from parley.emulator.application import Emulator
+    from parley.emulator.listener import listen
 
-    trace, log = Trace(), Log()
+    # The port is taken before anything is told its number: 0 stands for one that is free.
+    listener = listen(options.address.host, options.address.port)
+    options = replace(options, address=replace(options.address, port=listener.getsockname()[1]))
+    trace, log = Trace(), Log(sys.stdout, detail, asyncio.get_running_loop().call_later)
     variables = overrides(os.environ, Path.cwd())
     emulator = Emulator(options, template, variables, trace, zygote)
 
@@ -65,4 +71,4 @@ async def _serve(options: Options, template: Template, zygote: ZygoteProcess | N
         gc.freeze()
         gc.enable()
 
-    await emulator.run(ready, log.close)
+    await emulator.run(listener, ready, log.close)

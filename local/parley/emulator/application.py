@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
+from socket import socket
 from threading import Lock
 
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
@@ -173,9 +174,12 @@ class Emulator:
             is_valid(request, self._variables.secret) if self.options.gateway.verify_signatures else is_signed(request)
         )
 
-    async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
-        """Serve until SIGINT or SIGTERM, then end every child process at once. Raises `StartError`."""
-        server = Server(self, self.options.address, self._certificate, aborts=self._injector is not None)
+    async def run(self, listener: socket, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        """Serve on a listening socket until SIGINT or SIGTERM, then end every child process at once.
+
+        Raises `StartError`.
+        """
+        server = Server(self, listener, self._certificate, aborts=self._injector is not None)
         stopping = stop_on_signals()
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
