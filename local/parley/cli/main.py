@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parley import proxies
-from parley.cli import administration, operations
+from parley.cli import administration, operations, reaching
 from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
@@ -275,5 +275,5 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-for command in (*administration.COMMANDS, *operations.COMMANDS):
+for command in (*administration.COMMANDS, *operations.COMMANDS, *reaching.COMMANDS):
     main.add_command(command)

@@ -22,6 +22,7 @@ from parley.emulator.fault_interceptor import FaultInterceptor
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import (
     CONNECTIONS_PATH,
+    CONNECTIONS_REPORT_PATH,
     DYNAMODB_PATH,
     FAULTS_PATH,
     IAM_PATH,
@@ -320,6 +321,8 @@ class Emulator:
         path = scope["path"]
         if path == TRACE_PATH:
             return await self._trace.answer(scope["query_string"]).send(send)
+        if path == CONNECTIONS_REPORT_PATH:
+            return await Response.of_json(200, self._gateway.management_api.listed()).send(send)
         if self._access and path == IAM_PATH:
             return await Response.of_json(200, self._access.report()).send(send)
         if self._injector and path == MODEL_REPORT_PATH:
