@@ -83,6 +83,11 @@ class TestInvoke:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("parley: There is no function Play.")
 
+    def test_a_name_that_no_function_can_have_is_one_message(self, parley):
+        done = parley("invoke", "")
+        assert done.returncode == 1
+        assert done.stderr.startswith("parley: '' cannot be invoked: ")
+
     def test_an_event_that_is_not_json_is_one_message(self, parley):
         done = parley("invoke", "Work", "{")
         assert done.returncode == 1
@@ -108,7 +113,8 @@ class TestConnections:
         assert parley("post", connection_id, "привет").returncode == 0
         assert parley("post", connection_id, "-", typed='{"a": 1}').returncode == 0
         assert parley("post", connection_id, "--", "--quiet").returncode == 0
-        assert [client.socket.recv(HANGS) for _ in range(3)] == ["привет", '{"a": 1}', "--quiet"]
+        assert parley("post", connection_id, b"a\xff").returncode == 0
+        assert [client.socket.recv(HANGS) for _ in range(4)] == ["привет", '{"a": 1}', "--quiet", "a\ufffd"]
 
         assert parley("close", connection_id).returncode == 0
         with pytest.raises(ConnectionClosed):

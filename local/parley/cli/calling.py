@@ -10,7 +10,7 @@ from urllib.request import urlopen
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from parley.account import REGION
 from parley.emulator.paths import CONNECTIONS_REPORT_PATH
@@ -45,13 +45,15 @@ class RunningEmulator:
         """Invoke a function, and wait for its answer or not. Raises `StartError` if there is no such function."""
         kind = "RequestResponse" if waits else "Event"
         try:
-            answer = self._client("lambda").invoke(FunctionName=function, InvocationType=kind, Payload=event)
+            answer = self._client("lambda").invoke(FunctionName=function, InvocationType=kind, Payload=_bytes(event))
             payload = answer["Payload"].read().decode(errors="replace")
         except ClientError as error:
             if error.response["Error"].get("Code") == "ResourceNotFoundException":
                 text = f"There is no function {function}. `parley template` lists the functions of a template."
                 raise StartError(text) from None
             raise StartError(f"{function} cannot be invoked: {error}.") from None
+        except ParamValidationError as error:
+            raise StartError(f"{function!r} cannot be invoked: {error}") from None
         except BotoCoreError as error:
             raise self._no_answer(error) from None
         return Invoked(payload, answer.get("FunctionError"), answer["ResponseMetadata"]["RequestId"])
@@ -67,7 +69,7 @@ class RunningEmulator:
 
     def post(self, connection_id: str, data: str) -> None:
         """Send a text to a connection. Raises `StartError` if it is not open."""
-        self._manage(connection_id, "post_to_connection", Data=data.encode())
+        self._manage(connection_id, "post_to_connection", Data=_bytes(data))
 
     def close(self, connection_id: str) -> None:
         """Close a connection. Raises `StartError` if it is not open."""
@@ -103,17 +105,20 @@ class RunningEmulator:
 def described(connection: dict[str, Any]) -> str:
     """Return the line about an open connection: id, stage, address, since when, the last data, and the user agent."""
     identity = connection["identity"]
-    times = (f"{_clock(connection[name])}" for name in ("connectedAt", "lastActiveAt"))
-    since, last = times
     parts = (
         connection["connectionId"],
         connection["stage"],
         identity["sourceIp"],
-        f"since {since}",
-        f"last data {last}",
+        f"since {_clock(connection['connectedAt'])}",
+        f"last data {_clock(connection['lastActiveAt'])}",
         identity["userAgent"] or "",
     )
     return "\t".join(parts).rstrip()
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes of an argument. A shell may pass what is not UTF-8."""
+    return text.encode(errors="surrogateescape")
 
 
 def _clock(moment: str) -> str:

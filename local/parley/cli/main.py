@@ -222,15 +222,13 @@ _BEHAVIOUR_OPTIONS = options(
 def up(quiet: bool, verbose: bool, **values: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from parley.cli import up
-    from parley.cli.log import Detail
     from parley.emulator.options import Options
 
     if quiet and verbose:
         raise click.UsageError(
             "--quiet and --verbose exclude each other. Leave one out (PARLEY_QUIET, PARLEY_VERBOSE)."
         )
-    detail = Detail.QUIET if quiet else Detail.VERBOSE if verbose else Detail.NORMAL
-    up.run(Options.of_command_line(values), detail)
+    up.run(Options.of_command_line(values), "quiet" if quiet else "verbose" if verbose else "normal")
 
 
 @main.command()
@@ -259,13 +257,22 @@ def token(user: str) -> None:
 @click.option("--token", "given_token", envvar="PARLEY_TOKEN", show_envvar=True, help="Token to use instead of --user.")
 @click.option("--chat", "chat_id", help="Id of a chat to continue. Without it, a new chat is created.")
 @click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of the emulator.")
+@click.option("--http-url", show_default="http://127.0.0.1:PORT", help="URL of the HTTP API, for the list of chats.")
 @click.option("--cost", "costs", is_flag=True, help="Show the cost of each reply, if the server sends it.")
-def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int, costs: bool) -> None:
+def chat(
+    url: str | None,
+    user: str,
+    given_token: str | None,
+    chat_id: str | None,
+    port: int,
+    http_url: str | None,
+    costs: bool,
+) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
     from parley.client import terminal
 
     url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, costs=costs))
+    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, http_url=http_url, costs=costs))
 
 
 def _token_for(user: str) -> str:

@@ -80,7 +80,7 @@ def connections(port: int) -> None:
 
     found = _emulator(port).connections()
     for each in found:
-        click.echo("\t".join(map(printable, described(each).split("\t"))))
+        click.echo(printable(described(each)))
     if not found:
         click.echo("No connection is open.", err=True)
 

@@ -21,15 +21,15 @@ from parley.template.reader import read
 from parley.trace import Trace
 
 
-def run(options: Options, detail: Detail = Detail.NORMAL) -> None:
-    """Run the emulator until it is stopped. Raises `StartError`."""
+def run(options: Options, detail: str) -> None:
+    """Run the emulator until it is stopped, with a log of this detail. Raises `StartError`."""
     # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
     proxies.exempt(os.environ, options.address.host)
     template = read(options.template.path, options.template.parameters, imports=options.template.imports)
     zygote = _start_zygote(options, template)
     with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(_serve(options, template, zygote, detail))
+        runner.run(_serve(options, template, zygote, Detail(detail)))
 
 
 def _start_zygote(options: Options, template: Template) -> ZygoteProcess | None:
