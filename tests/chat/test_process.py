@@ -60,6 +60,19 @@ def test_functions_can_run_inline():
         emulator.stop()
 
 
+def test_port_0_is_a_free_one_for_everything_that_is_told_its_number():
+    emulator = Emulator(PORT="0")
+    try:
+        [port] = [line.split()[4].rpartition(":")[2] for line in emulator.output if line.startswith("Parley is up on")]
+        alice = Device(f"ws://127.0.0.1:{port}/ws/chat")
+        alice.join("alice")
+        alice.create_chat()
+        assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
+        until(lambda: any(f"chat --user alice --port {port}\n" in line for line in emulator.output))
+    finally:
+        emulator.stop()
+
+
 @pytest.mark.parametrize("functions", ["process", "inline"])
 def test_behind_a_proxy_it_reaches_itself(functions):
     """Nothing listens at the proxy: whatever is sent to it fails."""
@@ -86,6 +99,12 @@ def test_behind_a_proxy_it_reaches_itself(functions):
             assert heard in done.stdout
     finally:
         emulator.stop()
+
+
+def test_a_log_cannot_be_quiet_and_verbose():
+    refused = start("--quiet", PARLEY_VERBOSE="1")
+    assert refused.returncode == 2
+    assert "PARLEY_QUIET" in refused.stderr
 
 
 def parley(*command, **variables):

@@ -3,25 +3,31 @@
 import asyncio
 import json
 from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
 
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 
 class ChatServer:
-    """One user's chats. ReplyWorker `You said: …` in pieces of four; the attributes make it misbehave.
+    """One user's chats. It replies `You said: …` in pieces of four; the attributes make it misbehave.
 
+    `chats` is the answer of the HTTP API to who asks for the list, `close_codes` are those of ended connections.
     `fails` and `closes` hold the message, or the close code, with which the gateway answers one frame of a type.
     """
 
     def __init__(self):
         self.received = []
         self.connections = 0
+        self.close_codes = []
+        self.asked_for_chats = []
+        self.chats = HTTPStatus.OK, json.dumps({"chats": [], "cursor": None})
         self.messages = []
         self.greets = True
         self.answers_pings = True
         self.refuses = {}
         self.refuses_once = {}
+        self.refuses_after_a_cut = {}
         self.fails = {}
         self.closes = {}
         self.cuts_reply_at = None
@@ -41,6 +47,14 @@ class ChatServer:
                 frame = json.loads(raw)
                 self.received.append((frame["type"], frame["data"]))
                 await self.take(frame["type"], frame["data"], frame.get("requestId"))
+        self.close_codes.append(connection.close_code)
+
+    def answer_http(self, connection, request):
+        """Answer a request of the HTTP API: the list of chats. Any other request is a handshake."""
+        if request.path != "/chats":
+            return None
+        self.asked_for_chats.append(request.headers.get("authorization"))
+        return connection.respond(*self.chats)
 
     async def take(self, kind, data, request_id):
         if kind in self.closes:
@@ -59,6 +73,7 @@ class ChatServer:
         await self.connection.send(json.dumps(frame))
 
     def cut(self):
+        self.refuses_once |= self.refuses_after_a_cut
         self.connection.transport.abort()
 
     def sent(self, kind):
@@ -134,5 +149,5 @@ def stored(message_id, role, content):
 
 @asynccontextmanager
 async def listening(server):
-    async with serve(server, "127.0.0.1", 0, ping_interval=None) as running:
+    async with serve(server, "127.0.0.1", 0, ping_interval=None, process_request=server.answer_http) as running:
         yield f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}/ws/chat"

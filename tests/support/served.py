@@ -16,7 +16,7 @@ from typing import Any
 import uvloop
 from parley.asgi import Application, Receive, Scope, Send
 from parley.emulator.certificate import certificate
-from parley.emulator.options import Address
+from parley.emulator.port import listen
 from parley.emulator.server import Server
 
 from tests.support.waiting import HANGS
@@ -57,7 +57,8 @@ def serving(application: Application, loop: str = "uvloop", **options: Any) -> I
     stopping = asyncio.Event()
 
     async def serve() -> None:
-        server = Server(application, Address(port=0), certificate("127.0.0.1", {}), aborts=False, **options)
+        listener = listen("127.0.0.1", 0)
+        server = Server(application, listener, certificate("127.0.0.1", {}), aborts=False, **options)
         served = Served(server, asyncio.get_running_loop())
         running = asyncio.create_task(server.serve(sockets=[]))
         started.set_result(served)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
-from parley.emulator.options import EMBEDDED, Address, Options
+from parley.emulator.options import DEFAULT_PORT, EMBEDDED, Address, Options
 from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
 
@@ -66,8 +66,13 @@ def _users(options: Options, secret: str) -> list[str]:
         f"  Users         {', '.join(options.users)}",
         f"  Token         {dev_tokens.token(user, secret)}",
         "",
-        f"Chat in another terminal:  {_command()} chat --user {user}",
+        f"Chat in another terminal:  {_command()} chat --user {user}{_port(options.address.port)}",
     ]
+
+
+def _port(port: int) -> str:
+    """Return the option for a port that `parley chat` does not take by itself."""
+    return "" if port == DEFAULT_PORT else f" --port {port}"
 
 
 def _command() -> str:

@@ -1,4 +1,7 @@
-"""The emulator's log: one line for each event of the trace, in the order in which they were recorded."""
+"""The emulator's log: one line for each event of the trace, in the order in which they were recorded.
+
+Posts are folded: a reply is some hundred of them, and the lines between them would be lost.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TextIO
 
 import click
@@ -29,28 +34,63 @@ _COLOURS = {
 _STANDARD_FIELDS = {"level", "location", "message", "timestamp", "service", "cold_start", "xray_trace_id"}
 
 
-class Log:
-    """The writer of the log. Successive posts to one connection make one line together."""
+Later = Callable[[float, Callable[[], None]], object]
+"""A function that calls another one after so many seconds."""
 
-    def __init__(self, out: TextIO = sys.stdout) -> None:
+HELD_SECONDS = 1.0
+"""The time without a further post after which held posts get their lines, if no other line comes before."""
+
+MOST_CHECKS = 10
+"""The number of these times after which they get them in any case."""
+
+
+class Detail(Enum):
+    """Detail of the log. QUIET has lines of functions, and of what goes wrong. VERBOSE has everything."""
+
+    QUIET = "quiet"
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+
+
+@dataclass(slots=True)
+class _Posts:
+    """Posts to one connection that ended alike: the first one, and how many there are."""
+
+    first: TraceEvent
+    count: int = 0
+
+
+class Log:
+    """The writer of the log.
+
+    Posts wait for the next line of another kind, or for `HELD_SECONDS` without a post. Those to one connection with one
+    status make one line. `later` is the clock of that; without one they wait for the next line or the end.
+    """
+
+    def __init__(
+        self, out: TextIO = sys.stdout, detail: Detail = Detail.NORMAL, later: Later = lambda seconds, action: None
+    ) -> None:
         self._out = out
+        self._detail = detail
+        self._later = later
         self._terminal = out.isatty()
         self._closed = False
-        self._posts: TraceEvent | None = None
-        self._count = 0
+        self._held: dict[tuple[str, int], _Posts] = {}
+        self._checking = False
+        self._checks = self._seen = 0
 
     def write(self, event: TraceEvent) -> None:
-        """Write the line of an event, if its kind has one."""
+        """Write the line of an event, if it has one."""
         if self._closed or _is_metrics(event):
             return
-        if event.kind == "post" and self._is_repeated(event):
-            self._count += 1
+        line = self._line(event)
+        if line is None or (self._detail is Detail.QUIET and not _matters(event)):
+            return
+        if event.kind == "post" and self._detail is not Detail.VERBOSE:
+            self._hold(event)
             return
         self.flush()
-        if event.kind == "post":
-            self._posts, self._count = event, 1
-        elif event.kind in _LINES and event.fields.get("caller") not in _LOGGED_BY_ROUTE:
-            self._print(event, _LINES[event.kind](event.fields))
+        self._print(event, line(event.fields))
 
     def close(self) -> None:
         """Write the posts that were held back, and nothing after them.
@@ -61,15 +101,35 @@ class Log:
         self._closed = True
 
     def flush(self) -> None:
-        """Write the line of the posts that were held back, if there are any."""
-        posts, self._posts = self._posts, None
-        if posts is not None:
-            times = f" × {self._count}" if self._count > 1 else ""
-            self._print(posts, f"{posts.fields['connection_id']} {posts.fields['status']}{times}")
+        """Write the lines of the posts that were held back, if there are any."""
+        held, self._held = self._held, {}
+        self._checks = self._seen = 0
+        for posts in held.values():
+            times = f" × {posts.count}" if posts.count > 1 else ""
+            self._print(posts.first, f"{_call_by_id(posts.first.fields)}{times}")
 
-    def _is_repeated(self, post: TraceEvent) -> bool:
-        keys = ("connection_id", "status")
-        return self._posts is not None and all(self._posts.fields[key] == post.fields[key] for key in keys)
+    def _line(self, event: TraceEvent) -> Callable[[Fields], str] | None:
+        if self._detail is Detail.VERBOSE:
+            return _LINES.get(event.kind) or _VERBOSE_LINES.get(event.kind)
+        return None if event.fields.get("caller") in _LOGGED_BY_ROUTE else _LINES.get(event.kind)
+
+    def _hold(self, post: TraceEvent) -> None:
+        key = post.fields["connection_id"], post.fields["status"]
+        self._held.setdefault(key, _Posts(post)).count += 1
+        if not self._checking:
+            self._checking = True
+            self._later(HELD_SECONDS, self._check)
+
+    def _check(self) -> None:
+        """Write the held posts if no further one has come since the last check."""
+        count = sum(posts.count for posts in self._held.values())
+        self._checks += 1
+        if self._seen == count or self._checks >= MOST_CHECKS:
+            self.flush()
+        self._seen = sum(posts.count for posts in self._held.values())
+        self._checking = bool(self._held)
+        if self._checking:
+            self._later(HELD_SECONDS, self._check)
 
     def _print(self, event: TraceEvent, text: str) -> None:
         # Paths, names, reasons and the lines of functions come from outside.
@@ -77,11 +137,19 @@ class Log:
         moment = time.strftime("%H:%M:%S", time.localtime(event.at))
         kind = f"{event.kind:<8}"
         if self._terminal:
-            failed = event.fields.get("error") or event.fields.get("status", 200) >= 400
-            colour = "red" if failed else _COLOURS.get(event.kind, "cyan")
+            colour = "red" if _has_failed(event) else _COLOURS.get(event.kind, "cyan")
             moment, kind = click.style(moment, dim=True), click.style(kind, fg=colour)
             text = click.style(printable(_without_json(text)), dim=True) if event.kind == "log" else text
         print(moment, kind, text, file=self._out, flush=True)
+
+
+def _has_failed(event: TraceEvent) -> bool:
+    return bool(event.fields.get("error")) or event.fields.get("status", 200) >= 400
+
+
+def _matters(event: TraceEvent) -> bool:
+    """Return whether a quiet log has the line of an event."""
+    return event.kind in _QUIET or "limit" in event.fields or _has_failed(event)
 
 
 def _is_metrics(event: TraceEvent) -> bool:
@@ -113,6 +181,16 @@ def _without_json(text: str) -> str:
     return f"{function}{separator}{head} " + " ".join(f"{name}={value}" for name, value in fields.items())
 
 
+def _call_by_id(fields: Fields) -> str:
+    return f"{fields['connection_id']} {fields['status']}"
+
+
+def _waits(fields: Fields) -> str:
+    count = fields["environments"]
+    busy = f"all {count} environments are busy" if count > 1 else "the one environment is busy"
+    return f"{fields['function']} waits: {busy}; PARLEY_ENVIRONMENTS={2 * count} allows more"
+
+
 def _invocation(fields: Fields) -> str:
     temperature = {True: "cold", False: "warm", None: "-"}[fields.get("cold")]
     error = f"  {fields['error']}" if fields.get("error") else ""
@@ -141,7 +219,8 @@ _LINES: dict[str, Callable[[Fields], str]] = {
         f"{fields['method']} {fields['path']} → {fields['function']} {_invocation(fields)} {fields['status']}"
     ),
     "end": lambda fields: f"{fields['caller']} → {fields['function']} {_invocation(fields)}",
-    "wait": lambda fields: f"{fields['function']} waits: all environments are busy",
+    "post": _call_by_id,
+    "wait": _waits,
     "log": lambda fields: f"{fields['function']} │ {fields['line']}",
     "throttle": lambda fields: (
         f"{fields['function']} throttled: more than {fields['reserved']} at once (ReservedConcurrentExecutions)"
@@ -154,3 +233,18 @@ _LINES: dict[str, Callable[[Fields], str]] = {
     "unused": lambda fields: f"{fields['text']}",
     "note": lambda fields: f"{fields['text']}",
 }
+
+_VERBOSE_LINES: dict[str, Callable[[Fields], str]] = {
+    "start": lambda fields: f"{fields['caller']} → {fields['function']} {fields['request_id']}",
+    "frame_in": lambda fields: f"{fields['connection_id']} ← {fields['bytes']} bytes",
+    "frame_out": lambda fields: f"{fields['connection_id']} → {fields['bytes']} bytes",
+    "call": lambda fields: (
+        f"{fields['caller'] or '-'} → {fields['service']} {fields['operation']} {fields['milliseconds']:.0f} ms "
+        f"{fields['status']}"
+    ),
+    "fault": lambda fields: f"{fields['do']} at {fields['point']}",
+}
+"""The lines that only a verbose log has."""
+
+_QUIET = {"refuse", "limit", "unrouted", "log", "throttle", "dead_letter", "denied", "note"}
+"""The kinds of events whose lines a quiet log has, whatever their fields say."""

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parley import proxies
-from parley.cli import administration, operations
+from parley.cli import administration, operations, reaching
 from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
@@ -58,7 +58,9 @@ _TEMPLATE_OPTIONS = options(
 )
 
 _SERVER_OPTIONS = options(
-    _setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of the emulator."),
+    _setting(
+        "--port", "PORT", type=click.IntRange(0, 65_535), default=8000, help="Port of the emulator; 0 for a free one."
+    ),
     _setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on."),
     _setting(
         "--expose",
@@ -152,6 +154,23 @@ _LIMIT_OPTIONS = options(
     ),
 )
 
+_LOG_OPTIONS = options(
+    _setting(
+        "--quiet",
+        "PARLEY_QUIET",
+        "-q",
+        is_flag=True,
+        help="Log only the lines of functions, and what goes wrong.",
+    ),
+    _setting(
+        "--verbose",
+        "PARLEY_VERBOSE",
+        "-v",
+        is_flag=True,
+        help="Log everything: also frames, calls of AWS's services, starts of functions, and each post by itself.",
+    ),
+)
+
 _BEHAVIOUR_OPTIONS = options(
     _setting(
         "--faults",
@@ -205,14 +224,18 @@ _BEHAVIOUR_OPTIONS = options(
 
 
 @main.command()
-@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS)
+@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS)
 @explained
-def up(**values: Any) -> None:
+def up(quiet: bool, verbose: bool, **values: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from parley.cli import up
     from parley.emulator.options import Options
 
-    up.run(Options.of_command_line(values))
+    if quiet and verbose:
+        raise click.UsageError(
+            "--quiet and --verbose exclude each other. Leave one out (PARLEY_QUIET, PARLEY_VERBOSE)."
+        )
+    up.run(Options.of_command_line(values), "quiet" if quiet else "verbose" if verbose else "normal")
 
 
 @main.command()
@@ -241,13 +264,22 @@ def token(user: str) -> None:
 @click.option("--token", "given_token", envvar="PARLEY_TOKEN", show_envvar=True, help="Token to use instead of --user.")
 @click.option("--chat", "chat_id", help="Id of a chat to continue. Without it, a new chat is created.")
 @click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of the emulator.")
+@click.option("--http-url", show_default="http://127.0.0.1:PORT", help="URL of the HTTP API, for the list of chats.")
 @click.option("--cost", "costs", is_flag=True, help="Show the cost of each reply, if the server sends it.")
-def chat(url: str | None, user: str, given_token: str | None, chat_id: str | None, port: int, costs: bool) -> None:
+def chat(
+    url: str | None,
+    user: str,
+    given_token: str | None,
+    chat_id: str | None,
+    port: int,
+    http_url: str | None,
+    costs: bool,
+) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
     from parley.client import terminal
 
     url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, costs=costs))
+    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, http_url=http_url, costs=costs))
 
 
 def _token_for(user: str) -> str:
@@ -257,5 +289,5 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-for command in (*administration.COMMANDS, *operations.COMMANDS):
+for command in (*administration.COMMANDS, *operations.COMMANDS, *reaching.COMMANDS):
     main.add_command(command)

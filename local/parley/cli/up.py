@@ -4,40 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import importlib.util
 import os
-from collections.abc import Mapping
+import sys
 from pathlib import Path
 
 import click
 
 from parley import proxies
-from parley.emulator.code import read_template
-from parley.emulator.options import Options, overrides
-from parley.emulator.variables import FunctionVariables
-from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
-from parley.template.model import Template
+from parley.cli.log import Detail, Log
+from parley.emulator.options import Options
+from parley.emulator.startup import Startup, begin
 from parley.trace import Trace
 
 
-def run(options: Options) -> None:
-    """Run the emulator until it is stopped. Raises `StartError`."""
+def run(options: Options, detail: str) -> None:
+    """Run the emulator until it is stopped, with a log of this detail. Raises `StartError`."""
     # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
     proxies.exempt(os.environ, options.address.host)
-    variables = overrides(os.environ, Path.cwd())
-    template = read_template(options.template, variables)
-    zygote = _start_zygote(options, template, variables)
+    started = begin(options, os.environ, Path.cwd())
     with asyncio.Runner(loop_factory=_event_loop) as runner:
-        runner.run(_serve(options, template, variables, zygote))
-
-
-def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:
-    """Start the zygote if functions are processes and AWS's runtime is installed."""
-    if options.functions.mode != "process" or importlib.util.find_spec("runtime_client") is None:
-        return None
-    final = FunctionVariables.on_this_machine(options, variables).provision(template)
-    return start_zygote_for(final.functions.values())
+        runner.run(_serve(started, Detail(detail)))
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
@@ -49,19 +36,16 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return uvloop.new_event_loop()
 
 
-async def _serve(
-    options: Options, template: Template, variables: Mapping[str, str], zygote: ZygoteProcess | None
-) -> None:
+async def _serve(started: Startup, detail: Detail) -> None:
     # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
     from parley.cli.banner import banner
-    from parley.cli.log import Log
     from parley.emulator.application import Emulator
 
-    trace, log = Trace(), Log()
-    emulator = Emulator(options, template, variables, trace, zygote)
+    trace, log = Trace(), Log(sys.stdout, detail, asyncio.get_running_loop().call_later)
+    emulator = Emulator(started.options, started.template, started.variables, trace, started.zygote)
 
     def ready() -> None:
-        click.echo(banner(emulator, variables))
+        click.echo(banner(emulator, started.variables))
         # Not earlier: an emulator that cannot start prints one message, and no log before it.
         for event in trace.after(0):
             log.write(event)
@@ -70,4 +54,4 @@ async def _serve(
         gc.freeze()
         gc.enable()
 
-    await emulator.run(ready, log.close)
+    await emulator.run(started.listener, ready, log.close)

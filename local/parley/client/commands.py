@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 
 from parley.client.actions import Style
+from parley.client.chats import Chats, ChatsUnavailable
 from parley.client.screen import Screen
 from parley.client.session import Session
 from parley.client.texts import NOTHING_TO_STOP
@@ -12,54 +14,88 @@ from parley.client.texts import NOTHING_TO_STOP
 STOP = "/stop"
 HELP = """\
 /new           start a new chat
-/join CHATID   open another chat
+/chats         list your chats
+/join CHAT     open another chat, by its number in the list or by its id
 /history       show earlier messages
 /stop          stop the running reply (also Ctrl-C)
 /again         write the last reply again
-/quit          quit (also Ctrl-D, or Ctrl-C while no reply is running)"""
+/quit          quit (also Ctrl-D, or Ctrl-C while no reply is running)
+//TEXT         send /TEXT as a message"""
+
+_COMMAND = re.compile(r"/(?:[^\W\d]|-)*")
+"""The first word of a line that is a command. A path is none: it has a second slash, a dot or a digit."""
+
+_TO_THE_MODEL = ("/fail", "/long")
+"""Messages to the emulator's built-in model, which look like commands."""
 
 
-async def run_command(session: Session, screen: Screen, line: str) -> bool:
-    """Carry out a line. Call this only when no answer is pending. Return False to quit."""
-    command, _, argument = line.partition(" ")
-    match command:
-        case "":
-            pass
-        case "/quit":
+class Commands:
+    """The commands of a session."""
+
+    def __init__(self, session: Session, screen: Screen, chats: Chats) -> None:
+        self._session = session
+        self._screen = screen
+        self._chats = chats
+        self._commands = {
+            "/new": self._create,
+            "/chats": self._list,
+            "/join": self._join,
+            "/history": self._history,
+            STOP: self._stop,
+            "/again": self._again,
+            "/help": self._help,
+        }
+
+    async def run(self, line: str) -> bool:
+        """Carry out a line. Call this only when no answer is pending. Return False to quit."""
+        word, _, argument = line.partition(" ")
+        if word == "/quit":
             return False
-        case "/help":
-            screen.line(HELP, Style.NOTE.value)
-        case "/stop":
-            screen.line(NOTHING_TO_STOP, Style.NOTE.value)
-        case "/join":
-            await _join(session, screen, argument.strip())
-        case "/history":
-            await _history(session, screen)
-        case _:
-            await _ask(session, command, line)
-    return True
+        if word in self._commands:
+            await self._commands[word](argument.strip())
+        elif _COMMAND.fullmatch(word) and word not in _TO_THE_MODEL:
+            text = f"Unknown command {word}. `/help` lists the commands. `/{word} …` sends it as a message."
+            self._screen.line(text, Style.ERROR.value)
+        elif line:
+            await self._send(line.removeprefix("/") if line.startswith("//") else line)
+        return True
 
+    async def _send(self, message: str) -> None:
+        data = {"message": message, "clientMessageId": uuid.uuid4().hex}
+        await self._session.ask("message", data, "user_message")
 
-async def _ask(session: Session, command: str, line: str) -> None:
-    match command:
-        case "/new":
-            await session.ask("create_chat", {"clientChatId": uuid.uuid4().hex}, "chat_created")
-        case "/again":
-            await session.ask("regenerate", {}, "assistant_message_start")
-        case _:
-            await session.ask("message", {"message": line, "clientMessageId": uuid.uuid4().hex}, "user_message")
+    async def _create(self, _: str) -> None:
+        await self._session.ask("create_chat", {"clientChatId": uuid.uuid4().hex}, "chat_created")
 
+    async def _again(self, _: str) -> None:
+        await self._session.ask("regenerate", {}, "assistant_message_start")
 
-async def _join(session: Session, screen: Screen, chat_id: str) -> None:
-    if chat_id:
-        await session.ask("join_chat", {"chatId": chat_id}, "chat_joined")
-    else:
-        screen.line("Name the chat: /join CHATID", Style.ERROR.value)
+    async def _stop(self, _: str) -> None:
+        self._screen.line(NOTHING_TO_STOP, Style.NOTE.value)
 
+    async def _help(self, _: str) -> None:
+        self._screen.line(HELP, Style.NOTE.value)
 
-async def _history(session: Session, screen: Screen) -> None:
-    oldest = session.transcript.oldest
-    if oldest is None:
-        screen.line("There are no messages yet.", Style.NOTE.value)
-    else:
-        await session.ask("load_history", {"before": oldest}, "history")
+    async def _list(self, _: str) -> None:
+        try:
+            listed = await self._chats.load()
+        except ChatsUnavailable as error:
+            self._screen.line(str(error), Style.ERROR.value)
+            return
+        for number, chat in enumerate(listed, start=1):
+            here = " (this one)" if chat.chat_id == self._session.transcript.chat_id else ""
+            self._screen.line(f"{number:>3}  {chat.date}  {chat.title}{here}")
+        self._screen.line("`/join NUMBER` opens one." if listed else "There are no chats yet.", Style.NOTE.value)
+
+    async def _join(self, named: str) -> None:
+        if named:
+            await self._session.ask("join_chat", {"chatId": self._chats.id_of(named)}, "chat_joined")
+        else:
+            self._screen.line("Name the chat: /join CHAT. `/chats` lists them.", Style.ERROR.value)
+
+    async def _history(self, _: str) -> None:
+        oldest = self._session.transcript.oldest
+        if oldest is None:
+            self._screen.line("There are no messages yet.", Style.NOTE.value)
+        else:
+            await self._session.ask("load_history", {"before": oldest}, "history")

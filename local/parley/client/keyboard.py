@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
 CHUNK_BYTES = 65536
@@ -61,18 +61,21 @@ def _decode(line: bytes) -> str:
 
 
 @contextmanager
-def on_interrupt(callback: Callable[[], None]) -> Iterator[None]:
-    """Call `callback` in the event loop at each Ctrl-C.
+def on_signals(callbacks: Mapping[str, Callable[[], None]]) -> Iterator[None]:
+    """Call a callback in the event loop at each signal of its name, such as SIGINT for Ctrl-C.
 
     Where signal handlers are not possible, Ctrl-C raises KeyboardInterrupt as usual.
     """
     loop = asyncio.get_running_loop()
+    handled: list[int] = []
     try:
-        loop.add_signal_handler(signal.SIGINT, callback)
-    except (NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
-        yield
-        return
-    try:
+        for name, callback in callbacks.items():
+            number = getattr(signal, name, None)
+            with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows; not the main thread
+                if number is not None:
+                    loop.add_signal_handler(number, callback)
+                    handled.append(number)
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGINT)
+        for number in handled:
+            loop.remove_signal_handler(number)

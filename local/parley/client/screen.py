@@ -1,10 +1,16 @@
-"""Output on the terminal: a prompt, the streaming reply, and lines between them."""
+"""The terminal as the client uses it: lines and replies go out, lines of the user come in. All text is sanitized."""
 
 from __future__ import annotations
 
+import os
+import sys
 import unicodedata
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol
 
 from rich.console import Console
+
+from parley.client.keyboard import read_lines
 
 PROMPT = "› "
 
@@ -16,29 +22,58 @@ def sanitize(text: str) -> str:
     )
 
 
-class Screen:
-    """Writes to the console, and keeps prompt, stream and lines apart. All text is sanitized here."""
+class Screen(Protocol):
+    """The output and the input of the client."""
 
-    def __init__(self, console: Console, *, interactive: bool) -> None:
+    def show_prompt(self) -> None:
+        """Show that a line is awaited."""
+
+    def stream(self, text: str) -> None:
+        """Append a piece of a reply."""
+
+    def end(self) -> None:
+        """End the reply's last line."""
+
+    def line(self, text: str, style: str | None = None) -> None:
+        """Write a text on lines of its own."""
+
+    def lines(self, intercept: Callable[[str], bool], leave: Callable[[], object]) -> AsyncGenerator[str]:
+        """Yield the lines of the user, until the end of input.
+
+        Each one first goes to `intercept`, at once when it is entered. If that returns True, it is not yielded. A line
+        editor calls `leave` at the end of input: whoever presses Ctrl-D waits for no reply.
+        """
+
+    def finish(self) -> None:
+        """Put the cursor at the start of a line."""
+
+
+def open_screen(console: Console) -> Screen:
+    """Return a line editor with the conversation above it, or a plain screen where input or output is no terminal."""
+    is_terminal = os.isatty(0) and console.is_terminal and not console.is_dumb_terminal
+    if is_terminal and (sys.platform == "win32" or "TERM" in os.environ):
+        # Not at the top: only a conversation in a terminal needs the editor.
+        from parley.client.prompt import PromptScreen
+
+        return PromptScreen(console)
+    return PlainScreen(console)
+
+
+class PlainScreen:
+    """A screen for pipes, scripts and terminals that can do nothing but print. `keyboard` is a descriptor."""
+
+    def __init__(self, console: Console, keyboard: int = 0) -> None:
         self._console = console
-        self._interactive = interactive
+        self._keyboard = keyboard
+        self._interactive = os.isatty(keyboard)
         self._wants_prompt = False
         self._at_prompt = False
         self._midline = False
 
     def show_prompt(self) -> None:
-        """Show the prompt, and show it again after other output, until `line_entered`."""
+        """Show the prompt, and show it again after other output, until a line is entered."""
         self._wants_prompt = self._interactive
         self._prompt()
-
-    def line_entered(self) -> None:
-        """Record that the user has entered a line: the terminal has begun a new one."""
-        self._wants_prompt = self._at_prompt = False
-        self._midline = False
-
-    def line_echoed(self) -> None:
-        """Record that the user has entered a line during other output: a terminal has shown it there."""
-        self._midline = self._midline and not self._interactive
 
     def stream(self, text: str) -> None:
         """Append a piece of a reply."""
@@ -59,6 +94,20 @@ class Screen:
         self._fresh_line()
         self._write(sanitize(text) + "\n", style)
         self._prompt()
+
+    async def lines(self, intercept: Callable[[str], bool], _: Callable[[], object]) -> AsyncGenerator[str]:
+        """Yield the lines of the user that are not intercepted."""
+
+        def is_taken(line: str) -> bool:
+            taken = intercept(line)
+            if taken and self._interactive:  # the terminal has shown the line, and begun a new one
+                self._midline = False
+            return taken
+
+        async for line in read_lines(self._keyboard, is_taken):
+            # The terminal has begun a new line.
+            self._wants_prompt = self._at_prompt = self._midline = False
+            yield line
 
     def finish(self) -> None:
         """Put the cursor at the start of a line."""

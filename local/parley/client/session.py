@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -35,8 +35,15 @@ CLOSED = (
 )
 
 
+CHAT_GONE = "The server does not know this chat any more, so here is a new one."
+
+
 class ClientError(Exception):
     """The client has to stop. The text says what happened, and the next step."""
+
+
+class ChatNotFound(ClientError):
+    """The server has no chat with this id, or it is another user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,8 @@ class Timing:
 
 
 TIMING = Timing()
+PATIENT = replace(TIMING, retries=(*TIMING.retries, *[8.0] * 70))
+"""The intervals for a person, who may stop the server, and start it again some minutes later."""
 
 
 class Session:
@@ -107,11 +116,15 @@ class Session:
         while True:
             try:
                 async with self._connect() as connection:
-                    await self._join(connection)
-                    if failures:
-                        self._screen.line("Reconnected.", Style.NOTE.value)
-                    failures = 0
-                    await self._listen(connection)
+                    try:
+                        await self._join(connection)
+                        if failures:
+                            self._screen.line("Reconnected.", Style.NOTE.value)
+                        failures = 0
+                        await self._listen(connection)
+                    finally:
+                        # With 1000. The library itself would take a client that leaves for one that has failed (1011).
+                        await connection.close()
             except CONNECTION_ERRORS as loss:
                 self._check_close(loss)
                 # Without a chat nothing is lost: the first failure then ends the client, with its reason.
@@ -150,17 +163,30 @@ class Session:
                 await self._take_until(connection, "connected")
         chat_id = self.transcript.chat_id or self._wanted_chat
         if chat_id:
-            join = {"token": self._token, "chatId": chat_id, **self._resume()}
-            await self._request(connection, "join_chat", join, "chat_joined")
+            await self._enter(connection, chat_id)
         else:
-            await self._request(connection, "join_chat", {"token": self._token}, "authenticated")
-            created = {"clientChatId": self._first_chat}
-            await self._request(connection, "create_chat", created, "chat_created")
+            await self._create(connection)
         self._connection = connection
         if self.transcript.request:
             await self._send(self.transcript.request.frame)
         await self._perform_all(self.transcript.rejoined())
         self._update_ready()
+
+    async def _enter(self, connection: ClientConnection, chat_id: str) -> None:
+        """Join a chat. If it was open here, and is gone with the server's data or by another device, create one."""
+        join = {"token": self._token, "chatId": chat_id, **self._resume()}
+        try:
+            await self._request(connection, "join_chat", join, "chat_joined")
+        except ChatNotFound:
+            if self.transcript.chat_id is None:
+                raise
+            self._screen.line(CHAT_GONE, Style.NOTE.value)
+            self._first_chat = _new_id()
+            await self._create(connection)
+
+    async def _create(self, connection: ClientConnection) -> None:
+        await self._request(connection, "join_chat", {"token": self._token}, "authenticated")
+        await self._request(connection, "create_chat", {"clientChatId": self._first_chat}, "chat_created")
 
     async def _request(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
         """Send a request while joining, and handle frames until its answer. Raises ClientError for a refusal."""
@@ -280,7 +306,8 @@ def _raise_refusal(error: Frame) -> None:
         "invalid_token": "Make a token with `parley token USER`.",
         "chat_not_found": "Omit the chat to start a new one.",
     }.get(code or "", "See the server's log.")
-    raise ClientError(f"The server refused: {text} ({code or 'error'}). {step}")
+    kind = ChatNotFound if code == "chat_not_found" else ClientError
+    raise kind(f"The server refused: {text} ({code or 'error'}). {step}")
 
 
 def _unreachable(url: str, loss: Exception) -> str:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import os
+from collections.abc import Callable
+from contextlib import aclosing, suppress
 
 from rich.console import Console
 
 from parley.client.actions import Style
-from parley.client.commands import STOP, run_command
-from parley.client.keyboard import on_interrupt, read_lines
-from parley.client.screen import Screen, sanitize
-from parley.client.session import TIMING, ClientError, Session, Timing
+from parley.client.chats import Chats, http_url_of
+from parley.client.commands import STOP, Commands
+from parley.client.keyboard import on_signals
+from parley.client.screen import PlainScreen, Screen, open_screen, sanitize
+from parley.client.session import PATIENT, TIMING, ClientError, Session, Timing
 
 
-def run(url: str, token: str, chat_id: str | None = None, *, costs: bool = False) -> int:
+def run(url: str, token: str, chat_id: str | None = None, *, http_url: str | None = None, costs: bool = False) -> int:
     """Chat in this process's terminal, or with piped lines. Return the exit code: 1 after an error."""
+    screen = open_screen(Console())
+    timing = TIMING if isinstance(screen, PlainScreen) else PATIENT
     try:
-        asyncio.run(chat(url, token, chat_id, Console(), costs=costs))
+        asyncio.run(chat(url, token, chat_id, screen, timing=timing, http_url=http_url, costs=costs))
     except KeyboardInterrupt:
         return 0
     except ClientError as error:
@@ -30,23 +34,23 @@ async def chat(
     url: str,
     token: str,
     chat_id: str | None,
-    console: Console,
+    screen: Screen,
     *,
-    keyboard: int = 0,
     timing: Timing = TIMING,
+    http_url: str | None = None,
     costs: bool = False,
 ) -> None:
     """Chat until the end of input, `/quit`, or a Ctrl-C while no reply is being stopped.
 
-    `keyboard` is the descriptor that lines are read from. With `costs` the cost of each reply is shown after it. Raises
-    ClientError if the server cannot be reached, refuses, or does not come back after a lost connection.
+    `http_url` is that of the HTTP API; one on this machine is found by itself. With `costs` the cost of each reply is
+    shown after it. Raises ClientError if the server cannot be reached, refuses, or does not come back after a lost
+    connection.
     """
-    screen = Screen(console, interactive=os.isatty(keyboard))
     session = Session(url, token, chat_id, screen, timing, costs=costs)
+    commands = Commands(session, screen, Chats(http_url or http_url_of(url), token))
     leaving = asyncio.Event()
-    tasks = {
-        asyncio.create_task(each) for each in (session.run(), _read_commands(session, screen, keyboard), leaving.wait())
-    }
+    reading = _read_commands(session, screen, commands, leaving.set)
+    tasks = {asyncio.create_task(each) for each in (session.run(), reading, leaving.wait())}
 
     def interrupted() -> None:
         if session.transcript.stopping or not session.stop():
@@ -55,32 +59,29 @@ async def chat(
             screen.line("Stopping the reply. Press Ctrl-C again to quit.", Style.NOTE.value)
 
     try:
-        with on_interrupt(interrupted):
-            finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # SIGHUP: the terminal was closed.
+        with on_signals({"SIGINT": interrupted, "SIGTERM": leaving.set, "SIGHUP": leaving.set}):
+            try:
+                finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        screen.finish()
+        with suppress(OSError):  # the terminal was closed
+            screen.finish()
     for task in finished:
         task.result()
 
 
-async def _read_commands(session: Session, screen: Screen, keyboard: int) -> None:
+async def _read_commands(session: Session, screen: Screen, commands: Commands, leave: Callable[[], object]) -> None:
     """Carry out each line, one after the other. A line typed during a reply waits for its end, except `/stop`."""
-
-    def intercept(line: str) -> bool:
-        stops = line.strip() == STOP and session.stop()
-        if stops:
-            screen.line_echoed()
-        return stops
-
     await session.ready()
     screen.show_prompt()
-    async for line in read_lines(keyboard, intercept):
-        screen.line_entered()
-        await session.ready()
-        if not await run_command(session, screen, line.strip()):
-            return
-        await session.ready()
-        screen.show_prompt()
+    async with aclosing(screen.lines(lambda line: line.strip() == STOP and session.stop(), leave)) as lines:
+        async for line in lines:
+            await session.ready()
+            if not await commands.run(line.strip()):
+                return
+            await session.ready()
+            screen.show_prompt()

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
+from socket import socket
 from threading import Lock
 
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
@@ -20,6 +21,7 @@ from parley.emulator.fault_interceptor import FaultInterceptor
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import (
     CONNECTIONS_PATH,
+    CONNECTIONS_REPORT_PATH,
     DYNAMODB_PATH,
     FAULTS_PATH,
     IAM_PATH,
@@ -180,9 +182,12 @@ class Emulator:
             is_valid(request, self._variables.secret) if self.options.gateway.verify_signatures else is_signed(request)
         )
 
-    async def run(self, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
-        """Serve until SIGINT or SIGTERM, then end every child process at once. Raises `StartError`."""
-        server = Server(self, self.options.address, self._variables.certificate, aborts=self._injector is not None)
+    async def run(self, listener: socket, on_ready: Callable[[], None], on_stop: Callable[[], None]) -> None:
+        """Serve on a listening socket until SIGINT or SIGTERM, then end every child process at once.
+
+        Raises `StartError`.
+        """
+        server = Server(self, listener, self._variables.certificate, aborts=self._injector is not None)
         stopping = stop_on_signals()
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
@@ -328,6 +333,8 @@ class Emulator:
         path = scope["path"]
         if path == TRACE_PATH:
             return await self._trace.answer(scope["query_string"]).send(send)
+        if path == CONNECTIONS_REPORT_PATH:
+            return await Response.of_json(200, self._gateway.management_api.listed()).send(send)
         if self._access and path == IAM_PATH:
             return await Response.of_json(200, self._access.report()).send(send)
         if self._injector and path == MODEL_REPORT_PATH:

@@ -1,19 +1,16 @@
-"""The port of the emulator. It takes plain connections and TLS connections."""
+"""Accepting connections on the emulator's port: plain ones and TLS ones."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Callable
 
-from parley.errors import StartError
 from parley.gateway.websocket.protocol import HEAD_SECONDS
 
 _MAX_ACCEPTS = 256
 """The number of connections that are accepted in one turn of the event loop."""
-_BACKLOG = 2048
 _MAX_SILENT = 256
 """The number of connections that may have sent nothing yet. With one more the oldest is dropped."""
 
@@ -23,32 +20,6 @@ listener readable, so without a pause the loop would try again at once, for ever
 
 _TLS_HANDSHAKE = b"\x16"
 """The first byte of every TLS connection (RFC 8446 section 5.1: content type `handshake`), and of no HTTP request."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises `StartError`."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise StartError(f"Cannot listen on {host}:{port}: {_reason_and_next_step(error)}") from None
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def _reason_and_next_step(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            "another program listens there. Stop that program, or choose another port: "
-            "`make run PORT=8001`, `parley up --port 8001`."
-        )
-    return (
-        f"{error.strerror or error}. Choose an address of this machine with --host, and a port above 1023 with --port."
-    )
 
 
 class Acceptor:

@@ -18,6 +18,9 @@ from parley.iam.access import Mode
 EMBEDDED = "embedded"
 """The value of `dynamodb` for the DynamoDB in the emulator's own process."""
 
+DEFAULT_PORT = 8000
+"""The port of the emulator, and of the commands that call it, if nothing else is said."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -27,7 +30,7 @@ class Address:
     """
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: int = DEFAULT_PORT
     exposed: bool = False
 
     @property

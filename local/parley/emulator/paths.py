@@ -10,6 +10,7 @@ from parley.template.model import HttpApi, Stage, WebSocketApi
 OWN_PATH = "/_parley/"
 """The beginning of all paths that no API of AWS has."""
 
+CONNECTIONS_REPORT_PATH = "/_parley/connections"
 DYNAMODB_PATH = "/_parley/dynamodb"
 FAULTS_PATH = "/_parley/faults"
 MODEL_REPORT_PATH = "/_parley/model"

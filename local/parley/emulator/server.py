@@ -14,8 +14,7 @@ import uvicorn
 from parley.asgi import Application
 from parley.emulator.abort import AbortableProtocol, abortable
 from parley.emulator.certificate import Certificate
-from parley.emulator.listener import Acceptor, listen
-from parley.emulator.options import Address
+from parley.emulator.listener import Acceptor
 from parley.gateway.quotas import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES
 from parley.gateway.websocket.protocol import GatewayProtocol, HttpProtocol
 
@@ -28,14 +27,16 @@ _EXPECTED_ERRORS = (
 
 
 class Server(uvicorn.Server):
-    """uvicorn on one port that takes plain connections and TLS. Raises `StartError` if it cannot listen.
+    """uvicorn on one port that takes plain connections and TLS.
 
     With `aborts` the application may raise `ConnectionAborted`.
     """
 
-    def __init__(self, application: Application, address: Address, certificate: Certificate, *, aborts: bool) -> None:
+    def __init__(
+        self, application: Application, listener: socket.socket, certificate: Certificate, *, aborts: bool
+    ) -> None:
         super().__init__(_configuration(application, aborts))
-        self._listener = listen(address.host, address.port)
+        self._listener = listener
         self._certificate = certificate
         self._acceptor: Acceptor | None = None
 

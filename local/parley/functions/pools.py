@@ -31,6 +31,7 @@ class Pool:
 
     def __init__(self, make: Callable[[], Environment], size: int, trace: Trace, clock: Clock) -> None:
         self._make = make
+        self._size = size
         # Counts the environments in use and not those that exist: it is held while an event is handled.
         self._free = asyncio.Semaphore(size)
         self._idle: list[Environment] = []
@@ -41,7 +42,8 @@ class Pool:
     async def run(self, invocation: Invocation) -> Outcome:
         """Let an environment handle an event."""
         if self._free.locked():
-            self._trace.record("wait", function=invocation.function.name, request_id=invocation.request_id)
+            name, request_id = invocation.function.name, invocation.request_id
+            self._trace.record("wait", function=name, request_id=request_id, environments=self._size)
         # Those who wait are served in their order. AWS would answer them with 429 at the account's limit; here that
         # limit is the developer's machine, so they wait.
         async with self._free:

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 from parley.cli import banner
+from parley.emulator.options import Address, Options
 
 
 @pytest.mark.parametrize(
@@ -18,3 +19,9 @@ def test_it_is_short_only_if_the_shell_finds_this_very_program(monkeypatch, call
     monkeypatch.setattr(sys, "argv", [called, "up"])
     monkeypatch.setattr(banner.shutil, "which", lambda name: on_the_path)
     assert banner._command() == shown
+
+
+@pytest.mark.parametrize(("port", "shown"), [(8000, ""), (8001, " --port 8001")])
+def test_it_names_a_port_that_the_command_does_not_take_by_itself(port, shown):
+    [*_, hint] = banner._users(Options(address=Address(port=port)), "a secret of at least thirty-two bytes")
+    assert hint.endswith(f"chat --user alice{shown}")

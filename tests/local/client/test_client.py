@@ -29,7 +29,7 @@ class TestPipedLines:
         os.write(terminal._typing, b"Hello")
         terminal.close()
         async with listening(server) as url:
-            await chat(url, "token", None, terminal.console, keyboard=terminal.keyboard, timing=FAST)
+            await chat(url, "token", None, terminal.screen, timing=FAST)
 
         assert "You said: Hello" in terminal.shown
 
@@ -122,7 +122,7 @@ class TestCost:
         given = {}
         monkeypatch.setattr("parley.client.terminal.run", lambda *_, **more: given.update(more) or 0)
         assert CliRunner().invoke(main, ["chat", *options]).exit_code == 0
-        assert given == {"costs": costs}
+        assert given == {"http_url": None, "costs": costs}
 
 
 class TestOtherDevices:

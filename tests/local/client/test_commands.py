@@ -1,5 +1,7 @@
 """The commands of the terminal client."""
 
+import pytest
+
 from tests.support.chat_server import stored
 from tests.support.terminal import at_a_terminal, piped, until
 
@@ -34,10 +36,29 @@ class TestCommands:
 
         assert server.sent("message") == []
 
-    async def test_other_words_with_a_slash_are_messages(self, server):
-        await piped(server, "/fail mid")
+    @pytest.mark.parametrize("line", ["/nonsense", "/nonsense with words", "/", "/HELP", "/справка", "/new-chat"])
+    async def test_another_one_is_unknown_and_not_sent(self, server, line):
+        shown = await piped(server, line)
 
-        assert [data["message"] for data in server.sent("message")] == ["/fail mid"]
+        assert f"Unknown command {line.split()[0]}. `/help` lists the commands." in shown
+        assert server.sent("message") == []
+
+    @pytest.mark.parametrize(
+        ("line", "message"),
+        [
+            ("/fail mid", "/fail mid"),
+            ("/long 500", "/long 500"),
+            ("//nonsense with words", "/nonsense with words"),
+            ("//", "/"),
+            ("/etc/hosts is a file", "/etc/hosts is a file"),
+            ("/v1 is a path", "/v1 is a path"),
+            ("What is /nonsense?", "What is /nonsense?"),
+        ],
+    )
+    async def test_what_only_begins_with_a_slash_is_a_message(self, server, line, message):
+        await piped(server, line)
+
+        assert [data["message"] for data in server.sent("message")] == [message]
 
     async def test_again_has_the_last_reply_written_anew(self, server):
         shown = await piped(server, "Hello", "/again", "Bye")
@@ -50,11 +71,13 @@ class TestCommands:
 
         assert [line.split()[0] for line in shown.splitlines() if line.startswith("/")] == [
             "/new",
+            "/chats",
             "/join",
             "/history",
             "/stop",
             "/again",
             "/quit",
+            "//TEXT",
         ]
 
 

@@ -1,11 +1,10 @@
 """The terminal client's connection: keeping it, losing it, and being refused."""
 
 import asyncio
-import os
 import time
 
 import pytest
-from parley.client.session import ClientError, back_off
+from parley.client.session import PATIENT, TIMING, ClientError, back_off
 from parley.client.terminal import chat, run
 from websockets.asyncio.server import serve
 
@@ -75,13 +74,56 @@ class TestALoss:
     async def test_a_server_that_stays_away_ends_the_client(self, server):
         terminal = Terminal()
         async with listening(server) as url:
-            talking = asyncio.create_task(
-                chat(url, "token", None, terminal.console, keyboard=terminal.keyboard, timing=FAST)
-            )
+            talking = asyncio.create_task(chat(url, "token", None, terminal.screen, timing=FAST))
             await terminal.shows("c1")
         with pytest.raises(ClientError, match="make run"):
             await asyncio.wait_for(talking, HANGS)
         terminal.close()
+
+
+class TestARestart:
+    """A server that comes back without its data, as an emulator does whose tables are in memory."""
+
+    async def test_a_chat_that_is_gone_is_followed_by_a_new_one(self, server):
+        async with at_a_terminal(server) as terminal:
+            await terminal.shows("c1")
+            server.refuses_once = {"join_chat": "chat_not_found"}
+            server.cut()
+            await terminal.shows("here is a new one.\nNew chat · chat c1\nReconnected.\n")
+            terminal.type("Hello")
+            await terminal.shows("You said: Hello\n")
+
+        first, second = server.sent("create_chat")
+        assert first["clientChatId"] != second["clientChatId"]
+
+    async def test_a_message_that_was_not_acknowledged_goes_to_the_new_one(self, server):
+        server.cuts_before_acknowledging = True
+        async with at_a_terminal(server) as terminal:
+            await terminal.shows("c1")
+            server.refuses_after_a_cut = {"join_chat": "chat_not_found"}
+            terminal.type("Hello")
+            await terminal.shows("You said: Hello\n")
+
+        first, second = server.sent("message")
+        assert first == second
+        assert len(server.sent("create_chat")) == 2
+
+    async def test_a_reply_that_was_running_is_over(self, server):
+        server.pauses_reply_at = 4
+        async with at_a_terminal(server) as terminal:
+            terminal.type("Hello")
+            await terminal.shows("You ")
+            server.pauses_reply_at = None
+            server.refuses_once = {"join_chat": "chat_not_found"}
+            server.cut()
+            terminal.type("Again")
+            await terminal.shows("You said: Again\n")
+
+        assert [data["message"] for data in server.sent("message")] == ["Hello", "Again"]
+
+    def test_a_person_is_waited_for_longer_than_a_script(self):
+        assert sum(TIMING.retries) < 60
+        assert sum(PATIENT.retries) / 2 > 4 * 60
 
 
 class TestTheGateway:
@@ -185,7 +227,7 @@ class TestNoEntry:
         async with serve(server, "127.0.0.1", 0, process_request=refuse) as running:
             url = f"ws://127.0.0.1:{running.sockets[0].getsockname()[1]}"
             with pytest.raises(ClientError, match="HTTP 401"):
-                await chat(url, "token", None, Terminal().console, keyboard=os.pipe()[0], timing=FAST)
+                await chat(url, "token", None, Terminal().screen, timing=FAST)
 
     def test_nobody_there_is_one_clear_message_and_exit_code_1(self, capsys):
         code = run(f"ws://127.0.0.1:{free_port()}/ws/chat", "token")

@@ -1,10 +1,12 @@
 """Leaving the terminal client by its keys, in a process with a terminal of its own."""
 
 import os
+import signal
 
 import pytest
+from parley.client.session import ClientError
 
-from tests.support.terminal import a_process, until
+from tests.support.terminal import a_process, piped, until
 
 
 class TestLeavingATerminal:
@@ -53,3 +55,52 @@ class TestLeavingATerminal:
             os.write(process.keys, b"\x04")
 
             assert await process.ends() == 0
+
+
+class TestTheCloseCode:
+    """1000, by which the server knows that nothing has failed (RFC 6455 section 7.4.1)."""
+
+    @pytest.mark.parametrize("term", ["dumb", "xterm-256color"])
+    @pytest.mark.parametrize(
+        "leave",
+        [
+            lambda process: process.press("\x04"),
+            lambda process: process.press("\x03"),
+            lambda process: process.press("/quit\r"),
+            lambda process: process.signal(signal.SIGINT),
+            lambda process: process.signal(signal.SIGTERM),
+            lambda process: process.signal(signal.SIGHUP),
+            lambda process: process.hang_up(),
+        ],
+        ids=["ctrl-d", "ctrl-c", "quit", "interrupt", "terminate", "hang up", "closed"],
+    )
+    async def test_it_is_1000_however_a_terminal_is_left(self, server, term, leave):
+        async with a_process(server, term=term) as process:
+            await process.shows("› ")
+            leave(process)
+
+            assert await process.ends() == 0
+            await until(lambda: server.close_codes == [1000])
+
+    async def test_it_is_1000_in_the_middle_of_a_reply(self, server):
+        server.pauses_reply_at = 4
+        async with a_process(server, term="xterm-256color") as process:
+            await process.shows("› ")
+            process.press("Hello\r")
+            await process.displays("› Hello", "You", "›")
+            process.press("\x04")
+
+            assert await process.ends() == 0
+            await until(lambda: server.close_codes == [1000])
+
+    async def test_it_is_1000_at_the_end_of_piped_lines(self, server):
+        await piped(server, "Hello")
+
+        assert server.close_codes == [1000]
+
+    async def test_it_is_1000_after_a_refusal(self, server):
+        server.refuses = {"join_chat": "invalid_token"}
+        with pytest.raises(ClientError):
+            await piped(server, "Hello")
+
+        assert server.close_codes == [1000]

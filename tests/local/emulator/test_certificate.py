@@ -11,7 +11,8 @@ import stat
 import certifi
 import pytest
 from parley.emulator.certificate import certificate
-from parley.emulator.listener import Acceptor, listen
+from parley.emulator.listener import Acceptor
+from parley.emulator.port import listen
 
 
 @pytest.fixture

@@ -140,7 +140,8 @@ async def test_one_event_more_than_environments_waits_its_turn(serve):
     assert not eleventh.cold
     assert eleventh.payload in {outcome.payload for outcome in outcomes}
     assert len({outcome.payload for outcome in outcomes}) == 10
-    assert [waited["request_id"] for waited in service.traced("wait")] == [eleventh.request_id]
+    told = [(waited["request_id"], waited["environments"]) for waited in service.traced("wait")]
+    assert told == [(eleventh.request_id, 10)]
 
 
 async def test_an_invocation_goes_on_when_its_caller_is_gone(serve):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container
 from datetime import UTC, datetime
+from typing import Any
 
 from parley.asgi import Response
 from parley.clock import Clock
@@ -53,6 +54,16 @@ class ManagementApi:
         """Remove a connection."""
         self._clients.pop(client.connection.handshake.connection_id, None)
 
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the open connections, the oldest first, with their stages. AWS has no such list."""
+        open_ones = (
+            each.connection for each in self._clients.values() if each.connection.state is ConnectionState.OPEN
+        )
+        return [
+            {"connectionId": each.handshake.connection_id, "stage": each.handshake.stage, **_describe(each)}
+            for each in sorted(open_ones, key=lambda each: each.handshake.connected_at)
+        ]
+
     async def answer(self, method: str, stage: str, connection_id: str, body: bytes, signed: bool) -> Response:
         """Answer one call of the @connections API."""
         if self._latency:
@@ -94,7 +105,7 @@ class ManagementApi:
             case "POST":
                 return await self._post(client, body)
             case "GET":
-                return _describe(client.connection)
+                return Response.of_json(200, _describe(client.connection))
             case "DELETE":
                 await client.close(DELETED)
                 return Response(204)
@@ -116,15 +127,12 @@ class ManagementApi:
                 return _LIMIT_EXCEEDED
 
 
-def _describe(connection: Connection) -> Response:
-    return Response.of_json(
-        200,
-        {
-            "connectedAt": _iso(connection.handshake.connected_at),
-            "identity": {"userAgent": None, **connection.handshake.client()},
-            "lastActiveAt": _iso(connection.last_active_at),
-        },
-    )
+def _describe(connection: Connection) -> dict[str, Any]:
+    return {
+        "connectedAt": _iso(connection.handshake.connected_at),
+        "identity": {"userAgent": None, **connection.handshake.client()},
+        "lastActiveAt": _iso(connection.last_active_at),
+    }
 
 
 def _error(status: int, kind: str, message: str) -> Response:

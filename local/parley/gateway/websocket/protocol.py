@@ -228,6 +228,18 @@ class GatewayProtocol(WebSocketsSansIOProtocol):
         if not self.transport.is_closing():
             super().shutdown()
 
+    async def run_asgi(self) -> None:
+        """Run the application for one connection."""
+        self._application, self.app = self.app, self._serve
+        await super().run_asgi()
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._application(scope, receive, send)
+        # uvicorn takes a handshake that was refused with a response, or whose client has gone, for one without an
+        # answer: it logs an error. Nothing is missing here.
+        if self.close_sent or self.transport.is_closing():
+            self.handshake_complete = True
+
     async def send(self, message: Any) -> None:
         """Send a message of the application.
 

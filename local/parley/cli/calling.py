@@ -1,0 +1,125 @@
+"""Calls of a running emulator, on any template: its functions and its connections."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.request import urlopen
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from parley.account import REGION
+from parley.emulator.paths import CONNECTIONS_REPORT_PATH
+from parley.errors import StartError
+
+_CONFIG = Config(connect_timeout=3, read_timeout=920, retries={"total_max_attempts": 1})
+"""A function may take 15 minutes (Lambda's quota), and an invocation that is repeated is another one."""
+
+_LIST_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked:
+    """The result of an invocation. `error` is the kind of a failure; an asynchronous one has only its `request_id`."""
+
+    payload: str
+    error: str | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningEmulator:
+    """The emulator on a port of this machine."""
+
+    port: int
+
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def invoke(self, function: str, event: str, *, waits: bool) -> Invoked:
+        """Invoke a function, and wait for its answer or not. Raises `StartError` if there is no such function."""
+        kind = "RequestResponse" if waits else "Event"
+        try:
+            answer = self._client("lambda").invoke(FunctionName=function, InvocationType=kind, Payload=_bytes(event))
+            payload = answer["Payload"].read().decode(errors="replace")
+        except ClientError as error:
+            if error.response["Error"].get("Code") == "ResourceNotFoundException":
+                text = f"There is no function {function}. `parley template` lists the functions of a template."
+                raise StartError(text) from None
+            raise StartError(f"{function} cannot be invoked: {error}.") from None
+        except ParamValidationError as error:
+            raise StartError(f"{function!r} cannot be invoked: {error}") from None
+        except BotoCoreError as error:
+            raise self._no_answer(error) from None
+        return Invoked(payload, answer.get("FunctionError"), answer["ResponseMetadata"]["RequestId"])
+
+    def connections(self) -> list[dict[str, Any]]:
+        """Return the open connections, as the emulator lists them. Raises `StartError`."""
+        try:
+            with urlopen(f"{self._url}{CONNECTIONS_REPORT_PATH}", timeout=_LIST_SECONDS) as answer:  # noqa: S310
+                found: list[dict[str, Any]] = json.load(answer)
+        except (OSError, ValueError) as error:
+            raise self._no_answer(error) from None
+        return found
+
+    def post(self, connection_id: str, data: str) -> None:
+        """Send a text to a connection. Raises `StartError` if it is not open."""
+        self._manage(connection_id, "post_to_connection", Data=_bytes(data))
+
+    def close(self, connection_id: str) -> None:
+        """Close a connection. Raises `StartError` if it is not open."""
+        self._manage(connection_id, "delete_connection")
+
+    def _manage(self, connection_id: str, operation: str, **arguments: Any) -> None:
+        stages = [each["stage"] for each in self.connections() if each["connectionId"] == connection_id]
+        gone = StartError(f"No connection {connection_id} is open. `parley connections` lists those that are.")
+        if not stages:
+            raise gone
+        client = self._client("apigatewaymanagementapi", f"/{stages[0]}")
+        try:
+            getattr(client, operation)(ConnectionId=connection_id, **arguments)
+        except client.exceptions.GoneException:
+            raise gone from None
+        except ClientError as error:
+            raise StartError(f"The emulator refused: {error}. See its log.") from None
+        except BotoCoreError as error:
+            raise self._no_answer(error) from None
+
+    def _client(self, service: str, path: str = "") -> Any:
+        keys = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
+        return boto3.client(service, endpoint_url=f"{self._url}{path}", config=_CONFIG, **keys)  # type: ignore[call-overload]
+
+    def _no_answer(self, error: Exception) -> StartError:
+        reason = str(error).rstrip(".")
+        return StartError(
+            f"No answer from an emulator on port {self.port}: {reason}. Start it with `parley up`, or name its port "
+            "with --port."
+        )
+
+
+def described(connection: dict[str, Any]) -> str:
+    """Return the line about an open connection: id, stage, address, since when, the last data, and the user agent."""
+    identity = connection["identity"]
+    parts = (
+        connection["connectionId"],
+        connection["stage"],
+        identity["sourceIp"],
+        f"since {_clock(connection['connectedAt'])}",
+        f"last data {_clock(connection['lastActiveAt'])}",
+        identity["userAgent"] or "",
+    )
+    return "\t".join(parts).rstrip()
+
+
+def _bytes(text: str) -> bytes:
+    """Return the bytes of an argument. A shell may pass what is not UTF-8."""
+    return text.encode(errors="surrogateescape")
+
+
+def _clock(moment: str) -> str:
+    return datetime.fromisoformat(moment).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,52 @@
+"""First steps of a start: the port, the variables, the template, and the process that functions are forked from.
+
+That process imports the functions' libraries for a second. So this module imports little, and the rest of the emulator
+is imported meanwhile, on another core.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from parley.emulator.code import read_template
+from parley.emulator.options import Options, overrides
+from parley.emulator.port import listen
+from parley.emulator.variables import FunctionVariables
+from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
+from parley.template.model import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Startup:
+    """A start so far. `options` name the port that is listened on; `variables` are the developer's own.
+
+    `zygote` is None if functions do not run in processes here.
+    """
+
+    options: Options
+    listener: socket.socket
+    variables: Mapping[str, str]
+    template: Template
+    zygote: ZygoteProcess | None
+
+
+def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup:
+    """Listen on the port, read the template, and start the zygote. Raises `StartError` and `TemplateError`."""
+    # The port is taken before anything is told its number: 0 stands for one that is free.
+    listener = listen(options.address.host, options.address.port)
+    options = replace(options, address=replace(options.address, port=listener.getsockname()[1]))
+    variables = overrides(environ, folder)
+    template = read_template(options.template, variables)
+    return Startup(options, listener, variables, template, _start_zygote(options, template, variables))
+
+
+def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:
+    """Start the zygote if functions are processes and AWS's runtime is installed."""
+    if options.functions.mode != "process" or importlib.util.find_spec("runtime_client") is None:
+        return None
+    final = FunctionVariables.on_this_machine(options, variables).provision(template)
+    return start_zygote_for(final.functions.values())
