@@ -47,6 +47,11 @@ class TestVariables:
         assert await service.answer("quick") == 1
         assert await service.answer("plain") == 0
 
+    async def test_one_that_hides_the_emulators_own_modules_is_no_trouble(self, serve):
+        source = "import sys\ndef handler(event, context): return sys.flags.safe_path"
+        service = await serve({"environment": {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}}, f=source)
+        assert await service.answer("f") is True
+
 
 class TestOwnCopies:
     @pytest.mark.fact("functions.copies", source="Lambda developer guide")

@@ -102,8 +102,8 @@ def shared(functions: Iterable[Function]) -> tuple[dict[str, str], set[str]]:
 _EXAMPLES = [("1", "2024/01/01/[1]aaaaaaaaaaaa", "127.0.0.1:1/a"), ("2", "2024/01/02/[2]bbbbbbbbbbbb", "127.0.0.1:2/b")]
 """Two processes of a function: version, log stream and address of the Runtime API. No other variable differs."""
 
-_NEVER_SHARED = {"_X_AMZN_TRACE_ID", "PYTHONPATH"}
-"""A variable of each event, and one that would change which modules the zygote itself finds."""
+_NEVER_SHARED = {"_X_AMZN_TRACE_ID", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPLATLIBDIR"}
+"""A variable of each event, and those that would change which modules the zygote itself finds."""
 
 
 def _is_in(folder: Path, value: str) -> bool:

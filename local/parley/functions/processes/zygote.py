@@ -166,8 +166,12 @@ class Zygote:
 
 
 def _counts_at_start(variable: str) -> bool:
-    """Tell if Python or the system reads a variable when a program starts. PYTHONPATH can be obeyed later."""
-    return variable.startswith(("PYTHON", "LD_", "MALLOC_", "GLIBC_")) and variable != "PYTHONPATH"
+    """Tell if Python or the system reads a variable when a program starts.
+
+    PYTHONPATH can be obeyed later. PYTHONUNBUFFERED changes nothing: AWS's runtime always flushes.
+    """
+    at_start = variable.startswith(("PYTHON", "LD_", "MALLOC_", "GLIBC_"))
+    return at_start and variable not in ("PYTHONPATH", "PYTHONUNBUFFERED")
 
 
 def _spawn(order: LaunchOrder, output: int) -> int:
@@ -201,7 +205,9 @@ def main(descriptor: str, method: str, libraries: str, loads: str = "1") -> None
 def _load(libraries: Libraries, loads: int) -> set[str]:
     """Load the libraries, in the folder that all functions share if they do. Return the packages loaded now."""
     if folder := os.environ.get("LAMBDA_TASK_ROOT"):
-        os.chdir(folder)
+        # It may have been removed since; then the functions say so.
+        with suppress(OSError):
+            os.chdir(folder)
     before = set(sys.modules)
     if left_behind := load(libraries):
         rest = libraries.without(left_behind) if loads < _MAX_LOADS else Libraries()
