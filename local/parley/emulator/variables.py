@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from parley import dev_tokens, proxies
@@ -13,6 +13,7 @@ from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from parley.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
+from parley.template.parameters import accepted_values, refusal
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _MANAGEMENT = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
@@ -36,7 +37,7 @@ class FunctionVariables:
 
         A variable that a function declares gets the developer's value, else the template's, else the emulator's own.
         The endpoints of DynamoDB, Lambda and `@connections` are always the emulator's. In every value the hosts of the
-        template's own APIs become this machine.
+        template's own APIs become this machine. A developer's value that a deployment would refuse gets a note.
         """
         apis = self._staged(template.websocket_apis)
         ids = [api.api_id for api in apis] + [api.api_id for api in template.http_apis]
@@ -45,7 +46,8 @@ class FunctionVariables:
             name: replace(function, environment=self._variables(function, apis, hosts))
             for name, function in template.functions.items()
         }
-        return replace(template, functions=functions, websocket_apis=apis)
+        notes = (*template.notes, *refused_overrides(template, self.overrides))
+        return replace(template, functions=functions, websocket_apis=apis, notes=notes)
 
     def _staged(self, apis: tuple[WebSocketApi, ...]) -> tuple[WebSocketApi, ...]:
         """Return the APIs, with the first API's first stage named as the options say."""
@@ -119,6 +121,20 @@ class FunctionVariables:
             "AWS_ENDPOINT_URL": f"{url}{SERVICES_PATH}",
             _MANAGEMENT: f"{url}{management_path}",
         }
+
+
+def refused_overrides(template: Template, overrides: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each of the developer's values that the parameter behind the variable does not accept.
+
+    The emulator starts nevertheless: a value may be for this machine only, such as the URL of a local server.
+    """
+    parameters: dict[str, str] = {}
+    for function in template.functions.values():
+        parameters |= function.parameters
+    for variable, parameter in parameters.items():
+        declared, value = template.constraints.get(parameter, {}), overrides.get(variable)
+        if value and (reason := refusal(parameter, declared, value)):
+            yield f"{variable} of the shell or of .env cannot be deployed: {reason}. Give {accepted_values(declared)}"
 
 
 def _may_be_elsewhere(endpoint: str) -> bool:

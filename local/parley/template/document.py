@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parley.template.intrinsics import NO_VALUE, Resolver, as_text
+from parley.template.intrinsics import NO_VALUE, Resolver
+from parley.template.parameters import accepted_values, as_text, is_list, list_items, refusal
 from parley.template.references import NAMES, References, Stack, api_id
 from parley.template.source import NodePath, SourceLines, TemplateError, read_source
 
@@ -85,7 +86,11 @@ class Properties:
 
 
 class Document:
-    """A template document. `notes` tell what in it is not supported or cannot be resolved."""
+    """A template document. `notes` tell what in it is not supported or cannot be resolved.
+
+    `parameters` are those that it declares. `refusals` tell which values CloudFormation would not take for them, each
+    with its path.
+    """
 
     def __init__(
         self,
@@ -99,6 +104,8 @@ class Document:
         self._content = content
         self._stack_name = stack.name
         self._notes: dict[str, NodePath] = {}
+        self.refusals: dict[str, NodePath] = {}
+        self.parameters = as_mapping(content.get("Parameters"))
         self._unresolved: set[str] = set()
         self._current_path: NodePath = ()
         self._globals = as_mapping(content.get("Globals"))
@@ -118,7 +125,7 @@ class Document:
         )
         self._physical: dict[str, str] = {name: name for name in self._resources}
         names |= self._physical
-        names |= self._parameters(as_mapping(content.get("Parameters")), parameters)
+        names |= self._parameters(self.parameters, parameters)
         # The order matters: logical ids, parameters, names, and last the values of `Ref`. A parameter's default may be
         # an SSM parameter of the template, and a resource's name may depend on parameters and conditions.
         self._physical |= {name: self._name_given(name) or name for name in self._resources}
@@ -205,10 +212,25 @@ class Document:
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes, each with its file and line."""
-        if not self._notes:
+        return self.with_lines(self._notes)
+
+    def with_lines(self, texts: Mapping[str, NodePath]) -> tuple[str, ...]:
+        """Return texts about the template, each with the file and line of its path."""
+        if not texts:
             return ()
         source_lines = SourceLines(self.path)
-        return tuple(f"{self.path}{source_lines.of(node_path)}: {text}" for text, node_path in self._notes.items())
+        return tuple(f"{self.path}{source_lines.of(node_path)}: {text}" for text, node_path in texts.items())
+
+    def parameter_of(self, value: Any) -> str:
+        """Return the name of the parameter whose value this value of the template is; empty if it is none's."""
+        match value:
+            case {"Fn::If": [name, yes, no]}:
+                return self.parameter_of(yes if self._resolve.condition(name) else no)
+            case {"Ref": str(name)} if name in self.parameters:
+                return name
+            case {"Fn::Sub": str(text)} if text[:2] == "${" and text[2:-1] in self.parameters:
+                return text[2:-1]
+        return ""
 
     def _is_there(self, logical_id: str) -> bool:
         resource = self._resources[logical_id]
@@ -233,8 +255,9 @@ class Document:
         if value is None and as_text(declared.get("NoEcho")) != "true" and name != "BootstrapVersion":
             self.note(f"`{name}`: the parameter has no default and no value; it is empty.", ("Parameters", name))
         text = "" if value is None else as_text(value)
-        is_list = kind.startswith(("CommaDelimitedList", "List<"))
-        return [item.strip() for item in text.split(",")] if is_list else text
+        if value is not None and (reason := refusal(name, declared, text)):
+            self.refusals[f"{reason}. Give {accepted_values(declared)}"] = ("Parameters", name)
+        return list_items(text) if is_list(declared) else text
 
     def _ssm_value(self, name: str) -> str | None:
         """Return the value of an SSM parameter that the template itself creates."""

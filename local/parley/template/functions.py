@@ -60,6 +60,7 @@ def _function(
         invoke_configs=configs,
         layers=tuple(_layers(document, properties)),
         log_group=properties.part("LoggingConfig").text("LogGroup"),
+        parameters={name: each for name in variables if (each := document.parameter_of(variables.raw[name]))},
     )
 
 

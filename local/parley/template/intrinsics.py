@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parley.template.parameters import as_text
+
 NO_VALUE = object()
 """Value of `AWS::NoValue`: the property, or the item of a list, does not exist."""
 
@@ -18,11 +20,6 @@ _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 class Unresolved(Exception):
     """A value depends on something unknown. The text says on what."""
-
-
-def as_text(value: Any) -> str:
-    """Return a scalar as CloudFormation passes it on: `true`, not `True`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(frozen=True, slots=True)

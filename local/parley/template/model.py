@@ -28,7 +28,8 @@ class Function:
     `log_group` is the one that the template names; without it the function has one of its own.
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
-    folders whose content AWS would unpack into /opt.
+    folders whose content AWS would unpack into /opt. `parameters` name the template's parameter of each variable that
+    has the value of one.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Function:
     invoke_configs: Mapping[str, InvokeConfig] = field(default_factory=dict)
     layers: tuple[Path, ...] = ()
     log_group: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""
@@ -243,8 +245,9 @@ class Role:
 class Template:
     """Content of a template. `notes` tell what is not supported, where, and what follows from it.
 
-    `roles` are by function. `deployed_names` has, for each resource whose name CloudFormation would generate, a name of
-    that form; the emulator uses the logical id.
+    `constraints` are the template's own parameters, as it declares them. `roles` are by function. `deployed_names`
+    has, for each resource whose name CloudFormation would generate, a name of that form; the emulator uses the logical
+    id.
     """
 
     functions: Mapping[str, Function]
@@ -257,3 +260,4 @@ class Template:
     event_sources: tuple[EventSource, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
     deployed_names: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -49,9 +49,13 @@ def read(
     """Read a template.
 
     `parameters` override the defaults of its parameters; `imports` are exports of other stacks. Raises `TemplateError`
-    if the file is not a template, has no API, or the code of a function is missing.
+    if the file is not a template, has no API, a parameter does not accept its value, or the code of a function is
+    missing.
     """
     document = Document.read(path, parameters or {}, imports or {}, Stack(stack))
+    if document.refusals:
+        lines = "\n".join(document.with_lines(document.refusals))
+        raise TemplateError(f"{lines}\nCloudFormation would refuse this. Set a value with --parameter NAME=VALUE.")
     found = functions(document)
     sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
     if not sockets and not any(api.routes for api in https):
@@ -69,6 +73,7 @@ def read(
         event_sources=tuple(event_sources(document, found)),
         roles=roles(document, found),
         deployed_names=document.deployed_names(),
+        constraints=document.parameters,
     )
     _note_unsupported(document)
     return replace(template, notes=document.notes())

@@ -109,3 +109,39 @@ def test_a_function_behind_a_proxy_reaches_the_emulator_without_it():
 
 def test_a_variable_that_the_developer_sets_to_nothing_is_empty():
     assert variables({"OPENAI_TEMPERATURE": ""}, {"OPENAI_TEMPERATURE": "0.7"})["OPENAI_TEMPERATURE"] == ""
+
+
+LIMITED = {"Rate": {"Type": "Number", "MaxValue": 60_000}, "Key": {"AllowedPattern": "[a-z]+", "NoEcho": True}}
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        ({}, []),
+        ({"RATE": "60000", "KEY": "abc", "OTHER": "-"}, []),
+        ({"RATE": ""}, []),
+        (
+            {"RATE": "100000"},
+            [
+                "RATE of the shell or of .env cannot be deployed: parameter Rate does not accept '100000'. "
+                "Give MaxValue 60000."
+            ],
+        ),
+        (
+            {"KEY": "S3CRET"},
+            [
+                "KEY of the shell or of .env cannot be deployed: parameter Key does not accept its value. "
+                "Give a text that matches [a-z]+"
+            ],
+        ),
+    ],
+)
+def test_a_developers_value_that_a_deployment_would_refuse_has_one_line(said, lines):
+    declared = {"RATE": "20", "KEY": "abc", "OTHER": "1"}
+    own = {
+        name: Function(name, "app.f", Path(), 3.0, 128, declared, parameters={"RATE": "Rate", "KEY": "Key"})
+        for name in "fg"
+    }
+    template = Template(own, (), (), (), notes=("one",), constraints=LIMITED)
+    found = FunctionVariables(Options(), said, CERTIFICATE).provision(template)
+    assert found.notes == ("one", *lines)
