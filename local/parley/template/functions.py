@@ -79,11 +79,11 @@ def _is_not_python(properties: Properties) -> bool:
     """Tell if a function is not in Python, and add a note if so."""
     runtime = properties.text("Runtime", "python")
     if properties.text("PackageType") == "Image":
-        properties.note(
+        properties.ignored(
             f"`{properties.label}`: container images are not emulated; the function is ignored.", "PackageType"
         )
     elif not runtime.startswith("python"):
-        properties.note(
+        properties.ignored(
             f"`{properties.label}`: the runtime is {runtime}, not Python; the function is ignored.", "Runtime"
         )
     else:
@@ -92,20 +92,29 @@ def _is_not_python(properties: Properties) -> bool:
 
 
 def _code_folder(document: Document, logical_id: str, properties: Properties, is_sam: bool) -> Path | None:
-    inline = properties.text("InlineCode") if is_sam else properties.part("Code").text("ZipFile")
+    code = properties.get("CodeUri" if is_sam else "Code")
+    inline = properties.text("InlineCode") if is_sam else "" if isinstance(code, str) else _zip_file(properties)
     if inline:
         return _write_inline_code(inline)
-    if is_sam and not isinstance(properties.get("CodeUri"), dict):
-        return _local_folder(document, properties, _required_text(document, properties, "CodeUri"))
     asset = document.metadata(logical_id).get("aws:asset:path")
-    code = asset if isinstance(asset, str) else properties.text("Code") or properties.text("CodeUri")
-    if code and not code.startswith("s3://"):
+    if isinstance(asset, str):
+        return _local_folder(document, properties, asset)
+    if is_sam and code is None:
+        # As the SAM CLI does (`_DEFAULT_CODEURI` of its providers).
+        return document.path.parent.resolve()
+    if is_sam and not isinstance(code, dict):
+        return _local_folder(document, properties, _required_text(document, properties, "CodeUri"))
+    if isinstance(code, str) and code and not code.startswith("s3://"):
         return _local_folder(document, properties, code)
-    properties.note(
+    properties.ignored(
         f"`{properties.label}`: the code is in S3; the function is ignored. "
         "Use the template from before packaging, or the one in cdk.out."
     )
     return None
+
+
+def _zip_file(properties: Properties) -> str:
+    return properties.part("Code").text("ZipFile")
 
 
 def _local_folder(document: Document, properties: Properties, uri: str) -> Path:

@@ -46,7 +46,7 @@ def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRout
         if kind == "HttpApi":
             yield _event_route(event.part("Properties"), document.name(logical_id))
         elif kind != "SQS":
-            event.note(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
+            event.ignored(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
 
 
 def _event_route(event: Properties, function: str) -> tuple[str, HttpRoute]:
@@ -67,7 +67,7 @@ def _cloudformation_api(document: Document, logical_id: str, functions: Mapping[
         integration = integrations.of(target)
         if not isinstance(integration, LambdaIntegration) or integration.function not in functions:
             key = properties.text("RouteKey")
-            properties.note(f"`{logical_id}`: the route `{key}` leads to no emulated function; ignored.")
+            properties.ignored(f"`{logical_id}`: the route `{key}` leads to no emulated function; ignored.")
             continue
         method, _, path = properties.text("RouteKey").rpartition(" ")
         payload = document.properties(target).text("PayloadFormatVersion", "1.0")

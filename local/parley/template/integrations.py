@@ -40,7 +40,7 @@ class IntegrationReader:
                 return MockIntegration(_templates(properties, "RequestTemplates"), responses, _timeout(properties))
             case "HTTP_PROXY" | "HTTP":
                 return self._http(properties, kind, logical_id)
-        properties.note(
+        properties.ignored(
             f"`{logical_id}`: integrations of type {kind or '(none)'} are not emulated; ignored.", "IntegrationType"
         )
         return None
@@ -48,7 +48,7 @@ class IntegrationReader:
     def _lambda(self, properties: Properties, kind: str) -> Integration | None:
         function = function_in(properties.text("IntegrationUri"), self._variables)
         if not function.name:
-            properties.note(
+            properties.ignored(
                 f"`{properties.label}`: integrations with services other than Lambda are not emulated; ignored."
             )
             return None

@@ -28,14 +28,25 @@ _EMULATED = {
         "AWS::Lambda::LayerVersion",
     ),
     *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
-    "AWS::ApiGatewayV2::*",
+    *(
+        f"AWS::ApiGatewayV2::{name}"
+        for name in ("Api", "Authorizer", "Integration", "IntegrationResponse", "Route", "RouteResponse", "Stage")
+    ),
 }
 _IGNORED = {
     *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
     *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
-    *("AWS::ApiGateway::Account", "AWS::Route53::*", "AWS::CertificateManager::*", "AWS::WAFv2::*", "AWS::Budgets::*"),
+    *(
+        "AWS::ApiGatewayV2::Deployment",
+        "AWS::ApiGateway::Account",
+        "AWS::Route53::*",
+        "AWS::CertificateManager::*",
+        "AWS::WAFv2::*",
+        "AWS::Budgets::*",
+    ),
     *("AWS::ApplicationAutoScaling::*", "AWS::CodeDeploy::*", "AWS::XRay::*"),
 }
+_TRANSFORMS = ("AWS::Serverless-2016-10-31", "AWS::LanguageExtensions")
 _PARTLY_IGNORED = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
 
 
@@ -76,11 +87,17 @@ def read(
         constraints=document.parameters,
     )
     _note_unsupported(document)
+    document.note_ignored()
     return replace(template, notes=document.notes())
 
 
 def _note_unsupported(document: Document) -> None:
-    """Add a note for each type of resource that is not emulated, at the first resource of the type."""
+    """Add a note for each transform, and for each type of resource at its first one, that is not emulated."""
+    for transform in document.transforms:
+        if transform not in _TRANSFORMS:
+            document.note(
+                f"`Transform`: `{transform}` is not run; what it would change stays as it is.", ("Transform",)
+            )
     seen: set[str] = set()
     for logical_id, kind in document.resource_types.items():
         if kind in seen:

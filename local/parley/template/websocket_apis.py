@@ -70,7 +70,7 @@ class _SamApi(_Api):
             properties = routes.part(key)
             function = function_in(properties.text("FunctionArn"), variables)
             if function.name not in self.functions:
-                properties.note(f"`{properties.label}`: the route leads to no function of the template; ignored.")
+                properties.ignored(f"`{properties.label}`: the route leads to no function of the template; ignored.")
                 continue
             timeout = properties.number("IntegrationTimeout", 29_000) / 1000
             integration = LambdaIntegration(function.name, function.qualifier, timeout)
@@ -117,9 +117,12 @@ class _CloudFormationApi(_Api):
             integration = integrations.of(properties.text("Target").removeprefix("integrations/"))
             if not key or integration is None or not self.can_call(integration):
                 named = key or properties.label
-                properties.note(f"`{self.logical_id}`: the route `{named}` leads to nothing that is emulated; ignored.")
+                properties.ignored(
+                    f"`{self.logical_id}`: the route `{named}` leads to nothing that is emulated; ignored."
+                )
                 continue
-            responds = properties.label in responses or bool(properties.text("RouteResponseSelectionExpression"))
+            selects = bool(properties.text("RouteResponseSelectionExpression"))
+            responds = selects or properties.label in responses
             yield self._with_authorization(Route(key, integration, responds), properties, variables)
 
     def _with_authorization(self, route: Route, properties: Properties, variables: Mapping[str, str]) -> Route:
