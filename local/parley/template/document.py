@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parley.template import loops
 from parley.template.intrinsics import NO_VALUE, Resolver
 from parley.template.parameters import accepted_values, as_text, is_list, list_items, refusal
 from parley.template.references import NAMES, References, Stack, api_id
@@ -141,25 +142,28 @@ class Document:
         self.usage = Usage()
         self._current_path: NodePath = ()
         self._globals = as_mapping(content.get("Globals"))
-        self._resources: dict[str, dict[str, Any]] = {
-            str(name): resource for name, resource in as_mapping(content["Resources"]).items() if as_mapping(resource)
-        }
+        self._resources = _resources_of(content)
         names = stack.pseudo_parameters(NO_VALUE)
         references = References(stack, self.kind, self.name, lambda name, key: self.properties(name).text(key))
+        self._conditions = dict(as_mapping(content.get("Conditions")))
         self._resolve = Resolver(
             names,
             references.attribute,
-            as_mapping(content.get("Conditions")),
+            self._conditions,
             as_mapping(content.get("Mappings")),
             imports,
             self._ssm_value,
             self._note_unresolved,
         )
         self._physical: dict[str, str] = {name: name for name in self._resources}
-        names |= self._physical
-        names |= self._parameters(self.parameters, parameters)
-        # The order matters: logical ids, parameters, names, and last the values of `Ref`. A parameter's default may be
-        # an SSM parameter of the template, and a resource's name may depend on parameters and conditions.
+        given = self._parameters(self.parameters, parameters)
+        names |= self._physical | given
+        # The order matters: parameters, loops, logical ids, names, and last the values of `Ref`. A loop may go through
+        # a parameter, and a resource's name may depend on parameters and conditions.
+        self._origins: Mapping[NodePath, NodePath] = {}
+        self._expand_loops()
+        self._physical = {name: name for name in self._resources}
+        names |= self._physical | given
         self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
@@ -178,6 +182,28 @@ class Document:
                 f"The template {path} has no Resources. Name a SAM or CloudFormation template with --template."
             )
         return cls(path, content, parameters, imports, stack)
+
+    def _expand_loops(self) -> None:
+        """Replace the template's loops by what they make."""
+        sections = [as_mapping(self._content.get(name)) for name in loops.SECTIONS]
+        is_declared = "AWS::LanguageExtensions" in self.transforms
+        found = next((key for section in sections for key in section if str(key).startswith(loops.LOOP)), None)
+        if not is_declared and found is None:
+            return
+        if not is_declared:
+            self.note(f"`{found}` needs `Transform: AWS::LanguageExtensions`; without it AWS refuses the template.")
+        made = loops.Loops(self._resolve, self.note)
+        try:
+            self._content = made.expanded(self._content)
+        except loops.TooManyValues:
+            raise TemplateError(
+                f"The loops (Fn::ForEach) of the template {self.path} make more than {loops.MAX_VALUES:,} values. "
+                "Make them smaller."
+            ) from None
+        self._origins = made.origins
+        self._resources = _resources_of(self._content)
+        self._conditions.clear()
+        self._conditions |= as_mapping(self._content.get("Conditions"))
 
     @property
     def transforms(self) -> list[str]:
@@ -286,14 +312,15 @@ class Document:
         )
 
     def _origin(self, node_path: NodePath) -> NodePath:
-        """Return the path at which a value stands in the file: a property of Globals is a part of many resources."""
-        if len(node_path) < 4 or node_path[0] != "Resources":
-            return node_path
-        _, logical_id, _, name, *rest = node_path
-        own = as_mapping(as_mapping(self._resources.get(str(logical_id))).get("Properties"))
-        if name in own or name not in self._shared(str(logical_id)):
-            return node_path
-        return ("Globals", self.kind(str(logical_id)).removeprefix("AWS::Serverless::"), name, *rest)
+        """Return the path at which a value stands in the file: it may be of Globals, or made by a loop."""
+        if len(node_path) > 3 and node_path[0] == "Resources":
+            _, logical_id, _, name, *rest = node_path
+            own = as_mapping(as_mapping(self._resources.get(str(logical_id))).get("Properties"))
+            if name not in own and name in self._shared(str(logical_id)):
+                return ("Globals", self.kind(str(logical_id)).removeprefix("AWS::Serverless::"), name, *rest)
+        made = (length for length in range(len(node_path), 0, -1) if node_path[:length] in self._origins)
+        length = next(made, 0)
+        return (*self._origins[node_path[:length]], *node_path[length:]) if length else node_path
 
     def parameter_of(self, value: Any) -> str:
         """Return the name of the parameter whose value this value of the template is; empty if it is none's."""
@@ -311,7 +338,7 @@ class Document:
         condition = resource.get("Condition")
         if not isinstance(condition, str):
             return True
-        if condition not in as_mapping(self._content.get("Conditions")):
+        if condition not in self._conditions:
             self.note(f"`{logical_id}`: the condition `{condition}` does not exist; the resource is ignored.")
         return self._resolve.condition(condition)
 
@@ -345,6 +372,11 @@ class Document:
     def _name_given(self, logical_id: str) -> str:
         name_property = NAMES.get(self.kind(logical_id))
         return self.properties(logical_id).text(name_property) if name_property else ""
+
+
+def _resources_of(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    resources = as_mapping(content.get("Resources"))
+    return {str(name): resource for name, resource in resources.items() if as_mapping(resource)}
 
 
 def as_mapping(value: Any) -> dict[str, Any]:

@@ -79,6 +79,7 @@ class Resolver:
 
 
 def _ref(resolver: Resolver, name: Any) -> Any:
+    name = resolver(name)
     if name not in resolver.names:
         raise Unresolved(f"`Ref {name}` refers to nothing in the template")
     return resolver.names[name]
@@ -86,7 +87,7 @@ def _ref(resolver: Resolver, name: Any) -> Any:
 
 def _get_att(resolver: Resolver, path: Any) -> str:
     logical_id, attribute = path.split(".", 1) if isinstance(path, str) else path
-    attribute = str(resolver(attribute))
+    logical_id, attribute = str(resolver(logical_id)), str(resolver(attribute))
     value = resolver.attribute(logical_id, attribute)
     if value is None:
         raise Unresolved(f"`Fn::GetAtt {logical_id}.{attribute}` is not known")
@@ -118,6 +119,8 @@ def _join(resolver: Resolver, argument: Any) -> str:
 def _if(resolver: Resolver, argument: Any) -> Any:
     # Only the chosen branch is resolved: the other one may name resources whose condition is false.
     name, yes, no = argument
+    if name not in resolver.conditions:
+        resolver.note(f"the condition `{name}` does not exist; it counts as false.")
     return resolver(yes if resolver.condition(name) else no)
 
 
@@ -162,7 +165,7 @@ _FUNCTIONS: dict[str, Callable[[Resolver, Any], Any]] = {
     "Fn::Base64": lambda resolver, argument: base64.b64encode(as_text(resolver(argument)).encode()).decode(),
     "Fn::GetAZs": lambda resolver, argument: [f"{resolver.names['AWS::Region']}{letter}" for letter in "abc"],
     "Fn::Length": lambda resolver, argument: len(resolver(argument)),
-    "Fn::ToJsonString": lambda resolver, argument: json.dumps(resolver(argument)),
+    "Fn::ToJsonString": lambda resolver, argument: json.dumps(resolver(argument), separators=(",", ":")),
     "Fn::Select": _select,
     "Fn::Split": _split,
     "Fn::Equals": _equals,
