@@ -158,6 +158,7 @@ class Document:
         self._physical: dict[str, str] = {name: name for name in self._resources}
         given = self._parameters(self.parameters, parameters)
         names |= self._physical | given
+        self._resolve.decided.clear()
         # The order matters: parameters, loops, logical ids, names, and last the values of `Ref`. A loop may go through
         # a parameter, and a resource's name may depend on parameters and conditions.
         self._origins: Mapping[NodePath, NodePath] = {}
@@ -204,6 +205,7 @@ class Document:
         self._resources = _resources_of(self._content)
         self._conditions.clear()
         self._conditions |= as_mapping(self._content.get("Conditions"))
+        self._resolve.decided.clear()
 
     @property
     def transforms(self) -> list[str]:

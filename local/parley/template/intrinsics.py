@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from parley.template.parameters import as_text
@@ -27,7 +27,8 @@ class Resolver:
     """Resolves intrinsic functions. A value that cannot be resolved becomes "", with a note.
 
     `names` are the values of `Ref` for parameters, pseudo parameters and resources. `attribute` returns the value of
-    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter.
+    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter. `decided` has the
+    conditions that are known, None while one is found out.
     """
 
     names: Mapping[str, Any]
@@ -37,6 +38,7 @@ class Resolver:
     imports: Mapping[str, str]
     ssm: Callable[[str], str | None]
     note: Callable[[str], None]
+    decided: dict[Any, bool | None] = field(default_factory=dict)
 
     def __call__(self, value: Any) -> Any:
         """Return a value of the template with all its intrinsic functions resolved."""
@@ -75,7 +77,15 @@ class Resolver:
 
     def condition(self, name: Any) -> bool:
         """Tell if a condition of the template is true. A condition that does not exist is false."""
-        return bool(self(self.conditions[name])) if name in self.conditions else False
+        if name not in self.conditions:
+            return False
+        if name not in self.decided:
+            self.decided[name] = None
+            self.decided[name] = bool(self(self.conditions[name]))
+        decision = self.decided[name]
+        if decision is None:
+            raise RecursionError(f"the condition {name} leads back to itself")
+        return decision
 
 
 def _ref(resolver: Resolver, name: Any) -> Any:
