@@ -46,6 +46,9 @@ _IGNORED = {
     ),
     *("AWS::ApplicationAutoScaling::*", "AWS::CodeDeploy::*", "AWS::XRay::*"),
 }
+_NESTED = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
+"""Types of nested stacks, and the property that names the template of one."""
+
 _TRANSFORMS = ("AWS::Serverless-2016-10-31", "AWS::LanguageExtensions")
 _PARTLY_IGNORED = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
 
@@ -86,6 +89,7 @@ def read(
         deployed_names=document.deployed_names(),
         constraints=document.parameters,
     )
+    _note_nested_stacks(document)
     _note_unsupported(document)
     document.note_ignored()
     return replace(template, notes=document.notes())
@@ -98,7 +102,7 @@ def _note_unsupported(document: Document) -> None:
             document.note(
                 f"`Transform`: `{transform}` is not run; what it would change stays as it is.", ("Transform",)
             )
-    seen: set[str] = set()
+    seen = set(_NESTED)
     for logical_id, kind in document.resource_types.items():
         if kind in seen:
             continue
@@ -110,3 +114,12 @@ def _note_unsupported(document: Document) -> None:
             document.note(f"`{logical_id}`: `{kind}` is ignored: {_PARTLY_IGNORED[kind]}.", node_path)
         elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_EMULATED | _IGNORED):
             document.note(f"`{logical_id}`: `{kind}` is not emulated; ignored.", node_path)
+
+
+def _note_nested_stacks(document: Document) -> None:
+    """Add a note for each nested stack."""
+    for logical_id in document.of_type(*_NESTED):
+        properties = document.properties(logical_id)
+        place = properties.get(_NESTED[document.kind(logical_id)])
+        where = f"what {place} describes" if isinstance(place, str) and place else "what it describes"
+        properties.ignored(f"`{logical_id}`: nested stacks are not read; {where} is not here, nor are its outputs.")

@@ -166,3 +166,19 @@ def test_an_event_source_that_is_not_enabled_is_not_polled(tmp_path, said, enabl
 )
 def test_a_macro_that_is_not_run_is_said(said, transform, notes):
     assert said(before=f"Transform: {transform}\n") == notes
+
+
+def test_each_nested_stack_is_said_and_its_outputs_are_not_made_up(said):
+    resources = """
+        One: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: ./one.yaml}}
+        Two: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: !Sub "./${AWS::Region}.yaml"}}
+        Three: {Type: AWS::Serverless::Application, Properties: {Location: {ApplicationId: x}}}
+    """
+    properties = "Environment: {Variables: {X: !GetAtt One.Outputs.TableArn}}"
+    absent = "nested stacks are not read; what {} is not here, nor are its outputs."
+    assert [note.partition(": ")[2] for note in said(properties, resources)] == [
+        "`F`: `Fn::GetAtt One.Outputs.TableArn` is not known; the value is empty.",
+        f"`One`: {absent.format('./one.yaml describes')}",
+        f"`Two`: {absent.format('./us-east-1.yaml describes')}",
+        f"`Three`: {absent.format('it describes')}",
+    ]
