@@ -71,3 +71,18 @@ class TestCdk:
     def test_its_authorizer_is_asked(self, emulator):
         assert refusal(emulator, "/prod") == 401
         assert refusal(emulator, "/prod", Authorization="Basic wrong") == 401
+
+
+class TestComposedEndpoints:
+    template = "composed/template.yaml"
+
+    @pytest.mark.parametrize("api", ["First", "Second"])
+    @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+    def test_a_post_to_the_apis_host_on_aws_arrives_from_both_apis_with_the_stage(self, emulator, api, region):
+        answer = PlainClient(emulator, f"/{api}/main").ask(region)
+        host, domain = answer.split()
+        assert host.endswith(f".execute-api.{region}.amazonaws.com")
+        assert domain == emulator.url.removeprefix("http://")
+
+    def test_the_second_http_api_is_found_by_its_host(self, emulator):
+        assert PlainClient(emulator, "/First/main").ask('{"action": "page"}') == '"page /page"'

@@ -18,6 +18,7 @@ from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.certificate import certificate
 from parley.emulator.fault_interceptor import FaultInterceptor
+from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import (
     CONNECTIONS_PATH,
@@ -111,6 +112,7 @@ class Emulator:
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self.http_paths = [path or "/" for path in self._http]
+        self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self._database = _database(options, importing)
         self._access = access_control(options, self.template, overrides, trace)
@@ -209,6 +211,7 @@ class Emulator:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
+        scope = with_own_path(scope, self._prefixes)
         if scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
             return

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from parley import dev_tokens, proxies
 from parley.account import REGION
 from parley.emulator.certificate import Certificate
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
+from parley.functions.processes import names
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from parley.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
 from parley.template.parameters import accepted_values, refusal
@@ -42,12 +44,20 @@ class FunctionVariables:
         apis = self._staged(template.websocket_apis)
         ids = [api.api_id for api in apis] + [api.api_id for api in template.http_apis]
         hosts = [f"{each}.execute-api." for each in ids]
+        own_hosts = self._own_hosts(ids)
         functions = {
-            name: replace(function, environment=self._variables(function, apis, hosts))
+            name: replace(function, environment=self._variables(function, apis, hosts) | own_hosts)
             for name, function in template.functions.items()
         }
         notes = (*template.notes, *refused_overrides(template, self.overrides))
         return replace(template, functions=functions, websocket_apis=apis, notes=notes)
+
+    def _own_hosts(self, api_ids: list[str]) -> dict[str, str]:
+        """Return what makes a function's process find the template's own APIs here by their names on AWS."""
+        here = urlsplit(self.options.address.url)
+        if not api_ids or here.hostname is None or here.port is None:
+            return {}
+        return {names.VARIABLE: names.description(api_ids, here.hostname, here.port)}
 
     def _staged(self, apis: tuple[WebSocketApi, ...]) -> tuple[WebSocketApi, ...]:
         """Return the APIs, with the first API's first stage named as the options say."""
