@@ -1,4 +1,4 @@
-"""SQS, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
+"""SQS, SNS, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.template.model import Parameter, Queue
+from parley.template.model import Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 _MOTO_HANDLERS = {
     "sqs": ("moto.sqs.responses", "SQSResponse"),
+    "sns": ("moto.sns.responses", "SNSResponse"),
     "ssm": ("moto.ssm.responses", "SimpleSystemManagerResponse"),
     "secretsmanager": ("moto.secretsmanager.responses", "SecretsManagerResponse"),
 }
@@ -57,10 +59,21 @@ class AwsServices:
             return self._not_emulated(headers, variables)
         return await work(self._executor, self._answer, service, method, dict(headers), body)
 
-    async def provision(self, queues: tuple[Queue, ...], parameters: tuple[Parameter, ...]) -> None:
-        """Create the template's queues and parameters."""
+    async def provision(
+        self,
+        queues: tuple[Queue, ...],
+        parameters: tuple[Parameter, ...],
+        topics: tuple[Topic, ...] = (),
+        subscriptions: tuple[Subscription, ...] = (),
+    ) -> None:
+        """Create the template's queues, parameters, topics and subscriptions."""
         for queue in queues:
             await self._call("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
+        for topic in topics:
+            await self._call_sns("CreateTopic", {"Name": topic.name}, topic.attributes)
+        for each in subscriptions:
+            subscribed = {"TopicArn": each.topic, "Protocol": "sqs", "Endpoint": each.queue}
+            await self._call_sns("Subscribe", subscribed, {"RawMessageDelivery": str(each.raw).lower()})
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
@@ -104,6 +117,16 @@ class AwsServices:
             self._trace.record("note", text=f"{service} refused {operation} ({answer.status}): {reason}")
             return {}
         return dict(json.loads(answer.body or b"{}"))
+
+    async def _call_sns(self, operation: str, content: Mapping[str, str], attributes: Mapping[str, str]) -> None:
+        form = {"Action": operation, "Version": "2010-03-31", **content}
+        for number, (name, value) in enumerate(attributes.items(), 1):
+            form |= {f"Attributes.entry.{number}.key": name, f"Attributes.entry.{number}.value": value}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = await self.answer("sns", "POST", headers, urlencode(form).encode())
+        if answer.status >= 400:
+            reason = answer.body.decode(errors="replace")[:300]
+            self._trace.record("note", text=f"sns refused {operation} ({answer.status}): {reason}")
 
     def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes) -> Response:
         # Without signature and host, moto takes region and URLs from its own URL. So all functions see the same queues.

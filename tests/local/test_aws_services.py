@@ -16,13 +16,15 @@ from botocore.session import Session
 from parley.asgi import read_body
 from parley.aws_services import AwsServices, endpoint_variables, known_services
 from parley.gateway.events import decode_headers
-from parley.template.model import Parameter, Queue
+from parley.template.model import Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 from tests.support.devices import free_port
 
 DEAD = "arn:aws:sqs:us-east-1:000000000000:dead"
 QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetArn": "{DEAD}", "maxReceiveCount": 1}}'}))
+TOPIC = "arn:aws:sns:us-east-1:000000000000:news"
+SUBSCRIPTION = Subscription(TOPIC, "arn:aws:sqs:us-east-1:000000000000:subscribed", raw=True)
 
 
 @pytest.fixture
@@ -40,7 +42,8 @@ async def services():
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
-    await services.provision(QUEUES, (Parameter("/a/b", "value"),))
+    queues, parameters = (*QUEUES, Queue("subscribed")), (Parameter("/a/b", "value"),)
+    await services.provision(queues, parameters, (Topic("news"),), (SUBSCRIPTION,))
     yield services
     server.should_exit = True
     await serving
@@ -94,7 +97,7 @@ async def test_a_parameter_and_a_secret(services):
     [
         ("s3", "list_buckets", "S3"),
         ("events", "list_rules", "EVENTBRIDGE"),
-        ("sns", "list_topics", "SNS"),
+        ("athena", "list_work_groups", "ATHENA"),
         ("kinesis", "list_streams", "KINESIS"),
     ],
 )
@@ -153,3 +156,8 @@ async def test_the_hint_is_for_the_service_that_was_called(services, service, op
     with pytest.raises(ClientError) as failed:
         await call(getattr(client(services, service, path=""), operation), **arguments)
     assert f"Set {said}" in failed.value.response["Error"]["Message"]
+
+
+async def test_a_topics_messages_reach_the_queues_that_are_subscribed(services):
+    await call(client(services, "sns").publish, TopicArn=TOPIC, Message="hello")
+    assert [each["Body"] for each in await services.receive("subscribed", 10)] == ["hello"]

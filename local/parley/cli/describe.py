@@ -15,6 +15,7 @@ from parley.template.model import (
     Integration,
     LambdaIntegration,
     Route,
+    ServiceIntegration,
     Template,
     WebSocketApi,
 )
@@ -51,6 +52,8 @@ def _integration(integration: Integration) -> str:
     match integration:
         case LambdaIntegration(function, qualifier, timeout):
             return f"{_qualified(function, qualifier)}, {timeout:g} s"
+        case ServiceIntegration(service, action, path, timeout):
+            return f"{service}:{action or path}, {timeout:g} s"
         case HttpIntegration(method, url, timeout, proxy):
             return f"{method} {url}{'' if proxy else ' (not as a proxy)'}, {timeout:g} s"
         case _:

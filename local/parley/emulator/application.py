@@ -184,7 +184,9 @@ class Emulator:
             await asyncio.gather(
                 self._functions.start(),
                 self._provision_database(),
-                self._services.provision(self.template.queues, self.template.parameters),
+                self._services.provision(
+                    self.template.queues, self.template.parameters, self.template.topics, self.template.subscriptions
+                ),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
@@ -303,7 +305,9 @@ class Emulator:
             return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
         if path.startswith(SERVICES_PATH):
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
-            return await self._services.answer(service, scope["method"], headers, body)
+            # SDKs send no query; an integration's URI adds one to its form.
+            form = b"&".join(part for part in (body, scope["query_string"]) if part)
+            return await self._services.answer(service, scope["method"], headers, form)
         return await self._answer_management(scope, body)
 
     async def _answer_management(self, scope: Scope, body: bytes) -> Response:

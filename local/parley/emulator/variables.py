@@ -12,6 +12,7 @@ from parley.account import REGION
 from parley.emulator.certificate import Certificate
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
+from parley.emulator.service_integrations import with_endpoints
 from parley.functions.processes import names
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from parley.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
@@ -41,7 +42,9 @@ class FunctionVariables:
         The endpoints of DynamoDB, Lambda and `@connections` are always the emulator's. In every value the hosts of the
         template's own APIs become this machine. A developer's value that a deployment would refuse gets a note.
         """
-        apis = self._staged(template.websocket_apis)
+        urls = self._endpoints("")
+        endpoints = {service: urls[f"AWS_ENDPOINT_URL_{service.upper()}"] for service in ("dynamodb", "sqs", "sns")}
+        apis = with_endpoints(self._staged(template.websocket_apis), endpoints)
         ids = [api.api_id for api in apis] + [api.api_id for api in template.http_apis]
         hosts = [f"{each}.execute-api." for each in ids]
         own_hosts = self._own_hosts(ids)
@@ -126,6 +129,7 @@ class FunctionVariables:
             "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if self._through_emulator else self.options.dynamodb,
             "AWS_ENDPOINT_URL_LAMBDA": url,
             "AWS_ENDPOINT_URL_SQS": f"{url}{SERVICES_PATH}/sqs",
+            "AWS_ENDPOINT_URL_SNS": f"{url}{SERVICES_PATH}/sns",
             "AWS_ENDPOINT_URL_SSM": f"{url}{SERVICES_PATH}/ssm",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"{url}{SERVICES_PATH}/secretsmanager",
             "AWS_ENDPOINT_URL": f"{url}{SERVICES_PATH}",

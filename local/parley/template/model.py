@@ -81,13 +81,27 @@ class HttpIntegration:
     """Integration with a URL. `timeout` is in seconds. `templates` are for requests that are not proxied.
 
     Stage variables and request parameters in the URL are not resolved yet. `parameters` are the RequestParameters, for
-    example `integration.request.header.Id` for `context.connectionId`.
+    example `integration.request.header.Id` for `context.connectionId`. `name` is for the log.
     """
 
     method: str
     url: str
     timeout: float = 29.0
     proxy: bool = True
+    templates: Templates = field(default_factory=Templates)
+    responses: tuple[IntegrationResponse, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceIntegration:
+    """Integration with a service of AWS's, by an action (`PutItem`) or by a path (`000000000000/queue`)."""
+
+    service: str
+    action: str = ""
+    path: str = ""
+    timeout: float = 29.0
     templates: Templates = field(default_factory=Templates)
     responses: tuple[IntegrationResponse, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +116,7 @@ class MockIntegration:
     timeout: float = 29.0
 
 
-Integration = LambdaIntegration | HttpIntegration | MockIntegration
+Integration = LambdaIntegration | HttpIntegration | MockIntegration | ServiceIntegration
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +214,23 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscription:
+    """A queue, by ARN, that gets the messages of a topic, by ARN. `raw` messages have no envelope of SNS's."""
+
+    topic: str
+    queue: str
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """An SNS topic: its name, and the attributes of CreateTopic."""
+
+    name: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class EventSource:
     """A queue, by name, whose messages invoke a function.
 
@@ -261,3 +292,5 @@ class Template:
     roles: Mapping[str, Role] = field(default_factory=dict)
     deployed_names: Mapping[str, str] = field(default_factory=dict)
     constraints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    topics: tuple[Topic, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()

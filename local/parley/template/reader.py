@@ -27,7 +27,8 @@ _EMULATED = {
         "AWS::Lambda::EventSourceMapping",
         "AWS::Lambda::LayerVersion",
     ),
-    *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
+    *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter", "AWS::SNS::Topic"),
+    "AWS::SNS::Subscription",
     *(
         f"AWS::ApiGatewayV2::{name}"
         for name in ("Api", "Authorizer", "Integration", "IntegrationResponse", "Route", "RouteResponse", "Stage")
@@ -88,6 +89,8 @@ def read(
         roles=roles(document, found),
         deployed_names=document.deployed_names(),
         constraints=document.parameters,
+        topics=tuple(storage.topics(document)),
+        subscriptions=tuple(storage.subscriptions(document)),
     )
     _note_nested_stacks(document)
     _note_unsupported(document)

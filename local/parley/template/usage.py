@@ -55,6 +55,8 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     "AWS::DynamoDB::Table": _TABLE,
     "AWS::Serverless::SimpleTable": _TABLE,
     "AWS::SQS::Queue": ("SqsManagedSseEnabled", "RedriveAllowPolicy"),
+    "AWS::SNS::Topic": ("DisplayName", "SignatureVersion", "TracingConfig", "*FeedbackRoleArn", "DataProtectionPolicy"),
+    "AWS::SNS::Subscription": (),
     "AWS::SSM::Parameter": ("Tier", "DataType", "AllowedPattern"),
 }
 """Properties that change nothing for a function or a client here, by type: names, notes, costs, backups, encryption,

@@ -19,7 +19,7 @@ from parley.gateway.integrations.non_lambda import (
     call_non_lambda,
 )
 from parley.gateway.quotas import INTEGRATION_TIME, TimeLimits
-from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route
+from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route, ServiceIntegration
 from parley.trace import Trace
 
 Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
@@ -89,7 +89,11 @@ class IntegrationCaller:
         return outcome
 
     async def _call_non_lambda(
-        self, integration: HttpIntegration | MockIntegration, route: str, event: Event, handshake: Handshake
+        self,
+        integration: HttpIntegration | MockIntegration | ServiceIntegration,
+        route: str,
+        event: Event,
+        handshake: Handshake,
     ) -> IntegrationResult:
         limit = min(integration.timeout, self._limits.integration)
         started = self._clock.time()
@@ -104,7 +108,8 @@ class IntegrationCaller:
             "route",
             connection_id=handshake.connection_id,
             route=route,
-            function=type(integration).__name__,
+            function=(integration.name if isinstance(integration, HttpIntegration) else "")
+            or type(integration).__name__,
             milliseconds=round((self._clock.time() - started) * 1000, 1),
             cold=None,
             error=error,
