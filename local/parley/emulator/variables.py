@@ -147,7 +147,7 @@ def refused_overrides(template: Template, overrides: Mapping[str, str]) -> Itera
         parameters |= function.parameters
     for variable, parameter in parameters.items():
         declared, value = template.constraints.get(parameter, {}), overrides.get(variable)
-        if value and (reason := refusal(parameter, declared, value)):
+        if value and variable not in proxies.EXCEPTIONS and (reason := refusal(parameter, declared, value)):
             yield f"{variable} of the shell or of .env cannot be deployed: {reason}. Give {accepted_values(declared)}"
 
 

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from parley import dev_tokens
+from parley import dev_tokens, proxies
 from parley.emulator.certificate import Certificate
 from parley.emulator.options import Address, Options, overrides
 from parley.emulator.variables import FunctionVariables
 from parley.template.model import Function, Stage, Template, WebSocketApi
+from parley.template.reader import read
 
 CERTIFICATE = Certificate(Path("own.pem"), Path("bundle.pem"))
 
@@ -145,3 +146,10 @@ def test_a_developers_value_that_a_deployment_would_refuse_has_one_line(said, li
     template = Template(own, (), (), (), notes=("one",), constraints=LIMITED)
     found = FunctionVariables(Options(), said, CERTIFICATE).provision(template)
     assert found.notes == ("one", *lines)
+
+
+def test_nothing_is_said_of_what_the_emulator_itself_sets():
+    said = {}
+    proxies.exempt(said, "192.168.1.5")
+    ours = read(Path(__file__).parents[3] / "infra" / "template.yaml")
+    assert FunctionVariables(Options(), said, CERTIFICATE).provision(ours).notes == ()
