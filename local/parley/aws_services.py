@@ -1,23 +1,29 @@
-"""SQS, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
+"""SQS, SNS, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import importlib
 import json
 import re
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.template.model import Parameter, Queue
+from parley.template.model import Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 _MOTO_HANDLERS = {
     "sqs": ("moto.sqs.responses", "SQSResponse"),
+    "sns": ("moto.sns.responses", "SNSResponse"),
     "ssm": ("moto.ssm.responses", "SimpleSystemManagerResponse"),
     "secretsmanager": ("moto.secretsmanager.responses", "SecretsManagerResponse"),
 }
@@ -25,6 +31,8 @@ _TARGETS = {"sqs": "AmazonSQS", "ssm": "AmazonSSM"}
 _MAX_RECEIVED = 10
 """The most messages that SQS returns for one `ReceiveMessage`."""
 
+_MODEL_HEAD_BYTES = 6000
+_MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\s*:\s*"([^"]*)"')
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
 
@@ -45,15 +53,27 @@ class AwsServices:
 
     async def answer(self, service: str, method: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself."""
-        if service not in _MOTO_HANDLERS:
-            return self._not_emulated(headers)
         work = asyncio.get_running_loop().run_in_executor
+        if service not in _MOTO_HANDLERS:
+            variables = await work(None, endpoint_variables, headers)
+            return self._not_emulated(headers, variables)
         return await work(self._executor, self._answer, service, method, dict(headers), body)
 
-    async def provision(self, queues: tuple[Queue, ...], parameters: tuple[Parameter, ...]) -> None:
-        """Create the template's queues and parameters."""
+    async def provision(
+        self,
+        queues: tuple[Queue, ...],
+        parameters: tuple[Parameter, ...],
+        topics: tuple[Topic, ...] = (),
+        subscriptions: tuple[Subscription, ...] = (),
+    ) -> None:
+        """Create the template's queues, parameters, topics and subscriptions."""
         for queue in queues:
             await self._call("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
+        for topic in topics:
+            await self._call_sns("CreateTopic", {"Name": topic.name}, topic.attributes)
+        for each in subscriptions:
+            subscribed = {"TopicArn": each.topic, "Protocol": "sqs", "Endpoint": each.queue}
+            await self._call_sns("Subscribe", subscribed, {"RawMessageDelivery": str(each.raw).lower()})
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
@@ -98,6 +118,16 @@ class AwsServices:
             return {}
         return dict(json.loads(answer.body or b"{}"))
 
+    async def _call_sns(self, operation: str, content: Mapping[str, str], attributes: Mapping[str, str]) -> None:
+        form = {"Action": operation, "Version": "2010-03-31", **content}
+        for number, (name, value) in enumerate(attributes.items(), 1):
+            form |= {f"Attributes.entry.{number}.key": name, f"Attributes.entry.{number}.value": value}
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        answer = await self.answer("sns", "POST", headers, urlencode(form).encode())
+        if answer.status >= 400:
+            reason = answer.body.decode(errors="replace")[:300]
+            self._trace.record("note", text=f"sns refused {operation} ({answer.status}): {reason}")
+
     def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes) -> Response:
         # Without signature and host, moto takes region and URLs from its own URL. So all functions see the same queues.
         unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
@@ -118,15 +148,15 @@ class AwsServices:
                 self._handlers[service] = _load(service)
             return self._handlers[service]
 
-    def _not_emulated(self, headers: Mapping[str, str]) -> Response:
+    def _not_emulated(self, headers: Mapping[str, str], variables: list[str]) -> Response:
         """Return the error for a service that the emulator does not have, in that service's own format.
 
         Without it the function would call AWS itself, with keys that open nothing there.
         """
         lower = {name.lower(): value for name, value in headers.items()}
         match = _SIGNED_SERVICE.search(lower.get("authorization", ""))
-        name = match[1] if match else "this service"
-        variable = f"AWS_ENDPOINT_URL_{name.upper().replace('-', '_')}" if match else "AWS_ENDPOINT_URL_…"
+        name = match[1] if match else lower.get("x-amz-target", "this service").partition(".")[0]
+        variable = " or ".join(variables) or "AWS_ENDPOINT_URL_…"
         message = f"The emulator has no {name}. Set {variable} in the function's environment to an endpoint of it."
         if name not in self._unknown:
             self._unknown.add(name)
@@ -137,6 +167,61 @@ class AwsServices:
         is_query = "x-www-form-urlencoded" in lower.get("content-type", "")
         body = f"<ErrorResponse>{error}</ErrorResponse>" if is_query else error
         return Response(501, {"content-type": "application/xml"}, body.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class KnownService:
+    """A service that botocore knows: what its requests show, and the variable that botocore reads for its endpoint."""
+
+    signing_name: str
+    protocol: str
+    target: str
+    variable: str
+
+    def may_send(self, signed: str, target: str, is_query: bool) -> bool:
+        """Tell if a request may be this service's. `signed` is the service in its signature, empty without one."""
+        if signed and self.signing_name != signed:
+            return False
+        if target:
+            return self.target == target
+        return bool(signed) and is_query == (self.protocol in ("query", "ec2"))
+
+
+def endpoint_variables(headers: Mapping[str, str]) -> list[str]:
+    """Return the variables that lead the service of a request elsewhere: several if they cannot be told apart."""
+    lower = {name.lower(): value for name, value in headers.items()}
+    match = _SIGNED_SERVICE.search(lower.get("authorization", ""))
+    signed, target = match[1] if match else "", lower.get("x-amz-target", "").rpartition(".")[0]
+    is_query = "x-www-form-urlencoded" in lower.get("content-type", "")
+    services = known_services()
+    exact = [each for each in services if each.may_send(signed, target, is_query)]
+    found = exact or [each for each in services if signed and each.signing_name == signed]
+    return list(dict.fromkeys(each.variable for each in found))
+
+
+@cache
+def known_services() -> tuple[KnownService, ...]:
+    """Return the services of the installed botocore. Of each model only the beginning is read, which has its names."""
+    import botocore
+
+    folders = (Path(botocore.__file__).parent / "data").iterdir()
+    models = {folder.name: sorted(folder.glob("*/service-2.json*")) for folder in sorted(folders) if folder.is_dir()}
+    return tuple(_known_service(client, found[-1]) for client, found in models.items() if found)
+
+
+def _known_service(client: str, model: Path) -> KnownService:
+    from botocore.utils import CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES
+
+    with gzip.open(model) if model.suffix == ".gz" else model.open("rb") as file:
+        head = file.read(_MODEL_HEAD_BYTES).decode(errors="replace")
+    texts: dict[str, str] = dict(reversed(_MODEL_TEXT.findall(head)))
+    service_id = CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES.get(client, client)
+    return KnownService(
+        signing_name=texts.get("signingName") or texts.get("endpointPrefix", ""),
+        protocol=texts.get("protocol", ""),
+        target=texts.get("targetPrefix", ""),
+        variable=f"AWS_ENDPOINT_URL_{service_id.upper().replace('-', '_')}",
+    )
 
 
 def _queue_url(name: str) -> str:

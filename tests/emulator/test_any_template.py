@@ -6,7 +6,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
+from parley.template.reader import read
 from websockets.exceptions import InvalidStatus
 
 from tests.support.devices import Emulator
@@ -71,3 +73,53 @@ class TestCdk:
     def test_its_authorizer_is_asked(self, emulator):
         assert refusal(emulator, "/prod") == 401
         assert refusal(emulator, "/prod", Authorization="Basic wrong") == 401
+
+
+class TestComposedEndpoints:
+    template = "composed/template.yaml"
+
+    @pytest.mark.parametrize("api", ["First", "Second"])
+    @pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+    def test_a_post_to_the_apis_host_on_aws_arrives_from_both_apis_with_the_stage(self, emulator, api, region):
+        answer = PlainClient(emulator, f"/{api}/main").ask(region)
+        host, domain = answer.split()
+        assert host.endswith(f".execute-api.{region}.amazonaws.com")
+        assert domain == emulator.url.removeprefix("http://")
+
+    def test_the_second_http_api_is_found_by_its_host(self, emulator):
+        assert PlainClient(emulator, "/First/main").ask('{"action": "page"}') == '"page /page"'
+
+
+class TestServiceIntegrations:
+    template = "services/template.yaml"
+
+    def queue(self, emulator, name):
+        """Return the bodies of the messages in a queue."""
+        url = f"{emulator.url}/_parley/aws/sqs"
+        keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "any")
+        sqs = boto3.client("sqs", endpoint_url=url, region_name="us-east-1", **keys)
+        queue = f"https://sqs.us-east-1.amazonaws.com/000000000000/{name}"
+        return [each["Body"] for each in sqs.receive_message(QueueUrl=queue).get("Messages", [])]
+
+    def test_a_message_is_stored_in_dynamodb_and_read_by_the_templates(self, emulator):
+        client = PlainClient(emulator, "/live")
+        assert json.loads(client.ask('{"action": "store", "text": "a \\"quoted\\" text"}')) == {}
+        assert client.ask('{"action": "read"}') == 'a "quoted" text'
+
+    def test_a_message_goes_to_a_queue_by_its_path(self, emulator):
+        body = '{"a": "1 & 2 + 3", "b": "é"}'
+        assert "<SendMessageResponse" in PlainClient(emulator, "/live").ask(body)
+        assert self.queue(emulator, "Queue") == [body]
+
+    def test_a_message_goes_to_a_topic_by_its_action_and_on_to_the_queue(self, emulator):
+        assert "<PublishResponse" in PlainClient(emulator, "/live").ask('{"action": "publish", "text": "news"}')
+        [envelope] = self.queue(emulator, "News")
+        assert json.loads(envelope)["Message"] == "news"
+
+    def test_another_service_is_named(self):
+        notes = read(TEMPLATES / self.template).notes
+        assert [note.partition(": ")[2] for note in notes] == [
+            "`Steps`: integrations with the service states (StartExecution) are not emulated; ignored.",
+            "`Api`: the route `steps` leads to nothing that is emulated; ignored.",
+            "`Enqueue`: `PassthroughBehavior` is not emulated; ignored.",
+        ]

@@ -16,6 +16,7 @@ from parley.template.model import (
     LambdaIntegration,
     MockIntegration,
     Route,
+    ServiceIntegration,
     Template,
     UnavailableIntegration,
     WebSocketApi,
@@ -53,6 +54,8 @@ def _integration(integration: Integration) -> str:
     match integration:
         case LambdaIntegration(function, qualifier, timeout):
             return f"{_qualified(function, qualifier)}, {timeout:g} s"
+        case ServiceIntegration(service, action, path, timeout):
+            return f"{service}:{action or path}, {timeout:g} s"
         case HttpIntegration(method, url, timeout, proxy):
             return f"{method} {url}{'' if proxy else ' (not as a proxy)'}, {timeout:g} s"
         case UnavailableIntegration():

@@ -18,6 +18,7 @@ from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.fault_interceptor import FaultInterceptor
+from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import (
     CONNECTIONS_PATH,
@@ -113,6 +114,7 @@ class Emulator:
         }
         self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
         self.http_paths = [path or "/" for path in self._http]
+        self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self._database = _database(options, importing)
         self._access = access_control(options, self.template, overrides, trace)
@@ -194,7 +196,9 @@ class Emulator:
             await asyncio.gather(
                 self._functions.start(),
                 self._provision_database(),
-                self._services.provision(self.template.queues, self.template.parameters),
+                self._services.provision(
+                    self.template.queues, self.template.parameters, self.template.topics, self.template.subscriptions
+                ),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
@@ -221,6 +225,7 @@ class Emulator:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
+        scope = with_own_path(scope, self._prefixes)
         if scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
             return
@@ -317,7 +322,9 @@ class Emulator:
             return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
         if path.startswith(SERVICES_PATH):
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
-            return await self._services.answer(service, scope["method"], headers, body)
+            # SDKs send no query; an integration's URI adds one to its form.
+            form = b"&".join(part for part in (body, scope["query_string"]) if part)
+            return await self._services.answer(service, scope["method"], headers, form)
         return await self._answer_management(scope, body)
 
     async def _answer_management(self, scope: Scope, body: bytes) -> Response:

@@ -1,7 +1,8 @@
 """A TLS certificate for this machine's own names, so that `https://{domainName}/{stage}` works here as on AWS.
 
-Handlers make that URL from their events. The certificate cannot sign others and names only this machine, so it is safe
-to trust it. It is made once for each user and kept in the user's cache folder.
+Handlers make that URL from their events, or compose it with the API's host on AWS (`functions/processes/names.py`). So
+the certificate has the names of API Gateway's hosts too. It cannot sign others, its key is the user's alone, and only
+functions of the emulator trust it. It is made once for each user and kept in the user's cache folder.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def certificate(host: str, environ: Mapping[str, str]) -> Certificate:
     """Return the certificate of this machine and of `host`. It is made now if there is none or if it expires soon."""
     names = [*_NAMES, *({host} - {*_NAMES, "0.0.0.0", "::"})]  # noqa: S104 - compared, not bound
     folder = user_folder(environ)
-    stem = "-".join(["parley", *names[len(_NAMES) :]]).replace(":", "_")
+    stem = "-".join(["parley-apis", *names[len(_NAMES) :]]).replace(":", "_")
     found = Certificate(folder / f"{stem}.pem", folder / f"{stem}-bundle.pem")
     if not _is_fresh(found):
         _write(found, *_new_certificate(names))
@@ -92,13 +93,28 @@ def _new_certificate(names: Iterable[str]) -> tuple[bytes, bytes]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + _LIFETIME)
-        .add_extension(x509.SubjectAlternativeName([_general_name(each) for each in names]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([_general_name(each) for each in (*names, *_api_hosts())]), critical=False
+        )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     form = serialization.PrivateFormat.PKCS8
     private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
     return made.public_bytes(serialization.Encoding.PEM), private
+
+
+def _api_hosts() -> list[str]:
+    """Return the names of all hosts of API Gateway. A wildcard stands for one label, so each region has its own."""
+    import botocore.session
+
+    session = botocore.session.get_session()
+    return [
+        f"*.execute-api.{region}.{suffix}"
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("apigateway", partition, allow_non_regional=True)
+        for suffix in (("amazonaws.com.cn",) if partition == "aws-cn" else ("amazonaws.com", "api.aws"))
+    ]
 
 
 def _general_name(name: str) -> x509.GeneralName:  # type: ignore[name-defined]  # noqa: F821

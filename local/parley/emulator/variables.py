@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
+from urllib.parse import urlsplit
 
 from parley import dev_tokens, proxies
 from parley.account import REGION
 from parley.emulator.certificate import Certificate, certificate
 from parley.emulator.options import EMBEDDED, Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
+from parley.emulator.service_integrations import with_endpoints
+from parley.functions.processes import names
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from parley.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
+from parley.template.parameters import accepted_values, refusal
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _MANAGEMENT = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
@@ -42,16 +46,27 @@ class FunctionVariables:
 
         A variable that a function declares gets the developer's value, else the template's, else the emulator's own.
         The endpoints of DynamoDB, Lambda and `@connections` are always the emulator's. In every value the hosts of the
-        template's own APIs become this machine.
+        template's own APIs become this machine. A developer's value that a deployment would refuse gets a note.
         """
-        apis = self._staged(template.websocket_apis)
+        urls = self._endpoints("")
+        endpoints = {service: urls[f"AWS_ENDPOINT_URL_{service.upper()}"] for service in ("dynamodb", "sqs", "sns")}
+        apis = with_endpoints(self._staged(template.websocket_apis), endpoints)
         ids = [api.api_id for api in apis] + [api.api_id for api in template.http_apis]
         hosts = [f"{each}.execute-api." for each in ids]
+        own_hosts = self._own_hosts(ids)
         functions = {
-            name: replace(function, environment=self._variables(function, apis, hosts))
+            name: replace(function, environment=self._variables(function, apis, hosts) | own_hosts)
             for name, function in template.functions.items()
         }
-        return replace(template, functions=functions, websocket_apis=apis)
+        notes = (*template.notes, *refused_overrides(template, self.overrides))
+        return replace(template, functions=functions, websocket_apis=apis, notes=notes)
+
+    def _own_hosts(self, api_ids: list[str]) -> dict[str, str]:
+        """Return what makes a function's process find the template's own APIs here by their names on AWS."""
+        here = urlsplit(self.options.address.url)
+        if not api_ids or here.hostname is None or here.port is None:
+            return {}
+        return {names.VARIABLE: names.description(api_ids, here.hostname, here.port)}
 
     def _staged(self, apis: tuple[WebSocketApi, ...]) -> tuple[WebSocketApi, ...]:
         """Return the APIs, with the first API's first stage named as the options say."""
@@ -120,11 +135,26 @@ class FunctionVariables:
             "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if self._through_emulator else self.options.dynamodb,
             "AWS_ENDPOINT_URL_LAMBDA": url,
             "AWS_ENDPOINT_URL_SQS": f"{url}{SERVICES_PATH}/sqs",
+            "AWS_ENDPOINT_URL_SNS": f"{url}{SERVICES_PATH}/sns",
             "AWS_ENDPOINT_URL_SSM": f"{url}{SERVICES_PATH}/ssm",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"{url}{SERVICES_PATH}/secretsmanager",
             "AWS_ENDPOINT_URL": f"{url}{SERVICES_PATH}",
             _MANAGEMENT: f"{url}{management_path}",
         }
+
+
+def refused_overrides(template: Template, overrides: Mapping[str, str]) -> Iterator[str]:
+    """Yield a line for each of the developer's values that the parameter behind the variable does not accept.
+
+    The emulator starts nevertheless: a value may be for this machine only, such as the URL of a local server.
+    """
+    parameters: dict[str, str] = {}
+    for function in template.functions.values():
+        parameters |= function.parameters
+    for variable, parameter in parameters.items():
+        declared, value = template.constraints.get(parameter, {}), overrides.get(variable)
+        if value and variable not in proxies.EXCEPTIONS and (reason := refusal(parameter, declared, value)):
+            yield f"{variable} of the shell or of .env cannot be deployed: {reason}. Give {accepted_values(declared)}"
 
 
 def _may_be_elsewhere(endpoint: str) -> bool:

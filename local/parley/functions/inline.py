@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
+from parley.functions.processes import names
 from parley.functions.variables import layer_folders, log_group, of_service
 from parley.template.model import LATEST, Function
 from parley.trace import Trace
@@ -90,6 +91,7 @@ class Inline:
                     text = f"{name} is now {function.name}'s for all functions, because functions run inline."
                     self._trace.record("note", text=text)
             os.environ.update({**of_service(function, LATEST, _LOG_STREAM), **function.environment})
+        names.install(os.environ)
 
     async def warm(self, invocation: Invocation) -> FunctionResponse | None:
         """Import a function's handler. Return the error if that fails."""

@@ -5,13 +5,13 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-sectio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from parley.operations.findings import Finding, error
 from parley.template.document import Document
+from parley.template.parameters import accepted_values, refusal
 from parley.template.references import Stack
 from parley.template.source import read_source
 
@@ -32,9 +32,8 @@ def findings(declared: Declared, values: Mapping[str, str], kept: Collection[str
     for name, value in values.items():
         if name not in declared:
             yield error(f"{place}: the template has no parameter {name}.", f"Remove {name}, or correct its name.")
-        elif not is_accepted(declared[name], value):
-            shown = "its value" if declared[name].get("NoEcho") else repr(value)
-            yield error(f"{place}: parameter {name} does not accept {shown}.", f"Give {_accepted(declared[name])}")
+        elif reason := refusal(name, declared[name], value):
+            yield error(f"{place}: {reason}.", f"Give {accepted_values(declared[name])}")
     for name in declared:
         if "Default" not in declared[name] and name not in values and name not in kept:
             yield error(
@@ -65,41 +64,3 @@ def broken_rules(template: Path, values: Mapping[str, str], place: str) -> Itera
                 yield error(
                     f"{place}: {each.get('AssertDescription', name)}", f"The template's rule {name} wants that."
                 )
-
-
-def is_accepted(declared: Mapping[str, Any], value: str) -> bool:
-    """Tell if a parameter accepts a value."""
-    allowed = declared.get("AllowedValues")
-    if allowed is not None and value not in [_text(each) for each in allowed]:
-        return False
-    if declared.get("Type") == "Number":
-        return _is_number_within(value, declared.get("MinValue"), declared.get("MaxValue"))
-    if not int(declared.get("MinLength", 0)) <= len(value) <= int(declared.get("MaxLength", len(value))):
-        return False
-    # The pattern must match the whole value. It is Java's, whose `\s` is ASCII's.
-    return re.fullmatch(str(declared.get("AllowedPattern", ".*")), value, re.ASCII | re.DOTALL) is not None
-
-
-def _is_number_within(value: str, low: float | None, high: float | None) -> bool:
-    try:
-        number = float(value)
-    except ValueError:
-        return False
-    return (low is None or float(low) <= number) and (high is None or number <= float(high))
-
-
-def _accepted(declared: Mapping[str, Any]) -> str:
-    """Return what a parameter accepts, in words."""
-    if "ConstraintDescription" in declared:
-        return str(declared["ConstraintDescription"])
-    if "AllowedValues" in declared:
-        return f"one of {', '.join(_text(each) for each in declared['AllowedValues'])}."
-    bounds = {name: declared[name] for name in ("MinValue", "MaxValue", "MinLength", "MaxLength") if name in declared}
-    if bounds:
-        return f"{', '.join(f'{name} {value}' for name, value in bounds.items())}."
-    return f"a text that matches {declared.get('AllowedPattern', '.*')}"
-
-
-def _text(value: Any) -> str:
-    """Return a value of a template as CloudFormation compares it: as text."""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from parley.template.intrinsics import NO_VALUE, Resolver, as_text
+from parley.template import loops
+from parley.template.intrinsics import NO_VALUE, Resolver
+from parley.template.parameters import accepted_values, as_text, is_list, list_items, refusal
 from parley.template.references import NAMES, References, Stack, api_id
 from parley.template.source import NodePath, SourceLines, TemplateError, read_source
+from parley.template.usage import Usage
 
 _GENERATED_SUFFIX = "A1B2C3D4E5F6"
 """An example of the twelve characters at the end of a name that CloudFormation generates."""
@@ -28,16 +31,28 @@ class Properties:
     node_path: NodePath
 
     def __iter__(self) -> Iterator[str]:
-        return (str(name) for name, value in self.raw.items() if _is_plain_mapping(value) or self.get(name) is not None)
+        return (
+            str(name)
+            for name, value in self.raw.items()
+            if _is_plain_mapping(value) or self._resolved(name) not in (None, NO_VALUE)
+        )
 
     def get(self, name: str) -> Any:
         """Return a property, resolved; None if it does not exist."""
-        value = self.document.resolved(self.raw.get(name), (*self.node_path, name))
+        self.document.usage.read((*self.node_path, name))
+        value = self._resolved(name)
+        return None if value is NO_VALUE else value
+
+    def peek(self, name: str) -> Any:
+        """Return a property as `get` does, for a reader of permissions only: it does not count as read."""
+        value = self._resolved(name)
         return None if value is NO_VALUE else value
 
     def text(self, name: str, default: str = "") -> str:
-        """Return a property as text. The default replaces a missing or empty property, a mapping and a list."""
+        """Return a property as text. The default replaces a missing or empty one; with a note, a mapping or a list."""
         value = self.get(name)
+        if isinstance(value, dict | list):
+            self.note(f"`{self.label}`: `{name}` is a {_form(value)}, not a text; ignored.", name)
         return default if value is None or value == "" or isinstance(value, dict | list) else as_text(value)
 
     def number(self, name: str, default: float) -> float:
@@ -50,42 +65,64 @@ class Properties:
             return default
 
     def texts(self, name: str) -> list[str]:
-        """Return the plain values of a list property as text; a single value as a list of one."""
+        """Return the plain values of a list property as text; a single value as a list of one. Others get a note."""
         value = self.get(name)
         values = value if isinstance(value, list) else [] if value is None or value == "" else [value]
+        for each in values:
+            if isinstance(each, dict | list):
+                self.note(f"`{self.label}`: `{name}` has a {_form(each)}, not a text; ignored.", name)
         return [as_text(each) for each in values if not isinstance(each, dict | list)]
 
     def part(self, name: str) -> Properties:
-        """Return the properties inside a property; none if it does not exist."""
-        return Properties(
-            f"{self.label}.{name}", as_mapping(self._unresolved_part(name)), self.document, (*self.node_path, name)
-        )
+        """Return the properties inside a property; none if it does not exist or, with a note, if it is no mapping."""
+        value = self._unresolved_part(name)
+        if not isinstance(value, dict) and value not in (None, "", NO_VALUE):
+            self.note(f"`{self.label}`: `{name}` is a {_form(value)}, not a mapping; ignored.", name)
+        node_path = (*self.node_path, name)
+        self.document.usage.open(node_path, as_mapping(value))
+        return Properties(f"{self.label}.{name}", as_mapping(value), self.document, node_path)
 
     def parts(self, name: str) -> list[Properties]:
-        """Return the properties inside each item of a list property."""
+        """Return the properties inside each item of a list property; none, with a note, if it is no list."""
         value = self._unresolved_part(name)
+        if not isinstance(value, list) and value not in (None, "", NO_VALUE):
+            self.note(f"`{self.label}`: `{name}` is a {_form(value)}, not a list; ignored.", name)
         items = value if isinstance(value, list) else []
-        return [
-            Properties(f"{self.label}.{name}", as_mapping(self._item(item, node_path)), self.document, node_path)
-            for index, item in enumerate(items)
-            for node_path in [(*self.node_path, name, index)]
-        ]
+        self.document.usage.open((*self.node_path, name), items)
+        return [self._item(name, index, item) for index, item in enumerate(items)]
 
-    def _item(self, item: Any, node_path: NodePath) -> Any:
-        return item if _is_plain_mapping(item) else self.document.resolved(item, node_path)
+    def _item(self, name: str, index: int, item: Any) -> Properties:
+        node_path = (*self.node_path, name, index)
+        value = item if _is_plain_mapping(item) else self.document.resolved(item, node_path)
+        self.document.usage.open(node_path, as_mapping(value))
+        return Properties(f"{self.label}.{name}", as_mapping(value), self.document, node_path)
+
+    def _resolved(self, name: str) -> Any:
+        return self.document.resolved(self.raw.get(name), (*self.node_path, name))
 
     def _unresolved_part(self, name: str) -> Any:
         """Return a property with its parts unresolved."""
         value = self.raw.get(name)
-        return value if _is_plain_mapping(value) or isinstance(value, list) else self.get(name)
+        return value if _is_plain_mapping(value) or isinstance(value, list) else self._resolved(name)
 
     def note(self, text: str, name: str | None = None) -> None:
-        """Add a note about these properties, or about the property `name`."""
+        """Add a note about these properties, or about the property `name`, which then counts as read."""
+        if name:
+            self.document.usage.read((*self.node_path, name))
         self.document.note(text, (*self.node_path, name) if name else self.node_path)
+
+    def ignored(self, text: str, name: str | None = None) -> None:
+        """Add a note which tells that all these properties are ignored, with the line of `name` if it is given."""
+        self.document.usage.read(self.node_path)
+        self.note(text, name)
 
 
 class Document:
-    """A template document. `notes` tell what in it is not supported or cannot be resolved."""
+    """A template document. `notes` tell what in it is not supported or cannot be resolved.
+
+    `parameters` are those that it declares. `refusals` tell which values CloudFormation would not take for them, each
+    with its path.
+    """
 
     def __init__(
         self,
@@ -99,28 +136,35 @@ class Document:
         self._content = content
         self._stack_name = stack.name
         self._notes: dict[str, NodePath] = {}
+        self.refusals: dict[str, NodePath] = {}
+        self.parameters = as_mapping(content.get("Parameters"))
         self._unresolved: set[str] = set()
+        self.usage = Usage()
         self._current_path: NodePath = ()
         self._globals = as_mapping(content.get("Globals"))
-        self._resources: dict[str, dict[str, Any]] = {
-            str(name): resource for name, resource in as_mapping(content["Resources"]).items() if as_mapping(resource)
-        }
+        self._resources = _resources_of(content)
         names = stack.pseudo_parameters(NO_VALUE)
         references = References(stack, self.kind, self.name, lambda name, key: self.properties(name).text(key))
+        self._conditions = dict(as_mapping(content.get("Conditions")))
         self._resolve = Resolver(
             names,
             references.attribute,
-            as_mapping(content.get("Conditions")),
+            self._conditions,
             as_mapping(content.get("Mappings")),
             imports,
             self._ssm_value,
             self._note_unresolved,
         )
         self._physical: dict[str, str] = {name: name for name in self._resources}
-        names |= self._physical
-        names |= self._parameters(as_mapping(content.get("Parameters")), parameters)
-        # The order matters: logical ids, parameters, names, and last the values of `Ref`. A parameter's default may be
-        # an SSM parameter of the template, and a resource's name may depend on parameters and conditions.
+        given = self._parameters(self.parameters, parameters)
+        names |= self._physical | given
+        self._resolve.decided.clear()
+        # The order matters: parameters, loops, logical ids, names, and last the values of `Ref`. A loop may go through
+        # a parameter, and a resource's name may depend on parameters and conditions.
+        self._origins: Mapping[NodePath, NodePath] = {}
+        self._expand_loops()
+        self._physical = {name: name for name in self._resources}
+        names |= self._physical | given
         self._physical |= {name: self._name_given(name) or name for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
@@ -128,6 +172,7 @@ class Document:
             generated = references.generated_names(name)
             names |= {each: value for each, value in generated.items() if each not in self._resources}
         names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
+        self.usage.forget()
 
     @classmethod
     def read(cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], stack: Stack) -> Document:
@@ -138,6 +183,36 @@ class Document:
                 f"The template {path} has no Resources. Name a SAM or CloudFormation template with --template."
             )
         return cls(path, content, parameters, imports, stack)
+
+    def _expand_loops(self) -> None:
+        """Replace the template's loops by what they make."""
+        sections = [as_mapping(self._content.get(name)) for name in loops.SECTIONS]
+        is_declared = "AWS::LanguageExtensions" in self.transforms
+        found = next((key for section in sections for key in section if str(key).startswith(loops.LOOP)), None)
+        if not is_declared and found is None:
+            return
+        if not is_declared:
+            self.note(f"`{found}` needs `Transform: AWS::LanguageExtensions`; without it AWS refuses the template.")
+        made = loops.Loops(self._resolve, self.note)
+        try:
+            self._content = made.expanded(self._content)
+        except loops.TooManyValues:
+            raise TemplateError(
+                f"The loops (Fn::ForEach) of the template {self.path} make more than {loops.MAX_VALUES:,} values. "
+                "Make them smaller."
+            ) from None
+        self._origins = made.origins
+        self._resources = _resources_of(self._content)
+        self._conditions.clear()
+        self._conditions |= as_mapping(self._content.get("Conditions"))
+        self._resolve.decided.clear()
+
+    @property
+    def transforms(self) -> list[str]:
+        """Names of the macros that CloudFormation runs on the template."""
+        given = self._content.get("Transform", [])
+        listed = given if isinstance(given, list) else [given]
+        return [each if isinstance(each, str) else as_text(as_mapping(each).get("Name", "")) for each in listed]
 
     @property
     def resource_types(self) -> dict[str, str]:
@@ -155,14 +230,36 @@ class Document:
 
     def properties(self, logical_id: str) -> Properties:
         """Return a resource's properties, merged into those that Globals give to its type."""
-        resource = as_mapping(self._resources.get(logical_id))
-        section = self.kind(logical_id).removeprefix("AWS::Serverless::")
-        return Properties(
-            logical_id,
-            _merge(as_mapping(self._globals.get(section)), as_mapping(resource.get("Properties"))),
-            self,
-            ("Resources", logical_id, "Properties"),
-        )
+        own = as_mapping(as_mapping(self._resources.get(logical_id)).get("Properties"))
+        merged = _merge(self._shared(logical_id), own)
+        return Properties(logical_id, merged, self, ("Resources", logical_id, "Properties"))
+
+    def _shared(self, logical_id: str) -> dict[str, Any]:
+        """Return the properties that Globals give to a resource, without those that its IgnoreGlobals names."""
+        shared = as_mapping(self._globals.get(self.kind(logical_id).removeprefix("AWS::Serverless::")))
+        kept_away = as_mapping(self._resources.get(logical_id)).get("IgnoreGlobals")
+        if kept_away == "*":
+            return {}
+        names = kept_away if isinstance(kept_away, list) else []
+        return {name: value for name, value in shared.items() if name not in names}
+
+    def note_ignored(self) -> None:
+        """Add a note for each property that nobody has read, at the first resource of a type."""
+        said: set[tuple[str, str]] = set()
+        for logical_id, kind in self.resource_types.items():
+            for node_path, pattern in list(self.usage.unread(logical_id, kind, dict(self.properties(logical_id).raw))):
+                if (kind, pattern) not in said and not self._is_absent(logical_id, node_path):
+                    said.add((kind, pattern))
+                    label = ".".join(str(step) for step in (logical_id, *node_path[3:-1]) if not isinstance(step, int))
+                    self.note(f"`{label}`: `{node_path[-1]}` is not emulated; ignored.", node_path)
+
+    def _is_absent(self, logical_id: str, node_path: NodePath) -> bool:
+        """Tell if the chosen branch of a top-level property's conditions is `AWS::NoValue`."""
+        value = self.properties(logical_id).raw.get(str(node_path[3]))
+        while isinstance(value, dict) and list(value) == ["Fn::If"] and len(value["Fn::If"]) == 3:
+            name, yes, no = value["Fn::If"]
+            value = yes if self._resolve.condition(name) else no
+        return value == {"Ref": "AWS::NoValue"}
 
     def metadata(self, logical_id: str) -> Mapping[str, Any]:
         """Return a resource's Metadata, unresolved."""
@@ -205,17 +302,45 @@ class Document:
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes, each with its file and line."""
-        if not self._notes:
+        return self.with_lines(self._notes)
+
+    def with_lines(self, texts: Mapping[str, NodePath]) -> tuple[str, ...]:
+        """Return texts about the template, each with the file and line of its path."""
+        if not texts:
             return ()
         source_lines = SourceLines(self.path)
-        return tuple(f"{self.path}{source_lines.of(node_path)}: {text}" for text, node_path in self._notes.items())
+        return tuple(
+            f"{self.path}{source_lines.of(self._origin(node_path))}: {text}" for text, node_path in texts.items()
+        )
+
+    def _origin(self, node_path: NodePath) -> NodePath:
+        """Return the path at which a value stands in the file: it may be of Globals, or made by a loop."""
+        if len(node_path) > 3 and node_path[0] == "Resources":
+            _, logical_id, _, name, *rest = node_path
+            own = as_mapping(as_mapping(self._resources.get(str(logical_id))).get("Properties"))
+            if name not in own and name in self._shared(str(logical_id)):
+                return ("Globals", self.kind(str(logical_id)).removeprefix("AWS::Serverless::"), name, *rest)
+        made = (length for length in range(len(node_path), 0, -1) if node_path[:length] in self._origins)
+        length = next(made, 0)
+        return (*self._origins[node_path[:length]], *node_path[length:]) if length else node_path
+
+    def parameter_of(self, value: Any) -> str:
+        """Return the name of the parameter whose value this value of the template is; empty if it is none's."""
+        match value:
+            case {"Fn::If": [name, yes, no]}:
+                return self.parameter_of(yes if self._resolve.condition(name) else no)
+            case {"Ref": str(name)} if name in self.parameters:
+                return name
+            case {"Fn::Sub": str(text)} if text[:2] == "${" and text[2:-1] in self.parameters:
+                return text[2:-1]
+        return ""
 
     def _is_there(self, logical_id: str) -> bool:
         resource = self._resources[logical_id]
         condition = resource.get("Condition")
         if not isinstance(condition, str):
             return True
-        if condition not in as_mapping(self._content.get("Conditions")):
+        if condition not in self._conditions:
             self.note(f"`{logical_id}`: the condition `{condition}` does not exist; the resource is ignored.")
         return self._resolve.condition(condition)
 
@@ -233,8 +358,9 @@ class Document:
         if value is None and as_text(declared.get("NoEcho")) != "true" and name != "BootstrapVersion":
             self.note(f"`{name}`: the parameter has no default and no value; it is empty.", ("Parameters", name))
         text = "" if value is None else as_text(value)
-        is_list = kind.startswith(("CommaDelimitedList", "List<"))
-        return [item.strip() for item in text.split(",")] if is_list else text
+        if value is not None and (reason := refusal(name, declared, text)):
+            self.refusals[f"{reason}. Give {accepted_values(declared)}"] = ("Parameters", name)
+        return list_items(text) if is_list(declared) else text
 
     def _ssm_value(self, name: str) -> str | None:
         """Return the value of an SSM parameter that the template itself creates."""
@@ -250,6 +376,11 @@ class Document:
         return self.properties(logical_id).text(name_property) if name_property else ""
 
 
+def _resources_of(content: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    resources = as_mapping(content.get("Resources"))
+    return {str(name): resource for name, resource in resources.items() if as_mapping(resource)}
+
+
 def as_mapping(value: Any) -> dict[str, Any]:
     """Return the value if it is a mapping, otherwise an empty mapping."""
     return value if isinstance(value, dict) else {}
@@ -262,6 +393,10 @@ def _merge(shared: Any, own: Any) -> Any:
     if not _is_plain_mapping(shared) or not _is_plain_mapping(own):
         return own
     return shared | {name: _merge(shared[name], value) if name in shared else value for name, value in own.items()}
+
+
+def _form(value: Any) -> str:
+    return "list" if isinstance(value, list) else "mapping" if isinstance(value, dict) else "text"
 
 
 def _is_plain_mapping(value: Any) -> bool:

@@ -18,17 +18,20 @@ def event_sources(document: Document, functions: Mapping[str, object]) -> Iterat
         for event in map(events.part, events):
             if event.text("Type") == "SQS" and document.name(logical_id) in functions:
                 properties = event.part("Properties")
-                yield _source(properties, properties.text("Queue"), document.name(logical_id), alias)
+                yield from _sources(properties, properties.text("Queue"), document.name(logical_id), alias)
     for logical_id in document.of_type("AWS::Lambda::EventSourceMapping"):
         properties = document.properties(logical_id)
         arn = properties.text("EventSourceArn")
         function = function_in(properties.text("FunctionName"))
         if ":sqs:" in arn and function.name in functions:
-            yield _source(properties, arn, function.name, function.qualifier)
+            yield from _sources(properties, arn, function.name, function.qualifier)
         else:
-            properties.note(f"`{logical_id}`: this is not a mapping from a queue to an emulated function; ignored.")
+            properties.ignored(f"`{logical_id}`: this is not a mapping from a queue to an emulated function; ignored.")
 
 
-def _source(properties: Properties, arn: str, function: str, qualifier: str) -> EventSource:
+def _sources(properties: Properties, arn: str, function: str, qualifier: str) -> Iterator[EventSource]:
+    """Yield the event source, unless it is not enabled."""
     reports = "ReportBatchItemFailures" in properties.texts("FunctionResponseTypes")
-    return EventSource(arn.rpartition(":")[2], function, qualifier, int(properties.number("BatchSize", 10)), reports)
+    batch = int(properties.number("BatchSize", 10))
+    if properties.text("Enabled", "true") == "true":
+        yield EventSource(arn.rpartition(":")[2], function, qualifier, batch, reports)

@@ -64,6 +64,7 @@ def _function(
         log_format="JSON" if logging.text("LogFormat").upper() == "JSON" else "Text",
         log_level=logging.text("ApplicationLogLevel", "INFO"),
         runtime=properties.text("Runtime"),
+        parameters={name: each for name in variables if (each := document.parameter_of(variables.raw[name]))},
     )
 
 
@@ -82,11 +83,11 @@ def _is_not_python(properties: Properties) -> bool:
     """Tell if a function is not in Python, and add a note if so."""
     runtime = properties.text("Runtime", "python")
     if properties.text("PackageType") == "Image":
-        properties.note(
+        properties.ignored(
             f"`{properties.label}`: container images are not emulated; the function is ignored.", "PackageType"
         )
     elif not runtime.startswith("python"):
-        properties.note(
+        properties.ignored(
             f"`{properties.label}`: the runtime is {runtime}, not Python; the function is ignored.", "Runtime"
         )
     else:
@@ -96,23 +97,32 @@ def _is_not_python(properties: Properties) -> bool:
 
 def _code(document: Document, logical_id: str, properties: Properties, is_sam: bool) -> Path | None:
     """Return the folder or the zip with a function's code; None, with a note, if it is only in S3."""
-    inline = properties.text("InlineCode") if is_sam else properties.part("Code").text("ZipFile")
+    name = "CodeUri" if is_sam else "Code"
+    code = properties.get(name)
+    inline = properties.text("InlineCode") if is_sam else "" if isinstance(code, str) else _zip_file(properties)
     if inline:
         return _write_inline_code(inline)
-    name = "CodeUri" if is_sam else "Code"
+    asset = document.metadata(logical_id).get("aws:asset:path")
+    if isinstance(asset, str):
+        return _local_code(document, properties, asset)
     if packaged := _packaged(document, properties, name):
         return packaged
-    if is_sam and not isinstance(properties.get("CodeUri"), dict):
+    if is_sam and code is None:
+        # As the SAM CLI does (`_DEFAULT_CODEURI` of its providers).
+        return document.path.parent.resolve()
+    if is_sam and not isinstance(code, dict):
         return _local_code(document, properties, _required_text(document, properties, "CodeUri"))
-    asset = document.metadata(logical_id).get("aws:asset:path")
-    code = asset if isinstance(asset, str) else properties.text("Code") or properties.text("CodeUri")
-    if code and not code.startswith("s3://"):
+    if isinstance(code, str) and code and not code.startswith("s3://"):
         return _local_code(document, properties, code)
-    properties.note(
+    properties.ignored(
         f"`{properties.label}`: the code is in S3; the function is ignored. "
         "Use the template from before packaging, or the one in cdk.out, or put the zip beside the template."
     )
     return None
+
+
+def _zip_file(properties: Properties) -> str:
+    return properties.part("Code").text("ZipFile")
 
 
 def _local_code(document: Document, properties: Properties, uri: str) -> Path:
@@ -137,9 +147,13 @@ def _packaged(document: Document, properties: Properties, name: str) -> Path | N
 
     `sam package` and `aws cloudformation package` name objects without a suffix.
     """
-    uri, part = properties.text(name), properties.part(name)
-    key = uri.removeprefix("s3://").partition("/")[2] if uri.startswith("s3://") else ""
-    key = key or part.text("Key") or part.text("S3Key")
+    code = properties.get(name)
+    if isinstance(code, dict):
+        part = properties.part(name)
+        key = part.text("Key") or part.text("S3Key")
+    else:
+        uri = code if isinstance(code, str) else ""
+        key = uri.removeprefix("s3://").partition("/")[2] if uri.startswith("s3://") else ""
     names = [name for each in (key, key.rpartition("/")[2]) if each for name in (each, f"{each}.zip")]
     found = (_folder_or_zip(document, each.lstrip("/")) for each in names)
     return next((path for path in found if path is not None and path.is_file()), None)

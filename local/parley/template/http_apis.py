@@ -50,7 +50,7 @@ def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRout
         if kind == "HttpApi":
             yield _event_route(event.part("Properties"), document.name(logical_id))
         elif kind != "SQS":
-            event.note(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
+            event.ignored(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
 
 
 def _event_route(event: Properties, function: str) -> tuple[str, HttpRoute]:
@@ -79,7 +79,7 @@ def _cloudformation_api(document: Document, logical_id: str, functions: Mapping[
             )
         else:
             why = f"the route `{key}` leads to no emulated function"
-            properties.note(f"`{logical_id}`: {why}; its requests are answered with 500.")
+            properties.ignored(f"`{logical_id}`: {why}; its requests are answered with 500.")
             routes.append(replace(route, unavailable=why))
     stages = map(document.properties, document.of_type("AWS::ApiGatewayV2::Stage"))
     stage = next((each.text("StageName") for each in stages if each.text("ApiId") == identifier), "$default")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from parley.template.arns import function_in
@@ -12,10 +13,14 @@ from parley.template.model import (
     IntegrationResponse,
     LambdaIntegration,
     MockIntegration,
+    ServiceIntegration,
     Templates,
 )
 
 _KIND = "AWS::ApiGatewayV2::Integration"
+_SERVICES = ("dynamodb", "sqs", "sns")
+_SERVICE_URI = re.compile(r"arn:[^:]*:apigateway:[^:]*:(?:[^.:]+\.)?(?!lambda:)([\w-]+):(action|path)/(.*)", re.DOTALL)
+"""URI of an integration with a service, `arn:aws:apigateway:{region}:{service}:action/{action}` or `…:path/{path}`."""
 
 
 class IntegrationReader:
@@ -40,23 +45,42 @@ class IntegrationReader:
                 return MockIntegration(_templates(properties, "RequestTemplates"), responses, _timeout(properties))
             case "HTTP_PROXY" | "HTTP":
                 return self._http(properties, kind, logical_id)
-        properties.note(
+        properties.ignored(
             f"`{logical_id}`: integrations of type {kind or '(none)'} are not emulated; ignored.", "IntegrationType"
         )
         return None
 
     def _lambda(self, properties: Properties, kind: str) -> Integration | None:
-        function = function_in(properties.text("IntegrationUri"), self._variables)
+        uri = properties.text("IntegrationUri")
+        if match := _SERVICE_URI.fullmatch(uri):
+            return self._service(properties, *match.groups())
+        function = function_in(uri, self._variables)
         if not function.name:
-            properties.note(
-                f"`{properties.label}`: integrations with services other than Lambda are not emulated; ignored."
-            )
+            what = properties.text("IntegrationSubtype") or uri or "nothing"
+            properties.ignored(f"`{properties.label}`: integrations with {what} are not emulated; ignored.")
             return None
         if kind == "AWS":
             properties.note(
                 f"`{properties.label}`: non-proxy integrations are not emulated; the function gets a proxy's event."
             )
         return LambdaIntegration(function.name, function.qualifier, _timeout(properties))
+
+    def _service(self, properties: Properties, service: str, form: str, rest: str) -> Integration | None:
+        """Return an integration with a service of AWS's; None, with a note, if the service is not emulated."""
+        if service not in _SERVICES or (service == "dynamodb" and form != "action"):
+            properties.ignored(
+                f"`{properties.label}`: integrations with the service {service} ({rest}) are not emulated; ignored."
+            )
+            return None
+        return ServiceIntegration(
+            service=service,
+            action=rest if form == "action" else "",
+            path=rest.strip("/") if form == "path" else "",
+            timeout=_timeout(properties),
+            templates=_templates(properties, "RequestTemplates"),
+            responses=self._responses(properties.label),
+            parameters=_texts(properties.part("RequestParameters")),
+        )
 
     def _http(self, properties: Properties, kind: str, logical_id: str) -> Integration:
         return HttpIntegration(

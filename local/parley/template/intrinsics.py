@@ -6,8 +6,10 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from parley.template.parameters import as_text
 
 NO_VALUE = object()
 """Value of `AWS::NoValue`: the property, or the item of a list, does not exist."""
@@ -20,17 +22,13 @@ class Unresolved(Exception):
     """A value depends on something unknown. The text says on what."""
 
 
-def as_text(value: Any) -> str:
-    """Return a scalar as CloudFormation passes it on: `true`, not `True`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
 @dataclass(frozen=True, slots=True)
 class Resolver:
     """Resolves intrinsic functions. A value that cannot be resolved becomes "", with a note.
 
     `names` are the values of `Ref` for parameters, pseudo parameters and resources. `attribute` returns the value of
-    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter.
+    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter. `decided` has the
+    conditions that are known, None while one is found out.
     """
 
     names: Mapping[str, Any]
@@ -40,6 +38,7 @@ class Resolver:
     imports: Mapping[str, str]
     ssm: Callable[[str], str | None]
     note: Callable[[str], None]
+    decided: dict[Any, bool | None] = field(default_factory=dict)
 
     def __call__(self, value: Any) -> Any:
         """Return a value of the template with all its intrinsic functions resolved."""
@@ -78,10 +77,19 @@ class Resolver:
 
     def condition(self, name: Any) -> bool:
         """Tell if a condition of the template is true. A condition that does not exist is false."""
-        return bool(self(self.conditions[name])) if name in self.conditions else False
+        if name not in self.conditions:
+            return False
+        if name not in self.decided:
+            self.decided[name] = None
+            self.decided[name] = bool(self(self.conditions[name]))
+        decision = self.decided[name]
+        if decision is None:
+            raise RecursionError(f"the condition {name} leads back to itself")
+        return decision
 
 
 def _ref(resolver: Resolver, name: Any) -> Any:
+    name = resolver(name)
     if name not in resolver.names:
         raise Unresolved(f"`Ref {name}` refers to nothing in the template")
     return resolver.names[name]
@@ -89,7 +97,7 @@ def _ref(resolver: Resolver, name: Any) -> Any:
 
 def _get_att(resolver: Resolver, path: Any) -> str:
     logical_id, attribute = path.split(".", 1) if isinstance(path, str) else path
-    attribute = str(resolver(attribute))
+    logical_id, attribute = str(resolver(logical_id)), str(resolver(attribute))
     value = resolver.attribute(logical_id, attribute)
     if value is None:
         raise Unresolved(f"`Fn::GetAtt {logical_id}.{attribute}` is not known")
@@ -121,6 +129,8 @@ def _join(resolver: Resolver, argument: Any) -> str:
 def _if(resolver: Resolver, argument: Any) -> Any:
     # Only the chosen branch is resolved: the other one may name resources whose condition is false.
     name, yes, no = argument
+    if name not in resolver.conditions:
+        resolver.note(f"the condition `{name}` does not exist; it counts as false.")
     return resolver(yes if resolver.condition(name) else no)
 
 
@@ -165,7 +175,7 @@ _FUNCTIONS: dict[str, Callable[[Resolver, Any], Any]] = {
     "Fn::Base64": lambda resolver, argument: base64.b64encode(as_text(resolver(argument)).encode()).decode(),
     "Fn::GetAZs": lambda resolver, argument: [f"{resolver.names['AWS::Region']}{letter}" for letter in "abc"],
     "Fn::Length": lambda resolver, argument: len(resolver(argument)),
-    "Fn::ToJsonString": lambda resolver, argument: json.dumps(resolver(argument)),
+    "Fn::ToJsonString": lambda resolver, argument: json.dumps(resolver(argument), separators=(",", ":")),
     "Fn::Select": _select,
     "Fn::Split": _split,
     "Fn::Equals": _equals,

@@ -31,7 +31,7 @@ class Function:
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
-    they may be zips.
+    they may be zips. `parameters` name the template's parameter of each variable that has the value of one.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Function:
     log_format: str = "Text"
     log_level: str = "INFO"
     runtime: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""
@@ -85,13 +86,27 @@ class HttpIntegration:
     """Integration with a URL. `timeout` is in seconds. `templates` are for requests that are not proxied.
 
     Stage variables and request parameters in the URL are not resolved yet. `parameters` are the RequestParameters, for
-    example `integration.request.header.Id` for `context.connectionId`.
+    example `integration.request.header.Id` for `context.connectionId`. `name` is for the log.
     """
 
     method: str
     url: str
     timeout: float = 29.0
     proxy: bool = True
+    templates: Templates = field(default_factory=Templates)
+    responses: tuple[IntegrationResponse, ...] = ()
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceIntegration:
+    """Integration with a service of AWS's, by an action (`PutItem`) or by a path (`000000000000/queue`)."""
+
+    service: str
+    action: str = ""
+    path: str = ""
+    timeout: float = 29.0
     templates: Templates = field(default_factory=Templates)
     responses: tuple[IntegrationResponse, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -113,7 +128,7 @@ class UnavailableIntegration:
     why: str
 
 
-Integration = LambdaIntegration | HttpIntegration | MockIntegration | UnavailableIntegration
+Integration = LambdaIntegration | HttpIntegration | MockIntegration | ServiceIntegration | UnavailableIntegration
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +232,23 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscription:
+    """A queue, by ARN, that gets the messages of a topic, by ARN. `raw` messages have no envelope of SNS's."""
+
+    topic: str
+    queue: str
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """An SNS topic: its name, and the attributes of CreateTopic."""
+
+    name: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class EventSource:
     """A queue, by name, whose messages invoke a function.
 
@@ -262,8 +294,9 @@ class Role:
 class Template:
     """Content of a template. `notes` tell what is not supported, where, and what follows from it.
 
-    `roles` are by function. `deployed_names` has, for each resource whose name CloudFormation would generate, a name of
-    that form; the emulator uses the logical id.
+    `constraints` are the template's own parameters, as it declares them. `roles` are by function. `deployed_names`
+    has, for each resource whose name CloudFormation would generate, a name of that form; the emulator uses the logical
+    id.
     """
 
     functions: Mapping[str, Function]
@@ -276,3 +309,6 @@ class Template:
     event_sources: tuple[EventSource, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
     deployed_names: Mapping[str, str] = field(default_factory=dict)
+    constraints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    topics: tuple[Topic, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()

@@ -27,15 +27,30 @@ _EMULATED = {
         "AWS::Lambda::EventSourceMapping",
         "AWS::Lambda::LayerVersion",
     ),
-    *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter"),
-    "AWS::ApiGatewayV2::*",
+    *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter", "AWS::SNS::Topic"),
+    "AWS::SNS::Subscription",
+    *(
+        f"AWS::ApiGatewayV2::{name}"
+        for name in ("Api", "Authorizer", "Integration", "IntegrationResponse", "Route", "RouteResponse", "Stage")
+    ),
 }
 _IGNORED = {
     *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
     *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
-    *("AWS::ApiGateway::Account", "AWS::Route53::*", "AWS::CertificateManager::*", "AWS::WAFv2::*", "AWS::Budgets::*"),
+    *(
+        "AWS::ApiGatewayV2::Deployment",
+        "AWS::ApiGateway::Account",
+        "AWS::Route53::*",
+        "AWS::CertificateManager::*",
+        "AWS::WAFv2::*",
+        "AWS::Budgets::*",
+    ),
     *("AWS::ApplicationAutoScaling::*", "AWS::CodeDeploy::*", "AWS::XRay::*"),
 }
+_NESTED = {"AWS::CloudFormation::Stack": "TemplateURL", "AWS::Serverless::Application": "Location"}
+"""Types of nested stacks, and the property that names the template of one."""
+
+_TRANSFORMS = ("AWS::Serverless-2016-10-31", "AWS::LanguageExtensions")
 _PARTLY_IGNORED = {"AWS::ApiGatewayV2::Model": "messages are not validated"}
 
 
@@ -49,9 +64,13 @@ def read(
     """Read a template.
 
     `parameters` override the defaults of its parameters; `imports` are exports of other stacks. Raises `TemplateError`
-    if the file is not a template, has no API, or the code of a function is missing.
+    if the file is not a template, has no API, a parameter does not accept its value, or the code of a function is
+    missing.
     """
     document = Document.read(path, parameters or {}, imports or {}, Stack(stack))
+    if document.refusals:
+        lines = "\n".join(document.with_lines(document.refusals))
+        raise TemplateError(f"{lines}\nCloudFormation would refuse this. Set a value with --parameter NAME=VALUE.")
     found = functions(document)
     sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
     if not sockets and not any(api.routes for api in https):
@@ -69,14 +88,24 @@ def read(
         event_sources=tuple(event_sources(document, found)),
         roles=roles(document, found),
         deployed_names=document.deployed_names(),
+        constraints=document.parameters,
+        topics=tuple(storage.topics(document)),
+        subscriptions=tuple(storage.subscriptions(document)),
     )
+    _note_nested_stacks(document)
     _note_unsupported(document)
+    document.note_ignored()
     return replace(template, notes=document.notes())
 
 
 def _note_unsupported(document: Document) -> None:
-    """Add a note for each type of resource that is not emulated, at the first resource of the type."""
-    seen: set[str] = set()
+    """Add a note for each transform, and for each type of resource at its first one, that is not emulated."""
+    for transform in document.transforms:
+        if transform not in _TRANSFORMS:
+            document.note(
+                f"`Transform`: `{transform}` is not run; what it would change stays as it is.", ("Transform",)
+            )
+    seen = set(_NESTED)
     for logical_id, kind in document.resource_types.items():
         if kind in seen:
             continue
@@ -88,3 +117,12 @@ def _note_unsupported(document: Document) -> None:
             document.note(f"`{logical_id}`: `{kind}` is ignored: {_PARTLY_IGNORED[kind]}.", node_path)
         elif not {kind, f"{kind.rpartition('::')[0]}::*"} & (_EMULATED | _IGNORED):
             document.note(f"`{logical_id}`: `{kind}` is not emulated; ignored.", node_path)
+
+
+def _note_nested_stacks(document: Document) -> None:
+    """Add a note for each nested stack."""
+    for logical_id in document.of_type(*_NESTED):
+        properties = document.properties(logical_id)
+        place = properties.get(_NESTED[document.kind(logical_id)])
+        where = f"what {place} describes" if isinstance(place, str) and place else "what it describes"
+        properties.ignored(f"`{logical_id}`: nested stacks are not read; {where} is not here, nor are its outputs.")

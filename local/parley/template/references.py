@@ -125,7 +125,10 @@ class References:
                 return f"{self.arn(logical_id)}:*"
             case "AWS::SSM::Parameter", "Value":
                 return self._text(logical_id, "Value")
-            case "AWS::DynamoDB::Table", "StreamArn":
+            case ("AWS::DynamoDB::Table", "StreamArn") | (
+                "AWS::CloudFormation::Stack" | "AWS::Serverless::Application",
+                _,
+            ):
                 return None
         if kind in APIS:
             return self._api_attribute(logical_id, kind, attribute)

@@ -141,7 +141,7 @@ def _managed_by_sam(properties: Properties) -> Iterator[str]:
     yield f"{_SERVICE_ROLE}AWSLambdaBasicExecutionRole"
     if properties.text("Tracing", "Disabled") != "Disabled":
         yield f"{_AWS_MANAGED}AWSXrayWriteOnlyAccess"
-    if properties.get("VpcConfig"):
+    if properties.peek("VpcConfig"):
         yield f"{_SERVICE_ROLE}AWSLambdaVPCAccessExecutionRole"
     for kind in _events(properties):
         if kind in _EVENT_POLICIES:

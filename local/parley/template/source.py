@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from parley.errors import StartError
 
 NodePath = tuple[str | int, ...]
 """Path to a value in a template: the keys and indexes that lead to it."""
+
+
+_ANCHOR = re.compile(r"&\S")
+_MAX_REPEATED = 20_000
+"""The number of values that aliases may add to a template. CloudFormation itself takes no aliases."""
 
 
 class TemplateError(StartError):
@@ -64,12 +70,50 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: load
 
 
 def load(text: str) -> Any:
-    """Parse YAML or JSON with short forms of intrinsic functions. Raises `yaml.YAMLError`."""
+    """Parse YAML or JSON with short forms of intrinsic functions. Raises `yaml.YAMLError` or ValueError."""
     if text.lstrip().startswith("{"):
         # JSON's own parser is ten times as fast for a large synthesised template, and accepts tabs as indentation.
         with contextlib.suppress(ValueError):
             return json.loads(text)
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader with tags that make plain values
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        if _ANCHOR.search(text):
+            _check_aliases(root)
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _check_aliases(root: yaml.Node) -> None:
+    """Raise ValueError if aliases repeat so much of a template that it would take long to read, or for ever.
+
+    A node that is reached a second time is an alias. The sizes are counted before anything is made of the nodes.
+    """
+    sizes: dict[int, int] = {}
+    entered: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting[-1]
+        children = _children(node)
+        if id(node) not in sizes and id(node) not in entered:
+            entered.add(id(node))
+            if any(id(child) in entered and id(child) not in sizes for child in children):
+                raise ValueError("an alias stands inside of what it repeats")
+            waiting += (child for child in children if id(child) not in sizes)
+            continue
+        waiting.pop()
+        sizes.setdefault(id(node), 1 + sum(sizes[id(child)] for child in children))
+        if sizes[id(node)] > len(sizes) + _MAX_REPEATED:
+            raise ValueError(f"its aliases repeat more than {_MAX_REPEATED:,} values")
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [each for pair in node.value for each in pair]
+    return node.value if isinstance(node, yaml.SequenceNode) else []
 
 
 def compose(text: str) -> yaml.Node | None:

@@ -1,4 +1,4 @@
-"""Tables, queues and SSM parameters in templates."""
+"""Tables, queues, topics and SSM parameters in templates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from parley.template.document import Document, Properties, as_mapping
-from parley.template.model import Parameter, Queue, Table
+from parley.template.model import Parameter, Queue, Subscription, Table, Topic
 
 _QUEUE_ATTRIBUTES = {
     *("DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds"),
@@ -83,6 +83,35 @@ def _queue(document: Document, logical_id: str) -> Queue:
     if redrive := as_mapping(properties.get("RedrivePolicy")):
         attributes["RedrivePolicy"] = json.dumps(redrive)
     return Queue(document.name(logical_id), attributes)
+
+
+def topics(document: Document) -> Iterator[Topic]:
+    """Return the SNS topics."""
+    for logical_id in document.of_type("AWS::SNS::Topic"):
+        properties = document.properties(logical_id)
+        attributes = {name: properties.text(name) for name in ("FifoTopic", "ContentBasedDeduplication")}
+        yield Topic(document.name(logical_id), {name: value for name, value in attributes.items() if value})
+
+
+def subscriptions(document: Document) -> Iterator[Subscription]:
+    """Return the subscriptions of queues to topics. A subscription of anything else gets a note."""
+    for logical_id in document.of_type("AWS::SNS::Subscription"):
+        properties = document.properties(logical_id)
+        yield from _subscription(properties, properties.text("TopicArn"))
+    for logical_id in document.of_type("AWS::SNS::Topic"):
+        topic = str(document.resolved({"Ref": logical_id}, ("Resources", logical_id)))
+        for properties in document.properties(logical_id).parts("Subscription"):
+            yield from _subscription(properties, topic)
+
+
+def _subscription(properties: Properties, topic: str) -> Iterator[Subscription]:
+    protocol = properties.text("Protocol")
+    if protocol == "sqs":
+        yield Subscription(topic, properties.text("Endpoint"), properties.text("RawMessageDelivery") == "true")
+    else:
+        properties.ignored(
+            f"`{properties.label}`: only queues get the messages of topics, {protocol} does not; ignored."
+        )
 
 
 def parameters(document: Document) -> Iterator[Parameter]:

@@ -72,7 +72,7 @@ class _Api:
     def unavailable(self, properties: Properties, subject: str, key: str) -> UnavailableIntegration:
         """Note that a route cannot run, and return what stands for its integration."""
         consequence = _CONSEQUENCES.get(key, "its messages are answered with `Internal server error`")
-        properties.note(f"{subject}; {consequence}.")
+        properties.ignored(f"{subject}; {consequence}.")
         return UnavailableIntegration(subject)
 
     def with_authorization(
@@ -156,12 +156,13 @@ class _CloudFormationApi(_Api):
             key = properties.text("RouteKey")
             integration = integrations.of(properties.text("Target").removeprefix("integrations/"))
             if not key:
-                properties.note(f"`{self.logical_id}`: the route `{properties.label}` has no RouteKey; ignored.")
+                properties.ignored(f"`{self.logical_id}`: the route `{properties.label}` has no RouteKey; ignored.")
                 continue
             if integration is None or not self.can_call(integration):
                 subject = f"`{self.logical_id}`: the route `{key}` leads to nothing that is emulated"
                 integration = self.unavailable(properties, subject, key)
-            responds = properties.label in responses or bool(properties.text("RouteResponseSelectionExpression"))
+            selects = bool(properties.text("RouteResponseSelectionExpression"))
+            responds = selects or properties.label in responses
             yield self._with_authorization(Route(key, integration, responds), properties, variables)
 
     def _with_authorization(self, route: Route, properties: Properties, variables: Mapping[str, str]) -> Route:

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from parley import dev_tokens
+from parley import dev_tokens, proxies
 from parley.emulator.certificate import Certificate
 from parley.emulator.options import Address, Options, overrides
 from parley.emulator.variables import FunctionVariables
 from parley.template.model import Function, Stage, Template, WebSocketApi
+from parley.template.reader import read
 
 CERTIFICATE = Certificate(Path("own.pem"), Path("bundle.pem"))
 
@@ -109,3 +110,46 @@ def test_a_function_behind_a_proxy_reaches_the_emulator_without_it():
 
 def test_a_variable_that_the_developer_sets_to_nothing_is_empty():
     assert variables({"OPENAI_TEMPERATURE": ""}, {"OPENAI_TEMPERATURE": "0.7"})["OPENAI_TEMPERATURE"] == ""
+
+
+LIMITED = {"Rate": {"Type": "Number", "MaxValue": 60_000}, "Key": {"AllowedPattern": "[a-z]+", "NoEcho": True}}
+
+
+@pytest.mark.parametrize(
+    ("said", "lines"),
+    [
+        ({}, []),
+        ({"RATE": "60000", "KEY": "abc", "OTHER": "-"}, []),
+        ({"RATE": ""}, []),
+        (
+            {"RATE": "100000"},
+            [
+                "RATE of the shell or of .env cannot be deployed: parameter Rate does not accept '100000'. "
+                "Give MaxValue 60000."
+            ],
+        ),
+        (
+            {"KEY": "S3CRET"},
+            [
+                "KEY of the shell or of .env cannot be deployed: parameter Key does not accept its value. "
+                "Give a text that matches [a-z]+"
+            ],
+        ),
+    ],
+)
+def test_a_developers_value_that_a_deployment_would_refuse_has_one_line(said, lines):
+    declared = {"RATE": "20", "KEY": "abc", "OTHER": "1"}
+    own = {
+        name: Function(name, "app.f", Path(), 3.0, 128, declared, parameters={"RATE": "Rate", "KEY": "Key"})
+        for name in "fg"
+    }
+    template = Template(own, (), (), (), notes=("one",), constraints=LIMITED)
+    found = FunctionVariables(Options(), said, CERTIFICATE).provision(template)
+    assert found.notes == ("one", *lines)
+
+
+def test_nothing_is_said_of_what_the_emulator_itself_sets():
+    said = {}
+    proxies.exempt(said, "192.168.1.5")
+    ours = read(Path(__file__).parents[3] / "infra" / "template.yaml")
+    assert FunctionVariables(Options(), said, CERTIFICATE).provision(ours).notes == ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from parley.operations import parameters
+from parley.template.parameters import is_accepted
 
 from tests.support import cloudformation
 from tests.support.parameters import ROWS
@@ -14,7 +15,7 @@ from tests.support.sam import TEMPLATE, source
 def test_the_command_line_accepts_what_cloudformation_accepts(name):
     declared, row = source()["Parameters"][name], ROWS[name]
     for value in (*row.good, *row.bad, *row.stricter):
-        assert parameters.is_accepted(declared, value) is cloudformation.accepts(declared, value), value
+        assert is_accepted(declared, value) is cloudformation.accepts(declared, value), value
 
 
 KEYS = {"JwtJwksUrl": "https://id.example/keys"}

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from parley.functions.processes import names
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
@@ -25,6 +27,7 @@ def run(order: LaunchOrder) -> None:
     """Turn this process into an environment. It handles the function's events until it is killed or exits."""
     os.environ.clear()
     os.environ.update(order.variables)
+    names.install(os.environ)
     time.tzset()
     os.chdir(order.code)
     sys.path[:1] = module_folders(order.code, order.variables)

@@ -18,7 +18,14 @@ from parley.gateway.integrations.non_lambda import (
     call_non_lambda,
 )
 from parley.gateway.quotas import INTEGRATION_TIME, TimeLimits
-from parley.template.model import HttpIntegration, LambdaIntegration, MockIntegration, Route, UnavailableIntegration
+from parley.template.model import (
+    HttpIntegration,
+    LambdaIntegration,
+    MockIntegration,
+    Route,
+    ServiceIntegration,
+    UnavailableIntegration,
+)
 from parley.trace import Trace
 
 Invoke = Callable[[str, bytes, str], Awaitable[Outcome]]
@@ -100,7 +107,11 @@ class IntegrationCaller:
         )
 
     async def _call_non_lambda(
-        self, integration: HttpIntegration | MockIntegration, route: str, event: Event, handshake: Handshake
+        self,
+        integration: HttpIntegration | MockIntegration | ServiceIntegration,
+        route: str,
+        event: Event,
+        handshake: Handshake,
     ) -> IntegrationResult:
         limit = min(integration.timeout, self._limits.integration)
         started = self._clock.time()
@@ -111,7 +122,8 @@ class IntegrationCaller:
         else:
             sending.cancel()
             result, error = IntegrationResult(CallState.TIMED_OUT), f"no answer within {limit:g} s"
-        self._record(handshake, route, type(integration).__name__, started, error=error)
+        name = integration.name if isinstance(integration, HttpIntegration) else ""
+        self._record(handshake, route, name or type(integration).__name__, started, error=error)
         return result
 
 

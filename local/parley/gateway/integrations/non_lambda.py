@@ -19,7 +19,7 @@ from parley.gateway.integrations import http_client
 from parley.gateway.integrations.http_client import RequestFailed, RequestTimedOut
 from parley.gateway.integrations.mapping import MappingError, render
 from parley.gateway.integrations.request import http_request
-from parley.template.model import HttpIntegration, IntegrationResponse, MockIntegration, Templates
+from parley.template.model import HttpIntegration, IntegrationResponse, MockIntegration, ServiceIntegration, Templates
 
 DEFAULT_KEY = "$default"
 _MOCK_STATUS = re.compile(r"""^\s*\{.*?["']?\bstatusCode["']?\s*:\s*["']?(\d{3})\b""", re.DOTALL)
@@ -80,7 +80,7 @@ class NonLambdaFailure:
 
 
 async def call_non_lambda(
-    integration: MockIntegration | HttpIntegration, request: IntegrationRequest
+    integration: MockIntegration | HttpIntegration | ServiceIntegration, request: IntegrationRequest
 ) -> NonLambdaResponse | NonLambdaFailure:
     """Call a MOCK or HTTP integration. Never raises, whatever the endpoint or the mapping templates do.
 
@@ -89,6 +89,8 @@ async def call_non_lambda(
     try:
         if isinstance(integration, MockIntegration):
             return _call_mock(integration, request)
+        if isinstance(integration, ServiceIntegration):  # the emulator replaces those that it can call
+            return NonLambdaFailure(f"there is no endpoint for {integration.service}")
         return await _call_http(integration, request)
     except MappingError as error:
         return NonLambdaFailure(f"a mapping template failed: {error}")

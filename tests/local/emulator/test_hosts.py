@@ -1,0 +1,34 @@
+"""Requests for the hosts of APIs on AWS get the path at which the emulator serves the API."""
+
+from __future__ import annotations
+
+import pytest
+from parley.emulator.hosts import prefixes, with_own_path
+from parley.template.model import HttpApi, Stage, Template, WebSocketApi
+
+SOCKETS = [WebSocketApi(name, id_, (Stage("main"),), "", {}) for name, id_ in (("One", "a" * 10), ("Two", "b" * 10))]
+PAGES = [HttpApi(name, id_, "$default", ()) for name, id_ in (("Web", "c" * 10), ("More", "d" * 10))]
+
+
+@pytest.mark.parametrize(
+    ("sockets", "host", "path"),
+    [
+        (2, b"aaaaaaaaaa.execute-api.us-east-1.amazonaws.com", "/One/x"),
+        (2, b"BBBBBBBBBB.execute-api.eu-west-1.amazonaws.com:443", "/Two/x"),
+        (1, b"aaaaaaaaaa.execute-api.us-east-1.amazonaws.com", "/x"),
+        (2, b"cccccccccc.execute-api.us-east-1.amazonaws.com", "/x"),
+        (2, b"dddddddddd.execute-api.us-east-1.amazonaws.com", "/More/x"),
+        (2, b"eeeeeeeeee.execute-api.us-east-1.amazonaws.com", "/x"),
+        (2, b"127.0.0.1:8000", "/x"),
+        (2, b"\xff", "/x"),
+    ],
+)
+def test_the_path_is_that_of_the_api(sockets, host, path):
+    found = prefixes(Template({}, tuple(SOCKETS[:sockets]), tuple(PAGES), ()))
+    scope = {"type": "http", "path": "/x", "raw_path": b"/x", "headers": [(b"Host", host)]}
+    assert with_own_path(scope, found) == {**scope, "path": path}
+
+
+def test_a_request_without_a_host_keeps_its_path():
+    scope = {"type": "http", "path": "/x", "raw_path": b"/x", "headers": []}
+    assert with_own_path(scope, {"a": "/A"}) is scope
