@@ -88,7 +88,7 @@ class _Api:
         else:
             found = Authorizer(kind, "", unavailable=f"there is no authorization of type {kind or '(none)'}")
         if found.unavailable:
-            properties.note(f"`{self.logical_id}`: {found.unavailable}; every handshake is refused.")
+            properties.ignored(f"`{self.logical_id}`: {found.unavailable}; every handshake is refused.")
         return replace(route, authorizer=found)
 
     def authorizer(self, name: str, reference: str, properties: Properties, variables: Mapping[str, str]) -> Authorizer:

@@ -7,6 +7,7 @@ import socket
 import pytest
 from parley.emulator import listener as listening
 from parley.emulator.listener import Acceptor
+from parley.emulator.port import listen
 from parley.gateway.websocket import protocol
 
 from tests.support.served import Gateway, RawClient, frame, serving, upgrade
@@ -155,7 +156,7 @@ class TestDescriptors:
     async def test_without_any_left_accepting_pauses_and_goes_on(self, monkeypatch):
         monkeypatch.setattr(listening, "ACCEPT_PAUSE_SECONDS", SHORT)
         tries, accepted = [], asyncio.Event()
-        real = listening.listen("127.0.0.1", 0)
+        real = listen("127.0.0.1", 0)
         exhausted = [True]
 
         class Listener(socket.socket):

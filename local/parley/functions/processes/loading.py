@@ -113,13 +113,10 @@ def load(libraries: Libraries) -> set[str]:
 
 def _importing(frame: FrameType | None) -> Iterator[str]:
     """Yield the names of the modules whose own code is running: an import runs inside the importing module's code."""
-    while frame is not None:
-        if frame.f_code.co_name == "<module>" and frame.f_globals is not _MAIN:
+    while frame is not None and frame.f_code is not load.__code__:
+        if frame.f_code.co_name == "<module>":
             yield str(frame.f_globals.get("__name__"))
         frame = frame.f_back
-
-
-_MAIN = sys.modules["__main__"].__dict__
 
 
 def _clear(refused: Collection[str]) -> set[str]:
