@@ -256,10 +256,14 @@ class Document:
     def _is_absent(self, logical_id: str, node_path: NodePath) -> bool:
         """Tell if the chosen branch of a top-level property's conditions is `AWS::NoValue`."""
         value = self.properties(logical_id).raw.get(str(node_path[3]))
-        while isinstance(value, dict) and list(value) == ["Fn::If"] and len(value["Fn::If"]) == 3:
-            name, yes, no = value["Fn::If"]
-            value = yes if self._resolve.condition(name) else no
-        return value == {"Ref": "AWS::NoValue"}
+        return bool(self._chosen(value) == {"Ref": "AWS::NoValue"})
+
+    def _chosen(self, value: Any) -> Any:
+        """Return what is left of a value after the decisions of `Fn::If` around it."""
+        match value:
+            case {"Fn::If": [str() | bool() as name, yes, no]}:  # YAML takes a name such as Yes for a boolean
+                return self._chosen(yes if self._resolve.condition(name) else no)
+        return value
 
     def metadata(self, logical_id: str) -> Mapping[str, Any]:
         """Return a resource's Metadata, unresolved."""
@@ -326,9 +330,7 @@ class Document:
 
     def parameter_of(self, value: Any) -> str:
         """Return the name of the parameter whose value this value of the template is; empty if it is none's."""
-        match value:
-            case {"Fn::If": [name, yes, no]}:
-                return self.parameter_of(yes if self._resolve.condition(name) else no)
+        match self._chosen(value):
             case {"Ref": str(name)} if name in self.parameters:
                 return name
             case {"Fn::Sub": str(text)} if text[:2] == "${" and text[2:-1] in self.parameters:

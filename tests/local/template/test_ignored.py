@@ -89,6 +89,12 @@ def test_what_changes_nothing_is_not_said(said, properties):
     assert said(properties, before="Conditions: {Never: !Equals [a, b]}\n") == []
 
 
+@pytest.mark.parametrize("value", ["!If 3", "!If [[x], a, b]", "!If [Nobody, a, b]", "!If {a: b}"])
+def test_conditions_of_a_wrong_form_do_no_harm(said, value):
+    assert any("`SnapStart` is not emulated" in note for note in said(f"SnapStart: {value}"))
+    said(f"Environment: {{Variables: {{X: {value}}}}}")
+
+
 def test_a_property_is_said_once_for_each_type(said):
     queue = "Q{}: {{Type: AWS::SQS::Queue, Properties: {{Unheard: 1}}}}\n"
     resources = queue.format(1) + queue.format(2) + "T: {Type: AWS::DynamoDB::Table, Properties: {Unheard: 1}}"
