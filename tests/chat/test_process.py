@@ -54,7 +54,8 @@ def test_functions_can_run_inline():
         assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
         with urllib.request.urlopen(f"{emulator.url}/health", timeout=HANGS) as response:
             assert response.status == 200
-        assert len(descendants(emulator.process.pid)) == 0
+        commands = [Path(f"/proc/{child}/cmdline").read_text() for child in descendants(emulator.process.pid)]
+        assert [command for command in commands if "dynoxide" not in command] == []
     finally:
         emulator.stop()
 

@@ -49,8 +49,10 @@ class Emulator:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
-        self.dynamodb_url = variables.get("PARLEY_DYNAMODB", f"{self.url}/_parley/dynamodb")
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        elsewhere = variables.get("PARLEY_DYNAMODB", "")
+        self.dynamodb_url = elsewhere if elsewhere.startswith("http") else f"{self.url}/_parley/dynamodb"
+        kept = ("PATH", "HOME", "XDG_CACHE_HOME")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
         if "PARLEY_TEMPLATE" not in variables and variables.get("PARLEY_FUNCTIONS") != "inline":
             environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(

@@ -7,7 +7,7 @@ import sys
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
-from parley.emulator.options import EMBEDDED, Options
+from parley.emulator.options import Options
 from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
 
@@ -21,7 +21,8 @@ def banner(emulator: Emulator, secret: str) -> str:
 
 
 def _urls(emulator: Emulator) -> list[str]:
-    url, dynamodb = emulator.options.address.url, emulator.options.dynamodb
+    url = emulator.options.address.url
+    dynamodb = emulator.database.description if emulator.database else emulator.options.dynamodb
     host = url.removeprefix("http://")
     sockets = [(path, f"ws://{host}{path}") for path in emulator.mounts]
     management = [f"{url}{path}/@connections/{{connectionId}}" for path, _ in sockets if path != WEBSOCKET_PATH]
@@ -31,7 +32,7 @@ def _urls(emulator: Emulator) -> list[str]:
         *_listed("WebSocket", [address for _, address in sockets]),
         *_listed("HTTP API", [f"{url}{path}" for path in emulator.http_paths]),
         *_listed("@connections", management),
-        f"  DynamoDB      {'embedded, in memory' if dynamodb == EMBEDDED else dynamodb}",
+        f"  DynamoDB      {dynamodb}",
     ]
     if uses_model(emulator.template):
         built_in = "built in; set OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL for another"

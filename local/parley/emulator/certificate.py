@@ -11,12 +11,13 @@ import os
 import ssl
 import tempfile
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import certifi
+
+from parley.emulator.cache import cache_folder
 
 _NAMES = ("localhost", "127.0.0.1", "::1")
 _LIFETIME = timedelta(days=365)
@@ -46,23 +47,12 @@ class Certificate:
 def certificate(host: str, environ: Mapping[str, str]) -> Certificate:
     """Return the certificate of this machine and of `host`. It is made now if there is none or if it expires soon."""
     names = [*_NAMES, *({host} - {*_NAMES, "0.0.0.0", "::"})]  # noqa: S104 - compared, not bound
-    folder = _folder(environ)
+    folder = cache_folder(environ) or Path(tempfile.mkdtemp(prefix="parley-"))
     stem = "-".join(["parley", *names[len(_NAMES) :]]).replace(":", "_")
     found = Certificate(folder / f"{stem}.pem", folder / f"{stem}-bundle.pem")
     if not _is_fresh(found):
         _write(found, *_new_certificate(names))
     return found
-
-
-def _folder(environ: Mapping[str, str]) -> Path:
-    cache = environ.get("XDG_CACHE_HOME") or (Path(environ["HOME"]) / ".cache" if environ.get("HOME") else None)
-    if cache:
-        folder = Path(cache) / "parley"
-        with suppress(OSError):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.access(folder, os.W_OK):
-            return folder
-    return Path(tempfile.mkdtemp(prefix="parley-"))
 
 
 def _is_fresh(kept: Certificate) -> bool:

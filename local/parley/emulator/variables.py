@@ -10,7 +10,7 @@ from parley import proxies
 from parley.account import REGION
 from parley.dev_tokens import DEVELOPMENT_SECRET
 from parley.emulator.certificate import Certificate
-from parley.emulator.options import EMBEDDED, Options
+from parley.emulator.options import Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from parley.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
@@ -86,7 +86,7 @@ class FunctionVariables:
     @property
     def _through_emulator(self) -> bool:
         """True if requests to DynamoDB go through the emulator: to the embedded one, or because it may refuse them."""
-        return self.options.dynamodb == EMBEDDED or self.options.intercepts_dynamodb
+        return self.options.embeds_dynamodb or self.options.intercepts_dynamodb
 
     def credentials(self) -> dict[str, str]:
         """Return credentials and region for a DynamoDB elsewhere; nothing if requests go through the emulator."""
