@@ -8,7 +8,7 @@ help:
 	@echo "make test    all that make check does, and every other test, in about 9 minutes"
 	@echo "make test-dynamodb-local  what needs a database, on AWS's DynamoDB Local (needs java and npm)"
 	@echo "make lint    ruff, mypy and import-linter"
-	@echo "make bench   benchmarks, printed as a table"
+	@echo "make bench   benchmarks, printed as tables (BEFORE='v1.0 …' for commits to compare with)"
 	@echo "make capacity  what connections need and cost on AWS (CONNECTIONS=10000 for your number of them)"
 	@echo "make build   build the functions with the SAM CLI"
 	@echo "make doctor  say what would keep a stage from being deployed (STAGE=dev)"
@@ -54,7 +54,7 @@ lint: .venv/up-to-date
 	.venv/bin/lint-imports
 
 bench: .venv/up-to-date .venv/dynoxide
-	.venv/bin/python -m tests.benchmarks
+	@BEFORE="$(BEFORE)" .venv/bin/python -m tests.benchmarks
 
 # docs/scaling.md explains the tables.
 capacity: .venv/up-to-date

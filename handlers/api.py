@@ -10,6 +10,7 @@ from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.handlers import HTTPGateway
 
+from handlers import collector
 from handlers.chat.limits.request_rate import RequestRateLimiter
 from handlers.chat.log import logger
 from handlers.http import problems
@@ -53,6 +54,7 @@ adapter = Mangum(
     custom_handlers=[HttpApiEvent],
     text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, problems.MEDIA_TYPE],
 )
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -9,11 +9,11 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handlers import collector
 from handlers.chat.connections import connections_to_evict
 from handlers.chat.delivery import delivery
 from handlers.chat.errors import KeysUnavailable, Misconfigured, Refused
-from handlers.chat.identity import origins
-from handlers.chat.identity.tokens import offered_token
+from handlers.chat.identity import origins, tokens
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
 from handlers.chat.records import Connection
@@ -23,8 +23,9 @@ from handlers.wiring import Wiring
 RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
-_PARTS = ("authenticator", "connections", "session_deadline", "functions")
-wired = Wiring(os.environ, identifies_users=True).build(*_PARTS)
+# The gateway is built for the first connection that evicts another one: few do.
+wired = Wiring(os.environ, identifies_users=True).build("authenticator", "session_deadline", "functions")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -56,7 +57,7 @@ def _let_in(event: dict[str, Any], wired: Wiring) -> dict[str, Any]:
     if not origins.is_allowed(headers, settings.allowed_origins):
         logger.info("handshake_refused", reason="the page's origin is not in ALLOWED_ORIGINS")
         return {"statusCode": 403}
-    token = offered_token(headers, event.get("queryStringParameters") or {})
+    token = tokens.offered_token(headers, event.get("queryStringParameters") or {})
     try:
         identity = wired.authenticator.identify(token) if token else None
     except Refused:

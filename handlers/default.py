@@ -7,11 +7,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import collector
 from handlers.chat.log import logger
 from handlers.chat.turns.tally import tallied
 from handlers.wiring import Wiring
 
 wired = Wiring(os.environ, identifies_users=True).build("commands", "performer")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

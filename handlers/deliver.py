@@ -7,11 +7,13 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import collector
 from handlers.chat.delivery.delivery import Delivery
 from handlers.chat.log import logger
 from handlers.wiring import Wiring
 
 wired = Wiring(os.environ).build("deliverer", "functions")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -7,10 +7,12 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import collector
 from handlers.chat.log import logger
 from handlers.wiring import Wiring
 
 wired = Wiring(os.environ).build("store")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import collector
 from handlers.chat import erasure
 from handlers.chat.delivery import delivery
 from handlers.chat.erasure import Erasure
@@ -15,6 +16,7 @@ from handlers.chat.protocol.frames import ChatDeleted
 from handlers.wiring import Wiring
 
 wired = Wiring(os.environ).build("settings", "store", "functions")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

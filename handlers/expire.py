@@ -7,12 +7,14 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import collector
 from handlers.chat.connections import SessionDeadline
 from handlers.chat.log import logger
 from handlers.wiring import Wiring
 
 # The gateway is built for the first connection that is still anonymous: most have authenticated by then.
 wired = Wiring(os.environ).build("settings", "store")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from handlers import collector
 from handlers.chat.delivery import delivery
 from handlers.chat.log import logger
 from handlers.chat.replies.attempt import ReplySettings
@@ -29,6 +30,7 @@ worker = ReplyWorker(
     report_of(settings, wired.runtime),
 )
 wired.build("functions")
+collector.wake()
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -1,4 +1,4 @@
-"""The last steps of a bundle: removal of what no function uses, bytecode, check of the size.
+"""The last steps of a bundle: removal of what no function uses, shorter files of botocore, bytecode, check of the size.
 
 `infra/build.mk` runs `bundle.py FOLDER MEGABYTES` with the Python of the functions. The same packages and the same code
 give the same bytes: SAM uploads a bundle once for all functions that have it, and not at all if nothing has changed.
@@ -7,6 +7,8 @@ give the same bytes: SAM uploads a bundle once for all functions that have it, a
 from __future__ import annotations
 
 import compileall
+import gzip
+import json
 import os
 import py_compile
 import shutil
@@ -16,6 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 SERVICES = {"dynamodb", "lambda", "secretsmanager", "sqs", "ssm"}
 """The services of AWS for which the functions make clients. Posts to connections need no client of botocore."""
@@ -67,6 +70,13 @@ UNUSED = {
 }
 """The paths that no function uses, as patterns, and why not. A test imports and calls what is left."""
 
+EMPTIED = {
+    f"openai/{package}/__init__.py": "names of all modules in it; openai imports those that it needs by themselves"
+    for package in ("types", "types/responses")
+}
+"""The modules that only import others, which no function uses and the worker would load at each cold start. Empty, they
+are still there for those who import what is beside them."""
+
 DEPLOYED_TO = "/var/task"
 """The folder of a bundle in Lambda. Tracebacks name it."""
 
@@ -82,6 +92,9 @@ def prune(folder: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+    for name in EMPTIED:
+        if (folder / name).exists():
+            (folder / name).write_text("")
 
 
 def _services(folder: Path) -> list[Path]:
@@ -91,6 +104,40 @@ def _services(folder: Path) -> list[Path]:
 
 def _metadata(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.dist-info") if path.name.partition("-")[0] not in METADATA_READERS]
+
+
+def slim(folder: Path) -> None:
+    """Leave out of botocore's descriptions what it never reads: texts, and the endpoints of services that nobody uses.
+
+    botocore parses all of it at each cold start, the endpoints of 300 services among it.
+    """
+    data = folder / "botocore" / "data"
+    for packed in data.rglob("*.json.gz"):
+        description = json.loads(gzip.decompress(packed.read_bytes()))
+        _write(
+            packed.with_suffix(""), _without_texts(description) if packed.name == "service-2.json.gz" else description
+        )
+        packed.unlink()
+    for path in data.glob("endpoints.json"):
+        endpoints = json.loads(path.read_bytes())
+        for partition in endpoints["partitions"]:
+            partition["services"] = {name: known for name, known in partition["services"].items() if name in SERVICES}
+        _write(path, endpoints)
+
+
+def _without_texts(description: Any) -> Any:
+    """Return the description of a service, or a part of it, without its documentation."""
+    if isinstance(description, list):
+        return [_without_texts(each) for each in description]
+    if not isinstance(description, dict):
+        return description
+    # A text, and not a member of a shape that has this name.
+    texts = {"documentation"} if isinstance(description.get("documentation"), str) else set()
+    return {name: _without_texts(part) for name, part in description.items() if name not in texts}
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
 
 
 def strip(library: Path) -> None:
@@ -147,6 +194,7 @@ def zipped_bytes(folder: Path) -> int:
 def main(folder: Path, megabytes: float) -> None:
     """Finish a bundle and print its size. Raises `SystemExit` if its archive is not smaller than `megabytes`."""
     prune(folder)
+    slim(folder)
     for library in folder.rglob("*.so"):
         strip(library)
     compile_all(folder)

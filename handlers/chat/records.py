@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 
 ADMIN = "admin"
 """The role of administrators, the only user role that has a meaning here."""
@@ -151,13 +151,21 @@ class Subscription:
         return self.until is None or now < self.until
 
 
+class Size(NamedTuple):
+    """The size of a message: the characters of its text, and the bytes that it takes in a page of history."""
+
+    chars: int
+    bytes: int
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """A chat of one user. `title` is None until it has one. `subscribers` are the connections in it, by id.
 
     `last_message_id` is the highest id that a message or a reply of this chat was given. `joins` counts the
     subscriptions that were ever made. `announcements` are nearly always none or one: a message may come while an
-    earlier reply is still announced. The times are None if they were not read.
+    earlier reply is still announced. `sizes` are those of its newest messages, the newest first, as far as they are
+    known: a hint (`protocol.sizes`). The times are None if they were not read.
     """
 
     user_id: str
@@ -169,6 +177,7 @@ class Chat:
     turn: Turn | None = None
     joins: int = 0
     announcements: frozenset[Announcement] = frozenset()
+    sizes: tuple[Size, ...] = field(default=(), compare=False)
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
 
@@ -179,13 +188,18 @@ class Chat:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A stored message. Only a user's message has a `client_message_id`; only a reply has what follows it."""
+    """A stored message. Only a user's message has a `client_message_id`; only a reply has what follows it.
+
+    Any message may have a `page`: the number of messages that fill a page of history, with this one as the newest. It
+    is 0 if none is older, and None if it is not known.
+    """
 
     chat_id: str
     message_id: str
     role: Role
     content: str
     timestamp: datetime
+    page: int | None = field(default=None, compare=False, kw_only=True)
     client_message_id: str | None = None
     finish_reason: FinishReason | None = None
     usage: Usage | None = None

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.frames import NonBlankText, Tag, Title
+from handlers.chat.protocol.client_frames import NonBlankText, Tag, Title
 from handlers.chat.records import MAX_USER_ID_CHARS, Chat, FinishReason, Message, Role, User, is_user_id
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"

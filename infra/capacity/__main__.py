@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--region", default="us-east-1", choices=PRICES, help="Region of the prices")
     parser.add_argument("--pace-ms", type=float, default=50, help="RelayPaceMs")
     parser.add_argument("--late-pace-ms", type=float, default=100, help="RelayLatePaceMs")
-    parser.add_argument("--worker-memory", type=int, default=1024, help="WorkerMemory, in MB")
+    parser.add_argument("--worker-memory", type=int, default=512, help="WorkerMemory, in MB")
     parser.add_argument("--turn-every", type=float, default=600, help="seconds between two turns of a connection")
     parser.add_argument("--reply-tokens", type=int, default=500, help="tokens of a reply")
     parser.add_argument("--tokens-per-second", type=float, default=100, help="speed of the model")

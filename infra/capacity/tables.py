@@ -137,8 +137,7 @@ def remedies_table(connections: int, design: Design, use: Use, prices: Prices) -
     changes = {
         "as it is": design,
         "`RelayPaceMs=100`": replace(design, pace_seconds=0.1),
-        "`WorkerMemory=512`": replace(design, worker_memory_mb=512),
-        "both": replace(design, pace_seconds=0.1, worker_memory_mb=512),
+        "`WorkerMemory=1024`": replace(design, worker_memory_mb=1024),
     }
     rows = []
     for name, changed in changes.items():

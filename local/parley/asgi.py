@@ -58,6 +58,25 @@ class ClientGone(Exception):
     """The client disconnected before its whole request arrived. Such a request has no effect."""
 
 
+class BodyTooLarge(Exception):
+    """The request has more bytes than the emulator takes."""
+
+
+def limited(receive: Receive, most: int) -> Receive:
+    """Return a `receive` that raises `BodyTooLarge` once a body has more bytes than `most`."""
+    size = 0
+
+    async def receive_limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise BodyTooLarge
+        return message
+
+    return receive_limited
+
+
 async def read_body(receive: Receive) -> bytes:
     """Return the whole body of a request. Raises `ClientGone`."""
     chunks = []

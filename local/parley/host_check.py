@@ -1,4 +1,4 @@
-"""Protection of the emulator against web pages that are open on this machine.
+"""Protection of the emulator against other machines, and against web pages that are open on this machine.
 
 A page can send requests to 127.0.0.1 that need no permission, an Invoke for example, though it cannot read the answer.
 The browser says where such a request comes from, in `Origin` and `Sec-Fetch-Site`
@@ -11,7 +11,7 @@ A page can also point a name of its own to this machine's address (DNS rebinding
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from urllib.parse import urlsplit
 
 _OWN_PAGE = ("same-origin", "none")
@@ -27,6 +27,38 @@ def comes_from_a_foreign_page(headers: Mapping[str, str]) -> bool:
     return headers.get("sec-fetch-site", "none") not in _OWN_PAGE or (
         origin is not None and origin.partition("://")[2] != headers.get("host")
     )
+
+
+def is_welcome_page(origin: str, allowed: Set[str]) -> bool:
+    """Return whether a page may use the template's APIs: a page that this machine serves, or an allowed origin.
+
+    `*` in `allowed` stands for all origins. A page from a file has the origin `null`, and so have others.
+    """
+    try:
+        host = urlsplit(origin).hostname or ""
+    except ValueError:
+        host = ""
+    return is_loopback(host) or host.endswith(".localhost") or not allowed.isdisjoint((origin, "*"))
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether nobody but this machine reaches a server on this host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def comes_from_this_machine(client: tuple[str, int] | None, server: tuple[str, int | None] | None) -> bool:
+    """Return whether a connection begins on this machine, by the addresses of both of its ends.
+
+    A program that connects to an address of its own machine does so from that same address, or from a loopback one.
+    """
+    if client is None or server is None:
+        return False
+    ends = [ipaddress.ip_address(host.partition("%")[0]) for host in (client[0], server[0])]
+    ours, theirs = (getattr(each, "ipv4_mapped", None) or each for each in reversed(ends))
+    return bool(theirs.is_loopback or theirs == ours)
 
 
 def is_this_machine(host: str, own: str) -> bool:

@@ -1,29 +1,40 @@
-"""Run the benchmarks that are named, or all, and print their tables."""
+"""Run the benchmarks that are named, or all, and print their tables.
 
+`BEFORE` holds the commits that this version is compared with, where a benchmark can: `COMPARING`.
+"""
+
+import os
 import sys
 
 from rich.console import Console
 
-from tests.benchmarks import bundles, cold_start, gateway, posts, relay, stream, turn, units
+from tests.benchmarks import bundles, cold_start, gateway, posts, relay, stream, turn, units, worker
+from tests.benchmarks.versions import versions
 
 BENCHMARKS = {
-    "bundles": bundles.table,
-    "cold_start": cold_start.table,
     "gateway": gateway.table,
     "posts": posts.table,
     "relay": relay.table,
     "stream": stream.table,
-    "turn": turn.table,
     "units": units.table,
 }
+COMPARING = {
+    "bundles": bundles.table,
+    "cold_start": cold_start.table,
+    "turn": turn.table,
+    "worker": worker.table,
+}
+"""The benchmarks that measure earlier versions too, alternately with this one."""
 
 TABLE_WIDTH = 135
 """Columns. In a pipe rich takes 80, and would cut figures off."""
 
 if __name__ == "__main__":
-    named = sys.argv[1:] or list(BENCHMARKS)
-    if unknown := set(named) - set(BENCHMARKS):
-        sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(BENCHMARKS)}")
+    known = sorted(BENCHMARKS | COMPARING)
+    named = sys.argv[1:] or known
+    if unknown := set(named) - set(known):
+        sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
     console = Console(width=max(Console().width, TABLE_WIDTH))
-    for name in named:
-        console.print(BENCHMARKS[name]())
+    with versions(os.environ.get("BEFORE", "").split()) as compared:
+        for name in named:
+            console.print(COMPARING[name](compared) if name in COMPARING else BENCHMARKS[name]())

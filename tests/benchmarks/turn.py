@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from statistics import median
 
 from openai import OpenAI
 from rich.table import Table
 
+from tests.benchmarks.versions import THIS, Version, cells, columns, met
 from tests.support.devices import Device, Emulator
 from tests.support.unlimited import UNLIMITED
 
@@ -17,35 +20,42 @@ MESSAGE = "/long 10"
 GOAL_MS = 30
 
 
-def table() -> Table:
-    """Ask the model directly, in a new chat and in a long one, in turns; return the medians as a table."""
-    emulator = Emulator(PARLEY_TOKENS_PER_SECOND=str(TOKENS_PER_SECOND), **UNLIMITED)
-    try:
-        directly, new, long = (median(times) * 1000 for times in zip(*_rounds(emulator), strict=True))
-    finally:
-        emulator.stop()
-    title = f"First token on the warm emulator, median of {TURNS} turns"
-    result = Table("asked", "first token after, ms", "added, ms", f"goal: ≤ {GOAL_MS} ms added", title=title)
-    result.add_row("the model itself, by the openai client", f"{directly:.1f}", "", "")
-    for name, took in (("in a new chat", new), (f"in a chat of {EARLIER} turns and more", long)):
-        added = took - directly
-        result.add_row(name, f"{took:.1f}", f"{added:.1f}", "ok" if added <= GOAL_MS else "missed")
+def table(compared: Sequence[Version] = (THIS,)) -> Table:
+    """Ask the model directly, and each version in a new chat and in a long one, in turns; return the medians."""
+    with ExitStack() as stack:
+        running = [_Chats(version, stack) for version in compared]
+        client = OpenAI(base_url=f"{running[0].emulator.url}/v1", api_key="none-needed")
+        rounds = [(_directly(client), [chats.ask() for chats in running]) for _ in range(WARMING + TURNS)][WARMING:]
+    directly = median(took for took, _ in rounds) * 1000
+    title = f"First token on the warm emulator, median of {TURNS} turns. The model itself: {directly:.1f} ms"
+    heads = columns("added to the model's time", "ms", compared)
+    result = Table("asked", *heads, "goal", title=title)
+    for place, name in enumerate(("in a new chat", f"in a chat of {EARLIER} turns and more")):
+        added = [
+            [each[place] * 1000 - directly for each in taken]
+            for taken in zip(*(taken for _, taken in rounds), strict=True)
+        ]
+        result.add_row(name, *cells(added, ".1f"), met(median(added[0]), GOAL_MS))
     return result
 
 
-def _rounds(emulator: Emulator) -> list[tuple[float, float, float]]:
-    client = OpenAI(base_url=f"{emulator.url}/v1", api_key="none-needed")
-    in_new, in_long = _device(emulator, "alice"), _device(emulator, "bob")
-    in_long.create_chat()
-    for _ in range(EARLIER):
-        _by_a_turn(in_long)
-    rounds = []
-    for _ in range(WARMING + TURNS):
-        in_new.create_chat()
-        rounds.append((_directly(client), _by_a_turn(in_new), _by_a_turn(in_long)))
-    for device in (in_new, in_long):
-        device.socket.close()
-    return rounds[WARMING:]
+class _Chats:
+    """Devices that talk to one version: one in new chats, one in a long chat."""
+
+    def __init__(self, version: Version, stack: ExitStack) -> None:
+        template = str(version.folder / "infra" / "template.yaml")
+        settings = {"PARLEY_TEMPLATE": template, "PARLEY_TOKENS_PER_SECOND": str(TOKENS_PER_SECOND)}
+        self.emulator = Emulator(**settings, **UNLIMITED)
+        stack.callback(self.emulator.stop)
+        self._in_new, self._in_long = _device(self.emulator, "alice"), _device(self.emulator, "bob")
+        self._in_long.create_chat()
+        for _ in range(EARLIER):
+            _by_a_turn(self._in_long)
+
+    def ask(self) -> tuple[float, float]:
+        """Return the times of the first token, in a new chat and in the long one."""
+        self._in_new.create_chat()
+        return _by_a_turn(self._in_new), _by_a_turn(self._in_long)
 
 
 def _device(emulator: Emulator, user: str) -> Device:

@@ -9,9 +9,9 @@ import urllib.request
 from urllib.error import HTTPError
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 
-from tests.support.devices import PARLEY, ROOT, free_port
+from tests.support.devices import PARLEY, ROOT, SECRET, free_port
 from tests.support.waiting import HANGS, until
 
 
@@ -24,7 +24,7 @@ def parley(*arguments, port):
 
 
 def call(emulator, method, path, user, body=None):
-    headers = {"authorization": f"Bearer {token(user, DEVELOPMENT_SECRET)}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {token(user, SECRET)}", "content-type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(f"{emulator.url}{path}", content, headers, method=method)
     try:

@@ -6,8 +6,9 @@ import urllib.error
 import urllib.request
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 
+from tests.support.devices import SECRET
 from tests.support.waiting import HANGS, until
 
 
@@ -125,7 +126,7 @@ class TestHttp:
         assert self.get(emulator, "/health") == (200, {"status": "ok"})
 
     def test_me_is_whose_the_token_is(self, emulator):
-        bearer = f"Bearer {token('bob', DEVELOPMENT_SECRET)}"
+        bearer = f"Bearer {token('bob', SECRET)}"
         assert self.get(emulator, "/me", Authorization=bearer) == (200, {"userId": "bob", "name": "bob", "roles": []})
 
     @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer nonsense"}, {"Authorization": "Basic x"}])

@@ -5,8 +5,10 @@ import time
 
 import jwt
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from websockets.exceptions import InvalidStatus
+
+from tests.support.devices import SECRET
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_a_binary_frame_closes_the_connection_with_1003(alice):
     assert alice.closing_code(b'{"type":"ping"}') == 1003
 
 
-def signed(secret=DEVELOPMENT_SECRET, **claims):
+def signed(secret=SECRET, **claims):
     return jwt.encode({"userId": "alice", "exp": time.time() + 60, **claims}, secret, algorithm="HS256")
 
 
@@ -135,7 +137,7 @@ class TestBadTokens:
 
 
 def test_a_good_token_at_the_handshake_authenticates(device, emulator):
-    alice = device(url=f"{emulator.websocket_url}?token={token('alice', DEVELOPMENT_SECRET)}")
+    alice = device(url=f"{emulator.websocket_url}?token={token('alice', SECRET)}")
     assert alice.create_chat()
 
 

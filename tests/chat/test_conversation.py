@@ -4,7 +4,9 @@ import json
 import re
 
 from parley.client import smoke
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
+
+from tests.support.devices import SECRET
 
 APOLOGY = "Извините, произошла ошибка при обработке вашего сообщения."
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -17,7 +19,7 @@ def text_of(frames):
 def test_the_whole_conversation(emulator):
     """`smoke.converse` checks what holds for every deployment; here is what this one's settings and model add."""
     question = "Расскажи, пожалуйста, что нужно для борща на восемь человек?"
-    conversation = smoke.converse(emulator.websocket_url, token("alice", DEVELOPMENT_SECRET), question)
+    conversation = smoke.converse(emulator.websocket_url, token("alice", SECRET), question)
     greeting = conversation.greeting
     assert greeting["message"] == "WebSocket connection established"
     assert RFC3339.fullmatch(greeting["serverTime"])

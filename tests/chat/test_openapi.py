@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 
 from tests.support import dynamodb
-from tests.support.devices import PARLEY, Emulator
+from tests.support.devices import PARLEY, SECRET, Emulator
 
 SCHEMATHESIS = PARLEY.with_name("schemathesis")
 # A cursor or a pair of ids can have the right form and be wrong all the same; a text that is too long can be short
@@ -37,7 +37,7 @@ def emulator() -> Iterator[Emulator]:
 def test_every_answer_is_as_documented(emulator, user, options, tmp_path):
     admin = {"userId": {"S": "admin"}, "roles": {"L": [{"S": "admin"}]}}
     emulator.client("dynamodb").put_item(TableName="UsersTable", Item=admin)
-    bearer = ["--header", f"Authorization: Bearer {token(user, DEVELOPMENT_SECRET)}"] if user else []
+    bearer = ["--header", f"Authorization: Bearer {token(user, SECRET)}"] if user else []
     command = [SCHEMATHESIS, "run", f"{emulator.url}/openapi.json", *options, *CHECKS, *bearer]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout

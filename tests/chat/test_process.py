@@ -6,13 +6,14 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from tests.support.devices import PARLEY, ROOT, Device, Emulator, free_port
+from tests.support.devices import PARLEY, ROOT, SECRET, Device, Emulator, free_port
 from tests.support.process_tree import descendants
 from tests.support.waiting import HANGS, until
 
@@ -71,7 +72,7 @@ def test_behind_a_proxy_it_reaches_itself(functions):
         alice.create_chat()
         assert alice.ask("Привет")[-1]["data"]["finishReason"] == "stop"
         port = emulator.url.rpartition(":")[2]
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": port, **proxy}
+        environment = {"PATH": os.environ["PATH"], "PORT": port, "JWT_SECRET": SECRET, **proxy}
         for command, heard in ((["users", "list"], "alice"), (["chat"], "2 + 2")):
             done = subprocess.run(
                 [PARLEY, *command],
@@ -86,6 +87,29 @@ def test_behind_a_proxy_it_reaches_itself(functions):
             assert heard in done.stdout
     finally:
         emulator.stop()
+
+
+def parley(*command, **variables):
+    """Run a command without any configuration. Return what it printed."""
+    environment = {"PATH": os.environ["PATH"]} | variables
+    typed = {"input": "2 + 2\n", "capture_output": True, "text": True, "timeout": HANGS}
+    done = subprocess.run([PARLEY, *command], cwd=ROOT, env=environment, **typed)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_without_configuration_the_commands_of_a_user_sign_as_the_users_emulator_expects(tmp_path):
+    mine, others = {"HOME": str(tmp_path / "mine")}, {"HOME": str(tmp_path / "others")}
+    emulator = Emulator(JWT_SECRET="", **mine)
+    try:
+        assert "2 + 2" in parley("chat", "--port", str(emulator.port), **mine)
+        until(lambda: any(line.startswith("  Token ") for line in emulator.output))
+        [greeted] = [line.split()[1] for line in emulator.output if line.startswith("  Token ")]
+        tokens = (greeted, parley("token", "alice", **mine).strip(), parley("token", "alice", **others).strip())
+        assert [emulator.status_of_me(token) for token in tokens] == [200, 200, 401]
+    finally:
+        emulator.stop()
+    assert stat.S_IMODE((tmp_path / "mine" / ".cache" / "parley" / "secret").stat().st_mode) == 0o600
 
 
 def test_the_template_decides_what_runs(tmp_path):

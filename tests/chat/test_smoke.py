@@ -6,11 +6,11 @@ import os
 import subprocess
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 
-from tests.support.devices import PARLEY, ROOT, Emulator, free_port
+from tests.support.devices import PARLEY, ROOT, SECRET, Emulator, free_port
 
-ALICE = token("alice", DEVELOPMENT_SECRET)
+ALICE = token("alice", SECRET)
 
 
 def smoke(*arguments, held=ALICE):

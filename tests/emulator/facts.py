@@ -214,6 +214,7 @@ _ALL = [
         "connections.text", 5, "frames are text; bytes that are not UTF-8 become U+FFFD", ("MiniStack, measured", MODEL)
     ),
     unsure("connections.large", 5, "a post of more than 32 KB arrives as one frame", "large_post"),
+    Fact("connections.full", 5, "a post to a client whose buffer is full: 429 `LimitExceededException`", (MODEL,)),
     Fact("connections.javascript", 5, "the AWS SDK for JavaScript v3 gets the same answers", (MODEL,)),
     Fact("connections.policy", 5, "IAM policies decide who may call", (GUIDE,), "not"),
     Fact(28, 6, "messages of one connection run concurrently", ("re:Post", "serverlessland")),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.devices import Emulator
+from tests.support.served import RawClient, upgrade
 from tests.support.waiting import HANGS
 
 TEMPLATE = """
@@ -84,3 +85,57 @@ def test_answers_may_be_binary_or_plain_json(emulator):
 def test_without_a_route_there_is_nothing(emulator, path):
     status, body, _ = call(emulator, path)
     assert (status, json.loads(body)) == (404, {"message": "Not Found"})
+
+
+SERVICES = [
+    "/_parley/dynamodb",
+    "/_parley/aws/sqs",
+    "/2015-03-31/functions/Web/invocations",
+    "/live/@connections/BFaT_fALIAMCKug=",
+    "/v1/chat/completions",
+]
+
+
+@pytest.mark.parametrize("path", [*SERVICES, "/_parley/trace", "/things/5", "/nothing", "/"])
+def test_a_websocket_elsewhere_is_refused_without_a_traceback(emulator, path):
+    client = RawClient(emulator.port)
+    client.send(upgrade(path))
+    assert client.rest().startswith(b"HTTP/1.1 403")
+    client.leave()
+    assert "Exception in ASGI application" not in "".join(emulator.output)
+
+
+@pytest.mark.parametrize("upgrade_to", [b"h2c", b"other", b"websocket, h2c"])
+def test_another_upgrade_is_a_plain_request(emulator, upgrade_to):
+    client = RawClient(emulator.port)
+    client.send(b"GET /things/5 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: " + upgrade_to + b"\r\n\r\n")
+    assert client.head().startswith(b"HTTP/1.1 200")
+    client.leave()
+    assert "upgrade" not in "".join(emulator.output)
+
+
+@pytest.mark.parametrize("path", [*SERVICES, "/files/a"])
+def test_a_body_without_end_is_answered_with_413(emulator, path):
+    client = RawClient(emulator.port)
+    client.send(f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999\r\n\r\n".encode())
+    client.send(b"x" * 34_000_000)
+    assert client.head().startswith(b"HTTP/1.1 413")
+    client.leave()
+    assert "Exception in ASGI application" not in "".join(emulator.output)
+
+
+@pytest.mark.parametrize("hosts", [("evil.example", "127.0.0.1"), ("127.0.0.1", "evil.example"), ()])
+def test_a_request_of_two_hosts_or_of_none_does_not_reach_the_trace(emulator, hosts):
+    client = RawClient(emulator.port)
+    lines = "".join(f"Host: {host}\r\n" for host in hosts)
+    client.send(f"GET /_parley/trace HTTP/1.1\r\n{lines}\r\n".encode())
+    assert client.head().startswith((b"HTTP/1.1 403", b"HTTP/1.1 400"))
+    client.leave()
+
+
+@pytest.mark.parametrize(("page", "leave"), [("http://localhost:5173", True), ("https://evil.example", False)])
+def test_a_page_on_another_port_of_this_machine_may_use_the_api(emulator, page, leave):
+    client = RawClient(emulator.port)
+    client.send(f"GET /things/5 HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: {page}\r\n\r\n".encode())
+    assert (f"\r\naccess-control-allow-origin: {page}\r\n".encode() in client.head()) is leave
+    client.leave()

@@ -16,13 +16,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from tests.faults.client import ProtocolClient
 from tests.faults.users import plan
-from tests.support.devices import Emulator
+from tests.support.devices import SECRET, Emulator
 
 CHATS = 8
 """The number of users who talk at the same time, each with two devices, in one chat after the other."""
@@ -51,7 +51,7 @@ class ChaosDevice(ProtocolClient):
         self.gateway_ids: dict[int, str] = {}
         self.on_reply: Callable[[ChaosDevice], None] = lambda device: None
         self._begun: set[str] = set()
-        super().__init__(name, token(user_id, DEVELOPMENT_SECRET), chat_id)
+        super().__init__(name, token(user_id, SECRET), chat_id)
 
     @property
     def time(self) -> float:
@@ -397,7 +397,7 @@ class Chaos:
 
 
 def _request(url: str, method: str, user_id: str, body: Any) -> tuple[int, Any]:
-    headers = {"authorization": f"Bearer {token(user_id, DEVELOPMENT_SECRET)}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {token(user_id, SECRET)}", "content-type": "application/json"}
     content = None if body is None else json.dumps(body).encode()
     try:
         with urllib.request.urlopen(urllib.request.Request(url, content, headers, method=method), timeout=30) as got:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from handlers.chat.protocol import stream, views
@@ -23,7 +25,7 @@ def small_frames(monkeypatch):
     def without_long_text(complete):
         def call(*arguments):
             frame = complete(*arguments)
-            return frame if frame.length < 40 else frame.model_copy(update={"content": None})
+            return frame if frame.length < 40 else replace(frame, content=None)
 
         return call
 

@@ -90,7 +90,9 @@ class TestInvocations:
             answer = lambda_.invoke(FunctionName="GenerateFunction", Payload=json.dumps(payload).encode())
             assert "FunctionError" not in answer
         assert model_report(emulator)["requests"] == requests
-        assert [frame["type"] for frame in user.frames[frames:]] in ([], ["chat_updated"])
+        # The device pings meanwhile, as long as the invocations take.
+        since = [frame["type"] for frame in user.frames[frames:] if frame["type"] != "pong"]
+        assert since in ([], ["chat_updated"])
 
     @pytest.mark.parametrize("do", ["429", "500"])
     def test_one_that_is_not_taken_is_tried_again(self, emulator, user, do):

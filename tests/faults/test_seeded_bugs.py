@@ -43,8 +43,8 @@ def test_without_a_seeded_bug_nothing_is_found():
 
 def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
-        def call(self, user_id, reply, turn, title, announcement):
-            sealed = seal(self, user_id, reply, turn, title, announcement)
+        def call(self, chat, reply, turn, title, announcement):
+            sealed = seal(self, chat, reply, turn, title, announcement)
             messages = self.tables.messages[reply.chat_id]
             del messages[min(messages)]
             return sealed
@@ -71,10 +71,10 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
 
 def test_a_turn_that_begins_while_another_runs(monkeypatch):
     def always_free(begun):
-        def call(self, user_id, chat_id, turn, previous, messages):
+        def call(self, user_id, chat_id, turn, previous, **values):
             chat = self.tables.chats[user_id, chat_id]
             self.tables.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
-            return begun(self, user_id, chat_id, turn, previous, messages)
+            return begun(self, user_id, chat_id, turn, previous, **values)
 
         return call
 
@@ -85,11 +85,11 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
-        def call(self, user_id, reply, turn, title, announcement):
-            count = self.tables.chats[user_id, reply.chat_id].message_count
-            sealed = seal(self, user_id, reply, turn, title, announcement)
-            chat = self.tables.chats[user_id, reply.chat_id]
-            self.tables.chats[user_id, reply.chat_id] = replace(chat, message_count=count)
+        def call(self, chat, reply, turn, title, announcement):
+            key = chat.user_id, chat.chat_id
+            count = self.tables.chats[key].message_count
+            sealed = seal(self, chat, reply, turn, title, announcement)
+            self.tables.chats[key] = replace(self.tables.chats[key], message_count=count)
             return sealed
 
         return call
@@ -131,7 +131,7 @@ def test_a_dead_worker_whose_turn_nobody_takes_over(monkeypatch):
 def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
     def always_first(init):
         def call(self, gateway, start, *arguments):
-            init(self, gateway, start.model_copy(update={"attempt": 1}), *arguments)
+            init(self, gateway, replace(start, attempt=1), *arguments)
 
         return call
 
@@ -141,7 +141,7 @@ def test_a_takeover_whose_frames_carry_the_old_attempt(monkeypatch):
 
 
 def _with_attempt_1(complete):
-    return lambda *arguments: complete(*arguments).model_copy(update={"attempt": 1})
+    return lambda *arguments: replace(complete(*arguments), attempt=1)
 
 
 def test_a_reply_that_is_not_held_until_its_message_is_acknowledged(monkeypatch):

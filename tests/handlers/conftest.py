@@ -17,7 +17,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.store import Store
 from handlers.chat.store.tables import CONNECTION, UserItem
 from tests.support import dynamodb
-from tests.support.capacity import Capacity, metered
+from tests.support.capacity import Capacity, metered, metered_reads
 
 # boto3's session is kept from test to test: a new one reads the descriptions of all services again, 60 ms a client.
 MOTO = {"lambda": {"use_docker": False}, "core": {"reset_boto3_session": False}}
@@ -72,4 +72,12 @@ def capacity(store: Store) -> Iterator[Capacity]:
     if not dynamodb.URL:
         pytest.skip("moto's capacity units are wrong; `make test-dynamodb-local` runs this")
     with metered(CONNECTION.client, dynamodb.client(dynamodb.URL)) as capacity:
+        yield capacity
+
+
+@pytest.fixture
+def reads(store: Store) -> Iterator[Capacity]:
+    """The read units of the store's requests from here on, also on moto: there by DynamoDB's rules."""
+    observer = dynamodb.client(dynamodb.URL) if dynamodb.URL else boto3.client("dynamodb")
+    with (metered if dynamodb.URL else metered_reads)(CONNECTION.client, observer) as capacity:
         yield capacity

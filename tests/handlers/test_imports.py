@@ -15,10 +15,10 @@ ENVIRONMENT = {
     "JWT_SECRET": "x" * 32,
 }
 COMMON = {
-    *("boto3", "botocore", "s3transfer", "jmespath", "urllib3", "dateutil", "six"),
+    *("botocore", "jmespath", "urllib3", "dateutil", "six"),
     *("aws_lambda_powertools", "pynamodb", "typing_extensions"),
-    *("pydantic", "pydantic_core", "annotated_types", "typing_inspection"),
 }
+READS_FRAMES = {"pydantic", "pydantic_core", "annotated_types", "typing_inspection"}
 MAY_BE_THERE = {
     "cryptography",
     "cffi",
@@ -33,9 +33,9 @@ MAY_BE_THERE = {
 """What packages import of others where these happen to be installed, as the emulator's are here."""
 
 LOADED = {
-    "connect": COMMON | {"jwt"},
+    "connect": COMMON,
     "disconnect": COMMON,
-    "default": COMMON | {"jwt", "uuid_utils"},
+    "default": COMMON | READS_FRAMES | {"uuid_utils"},
     "deliver": COMMON,
     "erase": COMMON,
     "expire": COMMON,
@@ -60,6 +60,59 @@ def test_a_function_loads_just_what_it_needs(function):
 @pytest.mark.parametrize("function", LOADED)
 def test_no_function_loads_the_heavy_ones_of_others(function):
     assert not modules_of(function) & {"openai", "fastapi", "mangum", "httpx", "httpx2", "starlette"}
+
+
+@pytest.mark.parametrize("function", [*LOADED, "generate", "api"])
+def test_the_collector_rests_while_a_function_starts_and_works_after_that(function):
+    code = f"""
+import gc
+collected = []
+gc.callbacks.append(lambda phase, info: collected.append(phase))
+import handlers.collector
+collected.clear()
+import handlers.{function}
+print(len(collected), gc.isenabled(), gc.get_freeze_count() > 10_000)
+"""
+    assert output_of(code) == "0 True True"
+
+
+@pytest.mark.parametrize("function", [*LOADED, "generate", "api"])
+def test_the_client_of_the_tables_is_there_before_the_first_event(function):
+    code = "from handlers.chat.store.tables import CONNECTION; print(CONNECTION._client is not None)"
+    assert output_of(f"import handlers.{function}; {code}") == "True"
+
+
+def test_only_a_providers_keys_load_what_checks_them():
+    code = "import sys, handlers.connect; print('jwt' in sys.modules, 'cryptography' in sys.modules)"
+    provider = {"JWT_SECRET": "", "JWT_JWKS_URL": "https://id.example.com/keys", "JWT_ISSUER": "i"}
+    assert (output_of(code), output_of(code, **provider)) == ("False False", "True True")
+
+
+def test_the_first_question_to_the_model_loads_no_more_of_its_client():
+    """Somebody waits for it. `openai.resources` alone takes longer than all else that a worker does before a token."""
+    code = """
+import sys, threading, handlers.generate
+from handlers.chat.records import Role
+from tests.support.completions_server import CompletionsServer
+from handlers.chat.replies.llm import Model
+from handlers.chat.settings import Settings
+server = CompletionsServer()
+server.body = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\\n\\ndata: [DONE]\\n\\n'
+threading.Thread(target=server.serve_forever, daemon=True).start()
+before = {name for name in sys.modules if name.startswith("openai")}
+model = Model.of(Settings.of({"OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1"}), "k")
+assert [delta.text for delta in model.answer(((Role.USER, "Hi"),))] == ["Hi"]
+print(sorted(name for name in set(sys.modules) - before if name.startswith("openai")))
+"""
+    assert output_of(code) == "[]"
+
+
+def output_of(code: str, **variables: str) -> str:
+    """Run some code in a process of its own, and return what it has printed."""
+    command = [sys.executable, "-c", code]
+    environment = ENVIRONMENT | variables
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
 
 
 def test_metrics_load_no_module_that_the_log_does_not():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import gzip
+import json
 import marshal
 import os
 import subprocess
@@ -70,6 +72,39 @@ def test_what_is_unused_goes(tmp_path):
     write(tmp_path, "bin/httpx", ".lock", "pydantic/v1/main.py", "pydantic/main.py", "pydantic/main.pyi")
     bundle.prune(tmp_path)
     assert left(tmp_path) == {"pydantic/main.py"}
+
+
+@pytest.mark.parametrize("module", bundle.EMPTIED)
+def test_a_module_that_is_emptied_only_imports_others(module, tmp_path):
+    source = Path(boto3.__file__).parents[1] / module
+    statements = ast.parse(source.read_text()).body
+    assert {type(each) for each in statements} <= {ast.ImportFrom}
+    write(tmp_path, module)
+    (tmp_path / module).write_text(source.read_text())
+    bundle.prune(tmp_path)
+    assert (tmp_path / module).read_text() == ""
+
+
+def test_descriptions_of_services_lose_their_texts_and_nothing_else(tmp_path):
+    shape = {
+        "type": "structure",
+        "documentation": "<p>",
+        "members": {"documentation": {"shape": "S", "documentation": "<p>"}},
+    }
+    data = tmp_path / "botocore" / "data"
+    folder = data / "sqs" / "2012"
+    folder.mkdir(parents=True)
+    (folder / "service-2.json.gz").write_bytes(gzip.compress(json.dumps({"shapes": {"M": shape}}).encode()))
+    (folder / "endpoint-rule-set-1.json.gz").write_bytes(gzip.compress(b'{"documentation": "kept"}'))
+    services = {"sqs": {"endpoints": {}}, "s3": {"endpoints": {}}}
+    (data / "endpoints.json").write_text(json.dumps({"partitions": [{"regions": {"r": {}}, "services": services}]}))
+    bundle.slim(tmp_path)
+    described = {path.name: json.loads(path.read_text()) for path in (*folder.iterdir(), data / "endpoints.json")}
+    assert described == {
+        "service-2.json": {"shapes": {"M": {"type": "structure", "members": {"documentation": {"shape": "S"}}}}},
+        "endpoint-rule-set-1.json": {"documentation": "kept"},
+        "endpoints.json": {"partitions": [{"regions": {"r": {}}, "services": {"sqs": {"endpoints": {}}}}]},
+    }
 
 
 @pytest.mark.parametrize("pattern", sorted(set(bundle.UNUSED) - {".lock", "bin"}))

@@ -15,15 +15,18 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from urllib.request import Request, urlopen
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from parley.template.source import load
 
 from infra import bundle
-from tests.support.devices import Device, Emulator
+from tests.support.completions_server import CompletionsServer
+from tests.support.devices import SECRET, Device, Emulator
 from tests.support.waiting import HANGS, until
 
 pytestmark = pytest.mark.full
@@ -207,14 +210,14 @@ def test_it_has_all_that_its_entry_points_import(bundles, kind):
 
 def test_all_entry_points_are_tried():
     modules = {source.stem for source in ROOT.glob("handlers/*.py")}
-    assert set().union(*ENTRY_POINTS.values()) == modules - {"__init__", "wiring"}
+    assert set().union(*ENTRY_POINTS.values()) == modules - {"__init__", "wiring", "collector"}
 
 
 def test_it_makes_every_client(bundles, kind):
     code = """
-from handlers.chat.aws import BOTOCORE_SESSION, SESSION
+from handlers.chat.aws import SESSION
 for service in SERVICES:
-    client = SESSION.client(service)
+    client = SESSION.create_client(service)
     assert client.meta.endpoint_url.startswith("https://"), service
     print(service, len(client.meta.service_model.operation_names) > 5)
 from aws_lambda_powertools.utilities import parameters
@@ -258,6 +261,35 @@ for name, private, kind in (
     assert run(bundles / "clients", code).split() == ["RS256", "ES256"]
 
 
+def test_the_worker_asks_a_model_again_and_reads_its_answer_and_its_refusal(bundles):
+    code = """
+import handlers.generate
+from handlers.chat.errors import ModelFailed
+from handlers.chat.records import Role
+model = handlers.generate.worker._generation.model
+print("".join(delta.text for delta in model.answer(((Role.USER, "Hi"),))))
+try:
+    list(model.answer(((Role.USER, "Hi"),)))
+except ModelFailed as failure:
+    print(failure)
+"""
+    answer = b'data: {"choices":[{"delta":{"content":"Hello"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    server = CompletionsServer()
+    server.answers = [(503, b"{}"), (200, answer), (401, b'{"error":{"message":"no","code":"wrong_key"}}')]
+    with serving(server):
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        printed = run(bundles / "generate", code, OPENAI_BASE_URL=url, OPENAI_API_KEY="k").splitlines()
+    assert printed == ["Hello", "AuthenticationError 401, code wrong_key"]
+
+
+@contextmanager
+def serving(server: CompletionsServer) -> Iterator[None]:
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield
+    server.shutdown()
+    server.server_close()
+
+
 @pytest.fixture(scope="module")
 def emulator(built) -> Iterator[Emulator]:
     emulator = Emulator(PARLEY_TEMPLATE=str(built / "template.yaml"), ANONYMOUS_SECONDS="1", PARLEY_USERS="alice")
@@ -267,7 +299,7 @@ def emulator(built) -> Iterator[Emulator]:
 
 def test_the_emulator_holds_a_conversation_with_them(emulator):
     # With a token in the URL she has all the time that she needs; without one it is a second.
-    alice = Device(f"{emulator.websocket_url}?token={token('alice', DEVELOPMENT_SECRET)}")
+    alice = Device(f"{emulator.websocket_url}?token={token('alice', SECRET)}")
     anonymous = Device(emulator.websocket_url)
     alice.join("alice")
     chat_id = alice.create_chat()
@@ -275,7 +307,7 @@ def test_the_emulator_holds_a_conversation_with_them(emulator):
     assert complete["finishReason"] == "stop"
     assert "borscht" in complete["content"]
 
-    authorization = {"authorization": f"Bearer {token('alice', DEVELOPMENT_SECRET)}"}
+    authorization = {"authorization": f"Bearer {token('alice', SECRET)}"}
     path = f"{emulator.url}/chats/{chat_id}"
     with urlopen(Request(f"{path}/messages", headers=authorization), timeout=HANGS) as answer:
         assert [message["role"] for message in json.load(answer)["messages"]] == ["user", "assistant"]

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 
+from tests.support.devices import SECRET
 from tests.support.log_check import leaks
 
-GREETING = f"  Token         {token('alice', DEVELOPMENT_SECRET)}\n\nChat in another terminal:  parley chat\n"
+GREETING = f"  Token         {token('alice', SECRET)}\n\nChat in another terminal:  parley chat\n"
 TEXT = "Сколько стоит чай?"
 
 
@@ -17,8 +18,8 @@ TEXT = "Сколько стоит чай?"
         f"handled {TEXT}",
         json.dumps({"body": TEXT}),
         json.dumps({"event": json.dumps({"data": {"message": TEXT}})}),
-        f"token={token('bob', DEVELOPMENT_SECRET)}",
-        f"JWT_SECRET={DEVELOPMENT_SECRET}",
+        f"token={token('bob', SECRET)}",
+        f"JWT_SECRET={SECRET}",
     ],
 )
 def test_private_text_is_found(line):

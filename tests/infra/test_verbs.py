@@ -8,9 +8,9 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 
-from tests.support.devices import Emulator
+from tests.support.devices import SECRET, Emulator
 from tests.support.operator_shell import operator as operator
 
 pytestmark = pytest.mark.full
@@ -43,7 +43,7 @@ def test_from_nothing_to_a_conversation_and_back_to_nothing(operator):
         operator.variables = {"AWS_ENDPOINT_URL_DYNAMODB": emulator.dynamodb_url}
         added = operator.parley("users", "add", "carol", "--stack", "parley-dev")
         assert (added.stdout, added.stderr) == ("Added carol.\n", "")
-        tested = operator.make("smoke", f"TOKEN={token('carol', DEVELOPMENT_SECRET)}")
+        tested = operator.make("smoke", f"TOKEN={token('carol', SECRET)}")
         assert tested.returncode == 0, said(tested)
         assert tested.stdout.endswith(f"{emulator.websocket_url} works.\n")
     finally:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from parley.dynamodb.capacity import Item, charged
+from parley.dynamodb.capacity import Item, charged, read_units, size
 
 from tests.support.dynamodb import TABLES
 
@@ -107,6 +107,34 @@ def _count(
             capacity.charges += [Charge(model.name, what, count) for what, count in units.items()]
     elif "ConsumedCapacity" in parsed:
         capacity.charges += _charges(model.name, parsed["ConsumedCapacity"])
+
+
+@contextmanager
+def metered_reads(client: Any, observer: Any) -> Iterator[Capacity]:
+    """Count the read units of what goes through a client whose engine does not: by DynamoDB's rules, from the items."""
+    capacity = Capacity()
+
+    def ask(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["read"] = params
+
+    def count(parsed: Mapping[str, Any], model: Any, context: Mapping[str, Any], **_: Any) -> None:
+        if model.name not in READS or "Error" in parsed:
+            return
+        request = context["read"]
+        items = parsed.get("Items") or [item for item in [parsed.get("Item")] if item]
+        if "ProjectionExpression" in request:  # what is not returned is read as well
+            keys = [request["Key"]] if "Key" in request else items
+            items = [_image(observer, {"TableName": request["TableName"], "Key": key})[1] for key in keys]
+        units = read_units(sum(map(size, items)), consistent=bool(request.get("ConsistentRead")))
+        capacity.charges.append(Charge(model.name, request["TableName"], units))
+
+    client.meta.events.register("provide-client-params.dynamodb.*", ask)
+    client.meta.events.register("after-call.dynamodb.*", count)
+    try:
+        yield capacity
+    finally:
+        client.meta.events.unregister("provide-client-params.dynamodb.*", ask)
+        client.meta.events.unregister("after-call.dynamodb.*", count)
 
 
 def _charges(operation: str, consumed: Mapping[str, Any]) -> Iterator[Charge]:

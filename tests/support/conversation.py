@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from handlers.chat.records import Acceptance, Announcement, FinishReason, Message, Role, Turn
+from handlers.chat.records import Acceptance, Announcement, Chat, FinishReason, Message, Role, Turn
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover
 
@@ -29,7 +29,15 @@ def seal(store, handover, text="Hello", *, turn=None, now=NOON, title=None, **mo
     turn = turn or claim(store, handover, now=now)
     more = {"finish_reason": FinishReason.STOP, "attempt": turn.attempt} | more
     reply = Message(handover.chat_id, handover.message_id, Role.ASSISTANT, text, now, **more)
-    return store.turns.seal(handover.user_id, reply, turn, title, announcement_of(handover.message_id, now))
+    chat = store.chats.get(handover.user_id, handover.chat_id) or Chat(handover.user_id, handover.chat_id)
+    return store.turns.seal(chat, reply, turn, title, announcement_of(handover.message_id, now))
+
+
+def talk(store, texts):
+    """Store questions and their answers in turn, all of them answered."""
+    for number in range(0, len(texts), 2):
+        handover = ask(store, f"{number:036}", f"{number + 1:036}", texts[number])
+        answer(store, handover, texts[number + 1])
 
 
 def announcement_of(message_id, now=NOON):

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,7 @@ from threading import Thread
 from typing import Any, ClassVar
 
 import boto3
-from parley.dev_tokens import DEVELOPMENT_SECRET, token
+from parley.dev_tokens import token
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -25,6 +26,8 @@ from tests.support.waiting import HANGS
 
 ROOT = Path(__file__).parents[2]
 PARLEY = Path(sys.executable).with_name("parley")
+SECRET = "a secret of tests, which signs the tokens of all their emulators"
+"""The `JWT_SECRET` of every emulator here, so that a test makes tokens without asking it for its own secret."""
 
 
 def free_port() -> int:
@@ -53,6 +56,8 @@ class Emulator:
         self.dynamodb_url = elsewhere if elsewhere.startswith("http") else f"{self.url}/_parley/dynamodb"
         kept = ("PATH", "HOME", "XDG_CACHE_HOME")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
+        if "JWT_JWKS_URL" not in variables:
+            environment["JWT_SECRET"] = SECRET
         if "PARLEY_TEMPLATE" not in variables and variables.get("PARLEY_FUNCTIONS") != "inline":
             environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(
@@ -87,6 +92,15 @@ class Emulator:
         }[service]
         keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
         return boto3.client(service, endpoint_url=endpoint, **keys, **more)
+
+    def status_of_me(self, token: str) -> int:
+        """The status of the answer to a user's question who they are."""
+        request = urllib.request.Request(f"{self.url}/me", headers={"Authorization": f"Bearer {token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=HANGS) as response:
+                return int(response.status)
+        except urllib.error.HTTPError as refused:
+            return refused.code
 
     def roles(self) -> dict[str, dict[str, Any]]:
         """The role of each function, and what of it was used, missing and unused."""
@@ -159,7 +173,7 @@ class Device:
 
     def join(self, user: str, chat_id: str | None = None) -> dict[str, Any] | None:
         """Authenticate; with a chat, return the data of `chat_joined`."""
-        data = {"token": token(user, DEVELOPMENT_SECRET)} | ({"chatId": chat_id} if chat_id else {})
+        data = {"token": token(user, SECRET)} | ({"chatId": chat_id} if chat_id else {})
         self.send("join_chat", **data)
         assert self.receive("authenticated")["data"] == {"userId": user}
         return self.receive("chat_joined")["data"] if chat_id else None

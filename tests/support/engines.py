@@ -17,11 +17,11 @@ import pytest
 import uvicorn
 from parley.asgi import Response, read_body
 from parley.clock import Clock
+from parley.dev_tokens import user_folder
 from parley.dynamodb.dynoxide import install
 from parley.dynamodb.dynoxide.engine import Dynoxide
 from parley.dynamodb.engine import Database, Engine
 from parley.dynamodb.fallback.engine import Moto
-from parley.emulator.cache import cache_folder
 from parley.gateway.events import decode_headers
 from parley.trace import Trace
 
@@ -31,7 +31,7 @@ ENGINES = (DYNOXIDE, MOTO)
 
 def binary() -> Path:
     """Return Dynoxide's program. Skip the test where there is none."""
-    found = install.installed(cache_folder(os.environ), os.environ)
+    found = install.installed(user_folder(os.environ), os.environ)
     if found is None:
         pytest.skip(install.absence())
     return found

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from parley.dev_tokens import DEVELOPMENT_SECRET
-
-from tests.support.devices import Device, Emulator
+from tests.support.devices import SECRET, Device, Emulator
 
 SHORTEST = 8
 """Characters of a text that is looked for: shorter ones are in every log by chance."""
@@ -31,7 +29,7 @@ def check() -> None:
 def leaks(printed: str, said: set[str]) -> list[str]:
     """Return what is private in what an emulator has printed. It greets with one token, which is for that."""
     _, _, rest = printed.partition("Chat in another terminal")
-    found = [DEVELOPMENT_SECRET] if DEVELOPMENT_SECRET in printed else []
+    found = [SECRET] if SECRET in printed else []
     found += _TOKEN.findall(rest)
     looked_for = [text for text in said if len(text) >= SHORTEST and not _OURS.search(text)]
     return found + [text for text in looked_for if any(form in rest for form in _forms(text))]

@@ -1,5 +1,6 @@
 """The socket of an HTTP client, for tests of the bytes that are sent."""
 
+import asyncio
 from io import BytesIO
 
 
@@ -31,3 +32,22 @@ class EmptyBody(BytesIO):
 
     def stream(self):
         return iter(())
+
+
+class UnsentTransport:
+    """A transport with so many unsent bytes each time that it is asked. `calls` are the names of the other calls."""
+
+    def __init__(self, *sizes):
+        self.sizes = list(sizes)
+        self.calls = []
+        self.aborted = asyncio.Event()
+
+    def get_write_buffer_size(self):
+        return self.sizes.pop(0)
+
+    def abort(self):
+        self.calls.append("abort")
+        self.aborted.set()
+
+    def __getattr__(self, name):
+        return lambda *_: self.calls.append(name)

@@ -308,10 +308,10 @@ class AnnouncementsContract:
         answer(store, ask(store, "m1", "m2"))
         turn = Turn("m3", LATER, replaces="m2")
         store.turns.begin("alice", "chat", turn, "m2", LATER)
-        claimed = store.turns.claim("alice", "chat", turn, "w", LATER).turn
+        claimed = store.turns.claim("alice", "chat", turn, "w", LATER)
         reply = Message("chat", "m3", Role.ASSISTANT, "Better", NOON)
         announcement = Announcement("m3", LATER, replaces="m2")
-        assert store.turns.seal("alice", reply, claimed, None, announcement)
+        assert store.turns.seal(claimed, reply, claimed.turn, None, announcement)
         assert self.announcements(store) == {announcement}
 
     def test_one_of_several_takeovers_succeeds_and_the_old_worker_removes_nothing(self, store, chat):

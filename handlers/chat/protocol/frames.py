@@ -1,6 +1,8 @@
-"""Frames: every message of the wire protocol, in and out, as `docs/protocol.md` describes them.
+"""Frames: every message of the wire protocol that we send, as `docs/protocol.md` describes them.
 
-A frame is a JSON object `{"type", "data", "requestId"?}`. Each class here is the `data` of one type.
+A frame is a JSON object `{"type", "data", "requestId"?}`. Each class here is the `data` of one type. They are plain
+dataclasses: we make them, so nothing has to be checked, and a function that only sends starts without pydantic. What
+clients send is in `client_frames`.
 """
 
 from __future__ import annotations
@@ -9,25 +11,19 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
-from pydantic.json_schema import models_json_schema
+from functools import cache
+from typing import Any, ClassVar, dataclass_transform
 
 from handlers.chat.errors import ErrorCode
-from handlers.chat.records import FinishReason, Resume, Role
+from handlers.chat.records import FinishReason, Role
 
 MAX_FRAME_BYTES = 32 * 1024
 """API Gateway bills each started 32 KB as a message, and closes a connection that sends a larger frame."""
 
-MAX_OFFSET = 2**53 - 1
-"""The largest whole number that JavaScript counts exactly (`Number.MAX_SAFE_INTEGER`)."""
-
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
 
 
 def timestamp(moment: datetime) -> str:
@@ -40,128 +36,51 @@ def utf16_length(text: str) -> int:
     return len(text) + sum(character > "\uffff" for character in text)
 
 
-# Client to server
-
-
 def clean(text: str) -> str:
     """Return a text in NFC, without control characters except newline and tab. Everything else stays as it is."""
     return unicodedata.normalize("NFC", _CONTROLS.sub("", text))
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("there is no text in it")
-    return text
+_LEFT_OUT = {"left_out": True}
+"""Of a field that a frame leaves out if it is None."""
 
 
-Text = Annotated[str, AfterValidator(clean)]
-NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
-Title = Annotated[NonBlankText, Field(min_length=1, max_length=200)]
-"""A title that somebody gives to a chat."""
-
-Id = Annotated[str, Field(min_length=1, max_length=128)]
-Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
-"""An id that a client chooses: at most 64 characters, no control characters."""
+def camel(name: str) -> str:
+    """Return the name that a field has on the wire."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
-class ClientFrame(BaseModel):
-    """The data of a frame from a client. Unknown fields are ignored, known ones must have their type."""
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+class ServerFrame:
+    """The data of a frame to a client. Each subclass is a frozen dataclass."""
 
-    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
     type: ClassVar[str]
+    __pydantic_config__: ClassVar = {"alias_generator": camel}
+    """The names for `schema.json_schema`."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the JSON object of the data."""
+        values = ((name, getattr(self, name), leave_out) for name, leave_out in _fields(type(self)))  # type: ignore[arg-type]
+        return {camel(name): _plain(value) for name, value, leave_out in values if not (leave_out and value is None)}
 
 
-class ResumePoint(BaseModel):
-    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is given."""
-
-    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
-    message_id: Id
-    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)]
-    attempt: Annotated[int, Field(ge=1, le=MAX_OFFSET)] | None = None
+@cache
+def _fields(frame: type) -> tuple[tuple[str, bool], ...]:
+    """Return the fields of a frame, each with True if it is left out when it is None."""
+    return tuple((each.name, bool(each.metadata)) for each in fields(frame))
 
 
-class JoinChat(ClientFrame):
-    """Authenticate. With `chat_id`, see that chat too, with a running reply from where `resume` says."""
-
-    type: ClassVar[str] = "join_chat"
-    token: str | None = None
-    chat_id: Id | None = None
-    resume: ResumePoint | None = None
-
-    @property
-    def resume_from(self) -> Resume | None:
-        """The resume point as the domain knows it."""
-        point = self.resume
-        return Resume(point.message_id, point.offset, point.attempt) if point else None
-
-
-class CreateChat(ClientFrame):
-    """Create a chat and join it. The same `client_chat_id` gives the same chat again."""
-
-    type: ClassVar[str] = "create_chat"
-    title: Title | None = None
-    client_chat_id: Tag | None = None
-
-
-class SendMessage(ClientFrame):
-    """Send a message to the joined chat."""
-
-    type: ClassVar[str] = "message"
-    message: Text
-    client_message_id: Tag | None = None
-
-
-class Cancel(ClientFrame):
-    """End the running reply. If `message_id` names another reply, refuse."""
-
-    type: ClassVar[str] = "cancel"
-    message_id: Id | None = None
-
-
-class Regenerate(ClientFrame):
-    """Make the last reply again."""
-
-    type: ClassVar[str] = "regenerate"
-
-
-class LoadHistory(ClientFrame):
-    """Ask for the messages that are older than one that the client has."""
-
-    type: ClassVar[str] = "load_history"
-    before: Id
-    limit: Annotated[int, Field(ge=1, le=100)] | None = None
-
-
-class LeaveChat(ClientFrame):
-    """Leave the joined chat."""
-
-    type: ClassVar[str] = "leave_chat"
-
-
-class Ping(ClientFrame):
-    """Keep the connection from closing because it is idle."""
-
-    type: ClassVar[str] = "ping"
-
-
-CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
-    frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, Cancel, Regenerate, LoadHistory, LeaveChat, Ping)
-}
-
-
-# Server to client
-
-
-def _absent() -> Any:
-    """Declare a field that a frame leaves out if it is None."""
-    return Field(default=None, exclude_if=lambda value: value is None)
-
-
-class ServerFrame(BaseModel):
-    """The data of a frame to a client."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, validate_by_name=True)
-    type: ClassVar[str]
+def _plain(value: Any) -> Any:
+    """Return the JSON value of a field."""
+    if isinstance(value, ServerFrame):
+        return value.as_data()
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value.value if isinstance(value, StrEnum) else value
 
 
 class ClientLimits(ServerFrame):
@@ -172,7 +91,7 @@ class ClientLimits(ServerFrame):
     """
 
     message_chars: int
-    messages_per_minute: int | None = _absent()
+    messages_per_minute: int | None = field(default=None, metadata=_LEFT_OUT)
     idle_seconds: int = 600
 
 
@@ -209,8 +128,8 @@ class MessageView(ServerFrame):
     content: str | None
     role: Role
     timestamp: str
-    finish_reason: FinishReason | None = _absent()
-    length: int | None = _absent()
+    finish_reason: FinishReason | None = field(default=None, metadata=_LEFT_OUT)
+    length: int | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class RunningReply(ServerFrame):
@@ -228,7 +147,7 @@ class ChatJoined(ServerFrame):
     title: str
     messages: tuple[MessageView, ...]
     has_more: bool
-    reply: RunningReply | None = _absent()
+    reply: RunningReply | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class ChatLeft(ServerFrame):
@@ -267,7 +186,7 @@ class Notice(ServerFrame):
 
     type: ClassVar[str] = "notice"
     message: str
-    notice_id: str | None = _absent()
+    notice_id: str | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class UserMessage(ServerFrame):
@@ -279,8 +198,8 @@ class UserMessage(ServerFrame):
     role: Role = Role.USER
     timestamp: str
     chat_id: str
-    client_message_id: str | None = _absent()
-    duplicate: bool | None = _absent()
+    client_message_id: str | None = field(default=None, metadata=_LEFT_OUT)
+    duplicate: bool | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class AssistantMessageStart(ServerFrame):
@@ -293,7 +212,7 @@ class AssistantMessageStart(ServerFrame):
     attempt: int = 1
     offset: int = 0
     content: str = ""
-    replaces: str | None = _absent()
+    replaces: str | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class AssistantMessageToken(ServerFrame):
@@ -332,7 +251,7 @@ class Cost(ServerFrame):
     read_units: float
     write_units: float
     invocations: int
-    gb_seconds: float | None = _absent()
+    gb_seconds: float | None = field(default=None, metadata=_LEFT_OUT)
     usd: float
     covers: tuple[CostPart, ...]
 
@@ -349,8 +268,8 @@ class AssistantMessageComplete(ServerFrame):
     attempt: int = 1
     length: int
     finish_reason: FinishReason
-    usage: TokenUsage | None = _absent()
-    cost: Cost | None = _absent()
+    usage: TokenUsage | None = field(default=None, metadata=_LEFT_OUT)
+    cost: Cost | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class Error(ServerFrame):
@@ -359,8 +278,8 @@ class Error(ServerFrame):
     type: ClassVar[str] = "error"
     message: str
     code: ErrorCode
-    retry_after: int | None = _absent()
-    client_message_id: str | None = _absent()
+    retry_after: int | None = field(default=None, metadata=_LEFT_OUT)
+    client_message_id: str | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class Pong(ServerFrame):
@@ -389,7 +308,7 @@ SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
 
 def as_json(frame: ServerFrame, request_id: str | None = None) -> dict[str, Any]:
     """Return the JSON object of a frame."""
-    content = {"type": frame.type, "data": frame.model_dump(mode="json", by_alias=True)}
+    content = {"type": frame.type, "data": frame.as_data()}
     return content if request_id is None else {**content, "requestId": request_id}
 
 
@@ -408,9 +327,3 @@ def with_notice_id(content: Mapping[str, Any], notice_id: str) -> dict[str, Any]
 def encode(content: Mapping[str, Any]) -> bytes:
     """Return the UTF-8 text of a frame's JSON object. Raises ValueError for NaN and lone surrogates."""
     return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of the data of all frames: a definition for each, named after its class."""
-    shapes: list[type[BaseModel]] = [*CLIENT_FRAMES.values(), *SERVER_FRAMES]
-    return models_json_schema([(shape, "serialization") for shape in shapes], title="Parley")[1]

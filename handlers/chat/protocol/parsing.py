@@ -15,7 +15,7 @@ from typing import Any, Never
 from pydantic import ValidationError
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import CLIENT_FRAMES, TAG, ClientFrame
+from handlers.chat.protocol.client_frames import CLIENT_FRAMES, TAG, ClientFrame
 
 MAX_DEPTH = 32
 """Levels of objects and lists, the outermost included."""

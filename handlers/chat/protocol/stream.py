@@ -83,7 +83,7 @@ class Script:
             return self.start, replace(cursor, started=True, frames=cursor.frames + 1)
         piece = self._piece(cursor.characters)
         if not cursor.started:
-            start = self.start.model_copy(update={"offset": cursor.offset, "content": piece})
+            start = replace(self.start, offset=cursor.offset, content=piece)
             return start, _beyond(cursor, piece)
         if piece:
             return self._token(piece, cursor.offset), _beyond(cursor, piece)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
@@ -19,19 +20,19 @@ from handlers.chat.records import FinishReason, Message
 MAX_PAGE_BYTES = frames.MAX_FRAME_BYTES - 2 * 1024
 """The share of a frame that a page of messages may take. The rest is for the title, the ids and the request id."""
 
+MAX_PAGE_MESSAGES = 50
+"""The messages in a page whose client names no number. There are fewer if they do not fit into one frame."""
+
+FULL_BYTES = 1024
+"""The room that is left in a full page. A look at whether one more message fits costs more than it shows."""
+
 
 def view(message: Message) -> MessageView:
     """Return a message as clients see it, without its text if the message alone is larger than a page."""
-    shown = MessageView(
-        message_id=message.message_id,
-        content=message.content,
-        role=message.role,
-        timestamp=frames.timestamp(message.timestamp),
-        finish_reason=message.finish_reason,
-    )
+    shown = _whole_view(message)
     if _bytes(shown) <= MAX_PAGE_BYTES:
         return shown
-    return shown.model_copy(update={"content": None, "length": frames.utf16_length(message.content)})
+    return replace(shown, content=None, length=frames.utf16_length(message.content))
 
 
 def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
@@ -74,11 +75,12 @@ def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComple
     )
     if len(frames.encode(frames.as_json(frame))) <= frames.MAX_FRAME_BYTES:
         return frame
-    return frame.model_copy(update={"content": None})
+    return replace(frame, content=None)
 
 
-FULL_BYTES = 1024
-"""The room that is left in a full page. A look at whether one more message fits costs more than it shows."""
+def bytes_in_page(message: Message) -> int:
+    """Return the bytes that a message takes in a page with all of its text."""
+    return _bytes(_whole_view(message))
 
 
 def page(
@@ -86,20 +88,35 @@ def page(
 ) -> tuple[tuple[MessageView, ...], bool]:
     """Return the newest messages that fit into one frame, at most `limit`, oldest first, and True if there are more."""
     # `newest_first` reads the table as we go, and a read is charged by what it returns. So this takes no message
-    # that it does not show, but one that turns out not to fit. `has_older` is the cheap way to know of one more.
+    # that it does not show: the newest one says how many fit, or else one turns out not to fit. `has_older` is the
+    # cheap way to know of one more, if the message itself does not say it.
     views: list[MessageView] = []
-    size = 0
+    size, full = 0, MAX_PAGE_BYTES - FULL_BYTES
     for message in newest_first:
         shown = view(message)
         size += _bytes(shown)
         if size > MAX_PAGE_BYTES:
             return tuple(reversed(views)), True
+        if not views and message.page:
+            full = MAX_PAGE_BYTES
+            limit = min(limit, message.page) if message.page < MAX_PAGE_MESSAGES else limit
         views.append(shown)
-        if len(views) == limit or size > MAX_PAGE_BYTES - FULL_BYTES:
-            return tuple(reversed(views)), has_older(message.message_id)
+        if len(views) == limit or size > full:
+            older = has_older(message.message_id) if message.page is None else message.page > 0
+            return tuple(reversed(views)), older
     return tuple(reversed(views)), False
+
+
+def _whole_view(message: Message) -> MessageView:
+    return MessageView(
+        message_id=message.message_id,
+        content=message.content,
+        role=message.role,
+        timestamp=frames.timestamp(message.timestamp),
+        finish_reason=message.finish_reason,
+    )
 
 
 def _bytes(shown: MessageView) -> int:
     """Return the size of a message in a page, with the comma that follows it."""
-    return len(frames.encode(shown.model_dump(mode="json", by_alias=True))) + 1
+    return len(frames.encode(shown.as_data())) + 1

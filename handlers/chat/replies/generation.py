@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from handlers.chat.records import FinishReason
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, prompt
+from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, known_items, prompt, up_to_known
 from handlers.chat.replies.spending import Bill, Spending
 from handlers.chat.store import Store, StoreError
 
@@ -55,14 +55,15 @@ class Generation:
     def _spending(self) -> Spending:
         return Spending(self.store, self.settings, self.runtime)
 
-    def read_ahead(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt | None:
+    def read_ahead(self, chat_id: str, before: str, chars: Sequence[int]) -> Prompt | None:
         """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
 
-        `replaces` is the reply that this one replaces. What is before the reply's id was stored before the turn was
-        handed over, and does not change.
+        It ends before the message with the id `before`: the reply, or the one that this reply replaces. What is there
+        was stored before the turn was handed over, and does not change. `chars` are its lengths as far as they are
+        known.
         """
         try:
-            return self._read_prompt(chat_id, reply_id, replaces)
+            return self._read_prompt(chat_id, before, chars)
         except StoreError:
             # Read again with the turn claimed: a failure there ends the attempt as it should.
             logger.exception("prompt_not_read_ahead")
@@ -72,14 +73,14 @@ class Generation:
         turn, ahead = attempt.turn, attempt.prompt()
         # A handover of an earlier version does not say what is replaced.
         if ahead is None or attempt.handover.replaces != turn.replaces:
-            return self._read_prompt(attempt.chat.chat_id, turn.message_id, turn.replaces)
+            return self._read_prompt(attempt.chat.chat_id, turn.replaces or turn.message_id, ())
         return ahead
 
-    def _read_prompt(self, chat_id: str, reply_id: str, replaces: str | None) -> Prompt:
-        # Up to the question: its id is the last one before the reply's.
+    def _read_prompt(self, chat_id: str, before: str, chars: Sequence[int]) -> Prompt:
         room = self.settings.history_chars
-        earlier = self.store.messages.newest_first(chat_id, reply_id, most=MAX_MESSAGES, room=room, size=len)
-        return prompt((each for each in earlier if each.message_id != replaces), room)
+        known = known_items(chars, room)
+        earlier = self.store.messages.newest_first(chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=known)
+        return prompt(up_to_known(earlier, chars, known), room)
 
     def _ask(self, messages: Prompt, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""

@@ -13,23 +13,20 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import Future
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import httpx2
-from openai import APIStatusError, AsyncOpenAI, OpenAIError, Timeout
+from openai import APIStatusError, AsyncOpenAI, AsyncStream, OpenAIError, Timeout
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
 from handlers.chat.replies.deltas import Delta, DeltaReader
+from handlers.chat.replies.gathering import Gather, Gathering
 from handlers.chat.replies.patience import Patience
 from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.request import Dialect, Refusal, Request, after, may_bill
 from handlers.chat.settings import ModelTimeouts, Settings
-
-if TYPE_CHECKING:
-    from openai import AsyncStream
-    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 CONNECT_SECONDS = 5.0
 CLIENT_RETRIES = 2
@@ -51,7 +48,7 @@ class ModelAnswer:
     """One answer of a model, while it comes. Iterate over it once, for its `Delta`s. A queue joins loop and caller."""
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[Delta | Exception | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[Delta] | Exception | None] = SimpleQueue()
         self._reading: Future[None] | None = None
         self._closed = threading.Event()
 
@@ -72,7 +69,7 @@ class ModelAnswer:
         while (item := self._queue.get()) is not None:
             if isinstance(item, Exception):
                 raise item
-            yield item
+            yield from item
 
     def stop(self) -> None:
         """End the iteration and close the connection to the server. Safe from any thread, and more than once."""
@@ -86,25 +83,25 @@ class ModelAnswer:
         self.stop()
         self._closed.wait(_CLOSING_SECONDS)
 
-    def read(self, reading: Callable[[], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop) -> None:
-        """Read the answer in this loop. `reading` hands each delta to `add`."""
-        self._reading = asyncio.run_coroutine_threadsafe(self._guard(reading), loop)
+    def read(
+        self, reading: Callable[[Gathering], Coroutine[Any, Any, None]], loop: asyncio.AbstractEventLoop, gather: Gather
+    ) -> None:
+        """Read the answer in this loop. `reading` puts each delta into the `Gathering`."""
+        self._reading = asyncio.run_coroutine_threadsafe(self._guard(reading, gather), loop)
 
-    def add(self, delta: Delta) -> None:
-        """Hand a delta to the caller that iterates."""
-        self._queue.put(delta)
-
-    async def _guard(self, reading: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _guard(self, reading: Callable[[Gathering], Coroutine[Any, Any, None]], gather: Gather) -> None:
+        gathering = Gathering(gather, self._queue.put)
+        end: Exception | None = None
         try:
-            await reading()
+            await reading(gathering)
         except (OpenAIError, ValueError) as error:
             # ValueError: broken JSON, which the client does not turn into its own errors.
-            self._queue.put(ModelFailed(_reason(error), billed=_is_billed(error)))
+            end = ModelFailed(_reason(error), billed=_is_billed(error))
         except Exception as error:
-            self._queue.put(error)
-        else:
-            self._queue.put(None)
+            end = error
         finally:
+            gathering.flush()
+            self._queue.put(end)
             self._closed.set()
 
 
@@ -118,12 +115,14 @@ class Model:
         temperature: float | None,
         timeouts: ModelTimeouts | None = None,
         max_completion_tokens: int | None = None,
+        gather: Gather | None = None,
     ) -> None:
         self._client = client
         self._name = name
         self._temperature = temperature
         self._timeouts = timeouts or ModelTimeouts()
         self._max_completion_tokens = max_completion_tokens
+        self._gather = gather or Gather()
         self._dialect = Dialect()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -144,13 +143,14 @@ class Model:
             settings.openai_temperature,
             settings.model_timeouts,
             settings.max_completion_tokens,
+            Gather.of(settings.relay_pace),
         )
 
     def answer(self, prompt: Prompt) -> ModelAnswer:
         """Ask the model with these messages, oldest first, and return at once the answer that is to come."""
         answer = ModelAnswer()
         request = Request(prompt, self._temperature, self._max_completion_tokens, self._dialect)
-        answer.read(lambda: self._read(request, answer), self._running_loop())
+        answer.read(lambda gathering: self._read(request, gathering), self._running_loop(), self._gather)
         return answer
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
@@ -160,24 +160,24 @@ class Model:
             threading.Thread(target=self._loop.run_forever, name="model", daemon=True).start()
         return self._loop
 
-    async def _read(self, request: Request, answer: ModelAnswer) -> None:
+    async def _read(self, request: Request, gathering: Gathering) -> None:
         patience = Patience(self._timeouts, asyncio.get_running_loop().time())
         stream, request = await _within(patience, self._open(request))
         async with stream:
             reader = DeltaReader()
             try:
-                await self._take(stream, request, reader, patience, answer)
+                await self._take(stream, request, reader, patience, gathering)
             finally:
                 if reader.unknown_reason:
                     logger.warning("finish_reason_unknown", reason=reader.unknown_reason)
 
     async def _take(
         self,
-        stream: AsyncStream[ChatCompletionChunk],
+        stream: AsyncStream[object],
         request: Request,
         reader: DeltaReader,
         patience: Patience,
-        answer: ModelAnswer,
+        gathering: Gathering,
     ) -> None:
         """Hand on the deltas of the stream. While a finish reason stands, no error makes the answer fail any more."""
         # The bytes, not the client's own chunks: it stops at legal events, and takes most of the time of a reply.
@@ -185,20 +185,20 @@ class Model:
         try:
             while not reader.done and (piece := await _within(patience, _next(received))) is not None:
                 for delta in reader.feed(piece):
-                    answer.add(delta)
+                    gathering.add(delta)
                     if not reader.may_be_over and request.is_exceeded(reader.tokens_seen, reader.tokens_counted):
-                        answer.add(Delta(finish_reason=FinishReason.LENGTH))
+                        gathering.add(Delta(finish_reason=FinishReason.LENGTH))
                         return
                 patience.note(reader, clock())
         except ModelFailed:
             if reader.finish_reason is None:
                 raise
         for delta in reader.end():
-            answer.add(delta)
+            gathering.add(delta)
         if reader.done:
             await _drain(received)
 
-    async def _open(self, request: Request) -> tuple[AsyncStream[ChatCompletionChunk], Request]:
+    async def _open(self, request: Request) -> tuple[AsyncStream[object], Request]:
         """Ask until the server takes a request, and return that one too. What it does not take is remembered."""
         while True:
             try:
@@ -215,15 +215,18 @@ class Model:
                 self._dialect = request.dialect
                 return stream, request
 
-    async def _create(self, request: Request) -> AsyncStream[ChatCompletionChunk]:
+    async def _create(self, request: Request) -> AsyncStream[object]:
+        # Not `client.chat.completions.create`: its first call loads a hundred modules that we do not use, and somebody
+        # waits for it. Beside this request it does nothing but check types.
         messages = [{"role": role.value, "content": text} for role, text in request.messages]
-        stream: AsyncStream[ChatCompletionChunk] = await self._client.chat.completions.create(
-            model=self._name,
-            messages=cast("list[ChatCompletionMessageParam]", messages),
+        return await self._client.post(
+            "/chat/completions",
+            body={"model": self._name, "messages": messages, "stream": True, **request.options()},
+            options={"security": {"bearer_auth": True}},
+            cast_to=object,
             stream=True,
-            **request.options(),
+            stream_cls=AsyncStream[object],
         )
-        return stream
 
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ blank (Anthropic: "text content blocks must be non-empty").
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 
 from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Message, Role
@@ -33,6 +33,27 @@ def prompt(newest_first: Iterable[Message], max_chars: int) -> Prompt:
     """
     said = ((message.role, _said(message)) for message in islice(newest_first, MAX_MESSAGES))
     return _newest(((role, text) for role, text in said if text), max_chars)
+
+
+def known_items(chars: Sequence[int], max_chars: int) -> int:
+    """Return how many messages a prompt takes if their texts have these lengths, the newest first, as far as known."""
+    fitting = sum(filled <= max_chars for filled in accumulate(chars))
+    # Questions and replies alternate, and no prompt begins with a reply.
+    reply = fitting < len(chars) and fitting % 2 == 0
+    return max(fitting - reply, min(1, len(chars)))
+
+
+def up_to_known(newest_first: Iterable[Message], known: Sequence[int], fitting: int) -> Iterator[Message]:
+    """Yield messages, but none after the `fitting` ones if the next is known to be of no use for a prompt.
+
+    `known` are the lengths of the newest texts. They count only if those of the messages that were read are right.
+    """
+    read: list[int] = []
+    for message in newest_first:
+        yield message
+        read.append(len(message.content))
+        if len(read) == fitting < len(known) and tuple(read) == tuple(known[:fitting]) and message.role is Role.USER:
+            return
 
 
 def chars(messages: Prompt) -> int:

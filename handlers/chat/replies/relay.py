@@ -64,6 +64,7 @@ class Relay:
         self._followed = False
         self._text_since: float | None = None
         self._sending: set[str] = set()
+        self._hungry = 0
         self._posted = 0
 
     @property
@@ -127,7 +128,9 @@ class Relay:
             self._script.add(text)
             if text and self._text_since is None:
                 self._text_since = self._runtime.monotonic()
-            self._changed.notify_all()
+            # A sender whose next frame waits for the pace has text already: it is not woken up for more.
+            if self._hungry:
+                self._changed.notify_all()
 
     def finish(self, frame: AssistantMessageComplete) -> None:
         """Send the end of the reply, and wait until all connections have it, for `FINISH_SECONDS` at most."""
@@ -229,7 +232,12 @@ class Relay:
                 early = not_before - self._runtime.monotonic() if self._script.end is None else 0.0
                 if step is not None and early <= 0:
                     return step[0], cursor, step[1]
-                self._changed.wait(early if step is not None else None)
+                if step is not None:
+                    self._changed.wait(early)
+                else:
+                    self._hungry += 1
+                    self._changed.wait()
+                    self._hungry -= 1
             # Under the same lock as the decision to end. If it were not, `_admit` could find this sender still in the
             # set, start no new one, and the connection that it admits would get nothing.
             self._sending.discard(connection_id)

@@ -65,7 +65,8 @@ class ReplyWorker:
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
-        read_ahead = partial(self._generation.read_ahead, handover.chat_id, handover.message_id, handover.replaces)
+        before = handover.replaces or handover.message_id
+        read_ahead = partial(self._generation.read_ahead, handover.chat_id, before, handover.chars)
         with metered() as meter:
             prompt = (lambda: None) if given_up else beside(self._runtime, read_ahead)
             try:

@@ -29,6 +29,7 @@ class Store:
 
     def __init__(self, runtime: Runtime) -> None:
         CONNECTION.runtime = runtime
+        CONNECTION.open()
         self.users = Users()
         self.chats = Chats()
         self.connections = Connections()

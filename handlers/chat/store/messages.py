@@ -62,14 +62,19 @@ class Messages:
         most: int = _MAX_PAGE_ITEMS,
         room: int = ROOM_BYTES,
         size: Callable[[str], int] = bytes_of,
+        first: int | None = None,
+        by_page: bool = False,
     ) -> Iterator[Message]:
         """Yield a chat's messages, the newest first. With `before`, only those that are older than this id.
 
         A read is charged by what it returns, so it returns little more than the reader needs: about `most` messages
         whose texts fill the `room` together, in the reader's own measure of a text, `size`. Who takes more gets more.
+
+        `first` is how many to read first, if that is known. With `by_page`, what the messages say of pages is followed.
         """
         older = MessageItem.message_id < before if before else None
-        items, seen, filled, start = min(most, FIRST_PAGE_ITEMS), 0, 0, None
+        items, seen, filled, start = min(most, first or FIRST_PAGE_ITEMS), 0, 0, None
+        known = 0
         while True:
             page = MessageItem.query(
                 chat_id,
@@ -82,12 +87,17 @@ class Messages:
             )
             for item in page:
                 message = item.message()
+                known = known if seen else message.page or 0
                 seen, filled = seen + 1, filled + size(message.content)
                 yield message
             start = page.last_evaluated_key
-            if start is None:
+            if start is None or message.page == 0:
                 return
             items = next_page(seen, filled, room, most)
+            if by_page and seen < known:
+                items = min(known, most) - seen
+            elif by_page and message.page:
+                items = min(items, max(1, message.page - 1))
 
     def has_older(self, chat_id: str, message_id: str) -> bool:
         """Return True if a chat has a message that is older than this id."""

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from pynamodb.attributes import (
+    BinaryAttribute,
     BooleanAttribute,
     ListAttribute,
     MapAttribute,
@@ -28,7 +29,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
 from handlers.chat import cost
-from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
+from handlers.chat.aws import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES, SESSION
 from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
@@ -45,6 +46,7 @@ from handlers.chat.records import (
     Usage,
     User,
 )
+from handlers.chat.store.kept_sizes import sizes_in
 
 if TYPE_CHECKING:
     from botocore.session import Session
@@ -65,7 +67,11 @@ class _Connection(TablesConnection):
 
     @property
     def session(self) -> Session:
-        return BOTOCORE_SESSION
+        return SESSION
+
+    def open(self) -> None:
+        """Make the client now: every first request needs it, and Lambda gives a starting environment more CPU."""
+        _ = self.client
 
     def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
         # Here and not at each write: every request of the store comes through here. DynamoDB refuses a write, and
@@ -294,6 +300,7 @@ class ChatItem(_Table):
     joins = NumberAttribute(null=True)
     turn = TurnMap(null=True)  # type: ignore[no-untyped-call]
     announcements = UnicodeSetAttribute(null=True)
+    sizes = BinaryAttribute(null=True, legacy_encoding=False)
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
     by_updated_at = _ChatsByUpdatedAt()
@@ -311,6 +318,7 @@ class ChatItem(_Table):
             turn=turn.turn() if turn is not None else None,
             joins=int(self.joins or 0),
             announcements=frozenset(_announcement(kept) for kept in self.announcements or ()),
+            sizes=sizes_in(self.sizes, int(self.message_count or 0)),
             created_at=self.created_at,
             updated_at=self.updated_at,
         )
@@ -394,6 +402,7 @@ class MessageItem(_Table):
     finish_reason = UnicodeAttribute(null=True, attr_name="finishReason")
     usage = UsageMap(null=True)  # type: ignore[no-untyped-call]
     attempt = NumberAttribute(null=True)
+    page = NumberAttribute(null=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -409,11 +418,13 @@ class MessageItem(_Table):
             finish_reason=message.finish_reason and message.finish_reason.value,
             usage=UsageMap.of(usage) if usage else None,
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
+            page=message.page,
         )
 
     def message(self) -> Message:
         """Return the message."""
         usage: UsageMap | None = self.usage
+        page: float | None = self.page
         return Message(
             chat_id=self.chat_id,
             message_id=self.message_id,
@@ -424,6 +435,7 @@ class MessageItem(_Table):
             finish_reason=FinishReason(self.finish_reason) if self.finish_reason else None,
             usage=usage.usage() if usage is not None else None,
             attempt=int(self.attempt or 1),
+            page=int(page) if page is not None else None,
         )
 
 

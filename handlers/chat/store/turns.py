@@ -12,8 +12,10 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from handlers.chat.limits.policy import QuotaChange
+from handlers.chat.protocol.sizes import arrived
 from handlers.chat.records import Acceptance, Announcement, Chat, Message, Turn
 from handlers.chat.store.chats import update_chat
+from handlers.chat.store.kept_sizes import kept_sizes
 from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap, kept_announcement
 from handlers.chat.store.users import quota_write
 from handlers.chat.store.writes import Write, deleting, putting, refused, transact, updating
@@ -28,13 +30,14 @@ class Turns:
         The chat has changed if another turn runs, or if it has another last message or another subscription by now.
         `change` is what the message takes from the user's quotas, None if there are none.
         """
-        writes: list[Write] = [putting(MessageItem.of(message), MessageItem.message_id.does_not_exist())]
+        sized, known = _sized(chat, message)
+        writes: list[Write] = [putting(sized, MessageItem.message_id.does_not_exist())]
         if message.client_message_id is not None:
             # In the same transaction: a message that is sent again finds the marker, however late it comes.
             partition = SentItem.partition_of(message.chat_id)
             marker = SentItem(partition, message.client_message_id, sent_as=message.message_id)
             writes.append(putting(marker, SentItem.client_message_id.does_not_exist()))
-        actions = [*_begun(turn), ChatItem.message_count.add(1), ChatItem.updated_at.set(message.timestamp)]
+        actions = [*_begun(turn), ChatItem.message_count.add(1), ChatItem.updated_at.set(message.timestamp), known]
         # Nobody else tells the other devices of the message, so all of them must be known: one that subscribed after
         # the chat was read was shown the chat without it.
         same_devices = ChatItem.joins == chat.joins if chat.joins else ChatItem.joins.does_not_exist()
@@ -79,13 +82,14 @@ class Turns:
         """Mark the running turn as cancelled. Returns False if it is another turn, or has ended."""
         return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], TURN.message_id == message_id) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
+    def seal(self, chat: Chat, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
         """Store the reply of a turn and end the turn, all or nothing. Returns False if the turn moved on.
 
-        `title` goes to a chat that has none. A reply that this one replaces is deleted. `announcement` stays until
-        `announced`.
+        `chat` is the chat as it was when the turn was claimed. `title` goes to a chat that has none. A reply that this
+        one replaces is deleted. `announcement` stays until `announced`.
         """
-        writes: list[Write] = [putting(MessageItem.of(reply), MessageItem.message_id.does_not_exist())]
+        sized, known = _sized(chat, reply, turn.replaces)
+        writes: list[Write] = [putting(sized, MessageItem.message_id.does_not_exist())]
         if turn.replaces is not None:
             writes.append(deleting(MessageItem(reply.chat_id, turn.replaces)))
         actions = [
@@ -94,10 +98,11 @@ class Turns:
             # next message may begin a new turn before the announcement has ended.
             ChatItem.announcements.add({kept_announcement(announcement)}),
             ChatItem.message_count.add(0 if turn.replaces else 1),
+            known,
         ]
         if title is not None:
             actions.append(ChatItem.title.set(ChatItem.title | title))
-        writes.append(updating(ChatItem(user_id, reply.chat_id), actions, _is_at(turn)))
+        writes.append(updating(ChatItem(chat.user_id, chat.chat_id), actions, _is_at(turn)))
         return transact(writes)
 
     def take_over_announcement(self, chat: Chat, old: Announcement, new: Announcement) -> bool:
@@ -114,6 +119,15 @@ class Turns:
         """Remove an announcement that has been made. Does nothing if it is gone, or its chat, or was taken over."""
         made: list[Action] = [ChatItem.announcements.delete({kept_announcement(announcement)})]
         update_chat(user_id, chat_id, made, ChatItem.chat_id.exists())
+
+
+def _sized(chat: Chat, message: Message, replaces: str | None = None) -> tuple[MessageItem, Action]:
+    """Return the item of a new message, and the change of its chat's sizes. `chat` is the chat without the message.
+
+    Nobody else changes the sizes in between: only who begins a turn does, and who ends this one.
+    """
+    sized, sizes, count = arrived(chat, message, replaces)
+    return MessageItem.of(sized), ChatItem.sizes.set(kept_sizes(sizes, count))
 
 
 def _begun(turn: Turn) -> list[Action]:

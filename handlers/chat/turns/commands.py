@@ -17,7 +17,7 @@ from handlers.chat.errors import (
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.limits.frame_rate import FrameRateLimiter, FrameVerdict
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames, parsing, views
+from handlers.chat.protocol import client_frames, frames, parsing, views
 from handlers.chat.records import Connection
 from handlers.chat.settings import ACCESS, Settings, refuse_wrong
 from handlers.chat.store import Store, StoreError
@@ -121,13 +121,13 @@ class Commands:
         raise Refused(ErrorCode.INTERNAL, "Too many frames at once change this connection", STORE_RETRY_SECONDS)
 
     def decide(
-        self, frame: frames.ClientFrame, connection: Connection, request_id: str | None
+        self, frame: client_frames.ClientFrame, connection: Connection, request_id: str | None
     ) -> Iterator[actions.Action]:
         """Store what the frame says and yield the actions that follow, in order.
 
         Raises `Refused`, and before the first action `Misconfigured` and `ConnectionChanged`.
         """
-        begins_turn = isinstance(frame, frames.SendMessage | frames.Regenerate)
+        begins_turn = isinstance(frame, client_frames.SendMessage | client_frames.Regenerate)
         refuse_wrong(self._wrong_settings, None if begins_turn else ACCESS)
         self._check_session(frame, connection)
         for answer in self._dispatch(frame, connection):
@@ -140,36 +140,38 @@ class Commands:
                     yield answer
 
     def _dispatch(  # noqa: C901 - a table of the frames, not a decision
-        self, frame: frames.ClientFrame, connection: Connection
+        self, frame: client_frames.ClientFrame, connection: Connection
     ) -> Iterator[frames.ServerFrame | actions.Action]:
         """Yield frames for the client that asked, and actions for everything else."""
         match frame:
-            case frames.JoinChat():
+            case client_frames.JoinChat():
                 return self._join(frame, connection)
-            case frames.CreateChat():
+            case client_frames.CreateChat():
                 return self._joining.create_chat(frame, connection)
-            case frames.LeaveChat():
+            case client_frames.LeaveChat():
                 return self._joining.leave_chat(connection)
-            case frames.LoadHistory():
+            case client_frames.LoadHistory():
                 return self._joining.load_history(frame, connection)
-            case frames.SendMessage():
+            case client_frames.SendMessage():
                 return self._sending.send_message(frame, connection)
-            case frames.Cancel():
+            case client_frames.Cancel():
                 return self._sending.cancel(frame, connection)
-            case frames.Regenerate():
+            case client_frames.Regenerate():
                 return self._sending.regenerate(connection)
-            case frames.Ping():
+            case client_frames.Ping():
                 return self._ping(connection)
             case _:
                 raise NotImplementedError(frame.type)
 
-    def _check_session(self, frame: frames.ClientFrame, connection: Connection) -> None:
+    def _check_session(self, frame: client_frames.ClientFrame, connection: Connection) -> None:
         """Raise `Refused` if the token of the connection has ended. Only a frame with a new token is let through."""
-        renews = isinstance(frame, frames.JoinChat) and frame.token is not None
+        renews = isinstance(frame, client_frames.JoinChat) and frame.token is not None
         if connection.until and self._runtime.now() >= connection.until and not renews:
             raise Refused(ErrorCode.INVALID_TOKEN)
 
-    def _join(self, frame: frames.JoinChat, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
+    def _join(
+        self, frame: client_frames.JoinChat, connection: Connection
+    ) -> Iterator[frames.ServerFrame | actions.Action]:
         identity = self._authenticator.identify(frame.token) if frame.token is not None else None
         user_id, until = (identity.user_id, identity.until) if identity else (connection.user_id, None)
         if user_id is None:

@@ -11,14 +11,11 @@ from handlers.chat.connections import connections_to_evict
 from handlers.chat.errors import ConnectionChanged, ErrorCode, Refused
 from handlers.chat.ids import chat_id_of
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames, stream, views
+from handlers.chat.protocol import client_frames, frames, sizes, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns import actions, creation, lifecycle, send
-
-MAX_PAGE_MESSAGES = 50
-"""The most messages in `chat_joined`. There are fewer if they do not fit into one frame."""
 
 LEAVING_SECONDS = 2.5
 """The wait before a connection hears that it has another user, if it was in a chat of the old one. After it no frame of
@@ -35,7 +32,7 @@ class Joining:
     runtime: Runtime
 
     def join_chat(
-        self, frame: frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
+        self, frame: client_frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
     ) -> Iterator[frames.ServerFrame | actions.Action]:
         """Bind a connection to its user; if the frame names a chat, show it and subscribe to it.
 
@@ -54,7 +51,7 @@ class Joining:
         yield from self._catch_up(frame.resume_from, chat)
         yield from send.recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
-    def create_chat(self, frame: frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
+    def create_chat(self, frame: client_frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
         """Create a chat and join it. The same `clientChatId` gives the same chat again."""
         user_id = connection.user_id
         if user_id is None:
@@ -83,11 +80,11 @@ class Joining:
         self._bind(connection, _bound(connection, user_id, None))
         yield frames.ChatLeft(chat_id=chat_id)
 
-    def load_history(self, frame: frames.LoadHistory, connection: Connection) -> Iterator[frames.ServerFrame]:
+    def load_history(self, frame: client_frames.LoadHistory, connection: Connection) -> Iterator[frames.ServerFrame]:
         """Show a page of messages that are older than one that the client has."""
         user_id, chat_id = send.require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        messages, has_more = self._page(chat, frame.limit or MAX_PAGE_MESSAGES, frame.before)
+        messages, has_more = self._page(chat, frame.limit or views.MAX_PAGE_MESSAGES, frame.before)
         yield frames.History(chat_id=chat.chat_id, messages=messages, has_more=has_more)
 
     def _authenticated(
@@ -186,7 +183,7 @@ class Joining:
         return chat.title or self.settings.texts.new_chat
 
     def _joined(self, chat: Chat) -> frames.ChatJoined:
-        messages, has_more = self._page(chat, MAX_PAGE_MESSAGES)
+        messages, has_more = self._page(chat, views.MAX_PAGE_MESSAGES)
         turn, reply = chat.turn, None
         if turn is not None:
             reply = frames.RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
@@ -196,7 +193,9 @@ class Joining:
 
     def _page(self, chat: Chat, limit: int, before: str | None = None) -> tuple[tuple[frames.MessageView, ...], bool]:
         stored, chat_id = self.store.messages, chat.chat_id
-        newest = stored.newest_first(chat_id, before, most=limit, room=views.MAX_PAGE_BYTES)
+        # The newest message of the page says how many fit. It is read with them if the chat says it too, else alone.
+        first = sizes.first_items(chat) if before is None else 1
+        newest = stored.newest_first(chat_id, before, most=limit, room=views.MAX_PAGE_BYTES, first=first, by_page=True)
         return views.page(newest, limit, lambda oldest: stored.has_older(chat_id, oldest))
 
     def _stored_reply(self, resume: Resume, chat: Chat) -> Message | None:

@@ -8,7 +8,7 @@ and after an error, the writer reads back whether it was its own write that was 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Self
@@ -18,6 +18,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import Units, Use
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaChange
+from handlers.chat.protocol import sizes
 from handlers.chat.records import Acceptance, Announcement, Chat, Message, Role, Subscription, Turn
 from handlers.chat.store import Store, StoreError
 
@@ -39,6 +40,7 @@ class Handover:
     """The payload of a worker's invocation: the reply that it is to make, without any text.
 
     `attempt` is the number that the worker's own attempt will have, `replaces` the reply that this one replaces.
+    `chars` are the lengths of the texts for the prompt, the newest first, as far as they are known (`protocol.sizes`).
     `frames`, `read_units`, `write_units`, `invocations` and `gb_seconds` are what the turn has used before (see
     `cost.Use`). `asked_at` is the Unix time, in milliseconds, at which API Gateway got the user's frame. It is None if
     the turn was taken over, or if it is not known.
@@ -55,15 +57,16 @@ class Handover:
     invocations: int = 0
     gb_seconds: float | None = None
     asked_at: int | None = None
+    chars: tuple[int, ...] = field(default=(), compare=False)
 
     @classmethod
     def of(cls, payload: dict[str, Any]) -> Self:
         """Read the payload of an invocation. Raises TypeError for anything else."""
-        return cls(**payload)
+        return cls(**payload | {"chars": tuple(payload.get("chars", ()))})
 
     def payload(self) -> dict[str, Any]:
         """Return the payload of an invocation: ids and numbers only, so a dead letter holds no text."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value not in (None, ())}
 
     @property
     def use(self) -> Use:
@@ -173,7 +176,8 @@ def accept(
         turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE, acknowledging=True)
         outcome = _accepted(store, chat, message, turn, charge(chat, moved))
         if outcome is Acceptance.STORED:
-            return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id), chat)
+            known = sizes.known_chars(sizes.sizes_with(chat, message))
+            return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id, chars=known), chat)
         if moved := outcome is Acceptance.QUOTA_CHANGED:
             continue  # another message of the user has passed: `charge` decides again, and ends this after some tries
         tries += 1
@@ -225,7 +229,7 @@ def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
         reply_id, now = ids.after(chat.last_message_id, runtime.new_id()), runtime.now()
         turn = Turn(reply_id, now + LEASE, replaces=last.message_id)
         if _begun(store, chat, turn, now):
-            return Handover(chat.user_id, chat.chat_id, turn.message_id, replaces=turn.replaces)
+            return handover_of(chat, turn)
         chat = find_chat(store, chat.user_id, chat.chat_id)
     raise Refused(ErrorCode.BUSY)
 
@@ -301,8 +305,9 @@ def not_shown(chat: Chat, message_id: str) -> dict[str, Subscription]:
 
 
 def handover_of(chat: Chat, turn: Turn) -> Handover:
-    """Return the handover of a turn that was taken over."""
-    return Handover(chat.user_id, chat.chat_id, turn.message_id, turn.attempt + 1, turn.replaces)
+    """Return the handover of a turn to its next worker."""
+    known = sizes.known_chars(chat.sizes if turn.replaces is None else chat.sizes[1:])
+    return Handover(chat.user_id, chat.chat_id, turn.message_id, turn.attempt + 1, turn.replaces, chars=known)
 
 
 def claim(store: Store, handover: Handover, worker: str, now: datetime) -> Chat | None:
@@ -348,7 +353,7 @@ def seal(store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None
         stored = store.messages.get(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    sealed = write_then_verify(lambda: store.turns.seal(chat.user_id, reply, turn, title, announcement), applied)
+    sealed = write_then_verify(lambda: store.turns.seal(chat, reply, turn, title, announcement), applied)
     return announcement if sealed else None
 
 

@@ -13,6 +13,7 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
+from handlers.chat.protocol.client_frames import Cancel, SendMessage
 from handlers.chat.records import Announcement, Chat, Connection, Message
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
@@ -29,9 +30,7 @@ class Sending:
     settings: Settings
     runtime: Runtime
 
-    def send_message(
-        self, frame: frames.SendMessage, connection: Connection
-    ) -> Iterator[frames.ServerFrame | actions.Action]:
+    def send_message(self, frame: SendMessage, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
@@ -51,7 +50,7 @@ class Sending:
         others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
         yield actions.Begin(actions.Post(acknowledgement, connection.connection_id), others, accepted.handover)
 
-    def cancel(self, frame: frames.Cancel, connection: Connection) -> Iterator[actions.Action]:
+    def cancel(self, frame: Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
         user_id, chat_id = require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)

@@ -4,20 +4,35 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
-from parley.emulator.options import Options
+from parley.emulator.options import Address, Options
 from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
 
 
-def banner(emulator: Emulator, secret: str) -> str:
-    """Return the text that the emulator prints when it is ready. `secret` signs the token in it."""
-    parts = [emulator.template.notes, _urls(emulator)]
+def banner(emulator: Emulator, overrides: Mapping[str, str]) -> str:
+    """Return the text that the emulator prints when it is ready. `overrides` are the developer's variables."""
+    parts = [emulator.template.notes, _warnings(emulator.options.address), _urls(emulator)]
     if has_users(emulator.template) and emulator.options.users:
-        parts.append(_users(emulator.options, secret))
+        parts.append(_users(emulator.options, dev_tokens.secret(overrides)))
     return "\n".join(line for part in parts for line in part) + "\n"
+
+
+def _warnings(address: Address) -> list[str]:
+    """Return the lines on what other machines can do, if they reach the emulator."""
+    if address.is_loopback:
+        return []
+    reached = f"Warning: other machines reach {address.host}."
+    if address.exposed:
+        return [f"{reached} With --expose they can invoke every function, read the trace and change the tables.", ""]
+    return [
+        f"{reached} They can use the WebSocket and HTTP APIs. Invoke, @connections, DynamoDB, the trace and the "
+        "built-in model answer this machine only; --expose opens them too.",
+        "",
+    ]
 
 
 def _urls(emulator: Emulator) -> list[str]:

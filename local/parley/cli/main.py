@@ -60,6 +60,13 @@ _TEMPLATE_OPTIONS = options(
 _SERVER_OPTIONS = options(
     _setting("--port", "PORT", type=click.IntRange(1, 65_535), default=8000, help="Port of the emulator."),
     _setting("--host", "PARLEY_HOST", default="127.0.0.1", help="Address to listen on."),
+    _setting(
+        "--expose",
+        "PARLEY_EXPOSE",
+        is_flag=True,
+        help="With --host: let other machines call Invoke, @connections, DynamoDB, the trace and the built-in model, "
+        "and not only the template's APIs.",
+    ),
 )
 
 _SERVICE_OPTIONS = options(
@@ -173,6 +180,15 @@ _BEHAVIOUR_OPTIONS = options(
         help="Check the signatures of AWS_IAM handshakes and of @connections calls.",
     ),
     _setting(
+        "--origin",
+        "PARLEY_ORIGINS",
+        "origins",
+        multiple=True,
+        metavar="ORIGIN",
+        help="Origin of web pages that may use the APIs, besides pages of this machine; `*` for all. May be given "
+        "several times.",
+    ),
+    _setting(
         "--assume",
         "PARLEY_ASSUME",
         multiple=True,
@@ -208,7 +224,7 @@ def template(template: Path, parameters: dict[str, str], imports: dict[str, str]
 @main.command()
 @click.argument("user")
 def token(user: str) -> None:
-    """Print a token for USER. It is valid for 12 hours and signed with JWT_SECRET or the development secret."""
+    """Print a token for USER. It is valid for 12 hours, and signed with JWT_SECRET or your development secret."""
     click.echo(_token_for(user))
 
 

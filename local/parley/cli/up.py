@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from parley import dev_tokens, proxies
+from parley import proxies
 from parley.emulator.options import Options, overrides
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
@@ -56,7 +56,7 @@ async def _serve(options: Options, template: Template, zygote: ZygoteProcess | N
     emulator = Emulator(options, template, variables, trace, zygote)
 
     def ready() -> None:
-        click.echo(banner(emulator, dev_tokens.secret(variables)))
+        click.echo(banner(emulator, variables))
         # Not earlier: an emulator that cannot start prints one message, and no log before it.
         for event in trace.after(0):
             log.write(event)

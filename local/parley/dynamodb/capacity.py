@@ -8,6 +8,7 @@ issue 176 and pull request 188).
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -78,7 +79,7 @@ def _size(value: Mapping[str, Any]) -> int:
         case "BOOL" | "NULL":
             return 1
         case "B":
-            return len(content)
+            return len(b64decode(content) if isinstance(content, str) else content)  # in JSON, or as boto3 has it
         case "L":
             return 3 + sum(1 + _size(each) for each in content)
         case "M":

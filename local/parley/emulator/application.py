@@ -10,7 +10,7 @@ from functools import partial
 from random import Random
 from threading import Lock
 
-from parley.asgi import ClientGone, Receive, Response, Scope, Send, read_body
+from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
 from parley.aws_services import AwsServices
 from parley.clock import Clock
 from parley.dynamodb.provision import provision
@@ -37,7 +37,7 @@ from parley.emulator.paths import (
     stages_by_path,
 )
 from parley.emulator.server import Server, stop_on_signals
-from parley.emulator.variables import FunctionVariables
+from parley.emulator.variables import FunctionVariables, allowed_origins
 from parley.errors import StartError
 from parley.faults.injector import Injector
 from parley.faults.plan import Plan, PlanError
@@ -48,6 +48,7 @@ from parley.functions.processes.launch import ZygoteProcess
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions
 from parley.gateway.events import Handshake, decode_headers
+from parley.gateway.http.cors import SharedWithPages
 from parley.gateway.http.stage import HttpGateway
 from parley.gateway.integrations.caller import IntegrationCaller
 from parley.gateway.quotas import AccountRateLimiter
@@ -55,10 +56,20 @@ from parley.gateway.signature import SignedRequest, is_signed, is_valid
 from parley.gateway.websocket.context import GatewayContext
 from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.stage import WebSocketGateway
-from parley.host_check import comes_from_a_foreign_page, is_this_machine
+from parley.host_check import (
+    comes_from_a_foreign_page,
+    comes_from_this_machine,
+    is_this_machine,
+    is_welcome_page,
+)
 from parley.llm.server import BuiltInModel
 from parley.template.model import Template
 from parley.trace import Trace
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""The size of the largest request: twice the 16 MB of DynamoDB's BatchWriteItem, which JSON makes larger."""
+
+_TOO_LARGE = Response.of_json(413, {"message": "Request Entity Too Large"}, {"connection": "close"})
 
 
 class Emulator:
@@ -97,10 +108,11 @@ class Emulator:
             for path, (api, stage) in mounted(self.template.websocket_apis).items()
         }
         self._http = {
-            path: HttpGateway(api, self._functions.invoke, trace, self._clock, path)
+            path: SharedWithPages(HttpGateway(api, self._functions.invoke, trace, self._clock, path), self._is_welcome)
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self.http_paths = [path or "/" for path in self._http]
+        self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self.database = database(options, overrides, importing, trace, self._clock)
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
@@ -206,19 +218,23 @@ class Emulator:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
+        if scope["type"] == "websocket":
+            await self._serve_websocket(scope, receive, send)
+            return
         with contextlib.suppress(ClientGone):
-            await self._serve(scope, receive, send)
+            try:
+                await self._serve(scope, limited(receive, MAX_BODY_BYTES), send)
+            except BodyTooLarge:
+                await _TOO_LARGE.send(send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request or a handshake to the part that serves its path."""
+        """Pass a request to the part that serves its path."""
         path: str = scope["path"]
         if refusal := self._refusal(scope):
             return await Response.of_json(403, {"message": refusal}).send(send)
         # The tables are created through this same port, and nobody else shall see a database without them.
         if not path.startswith(self._provisioning_path):
             await self._ready.wait()
-        if scope["type"] == "websocket":
-            return await self._serve_websocket(scope, receive, send)
         if path.startswith(self._call_paths) or CONNECTIONS_PATH in path:
             return await self._serve_call(scope, receive, send)
         if path.startswith(OWN_PATH):
@@ -234,21 +250,38 @@ class Emulator:
         """Return why a request for the emulator itself or for a service of AWS's is refused, None if it is not."""
         path: str = scope["path"]
         is_ours = path.startswith((OWN_PATH, INVOKE_PATH))
-        if scope["type"] != "http" or not (is_ours or CONNECTIONS_PATH in path):
+        is_model = self.built_in_model and path.startswith(f"{MODEL_PATH}/")
+        if not (is_ours or is_model or CONNECTIONS_PATH in path):
             return None
+        address = self.options.address
+        if not address.exposed and not comes_from_this_machine(scope["client"], scope["server"]):
+            return "Only this machine may call this, unless the emulator is started with --expose"
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        if is_ours and not is_this_machine(headers.get("host", ""), self.options.address.host):
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"]
+        if is_ours and not (len(hosts) == 1 and is_this_machine(hosts[0], address.host)):
             return "This host is not this machine"
         return "Web pages may not call this" if comes_from_a_foreign_page(headers) else None
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a handshake to the stage that serves its path. Any other path is refused."""
+        await self._ready.wait()
         gateway = self.mounts.get(scope["path"].rstrip("/"))
-        if gateway is not None:
+        headers = [(name.lower(), value) for name, value in decode_headers(scope["headers"])]
+        foreign = [value for name, value in headers if name == "origin" and not self._is_welcome(value, dict(headers))]
+        if gateway is None:
+            why = f"no stage has this path; there are {', '.join(self.mounts)}"
+        elif foreign:
+            why = f"the page is of {foreign[0]}; --origin {foreign[0]} lets its pages connect"
+        else:
             return await gateway(scope, receive, send)
         await receive()
-        paths = ", ".join(self.mounts)
-        self._trace.record("refuse", path=scope["path"], status=403, why=f"no stage has this path; there are {paths}")
+        self._trace.record("refuse", path=scope["path"], status=403, why=why)
         return await Response.of_json(403, {"message": "Forbidden"}).refuse(send)
+
+    def _is_welcome(self, origin: str, headers: Mapping[str, str] | None = None) -> bool:
+        host = (headers or {}).get("host", "")
+        own = {host} if is_this_machine(host, self.options.address.host) else set()
+        return is_welcome_page(origin, self._origins) or origin.partition("://")[2] in own
 
     async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of one of AWS's services."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import certifi
 
-from parley.emulator.cache import cache_folder
+from parley.dev_tokens import user_folder
 
 _NAMES = ("localhost", "127.0.0.1", "::1")
 _LIFETIME = timedelta(days=365)
@@ -47,7 +47,7 @@ class Certificate:
 def certificate(host: str, environ: Mapping[str, str]) -> Certificate:
     """Return the certificate of this machine and of `host`. It is made now if there is none or if it expires soon."""
     names = [*_NAMES, *({host} - {*_NAMES, "0.0.0.0", "::"})]  # noqa: S104 - compared, not bound
-    folder = cache_folder(environ) or Path(tempfile.mkdtemp(prefix="parley-"))
+    folder = user_folder(environ)
     stem = "-".join(["parley", *names[len(_NAMES) :]]).replace(":", "_")
     found = Certificate(folder / f"{stem}.pem", folder / f"{stem}-bundle.pem")
     if not _is_fresh(found):

@@ -9,10 +9,18 @@ import ssl
 from collections.abc import Callable
 
 from parley.errors import StartError
+from parley.gateway.websocket.protocol import HEAD_SECONDS
 
 _MAX_ACCEPTS = 256
 """The number of connections that are accepted in one turn of the event loop."""
 _BACKLOG = 2048
+_MAX_SILENT = 256
+"""The number of connections that may have sent nothing yet. With one more the oldest is dropped."""
+
+ACCEPT_PAUSE_SECONDS = 0.5
+"""The time without accepting after an error, such as having no descriptors left. The waiting connections keep the
+listener readable, so without a pause the loop would try again at once, for ever."""
+
 _TLS_HANDSHAKE = b"\x16"
 """The first byte of every TLS connection (RFC 8446 section 5.1: content type `handshake`), and of no HTTP request."""
 
@@ -46,7 +54,8 @@ def _reason_and_next_step(error: OSError) -> str:
 class Acceptor:
     """The loop that accepts connections and gives each one a protocol.
 
-    A connection whose first byte begins a TLS handshake gets TLS. `context` is called at the first one of these.
+    A connection whose first byte begins a TLS handshake gets TLS. `context` is called at the first one of these. A
+    connection that sends nothing is dropped after `HEAD_SECONDS`.
     """
 
     def __init__(
@@ -57,7 +66,8 @@ class Acceptor:
         self._context = context
         self._tls: ssl.SSLContext | None = None
         self._loop = asyncio.get_running_loop()
-        self._undecided: set[socket.socket] = set()
+        self._undecided: dict[socket.socket, asyncio.TimerHandle] = {}
+        self._pause: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -66,11 +76,12 @@ class Acceptor:
 
     def stop(self) -> None:
         """Stop accepting connections, and drop those that have not sent anything yet."""
+        if self._pause is not None:
+            self._pause.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
-        for connection in self._undecided:
-            self._loop.remove_reader(connection)
-            connection.close()
+        for connection in list(self._undecided):
+            self._drop(connection)
 
     def _accept(self) -> None:
         for _ in range(_MAX_ACCEPTS):
@@ -79,12 +90,31 @@ class Acceptor:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError:  # out of descriptors: the other connections wait until some are free again
+                self._loop.remove_reader(self._listener)
+                self._pause = self._loop.call_later(ACCEPT_PAUSE_SECONDS, self.start)
                 return
             connection.setblocking(False)
             # Nagle's algorithm would delay every small answer by 40 ms.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._undecided.add(connection)
+            if len(self._undecided) >= _MAX_SILENT:
+                self._drop_oldest()
+            self._undecided[connection] = self._loop.call_later(HEAD_SECONDS, self._drop, connection)
             self._loop.add_reader(connection, self._decide, connection)
+
+    def _drop_oldest(self) -> None:
+        """Drop the connection that has been silent for longest, unless its first byte has come by now."""
+        oldest = next(iter(self._undecided))
+        self._decide(oldest)
+        if oldest in self._undecided:
+            self._drop(oldest)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._forget(connection)
+        connection.close()
+
+    def _forget(self, connection: socket.socket) -> None:
+        self._loop.remove_reader(connection)
+        self._undecided.pop(connection).cancel()
 
     def _decide(self, connection: socket.socket) -> None:
         try:
@@ -93,8 +123,7 @@ class Acceptor:
             return
         except OSError:
             first = b""
-        self._loop.remove_reader(connection)
-        self._undecided.discard(connection)
+        self._forget(connection)
         if not first:
             connection.close()
             return
@@ -106,6 +135,11 @@ class Acceptor:
         if tls and self._tls is None:
             self._tls = self._context()
         try:
-            await self._loop.connect_accepted_socket(self._make, connection, ssl=self._tls if tls else None)
+            if tls:
+                await self._loop.connect_accepted_socket(
+                    self._make, connection, ssl=self._tls, ssl_handshake_timeout=HEAD_SECONDS
+                )
+            else:
+                await self._loop.connect_accepted_socket(self._make, connection)
         except OSError:  # the TLS handshake failed; the client has got the reason
             connection.close()

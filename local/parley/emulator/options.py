@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
+from parley.host_check import is_loopback
 from parley.iam.access import Mode
 
 EMBEDDED, MOTO = "embedded", "moto"
@@ -19,10 +20,19 @@ EMBEDDED, MOTO = "embedded", "moto"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """The address that the emulator listens on."""
+    """The address that the emulator listens on.
+
+    With `exposed` other machines reach everything, where they reach the address; otherwise the template's APIs only.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8000
+    exposed: bool = False
+
+    @property
+    def is_loopback(self) -> bool:
+        """True if nobody but this machine reaches the address."""
+        return is_loopback(self.host)
 
     @property
     def url(self) -> str:
@@ -60,7 +70,8 @@ class GatewayOptions:
     """The options of API Gateway.
 
     `post_latency` is in milliseconds. `reorder` is the seed by which messages of a connection overtake each other;
-    None keeps their order. With `verify_signatures` a signature must also be correct.
+    None keeps their order. With `verify_signatures` a signature must also be correct. `origins` are those of pages that
+    may use the APIs, besides the pages of this machine.
     """
 
     limits: TimeLimits = field(default_factory=TimeLimits)
@@ -69,6 +80,7 @@ class GatewayOptions:
     post_latency: float = 0.0
     reorder: int | None = None
     verify_signatures: bool = False
+    origins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +121,7 @@ class Options:
         )
         return cls(
             template=TemplateOptions(values["template"], values["parameters"], values["imports"], values["stage"]),
-            address=Address(values["host"], values["port"]),
+            address=Address(values["host"], values["port"], values["expose"]),
             functions=FunctionOptions(
                 values["functions"], values["environments"], values["retry_delay"], values["duplicates"]
             ),
@@ -119,6 +131,7 @@ class Options:
                 post_latency=values["post_latency"],
                 reorder=values["reorder"],
                 verify_signatures=values["verify_signatures"],
+                origins=tuple(values["origins"]),
             ),
             dynamodb=values["dynamodb"],
             users=tuple(user for user in map(str.strip, values["users"].split(",")) if user),

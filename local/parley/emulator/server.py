@@ -20,10 +20,11 @@ from parley.gateway.quotas import MAX_FRAME_BYTES, MAX_MESSAGE_BYTES
 from parley.gateway.websocket.protocol import GatewayProtocol, HttpProtocol
 
 _EXPECTED_ERRORS = (
-    "Invalid UTF-8 sequence received from client.",
     "ASGI callable returned without completing response.",
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
 )
-"""Errors of uvicorn's that need no report: a client's bad frame, and a reply that the built-in model breaks off."""
+"""Errors of uvicorn's that need no report: what a client does wrong, and a reply that the built-in model breaks off."""
 
 
 class Server(uvicorn.Server):
@@ -37,6 +38,11 @@ class Server(uvicorn.Server):
         self._listener = listen(address.host, address.port)
         self._certificate = certificate
         self._acceptor: Acceptor | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return int(self._listener.getsockname()[1])
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

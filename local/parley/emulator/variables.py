@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from parley import proxies
+from parley import dev_tokens, proxies
 from parley.account import REGION
-from parley.dev_tokens import DEVELOPMENT_SECRET
 from parley.emulator.certificate import Certificate
 from parley.emulator.options import Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
@@ -71,6 +70,8 @@ class FunctionVariables:
         for name, value in self._defaults().items():
             if name in variables and (not variables[name] or self._is_model_endpoint(name)):
                 variables[name] = value
+        if variables.get("JWT_SECRET") == "" and not self.overrides.get("JWT_JWKS_URL"):
+            variables["JWT_SECRET"] = dev_tokens.secret(self.overrides)
         trust = {name: value for name, value in self.certificate.variables().items() if name not in variables}
         endpoints = self._endpoints(_management_path(apis, function.name))
         own = {name: value for name, value in variables.items() if name not in endpoints or _may_be_elsewhere(name)}
@@ -102,8 +103,7 @@ class FunctionVariables:
     def _defaults(self) -> dict[str, str]:
         """Return values for variables that neither the developer nor the template gives one."""
         model = {"OPENAI_BASE_URL": f"{self.options.address.url}{MODEL_PATH}"} if self.built_in_model else {}
-        secret = {} if self.overrides.get("JWT_JWKS_URL") else {"JWT_SECRET": DEVELOPMENT_SECRET}
-        return {"OPENAI_API_KEY": "none-needed", **secret, **model}
+        return {"OPENAI_API_KEY": "none-needed", **model}
 
     def _is_model_endpoint(self, name: str) -> bool:
         return name == "OPENAI_BASE_URL" and self.built_in_model
@@ -135,6 +135,12 @@ def _management_path(apis: Sequence[WebSocketApi], function: str) -> str:
 
 def _invokes(integration: Integration, function: str) -> bool:
     return isinstance(integration, LambdaIntegration) and integration.function == function
+
+
+def allowed_origins(template: Template) -> set[str]:
+    """Return the origins that functions of a template allow in the way of Parley's: in `ALLOWED_ORIGINS`."""
+    lists = (function.environment.get("ALLOWED_ORIGINS", "") for function in template.functions.values())
+    return {origin.strip() for listed in lists for origin in listed.split(",")} - {""}
 
 
 def has_users(template: Template) -> bool:

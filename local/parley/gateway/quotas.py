@@ -46,6 +46,11 @@ REQUEST_RATE = Limit("an account has 10,000 requests a second over all its APIs,
 ROUTE_RATE = Limit("the stage's throttling settings for this route", _THROTTLING)
 URL_LENGTH = Limit("a URL can have 4,096 characters at most")
 POST_SIZE = Limit("a post can have 128 KB at most")
+CLIENT_BUFFER = Limit(
+    "a client that does not read gets no more frames once its buffer is full; a post is answered with 429",
+    "https://docs.aws.amazon.com/botocore/latest/reference/services/apigatewaymanagementapi/client/exceptions/"
+    "LimitExceededException.html",
+)
 MAX_HTTP_REQUEST_BYTES = 10 * 1024 * 1024
 _HTTP_QUOTAS = f"{_GUIDE}/http-api-quotas.html"
 HTTP_REQUEST_SIZE = Limit("a request to an HTTP API can have 10 MB at most", _HTTP_QUOTAS)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from parley.template.arns import function_in
@@ -116,9 +119,20 @@ def _local_folder(document: Document, properties: Properties, uri: str) -> Path:
 
 def _write_inline_code(code: str) -> Path:
     """Return a folder with inline code in `index.py`, as on Lambda. The same code has the same folder."""
-    folder = Path(tempfile.gettempdir()) / f"parley-code-{hashlib.sha256(code.encode()).hexdigest()[:16]}"
+    folder = _inline_folder() / hashlib.sha256(code.encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "index.py").write_text(code, encoding="utf-8")
+    return folder
+
+
+@cache
+def _inline_folder() -> Path:
+    """Return a new folder for the inline code of this process. It is removed at the end.
+
+    Not one with a name that others know: what they put there before would be imported as the function's own modules.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="parley-code-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 

@@ -13,6 +13,7 @@ from greenlet import getcurrent
 from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import QuotaChange, QuotaUsage
+from handlers.chat.protocol.sizes import arrived
 from handlers.chat.records import (
     Acceptance,
     Announcement,
@@ -312,11 +313,12 @@ class SimulatedTurns(_Part):
             if change is not None and quotas.get(user_id, QuotaUsage()) != change.before:
                 is_free = _is_free(now, chat.last_message_id)
                 return Acceptance.QUOTA_CHANGED if is_free else Acceptance.CHAT_CHANGED
-            if not self._begun(user_id, chat.chat_id, turn, chat.last_message_id, 1):
+            kept, sizes, count = arrived(chat, message)
+            if not self._begun(user_id, chat.chat_id, turn, chat.last_message_id, sizes=sizes, message_count=count):
                 return Acceptance.CHAT_CHANGED
             if change is not None:
                 quotas[user_id] = change.after
-            self.tables.messages.setdefault(chat.chat_id, {})[message.message_id] = message
+            self.tables.messages.setdefault(chat.chat_id, {})[message.message_id] = kept
             if message.client_message_id:
                 self.tables.sent[chat.chat_id, message.client_message_id] = message.message_id
             return Acceptance.STORED
@@ -328,14 +330,13 @@ class SimulatedTurns(_Part):
         return not is_sent and message.message_id not in self.tables.messages.get(message.chat_id, {})
 
     def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, now: datetime) -> bool:
-        return self._call(lambda: self._begun(user_id, chat_id, turn, previous, 0), False)
+        return self._call(lambda: self._begun(user_id, chat_id, turn, previous), False)
 
-    def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, messages: int) -> bool:
+    def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, **values: Any) -> bool:
         def change(chat: Chat) -> Chat | None:
             if not _is_free(chat, previous):
                 return None
-            count = chat.message_count + messages
-            return replace(chat, turn=turn, last_message_id=turn.message_id, message_count=count)
+            return replace(chat, turn=turn, last_message_id=turn.message_id, **values)
 
         return self._changed(user_id, chat_id, change) is not None
 
@@ -372,24 +373,23 @@ class SimulatedTurns(_Part):
 
         return self._change(user_id, chat_id, change) is not None
 
-    def seal(self, user_id: str, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
+    def seal(self, chat: Chat, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
         def effect() -> bool:
             messages = self.tables.messages.get(reply.chat_id, {})
             if reply.message_id in messages:
                 return False
 
-            def change(chat: Chat) -> Chat | None:
-                if not _is_at(chat, turn):
-                    return None
-                count = chat.message_count + (0 if turn.replaces else 1)
-                announcements = chat.announcements | {announcement}
-                return replace(
-                    chat, turn=None, announcements=announcements, title=chat.title or title, message_count=count
-                )
+            kept, sizes, count = arrived(chat, reply, turn.replaces)
 
-            if self._changed(user_id, reply.chat_id, change) is None:
+            def change(now: Chat) -> Chat | None:
+                if not _is_at(now, turn):
+                    return None
+                told = {"announcements": now.announcements | {announcement}, "title": now.title or title}
+                return replace(now, turn=None, message_count=count, sizes=sizes, **told)
+
+            if self._changed(chat.user_id, reply.chat_id, change) is None:
                 return False
-            messages[reply.message_id] = reply
+            messages[reply.message_id] = kept
             messages.pop(turn.replaces or "", None)
             return True
 

@@ -51,7 +51,7 @@ def test_what_is_unknown_is_left_out_and_named(prices, use, usage, asked, left_o
 
 
 def test_an_unknown_time_is_absent_and_not_zero():
-    shown = Prices().cost(Use(1, Units(), 2, None), None, asked=False).model_dump(mode="json", by_alias=True)
+    shown = Prices().cost(Use(1, Units(), 2, None), None, asked=False).as_data()
     assert "gbSeconds" not in shown
     assert shown["covers"] == ["frames", "units", "tokens"]
 

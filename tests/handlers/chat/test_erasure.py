@@ -150,7 +150,7 @@ def test_no_write_brings_a_deleted_chat_back(store):
         store.turns.take_over("alice", "chat", turn, then),
         store.turns.acknowledged("alice", "chat", "m2"),
         store.turns.cancel("alice", "chat", "m2"),
-        store.turns.seal("alice", message, turn, "x", announcement_of("m2")),
+        store.turns.seal(Chat("alice", "chat"), message, turn, "x", announcement_of("m2")),
         store.turns.take_over_announcement(unannounced, announcement_of("m2"), announcement_of("m2")),
         store.turns.announced("alice", "chat", announcement_of("m2")),
         store.chats.delete("alice", "chat", NOON),

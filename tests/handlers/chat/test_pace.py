@@ -30,6 +30,7 @@ def test_one_that_is_to_shrink_stays_as_it_was():
     assert Pace(0.3, 0.1, 4).after(50, 2) == Pace(0.3, 0.1, 4).after(50, 9) == 0.3
 
 
+@example(Pace(1.3055877754207645, 5.45059343882473, 0.0, unpaced_frames=0), 1, 0.0, 0.0)  # rounds up
 @given(ANY, st.integers(0, 100), SECONDS, SECONDS)
 @example(Pace(0.03, 0.4272767192862848, 0.0, 0), 1, 0.0, 0.0)  # 0.03 + (0.427… - 0.03) is more than 0.427…
 def test_the_first_text_never_waits_and_an_older_reply_never_hurries(pace, frames, age, more):

@@ -114,8 +114,3 @@ def test_another_machine_may_have_it_on_its_path(cache, environ, tmp_path, monke
         install.install(cache, environ)
     assert install.absence() == "Dynoxide has no package for Darwin on arm64 here; put `dynoxide` on PATH"
     assert install.installed(cache, environ) == tmp_path / "bin" / "dynoxide"
-
-
-def test_without_a_home_there_is_no_place_for_it():
-    with pytest.raises(install.NotInstallable, match="neither HOME nor XDG_CACHE_HOME can be written"):
-        install.install(None, {"PATH": "/usr/bin:/bin"})

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from parley.dev_tokens import DEVELOPMENT_SECRET
+from parley import dev_tokens
 from parley.emulator.certificate import Certificate
 from parley.emulator.options import Address, Options, overrides
 from parley.emulator.variables import FunctionVariables
@@ -50,9 +50,19 @@ def test_a_function_sees_only_the_variables_it_declares():
     assert not {"OPENAI_API_KEY", "OPENAI_BASE_URL", "JWT_SECRET", "HOME"} & set(seen)
 
 
-def test_the_development_secret_stands_in_for_a_missing_one():
-    assert variables({})["JWT_SECRET"] == DEVELOPMENT_SECRET
-    assert variables({"JWT_SECRET": "mine"})["JWT_SECRET"] == "mine"
+def test_the_development_secret_stands_in_for_a_missing_one(tmp_path):
+    said = {"XDG_CACHE_HOME": str(tmp_path)}
+    assert variables(said)["JWT_SECRET"] == dev_tokens.secret(said)
+    assert variables(said | {"JWT_SECRET": "mine"})["JWT_SECRET"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("said", "declared"),
+    [({}, {"OTHER": ""}), ({"JWT_JWKS_URL": "https://keys"}, DECLARED), ({"JWT_SECRET": "x"}, DECLARED)],
+)
+def test_no_secret_is_made_where_none_is_needed(tmp_path, said, declared):
+    variables(said | {"XDG_CACHE_HOME": str(tmp_path)}, declared)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_services_are_the_emulators_whatever_the_shell_says():

@@ -167,5 +167,5 @@ async def test_a_system_that_cannot_fork_starts_processes_afresh(serve, monkeypa
     service = await serve({"environment": {"TABLE": "chats"}}, one=VARIABLES)
     variables = await service.answer("one")
     assert variables["TABLE"] == "chats"
-    assert re.fullmatch(r"127\.0\.0\.1:\d+", variables["AWS_LAMBDA_RUNTIME_API"])
+    assert re.fullmatch(r"127\.0\.0\.1:\d+/[\w-]{32}", variables["AWS_LAMBDA_RUNTIME_API"])
     assert "HOME" not in variables

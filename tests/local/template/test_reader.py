@@ -79,7 +79,7 @@ class TestOurs:
     def test_the_worker_is_as_declared(self):
         worker = read(OURS).functions["GenerateFunction"]
 
-        assert (worker.timeout, worker.memory, worker.handler) == (900, 1024, "handlers.generate.handler")
+        assert (worker.timeout, worker.memory, worker.handler) == (900, 512, "handlers.generate.handler")
         assert (worker.invoke_config().retries, worker.invoke_config().max_event_age) == (2, 300)
         assert worker.dead_letter.endswith(":GenerateDeadLetterQueue")
         assert worker.invoke_config().on_failure.endswith(":function:GiveUpFunction")

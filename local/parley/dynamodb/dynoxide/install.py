@@ -62,10 +62,10 @@ def package() -> Package | None:
     return None
 
 
-def installed(cache: Path | None, environ: Mapping[str, str]) -> Path | None:
+def installed(cache: Path, environ: Mapping[str, str]) -> Path | None:
     """Return the engine's program: the one that `install` has put into this folder, else one on PATH, else None."""
     wanted = package()
-    if wanted and cache and (binary := wanted.binary(cache)).is_file():
+    if wanted and (binary := wanted.binary(cache)).is_file():
         return binary
     found = shutil.which("dynoxide", path=environ.get("PATH"))
     return Path(found) if found else None
@@ -78,13 +78,11 @@ def absence() -> str:
     return f"Dynoxide is not installed; `{COMMAND}` does it"
 
 
-def install(cache: Path | None, environ: Mapping[str, str]) -> Path:
+def install(cache: Path, environ: Mapping[str, str]) -> Path:
     """Install the engine in this folder, if it is not there, and return its program. Raises `NotInstallable`."""
     wanted = package()
     if wanted is None:
         raise NotInstallable(f"There is no package of Dynoxide for {platform.system()} on {platform.machine()}.")
-    if cache is None:
-        raise NotInstallable("There is no folder to install it to: neither HOME nor XDG_CACHE_HOME can be written.")
     binary, target = wanted.binary(cache), wanted.folder(cache)
     if binary.is_file():
         return binary

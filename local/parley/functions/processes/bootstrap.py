@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,25 @@ def run(order: LaunchOrder) -> None:
     # Not earlier, and never in the zygote: the runtime's native client reads the address of the Runtime API from the
     # variables at the moment when it is loaded.
     from awslambdaric.__main__ import main
+    from awslambdaric.lambda_runtime_client import BaseLambdaRuntimeClient
 
+    BaseLambdaRuntimeClient.call_rapid = _with_whole_address(BaseLambdaRuntimeClient.call_rapid)
     main(sys.argv)
+
+
+def _with_whole_address(call: Callable[..., None]) -> Callable[..., None]:
+    """Return the call by which the runtime reports that a function does not start, for an address with a path.
+
+    The native client makes URLs of the address. This call takes it for a host and a port.
+    """
+
+    def call_with_path(client: Any, method: str, endpoint: str, *rest: Any) -> None:
+        address, _, secret = client.lambda_runtime_address.partition("/")
+        plain = copy.copy(client)
+        plain.lambda_runtime_address = address
+        call(plain, method, f"/{secret}{endpoint}", *rest)
+
+    return call_with_path
 
 
 def _forget_modules_of(code: Path) -> None:

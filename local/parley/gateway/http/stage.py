@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
-from parley.asgi import ClientGone, Receive, Scope, Send
+from parley.asgi import BodyTooLarge, Receive, Scope, Send, limited, read_body
 from parley.clock import Clock
 from parley.functions.invocation import Outcome
 from parley.functions.service import UnknownFunction
@@ -29,6 +29,8 @@ DEFAULT_STAGE = "$default"
 
 _FAILED = HttpApiResponse.of_message(500, "Internal Server Error")
 _TOO_LARGE = HttpApiResponse.of_message(413, "Request Entity Too Large")
+# Of a request that is not read to its end. The client reads the answer nevertheless (LingeringTransport).
+_UNREAD = replace(_TOO_LARGE, headers=(*_TOO_LARGE.headers, ("connection", "close")))
 
 
 class HttpGateway:
@@ -68,7 +70,7 @@ class HttpGateway:
         request = HttpRequest(scope, body or b"", self._api, match, path, self._clock.time())
         if body is None:
             self._limit(request, "answered with 413", HTTP_REQUEST_SIZE)
-            result = _Result(_TOO_LARGE, "the request has more than 10 MB")
+            result = _Result(_UNREAD, "the request has more than 10 MB")
         else:
             result = await self._integrate(request)
         self._record(request, result)
@@ -135,16 +137,8 @@ def _path(scope: Scope) -> str:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """Return the body of a request; None if it is too large. Raises `ClientGone`."""
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        size += len(message.get("body", b""))
-        # A body that is too large is read to its end but not kept: most clients read no answer before that.
-        if size <= MAX_HTTP_REQUEST_BYTES:
-            chunks.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(chunks) if size <= MAX_HTTP_REQUEST_BYTES else None
+    """Return the body of a request; None as soon as it is too large. Raises `ClientGone`."""
+    try:
+        return await read_body(limited(receive, MAX_HTTP_REQUEST_BYTES))
+    except BodyTooLarge:
+        return None

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 
 from parley.asgi import Message, Receive, Response, Send
 from parley.clock import Clock, Timer
 from parley.gateway.events import Headers
+from parley.gateway.quotas import CLIENT_BUFFER
 from parley.gateway.websocket.connection import Close, Connection, ConnectionState, closed_by_client
-from parley.gateway.websocket.protocol import FRAGMENTS, PING
+from parley.gateway.websocket.protocol import FRAGMENTS, PING, ClientBufferFull
 from parley.trace import Trace
+
+
+class Sent(Enum):
+    """Result of sending a frame."""
+
+    WRITTEN = auto()
+    GONE = auto()
+    BUFFER_FULL = auto()
 
 
 class ClientConnection:
@@ -56,20 +66,26 @@ class ClientConnection:
         self.connection.mark_closed()
         await response.refuse(self._send)
 
-    async def send(self, text: str) -> bool:
-        """Send a text frame. Returns False if the client has gone."""
+    async def send(self, text: str) -> Sent:
+        """Send a text frame. It never waits for the client: a frame that its buffer does not take is dropped."""
         message = {"type": "websocket.send", "text": text}
-        if not await self._try_send(message | {FRAGMENTS: True} if self._fragments else message):
-            return False
+        try:
+            written = await self._try_send(message | {FRAGMENTS: True} if self._fragments else message)
+        except ClientBufferFull:
+            what, connection_id = "a frame not sent", self.connection.handshake.connection_id
+            self._trace.record("limit", connection_id=connection_id, what=what, **CLIENT_BUFFER.as_fields())
+            return Sent.BUFFER_FULL
+        if not written:
+            return Sent.GONE
         self.connection.mark_active(self._clock.time())
         self._record("frame_out", text)
-        return True
+        return Sent.WRITTEN
 
     async def close(self, how: Close) -> None:
         """Close the connection. Does nothing if the gateway has closed it already."""
         if self._close is None:
             self._close = how
-            # Closed before the frame is sent: sending waits for a slow client, and a post in that time must get 410.
+            # Closed before the frame is sent: a post in that time must get 410.
             self.connection.mark_closed()
             await self._try_send({"type": "websocket.close", "code": how.code, "reason": how.reason})
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from parley.asgi import Response
 from parley.clock import Clock
 from parley.gateway.quotas import MAX_MESSAGE_BYTES, POST_SIZE, AccountRateLimiter
-from parley.gateway.websocket.client import ClientConnection
+from parley.gateway.websocket.client import ClientConnection, Sent
 from parley.gateway.websocket.connection import DELETED, Connection, ConnectionState
 from parley.trace import Trace
 
@@ -77,7 +77,7 @@ class ManagementApi:
         if limit := self._account.request():
             what = "@connections answered with 429"
             self._trace.record("limit", connection_id=connection_id, what=what, **limit.as_fields())
-            return _error(429, "LimitExceededException", "Rate exceeded")
+            return _LIMIT_EXCEEDED
         if not _CONNECTION_ID.fullmatch(connection_id):
             return _error(400, "BadRequestException", f"Invalid connectionId: {connection_id}")
         return None
@@ -107,7 +107,13 @@ class ManagementApi:
             what = f"a post of {len(body)} bytes answered with 413"
             self._trace.record("limit", connection_id=connection_id, what=what, **POST_SIZE.as_fields())
             return _error(413, "PayloadTooLargeException", f"Data is larger than {MAX_MESSAGE_BYTES} bytes")
-        return Response(200) if await client.send(body.decode(errors="replace")) else _GONE
+        match await client.send(body.decode(errors="replace")):
+            case Sent.WRITTEN:
+                return Response(200)
+            case Sent.GONE:
+                return _GONE
+            case Sent.BUFFER_FULL:
+                return _LIMIT_EXCEEDED
 
 
 def _describe(connection: Connection) -> Response:
@@ -123,6 +129,9 @@ def _describe(connection: Connection) -> Response:
 
 def _error(status: int, kind: str, message: str) -> Response:
     return Response.of_json(status, {"message": message}, {"x-amzn-ErrorType": kind})
+
+
+_LIMIT_EXCEEDED = _error(429, "LimitExceededException", "Rate exceeded")
 
 
 def _iso(moment: float) -> str:

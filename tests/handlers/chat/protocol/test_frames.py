@@ -3,6 +3,11 @@
 import json
 from datetime import UTC, datetime
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
 from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
@@ -14,6 +19,7 @@ from handlers.chat.protocol.frames import (
     Connected,
     UserMessage,
 )
+from handlers.chat.protocol.schema import json_schema
 from handlers.chat.records import FinishReason
 from handlers.chat.settings import RUSSIAN
 
@@ -125,8 +131,24 @@ class TestServerFrames:
         )
         assert len(frames.encode(frames.as_json(frame, "𐍈" * 64))) <= frames.MAX_FRAME_BYTES
 
+    @pytest.mark.parametrize("kind", [*frames.SERVER_FRAMES, frames.MessageView, frames.Cost])
+    @given(st.data())
+    def test_every_frame_is_written_as_pydantic_would_write_it(self, kind, data):
+        """Pydantic knows the types of the fields; what is left out is what it writes as None, where that is allowed."""
+        frame = data.draw(st.from_type(kind))
+        written = TypeAdapter(kind).dump_python(frame, mode="json", by_alias=True)
+        ours = frame.as_data()
+        assert self.without_none(ours) == self.without_none(written)
+        required = set(TypeAdapter(kind).json_schema(mode="validation").get("required", ()))
+        assert required <= set(ours) <= set(written)
+
+    def without_none(self, value):
+        if isinstance(value, dict):
+            return {name: self.without_none(each) for name, each in value.items() if each is not None}
+        return [self.without_none(each) for each in value] if isinstance(value, list) else value
+
     def test_the_schema_names_every_frame(self):
-        definitions = frames.json_schema()["$defs"]
+        definitions = json_schema()["$defs"]
         assert {frame.__name__ for frame in frames.SERVER_FRAMES} <= set(definitions)
         assert {"JoinChat", "CreateChat", "SendMessage", "LoadHistory", "LeaveChat", "Ping"} <= set(definitions)
         assert set(definitions["UserMessage"]["required"]) == {"messageId", "content", "timestamp", "chatId"}

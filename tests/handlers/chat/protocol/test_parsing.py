@@ -5,7 +5,7 @@ import json
 import pytest
 
 from handlers.chat.errors import ErrorCode, Refused
-from handlers.chat.protocol.frames import (
+from handlers.chat.protocol.client_frames import (
     CLIENT_FRAMES,
     ClientFrame,
     CreateChat,

@@ -61,5 +61,5 @@ class TestPage:
 
     def test_a_view_says_why_a_reply_ended_and_nothing_of_the_kind_for_a_question(self):
         reply, question = views.view(message("2", role=Role.ASSISTANT)), views.view(message("1"))
-        assert reply.model_dump(mode="json", by_alias=True)["finishReason"] == "stop"
-        assert "finishReason" not in question.model_dump(mode="json", by_alias=True)
+        assert reply.as_data()["finishReason"] == "stop"
+        assert "finishReason" not in question.as_data()

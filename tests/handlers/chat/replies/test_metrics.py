@@ -113,7 +113,7 @@ class TestMeasurement:
         assert (record.finish_reason, record.usage, record.message_id) == (FinishReason.STOP, usage, "m2")
         assert (record.call.first_chunk_seconds, record.call.seconds) == (2.0, 10.0)
         assert record.first_text_seconds == 1 + 4
-        assert record.cost.model_dump(mode="json", by_alias=True) == gateway.to("c1=")[-1]["data"]["cost"]
+        assert record.cost.as_data() == gateway.to("c1=")[-1]["data"]["cost"]
 
     def test_a_failure_of_the_model_is_a_turn_that_ended_with_an_error(self, store, gateway, chat):
         [record] = self.records(store, gateway, ModelFailed("gone"))

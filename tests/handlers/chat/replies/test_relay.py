@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 
@@ -18,6 +19,7 @@ from handlers.chat.settings import Pace
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
 from tests.support.runtime import NOON, FakeRuntime
 from tests.support.waiting import HANGS, until
+from tests.support.waiting import until as wait_until
 
 SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 AN_HOUR = HOUR.total_seconds()
@@ -141,16 +143,16 @@ class TestScript:
         ],
     )
     def test_a_client_with_another_attempts_text_begins_at_the_start(self, resume, attempt):
-        script = self.script("schon da", start=START.model_copy(update={"attempt": attempt}))
+        script = self.script("schon da", start=replace(START, attempt=attempt))
         start, _ = script.after(script.resume(resume))
         assert (start.offset, start.content, start.attempt) == (0, "schon da", attempt)
 
     def test_a_client_with_the_same_attempts_text_resumes_it(self):
-        script = self.script("schon da", start=START.model_copy(update={"attempt": 2}))
+        script = self.script("schon da", start=replace(START, attempt=2))
         assert script.after(script.resume(Resume(message_id="m", offset=6, attempt=2)))[0].content == "da"
 
     def test_frames_carry_the_attempt(self):
-        script = self.script("a", start=START.model_copy(update={"attempt": 3}))
+        script = self.script("a", start=replace(START, attempt=3))
         assert [script.after(cursor)[0].attempt for cursor in (Cursor(), Cursor(started=True))] == [3, 3]
 
     def test_a_connection_that_gets_the_end_gets_nothing_else(self):
@@ -219,6 +221,24 @@ def test_the_pace_spares_the_first_ten_frames_and_then_bounds_their_number():
     relay.finish(complete("x" * 150))
     assert gateway.kinds("a=")[11:] == ["token", "complete"]
     assert gateway.text_at("a=") == "x" * 150
+
+
+def test_a_connection_that_waits_for_its_pace_is_not_woken_up_by_more_text():
+    gateway, never = RecordingGateway(), 1e6
+    relay = Relay(gateway, START, lambda gone: None, Runtime(), Pace(never, unpaced_frames=1))
+    relay.follow(subscribers("a="))
+    relay.add("first")
+    wait_until(lambda: gateway.text_at("a=") == "first" and relay._hungry)
+    relay.add("x")
+    wait_until(lambda: not relay._hungry)
+    woken = []
+    wake, relay._changed.notify_all = relay._changed.notify_all, lambda: woken.append(1)
+    for _ in range(100):
+        relay.add("x")
+    relay._changed.notify_all = wake
+    assert woken == []
+    relay.finish(complete("first" + "x" * 101))
+    assert gateway.text_at("a=") == "first" + "x" * 101
 
 
 def test_a_failed_post_is_tried_again_and_nothing_is_lost():

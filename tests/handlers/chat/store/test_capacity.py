@@ -138,6 +138,7 @@ class TestTheRules:
             ({"BOOL": True}, 1),
             ({"NULL": True}, 1),
             ({"B": b"abc"}, 3),
+            ({"B": "YWJj"}, 3),
             ({"SS": ["a", "bc"]}, 3),
             ({"L": [{"S": "a"}, {"S": "b"}]}, 7),
             ({"M": {"ab": {"S": "c"}}}, 7),

@@ -257,12 +257,12 @@ def test_a_transaction_that_failed_for_a_condition_too_is_a_no_in_the_end(store,
     turn = replace(a_turn(store), attempt=1)
     reply = Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
     with conflicts(ALWAYS, CONDITION_FAILED, CONFLICT):
-        assert store.turns.seal("alice", reply, turn, None, announcement_of("m2")) is False
+        assert store.turns.seal(Chat("alice", "chat"), reply, turn, None, announcement_of("m2")) is False
     assert len(pauses) == len(CONFLICT_PAUSES_SECONDS)
 
 
 def test_other_errors_are_not_tried_again_here(store, pauses):
     turn, reply = a_turn(store), Message("chat", "m2", Role.ASSISTANT, "Hello", NOON)
     with conflicts(1, "ValidationError") as planted, pytest.raises(StoreError):
-        store.turns.seal("alice", reply, turn, None, announcement_of("m2"))
+        store.turns.seal(Chat("alice", "chat"), reply, turn, None, announcement_of("m2"))
     assert (planted.times, pauses) == (0, [])

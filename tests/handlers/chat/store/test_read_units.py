@@ -1,7 +1,11 @@
-"""Read units of pages of messages: little more than what is shown, or sent to the model."""
+"""Read units of pages of messages: little more than what is shown, or sent to the model.
+
+First where the sizes of messages are not known, as in chats of earlier versions; then where they are.
+"""
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,14 +14,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.chat.protocol import views
-from handlers.chat.records import Chat, Message, Role
+from handlers.chat.protocol import frames, views
+from handlers.chat.records import Chat, Connection, Message, Role
 from handlers.chat.replies.prompt import MAX_MESSAGES, chars, prompt
 from handlers.chat.store.messages import FIRST_PAGE_ITEMS, next_page
 from handlers.chat.store.tables import MessageItem
+from handlers.chat.turns.actions import Begin, Generate
+from handlers.chat.turns.lifecycle import Handover
+from infra.capacity.model import Use
+from tests.support.command_client import CommandClient
+from tests.support.conversation import talk
+from tests.support.recording_gateway import RecordingGateway
+from tests.support.reply_worker import ScriptedModel, reply_worker
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 UNIT = 4096
+CHARS_OF_A_TOKEN = 4
+"""Of English, about: only to compare two figures of one model."""
 
 
 def allowed(returned: float) -> float:
@@ -44,40 +57,43 @@ def page(store, limit):
 
 
 class TestSixtyLongMessages:
-    """Sixty messages of 30,000 bytes. With pages of 50, a question cost 259 read units, a page of history 242."""
+    """Sixty messages of 30,000 bytes whose sizes nobody knows.
 
-    def test_a_page_of_one_costs_that_one_and_half_of_the_next(self, store, fill, capacity):
+    With pages of 50, a question cost 259 read units, a page of history 242.
+    """
+
+    def test_a_page_of_one_costs_that_one_and_half_of_the_next(self, store, fill, reads):
         fill([30_000] * 60)
-        capacity.clear()
+        reads.clear()
         shown, more = page(store, 1)
         assert (len(shown), more) == (1, True)
-        assert capacity.read_units <= allowed(30_000)
+        assert reads.read_units <= allowed(30_000)
 
-    def test_a_joined_chat_costs_no_more_than_one_that_does_not_fit(self, store, fill, capacity):
+    def test_a_joined_chat_costs_no_more_than_one_that_does_not_fit(self, store, fill, reads):
         fill([30_000] * 60)
-        capacity.clear()
+        reads.clear()
         shown, more = page(store, 50)
         assert (len(shown), more) == (1, True)
-        assert capacity.read_units <= allowed(30_000) + 30_000 / UNIT
+        assert reads.read_units <= allowed(30_000) + 30_000 / UNIT
 
-    def test_a_prompt_costs_no_more_than_one_that_does_not_fit(self, store, fill, capacity):
+    def test_a_prompt_costs_no_more_than_one_that_does_not_fit(self, store, fill, reads):
         fill([30_000] * 60 + [2])
-        capacity.clear()
+        reads.clear()
         sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=len), 48_000)
         assert [len(text) for _, text in sent] == [2]
-        assert capacity.read_units <= allowed(30_000) + 30_000 / UNIT
+        assert reads.read_units <= allowed(30_000) + 30_000 / UNIT
 
 
 @pytest.mark.parametrize("length", [1, 300, 1_000, 3_000, 10_000])
-def test_messages_of_one_length_cost_what_they_are(store, fill, capacity, length):
+def test_messages_of_one_length_cost_what_they_are(store, fill, reads, length):
     fill([length] * 80)
-    capacity.clear()
+    reads.clear()
     shown, _ = page(store, 50)
     # The bytes of an item beside its text, and the one that does not fit.
-    assert capacity.read_units <= allowed((len(shown) + 1) * (length + 160))
-    capacity.clear()
+    assert reads.read_units <= allowed((len(shown) + 1) * (length + 160))
+    reads.clear()
     sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=len), 48_000)
-    assert capacity.read_units <= allowed(chars(sent) + length + (len(sent) + 3) * 160)
+    assert reads.read_units <= allowed(chars(sent) + length + (len(sent) + 3) * 160)
 
 
 def test_whether_there_are_older_ones_is_told_exactly(store, fill):
@@ -111,3 +127,86 @@ def test_no_sequence_makes_a_page_many_times_longer_than_what_was_seen():
     for _ in range(1_000):
         seen, filled, room = chance.randint(1, 100), chance.randint(0, 100_000), chance.randint(0, 100_000)
         assert 1 <= next_page(seen, filled, room, 100) <= max(1, min(8 * seen, 100))
+
+
+class TestFrames:
+    """Frames of a client, and turns, where the sizes are known."""
+
+    @pytest.fixture
+    def client(self, store):
+        client = CommandClient(store, "c1=")
+        client.now = datetime.now(UTC)  # DynamoDB Local deletes rows whose time to live is over
+        store.connections.add(Connection("c1=", client.now))
+        store.chats.add(Chat("alice", "chat"), NOON)
+        return client
+
+    def cost(self, reads, ask, *arguments, **data):
+        """Return the units of a frame's messages, of all else that it reads, and those that its answer may cost."""
+        reads.clear()
+        answers = ask(*arguments, **data)
+        units = sum(each.units for each in reads.charges if each.what == "MessagesTable")
+        most = allowed(sum(len(frames.encode(frames.as_json(each))) for each in answers))
+        return units, reads.read_units - units, most
+
+    @pytest.mark.parametrize(
+        "lengths",
+        [
+            [30_000] * 60,
+            [30_000] * 20 + [20] * 20,
+            [20] * 20 + [30_000] * 20,
+            [20, 30_000, 2_000, 8_000] * 10,
+            [20] * 8,
+        ],
+        ids=["big", "big, then small", "small, then big", "mixed", "few"],
+    )
+    def test_they_cost_what_they_are_answered_with(self, store, client, reads, lengths):
+        talk(store, ["x" * length for length in lengths])
+        units, others, most = self.cost(reads, client.joins, "alice", "chat")
+        assert units <= most
+        assert others <= 4  # the connection, the chat, the user twice, and the user's connections
+        if min(lengths) == 30_000:
+            assert units + others <= most
+        for limit in (1, 2, 5, 50):
+            for before in (len(lengths), len(lengths) - 1, len(lengths) // 2, 1):
+                asked = {"before": f"{before:036}", "limit": limit}
+                units, others, most = self.cost(reads, client.is_answered, "load_history", **asked)
+                assert units + others <= most, (limit, before)
+
+    def reply(self, store, client, actions):
+        """Have a reply made, and return the model, which was asked for it."""
+        [handover] = [each.handover for each in actions if isinstance(each, Begin | Generate)]
+        model = ScriptedModel("x" * 400)
+        worker = reply_worker(store, RecordingGateway(), model, [], now=client.now, history_chars=20_000)
+        worker.make(Handover.of(json.loads(json.dumps(handover.payload()))), lambda: 900.0)
+        return model
+
+    def prompt_units(self, reads):
+        """Return the units of each query of messages."""
+        return [each.units for each in reads.charges if (each.operation, each.what) == ("Query", "MessagesTable")]
+
+    def test_the_model_of_a_deployment_counts_with_the_same_units(self, store, client, reads):
+        talk(store, ["x" * length for length in [100, 2_000] * 4])
+        client.joins("alice", "chat")
+        actions = client.sends("message", message="x" * 100)
+        reads.clear()
+        [asked] = self.reply(store, client, actions).asked
+        assert sum(len(text) for _, text in asked) / CHARS_OF_A_TOKEN == pytest.approx(Use().prompt_tokens, rel=0.1)
+        assert self.prompt_units(reads) == [Use().prompt_read_units]
+
+    @pytest.mark.parametrize("kind", ["message", "regenerate"])
+    def test_a_prompt_takes_one_query_and_costs_what_is_sent(self, store, client, reads, kind):
+        talk(store, ["x" * length for length in [30_000, 30_000, 20, 30_000, 2_000, 100, 200, 8_000, 20, 500]])
+        client.joins("alice", "chat")
+        self.reply(store, client, client.sends("regenerate"))
+        actions = client.sends("message", message="Hi") if kind == "message" else client.sends("regenerate")
+        reads.clear()
+        [asked] = self.reply(store, client, actions).asked
+        assert [len(text) for _, text in asked] == [
+            2_000,
+            100,
+            200,
+            8_000,
+            20,
+            *([400, 2] if kind == "message" else []),
+        ]
+        assert self.prompt_units(reads) == [3]

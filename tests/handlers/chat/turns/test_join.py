@@ -7,7 +7,8 @@ import pytest
 from parley.dev_tokens import token
 
 from handlers.chat.errors import ErrorCode
-from handlers.chat.protocol.frames import Authenticated, ChatCreated, ChatJoined, CreateChat, RunningReply
+from handlers.chat.protocol.client_frames import CreateChat
+from handlers.chat.protocol.frames import Authenticated, ChatCreated, ChatJoined, RunningReply
 from handlers.chat.records import Chat, Connection, Resume
 from handlers.chat.store import StoreError
 from tests.support.command_client import NOON, SECRET, CommandClient

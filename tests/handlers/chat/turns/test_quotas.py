@@ -152,7 +152,7 @@ def test_without_limits_a_repeat_is_known_while_its_reply_runs(store):
     user = LimitedUser().sees("chat")
     first, _ = user.sends("message", message="Hi", clientMessageId="one")
     [again] = user.sends("message", message="Hi", clientMessageId="one")
-    assert again.frame == first.frame.model_copy(update={"duplicate": True})
+    assert again.frame == replace(first.frame, duplicate=True)
 
 
 def test_without_limits_nothing_is_written(store):

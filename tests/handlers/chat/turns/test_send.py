@@ -1,6 +1,7 @@
 """Messages, cancellation, regeneration, and turns whose worker is gone."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -109,7 +110,7 @@ class TestMessage:
         [first] = client.sends("message", message="Hi", clientMessageId="mine")
         [again] = client.sends("message", "r2", message="Hi", clientMessageId="mine")
         assert (again.connection_id, again.request_id) == ("c1=", "r2")
-        assert again.frame == first.acknowledgement.frame.model_copy(update={"duplicate": True})
+        assert again.frame == replace(first.acknowledgement.frame, duplicate=True)
         assert store.chats.get("alice", "chat").message_count == 1
 
     def test_while_a_reply_runs_it_is_refused_and_not_stored(self, client, store, chat):

@@ -1,0 +1,121 @@
+"""Client frames: every message of the wire protocol from a client to us (`docs/protocol.md`), checked by pydantic.
+
+Only what reads frames imports this module: the functions that only send some start faster without pydantic.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from handlers.chat.protocol.frames import clean
+from handlers.chat.records import Resume
+
+MAX_OFFSET = 2**53 - 1
+"""The largest whole number that JavaScript counts exactly (`Number.MAX_SAFE_INTEGER`)."""
+
+TAG = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,64}")
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("there is no text in it")
+    return text
+
+
+Text = Annotated[str, AfterValidator(clean)]
+NonBlankText = Annotated[Text, AfterValidator(_not_blank)]
+Title = Annotated[NonBlankText, Field(min_length=1, max_length=200)]
+"""A title that somebody gives to a chat."""
+
+Id = Annotated[str, Field(min_length=1, max_length=128)]
+Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
+"""An id that a client chooses: at most 64 characters, no control characters."""
+
+
+class ClientFrame(BaseModel):
+    """The data of a frame from a client. Unknown fields are ignored, known ones must have their type."""
+
+    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
+    type: ClassVar[str]
+
+
+class ResumePoint(BaseModel):
+    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is given."""
+
+    model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
+    message_id: Id
+    offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+    attempt: Annotated[int, Field(ge=1, le=MAX_OFFSET)] | None = None
+
+
+class JoinChat(ClientFrame):
+    """Authenticate. With `chat_id`, see that chat too, with a running reply from where `resume` says."""
+
+    type: ClassVar[str] = "join_chat"
+    token: str | None = None
+    chat_id: Id | None = None
+    resume: ResumePoint | None = None
+
+    @property
+    def resume_from(self) -> Resume | None:
+        """The resume point as the domain knows it."""
+        point = self.resume
+        return Resume(point.message_id, point.offset, point.attempt) if point else None
+
+
+class CreateChat(ClientFrame):
+    """Create a chat and join it. The same `client_chat_id` gives the same chat again."""
+
+    type: ClassVar[str] = "create_chat"
+    title: Title | None = None
+    client_chat_id: Tag | None = None
+
+
+class SendMessage(ClientFrame):
+    """Send a message to the joined chat."""
+
+    type: ClassVar[str] = "message"
+    message: Text
+    client_message_id: Tag | None = None
+
+
+class Cancel(ClientFrame):
+    """End the running reply. If `message_id` names another reply, refuse."""
+
+    type: ClassVar[str] = "cancel"
+    message_id: Id | None = None
+
+
+class Regenerate(ClientFrame):
+    """Make the last reply again."""
+
+    type: ClassVar[str] = "regenerate"
+
+
+class LoadHistory(ClientFrame):
+    """Ask for the messages that are older than one that the client has."""
+
+    type: ClassVar[str] = "load_history"
+    before: Id
+    limit: Annotated[int, Field(ge=1, le=100)] | None = None
+
+
+class LeaveChat(ClientFrame):
+    """Leave the joined chat."""
+
+    type: ClassVar[str] = "leave_chat"
+
+
+class Ping(ClientFrame):
+    """Keep the connection from closing because it is idle."""
+
+    type: ClassVar[str] = "ping"
+
+
+CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
+    frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, Cancel, Regenerate, LoadHistory, LeaveChat, Ping)
+}
