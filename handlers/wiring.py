@@ -80,10 +80,10 @@ class Wiring:
     @cached_property
     def functions(self) -> Functions:
         """The client that invokes our other functions."""
-        from handlers.chat import aws
+        from handlers.chat.aws import CONFIG, SESSION
         from handlers.chat.delivery.functions import Functions
 
-        return Functions(aws.client("lambda"))
+        return Functions(SESSION.client("lambda", config=CONFIG))
 
     @cached_property
     def gateway(self) -> Gateway:
@@ -99,7 +99,7 @@ class Wiring:
         endpoint = self.settings.management_endpoint
         if not endpoint:
             return UnusableGateway()
-        return Gateway(endpoint, SESSION.get_credentials(), SESSION.get_config_variable("region"), self.runtime, tries)
+        return Gateway(endpoint, SESSION.get_credentials(), SESSION.region_name, self.runtime, tries)
 
     @cached_property
     def connections(self) -> OpenConnections:
@@ -133,11 +133,12 @@ class Wiring:
     @cached_property
     def session_deadline(self) -> SessionDeadline:
         """The deadline of anonymous connections and of sessions."""
-        from handlers.chat import aws
+        from handlers.chat.aws import CONFIG, SESSION
         from handlers.chat.connections import SessionDeadline
 
         settings = self.settings
-        return SessionDeadline(aws.client("sqs"), settings.anonymous_queue, settings.anonymous_seconds)
+        client = SESSION.client("sqs", config=CONFIG)
+        return SessionDeadline(client, settings.anonymous_queue, settings.anonymous_seconds)
 
     @cached_property
     def authenticator(self) -> Authenticator:

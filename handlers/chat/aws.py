@@ -1,18 +1,16 @@
 """The one AWS session of a process. Every further session would read botocore's service files again.
 
-It is botocore's own: boto3 would add nothing that is used here but the time to load it.
-
 Endpoints come from botocore's own variables (`AWS_ENDPOINT_URL_DYNAMODB`, …); nothing here names one.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+import boto3
 import botocore.session
 from botocore.config import Config
 
-SESSION = botocore.session.get_session()
+BOTOCORE_SESSION = botocore.session.get_session()
+SESSION = boto3.session.Session(botocore_session=BOTOCORE_SESSION)
 
 CONNECT_TIMEOUT_SECONDS = 2
 READ_TIMEOUT_SECONDS = 5
@@ -26,8 +24,3 @@ CONFIG = Config(
     # The relay posts from one thread for each device in a chat, and each thread needs a connection at once.
     max_pool_connections=50,
 )
-
-
-def client(service: str) -> Any:
-    """Return a client of a service."""
-    return SESSION.create_client(service, config=CONFIG)

@@ -37,9 +37,6 @@ SSM, SECRETS_MANAGER = "ssm:", "secretsmanager:"
 _PLACE = re.compile(rf"{SSM}(/[\w.-]+)+(:[\w.-]+)?|{SECRETS_MANAGER}[\w/+=.@-]+", re.ASCII)
 """The place of a secret: the name of a parameter, with its path, or of a secret. The template makes ARNs of it."""
 
-_KEYS_OF_OTHERS = ("-----BEGIN ", "ssh-", "ecdsa-sha2-")
-"""The beginnings of keys in a text. With a public one as the secret anybody could sign (RFC 8725 section 2.1)."""
-
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,A-Z]+")
 """An origin as browsers write it (RFC 6454 section 6.2): a text that differs in anything never matches one."""
 
@@ -262,15 +259,11 @@ def check_secret(setting: str) -> None:
     if is_named(setting):
         _check_place(setting, "JWT_SECRET")
     else:
-        check_text(setting)
+        check_length(setting)
 
 
-def check_text(secret: str) -> None:
-    """Raise `Misconfigured` if a secret, by itself or from its place, is too short, or may be a public key."""
-    if secret.lstrip().startswith(_KEYS_OF_OTHERS):
-        raise Misconfigured(
-            "JWT_SECRET is a key or a certificate, which may be public; set it to a random text", "JWT_SECRET"
-        )
+def check_length(secret: str) -> None:
+    """Raise `Misconfigured` if a secret, by itself or from its place, is too short."""
     if len(secret.encode()) < MIN_SECRET_BYTES:
         raise Misconfigured(
             f"JWT_SECRET is shorter than {MIN_SECRET_BYTES} bytes; set it to a longer random text", "JWT_SECRET"

@@ -89,7 +89,7 @@ def _connecting(deployment: ConformanceStack) -> Iterator[Connect]:
 def short_lived() -> Iterator[ConformanceStack]:
     """An emulator in which connections live for seconds, and failed invocations are retried at once."""
     deployment = ConformanceStack.here(
-        PARLEY_IDLE_TIMEOUT="2", PARLEY_CONNECTION_LIMIT="4", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
+        PARLEY_IDLE_TIMEOUT="4", PARLEY_CONNECTION_LIMIT="10", PARLEY_RETRY_DELAY="0", PARLEY_ENVIRONMENTS="3"
     )
     yield deployment
     deployment.stop()

@@ -8,6 +8,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
@@ -23,8 +24,15 @@ from tests.support.capacity import Capacity, metered, metered_reads
 MOTO = {"lambda": {"use_docker": False}, "core": {"reset_boto3_session": False}}
 
 
+@pytest.fixture(scope="module")
+def moto_started() -> Iterator[None]:
+    """moto in the place of AWS. Its start takes longer than most tests, so it is started once for a module."""
+    with mock_aws(config=MOTO):
+        yield
+
+
 @pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def aws(moto_started: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     # moto looks and then writes, and lets another thread in between: DynamoDB does not.
     lock, call_action = Lock(), DynamoHandler.call_action
 
@@ -33,8 +41,8 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             return call_action(self)
 
     monkeypatch.setattr(DynamoHandler, "call_action", one_at_a_time)
-    with mock_aws(config=MOTO):
-        yield
+    yield
+    BackendDict.reset()
 
 
 @pytest.fixture(scope="session")

@@ -217,7 +217,7 @@ def test_it_makes_every_client(bundles, kind):
     code = """
 from handlers.chat.aws import SESSION
 for service in SERVICES:
-    client = SESSION.create_client(service)
+    client = SESSION.client(service)
     assert client.meta.endpoint_url.startswith("https://"), service
     print(service, len(client.meta.service_model.operation_names) > 5)
 from aws_lambda_powertools.utilities import parameters

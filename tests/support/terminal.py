@@ -92,8 +92,8 @@ class ClientProcess:
     async def shows(self, text):
         await until(lambda: text in self._read())
 
-    async def ends(self, within):
-        async with asyncio.timeout(within):
+    async def ends(self):
+        async with asyncio.timeout(HANGS):
             while self._process.poll() is None:
                 self._read()
                 await asyncio.sleep(0.01)

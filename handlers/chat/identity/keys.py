@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -12,7 +10,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import KeysUnavailable, Misconfigured
 from handlers.chat.identity import key_fetch, secrets
 from handlers.chat.log import logger
-from handlers.chat.settings import check_key_set_url, check_secret, check_text, refuse_wrong
+from handlers.chat.settings import check_key_set_url, check_length, check_secret, refuse_wrong
 
 FRESH_SECONDS = 600.0
 """The age at which keys are fetched again."""
@@ -28,8 +26,8 @@ class Keys(Protocol):
 
     algorithms: tuple[str, ...]
 
-    def have_signed(self, header: Mapping[str, Any], signed: bytes, signature: bytes) -> bool:
-        """Return True if the signature is right for what is signed. `header` has one of `algorithms` as its `alg`."""
+    def key_for(self, header: Mapping[str, Any]) -> Any:
+        """Return the key for a token with this header. None if no key of this source can have signed the token."""
 
 
 class UnusableKeys:
@@ -40,10 +38,9 @@ class UnusableKeys:
     def __init__(self, problems: Mapping[str, str]) -> None:
         self._problems = problems
 
-    def have_signed(self, header: Mapping[str, Any], signed: bytes, signature: bytes) -> bool:
+    def key_for(self, header: Mapping[str, Any]) -> None:
         """Raise `Misconfigured`: that the token is not verified is no fault of its user."""
         refuse_wrong(self._problems)
-        return False
 
 
 class SharedSecret:
@@ -55,17 +52,13 @@ class SharedSecret:
         check_secret(setting)
         self._setting = setting
 
-    def have_signed(self, header: Mapping[str, Any], signed: bytes, signature: bytes) -> bool:
-        """Compare the signatures (RFC 7518 section 3.2). Raises `Misconfigured` if the secret cannot be used."""
-        return hmac.compare_digest(hmac.digest(self._secret().encode(), signed, hashlib.sha256), signature)
-
-    def _secret(self) -> str:
-        """Return the secret. Raises `Misconfigured` if its place cannot be read, or holds one that cannot be used."""
+    def key_for(self, header: Mapping[str, Any]) -> str:
+        """Return the secret. Raises `Misconfigured` if its place cannot be read, or holds a short one."""
         try:
             secret = secrets.value_of(self._setting)
         except Misconfigured as error:
             raise Misconfigured(str(error), "JWT_SECRET") from None
-        check_text(secret)
+        check_length(secret)
         return secret
 
 
@@ -85,23 +78,12 @@ class KeySet:
         runtime: Runtime,
         fetch: Callable[[str], bytes] | None = None,
     ) -> None:
-        # Loaded now, because Lambda gives a starting environment more CPU.
-        import jwt  # noqa: F401
-
         check_key_set_url(url)
         self._url = url
         self._fetch = fetch or (lambda url: key_fetch.fetched(url, runtime))
         self._runtime = runtime
         self._keys: dict[str | int, Any] | None = None
         self._tried_at = float("-inf")
-
-    def have_signed(self, header: Mapping[str, Any], signed: bytes, signature: bytes) -> bool:
-        """Verify the signature with the key that the header names. Raises `KeysUnavailable`."""
-        key = self.key_for(header)
-        # The key has an algorithm of its own: a token must not choose another one for it.
-        if key is None or key.algorithm_name != header["alg"] or key.Algorithm.check_key_length(key.key):
-            return False
-        return bool(key.Algorithm.verify(signed, key.key, signature))
 
     def key_for(self, header: Mapping[str, Any]) -> Any:
         """Return the key that `kid` names, or without a `kid` the only key of the set. Raises `KeysUnavailable`."""

@@ -29,7 +29,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 from pynamodb.models import Model
 
 from handlers.chat import cost
-from handlers.chat.aws import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES, SESSION
+from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
 from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
@@ -67,7 +67,7 @@ class _Connection(TablesConnection):
 
     @property
     def session(self) -> Session:
-        return SESSION
+        return BOTOCORE_SESSION
 
     def open(self) -> None:
         """Make the client now: every first request needs it, and Lambda gives a starting environment more CPU."""

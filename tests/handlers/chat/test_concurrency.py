@@ -8,6 +8,7 @@ import pytest
 
 from handlers.chat.concurrency import Runtime, side_by_side
 from tests.faults.simulation.world import SimulatedWorld
+from tests.support.waiting import HANGS
 
 RUNTIME = Runtime()
 VARIABLE = ContextVar("variable", default="")
@@ -16,7 +17,7 @@ VARIABLE = ContextVar("variable", default="")
 class TestSideBySide:
     def test_both_run_at_once_and_both_results_come_back(self):
         barrier = Barrier(2)
-        assert side_by_side(RUNTIME, lambda: (barrier.wait(5), 1)[1], lambda: (barrier.wait(5), 2)[1]) == (1, 2)
+        assert side_by_side(RUNTIME, lambda: (barrier.wait(HANGS), 1)[1], lambda: (barrier.wait(HANGS), 2)[1]) == (1, 2)
 
     def test_three_are_a_pair_and_one(self):
         assert side_by_side(RUNTIME, lambda: 1, lambda: side_by_side(RUNTIME, lambda: 2, lambda: None)) == (

@@ -12,6 +12,7 @@ from websockets.asyncio.server import serve
 from tests.support.chat_server import listening
 from tests.support.devices import free_port
 from tests.support.terminal import FAST, Terminal, at_a_terminal, piped, until
+from tests.support.waiting import HANGS
 
 
 class TestKeepingAlive:
@@ -79,7 +80,7 @@ class TestALoss:
             )
             await terminal.shows("c1")
         with pytest.raises(ClientError, match="make run"):
-            await asyncio.wait_for(talking, 5)
+            await asyncio.wait_for(talking, HANGS)
         terminal.close()
 
 

@@ -13,6 +13,7 @@ from parley.template.model import EventSource, Queue
 from parley.trace import Trace
 
 from tests.support.recording_function import RecordingFunction
+from tests.support.waiting import HANGS
 
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:polled"
 
@@ -38,7 +39,7 @@ async def polled():
 
 
 async def received(function, times):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS):
         while len(function.events) < times:
             function.invoked.clear()
             await function.invoked.wait()

@@ -16,7 +16,7 @@ from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
 from tests.support.devices import free_port
 from tests.support.management_api import ManagementApiServer, answer_then_hang_up_unannounced, cut, failing, reset
 from tests.support.runtime import NOON, FakeRuntime
-from tests.support.waiting import until
+from tests.support.waiting import HANGS, until
 
 CONNECTION_ID = "BFaT_fALIAMCKug="
 FRAME = b'{"type":"pong","data":{}}'
@@ -72,7 +72,7 @@ class TestConnections:
         together = Barrier(20)
 
         def answer(handler):
-            together.wait(10)  # until all twenty are in flight
+            together.wait(HANGS)  # until all twenty are in flight
             handler.answer(200)
 
         server.answers.extend([answer] * 20)
@@ -88,7 +88,7 @@ class TestConnections:
         together = Barrier(3)
 
         def answer(handler):
-            together.wait(10)
+            together.wait(HANGS)
             answer_then_hang_up_unannounced(handler)
 
         server.answers.extend([answer] * 3)
@@ -194,14 +194,14 @@ class TestErrors:
             (cut, "RemoteDisconnected"),
             (reset, "ConnectionResetError"),
             (lambda _: LONG.wait(5), "TimeoutError"),
-            (lambda handler: LONG.wait(0.7) or handler.answer(200), "TimeoutError"),
+            (lambda handler: LONG.wait(3) or handler.answer(200), "TimeoutError"),
         ],
         ids=["handled, then closed", "handled, then reset", "a black hole", "handled too late"],
     )
     def test_a_post_that_may_have_arrived_is_not_sent_again(
         self, server, gateway_of, pauses, monkeypatch, kept, fate, reason
     ):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.4)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 1.5)
         gateway = gateway_of(tries=4)
         if kept:
             gateway.post(CONNECTION_ID, b"earlier")
@@ -219,9 +219,9 @@ class TestErrors:
         assert len(pauses) == 3
 
     def test_silence_is_a_time_out_on_a_kept_connection_too(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 2.0)
         done = Event()
-        server.answers.extend([200, lambda _: done.wait(10)])
+        server.answers.extend([200, lambda _: done.wait(HANGS)])
         gateway.post(CONNECTION_ID, FRAME)
         with pytest.raises(PostFailed, match=r"^TimeoutError$"):
             gateway.post(CONNECTION_ID, FRAME)
@@ -229,14 +229,14 @@ class TestErrors:
         assert len(server.requests) == 2
 
     def test_after_a_time_out_no_connection_is_trusted_that_was_kept(self, server, gateway, monkeypatch):
-        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 0.5)
+        monkeypatch.setattr(http_pool, "READ_TIMEOUT_SECONDS", 2.0)
         together, done = Barrier(2), Event()
 
         def answer(handler):
-            together.wait(10)
+            together.wait(HANGS)
             handler.answer(200)
 
-        server.answers.extend([answer, answer, lambda _: done.wait(10)])
+        server.answers.extend([answer, answer, lambda _: done.wait(HANGS)])
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(lambda _: gateway.post(CONNECTION_ID, FRAME), range(2)))
         with pytest.raises(PostFailed, match=r"^TimeoutError$"):

@@ -7,6 +7,7 @@ import pytest
 from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.side_by_side import Pace, SideBySide
 from tests.support.runtime import FakeRuntime
+from tests.support.waiting import HANGS
 
 
 def run(count, work=lambda item: None, *, at_once=4, per_second=1e9, go_on=lambda: True, runtime=None):
@@ -21,7 +22,7 @@ def test_each_item_is_done_once(count):
 
 
 def test_as_many_are_done_at_once_as_the_pace_says():
-    together = Barrier(4, timeout=5)
+    together = Barrier(4, timeout=HANGS)
     assert run(8, lambda item: together.wait()) == 8
 
 

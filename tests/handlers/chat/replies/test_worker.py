@@ -1,7 +1,6 @@
 """The way of a reply, with a scripted model, a recording gateway and moto's DynamoDB."""
 
 import json
-import time
 from itertools import accumulate
 
 import boto3
@@ -29,6 +28,7 @@ from tests.support.reply_worker import (
     text_of,
 )
 from tests.support.subscribers import leave_behind
+from tests.support.waiting import until
 
 
 def test_every_device_in_the_chat_sees_the_reply_in_order(store, gateway, chat):
@@ -121,9 +121,7 @@ class TestReadingAhead:
         read, begun = store.messages.newest_first, []
 
         def newest_first(*arguments, **bounds):
-            end = time.monotonic() + 5
-            while not gateway.frames and time.monotonic() < end:
-                time.sleep(0.005)
+            until(lambda: gateway.frames)
             begun.extend(frame["type"] for _, frame in gateway.frames)
             return read(*arguments, **bounds)
 
@@ -254,9 +252,19 @@ class TestConnections:
         assert gateway.to("late=") == []
 
     def test_one_that_leaves_gets_nothing_more(self, store, gateway, chat):
+        watch, looks = store.chats.watch, []
+
+        def look(*arguments, certain):
+            looks.append(certain)
+            return watch(*arguments, certain=certain)
+
         def leave():
             store.chats.unsubscribe("alice", "chat", "c1=")
-            time.sleep(0.4)
+            looks.clear()
+            # A certain look that began after that was heeded when the next one begins.
+            until(lambda: True in looks[:-1])
+
+        store.chats.watch = look
 
         make_reply(store, gateway, ScriptedModel("one ", lambda: gateway.until("c1=", 2), leave, "two", STOP))
         assert text_of(gateway.to("c1=")) == "one "

@@ -20,6 +20,7 @@ from tests.support.reply_worker import (
     make_reply,
     reply_worker,
 )
+from tests.support.waiting import HANGS
 
 
 class TestInvokedTwice:
@@ -162,7 +163,7 @@ class TestFailingStore:
             store.chats.watch = fails
 
         model = ScriptedModel(
-            "one ", break_it, lambda: looked.wait(5), lambda: delattr(store.chats, "watch"), "two", STOP
+            "one ", break_it, lambda: looked.wait(HANGS), lambda: delattr(store.chats, "watch"), "two", STOP
         )
         make_reply(store, gateway, model)
         assert gateway.to("c1=")[-1]["data"]["content"] == "one two"
