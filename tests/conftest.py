@@ -27,7 +27,7 @@ if "PARLEY_TEST_DYNAMODB" in os.environ:
     # moto lets pass what goes to no address of AWS's.
     os.environ["AWS_ENDPOINT_URL_DYNAMODB"] = os.environ["PARLEY_TEST_DYNAMODB"]
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -36,6 +36,7 @@ import pytest
 
 from tests.emulator.fact_report import FactReport
 from tests.support import log_check
+from tests.support.devices import Emulator
 from tests.support.scheduling import ByFile
 
 # Hypothesis measures time too: by default an example that takes 200 ms fails. On a busy machine any may.
@@ -60,6 +61,15 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the last lines of each emulator with a failure: often only they say why."""
+    report = yield
+    if report.failed:
+        report.sections += [("emulator", "".join(lines[-30:])) for lines in Emulator.printed]
+    return report
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ Every rule about a connection that does not answer is in this module:
 
 - A frame for a connection that is gone (410) makes us forget the connection: its row is deleted.
 - A greeting is different. A new connection answers 410 until its handshake is done, so a greeting is tried again for
-  half a second, and the row stays. A row that is gone ends the tries.
+  half a second, and once more by Lambda after a minute. The row stays. A row that is gone ends the tries.
 - A connection that cannot be closed now keeps its row. Later frames, or the row's time to live, end it.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway
-from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.errors import ConnectionGone, NotOpenYet, PostFailed
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, Connection
 from handlers.chat.store import Store, StoreError
@@ -37,6 +37,9 @@ for longer: anybody can do that, at the rate of the stage's throttle."""
 
 SESSION_GRACE = timedelta(minutes=1)
 """The time after the end of a session in which a client may still bring a new token. Then its connection is closed."""
+
+HANDSHAKE_AGE = timedelta(seconds=10)
+"""The age until which a connection that answers 410 may still be in its handshake. Lambda's next try comes later."""
 
 MAX_CONNECTION_AGE = timedelta(hours=2)
 """API Gateway closes a connection at this age (docs/aws.md section 6)."""
@@ -65,9 +68,10 @@ class OpenConnections:
     runtime: Runtime
 
     def greet(self, connection_id: str, text: bytes) -> None:
-        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`.
+        """Post the first frame of a connection, as soon as the connection is open. Raises `PostFailed`, `StoreError`.
 
-        Raises `StoreError` too. It takes half a second at most if the connection is gone, less if its row is gone.
+        It takes half a second at most if the connection is closed. Raises `NotOpenYet` if it may open later, which is
+        only so while it has a row and is young.
         """
         began = self.runtime.monotonic()
         for tries, pause in enumerate((*GREETING_PAUSES_SECONDS, GREETING_SECONDS), 1):
@@ -75,14 +79,21 @@ class OpenConnections:
                 return self.gateway.post(connection_id, text)
             except ConnectionGone:
                 # Not open yet, or closed already: the same answer. So the row stays, for `$disconnect` to delete.
-                if self.runtime.monotonic() + pause - began > GREETING_SECONDS:
-                    break
-            self.runtime.sleep(pause)
-            # Not before the second try, which mostly succeeds. `$disconnect` has come, or `connect` has refused.
-            if tries > 1 and self.store.connections.get(connection_id) is None:
+                is_last = self.runtime.monotonic() + pause - began > GREETING_SECONDS
+            if not is_last:
+                self.runtime.sleep(pause)
+            # Not before the second try, which mostly succeeds.
+            if (is_last or tries > 1) and not self._may_open(connection_id):
+                logger.info("connection_never_opened", target_connection_id=connection_id)
+                return None
+            if is_last:
                 break
-        logger.info("connection_never_opened", target_connection_id=connection_id)
-        return None
+        raise NotOpenYet(f"The handshake of {connection_id} is not done after half a second. Lambda tries again.")
+
+    def _may_open(self, connection_id: str) -> bool:
+        """Return False if `$disconnect` has come, if `connect` has refused, or if no handshake takes so long."""
+        connection = self.store.connections.get(connection_id)
+        return connection is not None and self.runtime.now() < connection.connected_at + HANDSHAKE_AGE
 
     def post_or_forget(self, connection_id: str, text: bytes) -> bool:
         """Post a frame, and forget the connection if it is gone. A frame that fails otherwise is only logged.

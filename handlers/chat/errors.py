@@ -82,6 +82,10 @@ class ConnectionGone(ParleyError):
     """API Gateway answered 410: the connection is closed, or is not open yet."""
 
 
+class NotOpenYet(ParleyError):
+    """A connection did not open in time for its greeting, and may still open. Lambda tries the greeting again."""
+
+
 class ConnectionChanged(ParleyError):
     """Another frame has given the connection another user, chat or session since its row was read."""
 

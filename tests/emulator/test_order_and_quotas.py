@@ -28,10 +28,8 @@ class TestOrder:
         client = connect()
         client.send({"await": 2, "n": "first"})
         client.send({"n": "second"})
-        assert {frame["n"]: frame["together"] for frame in (client.frame(), client.frame())} == {
-            "first": 2,
-            "second": None,
-        }
+        frames = client.frame(), client.frame()
+        assert {frame.get("n"): frame.get("together") for frame in frames} == {"first": 2, "second": None}, frames
 
     @pytest.mark.fact(28, source="serverlessland")
     def test_many_run_at_once(self, connect):

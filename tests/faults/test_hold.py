@@ -69,6 +69,18 @@ def slow(deployment, name, seconds):
     deployment.gateway.post = slowly
 
 
+def stands_still(deployment, seconds):
+    """Let `default` stand still for so long when it posts to the sender, before any other of its threads has begun."""
+    post = deployment.gateway.post
+
+    def freezes(connection_id, text):
+        if connection_id == "a=" and b"user_message" in text:
+            deployment.world.current.freeze(seconds)
+        post(connection_id, text)
+
+    deployment.gateway.post = freezes
+
+
 def default_dies(deployment):
     """Let `default` die while it posts."""
     post = deployment.gateway.post
@@ -117,6 +129,14 @@ def test_another_device_delays_it_by_two_seconds_at_most(deployment):
     posted = posts(deployment)
     run(deployment)
     assert 2.0 <= when(posted, "a=", "assistant_message_start") <= 2.4
+
+
+def test_while_default_stands_still_the_time_of_another_device_does_not_run_out(deployment):
+    slow(deployment, "b=", 0.5)
+    stands_still(deployment, 10.0)
+    posted = posts(deployment)
+    run(deployment)
+    assert when(posted, "b=", "assistant_message_start") > when(posted, "b=", "user_message") > 10.0
 
 
 def test_a_sender_that_is_gone_delays_nothing(deployment):

@@ -6,7 +6,6 @@ turn. A clock is no such note: it may be wrong, and a post may take as long as i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import TracebackType
 
 from handlers.chat.concurrency import Runtime
@@ -92,7 +91,5 @@ class Hold:
 
     def _renewed(self) -> Chat | None:
         """Renew the lease. Its monitor does so too, but only while the model answers."""
-        chat, lease_until = self._attempt.chat, self._runtime.now() + lifecycle.LEASE
-        renewed = self._store.turns.extend(chat.user_id, chat.chat_id, self._turn, lease_until)
-        self._turn = replace(self._turn, lease_until=lease_until)
-        return renewed
+        chat, self._turn = lifecycle.renew(self._store, self._attempt.chat, self._turn, self._runtime.now())
+        return chat

@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -180,23 +180,25 @@ class Model:
         gathering: Gathering,
     ) -> None:
         """Hand on the deltas of the stream. While a finish reason stands, no error makes the answer fail any more."""
-        # The bytes, not the client's own chunks: it stops at legal events, and takes most of the time of a reply.
-        clock, received = asyncio.get_running_loop().time, aiter(stream.response.aiter_bytes())
-        try:
-            while not reader.done and (piece := await _within(patience, _next(received))) is not None:
-                for delta in reader.feed(piece):
-                    gathering.add(delta)
-                    if not reader.may_be_over and request.is_exceeded(reader.tokens_seen, reader.tokens_counted):
-                        gathering.add(Delta(finish_reason=FinishReason.LENGTH))
-                        return
-                patience.note(reader, clock())
-        except ModelFailed:
-            if reader.finish_reason is None:
-                raise
-        for delta in reader.end():
-            gathering.add(delta)
-        if reader.done:
-            await _drain(received)
+        clock = asyncio.get_running_loop().time
+        # The bytes, not the client's own chunks: it stops at legal events, and takes most of the time of a reply. They
+        # are closed here: a failure keeps its frames, and the garbage collector would close them in another thread.
+        async with aclosing(stream.response.aiter_bytes()) as received:
+            try:
+                while not reader.done and (piece := await _within(patience, _next(received))) is not None:
+                    for delta in reader.feed(piece):
+                        gathering.add(delta)
+                        if not reader.may_be_over and request.is_exceeded(reader.tokens_seen, reader.tokens_counted):
+                            gathering.add(Delta(finish_reason=FinishReason.LENGTH))
+                            return
+                    patience.note(reader, clock())
+            except ModelFailed:
+                if reader.finish_reason is None:
+                    raise
+            for delta in reader.end():
+                gathering.add(delta)
+            if reader.done:
+                await _drain(received)
 
     async def _open(self, request: Request) -> tuple[AsyncStream[object], Request]:
         """Ask until the server takes a request, and return that one too. What it does not take is remembered."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from enum import Enum
 from types import TracebackType
 
@@ -150,8 +149,5 @@ class TurnMonitor:
 
     def _renewed(self) -> Chat | None:
         """Renew the lease. Returns the chat as it is then, None if the turn is another worker's."""
-        lease_until = self._runtime.now() + lifecycle.LEASE
-        chat = self._store.turns.extend(self._chat.user_id, self._chat.chat_id, self._turn, lease_until)
-        if chat is not None:
-            self._turn = replace(self._turn, lease_until=lease_until)
+        chat, self._turn = lifecycle.renew(self._store, self._chat, self._turn, self._runtime.now())
         return chat

@@ -108,13 +108,22 @@ class Performer:
 
         `own` is posted in this thread at the same time, and waited for however long it takes.
         """
-        threads = [
-            self.runtime.start(partial(self._post_all, fan_out.frames, each), name=each)
-            for each in sorted(fan_out.connections)
-        ]
-        end = self.runtime.monotonic() + min(FAN_OUT_SECONDS * len(fan_out.frames), MAX_FAN_OUT_SECONDS)
+        began: list[float] = []
+        changed = self.runtime.condition()
+
+        def post_all(connection_id: str) -> None:
+            with changed:
+                began.append(self.runtime.monotonic())
+                changed.notify_all()
+            self._post_all(fan_out.frames, connection_id)
+
+        threads = [self.runtime.start(partial(post_all, each), name=each) for each in sorted(fan_out.connections)]
         if own is not None:
             self._post(own)
+        # Time counts from the beginning of the last post: if the process stands still before that, none is left behind.
+        with changed:
+            changed.wait_for(lambda: len(began) == len(threads))
+        end = max(began, default=0.0) + min(FAN_OUT_SECONDS * len(fan_out.frames), MAX_FAN_OUT_SECONDS)
         for thread in threads:
             thread.join(max(0.0, end - self.runtime.monotonic()))
 

@@ -141,6 +141,16 @@ def renewal_due(turn: Turn, now: datetime) -> bool:
     return turn.lease_until - now <= LEASE - RENEWAL
 
 
+def renew(store: Store, chat: Chat, turn: Turn, now: datetime) -> tuple[Chat | None, Turn]:
+    """Renew the lease of a worker's own turn. Returns the chat and the turn as they are then.
+
+    If the turn is another worker's, the chat is None and the turn as it was.
+    """
+    lease_until = now + LEASE
+    renewed = store.turns.extend(chat.user_id, chat.chat_id, turn, lease_until)
+    return renewed, replace(turn, lease_until=lease_until) if renewed else turn
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A stored user message, and the reply that is to be made. `handover` is None if the message was stored before.

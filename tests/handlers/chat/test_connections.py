@@ -1,13 +1,13 @@
 """Posting to connections, delivering to many, closing, and forgetting those that are gone."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from math import inf
 
 import pytest
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections, SessionDeadline
-from handlers.chat.errors import ConnectionGone, PostFailed
+from handlers.chat.errors import ConnectionGone, NotOpenYet, PostFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Chat, Connection
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
@@ -37,9 +37,9 @@ class TestAGreeting:
     class Time(FakeRuntime):
         """Virtual time. Only pauses and posts take any."""
 
-        def __init__(self):
+        def __init__(self, now):
             self.seconds = 0.0
-            super().__init__(sleep=self.passes, monotonic=lambda: self.seconds)
+            super().__init__(now, sleep=self.passes, monotonic=lambda: self.seconds)
 
         def passes(self, seconds):
             self.seconds += seconds
@@ -60,21 +60,28 @@ class TestAGreeting:
                 raise ConnectionGone(connection_id)
             self.reached = True
 
-    def greet(self, store, opens_at, **how):
-        time = self.Time()
+    def greet(self, store, opens_at, age=timedelta(0), **how):
+        time = self.Time(NOON + age)
         gateway = self.Gateway(time, opens_at, **how)
-        OpenConnections(store, gateway, time).greet("c1=", b"{}")
-        return gateway, time.seconds
+        try:
+            OpenConnections(store, gateway, time).greet("c1=", b"{}")
+        except NotOpenYet:
+            return gateway, time.seconds, True
+        return gateway, time.seconds, False
 
     @pytest.mark.parametrize("opens_at", [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4])
     def test_waits_for_the_connection_to_open(self, store, connections, opens_at):
-        gateway, seconds = self.greet(store, opens_at)
+        gateway, seconds, comes_again = self.greet(store, opens_at)
         assert gateway.reached
+        assert not comes_again
         assert seconds <= 2 * opens_at + 0.03
 
-    @pytest.mark.parametrize("post_seconds", [0.001, 0.01, 0.03, 0.1, 0.2])
-    def test_for_one_that_never_opens_takes_half_a_second_at_most(self, store, connections, post_seconds):
-        gateway, seconds = self.greet(store, inf, post_seconds=post_seconds)
+    @pytest.mark.parametrize("post_seconds", [0.001, 0.01, 0.03, 0.1, 0.2, 0.5])
+    def test_for_one_that_does_not_open_takes_half_a_second_at_most_and_comes_again(
+        self, store, connections, post_seconds
+    ):
+        gateway, seconds, comes_again = self.greet(store, inf, post_seconds=post_seconds)
+        assert comes_again
         assert seconds <= 0.45 + post_seconds
         assert len(gateway.posts) <= 5
         assert store.connections.get("c1=") is not None
@@ -85,9 +92,22 @@ class TestAGreeting:
             if post == gone_before:
                 store.connections.forget("c1=")
 
-        gateway, taken = self.greet(store, inf, before_post=disconnect)
+        gateway, taken, comes_again = self.greet(store, inf, before_post=disconnect)
+        assert not comes_again
         assert len(gateway.posts) == posts
         assert taken == pytest.approx(seconds)
+
+    @pytest.mark.parametrize("seconds", [10, 60, 7200])
+    def test_that_comes_again_ends_soon_if_the_connection_never_opened(self, store, connections, seconds):
+        gateway, taken, comes_again = self.greet(store, inf, age=timedelta(seconds=seconds))
+        assert not comes_again
+        assert len(gateway.posts) == 2
+        assert taken == pytest.approx(0.09)
+        assert store.connections.get("c1=") is not None
+
+    def test_that_comes_again_reaches_a_connection_whose_handshake_took_long(self, store, connections):
+        gateway, _, comes_again = self.greet(store, 0, age=timedelta(minutes=1))
+        assert (gateway.reached, comes_again) == (True, False)
 
 
 @pytest.mark.parametrize("gone", [[], ["c1="]])

@@ -10,6 +10,7 @@ from handlers.chat import deliverer
 from handlers.chat.deliverer import MAX_PARTS, PACE, SEGMENTS
 from handlers.chat.delivery import delivery
 from handlers.chat.delivery.delivery import Delivery
+from handlers.chat.errors import NotOpenYet
 from handlers.chat.protocol.frames import MAX_FRAME_BYTES, ChatUpdated, Notice
 from handlers.chat.records import Connection
 from handlers.chat.store.pages import Page
@@ -75,7 +76,8 @@ class TestReceivers:
         assert receivers(gateway) == ["c2=", "c3="]
 
     def test_a_greeting_that_never_arrives_does_not_cost_the_connection(self, store, connections):
-        run(delivery.to_connection("c1=", FRAME), store, RecordingGateway(gone={"c1="}))
+        with pytest.raises(NotOpenYet):
+            run(delivery.to_connection("c1=", FRAME), store, RecordingGateway(gone={"c1="}))
         assert store.connections.get("c1=") is not None
 
 

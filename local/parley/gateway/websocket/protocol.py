@@ -111,6 +111,10 @@ class HttpProtocol(HttpToolsProtocol):
         self._expect(None)
         super().on_message_complete()
 
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection on which no further request has come in time."""
+        cast(LingeringTransport, self.transport).close_idle()
+
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no request, or one that is too large."""
         self._refuse(431 if self._head_bytes > MAX_HEAD_BYTES else 400)

@@ -64,6 +64,13 @@ class LingeringTransport:
             self._ending = _Ending(self._transport)
             self._ending.begin()
 
+    def close_idle(self) -> None:
+        """Close a connection on which nothing is under way. It ends at once.
+
+        A request that the client sends meanwhile must not be read and discarded: the client is to see that it failed.
+        """
+        self._transport.close()
+
 
 class _Ending(asyncio.Protocol):
     """The protocol of a connection that ends. `before` is the one before it, which is told of the end."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from inspect import isasyncgen
 from io import StringIO
 from threading import Thread, Timer
 
@@ -215,6 +216,25 @@ def test_an_error_before_the_first_token_is_tried_again(server, status):
     server.body = WHOLE
     assert [delta.text for delta in model(server, retries=2).answer(PROMPT)] == ["a", ""]
     assert len(server.requests) == 2
+
+
+def test_what_is_kept_of_a_failure_holds_no_open_stream(server):
+    """The garbage collector closes what is open in any thread, while the model's own thread closes it too."""
+    server.body = events(chunk("a")) + b'data: {"error": {"message": "overloaded"}}\n\n'
+    server.held = True
+    with pytest.raises(ModelFailed) as failure:
+        list(model(server).answer(PROMPT))
+    until(lambda: not open_streams(failure.tb))
+
+
+def open_streams(traceback):
+    """Return the names of the asynchronous generators in the frames of a failure that are not closed."""
+    found = []
+    while traceback is not None:
+        values = traceback.tb_frame.f_locals.values()
+        found += [each.__name__ for each in values if isasyncgen(each) and each.ag_frame is not None]
+        traceback = traceback.tb_next
+    return found
 
 
 def test_an_error_after_the_first_token_is_not(server):

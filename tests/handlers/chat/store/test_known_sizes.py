@@ -73,7 +73,7 @@ def shown_page(chat, limit, before=None):
 
 def is_full(shown, limit, older) -> bool:
     """Return True if a page has as many messages as were asked for, or as there are, or as fit."""
-    size = sum(len(frames.encode(each.model_dump(mode="json", by_alias=True))) + 1 for each in shown)
+    size = sum(len(frames.encode(each.as_data())) + 1 for each in shown)
     return len(shown) == limit or not older or size + views.bytes_in_page(older[-1]) > views.MAX_PAGE_BYTES
 
 

@@ -183,6 +183,7 @@ class TestFrames:
     def reply(self, store, client, actions):
         """Have a reply made, and return the model, which was asked for it."""
         [handover] = [each.handover for each in actions if isinstance(each, Begin | Generate)]
+        store.turns.acknowledged(handover.user_id, handover.chat_id, handover.message_id)
         model = ScriptedModel("x" * 400)
         worker = reply_worker(store, RecordingGateway(), model, [], now=client.now, history_chars=20_000)
         worker.make(Handover.of(json.loads(json.dumps(handover.payload()))), lambda: 900.0)

@@ -20,7 +20,7 @@ from tests.support.served import (
     serving,
     upgrade,
 )
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, until
 
 UNREAD = frame(TEXT, b"x" * 30_000) * 70
 """2 MB, more than the kernel holds for a server that does not read."""
@@ -85,6 +85,23 @@ def test_over_tls_the_connection_is_closed_once_the_client_is_quiet(gateway):
     client.send(frame(CONTINUATION, b"x"))
     assert client.close_code() == 1002
     client.leave()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+def test_a_connection_that_is_kept_for_further_requests_ends_at_once(gateway, tls, monkeypatch):
+    """After the decision to close it, nothing is read as if it were handled."""
+    monkeypatch.setattr(transport, "QUIET_SECONDS", HANGS)
+    monkeypatch.setattr(transport, "LINGER_SECONDS", HANGS)
+    before = set(gateway.server.protocols())
+    client = gateway.server.connect(tls=tls)
+    client.send(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    assert client.head().startswith(b"HTTP/1.1 200")
+    assert client.socket.recv(10) == b"0"
+    [protocol] = set(gateway.server.protocols()) - before
+    gateway.server.loop.call_soon_threadsafe(protocol.timeout_keep_alive_handler)
+    assert client.rest() == b""
+    client.leave()  # over TLS the server waits for the client's own end
+    until(lambda: protocol not in gateway.server.protocols())
 
 
 @pytest.mark.parametrize("fault", FAULTS)
