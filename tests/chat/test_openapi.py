@@ -10,6 +10,7 @@ from parley.dev_tokens import token
 
 from tests.support import dynamodb
 from tests.support.devices import PARLEY, SECRET, Emulator
+from tests.support.waiting import HANGS
 
 SCHEMATHESIS = PARLEY.with_name("schemathesis")
 # A cursor or a pair of ids can have the right form and be wrong all the same; a text that is too long can be short
@@ -39,5 +40,5 @@ def test_every_answer_is_as_documented(emulator, user, options, tmp_path):
     emulator.client("dynamodb").put_item(TableName="UsersTable", Item=admin)
     bearer = ["--header", f"Authorization: Bearer {token(user, SECRET)}"] if user else []
     command = [SCHEMATHESIS, "run", f"{emulator.url}/openapi.json", *options, *CHECKS, *bearer]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 0, done.stdout

@@ -9,6 +9,7 @@ import pytest
 from parley.dev_tokens import token
 
 from tests.support.devices import PARLEY, ROOT, SECRET, Emulator, free_port
+from tests.support.waiting import HANGS
 
 ALICE = token("alice", SECRET)
 
@@ -16,7 +17,9 @@ ALICE = token("alice", SECRET)
 def smoke(*arguments, held=ALICE):
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PARLEY_TOKEN": held}
     command = [PARLEY, "smoke", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
+    )
 
 
 def test_each_step_is_reported_and_the_chat_is_deleted(emulator):

@@ -37,7 +37,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-once = Config(retries={"total_max_attempts": 1}, read_timeout=30)
+once = Config(retries={"total_max_attempts": 1}, read_timeout=300)
 
 def outcome(service, method, **arguments):
     try:

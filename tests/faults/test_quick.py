@@ -291,7 +291,7 @@ class TestModel:
 
     def test_two_megabytes_are_cut_to_what_an_item_holds(self, emulator, user):
         user.fault("model", "huge", "please huge!")
-        reading = user.ask("please huge!", timeout=60)
+        reading = user.ask("please huge!")
         complete = reading.completes[0]
         assert (complete["content"], complete["finishReason"]) == (None, "length")
         assert complete["length"] == len(reading.text) == len(user.stored()[1]["content"]) == 350_000

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.waiting import HANGS
+
 
 def install(folder: Path) -> None:
     """Install what the lock file in a folder names. Skip the test where there is no Node or no registry."""
@@ -30,6 +32,6 @@ def run(script: Path, order: Any) -> Any:
     """Run a script with an order on its standard input, and return what it prints. Both are JSON."""
     command = ["node", script.name]
     done = subprocess.run(
-        command, cwd=script.parent, input=json.dumps(order), capture_output=True, text=True, timeout=60, check=True
+        command, cwd=script.parent, input=json.dumps(order), capture_output=True, text=True, timeout=HANGS, check=True
     )
     return json.loads(done.stdout)

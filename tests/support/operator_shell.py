@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.aws_account import Account, running
 from tests.support.devices import PARLEY, ROOT
+from tests.support.waiting import HANGS
 
 CONFIG = """
 version = 0.1
@@ -51,7 +52,7 @@ class Operator:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MAKE"))}
         environment = inherited | self.account.environment() | self.variables
         return subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
         )
 
 
