@@ -22,6 +22,7 @@ from parley.dynamodb.dynoxide import install
 from parley.dynamodb.dynoxide.engine import Dynoxide
 from parley.dynamodb.engine import Database, Engine
 from parley.dynamodb.fallback.engine import Moto
+from parley.errors import StartError
 from parley.gateway.events import decode_headers
 from parley.trace import Trace
 
@@ -48,7 +49,7 @@ def client(endpoint: str, **more: Any) -> Any:
 
 
 class Failing:
-    """An engine that answers what it is given, or raises it."""
+    """An engine that answers what it is given, or raises it. With a `StartError` it does not start."""
 
     description = "failing"
 
@@ -56,7 +57,9 @@ class Failing:
         self._result = result
 
     async def start(self) -> None:
-        """Do nothing."""
+        """Start, or raise the error."""
+        if isinstance(self._result, StartError):
+            raise self._result
 
     async def stop(self) -> None:
         """Do nothing."""

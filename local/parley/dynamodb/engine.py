@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from parley.account import REGION
 from parley.asgi import Response
+from parley.errors import StartError
 
 UNITS_HEADER = "x-parley-units"
 """A header of an engine's answer: the capacity units that the request consumed, where the engine says so."""
@@ -52,12 +53,32 @@ class Engine(Protocol):
 
 
 class Database:
-    """The DynamoDB that functions reach: an engine, whose failures are told from answers."""
+    """The DynamoDB that functions reach: an engine, whose failures are told from answers.
 
-    def __init__(self, engine: Engine, record: Record) -> None:
+    `fallback` returns the engine that serves if this one does not start, for the reason that it gets.
+    """
+
+    def __init__(self, engine: Engine, record: Record, fallback: Callable[[str], Engine] | None = None) -> None:
         self._engine = engine
         self._record = record
-        self.start, self.stop = engine.start, engine.stop
+        self._fallback = fallback
+        self._ends = False
+
+    async def start(self) -> None:
+        """Start the engine, or if it does not start the fallback. Raises `StartError`."""
+        try:
+            await self._engine.start()
+        except StartError as error:
+            await self._engine.stop()
+            if self._fallback is None:
+                raise
+            self._engine = self._fallback(str(error))
+            await self._engine.start()
+
+    async def stop(self) -> None:
+        """End the engine. From now on it answers nothing, and that is no failure."""
+        self._ends = True
+        await self._engine.stop()
 
     @property
     def description(self) -> str:
@@ -78,7 +99,8 @@ class Database:
 
     def _failure(self, headers: Mapping[str, str], body: bytes, cause: str) -> Response:
         operation, table = operation_of(headers), _tables(body)
-        self._record("engine", operation=operation, table=table, cause=cause)
+        if not self._ends:
+            self._record("engine", operation=operation, table=table, cause=cause)
         subject = f"{operation} on {table}" if table else operation
         return error_response(
             "EngineFailure",

@@ -33,8 +33,8 @@ class Forwarded:
         """Do nothing: it runs already."""
 
     async def stop(self) -> None:
-        """Drop requests that wait."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Take no more requests."""
+        self._executor.shutdown(wait=False)
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request with the answer of the other DynamoDB. Raises `EngineFailed`."""

@@ -200,7 +200,9 @@ class Emulator:
                 self._access.record_unused()
             on_stop()
             self._poller.stop()
-            await asyncio.gather(self._functions.stop(), self._stop_database())
+            await self._functions.stop()
+            # After the functions: while one ends, it may still call.
+            await self._stop_database()
             server.should_exit = server.force_exit = True
             await serving
 

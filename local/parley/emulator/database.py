@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -10,7 +11,7 @@ from parley.clock import Clock
 from parley.dev_tokens import user_folder
 from parley.dynamodb.dynoxide import install
 from parley.dynamodb.dynoxide.engine import Dynoxide
-from parley.dynamodb.engine import Database, Engine
+from parley.dynamodb.engine import Database
 from parley.dynamodb.fallback.engine import Moto
 from parley.dynamodb.forwarded import Forwarded
 from parley.emulator.options import MOTO, Options
@@ -21,16 +22,15 @@ def database(
     options: Options, environ: Mapping[str, str], importing: Lock, trace: Trace, clock: Clock
 ) -> Database | None:
     """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves."""
-    if options.embeds_dynamodb:
-        return Database(_embedded(options, environ, importing, trace, clock), trace.record)
-    return Database(Forwarded(options.dynamodb), trace.record) if options.intercepts_dynamodb else None
-
-
-def _embedded(options: Options, environ: Mapping[str, str], importing: Lock, trace: Trace, clock: Clock) -> Engine:
+    fallback = partial(Moto, importing, clock.time)
     if options.dynamodb == MOTO:
-        return Moto(importing, clock.time, "--dynamodb moto")
-    binary = install.installed(user_folder(environ), environ)
-    return Dynoxide(binary, trace.record, clock.within) if binary else Moto(importing, clock.time, install.absence())
+        return Database(fallback("--dynamodb moto"), trace.record)
+    if options.embeds_dynamodb:
+        binary = install.installed(user_folder(environ), environ)
+        if binary is None:
+            return Database(fallback(install.absence()), trace.record)
+        return Database(Dynoxide(binary, trace.record, clock.within), trace.record, fallback)
+    return Database(Forwarded(options.dynamodb), trace.record) if options.intercepts_dynamodb else None
 
 
 def install_embedded(environ: Mapping[str, str]) -> Path:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from threading import Lock
 
 import pytest
@@ -17,6 +18,7 @@ from parley.dynamodb.dynoxide.engine import Dynoxide
 from parley.dynamodb.engine import Database, EngineFailed
 from parley.dynamodb.fallback.engine import Moto
 from parley.dynamodb.forwarded import Forwarded
+from parley.errors import StartError
 from parley.trace import Trace
 
 from tests.support import engines
@@ -119,6 +121,38 @@ async def test_motos_exceptions_are_told_without_their_text():
     await moto.stop()
 
 
+async def test_an_engine_that_does_not_start_leaves_it_to_the_fallback(tmp_path):
+    program = tmp_path / "engine"
+    program.write_text("#!/bin/sh\necho no room; exit 3")
+    program.chmod(0o700)
+    trace = Trace()
+    engine = Dynoxide(program, trace.record, Clock().within)
+    database = Database(engine, trace.record, partial(Moto, Lock(), time.time))
+
+    await database.start()
+
+    assert database.description == (
+        "embedded: moto, which takes much that AWS refuses (Dynoxide, the DynamoDB engine, did not start: "
+        "it ended with status 3. It printed: no room)"
+    )
+    assert (await ask(database, "ListTables")).status == 200
+    await database.stop()
+
+
+async def test_an_engine_without_a_fallback_must_start():
+    database = Database(engines.Failing(StartError("no room")), Trace().record)
+    with pytest.raises(StartError, match="no room"):
+        await database.start()
+
+
+async def test_at_the_end_of_the_emulator_the_log_is_quiet():
+    trace = Trace()
+    database = Database(engines.Failing(EngineFailed("it has ended")), trace.record)
+    await database.stop()
+    assert (await ask(database, "PutItem", **PUT)).status == 400
+    assert trace.after(0) == []
+
+
 async def test_nobody_at_the_url_of_another_dynamodb():
     trace = Trace()
     answer = await ask(Database(Forwarded("http://127.0.0.1:1"), trace.record), "PutItem", **PUT)
@@ -128,9 +162,12 @@ async def test_nobody_at_the_url_of_another_dynamodb():
 
 class TestTheProcessDies:
     @pytest.fixture
-    async def running(self):
+    async def running(self, request, tmp_path):
         trace = Trace()
-        engine = Dynoxide(engines.binary(), trace.record, Clock().within)
+        folder = getattr(request, "param", tmp_path / "data")
+        if folder:
+            folder.mkdir()
+        engine = Dynoxide(engines.binary(), trace.record, Clock().within, lambda: folder)
         database = Database(engine, trace.record)
         await database.start()
         await create(database)
@@ -164,6 +201,19 @@ class TestTheProcessDies:
         assert failed == [{"operation": "GetItem", "table": "Rows", "cause": "it was ended by SIGKILL"}]
         again = await ask(database, "GetItem", TableName="Rows", Key=PUT["Item"])
         assert json.loads(again.body) == {"Item": PUT["Item"]}
+
+    @pytest.mark.parametrize("running", [None], indirect=True)
+    async def test_without_a_folder_its_data_are_gone(self, running):
+        engine, database, trace = running
+        died = engine._run.process
+        os.kill(died.pid, signal.SIGKILL)
+        await died.ended.wait()
+
+        for _ in range(2):
+            await ask(database, "GetItem", TableName="Rows", Key=PUT["Item"])
+
+        gone = "it was ended by SIGKILL, and its tables with it; start the emulator again"
+        assert [event.fields["cause"] for event in trace.after(0)] == [gone, gone]
 
     async def test_after_its_stop_it_is_not_started_again(self, running):
         _, database, _ = running

@@ -72,6 +72,30 @@ def test_what_is_installed_is_not_installed_again(cache, environ, tmp_path):
     assert (tmp_path / "asked").read_text() == "\n"
 
 
+def test_a_folder_without_the_program_is_replaced(cache, environ, tmp_path):
+    (cache / "dynoxide-1.2.1" / "node_modules").mkdir(parents=True)
+    program(tmp_path, "node", "echo v24.0.0")
+    program(tmp_path, "npm", MAKES_BINARY)
+    assert install.install(cache, environ).is_file()
+    assert [each.name for each in cache.iterdir()] == ["dynoxide-1.2.1"]
+
+
+def test_another_process_may_be_faster(cache, environ, tmp_path):
+    program(tmp_path, "node", "echo v24.0.0")
+    theirs = cache / "dynoxide-1.2.1"
+    program(tmp_path, "npm", f'{MAKES_BINARY}; mkdir "{theirs}"; cp -R . "{theirs}"; touch "{theirs}/theirs"')
+    assert install.install(cache, environ).is_file()
+    assert (theirs / "theirs").exists()
+    assert [each.name for each in cache.iterdir()] == ["dynoxide-1.2.1"]
+
+
+def test_a_folder_that_cannot_be_written_is_a_reason(environ, tmp_path):
+    program(tmp_path, "node", "echo v24.0.0")
+    (tmp_path / "file").touch()
+    with pytest.raises(install.NotInstallable, match=r"Dynoxide cannot be installed in .*: .*Not a directory"):
+        install.install(tmp_path / "file", environ)
+
+
 @pytest.mark.parametrize("node", ["echo v18.20.0", "exit 1"])
 def test_without_a_recent_node_one_from_pypi_is_used_and_removed(cache, environ, tmp_path, node):
     program(tmp_path, "node", node)

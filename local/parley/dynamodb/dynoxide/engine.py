@@ -1,6 +1,7 @@
 """Dynoxide, the emulator's own DynamoDB: an engine in Rust on SQLite, in a process of its own on a loopback address.
 
-Its data are in a file. So nothing is lost if the process dies: it is started again on the same file.
+Its data are in a file in shared memory. So nothing is lost if the process dies: it is started again on the same file.
+Where there is not enough shared memory they are in the process's own, and its end is the end of them.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import json
 import shutil
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +50,18 @@ class _Run:
 
 
 class Dynoxide:
-    """The engine: its process, and the requests to it. A process that has died is started again."""
+    """The engine: its process, and the requests to it. A process that has died is started again.
 
-    def __init__(self, binary: Path, record: Record, within: Within) -> None:
+    `data_folder` makes a folder for its data; if it returns None, they are in the process's own memory.
+    """
+
+    def __init__(
+        self, binary: Path, record: Record, within: Within, data_folder: Callable[[], Path | None] = data_folder
+    ) -> None:
         self._binary = binary
         self._record = record
         self._within = within
+        self._data_folder = data_folder
         self._folder: Path | None = None
         self._run: _Run | None = None
         self._changing = asyncio.Lock()
@@ -68,11 +75,11 @@ class Dynoxide:
     async def start(self) -> None:
         """Start the process, and wait until it listens. Raises `StartError`."""
         async with self._changing:
-            self._folder = data_folder()
-            self._run = await self._started(self._folder)
+            self._folder = self._data_folder()
+            self._run = await self._started()
 
-    async def _started(self, folder: Path) -> _Run:
-        process = await start(self._binary, folder, self._within)
+    async def _started(self) -> _Run:
+        process = await start(self._binary, self._folder, self._within)
         return _Run(process, Client(process.host, process.port, self._within, ANSWER_SECONDS))
 
     async def stop(self) -> None:
@@ -134,16 +141,18 @@ class Dynoxide:
             raise EngineFailed(how) from None
 
     async def _running(self) -> _Run:
-        """Return the run of the process. If it has ended, start another one on the same data."""
+        """Return the run of the process. If it has ended, start another one on the same data, if they are kept."""
         async with self._changing:
             run = self._run
-            if run is None or self._folder is None:
+            if run is None:
                 raise EngineFailed("it does not run: the emulator ends")
             if not run.process.ended.is_set():
                 return run
             how = await run.process.end(keep=True)
+            if self._folder is None:
+                raise EngineFailed(f"{how}, and its tables with it; start the emulator again")
             try:
-                self._run = await self._started(self._folder)
+                self._run = await self._started()
             except StartError as error:
                 raise EngineFailed(f"{how}, and it cannot be started again: {error}") from None
             self._record("note", text=f"Dynoxide runs again, on the same data: {how}.")

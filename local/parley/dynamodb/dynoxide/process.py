@@ -34,7 +34,7 @@ read -r after
 kill -9 "$engine"
 wait "$engine"
 status=$?
-[ "$after" = keep ] || rm -rf -- "$folder"
+[ "$after" = keep ] || [ -z "$folder" ] || rm -rf -- "$folder"
 exit "$status"
 """
 """A shell beside the engine. It reads from a pipe whose other end only the emulator holds.
@@ -102,22 +102,29 @@ class EngineProcess:
         return f"it ended with status {status}"
 
 
-def data_folder() -> Path:
-    """Return a new folder for the engine's data: in memory where there is plenty of it, else on disk."""
+def data_folder() -> Path | None:
+    """Return a new folder for the engine's data, in shared memory; None where there is not plenty of that.
+
+    Never on disk: the engine waits for the disk at each write (`fsync`), which takes many times as long as the write.
+    """
     with suppress(OSError):
         if shutil.disk_usage(_SHARED_MEMORY).free >= _ENOUGH_SHARED_BYTES:
             return Path(tempfile.mkdtemp(prefix="parley-dynamodb-", dir=_SHARED_MEMORY))
-    return Path(tempfile.mkdtemp(prefix="parley-dynamodb-"))
+    return None
 
 
-async def start(binary: Path, folder: Path, within: Within) -> EngineProcess:
-    """Start the engine on data in a folder, and wait until it listens. Raises `StartError` with what it has printed."""
+async def start(binary: Path, folder: Path | None, within: Within) -> EngineProcess:
+    """Start the engine on data in a folder, and wait until it listens. Raises `StartError` with what it has printed.
+
+    Without a folder the data are in the engine's own memory, and are gone when it ends.
+    """
+    data = ("--db-path", str(folder / "tables.db")) if folder else ()
     for _ in range(_ATTEMPTS):
         host, port = _free_address()
-        options = ("serve", "--host", host, "--port", str(port), "--db-path", str(folder / "tables.db"))
+        options = ("serve", "--host", host, "--port", str(port), *data)
         try:
             guardian = await asyncio.create_subprocess_exec(
-                *("/bin/sh", "-c", _GUARDIAN, "parley-dynamodb", str(folder), str(binary), *options),
+                *("/bin/sh", "-c", _GUARDIAN, "parley-dynamodb", str(folder or ""), str(binary), *options),
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=STDOUT,
@@ -126,7 +133,7 @@ async def start(binary: Path, folder: Path, within: Within) -> EngineProcess:
                 start_new_session=True,
             )
         except OSError as error:
-            raise StartError(f"Dynoxide, the DynamoDB engine, cannot be run: {error}. {_INSTEAD}") from None
+            raise StartError(f"Dynoxide, the DynamoDB engine, cannot be run: {error}") from None
         process = EngineProcess(guardian, host, port)
         if await process.listens(within):
             return process
@@ -134,10 +141,7 @@ async def start(binary: Path, folder: Path, within: Within) -> EngineProcess:
         if "already in use" not in " ".join(process.output):
             break
     printed = " ".join(process.output) or "nothing"
-    raise StartError(f"Dynoxide, the DynamoDB engine, did not start: {how}. It printed: {printed}. {_INSTEAD}")
-
-
-_INSTEAD = "`--dynamodb moto` starts without it."
+    raise StartError(f"Dynoxide, the DynamoDB engine, did not start: {how}. It printed: {printed}")
 
 
 def _free_address() -> tuple[str, int]:

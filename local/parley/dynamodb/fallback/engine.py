@@ -48,8 +48,8 @@ class Moto:
         await asyncio.wrap_future(self._handler)
 
     async def stop(self) -> None:
-        """Drop requests that wait."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Take no more requests."""
+        self._executor.shutdown(wait=False)
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request. Raises `EngineFailed`."""
