@@ -18,6 +18,7 @@ from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
 from tests.support.devices import free_port
+from tests.support.kept_objects import kept, tracked_by_moto
 
 DEAD = "arn:aws:sqs:us-east-1:000000000000:dead"
 QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetArn": "{DEAD}", "maxReceiveCount": 1}}'}))
@@ -101,3 +102,16 @@ async def test_a_service_that_is_not_here_says_what_to_set(services, service, op
     with pytest.raises(ClientError, match=f"AWS_ENDPOINT_URL_{service.upper()}") as failed:
         await call(getattr(absent, operation), **arguments)
     assert failed.value.response["Error"]["Code"] == "NotInEmulator"
+
+
+async def test_nothing_is_kept_of_a_message_that_was_deleted(services):
+    """moto keeps every object that it has ever made, unless its lists are emptied."""
+    sqs = client(services, "sqs")
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+    counts = []
+    for _ in range(3):
+        await call(sqs.send_message, QueueUrl=url, MessageBody="hello")
+        [message] = (await call(sqs.receive_message, QueueUrl=url))["Messages"]
+        await call(sqs.delete_message, QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        counts.append((tracked_by_moto(), kept("moto")))
+    assert counts[0] == counts[1] == counts[2]

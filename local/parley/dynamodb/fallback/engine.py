@@ -76,12 +76,13 @@ def _kept(headers: Mapping[str, Any]) -> dict[str, str]:
 
 def _load(importing: Lock, tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
     with importing:
-        return _load_moto(tokens)
+        return _load_moto(importing, tokens)
 
 
-def _load_moto(tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
+def _load_moto(importing: Lock, tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
     """Import and patch moto. Return the function that handles a request's headers and body."""
     from botocore.model import OperationNotFoundError
+    from moto.core.model_instances import reset_model_data
     from moto.core.models import DEFAULT_ACCOUNT_ID
     from moto.core.request import Request
     from moto.dynamodb.models import dynamodb_backends
@@ -100,6 +101,10 @@ def _load_moto(tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
             )
         except OperationNotFoundError as error:
             raise NotImplementedError(str(error)) from None
+        finally:
+            # For its dashboard moto keeps every object that it has ever made. Nothing else reads these lists.
+            with importing:
+                reset_model_data()
         return status, answered, content.decode() if isinstance(content, bytes) else content
 
     def handle(headers: Mapping[str, str], body: bytes) -> Answer:
