@@ -1,13 +1,18 @@
 """The emulator on each engine of its own: Dynoxide, which is the default, and moto, the fallback."""
 
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.support import engines
 from tests.support.devices import Device, Emulator, free_port
-from tests.support.faulty_emulator import FaultyEmulator
+from tests.support.faulty_emulator import FaultyEmulator, put
+from tests.support.process_tree import command, descendants
+from tests.support.waiting import until
 
 DESCRIPTIONS = {
     engines.DYNOXIDE: "embedded: Dynoxide; its tables are gone when the emulator ends",
@@ -71,6 +76,29 @@ def test_the_trace_has_the_units_of_each_call(emulator):
         ("GetItem", 0.5),
         ("TransactWriteItems", 2),
     ]
+
+
+def test_an_engine_that_dies_runs_again(tmp_path):
+    """Where its data cannot be kept, the requests say so."""
+    engines.binary()
+    emulator = FaultyEmulator(tmp_path, {})
+    try:
+        emulator.dynamodb.put_item(**put("kept"))
+        [engine] = [
+            pid for pid in descendants(emulator.process.pid) if command(pid).partition(" ")[0].endswith("/dynoxide")
+        ]
+        os.kill(engine, signal.SIGKILL)
+        until(lambda: what_is_kept(emulator) in ("the row", "its tables with it; start the emulator again"))
+    finally:
+        emulator.stop()
+
+
+def what_is_kept(emulator):
+    """Read the row. A request that is on its way when the engine dies has no other answer than its cause."""
+    try:
+        return "the row" if emulator.runs("kept") else "nothing"
+    except ClientError as error:
+        return error.response["Error"]["Message"].partition("ended by SIGKILL, and ")[2].partition(". AWS")[0]
 
 
 def test_a_conversation_on_the_fallback():

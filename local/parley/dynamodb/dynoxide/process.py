@@ -9,13 +9,14 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
-from asyncio.subprocess import PIPE, STDOUT, Process
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import IO, cast
 
 from parley.dynamodb.engine import Within
 from parley.errors import StartError
@@ -43,6 +44,7 @@ When the emulator ends, also by SIGKILL, the system closes that end. Then the sh
 data. Linux could send the engine a signal at the end of its parent (PR_SET_PDEATHSIG); macOS cannot. Both have pipes.
 """
 
+_MAX_LINE_BYTES = 64 * 1024
 _PANIC = re.compile(r"panicked at ([\w./-]+:\d+)")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it gets a random name, and only we may read it
 _ENOUGH_SHARED_BYTES = 1 << 30
@@ -51,41 +53,53 @@ _ENOUGH_SHARED_BYTES = 1 << 30
 class EngineProcess:
     """One run of the engine, in the process `pid`. `ended` is set when it has ended, by itself or by `end`."""
 
-    def __init__(self, guardian: Process, host: str, port: int) -> None:
+    def __init__(self, guardian: subprocess.Popen[bytes], host: str, port: int) -> None:
         self.host, self.port = host, port
         self.pid = 0
         self.ended = asyncio.Event()
         self.output: deque[str] = deque(maxlen=20)
         self._guardian = guardian
         self._listening: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._reading = asyncio.create_task(self._read())
+        self._reading = asyncio.create_task(self._read(cast(IO[bytes], guardian.stdout)))
 
     async def listens(self, within: Within) -> bool:
         """Wait until the engine listens. Return False if it ends instead, or takes too long."""
         await within(START_SECONDS, self._listening)
         return self._listening.done() and self._listening.result()
 
-    async def _read(self) -> None:
+    async def _read(self, pipe: IO[bytes]) -> None:
         """Read what the engine prints, until it has ended: nobody else holds the other end of this pipe."""
-        async for line in cast(asyncio.StreamReader, self._guardian.stdout):
-            text = line.decode(errors="replace").rstrip()
-            if text.startswith("engine ") and not self.pid:
-                self.pid = int(text.removeprefix("engine "))
-            else:
-                self.output.append(text)
-            if self.pid and "listening on" in " ".join(self.output) and not self._listening.done():
-                self._listening.set_result(True)
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+        rest = b""
+        while printed := await reader.read(_MAX_LINE_BYTES):
+            *lines, rest = (rest + printed).split(b"\n")
+            rest = rest[:_MAX_LINE_BYTES]
+            for line in lines:
+                self._take(line.decode(errors="replace").rstrip())
+        self._take(rest.decode(errors="replace").rstrip())
+        transport.close()
         self.ended.set()
         if not self._listening.done():
             self._listening.set_result(False)
 
+    def _take(self, line: str) -> None:
+        if line.startswith("engine ") and not self.pid:
+            self.pid = int(line.removeprefix("engine "))
+        elif line:
+            self.output.append(line)
+        if self.pid and "listening on" in " ".join(self.output) and not self._listening.done():
+            self._listening.set_result(True)
+
     async def end(self, *, keep: bool = False) -> str:
         """End the engine if it runs, and return how it ended. With `keep` its data stay, for another run."""
-        pipe = cast(asyncio.StreamWriter, self._guardian.stdin)
-        if not pipe.is_closing():
-            pipe.write(b"keep\n" if keep else b"\n")
+        pipe = cast(IO[bytes], self._guardian.stdin)
+        if not pipe.closed:
+            with suppress(OSError):  # the guardian is gone
+                pipe.write(b"keep\n" if keep else b"\n")
             pipe.close()
-        status = await self._guardian.wait()
+        status = await asyncio.to_thread(self._guardian.wait)
         if status < 0:  # somebody has killed the guardian: it has not ended the engine
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
@@ -123,15 +137,7 @@ async def start(binary: Path, folder: Path | None, within: Within) -> EngineProc
         host, port = _free_address()
         options = ("serve", "--host", host, "--port", str(port), *data)
         try:
-            guardian = await asyncio.create_subprocess_exec(
-                *("/bin/sh", "-c", _GUARDIAN, "parley-dynamodb", str(folder or ""), str(binary), *options),
-                stdin=PIPE,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env={"PATH": os.environ.get("PATH", os.defpath)},
-                # A terminal sends Ctrl-C to its whole session. Functions that still run need their tables.
-                start_new_session=True,
-            )
+            guardian = _guardian(folder, binary, options)
         except OSError as error:
             raise StartError(f"Dynoxide, the DynamoDB engine, cannot be run: {error}") from None
         process = EngineProcess(guardian, host, port)
@@ -142,6 +148,24 @@ async def start(binary: Path, folder: Path | None, within: Within) -> EngineProc
             break
     printed = " ".join(process.output) or "nothing"
     raise StartError(f"Dynoxide, the DynamoDB engine, did not start: {how}. It printed: {printed}")
+
+
+def _guardian(folder: Path | None, binary: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start the shell that runs the engine. Raises `OSError`.
+
+    Not by the event loop: uvloop gives a process further descriptors of its pipes, beside its first three. The shell
+    would keep them, and then the end of the engine would not be the end of what it prints.
+    """
+    return subprocess.Popen(  # noqa: S603 - the engine that we have installed, or the developer's own
+        ("/bin/sh", "-c", _GUARDIAN, "parley-dynamodb", str(folder or ""), str(binary), *options),
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"PATH": os.environ.get("PATH", os.defpath)},
+        # A terminal sends Ctrl-C to its whole session. Functions that still run need their tables.
+        start_new_session=True,
+    )
 
 
 def _free_address() -> tuple[str, int]:
