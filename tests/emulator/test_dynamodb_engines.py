@@ -79,7 +79,7 @@ def test_the_trace_has_the_units_of_each_call(emulator):
 
 
 def test_an_engine_that_dies_runs_again(tmp_path):
-    """Where its data cannot be kept, the requests say so."""
+    """The row is still there or, where data cannot be kept, the requests say so."""
     engines.binary()
     emulator = FaultyEmulator(tmp_path, {})
     try:

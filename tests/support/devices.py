@@ -48,6 +48,8 @@ class Emulator:
     printed: ClassVar[list[list[str]]] = []
     """What each has printed, for the check at the end of the run that no log tells what it must not."""
 
+    command: ClassVar[tuple[object, ...]] = (PARLEY,)
+
     def __init__(self, **variables: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -61,7 +63,7 @@ class Emulator:
         if "PARLEY_TEMPLATE" not in variables and variables.get("PARLEY_FUNCTIONS") != "inline":
             environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(
-            [PARLEY, "up"],
+            [*map(str, self.command), "up"],
             cwd=ROOT,
             env=environment | {"PORT": str(self.port), "PARLEY_TOKENS_PER_SECOND": "0"} | variables,
             stdout=subprocess.PIPE,
