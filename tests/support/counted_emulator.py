@@ -1,4 +1,4 @@
-"""An emulator that tells how many objects of its own classes it keeps. Run as a program, it is that emulator."""
+"""An emulator that tells how many objects it keeps. Run as a program, it is that emulator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class CountedEmulator(Emulator):
         super().__init__(COUNTS=str(folder), **variables)
 
     def kept(self) -> Counter[str]:
-        """Count the objects of the emulator's own classes, by class."""
+        """Count the objects of the emulator's own classes and of moto's, by class."""
         self.process.send_signal(signal.SIGUSR1)
         file = next(self._files)
         until(file.exists)
@@ -41,7 +41,7 @@ def main() -> None:
     def write(*_: object) -> None:
         # Not printed: the signal may come while the emulator prints.
         unfinished = folder / "unfinished"
-        unfinished.write_text(json.dumps(kept("parley")))
+        unfinished.write_text(json.dumps(kept("parley", "moto")))
         unfinished.rename(folder / str(next(numbers)))
 
     signal.signal(signal.SIGUSR1, write)
