@@ -56,7 +56,8 @@ class Emulator:
         self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
         elsewhere = variables.get("PARLEY_DYNAMODB", "")
         self.dynamodb_url = elsewhere if elsewhere.startswith("http") else f"{self.url}/_parley/dynamodb"
-        kept = ("PATH", "HOME", "XDG_CACHE_HOME")
+        # The user's cache folder has the DynamoDB engine. A test with another home wants nothing of it.
+        kept = ("PATH",) if "HOME" in variables else ("PATH", "HOME", "XDG_CACHE_HOME")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         if "JWT_JWKS_URL" not in variables:
             environment["JWT_SECRET"] = SECRET
