@@ -17,7 +17,7 @@ help:
 	@echo "make remove  delete a stage's stack, and say what stays (STAGE=dev CONFIRM=parley-dev)"
 	@echo "make clean   remove the environments and what was built"
 
-run: .venv/up-to-date
+run: .venv/up-to-date .venv/dynoxide
 	@exec .venv/bin/parley up
 
 # Tests start many processes: our modules are compiled once, even where the shell says that no bytecode is written.
@@ -28,10 +28,10 @@ export PYTHONDONTWRITEBYTECODE :=
 PYTEST := .venv/bin/pytest
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 
-check: .venv/up-to-date
+check: .venv/up-to-date .venv/dynoxide
 	@$(call beside_lint,$(PYTEST) $(PARALLEL) -m "not full" tests/handlers tests/infra tests/local)
 
-test: .venv/up-to-date .venv-sam/up-to-date
+test: .venv/up-to-date .venv-sam/up-to-date .venv/dynoxide
 	@$(call beside_lint,$(PYTEST) $(PARALLEL) \
 		tests/faults tests/chat tests/emulator tests/infra tests/handlers tests/local)
 
@@ -44,7 +44,7 @@ said=$$(mktemp); $(MAKE) --no-print-directory lint >"$$said" 2>&1 & lint=$$!; \
 endef
 
 # ARGS is passed to pytest.
-test-dynamodb-local: .venv/up-to-date
+test-dynamodb-local: .venv/up-to-date .venv/dynoxide
 	@.venv/bin/python -m tests.support.dynamodb_local $(ARGS)
 
 lint: .venv/up-to-date
@@ -53,7 +53,7 @@ lint: .venv/up-to-date
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-bench: .venv/up-to-date
+bench: .venv/up-to-date .venv/dynoxide
 	@BEFORE="$(BEFORE)" .venv/bin/python -m tests.benchmarks
 
 # docs/scaling.md explains the tables.
@@ -76,6 +76,12 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 	@echo "Installing what uv.lock names into .venv; only once."
 	@UV_COMPILE_BYTECODE=1 $(UV) sync --frozen --quiet
 	@touch $@
+
+# The emulator's DynamoDB. It goes into your cache folder. Where it cannot be had, the emulator uses moto, and says so.
+.venv/dynoxide: local/parley/dynamodb/dynoxide/npm/package-lock.json | .venv/up-to-date
+	@echo "Installing Dynoxide, the emulator's DynamoDB; only once."
+	@if PATH="$(abspath $(dir $(UV))):$$PATH" .venv/bin/parley install-dynamodb >/dev/null; \
+	then touch $@; else echo "The emulator will use moto instead."; fi
 
 .venv-sam/up-to-date: uv.lock | $(UV)
 	@echo "Installing the SAM CLI into .venv-sam; only once."

@@ -135,6 +135,8 @@ class AwsServices:
             status, answered, content = self._handler(service)(method, unsigned, body)
         except Exception as error:  # a bug of moto's must not look like a bug of the function's
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
+        finally:
+            self._forget_instances()
         content = content.encode() if isinstance(content, str) else content or b""
         skipped = ("content-length", "date", "server", "status")
         kept = {str(name): str(value) for name, value in answered.items() if name.lower() not in skipped}
@@ -147,6 +149,13 @@ class AwsServices:
             if service not in self._handlers:
                 self._handlers[service] = _load(service)
             return self._handlers[service]
+
+    def _forget_instances(self) -> None:
+        """Empty moto's lists of every object that it has ever made. They are for its dashboard only."""
+        from moto.core.model_instances import reset_model_data
+
+        with self._importing:
+            reset_model_data()
 
     def _not_emulated(self, headers: Mapping[str, str], variables: list[str]) -> Response:
         """Return the error for a service that the emulator does not have, in that service's own format.

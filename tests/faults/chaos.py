@@ -23,6 +23,7 @@ from websockets.exceptions import WebSocketException
 from tests.faults.client import ProtocolClient
 from tests.faults.users import plan
 from tests.support.devices import SECRET, Emulator
+from tests.support.process_tree import command
 
 CHATS = 8
 """The number of users who talk at the same time, each with two devices, in one chat after the other."""
@@ -410,7 +411,12 @@ def _request(url: str, method: str, user_id: str, body: Any) -> tuple[int, Any]:
 
 def _kill_one(emulator: Emulator, random: Random) -> int:
     """Kill one process of a function with SIGKILL. Return how many were killed: none where the system does not tell."""
-    processes = [child for zygote in _children(emulator.process.pid) for child in _children(zygote)]
+    processes = [
+        child
+        for zygote in _children(emulator.process.pid)
+        if "processes.zygote" in command(zygote)  # its sibling is the guardian of the DynamoDB engine
+        for child in _children(zygote)
+    ]
     if not processes:
         return 0
     with suppress(ProcessLookupError):

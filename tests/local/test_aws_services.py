@@ -20,6 +20,7 @@ from parley.template.model import Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 from tests.support.devices import free_port
+from tests.support.kept_objects import kept, tracked_by_moto
 
 DEAD = "arn:aws:sqs:us-east-1:000000000000:dead"
 QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetArn": "{DEAD}", "maxReceiveCount": 1}}'}))
@@ -161,3 +162,16 @@ async def test_the_hint_is_for_the_service_that_was_called(services, service, op
 async def test_a_topics_messages_reach_the_queues_that_are_subscribed(services):
     await call(client(services, "sns").publish, TopicArn=TOPIC, Message="hello")
     assert [each["Body"] for each in await services.receive("subscribed", 10)] == ["hello"]
+
+
+async def test_nothing_is_kept_of_a_message_that_was_deleted(services):
+    """moto keeps every object that it has ever made, unless its lists are emptied."""
+    sqs = client(services, "sqs")
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+    counts = []
+    for _ in range(3):
+        await call(sqs.send_message, QueueUrl=url, MessageBody="hello")
+        [message] = (await call(sqs.receive_message, QueueUrl=url))["Messages"]
+        await call(sqs.delete_message, QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        counts.append((tracked_by_moto(), kept("moto")))
+    assert counts[0] == counts[1] == counts[2]

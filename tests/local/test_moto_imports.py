@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from parley.aws_services import AwsServices
-from parley.dynamodb.embedded import Embedded
+from parley.dynamodb.fallback.engine import Moto
 from parley.trace import Trace
 
 importers = []
@@ -22,7 +22,7 @@ class Witness:
 
 sys.meta_path.insert(0, Witness())
 importing = threading.Lock()
-embedded = Embedded(importing)
+embedded = Moto(importing, time.time, "a test")
 services = AwsServices("http://127.0.0.1", Trace(), importing)
 others = [threading.Thread(target=services._handler, args=[name], name=name) for name in ("sqs", "ssm")]
 for thread in others:

@@ -48,18 +48,23 @@ class Emulator:
     printed: ClassVar[list[list[str]]] = []
     """What each has printed, for the check at the end of the run that no log tells what it must not."""
 
+    command: ClassVar[tuple[object, ...]] = (PARLEY,)
+
     def __init__(self, **variables: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
-        self.dynamodb_url = variables.get("PARLEY_DYNAMODB", f"{self.url}/_parley/dynamodb")
-        environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        elsewhere = variables.get("PARLEY_DYNAMODB", "")
+        self.dynamodb_url = elsewhere if elsewhere.startswith("http") else f"{self.url}/_parley/dynamodb"
+        # The user's cache folder has the DynamoDB engine. A test with another home wants nothing of it.
+        kept = ("PATH",) if "HOME" in variables else ("PATH", "HOME", "XDG_CACHE_HOME")
+        environment = {name: os.environ[name] for name in kept if name in os.environ}
         if "JWT_JWKS_URL" not in variables:
             environment["JWT_SECRET"] = SECRET
         if "PARLEY_TEMPLATE" not in variables and variables.get("PARLEY_FUNCTIONS") != "inline":
             environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(
-            [PARLEY, "up"],
+            [*map(str, self.command), "up"],
             cwd=ROOT,
             env=environment | {"PORT": str(self.port), "PARLEY_TOKENS_PER_SECOND": "0"} | variables,
             stdout=subprocess.PIPE,

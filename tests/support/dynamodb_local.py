@@ -28,7 +28,7 @@ FOLDER = ROOT / ".dynamodb-local"
 PACKAGE, VERSION = "amplify-dynamodb-simulator", "2.9.30"
 SHA512 = "xTeeRLvzEfqyd5lh3bH4c0kHvSHHmmhD5ZDsHFKAQ5g2Zl6JqlFdutaQhCLHzxEp6Ry1o7TB6niIoXuQAnSewQ=="
 INSIDE = "package/emulator"
-TESTS = ("tests/handlers", "tests/chat", "tests/faults")
+TESTS = ("tests/handlers", "tests/chat", "tests/faults", "tests/local/dynamodb/test_differences.py")
 START_SECONDS = 60
 
 
@@ -49,10 +49,10 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def chosen(arguments: Sequence[str]) -> list[str]:
-    """Return the folders to test: all that need a database, unless an argument names a file or a folder."""
+    """Return what to test: all that needs a database, unless an argument names a file or a folder."""
     if any(argument.startswith("tests/") for argument in arguments):
         return []
-    return [folder for folder in TESTS if (ROOT / folder).is_dir()]
+    return [name for name in TESTS if (ROOT / name).exists()]
 
 
 def program(name: str, what: str) -> str:

@@ -28,6 +28,13 @@ def state(pid: int) -> str:
     return ""
 
 
+def command(pid: int) -> str:
+    """Return a process's program and its arguments. Empty if it is gone."""
+    with suppress(OSError):
+        return (Path("/proc") / str(pid) / "cmdline").read_text().replace("\0", " ")
+    return ""
+
+
 def _fields(pid: int) -> list[str]:
     """Return the fields of a process from its state on. Before them stands its name, which may have any character."""
     return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()

@@ -40,7 +40,7 @@ def _with_deployment(command: Callable[..., None]) -> Callable[..., None]:
 
             if stack:
                 return command(Deployment.deployed(stack), **arguments)
-            url = dynamodb if dynamodb != "embedded" else None
+            url = dynamodb if dynamodb not in ("embedded", "moto") else None
             return command(Deployment.emulated(port, stage, url), **arguments)
 
     decorated: Callable[..., None] = run

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
-from parley.emulator.options import DEFAULT_PORT, EMBEDDED, Address, Options
+from parley.emulator.options import DEFAULT_PORT, Address, Options
 from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
 
@@ -36,7 +36,8 @@ def _warnings(address: Address) -> list[str]:
 
 
 def _urls(emulator: Emulator) -> list[str]:
-    url, dynamodb = emulator.options.address.url, emulator.options.dynamodb
+    url = emulator.options.address.url
+    dynamodb = emulator.database.description if emulator.database else emulator.options.dynamodb
     host = url.removeprefix("http://")
     sockets = [(path, f"ws://{host}{path}") for path in emulator.mounts]
     management = [f"{url}{path}/@connections/{{connectionId}}" for path, _ in sockets if path != WEBSOCKET_PATH]
@@ -46,7 +47,7 @@ def _urls(emulator: Emulator) -> list[str]:
         *_listed("WebSocket", [address for _, address in sockets]),
         *_listed("HTTP API", [f"{url}{path}" for path in emulator.http_paths]),
         *_listed("@connections", management),
-        f"  DynamoDB      {'embedded, in memory' if dynamodb == EMBEDDED else dynamodb}",
+        f"  DynamoDB      {dynamodb}",
     ]
     if uses_model(emulator.template):
         built_in = "built in; set OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL for another"

@@ -29,6 +29,7 @@ _COLOURS = {
     "unrouted": "red",
     "dead_letter": "red",
     "denied": "red",
+    "engine": "red",
     "unused": "yellow",
 }
 _STANDARD_FIELDS = {"level", "location", "message", "timestamp", "service", "cold_start", "xray_trace_id"}
@@ -229,6 +230,9 @@ _LINES: dict[str, Callable[[Fields], str]] = {
         f"{fields['function']} gave up on {fields['request_id']} after {fields['attempts']} attempts"
     ),
     "connections": lambda fields: f"{fields['method']} {fields['connection_id']} {fields['status']}",
+    "engine": lambda fields: (
+        f"DynamoDB failed at {' on '.join(filter(None, (fields['operation'], fields['table'])))}: {fields['cause']}"
+    ),
     "denied": lambda fields: f"{fields['text']}",
     "unused": lambda fields: f"{fields['text']}",
     "note": lambda fields: f"{fields['text']}",

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parley import proxies
-from parley.cli import administration, operations, reaching
+from parley.cli import administration, installing, operations, reaching
 from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
@@ -77,7 +77,7 @@ _SERVICE_OPTIONS = options(
         "--dynamodb",
         "PARLEY_DYNAMODB",
         default="embedded",
-        help="`embedded` for a DynamoDB in memory, or the URL of another DynamoDB.",
+        help="`embedded` for Dynoxide (moto if it is not installed), `moto`, or the URL of another DynamoDB.",
     ),
     _setting(
         "--functions",
@@ -289,5 +289,5 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-for command in (*administration.COMMANDS, *operations.COMMANDS, *reaching.COMMANDS):
+for command in (*administration.COMMANDS, *installing.COMMANDS, *operations.COMMANDS, *reaching.COMMANDS):
     main.add_command(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from parley.emulator.options import EMBEDDED, Options
+from parley.emulator.options import Options
 from parley.errors import StartError
 from parley.iam.access import AccessControl
 from parley.template.model import Template
@@ -28,14 +28,14 @@ def access_control(
             )
         trace.record("note", text="IAM is not checked: inline, all functions sign their calls with one key.")
         return None
-    if options.dynamodb != EMBEDDED and not options.intercepts_dynamodb:
+    if not options.embeds_dynamodb and not options.intercepts_dynamodb:
         trace.record(
             "note",
             text="IAM is not checked: functions call the DynamoDB of --dynamodb themselves, all with one key. "
             "With --iam=enforce their calls go through the emulator.",
         )
         return None
-    if options.dynamodb != EMBEDDED and options.iam == "enforce" and overrides.get("AWS_ACCESS_KEY_ID"):
+    if not options.embeds_dynamodb and options.iam == "enforce" and overrides.get("AWS_ACCESS_KEY_ID"):
         raise StartError(
             "--iam=enforce signs the calls of DynamoDB anew, so it cannot reach the tables of a real account. "
             "To use a DynamoDB Local, unset AWS_ACCESS_KEY_ID in the shell and in .env; to use the embedded one, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
@@ -13,13 +14,13 @@ from threading import Lock
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
 from parley.aws_services import AwsServices
 from parley.clock import Clock
-from parley.dynamodb.embedded import Embedded, Forwarded
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
+from parley.emulator.database import database
 from parley.emulator.fault_interceptor import FaultInterceptor
 from parley.emulator.hosts import prefixes, with_own_path
-from parley.emulator.options import EMBEDDED, Options
+from parley.emulator.options import Options
 from parley.emulator.paths import (
     CONNECTIONS_PATH,
     CONNECTIONS_REPORT_PATH,
@@ -116,12 +117,14 @@ class Emulator:
         self.http_paths = [path or "/" for path in self._http]
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
-        self._database = _database(options, importing)
+        self.database = database(options, overrides, importing, trace, self._clock)
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
         self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
         self._sending: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
+        self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
+        self._provisioning_path = f"{DYNAMODB_PATH}/{secrets.token_hex(16)}"
 
     def _lambda(self, zygote: ZygoteProcess | None) -> Functions:
         options, functions = self.options.functions, self.template.functions
@@ -214,12 +217,20 @@ class Emulator:
             on_stop()
             self._poller.stop()
             await self._functions.stop()
+            # After the functions: while one ends, it may still call.
+            await self._stop_database()
             server.should_exit = server.force_exit = True
             await serving
 
+    async def _stop_database(self) -> None:
+        if self.database:
+            await self.database.stop()
+
     async def _provision_database(self) -> None:
-        embedded = self.options.dynamodb == EMBEDDED
-        endpoint = f"{self.options.address.url}{DYNAMODB_PATH}" if embedded else self.options.dynamodb
+        if self.database:
+            await self.database.start()
+        embedded = self.options.embeds_dynamodb
+        endpoint = f"{self.options.address.url}{self._provisioning_path}" if embedded else self.options.dynamodb
         credentials = self._variables.credentials()
         await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials)
 
@@ -240,11 +251,10 @@ class Emulator:
         path: str = scope["path"]
         if refusal := self._refusal(scope):
             return await Response.of_json(403, {"message": refusal}).send(send)
-        if self._database and path.startswith(DYNAMODB_PATH):
-            return await self._serve_call(scope, receive, send)
-        # Not before DynamoDB: its tables are created through this same port while the emulator starts.
-        await self._ready.wait()
-        if path.startswith((INVOKE_PATH, SERVICES_PATH)) or CONNECTIONS_PATH in path:
+        # The tables are created through this same port, and nobody else shall see a database without them.
+        if not path.startswith(self._provisioning_path):
+            await self._ready.wait()
+        if path.startswith(self._call_paths) or CONNECTIONS_PATH in path:
             return await self._serve_call(scope, receive, send)
         if path.startswith(OWN_PATH):
             return await self._serve_own(scope, receive, send)
@@ -314,8 +324,8 @@ class Emulator:
 
     async def _answer(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
         path, headers = scope["path"], dict(decode_headers(scope["headers"]))
-        if self._database and path.startswith(DYNAMODB_PATH):
-            return await self._database.answer(headers, body)
+        if self.database and path.startswith(DYNAMODB_PATH):
+            return await self.database.answer(headers, body)
         if path.startswith(INVOKE_PATH):
             name = path.removeprefix(INVOKE_PATH).removesuffix(INVOKE_SUFFIX)
             query = scope["query_string"].decode("latin-1")
@@ -351,18 +361,11 @@ class Emulator:
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
 
-def _database(options: Options, importing: Lock) -> Embedded | Forwarded | None:
-    """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves."""
-    if options.dynamodb == EMBEDDED:
-        return Embedded(importing)
-    return Forwarded(options.dynamodb) if options.intercepts_dynamodb else None
-
-
 def _load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:
     """Return the injector with the plan of `--faults`; None without that option. Raises `StartError`."""
     if options.faults is None:
         return None
-    if options.dynamodb != EMBEDDED and overrides.get("AWS_ACCESS_KEY_ID"):
+    if not options.embeds_dynamodb and overrides.get("AWS_ACCESS_KEY_ID"):
         raise StartError(
             "Faults must not reach the tables of a real account, so --faults refuses to run with AWS_ACCESS_KEY_ID. "
             "To use a DynamoDB Local, unset it in the shell and in .env; to use the embedded one, leave out --dynamodb."

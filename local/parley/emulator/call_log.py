@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from parley.asgi import Response, Scope
-from parley.dynamodb.embedded import UNITS_HEADER
+from parley.dynamodb.engine import UNITS_HEADER
 from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH, SERVICES_PATH
 from parley.functions.invoke_api import InvocationType, Refusal, reference
 from parley.gateway.events import decode_headers

@@ -15,8 +15,8 @@ from parley.gateway.quotas import Quotas, TimeLimits
 from parley.host_check import is_loopback
 from parley.iam.access import Mode
 
-EMBEDDED = "embedded"
-"""The value of `dynamodb` for the DynamoDB in the emulator's own process."""
+EMBEDDED, MOTO = "embedded", "moto"
+"""The values of `dynamodb` for a DynamoDB of the emulator's own: the best that is installed, or moto."""
 
 DEFAULT_PORT = 8000
 """The port of the emulator, and of the commands that call it, if nothing else is said."""
@@ -93,8 +93,8 @@ class GatewayOptions:
 class Options:
     """The options of `parley up`, with their defaults.
 
-    `dynamodb` is `EMBEDDED` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the pace of
-    the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
+    `dynamodb` is `EMBEDDED`, `MOTO` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the
+    pace of the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -106,6 +106,11 @@ class Options:
     tokens_per_second: float = 40.0
     faults: Path | None = None
     iam: Mode = "report"
+
+    @property
+    def embeds_dynamodb(self) -> bool:
+        """True if the DynamoDB is the emulator's own, and not one at a URL."""
+        return self.dynamodb in (EMBEDDED, MOTO)
 
     @property
     def intercepts_dynamodb(self) -> bool:

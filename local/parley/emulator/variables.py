@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from parley import dev_tokens, proxies
 from parley.account import REGION
 from parley.emulator.certificate import Certificate, certificate
-from parley.emulator.options import EMBEDDED, Options
+from parley.emulator.options import Options
 from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
 from parley.emulator.service_integrations import with_endpoints
 from parley.functions.processes import names
@@ -108,7 +108,7 @@ class FunctionVariables:
     @property
     def _through_emulator(self) -> bool:
         """True if requests to DynamoDB go through the emulator: to the embedded one, or because it may refuse them."""
-        return self.options.dynamodb == EMBEDDED or self.options.intercepts_dynamodb
+        return self.options.embeds_dynamodb or self.options.intercepts_dynamodb
 
     def credentials(self) -> dict[str, str]:
         """Return credentials and region for a DynamoDB elsewhere; nothing if requests go through the emulator."""

@@ -1,26 +1,19 @@
-"""The embedded DynamoDB behind a real server, as functions reach it, and the errors for an external one."""
+"""The embedded DynamoDB behind a real server, as functions reach it: each of its engines."""
 
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import chain
 from pathlib import Path
-from threading import Lock
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
-import boto3
 import pytest
-import uvicorn
-from parley.asgi import read_body
-from parley.dynamodb.embedded import Embedded
 from parley.dynamodb.provision import provision
 from parley.errors import StartError
-from parley.gateway.events import decode_headers
 from parley.template.model import Table
 from parley.template.reader import read
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -29,37 +22,26 @@ from pynamodb.exceptions import TransactWriteError
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
+from tests.support import engines
+
 TEMPLATE = read(Path(__file__).parents[3] / "infra" / "template.yaml")
 
 
+@pytest.fixture(scope="module", params=engines.ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    database = Embedded(Lock())
-
-    async def application(scope: Any, receive: Any, send: Any) -> None:
-        answer = await database.answer(dict(decode_headers(scope["headers"])), await read_body(receive))
-        await answer.send(send)
-
-    server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", log_config=None))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
-    yield f"http://{host}:{port}/_parley/dynamodb"
-    server.should_exit = True
-    thread.join()
-
-
-def client_of(endpoint: str, **more: Any) -> Any:
-    keys = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator"}
-    return boto3.client("dynamodb", endpoint_url=endpoint, **{"region_name": "us-east-1", **keys, **more})
+def endpoint(engine: str) -> Iterator[str]:
+    with engines.served(engine) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="module")
 def client(endpoint: str) -> Any:
     provision(endpoint, TEMPLATE, ["alice", "bob"], {})
-    return client_of(endpoint)
+    return engines.client(endpoint)
 
 
 def text(**attributes: str) -> dict[str, dict[str, str]]:
@@ -98,7 +80,7 @@ class TestTables:
         assert text(userId="carol", name="carol") in users
 
     def test_they_are_the_same_for_every_region_and_key(self, client, endpoint):
-        elsewhere = client_of(endpoint, region_name="eu-west-1", aws_access_key_id="other")
+        elsewhere = engines.client(endpoint, region_name="eu-west-1", aws_access_key_id="other")
 
         assert "UsersTable" in elsewhere.list_tables()["TableNames"]
 
@@ -262,12 +244,29 @@ class TestQueries:
         assert found == whole
         assert len(whole) >= 20
 
+    def test_a_segment_goes_on_after_a_key_that_is_gone(self, client):
+        for number in range(30):
+            client.put_item(TableName="UsersTable", Item=text(userId=f"scanned{number}"))
+        found = []
+        for segment in range(3):
+            scan = {"TableName": "UsersTable", "Segment": segment, "TotalSegments": 3, "Limit": 4}
+            page = client.scan(**scan)
+            found += page["Items"]
+            while start := page.get("LastEvaluatedKey"):
+                if start["userId"]["S"].startswith("scanned"):
+                    client.delete_item(TableName="UsersTable", Key=start)
+                page = client.scan(**scan, ExclusiveStartKey=start)
+                found += page["Items"]
+        ids = [item["userId"]["S"] for item in found if item["userId"]["S"].startswith("scanned")]
+        assert sorted(ids) == sorted(f"scanned{number}" for number in range(30))
+
     def test_a_call_says_what_it_cost(self, client):
         put = client.put_item(TableName="MessagesTable", Item=message("cost", 1), ReturnConsumedCapacity="TOTAL")
 
         assert put["ConsumedCapacity"] == {"TableName": "MessagesTable", "CapacityUnits": 1.0}
 
 
+@pytest.mark.parametrize("engine", [engines.MOTO], indirect=True)
 def test_a_call_costs_the_same_with_thousands_of_messages_stored(client):
     """moto by itself takes 20 times as long, for it goes through the whole table each time."""
     transaction = [{"Put": {"TableName": "MessagesTable", "Item": message("small", 1)}}]
@@ -375,73 +374,74 @@ def test_pynamodb_understands_it_too(client, endpoint, monkeypatch):
     assert Counter.get("grace", consistent_read=True).count == 3
 
 
-class TestFailures:
-    async def test_an_operation_unknown_to_moto_is_the_callers_error(self):
-        answer = await Embedded(Lock()).answer(headers("InventTable"), b"{}")
-
-        assert answer.status == 400
-        assert json.loads(answer.body)["__type"].endswith("#UnknownOperationException")
-
-    async def test_an_exception_in_moto_is_a_500_without_a_traceback(self):
-        answer = await Embedded(Lock()).answer(headers("GetItem"), b"{}")
-
-        assert answer.status == 500
-        assert json.loads(answer.body) == {
-            "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",
-            "message": "moto failed: KeyError: 'TableName'",
-        }
-
-    def test_a_table_that_is_not_there_is_an_error_of_dynamodbs(self, client):
-        with pytest.raises(client.exceptions.ResourceNotFoundException):
-            client.get_item(TableName="NoTable", Key=text(userId="alice"))
+def test_a_table_that_is_not_there_is_an_error_of_dynamodbs(client):
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_item(TableName="NoTable", Key=text(userId="alice"))
 
 
-def headers(operation: str) -> dict[str, str]:
-    return {"x-amz-target": f"DynamoDB_20120810.{operation}", "content-type": "application/x-amz-json-1.0"}
+def test_tables_that_dynamodb_does_not_take(endpoint):
+    key = {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "AttributeDefinitions": []}
+    odd = Table("Odd", {"TableName": "Odd", **key, "BillingMode": "PAY_PER_REQUEST"}, None)
+
+    with pytest.raises(StartError, match=f"The DynamoDB at {endpoint} refused .* ValidationException"):
+        provision(endpoint, replace(TEMPLATE, tables=(odd,)), [], {})
 
 
-class TestExternal:
-    """The message where there is no DynamoDB; it comes at once."""
+class TestTransactionTokens:
+    """A transaction that is repeated with its token has no second effect (API reference, TransactWriteItems)."""
 
-    def test_nothing_at_the_address(self, monkeypatch):
-        pauses = []
-        monkeypatch.setattr("botocore.endpoint.time.sleep", pauses.append)
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    KEY = text(chatId="tokens", messageId="count")
 
-        with pytest.raises(StartError) as refusal:
-            provision(endpoint, TEMPLATE, [], {})
+    def add_one(self, **more: Any) -> dict[str, Any]:
+        expression = {"UpdateExpression": "ADD n :n", "ExpressionAttributeValues": {":n": {"N": more.pop("n", "1")}}}
+        items = [{"Update": {"TableName": "MessagesTable", "Key": self.KEY, **expression}}]
+        return {"TransactItems": items, **more}
 
-        assert pauses == []
-        assert str(refusal.value) == (
-            f'No DynamoDB at {endpoint}: Could not connect to the endpoint URL: "{endpoint}/". '
-            "Start one there, or leave out --dynamodb for the embedded one."
-        )
+    def count(self, client):
+        return client.get_item(TableName="MessagesTable", Key=self.KEY)["Item"]["n"]["N"]
 
-    def test_no_address(self):
-        with pytest.raises(StartError, match=r"No DynamoDB at nonsense: Invalid endpoint: nonsense\. Start one"):
-            provision("nonsense", TEMPLATE, [], {})
+    def test_the_second_is_answered_like_the_first_and_changes_nothing(self, client):
+        client.transact_write_items(**self.add_one(ClientRequestToken="first"))
+        before = self.count(client)
+        answer = client.transact_write_items(**self.add_one(ClientRequestToken="first", ReturnConsumedCapacity="TOTAL"))
+        assert self.count(client) == before
+        [consumed] = answer["ConsumedCapacity"]
+        assert (consumed["TableName"], consumed["CapacityUnits"]) == ("MessagesTable", 2)
 
-    def test_something_else_at_the_address(self):
-        class Elsewhere(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.send_error(404)
+    def test_another_token_is_another_transaction(self, client):
+        client.transact_write_items(**self.add_one(ClientRequestToken="one"))
+        before = int(self.count(client))
+        client.transact_write_items(**self.add_one(ClientRequestToken="other"))
+        assert int(self.count(client)) == before + 1
 
-            def log_message(self, *_: Any) -> None:
-                """Say nothing on stderr."""
+    def test_other_parameters_with_the_same_token_are_refused(self, client):
+        client.transact_write_items(**self.add_one(ClientRequestToken="same"))
+        before = self.count(client)
+        with pytest.raises(client.exceptions.IdempotentParameterMismatchException):
+            client.transact_write_items(**self.add_one(ClientRequestToken="same", n="2"))
+        assert self.count(client) == before
 
-        with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            endpoint = f"http://127.0.0.1:{server.server_port}"
-            with pytest.raises(
-                StartError, match=f"No DynamoDB at {endpoint}: the server there answered with 404. Start one"
-            ):
-                provision(endpoint, TEMPLATE, [], {})
-            server.shutdown()
+    def test_a_transaction_that_was_cancelled_may_be_tried_again(self, client):
+        item = {"TableName": "MessagesTable", "Item": text(chatId="again", messageId="1")}
+        request = [{"Put": {**item, "ConditionExpression": "attribute_not_exists(chatId)"}}]
+        client.put_item(**item)
+        with pytest.raises(client.exceptions.TransactionCanceledException):
+            client.transact_write_items(TransactItems=request, ClientRequestToken="cancelled")
+        client.delete_item(TableName="MessagesTable", Key=item["Item"])
+        client.transact_write_items(TransactItems=request, ClientRequestToken="cancelled")
+        assert "Item" in client.get_item(TableName="MessagesTable", Key=item["Item"])
 
-    def test_tables_that_dynamodb_does_not_take(self, endpoint):
-        key = {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "AttributeDefinitions": []}
-        odd = Table("Odd", {"TableName": "Odd", **key, "BillingMode": "PAY_PER_REQUEST"}, None)
 
-        with pytest.raises(StartError, match=f"The DynamoDB at {endpoint} refused .* ValidationException"):
-            provision(endpoint, replace(TEMPLATE, tables=(odd,)), [], {})
+def test_an_operation_that_there_is_not_is_the_callers_error(endpoint):
+    headers = {"x-amz-target": "DynamoDB_20120810.InventTable", "content-type": "application/x-amz-json-1.0"}
+    with pytest.raises(HTTPError) as refused:
+        urlopen(Request(endpoint, b"{}", headers))
+    assert refused.value.code == 400
+    assert json.load(refused.value)["__type"].endswith("#UnknownOperationException")
+
+
+def test_arns_are_of_the_emulators_account_and_region(client):
+    arn = client.describe_table(TableName="UsersTable")["Table"]["TableArn"]
+    assert arn.startswith("arn:aws:dynamodb:us-east-1:")
+    assert client.list_tags_of_resource(ResourceArn=arn)["Tags"] == []
+    assert client.get_item(TableName=arn, Key=text(userId="alice"))["Item"]["name"] == {"S": "Alice"}

@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb import models
 from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType, Item
@@ -119,31 +118,7 @@ def _tables(backend: DynamoDBBackend, names: Iterable[str]) -> list[PartitionedT
     return [table for table in tables if isinstance(table, PartitionedTable)]
 
 
-_PLAIN = frozenset(("S", "N", "BOOL", "NULL", "SS", "NS"))
-_serialize_structure = BaseJSONSerializer._serialize_type_structure
-
-
-def _serialize_structure_patched(
-    serializer: BaseJSONSerializer, serialized: Any, value: Any, shape: Any, key: str
-) -> None:
-    """Serialise an attribute value; take a plain one as it is.
-
-    moto's own code looks for each of the ten possible members under several names.
-    """
-    if (
-        shape.name == "AttributeValue"
-        and key
-        and isinstance(value, dict)
-        and len(value) == 1
-        and value.keys() <= _PLAIN
-    ):
-        serialized[key] = value
-    else:
-        _serialize_structure(serializer, serialized, value, shape, key)
-
-
 def install() -> None:
     """Apply the patches. Tables that are created from now on are `PartitionedTable`s."""
-    BaseJSONSerializer._serialize_type_structure = _serialize_structure_patched  # type: ignore[method-assign, assignment]
     models.Table = PartitionedTable  # type: ignore[attr-defined]
     DynamoDBBackend.transact_write_items = _transact_write_items_patched  # type: ignore[method-assign, assignment]

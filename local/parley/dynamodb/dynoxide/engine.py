@@ -1,0 +1,174 @@
+"""Dynoxide, the emulator's own DynamoDB: an engine in Rust on SQLite, in a process of its own on a loopback address.
+
+Its data are in a file in shared memory. So nothing is lost if the process dies: it is started again on the same file.
+Where there is not enough shared memory they are in the process's own, and its end is the end of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from parley.account import REGION
+from parley.asgi import Response
+from parley.dynamodb.dynoxide import corrections
+from parley.dynamodb.dynoxide.client import Client, NoAnswer, TooLate
+from parley.dynamodb.dynoxide.process import EngineProcess, data_folder, start
+from parley.dynamodb.dynoxide.units import asks, is_metered, units_in, with_units_asked, without_units
+from parley.dynamodb.engine import JSON_TYPE, UNITS_HEADER, EngineFailed, Record, Within, error_response, operation_of
+from parley.errors import StartError
+
+ANSWER_SECONDS = 30
+_DEATH_SECONDS = 30
+"""How long a process may take to end after it has closed a connection. The end explains the failure."""
+
+_ARN, _ENGINES_ARN = f"arn:aws:dynamodb:{REGION}:".encode(), b"arn:aws:dynamodb:dynoxide:"
+"""The beginning of ARNs here, and as the engine writes them."""
+
+_SIGNED = {
+    # The engine compares nothing in a signature, but it refuses a request without one. AWS would, too; the emulator
+    # takes such requests, for tools that call its tables without keys.
+    "authorization": f"AWS4-HMAC-SHA256 Credential=emulator/20260101/{REGION}/dynamodb/aws4_request, "
+    "SignedHeaders=host, Signature=none",
+    "x-amz-date": "20260101T000000Z",
+}
+_KEPT = ("content-type", "x-amz-target")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run of the process, and the connections to it."""
+
+    process: EngineProcess
+    client: Client
+
+
+class Dynoxide:
+    """The engine: its process, and the requests to it. A process that has died is started again.
+
+    `data_folder` makes a folder for its data; if it returns None, they are in the process's own memory.
+    """
+
+    def __init__(
+        self, binary: Path, record: Record, within: Within, data_folder: Callable[[], Path | None] = data_folder
+    ) -> None:
+        self._binary = binary
+        self._record = record
+        self._within = within
+        self._data_folder = data_folder
+        self._folder: Path | None = None
+        self._run: _Run | None = None
+        self._changing = asyncio.Lock()
+        self._tables: dict[str, corrections.Description] = {}
+
+    @property
+    def description(self) -> str:
+        """The name of the engine, and what follows from it, for the developer."""
+        return "embedded: Dynoxide; its tables are gone when the emulator ends"
+
+    async def start(self) -> None:
+        """Start the process, and wait until it listens. Raises `StartError`."""
+        async with self._changing:
+            self._folder = self._data_folder()
+            self._run = await self._started()
+
+    async def _started(self) -> _Run:
+        process = await start(self._binary, self._folder, self._within)
+        return _Run(process, Client(process.host, process.port, self._within, ANSWER_SECONDS))
+
+    async def stop(self) -> None:
+        """End the process, and remove its data."""
+        async with self._changing:
+            run, self._run = self._run, None
+            if run:
+                run.client.close()
+                await run.process.end()
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
+        """Answer one request. Raises `EngineFailed`; if the process has died, another one runs then."""
+        operation = operation_of(headers)
+        sent = {name.lower(): value for name, value in headers.items() if name.lower() in _KEPT} | _SIGNED
+        request = _parsed(body) if is_metered(operation) else None
+        if request is None:
+            self._tables.clear()
+            answer = await self._post(sent, body.replace(_ARN, _ENGINES_ARN))
+            return _answered(answer, answer.body.replace(_ENGINES_ARN, _ARN), None)
+        asked, (request, body) = request, corrections.corrected(operation, request, body)
+        if refusal := await self._refusal(operation, request):
+            return error_response("ValidationException", refusal)
+        if asks(request):
+            answer = await self._post(sent, body)
+            content, units = answer.body, units_in(answer.body)
+        else:
+            answer = await self._post(sent, with_units_asked(request, body))
+            content, units = without_units(answer.body)
+        if answer.status == 200:
+            content = corrections.corrected_answer(operation, asked, content)
+        return _answered(answer, content, units)
+
+    async def _refusal(self, operation: str, request: dict[str, Any]) -> str | None:
+        """Return why AWS refuses a request that the engine takes; None if it does not."""
+        table = request.get("TableName")
+        if not (isinstance(table, str) and corrections.needs_description(operation, request)):
+            return None
+        if table not in self._tables:
+            asking = {"content-type": JSON_TYPE["content-type"], "x-amz-target": "DynamoDB_20120810.DescribeTable"}
+            answer = await self._post(asking | _SIGNED, json.dumps({"TableName": table}).encode())
+            if answer.status != 200:
+                return None  # the engine reports this to the caller
+            self._tables[table] = json.loads(answer.body)["Table"]
+        return corrections.refusal(request, self._tables[table])
+
+    async def _post(self, headers: Mapping[str, str], body: bytes) -> Response:
+        run = await self._running()
+        try:
+            return await run.client.post(headers, body)
+        except TooLate as failure:
+            raise EngineFailed(str(failure)) from None
+        except NoAnswer as failure:
+            # The end of the process explains it. It may be known a moment after the end of the connection.
+            await self._within(_DEATH_SECONDS, asyncio.ensure_future(run.process.ended.wait()))
+            how = await run.process.end(keep=True) if run.process.ended.is_set() else str(failure)
+            await self._running()
+            raise EngineFailed(how) from None
+
+    async def _running(self) -> _Run:
+        """Return the run of the process. If it has ended, start another one on the same data, if they are kept."""
+        async with self._changing:
+            run = self._run
+            if run is None:
+                raise EngineFailed("it does not run: the emulator ends")
+            if not run.process.ended.is_set():
+                return run
+            how = await run.process.end(keep=True)
+            if self._folder is None:
+                raise EngineFailed(f"{how}, and its tables with it; start the emulator again")
+            try:
+                self._run = await self._started()
+            except StartError as error:
+                raise EngineFailed(f"{how}, and it cannot be started again: {error}") from None
+            self._record("note", text=f"Dynoxide runs again, on the same data: {how}.")
+            return self._run
+
+
+def _parsed(body: bytes) -> dict[str, Any] | None:
+    try:
+        request = json.loads(body)
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) else None
+
+
+def _answered(answer: Response, content: bytes, units: float | None) -> Response:
+    # The content may have changed, and SDKs compare it with its checksum.
+    kept = {name: value for name, value in answer.headers.items() if name == "x-amzn-requestid"}
+    shown = {} if units is None else {UNITS_HEADER: str(units)}
+    return Response(answer.status, {**JSON_TYPE, **kept, "x-amz-crc32": str(zlib.crc32(content)), **shown}, content)

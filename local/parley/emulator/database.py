@@ -1,0 +1,38 @@
+"""The DynamoDB that the options ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from threading import Lock
+
+from parley.clock import Clock
+from parley.dev_tokens import user_folder
+from parley.dynamodb.dynoxide import install
+from parley.dynamodb.dynoxide.engine import Dynoxide
+from parley.dynamodb.engine import Database
+from parley.dynamodb.fallback.engine import Moto
+from parley.dynamodb.forwarded import Forwarded
+from parley.emulator.options import MOTO, Options
+from parley.trace import Trace
+
+
+def database(
+    options: Options, environ: Mapping[str, str], importing: Lock, trace: Trace, clock: Clock
+) -> Database | None:
+    """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves."""
+    fallback = partial(Moto, importing, clock.time)
+    if options.dynamodb == MOTO:
+        return Database(fallback("--dynamodb moto"), trace.record)
+    if options.embeds_dynamodb:
+        binary = install.installed(user_folder(environ), environ)
+        if binary is None:
+            return Database(fallback(install.absence()), trace.record)
+        return Database(Dynoxide(binary, trace.record, clock.within), trace.record, fallback)
+    return Database(Forwarded(options.dynamodb), trace.record) if options.intercepts_dynamodb else None
+
+
+def install_embedded(environ: Mapping[str, str]) -> Path:
+    """Install the engine that `parley up` embeds, if it is not there, and return its program. Raises `StartError`."""
+    return install.install(user_folder(environ), environ)
