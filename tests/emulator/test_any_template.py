@@ -120,6 +120,7 @@ class TestServiceIntegrations:
         notes = read(TEMPLATES / self.template).notes
         assert [note.partition(": ")[2] for note in notes] == [
             "`Steps`: integrations with the service states (StartExecution) are not emulated; ignored.",
-            "`Api`: the route `steps` leads to nothing that is emulated; ignored.",
+            "`Api`: the route `steps` leads to nothing that is emulated; "
+            "its messages are answered with `Internal server error`.",
             "`Enqueue`: `PassthroughBehavior` is not emulated; ignored.",
         ]

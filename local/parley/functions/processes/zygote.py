@@ -192,6 +192,8 @@ def _kill_group(pid: int) -> None:
 
 def main(descriptor: str, method: str, libraries: str, loads: str = "1") -> None:
     """Run the zygote; in each forked child, run the environment."""
+    # `nohup` has it ignored, and environments would inherit that: those that stand still with nobody left would stay.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     control = socket.socket(fileno=int(descriptor))
     control.set_inheritable(False)
     loaded = _load(Libraries(**json.loads(libraries)), int(loads)) if method == "fork" else ()

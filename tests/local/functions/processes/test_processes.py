@@ -116,7 +116,17 @@ async def emulator(tmp_path):
         code.mkdir()
         (code / "f.py").write_text(textwrap.dedent(PIDS))
         script = textwrap.dedent(EMULATOR).format(code=str(code), root=str(Path.cwd()), event=event)
-        started.append(await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=subprocess.PIPE))
+        program = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-c",
+            script,
+            stdout=subprocess.PIPE,
+            # As in a terminal of its own, with `nohup`. In a container the first process may be in our session, and
+            # would be the new parent of what is left behind: then no group is an orphan.
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        )
+        started.append(program)
         return started[0], [int(pid) for pid in (await started[0].stdout.readline()).split()]
 
     yield start
