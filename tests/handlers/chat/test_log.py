@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 from handlers.chat.log import logger
@@ -33,3 +35,18 @@ def test_a_line_has_a_level_and_a_time_of_rfc_3339():
 def test_the_name_of_the_event_is_the_message():
     """The metric filter of the alarm ModelFailuresAlarm reads it."""
     assert line(logging.WARNING, "model_failed")["message"] == "model_failed"
+
+
+def test_libraries_log_only_what_goes_wrong_whatever_level_is_set():
+    """Lambda gives `ApplicationLogLevel` to the root logger before it imports the function."""
+    script = """
+import logging
+logging.getLogger().setLevel(logging.DEBUG)
+from handlers.chat.log import logger
+for name in ("botocore.auth", "botocore.endpoint", "openai._base_client", "httpx", "httpcore.http11", "pynamodb"):
+    assert logging.getLogger(name).getEffectiveLevel() == logging.WARNING, name
+assert logger.isEnabledFor(logging.DEBUG)
+"""
+    environment = {"AWS_LAMBDA_LOG_LEVEL": "DEBUG", "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
