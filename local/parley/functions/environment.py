@@ -207,14 +207,14 @@ class Environment:
         """
         if self._process is not None:
             self._frozen = True
-            self._context.processes.halt(self._process)
+            self._context.processes.rest(self._process)
 
     def _thaw(self) -> None:
         if self._freezing is not None:
             self._freezing.cancel()
         if self._frozen and self._process is not None:
             self._frozen = False
-            self._context.processes.go_on(self._process)
+            self._context.processes.wake(self._process)
 
     async def _death(self) -> None:
         while self.state is not State.DEAD:

@@ -31,13 +31,13 @@ class LaunchError(Exception):
 class Process:
     """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once.
 
-    `stops` is the number of those that have stopped it: it goes on when the last of them lets it.
+    `freezes` are the faults that have stopped it: it goes on when the last of them is over, or with the next event.
     """
 
     number: int
     on_exit: Callable[[int], None]
     variables: Mapping[str, str] = field(default_factory=dict)
-    stops: int = 0
+    freezes: set[object] = field(default_factory=set)
     pid: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
@@ -101,20 +101,27 @@ class Processes:
                 os.killpg(process.pid.result(), number)
 
     def freeze(self, process: Process, seconds: float) -> None:
-        """Stop a process, and let it go on after this many seconds."""
-        self.halt(process)
-        asyncio.get_running_loop().call_later(seconds, self.go_on, process)
+        """Stop a process in the middle of its work, and let it go on after this many seconds."""
+        fault = object()
+        process.freezes.add(fault)
+        self.signal(process, signal.SIGSTOP)
+        asyncio.get_running_loop().call_later(seconds, self._end_of_fault, process, fault)
 
-    def halt(self, process: Process) -> None:
-        """Stop a process and the processes that it started."""
-        process.stops += 1
+    def _end_of_fault(self, process: Process, fault: object) -> None:
+        if fault in process.freezes:
+            process.freezes.remove(fault)
+            if not process.freezes:
+                self.signal(process, signal.SIGCONT)
+
+    def rest(self, process: Process) -> None:
+        """Stop a process, and the processes that it started, until `wake`. Its work is done, so no fault stops it."""
+        process.freezes.clear()
         self.signal(process, signal.SIGSTOP)
 
-    def go_on(self, process: Process) -> None:
-        """Let a process that was stopped go on, if nobody else has stopped it too."""
-        process.stops -= 1
-        if process.stops == 0:
-            self.signal(process, signal.SIGCONT)
+    def wake(self, process: Process) -> None:
+        """Let a process go on for an event, whoever has stopped it."""
+        process.freezes.clear()
+        self.signal(process, signal.SIGCONT)
 
     async def stop(self) -> None:
         """Kill all processes and the zygote. No process can be launched after that."""

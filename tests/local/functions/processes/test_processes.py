@@ -175,18 +175,34 @@ async def test_stop_ends_environments_that_stand_still(serve):
     assert await all_ended([function, child])
 
 
-async def test_a_process_goes_on_when_the_last_who_stopped_it_lets_it(serve):
+async def test_a_process_goes_on_when_the_last_fault_that_stopped_it_is_over(serve):
     service = await serve({"freezes": False}, f=PIDS)
     function, _, _ = await service.answer("f")
     processes = service.lambda_._runner._processes
     [process] = processes._living.values()
-    processes.halt(process)
-    processes.halt(process)
+    processes.freeze(process, 0)
+    processes.freeze(process, HANGS)
+    await asyncio.sleep(0)
     assert await all_stopped([function])
-    processes.go_on(process)
+    assert len(process.freezes) == 2
+    while len(process.freezes) == 2:  # noqa: ASYNC110 - a timer ends it
+        await asyncio.sleep(0.01)
     assert state(function) == "T"
-    processes.go_on(process)
+    processes._end_of_fault(process, *process.freezes)
     assert (await service.answer("f"))[0] == function
+
+
+async def test_an_event_wakes_its_environment_whatever_stopped_it_before(serve):
+    """A fault stops an environment, somebody lets it go on by hand, and it ends its work: the next event must run."""
+    service = await serve(f=PIDS)
+    function, _, child = await service.answer("f")
+    assert await all_stopped([function, child])
+    processes = service.lambda_._runner._processes
+    [process] = processes._living.values()
+    processes.freeze(process, HANGS)
+    assert (await service.answer("f"))[0] == function
+    assert await all_stopped([function])
+    assert process.freezes == set()
 
 
 async def test_without_descriptors_of_processes_ends_are_seen_too(serve, tmp_path):
