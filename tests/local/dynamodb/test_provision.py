@@ -4,6 +4,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,8 @@ class TestExternal:
 
     def test_nothing_at_the_address(self, monkeypatch):
         pauses = []
-        monkeypatch.setattr("botocore.endpoint.time.sleep", pauses.append)
+        # botocore's own name for the module, not `time.sleep` itself: threads of other tests sleep, too.
+        monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=pauses.append))
         with socket.create_server(("127.0.0.1", 0)) as taken:
             endpoint = f"http://127.0.0.1:{taken.getsockname()[1]}"
 
