@@ -173,5 +173,6 @@ async def test_nothing_is_kept_of_a_message_that_was_deleted(services):
         await call(sqs.send_message, QueueUrl=url, MessageBody="hello")
         [message] = (await call(sqs.receive_message, QueueUrl=url))["Messages"]
         await call(sqs.delete_message, QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        counts.append((tracked_by_moto(), kept("moto")))
-    assert counts[0] == counts[1] == counts[2]
+        counts.append(tracked_by_moto() + kept("moto"))
+    # No more of any class. There may be fewer: what earlier tests have let go of.
+    assert not counts[2] - counts[0]

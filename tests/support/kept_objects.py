@@ -16,7 +16,8 @@ def kept(*packages: str) -> Counter[str]:
     kinds = Counter(type(each) for each in gc.get_objects())
     names: Counter[str] = Counter()
     for kind, count in kinds.items():
-        if kind.__module__.partition(".")[0] in packages:
+        # A class may have a descriptor of its own of this name, so that the class itself has no text there.
+        if isinstance(kind.__module__, str) and kind.__module__.partition(".")[0] in packages:
             names[f"{kind.__module__}.{kind.__qualname__}"] += count
     return names
 

@@ -47,7 +47,8 @@ async def test_the_same_calls_again_keep_no_more_objects():
     for _ in range(3):
         statuses = [await ask(engine, operation, parameters) for operation, parameters in CALLS]
         assert statuses == [200, 200, 400, 200, 200, 400, 200]
-        counts.append((tracked_by_moto(), kept("moto")))
+        counts.append(tracked_by_moto() + kept("moto"))
     await ask(engine, "DeleteTable", TABLE)
     await engine.stop()
-    assert counts[0] == counts[1] == counts[2]
+    # No more of any class. There may be fewer: what earlier tests have let go of.
+    assert not counts[2] - counts[0]
