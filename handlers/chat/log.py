@@ -18,6 +18,6 @@ def _level() -> str | None:
 # Lambda reads the time of a line only in this form, and filters by level only lines whose time it can read.
 logger = Logger(level=_level(), use_rfc3339=True)
 
-# Lambda gives the template's level to the root logger, and so to every library. At DEBUG, botocore and the openai
-# client log signatures, tokens and texts; at INFO they log what no operator needs.
+# Lambda gives the template's level to the root logger, and so to every library. At DEBUG, botocore logs signatures,
+# session tokens and the texts of messages; at INFO, libraries log what no operator needs.
 logging.getLogger().setLevel(logging.WARNING)
