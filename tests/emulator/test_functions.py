@@ -183,9 +183,13 @@ class TestIdleness:
     async def test_one_idle_environment_is_kept(self, tmp_path):
         clock = ShiftedClock()
         (tmp_path / "f.py").write_text(
-            "import time, os\ndef handler(event, context):\n  time.sleep(0.2)\n  return os.getpid()"
+            "import os, pathlib, time\n"
+            "def handler(event, context):\n"
+            "  pathlib.Path(f'{os.getpid()}.here').touch()\n"
+            "  while len(list(pathlib.Path().glob('*.here'))) < 3: time.sleep(0.01)\n"
+            "  return os.getpid()"
         )
-        functions, trace = {"f": Function("f", "f.handler", tmp_path, 3, 128, {})}, Trace()
+        functions, trace = {"f": Function("f", "f.handler", tmp_path, HANGS, 128, {})}, Trace()
         service = Functions(functions, trace, runner_for("process", functions, trace, clock=clock), clock=clock)
         await service.start()
         try:

@@ -14,7 +14,7 @@ from tests.support.waiting import HANGS, until
 class TestModel:
     @pytest.fixture
     def client(self, emulator):
-        with openai.OpenAI(api_key="any", base_url=f"{emulator.url}/v1", max_retries=0, timeout=1) as client:
+        with openai.OpenAI(api_key="any", base_url=f"{emulator.url}/v1", max_retries=0, timeout=HANGS) as client:
             yield client
 
     def stream(self, client, **options):
@@ -44,7 +44,7 @@ class TestModel:
         before = emulator.model()
         emulator.plan({"point": "model", "do": do})
         with pytest.raises(openai.APITimeoutError):
-            self.read(client)
+            self.read(client.with_options(timeout=1))
         until(lambda: emulator.model()["open"] == 0)
         gone = Counter(emulator.model()) - Counter(before)
         assert gone == {"requests": 1, "abandoned": 1}
