@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import bundles, cold_start, gateway, posts, relay, stream, turn, units, worker
+from tests.benchmarks import bundles, cold_start, emulator, gateway, posts, relay, stream, turn, units, worker
 from tests.benchmarks.versions import versions
 
 BENCHMARKS = {
@@ -21,6 +21,7 @@ BENCHMARKS = {
 COMPARING = {
     "bundles": bundles.table,
     "cold_start": cold_start.table,
+    "emulator": emulator.table,
     "turn": turn.table,
     "worker": worker.table,
 }

@@ -62,11 +62,11 @@ def table() -> Table:
     )
     with _floor() as url:
         for count, messages in ((1, 2000), (50, 20_000), (500, 20_000)):
-            load = uvloop.run(_echoes(url, count, messages))
+            load = uvloop.run(echoes(url, count, messages))
             result.add_row(f"no gateway, {count} connections", *load.row(), "", "")
     if other := os.environ.get("ECHO_URL"):
         for count, messages in ((1, 200), (50, 1000), (500, 1000)):
-            load = uvloop.run(_echoes(other, count, messages))
+            load = uvloop.run(echoes(other, count, messages))
             result.add_row(f"{other}, {count} connections", *load.row(), "", "")
     with _emulator() as (process, port, ready):
         url = f"ws://127.0.0.1:{port}/live"
@@ -77,7 +77,7 @@ def table() -> Table:
             (50, 10_000, "≥ 800/s, none lost", lambda load: load.rate >= 800 and not load.lost),
             (500, 10_000, "none lost", lambda load: not load.lost),
         ):
-            load = uvloop.run(_echoes(url, count, messages))
+            load = uvloop.run(echoes(url, count, messages))
             result.add_row(f"parley, {count} connections", *load.row(), goal, "ok" if met(load) else "missed")
         posts = _posts(port)
     for name, value, goal, met in (
@@ -89,7 +89,7 @@ def table() -> Table:
     return result
 
 
-async def _echoes(url: str, count: int, messages: int) -> Load:
+async def echoes(url: str, count: int, messages: int) -> Load:
     """Have so many connections send their next message when the last one has come back."""
     times: list[float] = []
     async with AsyncExitStack() as stack:

@@ -5,7 +5,9 @@ import base64
 import json
 
 import pytest
-from parley.functions.pools import IDLE_SECONDS
+from parley.clock import Clock
+from parley.functions.pool import IDLE_SECONDS
+from parley.functions.pools import Pools
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions, UnknownFunction
 from parley.template.model import Function, InvokeConfig
@@ -30,6 +32,16 @@ WAIT = """
     def handler(event, context):
         time.sleep(event or 0)
         return "done"
+"""
+
+TOGETHER = """
+import os, pathlib, time
+
+def handler(event, context):
+    pathlib.Path(f"{os.getpid()}.here").touch()
+    while len(list(pathlib.Path().glob("*.here"))) < 3:
+        time.sleep(0.01)
+    return os.getpid()
 """
 
 
@@ -108,7 +120,7 @@ class TestReservedConcurrency:
         (tmp_path / "f.py").write_text("def handler(event, context): pass")
         function = Function("f", "f.handler", tmp_path, 3, 128, {}, reserved_concurrency=0, dead_letter=QUEUE)
         functions, trace = {"f": function}, Trace(clock.time)
-        runner = runner_for("process", functions, trace, clock=clock)
+        runner = runner_for("process", functions, trace, environments=10, clock=clock)
         service = Functions(functions, trace, runner, clock=clock, enqueue=lambda *sent: ran.append(sent))
         service.invoke_later("f", b'{"a": 1}')
         await clock.advance(7)
@@ -180,27 +192,46 @@ class TestMemory:
 
 
 class TestIdleness:
-    async def test_one_idle_environment_is_kept(self, tmp_path):
-        clock = ShiftedClock()
-        (tmp_path / "f.py").write_text(
-            "import os, pathlib, time\n"
-            "def handler(event, context):\n"
-            "  pathlib.Path(f'{os.getpid()}.here').touch()\n"
-            "  while len(list(pathlib.Path().glob('*.here'))) < 3: time.sleep(0.01)\n"
-            "  return os.getpid()"
-        )
-        functions, trace = {"f": Function("f", "f.handler", tmp_path, HANGS, 128, {})}, Trace()
-        service = Functions(functions, trace, runner_for("process", functions, trace, clock=clock), clock=clock)
+    async def three_idle(self, service):
+        answers = await asyncio.gather(*(service.invoke("f", b"{}") for _ in range(3)))
+        assert len({answer.payload for answer in answers}) == 3
+
+    async def until_living(self, runner, count):
+        async with asyncio.timeout(HANGS):
+            while len(runner._processes._living) > count:  # noqa: ASYNC110 - nothing to be told by
+                await asyncio.sleep(0.01)
+
+    @pytest.fixture
+    def functions(self, tmp_path):
+        (tmp_path / "f.py").write_text(TOGETHER)
+        (tmp_path / "g.py").write_text("def handler(event, context): return 'g'")
+        return {name: Function(name, f"{name}.handler", tmp_path, HANGS, 128, {}) for name in "fg"}
+
+    async def test_one_idle_environment_is_kept(self, functions):
+        clock, trace = ShiftedClock(), Trace()
+        runner = runner_for("process", functions, trace, environments=10, clock=clock)
+        service = Functions(functions, trace, runner, clock=clock)
         await service.start()
         try:
-            answers = await asyncio.gather(*(service.invoke("f", b"{}") for _ in range(3)))
-            assert len({answer.payload for answer in answers}) == 3
+            await self.three_idle(service)
             clock.ahead = IDLE_SECONDS + 1
             for callback in clock.later:
                 callback()
-            async with asyncio.timeout(HANGS):
-                while len(service._runner._processes._living) > 1:  # noqa: ASYNC110 - nothing to be told by
-                    await asyncio.sleep(0.01)
+            await self.until_living(runner, 1)
+            assert (await service.invoke("f", b"{}")).cold is False
+        finally:
+            await service.stop()
+
+    async def test_with_little_memory_left_the_next_start_ends_the_idle_ones_but_one(self, functions):
+        memory, trace = [1000.0], Trace()
+        runner = Pools(functions, trace, 10, Clock(), available_mb=lambda: memory[0])
+        service = Functions(functions, trace, runner)
+        await service.start()
+        try:
+            await self.three_idle(service)
+            memory[0] = 100.0
+            assert (await service.invoke("g", b"{}")).cold is True
+            await self.until_living(runner, 2)
             assert (await service.invoke("f", b"{}")).cold is False
         finally:
             await service.stop()

@@ -8,17 +8,27 @@ from pathlib import Path
 
 def descendants(pid: int) -> set[int]:
     """Return all processes below this one."""
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError, IndexError):
-                parents[int(entry.name)] = int(_fields(int(entry.name))[1])
+    parents = _parents()
     found: set[int] = set()
     frontier = {pid}
     while frontier:
         frontier = {child for child, parent in parents.items() if parent in frontier}
         found |= frontier
     return found
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that this one has started and that still run."""
+    return {child for child, parent in _parents().items() if parent == pid}
+
+
+def _parents() -> dict[int, int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError, IndexError):
+                parents[int(entry.name)] = int(_fields(int(entry.name))[1])
+    return parents
 
 
 def state(pid: int) -> str:

@@ -91,7 +91,7 @@ _SERVICE_OPTIONS = options(
         "--environments",
         "PARLEY_ENVIRONMENTS",
         type=click.IntRange(1),
-        default=10,
+        show_default="what memory allows, 10 to 50",
         help="Maximum number of environments of one function. Further invocations wait.",
     ),
     _setting(

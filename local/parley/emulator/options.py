@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from dotenv import dotenv_values
 
 from parley.errors import StartError
+from parley.functions.machine import most_environments
 from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
 from parley.host_check import is_loopback
@@ -65,7 +66,7 @@ class FunctionOptions:
     """
 
     mode: Literal["process", "inline"] = "process"
-    environments: int = 10
+    environments: int = field(default_factory=most_environments)
     retry_delay: float = 60.0
     duplicates: float = 0.0
     freezes: bool = True
@@ -130,7 +131,7 @@ class Options:
             address=Address(values["host"], values["port"], values["expose"]),
             functions=FunctionOptions(
                 values["functions"],
-                values["environments"],
+                values["environments"] or most_environments(),
                 values["retry_delay"],
                 values["duplicates"],
                 values["freeze"],

@@ -7,6 +7,7 @@ import secrets
 import signal
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -61,14 +62,20 @@ class EnvironmentContext:
 
 
 class Environment:
-    """One process of a function's version. Its first run starts the process; a dead environment is not used again."""
+    """One process of a function's version. Its first run starts the process; a dead environment is not used again.
 
-    def __init__(self, function: Function, version: str, context: EnvironmentContext) -> None:
+    `on_started` is called when the start is over, with or without success.
+    """
+
+    def __init__(
+        self, function: Function, version: str, context: EnvironmentContext, on_started: Callable[[], None]
+    ) -> None:
         self.state = State.STARTING
         self.idle_since = 0.0
         self._function = function
         self._version = version
         self._context = context
+        self._on_started = on_started
         self._api = RuntimeApi(self._on_next, self._on_response)
         self._process: Process | None = None
         self._settled = asyncio.Event()
@@ -98,9 +105,11 @@ class Environment:
         """Start the process for this invocation. Return the error if it does not become ready."""
         try:
             await self._launch()
+            in_time = await self._settle(INIT_SECONDS + self._function.timeout)
         except (LaunchError, OSError) as error:
             return not_launched(invocation, str(error))
-        in_time = await self._settle(INIT_SECONDS + self._function.timeout)
+        finally:
+            self._on_started()
         return None if self.state is State.READY else self._result(invocation, in_time)
 
     def retire(self) -> None:

@@ -1,91 +1,26 @@
-"""Pools of environments: how many a function has, and the one that takes an event."""
+"""The environments of all functions."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib.util
+import math
 import signal
 from collections.abc import Callable, Mapping
 
 from parley.clock import Clock
 from parley.errors import StartError
 from parley.faults.injector import Injector
-from parley.functions.environment import Environment, EnvironmentContext, State
+from parley.functions.environment import Environment, EnvironmentContext
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome
+from parley.functions.pool import Pool, Starts
 from parley.functions.processes.client import Processes
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Function
 from parley.trace import Trace
 
-IDLE_SECONDS = 300.0
-"""The time without an event after which an environment is ended. On AWS it is some minutes, not documented."""
-
-
-class Pool:
-    """The environments of one version of a function.
-
-    An invocation takes the environment that was used last. If none is free it starts one, and if there are `size`
-    already it waits. Of the environments that are idle for long, all but one are ended: a developer's next message
-    finds that one warm.
-    """
-
-    def __init__(self, make: Callable[[], Environment], size: int, trace: Trace, clock: Clock) -> None:
-        self._make = make
-        self._size = size
-        # Counts the environments in use and not those that exist: it is held while an event is handled.
-        self._free = asyncio.Semaphore(size)
-        self._idle: list[Environment] = []
-        self._trace = trace
-        self._clock = clock
-        self._watched = False
-
-    async def run(self, invocation: Invocation) -> Outcome:
-        """Let an environment handle an event."""
-        if self._free.locked():
-            name, request_id = invocation.function.name, invocation.request_id
-            self._trace.record("wait", function=name, request_id=request_id, environments=self._size)
-        # Those who wait are served in their order. AWS would answer them with 429 at the account's limit; here that
-        # limit is the developer's machine, so they wait.
-        async with self._free:
-            environment = self._take()
-            try:
-                return await environment.run(invocation)
-            finally:
-                if environment.state is State.READY:
-                    self._put_back(environment)
-
-    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
-        """Start an environment before the first event. Return the error if it does not become ready."""
-        async with self._free:
-            environment = self._make()
-            failed = await environment.start(invocation)
-            if failed is None:
-                self._put_back(environment)
-            return failed
-
-    def _take(self) -> Environment:
-        while self._idle:
-            environment = self._idle.pop()
-            # Its process may have died since it was put back.
-            if environment.state is State.READY:
-                return environment
-        return self._make()
-
-    def _put_back(self, environment: Environment) -> None:
-        environment.idle_since = self._clock.time()
-        self._idle.append(environment)
-        if not self._watched and len(self._idle) > 1:
-            self._watched = True
-            self._clock.call_later(IDLE_SECONDS, self._end_idle)
-
-    def _end_idle(self) -> None:
-        """End the environments that have been idle for long. The longest idle ones are at the front."""
-        now = self._clock.time()
-        while len(self._idle) > 1 and self._idle[0].idle_since + IDLE_SECONDS <= now:
-            self._idle.pop(0).retire()
-        self._watched = len(self._idle) > 1
-        if self._watched:
-            self._clock.call_later(max(1.0, self._idle[0].idle_since + IDLE_SECONDS - now), self._end_idle)
+_RESERVED_MB = 500.0
+"""The memory that is left to the rest of the machine: with less, environments that are idle are ended."""
 
 
 class Pools:
@@ -100,21 +35,35 @@ class Pools:
         injector: Injector | None = None,
         zygote: ZygoteProcess | None = None,
         freezes: bool = True,
+        available_mb: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._functions = functions
         self._zygote = zygote
         self._environments = environments
         self._processes = Processes()
         self._context = EnvironmentContext(self._processes, trace, clock, injector, freezes)
+        self._starts = Starts(clock)
+        self._available_mb = available_mb
         self._pools: dict[tuple[str, str], Pool] = {}
 
     def _pool(self, invocation: Invocation) -> Pool:
-        function, version, context = invocation.function, invocation.version, self._context
+        function, version = invocation.function, invocation.version
         if (function.name, version) not in self._pools:
+
+            def make(started: Callable[[], None]) -> Environment:
+                self._make_room()
+                return Environment(function, version, self._context, started)
+
             self._pools[function.name, version] = Pool(
-                lambda: Environment(function, version, context), self._environments, context.trace, context.clock
+                make, self._environments, self._starts, self._context.trace, self._context.clock
             )
         return self._pools[function.name, version]
+
+    def _make_room(self) -> None:
+        """End the spare environments of all functions if the machine has little memory left."""
+        if self._available_mb() < _RESERVED_MB:
+            for pool in self._pools.values():
+                pool.end_spare()
 
     async def start(self) -> None:
         """Start the zygote that environments are forked from. Raises `StartError` if no process can run."""

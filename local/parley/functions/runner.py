@@ -9,6 +9,7 @@ from parley.clock import Clock
 from parley.faults.injector import Injector
 from parley.functions.inline import Inline
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome
+from parley.functions.machine import available_mb
 from parley.functions.pools import Pools
 from parley.functions.processes.launch import ZygoteProcess
 from parley.template.model import Function
@@ -47,7 +48,7 @@ def runner_for(
     functions: Mapping[str, Function],
     trace: Trace,
     *,
-    environments: int = 10,
+    environments: int,
     clock: Clock | None = None,
     injector: Injector | None = None,
     zygote: ZygoteProcess | None = None,
@@ -60,4 +61,4 @@ def runner_for(
     """
     if mode == "inline":
         return Inline(functions, trace, environments, injector)
-    return Pools(functions, trace, environments, clock or Clock(), injector, zygote, freezes)
+    return Pools(functions, trace, environments, clock or Clock(), injector, zygote, freezes, available_mb)

@@ -18,18 +18,22 @@ from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, NoReturn, Self, cast
 
+from parley.functions.processes import service_data
+
 
 @dataclass(frozen=True, slots=True)
 class Libraries:
     """The modules to load, and what none of them may depend on.
 
     `variables` are the names whose values differ between processes. `own` are modules that functions bring: by their
-    first names all modules of a package, or single ones by their whole names.
+    first names all modules of a package, or single ones by their whole names. `services` are the AWS services that the
+    functions may call.
     """
 
     modules: Sequence[str] = ()
     variables: Sequence[str] = ()
     own: Sequence[str] = ()
+    services: Sequence[str] = ()
 
     def without(self, modules: Iterable[str]) -> Self:
         """Return the libraries without these modules, and without all that import them."""
@@ -104,6 +108,7 @@ def load(libraries: Libraries) -> set[str]:
             with suppress(Exception, SystemExit, Refused):
                 importlib.import_module(name)
     left_behind = _clear(guard.refused) if guard.refused else set()
+    service_data.share(libraries.services)
     # A child shares the zygote's memory until one of the two writes to it. The collector writes to every object that it
     # visits, and so would copy all of it. `freeze` takes what is loaded now out of its sight.
     gc.freeze()

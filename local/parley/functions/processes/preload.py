@@ -7,6 +7,7 @@ instead of seconds.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ _MAX_FILES = 300
 _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 """Modules that read the environment's own variables at the moment when they are loaded."""
 
+_SERVICE_OF = {"pynamodb": "dynamodb"}
+"""The services that libraries call without the function's code naming them."""
+
+_SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{1,40}")
+
 
 @dataclass(frozen=True, slots=True)
 class ZygotePlan:
@@ -37,38 +43,59 @@ def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     functions = list(functions)
     values, others = shared(functions)
     folders = {folder for each in functions for folder in module_folders(str(each.code), of_function(each))}
-    libraries = Libraries(heavy_imports(functions), sorted(others), sorted(own_modules(folders)))
-    return ZygotePlan(libraries, values)
+    needed = needs(functions)
+    own = sorted(own_modules(folders))
+    return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services), values)
 
 
-def heavy_imports(functions: Iterable[Function]) -> list[str]:
-    """Return the modules of other packages that the functions import, sorted.
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The modules of other packages that functions import, and the AWS services that they may call. Both sorted."""
+
+    modules: list[str]
+    services: list[str]
+
+
+def needs(functions: Iterable[Function]) -> Needs:
+    """Return what the functions need.
 
     The functions' files are parsed, not run: from the handler's module on, along the imports of the code's own files.
-    `from a import b` also gives `a.b`, which need not be a module.
+    `from a import b` also gives `a.b`, which need not be a module. A service is any text in the code that can be a name
+    of one, as in `boto3.client("sqs")`.
     """
     handlers: dict[Path, set[str]] = {}
     for function in functions:
         handlers.setdefault(function.code, set()).add(function.handler.rpartition(".")[0].replace("/", "."))
-    return sorted({name for code, modules in handlers.items() for name in _third_party(code, modules)})
+    modules: set[str] = set()
+    texts: set[str] = set()
+    for code, own in handlers.items():
+        for tree, imports in _sources(code, own):
+            modules |= imports
+            texts |= set(_texts(tree))
+    libraries = {name.partition(".")[0] for name in modules}
+    texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
+    return Needs(sorted(modules), sorted(filter(_SERVICE_NAME.fullmatch, texts)))
 
 
-def _third_party(code: Path, modules: set[str]) -> Iterator[str]:
-    """Return the imports of these modules of one folder, and of the modules of the same folder that they import."""
+def _sources(code: Path, modules: set[str]) -> Iterator[tuple[ast.Module, set[str]]]:
+    """Yield these modules of one folder, and the modules of the same folder that they import.
+
+    Each comes with the names that it is the first to import from other packages.
+    """
     waiting, seen = list(modules), set(modules)
     elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
-            if path in read:
-                continue
+            tree = None if path in read else _parsed(path)
             read.add(path)
-            for name in set(_imported(path, package)) - seen:
-                seen.add(name)
-                if _is_own(code, name):
-                    waiting.append(name)
-                elif name.partition(".")[0] not in elsewhere:
-                    yield name
+            if tree is None:
+                continue
+            new = set(_imported(tree, package)) - seen
+            seen |= new
+            own = {name for name in new if _is_own(code, name)}
+            waiting += own
+            yield tree, {name for name in new - own if name.partition(".")[0] not in elsewhere}
 
 
 def _is_own(code: Path, name: str) -> bool:
@@ -88,12 +115,19 @@ def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
             yield path.with_suffix(".py"), name.rpartition(".")[0]
 
 
-def _imported(path: Path, package: str) -> Iterator[str]:
-    """Return the absolute names that a file imports."""
+def _parsed(path: Path) -> ast.Module | None:
     try:
-        tree = ast.parse(path.read_bytes())
+        return ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return
+        return None
+
+
+def _texts(tree: ast.Module) -> Iterator[str]:
+    return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _imported(tree: ast.Module, package: str) -> Iterator[str]:
+    """Yield the absolute names that a file imports."""
     for node in _run_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -4,7 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from parley.functions.processes.preload import heavy_imports
+from parley.functions.processes.preload import needs
 from parley.template.model import Function
 
 
@@ -40,7 +40,7 @@ def test_libraries_are_found_by_the_dotted_names_in_which_they_are_imported(tmp_
             """
         },
     )
-    found = heavy_imports([function(tmp_path, "app.handler")])
+    found = needs([function(tmp_path, "app.handler")]).modules
     assert found == ["boto3", "botocore.config", "openai", "pynamodb.models", "pynamodb.models.Model"]
 
 
@@ -59,7 +59,7 @@ def test_the_codes_own_modules_are_followed_and_not_loaded(tmp_path, handler):
             ".venv/lib/other.py": "import numpy",
         },
     )
-    assert heavy_imports([function(tmp_path, handler)]) == ["boto3", "fastapi", "jwt", "yaml"]
+    assert needs([function(tmp_path, handler)]).modules == ["boto3", "fastapi", "jwt", "yaml"]
 
 
 def test_imports_for_type_checkers_are_left_out(tmp_path):
@@ -75,14 +75,27 @@ def test_imports_for_type_checkers_are_left_out(tmp_path):
             """
         },
     )
-    assert heavy_imports([function(tmp_path, "app.handler")]) == ["boto3"]
+    assert needs([function(tmp_path, "app.handler")]).modules == ["boto3"]
 
 
 def test_awss_runtime_is_left_for_after_the_fork(tmp_path):
     write(tmp_path, {"app.py": "from awslambdaric.lambda_context import LambdaContext"})
-    assert heavy_imports([function(tmp_path, "app.handler")]) == []
+    assert needs([function(tmp_path, "app.handler")]).modules == []
 
 
 def test_a_file_that_does_not_parse_is_left_to_fail_when_it_runs(tmp_path):
     write(tmp_path, {"app.py": "import boto3\ndef"})
-    assert heavy_imports([function(tmp_path, "app.handler")]) == []
+    assert needs([function(tmp_path, "app.handler")]).modules == []
+
+
+def test_a_text_that_can_be_a_services_name_is_one(tmp_path):
+    write(
+        tmp_path,
+        {"app.py": "import boto3\ndef handler(event, context):\n  return boto3.client('sqs').send('Hi there')"},
+    )
+    assert needs([function(tmp_path, "app.handler")]).services == ["sqs"]
+
+
+def test_pynamodb_calls_dynamodb(tmp_path):
+    write(tmp_path, {"app.py": "from pynamodb.models import Model"})
+    assert needs([function(tmp_path, "app.handler")]).services == ["dynamodb"]

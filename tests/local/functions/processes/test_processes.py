@@ -49,7 +49,8 @@ EMULATOR = """
         function = Function(
             name="f", handler="f.handler", code=Path({code!r}), timeout=900.0, memory=128, environment={{}},
         )
-        functions = Functions({{"f": function}}, trace, runner_for("process", {{"f": function}}, trace))
+        runner = runner_for("process", {{"f": function}}, trace, environments=1)
+        functions = Functions({{"f": function}}, trace, runner)
         await functions.start()
         await functions.invoke("f", {event!r})
         await asyncio.Event().wait()

@@ -1,0 +1,163 @@
+"""The environments of one function: how many there are, and the one that takes an event."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+
+from parley.clock import Clock
+from parley.functions.environment import Environment, State
+from parley.functions.invocation import FunctionResponse, Invocation, Outcome
+from parley.trace import Trace
+
+IDLE_SECONDS = 300.0
+"""The time without an event after which an environment is ended. On AWS it is some minutes, not documented."""
+
+
+_START_SECONDS = 1.0
+"""The time after which a start does not count any more: it waits for something else than the processor."""
+
+
+class Starts:
+    """The starts that run now, for all functions together: at most one for each processor core.
+
+    A start is work for a processor. More at the same time would all end later, and the events that wait for them would
+    wait longer than for an environment that is ready meanwhile.
+    """
+
+    def __init__(self, clock: Clock, limit: int | None = None) -> None:
+        self._clock = clock
+        self._limit = limit or os.cpu_count() or 1
+        self._running = 0
+        self._waiting: deque[Callable[[], object]] = deque()
+
+    def begin(self, retry: Callable[[], object]) -> Callable[[], None] | None:
+        """Begin a start, and return what to call at its end; that may be called more than once.
+
+        Return None if it must wait. Then `retry` is called when it may begin, in the order of those who wait.
+        """
+        if self._running >= self._limit:
+            if retry not in self._waiting:
+                self._waiting.append(retry)
+            return None
+        self._running += 1
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                timer.cancel()
+                self._running -= 1
+                self._go_on()
+
+        timer = self._clock.call_later(_START_SECONDS, end)
+        return end
+
+    def _go_on(self) -> None:
+        while self._waiting and self._running < self._limit:
+            self._waiting.popleft()()
+
+
+class Pool:
+    """The environments of one version of a function.
+
+    An invocation takes the environment that was used last. If none is free it starts one, and if there are `size`
+    already it waits. While others start, it also takes one that becomes free. Of the environments that are idle for
+    long, all but one are ended: a developer's next message finds that one warm.
+    """
+
+    def __init__(
+        self, make: Callable[[Callable[[], None]], Environment], size: int, starts: Starts, trace: Trace, clock: Clock
+    ) -> None:
+        self._make = make
+        self._size = size
+        self._starts = starts
+        self._trace = trace
+        self._clock = clock
+        self._in_use = 0
+        self._idle: list[Environment] = []
+        self._waiting: deque[asyncio.Future[Environment]] = deque()
+        self._watched = False
+
+    async def run(self, invocation: Invocation) -> Outcome:
+        """Let an environment handle an event."""
+        if self._in_use >= self._size:
+            name, request_id = invocation.function.name, invocation.request_id
+            self._trace.record("wait", function=name, request_id=request_id, environments=self._size)
+        environment = await self._get()
+        try:
+            return await environment.run(invocation)
+        finally:
+            self._put_back(environment)
+
+    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
+        """Start an environment before the first event. Return the error if it does not become ready."""
+        environment = await self._get()
+        try:
+            return await environment.start(invocation) if environment.state is State.STARTING else None
+        finally:
+            self._put_back(environment)
+
+    async def _get(self) -> Environment:
+        # Those who wait are served in their order. AWS would answer them with 429 at the account's limit; here that
+        # limit is the developer's machine, so they wait.
+        place: asyncio.Future[Environment] = asyncio.get_running_loop().create_future()
+        self._waiting.append(place)
+        self._serve()
+        try:
+            return await place
+        except asyncio.CancelledError:
+            if place.done() and not place.cancelled():
+                self._put_back(place.result())
+            raise
+
+    def _serve(self) -> None:
+        """Give environments to those who wait, as far as there are idle ones, or as others may be started."""
+        while self._waiting and self._in_use < self._size:
+            if self._waiting[0].done():  # cancelled
+                self._waiting.popleft()
+                continue
+            environment = self._last_used() or self._new()
+            if environment is None:
+                return
+            self._in_use += 1
+            self._waiting.popleft().set_result(environment)
+
+    def _last_used(self) -> Environment | None:
+        while self._idle:
+            environment = self._idle.pop()
+            # Its process may have died since it was put back.
+            if environment.state is State.READY:
+                return environment
+        return None
+
+    def _new(self) -> Environment | None:
+        started = self._starts.begin(self._serve)
+        return self._make(started) if started else None
+
+    def _put_back(self, environment: Environment) -> None:
+        self._in_use -= 1
+        if environment.state is State.READY:
+            environment.idle_since = self._clock.time()
+            self._idle.append(environment)
+        self._serve()
+        if not self._watched and len(self._idle) > 1:
+            self._watched = True
+            self._clock.call_later(IDLE_SECONDS, self._end_idle)
+
+    def _end_idle(self) -> None:
+        """End the environments that have been idle for long. The longest idle ones are at the front."""
+        now = self._clock.time()
+        while len(self._idle) > 1 and self._idle[0].idle_since + IDLE_SECONDS <= now:
+            self._idle.pop(0).retire()
+        self._watched = len(self._idle) > 1
+        if self._watched:
+            self._clock.call_later(max(1.0, self._idle[0].idle_since + IDLE_SECONDS - now), self._end_idle)
+
+    def end_spare(self) -> None:
+        """End all idle environments but the one that was used last."""
+        while len(self._idle) > 1:
+            self._idle.pop(0).retire()
