@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 _ENVIRONMENT_MB = 30.0
-"""The memory of one of Parley's environments beside what it shares (docs/benchmarks.md, "Memory of the emulator")."""
+"""The memory of one of Parley's environments beside what it shares (docs/benchmarks.md, "The whole emulator")."""
 
 
 def available_mb() -> float:
