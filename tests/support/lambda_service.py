@@ -20,13 +20,14 @@ from parley.trace import Trace
 
 from tests.support.waiting import HANGS
 
-_OF_THE_SERVICE = ("mode", "environments", "environments_of", "zygote", "freezes")
+_OF_THE_SERVICE = ("mode", "environments", "environments_of", "zygote", "freezes", "suffix")
 
 
 class LambdaService:
     """A Lambda service whose functions are written into a folder, each into a file of its own name.
 
-    `environments_of` are the variables of single functions, `zygote` the plan of a zygote that differs from the usual.
+    `environments_of` are the variables of single functions, `zygote` the plan of a zygote that differs from the usual,
+    `suffix` the end of the files' names.
     """
 
     def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
@@ -35,7 +36,8 @@ class LambdaService:
         mode, environments = options.get("mode", "process"), options.get("environments", 10)
         function = {name: value for name, value in options.items() if name not in (*service, *_OF_THE_SERVICE)}
         self.folder = folder
-        functions = {name: self._function(folder, name, source, function) for name, source in sources.items()}
+        suffix = options.get("suffix", ".py")
+        functions = {name: self._function(folder, name, source, function, suffix) for name, source in sources.items()}
         for name, environment in options.get("environments_of", {}).items():
             functions[name] = replace(functions[name], environment=environment)
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
@@ -46,11 +48,13 @@ class LambdaService:
         self.lambda_ = Functions(functions, self.trace, runner, enqueue=lambda *sent: self.sent.append(sent), **service)
 
     @staticmethod
-    def _function(folder: Path, name: str, source: str, options: Mapping[str, Any]) -> Function:
+    def _function(folder: Path, name: str, source: str, options: Mapping[str, Any], suffix: str) -> Function:
         code = folder / name
         code.mkdir()
-        (code / f"{name}.py").write_text(textwrap.dedent(source))
+        (code / f"{name}{suffix}").write_text(textwrap.dedent(source))
         fields = {
+            "handler": f"{name}.handler",
+            "code": code,
             "timeout": 10.0,
             "memory": 128,
             "environment": {},
@@ -60,7 +64,7 @@ class LambdaService:
         }
         fields |= {each: value for each, value in options.items() if each not in invoke}
         configs = {LATEST: InvokeConfig(**invoke)}
-        return Function(name=name, handler=f"{name}.handler", code=code, invoke_configs=configs, **fields)
+        return Function(name=name, invoke_configs=configs, **fields)
 
     async def invoke(self, name: str, event: Any = None) -> Outcome:
         return await self.lambda_.invoke(name, json.dumps(event).encode())
@@ -93,11 +97,25 @@ class LambdaService:
                 await recorded.wait()
         return found
 
+    async def until_process_ends(self, pid: int) -> None:
+        """Wait until there is no such process any more."""
+        async with asyncio.timeout(HANGS):
+            while _is_running(pid):  # noqa: ASYNC110 - nothing to be told by
+                await asyncio.sleep(0.01)
+
     async def until_no_process(self) -> None:
         """Wait until the emulator knows that all environments have ended."""
         async with asyncio.timeout(HANGS):
             while self.lambda_._runner._processes._living:  # noqa: ASYNC110 - nothing to be told by
                 await asyncio.sleep(0.01)
+
+
+def _is_running(pid: int) -> bool:
+    """Tell if a process runs. One that has ended and that nobody has waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.fixture

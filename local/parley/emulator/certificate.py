@@ -41,8 +41,9 @@ class Certificate:
         return context
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that make boto3, requests, httpx and Python's own clients trust the bundle."""
-        return dict.fromkeys(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"), str(self.bundle))
+        """Return the variables that make boto3, requests, httpx, Python's own clients and Node trust the bundle."""
+        names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS")
+        return dict.fromkeys(names, str(self.bundle))
 
 
 def certificate(host: str, environ: Mapping[str, str]) -> Certificate:

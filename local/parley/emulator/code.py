@@ -16,6 +16,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from parley.dev_tokens import user_folder
+from parley.emulator.interpreters import with_interpreters
 from parley.emulator.options import TemplateOptions
 from parley.template.functions import temporary_folder
 from parley.template.model import Function, Template
@@ -33,7 +34,8 @@ def read_template(options: TemplateOptions, overrides: Mapping[str, str]) -> Tem
     """Read the template that the options name. The code of its functions is in folders then. Raises `TemplateError`."""
     template = read(options.path, options.parameters, imports=options.imports)
     cache = user_folder(overrides) / "code"
-    return replace(template, functions={name: _in_folders(each, cache) for name, each in template.functions.items()})
+    functions = {name: _in_folders(each, cache) for name, each in template.functions.items()}
+    return with_interpreters(replace(template, functions=functions), overrides)
 
 
 def _in_folders(function: Function, cache: Path) -> Function:

@@ -16,7 +16,7 @@ from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path
 from parley.emulator.service_integrations import with_endpoints
 from parley.functions.processes import names
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
-from parley.template.model import Function, Integration, LambdaIntegration, Template, WebSocketApi
+from parley.template.model import PROVIDED, Function, Integration, LambdaIntegration, Template, WebSocketApi
 from parley.template.parameters import accepted_values, refusal
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -55,7 +55,12 @@ class FunctionVariables:
         hosts = [f"{each}.execute-api." for each in ids]
         own_hosts = self._own_hosts(ids)
         functions = {
-            name: replace(function, environment=self._variables(function, apis, hosts) | own_hosts)
+            name: replace(
+                function,
+                # An executable has nobody who reads this variable, and removes it.
+                environment=self._variables(function, apis, hosts)
+                | ({} if function.language == PROVIDED else own_hosts),
+            )
             for name, function in template.functions.items()
         }
         notes = (*template.notes, *refused_overrides(template, self.overrides))

@@ -16,6 +16,7 @@ from parley.faults.injector import Injector
 from parley.functions.invocation import (
     FunctionResponse,
     Invocation,
+    LaunchError,
     Outcome,
     Run,
     exited,
@@ -23,12 +24,12 @@ from parley.functions.invocation import (
     out_of_memory,
     timed_out,
 )
-from parley.functions.processes.client import LaunchError, Process, Processes
+from parley.functions.processes.client import Process, Processes
 from parley.functions.processes.memory import MemoryMeter, MemoryWatch
 from parley.functions.processes.output import Output
 from parley.functions.runtime_api import RuntimeApi
 from parley.functions.variables import of_process
-from parley.template.model import Function
+from parley.template.model import PROVIDED, Function
 from parley.trace import Trace
 
 INIT_SECONDS = 10.0
@@ -76,7 +77,8 @@ class Environment:
         self._version = version
         self._context = context
         self._on_started = on_started
-        self._api = RuntimeApi(self._on_next, self._on_response)
+        # An executable may have any client of the Runtime API: that of Rust, for one, takes host and port only.
+        self._api = RuntimeApi(self._on_next, self._on_response, in_path=function.language != PROVIDED)
         self._process: Process | None = None
         self._settled = asyncio.Event()
         self._request_id: str | None = None
@@ -106,7 +108,9 @@ class Environment:
         try:
             await self._launch()
             in_time = await self._settle(INIT_SECONDS + self._function.timeout)
-        except (LaunchError, OSError) as error:
+        except LaunchError as error:
+            return not_launched(invocation, str(error), error.type)
+        except OSError as error:
             return not_launched(invocation, str(error))
         finally:
             self._on_started()
@@ -144,7 +148,7 @@ class Environment:
             self._context.trace.record("note", text=text)
             self._context.processes.signal(process, signal.SIGKILL)
 
-        self._meter = self._meter or MemoryMeter(process.pid.result())
+        self._meter = self._meter or MemoryMeter(process.pid.result(), process.shared_mb)
         return MemoryWatch(self._meter, limit, self._context.clock, kill)
 
     def _used_memory(self) -> float | None:

@@ -24,7 +24,7 @@ from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
 from parley.functions.processes import names
 from parley.functions.variables import layer_folders, log_group, of_service
-from parley.template.model import LATEST, Function
+from parley.template.model import LATEST, PYTHON, Function
 from parley.trace import Trace
 
 Handler = Callable[[Any, "Context"], Any]
@@ -84,6 +84,9 @@ class Inline:
     async def start(self) -> None:
         """Give this process the variables of all functions, and the folders of their code."""
         for function in self._functions.values():
+            if function.language != PYTHON:
+                self._trace.record("note", text=_not_inline(function))
+                continue
             folders = [str(function.code.absolute()), *layer_folders(function)]
             sys.path[:0] = [folder for folder in folders if folder not in sys.path]
             for name, value in function.environment.items():
@@ -179,6 +182,8 @@ def _failure(invocation: Invocation, error: BaseException) -> FunctionResponse:
 
 def _handler(function: Function) -> Handler:
     """Import a function's handler. Raises `ImportError` if another function's module has the same name."""
+    if function.language != PYTHON:
+        raise ImportError(_not_inline(function))
     name, _, attribute = function.handler.rpartition(".")
     module = importlib.import_module(name.replace("/", "."))
     code = function.code.resolve()
@@ -189,6 +194,10 @@ def _handler(function: Function) -> Handler:
         )
     handler: Handler = getattr(module, attribute)
     return handler
+
+
+def _not_inline(function: Function) -> str:
+    return f"{function.name} ({function.runtime}) runs as a process only. Leave out `--functions inline`."
 
 
 def _plain(value: object) -> float | int:

@@ -73,6 +73,14 @@ class Outcome:
     memory: float | None = None
 
 
+class LaunchError(Exception):
+    """No process could be started; the text says why. `type` is the name of the error, as in Lambda's response."""
+
+    def __init__(self, text: str, type: str = "Runtime.LaunchError") -> None:  # noqa: A002
+        super().__init__(text)
+        self.type = type
+
+
 class Run:
     """An invocation that an environment works on: timed, with its start and its end recorded in the trace."""
 
@@ -131,9 +139,9 @@ def exited(invocation: Invocation, status: int) -> FunctionResponse:
     return failure("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: Runtime exited {reason}")
 
 
-def not_launched(invocation: Invocation, reason: str) -> FunctionResponse:
-    """Return the response if no process could be started. On AWS that would be an error of Lambda itself."""
-    return failure("Runtime.LaunchError", f"RequestId: {invocation.request_id} Error: {reason}")
+def not_launched(invocation: Invocation, reason: str, error_type: str = "Runtime.LaunchError") -> FunctionResponse:
+    """Return the response if no process could be started. Mostly that would be an error of Lambda itself on AWS."""
+    return failure(error_type, f"RequestId: {invocation.request_id} Error: {reason}")
 
 
 def out_of_memory(invocation: Invocation) -> FunctionResponse:

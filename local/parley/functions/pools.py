@@ -16,7 +16,7 @@ from parley.functions.invocation import FunctionResponse, Invocation, Outcome
 from parley.functions.pool import Pool, Starts
 from parley.functions.processes.client import Processes
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
-from parley.template.model import Function
+from parley.template.model import PYTHON, Function
 from parley.trace import Trace
 
 _RESERVED_MB = 500.0
@@ -67,7 +67,8 @@ class Pools:
 
     async def start(self) -> None:
         """Start the zygote that environments are forked from. Raises `StartError` if no process can run."""
-        _require_runtime()
+        if any(each.language == PYTHON and each.interpreter is None for each in self._functions.values()):
+            _require_runtime()
         if self._zygote is None:
             self._zygote = await asyncio.to_thread(start_zygote_for, self._functions.values())
         self._processes.start(self._zygote)

@@ -1,7 +1,9 @@
 """AWS's Lambda Runtime API for one environment. `awslambdaric`, in the environment's process, is its client.
 
 On AWS nobody else is in the environment. Here other users of the machine and web pages reach the port, so every path
-begins with a secret that only the process knows, and what a browser sends is refused. The order of requests is checked
+begins with a secret that only the process knows, and what a browser sends is refused. An executable that takes no path
+as a part of the address has no secret; then the kernel is asked whose connection it is, and other users' are refused.
+The order of requests is checked
 as by AWS's own emulator of this API (aws-lambda-runtime-interface-emulator, `rapi/rendering`): an event has one
 poller, and an answer names the invocation that runs.
 """
@@ -9,8 +11,11 @@ poller, and an answer names the invocation that runs.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import secrets
+import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -40,10 +45,12 @@ class RuntimeApi:
     """The server for one environment, on a port of its own.
 
     `on_next` is called when the runtime asks for an event. `on_response` gets the function's response, or the error
-    that kept the function from starting.
+    that kept the function from starting. With `in_path` the secret is a part of the address.
     """
 
-    def __init__(self, on_next: Callable[[], None], on_response: Callable[[FunctionResponse], None]) -> None:
+    def __init__(
+        self, on_next: Callable[[], None], on_response: Callable[[FunctionResponse], None], *, in_path: bool = True
+    ) -> None:
         self._on_next = on_next
         self._on_response = on_response
         self._server: asyncio.Server | None = None
@@ -51,7 +58,7 @@ class RuntimeApi:
         self._waiting: _Connection | None = None
         self._running: str | None = None
         self._starting = True
-        self._secret = secrets.token_urlsafe(24)
+        self._prefix = f"/{secrets.token_urlsafe(24)}" if in_path else ""
         self._host = ""
 
     async def open(self) -> str:
@@ -60,7 +67,7 @@ class RuntimeApi:
         self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
         host, port = self._server.sockets[0].getsockname()
         self._host = f"{host}:{port}"
-        return f"{self._host}/{self._secret}"
+        return f"{self._host}{self._prefix}"
 
     def give(self, invocation: Invocation, arn: str) -> None:
         """Send an event to the runtime, which waits for one. The function's time starts now."""
@@ -77,9 +84,11 @@ class RuntimeApi:
         for connection in list(self._connections):
             connection.drop()
 
-    def opened(self, connection: _Connection) -> None:
-        """Add a connection of the runtime's."""
+    def opened(self, connection: _Connection, peer: tuple[str, int]) -> None:
+        """Add a connection. Drop it if it has no secret to tell, and is another user's."""
         self._connections.add(connection)
+        if not self._prefix and owner(peer) not in (None, os.getuid()):
+            connection.drop()
 
     def lost(self, connection: _Connection) -> None:
         """Remove a connection."""
@@ -89,15 +98,15 @@ class RuntimeApi:
 
     def admits(self, path: str, headers: Mapping[str, list[str]]) -> bool:
         """Return whether a request is the environment's own. `headers` have lower-case names."""
-        secret = path.removeprefix("/").partition("/")[0]
+        prefix = path[: len(self._prefix)]
         is_page = "origin" in headers or "sec-fetch-site" in headers
-        return secrets.compare_digest(secret.encode(), self._secret.encode()) and not (
+        return secrets.compare_digest(prefix.encode(), self._prefix.encode()) and not (
             is_page or headers.get("host") != [self._host]
         )
 
     def received(self, connection: _Connection, path: str, body: bytes) -> None:
         """Handle a whole request of the environment's."""
-        path = path.removeprefix(f"/{self._secret}")
+        path = path.removeprefix(self._prefix)
         if path == f"{_ROOT}/invocation/next":
             self._poll(connection)
         elif report := _REPORT.fullmatch(path):
@@ -132,6 +141,18 @@ class RuntimeApi:
             self._on_response(FunctionResponse(body))
 
 
+def owner(peer: tuple[str, int]) -> int | None:
+    """Return the user whose process has this end of a connection on this machine; None where that is unknown."""
+    host, port = peer
+    # `local_address` of proc_net_tcp: the four bytes of the address as one number in the machine's order.
+    address = f"{int.from_bytes(socket.inet_aton(host), sys.byteorder):08X}:{port:04X}"
+    try:
+        with open("/proc/net/tcp", encoding="ascii") as file:  # noqa: PTH123 - a Path reads it as a whole
+            return next((int(fields[7]) for line in file if (fields := line.split())[1] == address), None)
+    except OSError:
+        return None
+
+
 class _Refused(Exception):
     """The request is not the environment's, or has no end. The parser ends with it."""
 
@@ -155,7 +176,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._api.opened(self)
+        self._api.opened(self, transport.get_extra_info("peername"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()

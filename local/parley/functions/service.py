@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from parley.clock import Clock
 from parley.functions import invoke_api
+from parley.functions.advice import start_failure
 from parley.functions.asynchronous import ONCE, AsynchronousInvocations, CompletedEvent, Condition, Delivery
 from parley.functions.invocation import Invocation, Outcome, throttled
 from parley.functions.invoke_api import InvocationType, RawResponse, Refusal
@@ -68,16 +69,14 @@ class Functions:
         await asyncio.gather(*map(self._warm, self._functions))
 
     async def _warm(self, name: str) -> None:
+        interpreter = self._functions[name].interpreter
+        if interpreter is not None and not interpreter.path:
+            return  # The template's notes have said so, for all functions that miss it.
         invocation = self._invocation(name, b"{}", "emulator")
         failed = await self._runner.warm(invocation)
         if failed is not None:
             error = json.loads(failed.payload)
-            self._trace.record(
-                "note",
-                text=f"Function {name} does not start: the import of its handler {invocation.function.handler} ended "
-                f"with {error['errorType']}: {error['errorMessage']}. Every invocation of it will fail. "
-                "Correct the handler, or install the missing package.",
-            )
+            self._trace.record("note", text=start_failure(invocation.function, error))
 
     async def stop(self) -> None:
         """End everything at once, running invocations included."""

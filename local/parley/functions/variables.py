@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from parley.account import ACCOUNT_ID, REGION
-from parley.template.model import Function
+from parley.template.model import NODE, PROVIDED, PYTHON, Function
 
 FUNCTIONS_KEYS = "EMULATOR"
 """The beginning of every function's access key."""
 
 FUNCTIONS_SECRET = "emulator"  # noqa: S105 - opens nothing
+
+CLIENTS = Path(__file__).with_name("clients")
+"""The folder of our own clients of the Runtime API, by language."""
 
 
 def function_arn(name: str) -> str:
@@ -58,11 +61,12 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime(function)}",
+        # Lambda developer guide, "Working with Lambda environment variables": not for executables.
+        **({} if function.language == PROVIDED else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{runtime(function)}"}),
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_TASK_ROOT": str(function.code.absolute()),
-        "LAMBDA_RUNTIME_DIR": sysconfig.get_path("purelib"),
+        "LAMBDA_RUNTIME_DIR": sysconfig.get_path("purelib") if function.language == PYTHON else str(CLIENTS),
         "_HANDLER": function.handler,
     }
 
@@ -125,15 +129,32 @@ def layer_folders(function: Function) -> list[str]:
     return [str(folder) for folder in folders if folder.is_dir()]
 
 
+def _node_folders(function: Function) -> list[str]:
+    """Return the folders with packages of a function's layers, then its own: NODE_PATH of AWS's Node.js image."""
+    version = function.runtime.removeprefix(NODE).partition(".")[0]
+    parts = (Path(NODE, f"node{version}", "node_modules"), Path(NODE, "node_modules"))
+    folders = [layer / part for part in parts for layer in reversed(function.layers)]
+    return [*(str(folder) for folder in folders if folder.is_dir()), str(function.code.absolute())]
+
+
+def _modules(function: Function) -> dict[str, str]:
+    """Return the variable that names the folders of modules."""
+    if function.language == NODE:
+        return {"NODE_PATH": os.pathsep.join(_node_folders(function))}
+    modules = layer_folders(function) if function.language == PYTHON else []
+    return {"PYTHONPATH": os.pathsep.join(modules)} if modules else {}
+
+
 def _paths(function: Function) -> dict[str, str]:
     """Return where modules, programs and libraries in C are searched: in the layers too, in AWS's order."""
-    modules = layer_folders(function)
     layers = function.layers[::-1]
     programs = [layer / "bin" for layer in layers if (layer / "bin").is_dir()]
+    own = [str(Path(function.interpreter.path).parent)] if function.interpreter and function.interpreter.path else []
     in_c = [folder / "lib" for folder in (function.code, *layers) if next((folder / "lib").glob("*.so*"), None)]
     return {
-        **({"PYTHONPATH": os.pathsep.join(modules)} if modules else {}),
-        "PATH": os.pathsep.join(["/usr/local/bin", "/usr/bin", "/bin", *map(str, programs)]),
+        **_modules(function),
+        # The interpreter's folder first, as /var/lang/bin on AWS.
+        "PATH": os.pathsep.join([*own, "/usr/local/bin", "/usr/bin", "/bin", *map(str, programs)]),
         # Only where it matters: the system reads it when a program starts, so the function's process is no fork then.
         **({"LD_LIBRARY_PATH": os.pathsep.join(map(str, in_c))} if in_c else {}),
     }

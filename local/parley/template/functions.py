@@ -13,7 +13,7 @@ from pathlib import Path
 
 from parley.template.arns import function_in
 from parley.template.document import Document, Properties
-from parley.template.model import LATEST, Function, InvokeConfig
+from parley.template.model import LANGUAGES, LATEST, NODE, PROVIDED, PYTHON, Function, InvokeConfig
 from parley.template.source import TemplateError
 
 SAM, CLOUDFORMATION = "AWS::Serverless::Function", "AWS::Lambda::Function"
@@ -37,7 +37,7 @@ def _function(
 ) -> Function | None:
     properties = document.properties(logical_id)
     is_sam = document.kind(logical_id) == SAM
-    code = None if _is_not_python(properties) else _code(document, logical_id, properties, is_sam)
+    code = None if _is_not_emulated(properties) else _code(document, logical_id, properties, is_sam)
     if code is None:
         return None
     published = properties.text("AutoPublishAlias") if is_sam else ""
@@ -50,7 +50,7 @@ def _function(
     reserved, logging = properties.get("ReservedConcurrentExecutions"), properties.part("LoggingConfig")
     return Function(
         name=document.name(logical_id),
-        handler=_required_text(document, properties, "Handler"),
+        handler=_handler(document, properties),
         code=code,
         timeout=properties.number("Timeout", 3),
         memory=int(properties.number("MemorySize", 128)),
@@ -79,16 +79,25 @@ def invoke_config(properties: Properties) -> InvokeConfig:
     )
 
 
-def _is_not_python(properties: Properties) -> bool:
-    """Tell if a function is not in Python, and add a note if so."""
-    runtime = properties.text("Runtime", "python")
+def _handler(document: Document, properties: Properties) -> str:
+    """Return the name of the handler. An executable may have none: it reads the variable `_HANDLER`, or does not."""
+    if properties.text("Runtime").startswith(PROVIDED):
+        return properties.text("Handler")
+    return _required_text(document, properties, "Handler")
+
+
+def _is_not_emulated(properties: Properties) -> bool:
+    """Tell if a function cannot run here, and add a note if so."""
+    runtime = properties.text("Runtime", PYTHON)
     if properties.text("PackageType") == "Image":
         properties.ignored(
             f"`{properties.label}`: container images are not emulated; the function is ignored.", "PackageType"
         )
-    elif not runtime.startswith("python"):
+    elif not runtime.startswith(LANGUAGES):
         properties.ignored(
-            f"`{properties.label}`: the runtime is {runtime}, not Python; the function is ignored.", "Runtime"
+            f"`{properties.label}`: the runtime {runtime} does not run here (python*, nodejs*, and provided* with a "
+            "`bootstrap` do); the function is ignored.",
+            "Runtime",
         )
     else:
         return False
@@ -101,7 +110,7 @@ def _code(document: Document, logical_id: str, properties: Properties, is_sam: b
     code = properties.get(name)
     inline = properties.text("InlineCode") if is_sam else "" if isinstance(code, str) else _zip_file(properties)
     if inline:
-        return _write_inline_code(inline)
+        return _write_inline_code(inline, "index.js" if properties.text("Runtime").startswith(NODE) else "index.py")
     asset = document.metadata(logical_id).get("aws:asset:path")
     if isinstance(asset, str):
         return _local_code(document, properties, asset)
@@ -159,11 +168,11 @@ def _packaged(document: Document, properties: Properties, name: str) -> Path | N
     return next((path for path in found if path is not None and path.is_file()), None)
 
 
-def _write_inline_code(code: str) -> Path:
-    """Return a folder with inline code in `index.py`, as on Lambda. The same code has the same folder."""
+def _write_inline_code(code: str, name: str) -> Path:
+    """Return a folder with inline code in `index.py` or `index.js`, as on Lambda. The same code has the same folder."""
     folder = temporary_folder() / hashlib.sha256(code.encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / "index.py").write_text(code, encoding="utf-8")
+    (folder / name).write_text(code, encoding="utf-8")
     return folder
 
 
@@ -206,21 +215,22 @@ def _layer_content(document: Document, logical_id: str) -> Path | None:
         return packaged
     uri = asset if isinstance(asset, str) else properties.text(name)
     content = _folder_or_zip(document, uri) if uri else None
-    if content is None or not content.is_dir() or (content / "python").is_dir():
+    if content is None or not content.is_dir() or any((content / name).is_dir() for name in (PYTHON, NODE)):
         return content
-    if str(document.metadata(logical_id).get("BuildMethod", "")).startswith("python"):
-        return _built_layer(content)
-    if not (content / "bin").is_dir() and not (content / "lib").is_dir():
-        # Lambda developer guide, "Working with layers for Python Lambda functions".
-        text = f"`{logical_id}`: the layer has no folder `python`; its modules are not found, as on AWS."
+    method = str(document.metadata(logical_id).get("BuildMethod", ""))
+    if language := next((each for each in (PYTHON, NODE) if method.startswith(each)), None):
+        return _built_layer(content, language)
+    if not any((content / name).exists() for name in ("bin", "lib", "bootstrap")):
+        # Lambda developer guide, "Packaging your layer content".
+        text = f"`{logical_id}`: the layer has no folder `python` or `nodejs`; its modules are not found, as on AWS."
         properties.note(text, name)
     return content
 
 
-def _built_layer(source: Path) -> Path:
-    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the folder `python`."""
+def _built_layer(source: Path, language: str) -> Path:
+    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the language's folder."""
     layer = Path(tempfile.mkdtemp(prefix="layer-", dir=temporary_folder()))
-    (layer / "python").symlink_to(source)
+    (layer / language).symlink_to(source)
     return layer
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+PYTHON, NODE, PROVIDED = LANGUAGES = ("python", "nodejs", "provided")
+"""The languages of functions that the emulator runs, as runtimes begin."""
 
 LATEST = "$LATEST"
 """Qualifier of a function that is invoked without one."""
@@ -22,6 +26,18 @@ class InvokeConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A program on this machine that runs functions: Node, or a Python. `version` has its major and minor number.
+
+    `path` is empty if there is none. `packages` are the folders in which a Python finds modules besides its own.
+    """
+
+    path: str = ""
+    version: tuple[int, int] = (0, 0)
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """A Lambda function. `timeout` is in seconds, `memory` in MB, `dead_letter` is the ARN of a queue.
 
@@ -32,6 +48,7 @@ class Function:
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
     they may be zips. `parameters` name the template's parameter of each variable that has the value of one.
+    `interpreter` runs the function here; without one it is the emulator's own Python, with all its packages.
     """
 
     name: str
@@ -50,6 +67,12 @@ class Function:
     log_level: str = "INFO"
     runtime: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    interpreter: Interpreter | None = None
+
+    @property
+    def language(self) -> str:
+        """The first part of the runtime's identifier: `python`, `nodejs`, or `provided` for an executable."""
+        return re.match("[a-z]*", self.runtime)[0] or PYTHON  # type: ignore[index]  # it matches everything
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""

@@ -1,6 +1,9 @@
 """The Runtime API on plain sockets: only the environment gets its events, and only the awaited answer counts."""
 
 import asyncio
+import os
+import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -174,3 +177,46 @@ class TestRuntimeApi:
         writer.write(b"GET /x HTTP/1.1\r\nX: " + b"x" * 5_000_000)
         with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
             await asyncio.wait_for(reader.readexactly(1), HANGS)
+
+    @pytest.fixture
+    async def without_secret(self):
+        """The API for an executable: its address is host and port."""
+        self.polls, self.responses, self.writers = 0, [], []
+        api = RuntimeApi(self.on_poll, self.responses.append, in_path=False)
+        self.host = await api.open()
+        self.port = int(self.host.rpartition(":")[2])
+        yield api
+        for writer in self.writers:
+            writer.close()
+        api.close()
+
+    async def test_without_a_secret_the_paths_are_those_of_aws(self, without_secret):
+        assert await self.status("POST", f"{ROOT}/init/error", b"why", secret="") == 202
+        assert [response.payload for response in self.responses] == [b"why"]
+
+    @pytest.mark.parametrize(
+        "stranger",
+        [
+            {"hosts": ["rebound.evil.example"]},
+            {"headers": "Origin: https://evil.example\r\n"},
+            {"headers": "Sec-Fetch-Site: cross-site\r\n"},
+        ],
+    )
+    async def test_without_a_secret_web_pages_are_refused_all_the_same(self, without_secret, stranger):
+        assert await self.status("GET", NEXT, secret="", **stranger) == 403
+        assert self.polls == 0
+
+    async def test_without_a_secret_another_user_is_dropped(self, without_secret, monkeypatch):
+        monkeypatch.setattr(runtime_api, "owner", lambda peer: os.getuid() + 1)
+        reader = await self.ask("GET", NEXT, secret="")
+        with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
+            await asyncio.wait_for(reader.readexactly(1), HANGS)
+        assert self.polls == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_kernel_tells_whose_connection_it_is():
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        assert runtime_api.owner(client.getsockname()) == os.getuid()
+        gone = client.getsockname()[1]
+    assert runtime_api.owner(("127.0.0.2", gone)) is None

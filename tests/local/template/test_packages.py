@@ -98,10 +98,22 @@ def test_the_source_of_a_layer_is_taken_as_it_would_be_built(resources):
     assert (layer / "python" / "helper.py").is_file()
 
 
-def test_a_layer_without_the_folder_python_is_noted(resources):
+def test_a_layer_without_a_folder_for_modules_is_noted(resources):
     template = resources(
         "L: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: plain}}\n"
         "F: {Type: AWS::Serverless::Function, Properties: {CodeUri: code, Handler: app.f, Layers: [!Ref L]}}"
     )
     [note] = template.notes
-    assert note.endswith(":6: `L`: the layer has no folder `python`; its modules are not found, as on AWS.")
+    why = "the layer has no folder `python` or `nodejs`; its modules are not found, as on AWS."
+    assert note.endswith(f":6: `L`: {why}")
+
+
+@pytest.mark.parametrize(("method", "folder"), [("nodejs20.x", "nodejs"), ("python3.9", "python")])
+def test_a_layer_is_built_for_its_language(resources, method, folder):
+    template = resources(
+        f"L:\n  Type: AWS::Serverless::LayerVersion\n  Metadata: {{BuildMethod: {method}}}\n"
+        "  Properties: {ContentUri: source}\n"
+        "F: {Type: AWS::Serverless::Function, Properties: {CodeUri: code, Handler: app.f, Layers: [!Ref L]}}"
+    )
+    [layer] = layers_of(template)
+    assert [each.name for each in layer.iterdir()] == [folder]

@@ -145,8 +145,9 @@ class TestFunctions:
         ("properties", "note"),
         [
             (
-                "{Runtime: nodejs20.x, Handler: a.b, CodeUri: code}",
-                "`G`: the runtime is nodejs20.x, not Python; the function is ignored.",
+                "{Runtime: java21, Handler: a.b, CodeUri: code}",
+                "`G`: the runtime java21 does not run here (python*, nodejs*, and provided* with a `bootstrap` do); the "
+                "function is ignored.",
             ),
             ("{PackageType: Image}", "`G`: container images are not emulated; the function is ignored."),
             ("{Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}", None),

@@ -8,7 +8,7 @@ import pytest
 from parley.template.model import LATEST, LambdaIntegration, UnavailableIntegration
 from parley.template.reader import read
 
-NODE = "Node: {Type: AWS::Serverless::Function, Properties: {Runtime: nodejs22.x, Handler: a.b, CodeUri: code}}"
+NODE = "Java: {Type: AWS::Serverless::Function, Properties: {Runtime: java21, Handler: a.b, CodeUri: code}}"
 ECHO = "Echo: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.12, Handler: a.b, CodeUri: code}}"
 
 
@@ -61,7 +61,7 @@ WHAT_FOLLOWS = {
     "send": "its messages are answered with `Internal server error`.",
 }
 INTEGRATIONS = {
-    "a function that is not emulated": "IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Node.Arn",
+    "a function that is not emulated": "IntegrationType: AWS_PROXY, IntegrationUri: !GetAtt Java.Arn",
     "a function elsewhere": "IntegrationType: AWS_PROXY, IntegrationUri: 'arn:aws:lambda:eu-west-1:1:function:x'",
     "an unknown type": "IntegrationType: CARRIER_PIGEON, IntegrationUri: x",
     "no type": "IntegrationUri: !GetAtt Echo.Arn",
@@ -71,7 +71,7 @@ INTEGRATIONS = {
 class TestRoutes:
     @pytest.mark.parametrize("key", WHAT_FOLLOWS)
     def test_of_sam_keep_their_key(self, template, key):
-        found = template(sam_api(f"{{{key}: {{FunctionArn: !GetAtt Node.Arn}}}}"))
+        found = template(sam_api(f"{{{key}: {{FunctionArn: !GetAtt Java.Arn}}}}"))
         assert isinstance(found.websocket_apis[0].routes[key].integration, UnavailableIntegration)
         assert consequences(found) == [WHAT_FOLLOWS[key]]
 
@@ -95,7 +95,7 @@ class TestAuthorization:
     @pytest.mark.parametrize(
         "auth",
         [
-            "{AuthType: CUSTOM, AuthArn: !GetAtt Node.Arn}",
+            "{AuthType: CUSTOM, AuthArn: !GetAtt Java.Arn}",
             "{AuthType: CUSTOM, AuthArn: !ImportValue elsewhere}",
             "{AuthType: CUSTOM}",
             "{AuthType: custom, AuthArn: !GetAtt Echo.Arn}",
@@ -122,7 +122,7 @@ class TestAuthorization:
 
     def test_stays_with_a_route_that_cannot_run(self, template):
         auth = "{AuthType: CUSTOM, AuthArn: !GetAtt Echo.Arn}"
-        found = template(sam_api("{$connect: {FunctionArn: !GetAtt Node.Arn}}", auth))
+        found = template(sam_api("{$connect: {FunctionArn: !GetAtt Java.Arn}}", auth))
         assert found.websocket_apis[0].routes["$connect"].authorizer.function == "Echo"
 
     @pytest.mark.parametrize("auth", ["{AuthType: NONE}", "!Ref AWS::NoValue", "{}"])

@@ -6,7 +6,7 @@ import copy
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +16,15 @@ from parley.functions.processes import names
 
 @dataclass(frozen=True, slots=True)
 class LaunchOrder:
-    """An order for a process: the handler as `package.module.function`, the folder of its code, all its variables."""
+    """An order for a process: the handler as `package.module.function`, the folder of its code, all its variables.
+
+    Without a command the process is the zygote's own Python.
+    """
 
     handler: str
     code: str
     variables: Mapping[str, str]
+    command: Sequence[str] = ()
 
 
 def run(order: LaunchOrder) -> None:

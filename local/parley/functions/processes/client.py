@@ -13,9 +13,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from itertools import count
 
+from parley.functions.invocation import LaunchError
 from parley.functions.processes.bootstrap import LaunchOrder
 from parley.functions.processes.launch import ZygoteProcess, start_zygote
 from parley.functions.processes.preload import ZygotePlan, plan_for
+from parley.functions.runtimes import command, shared_mb
 from parley.template.model import Function
 
 _MAX_READ_BYTES = 64 * 1024
@@ -23,20 +25,18 @@ _STOP_SECONDS = 0.1
 """The time that the zygote has to end by itself. One that still imports has no children that could stay behind."""
 
 
-class LaunchError(Exception):
-    """No process could be started; the text says why."""
-
-
 @dataclass(slots=True, eq=False)
 class Process:
     """A process that the zygote made. `on_exit` gets its exit status, or the negative number of a signal, once.
 
     `freezes` are the faults that have stopped it: it goes on when the last of them is over, or with the next event.
+    `shared_mb` is what it shares with others and needs on AWS too.
     """
 
     number: int
     on_exit: Callable[[int], None]
     variables: Mapping[str, str] = field(default_factory=dict)
+    shared_mb: float = 0.0
     freezes: set[object] = field(default_factory=set)
     pid: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -68,8 +68,8 @@ class Processes:
             raise LaunchError("The emulator is stopping.")
         if self._control is None:
             self.start(start_zygote(self._plan or plan_for([function])))
-        order = LaunchOrder(function.handler, str(function.code.absolute()), variables)
-        process = Process(next(self._numbers), on_exit, variables)
+        order = LaunchOrder(function.handler, str(function.code.absolute()), variables, command(function))
+        process = Process(next(self._numbers), on_exit, variables, shared_mb(function))
         self._living[process.number] = process
         self.note_caller(variables.get("AWS_ACCESS_KEY_ID", ""), function.name)
         self._send({"id": process.number, "launch": asdict(order)}, output)

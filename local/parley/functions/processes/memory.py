@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parley.clock import Clock, Timer
 
-_RUNTIME_MB = 40.0
+RUNTIME_MB = 40.0
 """The memory of Python and AWS's runtime on AWS. Here an environment shares it with the zygote."""
 
 _POLL_SECONDS = 0.25
@@ -29,21 +29,22 @@ class MemoryMeter:
     only if the process has grown since.
     """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, shared_mb: float = RUNTIME_MB) -> None:
         self._pid = pid
+        self._shared_mb = shared_mb
         self._used = 0.0
         self._measured_at: float | None = None
 
     def used_mb(self) -> float:
         """Return about how many MB the process uses; 0 where this cannot be measured (not on Linux).
 
-        The memory that it shares with the zygote, above all libraries, is counted as `_RUNTIME_MB`. The zygote has
-        loaded the libraries of all functions, so the shared memory is more than this function needs.
+        The memory that it shares with other processes counts as `shared_mb`. Of the zygote, which has loaded the
+        libraries of all functions, it shares more than it needs.
         """
         try:
             resident = _resident_mb(self._pid)
             if self._measured_at is None or resident > self._measured_at + _GROWTH_MB:
-                self._used = _RUNTIME_MB + _private_mb(self._pid)
+                self._used = self._shared_mb + _private_mb(self._pid)
                 self._measured_at = resident
         except OSError:
             return 0.0
@@ -56,7 +57,8 @@ def _resident_mb(pid: int) -> float:
 
 def _private_mb(pid: int) -> float:
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")) / 1024
+    # Without clean pages: files that are mapped. They are private only as long as nobody else runs the same program.
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_Dirty")) / 1024
 
 
 class MemoryWatch:

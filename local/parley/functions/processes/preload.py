@@ -16,7 +16,7 @@ from pathlib import Path
 from parley.functions.processes.bootstrap import module_folders, own_modules
 from parley.functions.processes.loading import Libraries
 from parley.functions.variables import of_function, shared
-from parley.template.model import Function
+from parley.template.model import PYTHON, Function
 
 _MAX_FILES = 300
 """The number of files that are read of one folder: enough for its own code, too few for libraries copied beside it."""
@@ -39,8 +39,8 @@ class ZygotePlan:
 
 
 def plan_for(functions: Iterable[Function]) -> ZygotePlan:
-    """Return the plan for these functions, whose variables are final."""
-    functions = list(functions)
+    """Return the plan for these functions, whose variables are final. Those of other interpreters are left out."""
+    functions = [each for each in functions if each.language == PYTHON and each.interpreter is None]
     values, others = shared(functions)
     folders = {folder for each in functions for folder in module_folders(str(each.code), of_function(each))}
     needed = needs(functions)

@@ -100,7 +100,7 @@ class Zygote:
 
     def _launch(self, number: int, order: LaunchOrder, output: int) -> LaunchOrder | None:
         try:
-            pid = os.fork() if self._fork and not self._is_different(order) else _spawn(order, output)
+            pid = os.fork() if self._forks(order) else _spawn(order, output)
         except OSError as error:
             os.close(output)
             self._report(id=number, failed=str(error))
@@ -116,6 +116,9 @@ class Zygote:
         self._exits.add(pid)
         self._report(id=number, pid=pid)
         return None
+
+    def _forks(self, order: LaunchOrder) -> bool:
+        return self._fork and not order.command and not self._is_different(order)
 
     def _is_different(self, order: LaunchOrder) -> bool:
         """Tell if a fork would not be as the function starts on AWS: the process must be a new one then.
@@ -175,6 +178,29 @@ def _counts_at_start(variable: str) -> bool:
 
 
 def _spawn(order: LaunchOrder, output: int) -> int:
+    """Start a program: the order's command, or this Python afresh. Return its process id."""
+    return _execute(order, output) if order.command else _spawn_python(order, output)
+
+
+def _execute(order: LaunchOrder, output: int) -> int:
+    # Not at the top: many templates have no function that needs it.
+    import subprocess
+
+    process = subprocess.Popen(  # noqa: S603 - the program that the developer's own template asks for
+        order.command,
+        cwd=order.code,
+        env=dict(order.variables),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        process_group=0,
+    )
+    # The zygote itself learns of the end. So this object must not wait for it, nor warn that nobody did.
+    process.returncode = 0
+    return process.pid
+
+
+def _spawn_python(order: LaunchOrder, output: int) -> int:
     return os.posix_spawn(
         sys.executable,
         # By its path: the zygote is in the folder of the functions' code.
