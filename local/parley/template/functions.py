@@ -95,8 +95,8 @@ def _is_not_emulated(properties: Properties) -> bool:
         )
     elif not runtime.startswith(LANGUAGES):
         properties.ignored(
-            f"`{properties.label}`: the runtime {runtime} does not run here (python*, nodejs*, and provided* with a "
-            "`bootstrap` do); the function is ignored.",
+            f"`{properties.label}`: the runtime {runtime} does not run here, but python*, nodejs* and provided* do; "
+            "the function is ignored.",
             "Runtime",
         )
     else:

@@ -127,8 +127,7 @@ def test_of_a_function_that_is_left_out_nothing_else_is_said(said):
           Properties: {Handler: a.b, Runtime: dotnet8, FunctionUrlConfig: {AuthType: NONE}, SnapStart: {A: b}}
     """
     assert [note.partition(": ")[2] for note in said("", left_out)] == [
-        "`G`: the runtime dotnet8 does not run here (python*, nodejs*, and provided* with a `bootstrap` do); the function "
-        "is ignored."
+        "`G`: the runtime dotnet8 does not run here, but python*, nodejs* and provided* do; the function is ignored."
     ]
 
 

@@ -146,8 +146,8 @@ class TestFunctions:
         [
             (
                 "{Runtime: java21, Handler: a.b, CodeUri: code}",
-                "`G`: the runtime java21 does not run here (python*, nodejs*, and provided* with a `bootstrap` do); the "
-                "function is ignored.",
+                "`G`: the runtime java21 does not run here, but python*, nodejs* and provided* do; "
+                "the function is ignored.",
             ),
             ("{PackageType: Image}", "`G`: container images are not emulated; the function is ignored."),
             ("{Runtime: python3.12, Handler: a.b, CodeUri: s3://b/k}", None),

@@ -27,7 +27,7 @@ def template(tmp_path):
 
 def consequences(template):
     """Return what follows from each note, without its place and its subject."""
-    return [note.rpartition("; ")[2] for note in template.notes if "the runtime is" not in note]
+    return [note.rpartition("; ")[2] for note in template.notes if "the runtime java21" not in note]
 
 
 def sam_api(routes, auth="{AuthType: NONE}"):
