@@ -18,7 +18,7 @@ help:
 	@echo "make clean   remove the environments and what was built"
 
 run: .venv/up-to-date .venv/dynoxide
-	@exec .venv/bin/parley up
+	@PARLEY_PYTHON="$${PARLEY_PYTHON:-.venv}" exec .venv/bin/parley up
 
 # Tests start many processes: our modules are compiled once, even where the shell says that no bytecode is written.
 export PYTHONDONTWRITEBYTECODE :=

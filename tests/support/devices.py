@@ -61,6 +61,8 @@ class Emulator:
         environment = {name: os.environ[name] for name in kept if name in os.environ}
         if "JWT_JWKS_URL" not in variables:
             environment["JWT_SECRET"] = SECRET
+        # Our own template's functions, and those of templates below this repository, find their packages there.
+        environment["PARLEY_PYTHON"] = sys.prefix
         if "PARLEY_TEMPLATE" not in variables and variables.get("PARLEY_FUNCTIONS") != "inline":
             environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(

@@ -20,14 +20,14 @@ from parley.trace import Trace
 
 from tests.support.waiting import HANGS
 
-_OF_THE_SERVICE = ("mode", "environments", "environments_of", "zygote", "freezes", "suffix")
+_OF_THE_SERVICE = ("mode", "environments", "environments_of", "interpreter_of", "zygote", "freezes", "suffix")
 
 
 class LambdaService:
     """A Lambda service whose functions are written into a folder, each into a file of its own name.
 
-    `environments_of` are the variables of single functions, `zygote` the plan of a zygote that differs from the usual,
-    `suffix` the end of the files' names.
+    `environments_of` are the variables of single functions, and `interpreter_of` their interpreters. `zygote` is the
+    plan of a zygote that differs from the usual, `suffix` the end of the files' names.
     """
 
     def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
@@ -40,6 +40,8 @@ class LambdaService:
         functions = {name: self._function(folder, name, source, function, suffix) for name, source in sources.items()}
         for name, environment in options.get("environments_of", {}).items():
             functions[name] = replace(functions[name], environment=environment)
+        for name, interpreter in options.get("interpreter_of", {}).items():
+            functions[name] = replace(functions[name], interpreter=interpreter)
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
         zygote = start_zygote(options["zygote"]) if "zygote" in options else None
         runner = runner_for(

@@ -83,9 +83,16 @@ _SERVICE_OPTIONS = options(
         "--functions",
         "PARLEY_FUNCTIONS",
         type=click.Choice(["process", "inline"]),
-        default="process" if sys.platform == "linux" else "inline",
-        help="`process`: each environment is a process, as on AWS (Linux only). "
-        "`inline`: functions are threads of the emulator, for a debugger.",
+        default="process",
+        help="`process`: each environment is a process, as on AWS. "
+        "`inline`: functions in Python are threads of the emulator, for a debugger.",
+    ),
+    _setting(
+        "--python",
+        "PARLEY_PYTHON",
+        type=click.Path(path_type=Path),
+        show_default="the project's .venv if it has the Runtime's version, else a Python of that version",
+        help="Virtual environment or program that runs functions in Python, with its packages.",
     ),
     _setting(
         "--environments",

@@ -31,11 +31,14 @@ _KEPT_SECONDS = 30 * 24 * 3600.0
 
 
 def read_template(options: TemplateOptions, overrides: Mapping[str, str]) -> Template:
-    """Read the template that the options name. The code of its functions is in folders then. Raises `TemplateError`."""
+    """Read the template that the options name, with the interpreters of its functions. Their code is in folders then.
+
+    Raises `TemplateError` and `StartError`.
+    """
     template = read(options.path, options.parameters, imports=options.imports)
     cache = user_folder(overrides) / "code"
     functions = {name: _in_folders(each, cache) for name, each in template.functions.items()}
-    return with_interpreters(replace(template, functions=functions), overrides)
+    return with_interpreters(replace(template, functions=functions), options.path, options.python, overrides)
 
 
 def _in_folders(function: Function, cache: Path) -> Function:

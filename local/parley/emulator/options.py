@@ -48,12 +48,16 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class TemplateOptions:
-    """The template, the values of its parameters, the exports of other stacks, and a name for the first stage."""
+    """The template, the values of its parameters, the exports of other stacks, and a name for the first stage.
+
+    `python` is the virtual environment or the program that runs all functions in Python.
+    """
 
     path: Path = Path("infra/template.yaml")
     parameters: Mapping[str, str] = field(default_factory=dict)
     imports: Mapping[str, str] = field(default_factory=dict)
     stage: str | None = None
+    python: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,9 @@ class Options:
             integration=values["integration_timeout"],
         )
         return cls(
-            template=TemplateOptions(values["template"], values["parameters"], values["imports"], values["stage"]),
+            template=TemplateOptions(
+                values["template"], values["parameters"], values["imports"], values["stage"], values["python"]
+            ),
             address=Address(values["host"], values["port"], values["expose"]),
             functions=FunctionOptions(
                 values["functions"],

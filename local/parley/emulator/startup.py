@@ -6,7 +6,6 @@ is imported meanwhile, on another core.
 
 from __future__ import annotations
 
-import importlib.util
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -45,8 +44,8 @@ def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup
 
 
 def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:
-    """Start the zygote if functions are processes and AWS's runtime is installed."""
-    if options.functions.mode != "process" or importlib.util.find_spec("runtime_client") is None:
+    """Start the zygote if functions are processes."""
+    if options.functions.mode != "process":
         return None
     final = FunctionVariables.on_this_machine(options, variables).provision(template)
     return start_zygote_for(final.functions.values())

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import math
 import signal
 from collections.abc import Callable, Mapping
 
 from parley.clock import Clock
-from parley.errors import StartError
 from parley.faults.injector import Injector
 from parley.functions.environment import Environment, EnvironmentContext
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome
 from parley.functions.pool import Pool, Starts
 from parley.functions.processes.client import Processes
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
-from parley.template.model import PYTHON, Function
+from parley.template.model import Function
 from parley.trace import Trace
 
 _RESERVED_MB = 500.0
@@ -66,9 +64,7 @@ class Pools:
                 pool.end_spare()
 
     async def start(self) -> None:
-        """Start the zygote that environments are forked from. Raises `StartError` if no process can run."""
-        if any(each.language == PYTHON and each.interpreter is None for each in self._functions.values()):
-            _require_runtime()
+        """Start the zygote that environments are forked from."""
         if self._zygote is None:
             self._zygote = await asyncio.to_thread(start_zygote_for, self._functions.values())
         self._processes.start(self._zygote)
@@ -98,13 +94,3 @@ class Pools:
     async def stop(self) -> None:
         """Kill every process. A running invocation ends like one whose process was killed."""
         await self._processes.stop()
-
-
-def _require_runtime() -> None:
-    missing = [name for name in ("awslambdaric", "runtime_client") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise StartError(
-            f"Functions cannot run as processes: AWS's Python runtime is not installed here (missing: "
-            f"{', '.join(missing)}; it is built for Linux only). "
-            "Run them in the emulator's own process: `parley up --functions inline`."
-        )

@@ -1,4 +1,4 @@
-"""Commands that run functions which the zygote does not fork: those in Node, and executables."""
+"""Commands that run functions which the zygote does not fork: those in Node and other Pythons, and executables."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import os
 
 from parley.functions.invocation import LaunchError
 from parley.functions.processes.memory import RUNTIME_MB
+from parley.functions.processes.preload import forks
 from parley.functions.variables import CLIENTS
-from parley.template.model import NODE, PROVIDED, PYTHON, Function
+from parley.template.model import NODE, PROVIDED, Function
 
 _FLAGS_OF_RUNTIMES = {
     "nodejs20.x": ("--no-experimental-require-module",),
@@ -32,7 +33,7 @@ def command(function: Function) -> tuple[str, ...]:
         return (_bootstrap(function),)
     if function.language == NODE:
         return _node(function)
-    return ()
+    return () if forks(function) else _python(function)
 
 
 def shared_mb(function: Function) -> float:
@@ -40,12 +41,7 @@ def shared_mb(function: Function) -> float:
 
     An environment in Python shares AWS's runtime with the zygote. Others share the program's own file.
     """
-    return _PROGRAM_MB if is_another_program(function) else RUNTIME_MB
-
-
-def is_another_program(function: Function) -> bool:
-    """Tell if a function's process is another program than the zygote."""
-    return function.language != PYTHON or function.interpreter is not None
+    return RUNTIME_MB if forks(function) else _PROGRAM_MB
 
 
 def _bootstrap(function: Function) -> str:
@@ -70,6 +66,15 @@ def _node(function: Function) -> tuple[str, ...]:
     options = function.environment.get("NODE_OPTIONS", "")
     flags = [each for each in _flags(function, interpreter.version) if not _is_set(each, options)]
     return (interpreter.path, *flags, str(CLIENTS / "node" / "main.cjs"))
+
+
+def _python(function: Function) -> tuple[str, ...]:
+    interpreter = function.interpreter
+    if interpreter is None or not interpreter.path:
+        raise LaunchError("There is no Python of this version here.")
+    # Without `site` it does not look for installed packages: it has those that are named.
+    flags = ("-S",) if interpreter.packages else ()
+    return (interpreter.path, *flags, str(CLIENTS / "python" / "main.py"), *interpreter.packages)
 
 
 def _flags(function: Function, version: tuple[int, int]) -> tuple[str, ...]:

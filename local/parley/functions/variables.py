@@ -66,9 +66,16 @@ def of_service(function: Function, version: str, log_stream: str) -> dict[str, s
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:2000",
         "LAMBDA_TASK_ROOT": str(function.code.absolute()),
-        "LAMBDA_RUNTIME_DIR": sysconfig.get_path("purelib") if function.language == PYTHON else str(CLIENTS),
+        "LAMBDA_RUNTIME_DIR": _runtime_folder(function),
         "_HANDLER": function.handler,
     }
+
+
+def _runtime_folder(function: Function) -> str:
+    """Return the folder of the runtime: of what Lambda itself brings for a function."""
+    if function.interpreter and function.interpreter.packages:
+        return function.interpreter.packages[0]
+    return sysconfig.get_path("purelib") if function.language == PYTHON else str(CLIENTS)
 
 
 def of_process(function: Function, version: str, log_stream: str, runtime_api: str) -> dict[str, str]:
@@ -141,7 +148,11 @@ def _modules(function: Function) -> dict[str, str]:
     """Return the variable that names the folders of modules."""
     if function.language == NODE:
         return {"NODE_PATH": os.pathsep.join(_node_folders(function))}
-    modules = layer_folders(function) if function.language == PYTHON else []
+    if function.language != PYTHON:
+        return {}
+    # What the function's list names is a part of its code on AWS, so it comes before layers.
+    installed = [function.interpreter.installed] if function.interpreter and function.interpreter.installed else []
+    modules = [*installed, *layer_folders(function)]
     return {"PYTHONPATH": os.pathsep.join(modules)} if modules else {}
 
 
@@ -149,7 +160,8 @@ def _paths(function: Function) -> dict[str, str]:
     """Return where modules, programs and libraries in C are searched: in the layers too, in AWS's order."""
     layers = function.layers[::-1]
     programs = [layer / "bin" for layer in layers if (layer / "bin").is_dir()]
-    own = [str(Path(function.interpreter.path).parent)] if function.interpreter and function.interpreter.path else []
+    interpreter = function.interpreter.path if function.interpreter else ""
+    own = [str(Path(interpreter).parent)] if interpreter not in ("", sys.executable) else []
     in_c = [folder / "lib" for folder in (function.code, *layers) if next((folder / "lib").glob("*.so*"), None)]
     return {
         **_modules(function),

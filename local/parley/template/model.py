@@ -29,12 +29,14 @@ class InvokeConfig:
 class Interpreter:
     """A program on this machine that runs functions: Node, or a Python. `version` has its major and minor number.
 
-    `path` is empty if there is none. `packages` are the folders in which a Python finds modules besides its own.
+    `path` is empty if there is none. `packages` are the folders in which a Python finds modules besides its own,
+    instead of those that are installed. `installed` is the folder of what the function's own list of packages names.
     """
 
     path: str = ""
     version: tuple[int, int] = (0, 0)
     packages: tuple[str, ...] = ()
+    installed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

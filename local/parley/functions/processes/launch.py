@@ -6,6 +6,7 @@ rest. So the emulator starts it before it imports its other parts.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import socket
@@ -20,7 +21,9 @@ from parley.template.model import Function
 
 FORK = sys.platform == "linux"
 """Whether the zygote forks. On other systems the system's own libraries may not survive a fork, so each environment
-is a new process there, which is slower."""
+is a new process there, which is slower. AWS's runtime client exists for Linux only, so ours takes its place there."""
+
+ZYGOTE = "parley.functions.processes.zygote"
 
 _PACKAGE_FOLDER = Path(__file__).parents[3]
 """The folder that holds the package `parley`: `local`, or `site-packages` where it is installed."""
@@ -43,11 +46,13 @@ def start_zygote_for(functions: Iterable[Function]) -> ZygoteProcess:
 def start_zygote(plan: ZygotePlan) -> ZygoteProcess:
     """Start a zygote. It loads libraries while the caller goes on."""
     control, theirs = socket.socketpair()
-    method = "fork" if FORK else "spawn"
+    method = "fork" if FORK and _is_installed("awslambdaric", "runtime_client") else "spawn"
     libraries = json.dumps(asdict(plan.libraries))
+    # Without `site` Python does not look for installed packages.
+    flags = ["-S"] if plan.libraries.packages else []
     with theirs:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-m", "parley.functions.processes.zygote", str(theirs.fileno()), method, libraries],
+            [sys.executable, *flags, "-m", ZYGOTE, str(theirs.fileno()), method, libraries],
             # Python puts this folder first in the module path, so the zygote finds this very package.
             cwd=_PACKAGE_FOLDER,
             # The developer's own variables must not change what the libraries do while they are loaded.
@@ -62,3 +67,7 @@ def start_zygote(plan: ZygotePlan) -> ZygoteProcess:
             start_new_session=True,
         )
     return ZygoteProcess(process, control, plan)
+
+
+def _is_installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) for module in modules)

@@ -27,13 +27,14 @@ class Libraries:
 
     `variables` are the names whose values differ between processes. `own` are modules that functions bring: by their
     first names all modules of a package, or single ones by their whole names. `services` are the AWS services that the
-    functions may call.
+    functions may call. `packages` are folders that take the place of all that is installed beside the emulator.
     """
 
     modules: Sequence[str] = ()
     variables: Sequence[str] = ()
     own: Sequence[str] = ()
     services: Sequence[str] = ()
+    packages: Sequence[str] = ()
 
     def without(self, modules: Iterable[str]) -> Self:
         """Return the libraries without these modules, and without all that import them."""

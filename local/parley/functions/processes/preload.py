@@ -40,12 +40,19 @@ class ZygotePlan:
 
 def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     """Return the plan for these functions, whose variables are final. Those of other interpreters are left out."""
-    functions = [each for each in functions if each.language == PYTHON and each.interpreter is None]
+    functions = [each for each in functions if forks(each)]
     values, others = shared(functions)
     folders = {folder for each in functions for folder in module_folders(str(each.code), of_function(each))}
     needed = needs(functions)
     own = sorted(own_modules(folders))
-    return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services), values)
+    packages = next((each.interpreter.packages for each in functions if each.interpreter), ())
+    return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services, packages), values)
+
+
+def forks(function: Function) -> bool:
+    """Tell if a function's environments are forks of the zygote: if it runs in the emulator's own Python."""
+    own = function.interpreter is None or function.interpreter.path == sys.executable
+    return function.language == PYTHON and own
 
 
 @dataclass(frozen=True, slots=True)

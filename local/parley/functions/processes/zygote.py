@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +34,7 @@ _MAX_DESCRIPTORS = 16
 
 
 _PACKAGE_FOLDER = Path(__file__).parents[3]
+_CLIENT = Path(__file__).parents[1] / "clients" / "python" / "main.py"
 
 _MAX_LOADS = 5
 """The number of times that the zygote begins afresh with fewer modules, before it loads none."""
@@ -42,9 +43,12 @@ _MAX_LOADS = 5
 class Zygote:
     """The loop that carries out the emulator's orders and reports the ends of the children."""
 
-    def __init__(self, control: socket.socket, fork: bool, loaded: Collection[str] = ()) -> None:
+    def __init__(
+        self, control: socket.socket, fork: bool, loaded: Collection[str] = (), packages: Sequence[str] = ()
+    ) -> None:
         self._control = control
         self._fork = fork
+        self._packages = packages
         self._loaded = loaded
         self._rest = b""
         self._outputs: deque[int] = deque()
@@ -100,7 +104,7 @@ class Zygote:
 
     def _launch(self, number: int, order: LaunchOrder, output: int) -> LaunchOrder | None:
         try:
-            pid = os.fork() if self._forks(order) else _spawn(order, output)
+            pid = os.fork() if self._forks(order) else self._spawn(order, output)
         except OSError as error:
             os.close(output)
             self._report(id=number, failed=str(error))
@@ -116,6 +120,16 @@ class Zygote:
         self._exits.add(pid)
         self._report(id=number, pid=pid)
         return None
+
+    def _spawn(self, order: LaunchOrder, output: int) -> int:
+        """Start a program: the order's command, or this Python afresh. Return its process id."""
+        if order.command:
+            return _execute(order.command, order, output)
+        if self._fork and not self._packages:
+            return _spawn_python(order, output)
+        # Our own client of the Runtime API needs nothing that is installed.
+        flags = ["-S"] if self._packages else []
+        return _execute([sys.executable, *flags, str(_CLIENT), *self._packages], order, output)
 
     def _forks(self, order: LaunchOrder) -> bool:
         return self._fork and not order.command and not self._is_different(order)
@@ -177,17 +191,12 @@ def _counts_at_start(variable: str) -> bool:
     return at_start and variable not in ("PYTHONPATH", "PYTHONUNBUFFERED")
 
 
-def _spawn(order: LaunchOrder, output: int) -> int:
-    """Start a program: the order's command, or this Python afresh. Return its process id."""
-    return _execute(order, output) if order.command else _spawn_python(order, output)
-
-
-def _execute(order: LaunchOrder, output: int) -> int:
+def _execute(command: Sequence[str], order: LaunchOrder, output: int) -> int:
     # Not at the top: many templates have no function that needs it.
     import subprocess
 
     process = subprocess.Popen(  # noqa: S603 - the program that the developer's own template asks for
-        order.command,
+        command,
         cwd=order.code,
         env=dict(order.variables),
         stdin=subprocess.DEVNULL,
@@ -222,8 +231,14 @@ def main(descriptor: str, method: str, libraries: str, loads: str = "1") -> None
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     control = socket.socket(fileno=int(descriptor))
     control.set_inheritable(False)
-    loaded = _load(Libraries(**json.loads(libraries)), int(loads)) if method == "fork" else ()
-    order = Zygote(control, method == "fork", loaded).serve()
+    wanted = Libraries(**json.loads(libraries))
+    if wanted.packages:
+        # The first folder is the one of the emulator itself, with whatever is installed beside it. The functions' own
+        # folders take the first place later.
+        sys.path[:1] = wanted.packages[:1]
+        sys.path += wanted.packages
+    loaded = _load(wanted, int(loads)) if method == "fork" else ()
+    order = Zygote(control, method == "fork", loaded, wanted.packages).serve()
     if order is None:
         # At once: Python would take down every loaded module first, and the emulator waits for the end.
         os._exit(0)
@@ -238,11 +253,14 @@ def _load(libraries: Libraries, loads: int) -> set[str]:
             os.chdir(folder)
     before = set(sys.modules)
     if left_behind := load(libraries):
-        rest = libraries.without(left_behind) if loads < _MAX_LOADS else Libraries()
+        none = Libraries(packages=libraries.packages)
+        rest = libraries.without(left_behind) if loads < _MAX_LOADS else none
         arguments = [*sys.argv[1:3], json.dumps(asdict(rest)), str(loads + 1)]
+        flags = ["-S"] if libraries.packages else []
         os.set_inheritable(int(sys.argv[1]), True)
         os.chdir(_PACKAGE_FOLDER)
-        os.execv(sys.executable, [sys.executable, "-m", "parley.functions.processes.zygote", *arguments])  # noqa: S606
+        command = [sys.executable, *flags, "-m", "parley.functions.processes.zygote", *arguments]
+        os.execv(sys.executable, command)  # noqa: S606
     return {name.partition(".")[0] for name in sys.modules.keys() - before}
 
 

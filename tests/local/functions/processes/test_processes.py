@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 
 import pytest
-from parley.errors import StartError
 from parley.functions.processes.loading import Libraries
 from parley.functions.processes.preload import ZygotePlan
 
@@ -260,11 +259,13 @@ async def test_descriptors_are_given_back(serve):
             await asyncio.sleep(0.01)
 
 
-async def test_without_awss_runtime_the_way_out_is_named(serve, monkeypatch):
+async def test_without_awss_runtime_our_own_client_runs_functions(serve, monkeypatch):
+    """As on macOS, which AWS's runtime is not built for."""
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "runtime_client" else found(name))
-    with pytest.raises(StartError, match="--functions inline"):
-        await serve(f=PIDS)
+    source = "import sys\ndef handler(event, context): return ['awslambdaric' in sys.modules, sys.argv]"
+    service = await serve(f=source)
+    assert await service.answer("f") == [False, ["bootstrap"]]
 
 
 AFRESH = """
