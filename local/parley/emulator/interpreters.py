@@ -144,9 +144,22 @@ class _Pythons:
         if version in (_OWN_VERSION, (0, 0)):
             return own
         if program := find_python(version, self._environ):
-            return Interpreter(program, version, runtime)
+            return Interpreter(program, version, self._sdk(program, version) or runtime)
         self._note(version, own)
         return own
+
+    def _sdk(self, program: str, version: tuple[int, int]) -> tuple[str, ...]:
+        """Return the folder with the SDK for a Python that is too old for the emulator's own copy."""
+        if version >= packages.oldest_python():
+            return ()
+        try:
+            return (str(packages.sdk(program, version, self._environ)),)
+        except packages.NotInstallable as error:
+            self.notes.append(
+                f"boto3 cannot be installed for Python {_dotted(version)}: {error}. Functions of "
+                f"python{_dotted(version)} that need it will not start, unless they bring it."
+            )
+            return ()
 
     def _note_once(self, version: tuple[int, int], used: Interpreter) -> None:
         if version not in self._by_version:

@@ -6,8 +6,10 @@ The emulator's own packages are no function's: on AWS there is only what its cod
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -23,8 +25,11 @@ _OF_THE_RUNTIME = (
 )
 """The modules that AWS's images of Python bring: the runtime's client and the SDK, with what they need."""
 
+_SDK = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
 REQUIREMENTS = "requirements.txt"
 _INSTALL_SECONDS = 600
+_PIP = ("--disable-pip-version-check", "--no-input", "--retries=1", "--timeout=15")
+"""Options of pip: without a network it gives up after seconds, not after minutes."""
 
 
 class NotInstallable(Exception):
@@ -50,6 +55,28 @@ def _place(module: str) -> Path | None:
     if found is None or found.origin is None:
         return None
     return Path(found.origin).parent if found.submodule_search_locations else Path(found.origin)
+
+
+def oldest_python() -> tuple[int, int]:
+    """Return the oldest Python that the emulator's own copy of the SDK runs in."""
+    oldest = [(3, 0)]
+    for name in _SDK:
+        match = re.search(r">=\s*3\.(\d+)", importlib.metadata.metadata(name)["Requires-Python"] or "")
+        oldest += [(3, int(match[1]))] if match else []
+    return max(oldest)
+
+
+def sdk(python: str, version: tuple[int, int], environ: Mapping[str, str]) -> Path:
+    """Return a folder with the SDK for an older Python. It is installed now if it is not there.
+
+    Raises `NotInstallable`.
+    """
+    folder = user_folder(environ) / "runtimes" / f"python{version[0]}.{version[1]}"
+    if not folder.is_dir():
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        with _made(folder) as unfinished:
+            _install(["boto3"], python, unfinished, environ)
+    return folder
 
 
 def listed(code: Path) -> Path | None:
@@ -78,7 +105,7 @@ def installed(file: Path, python: str, environ: Mapping[str, str]) -> Path:
     if not folder.is_dir():
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         with _made(folder) as unfinished:
-            _install(file, python, unfinished, environ)
+            _install(["-r", str(file)], python, unfinished, environ, file.parent)
     return folder
 
 
@@ -106,10 +133,11 @@ class _made:  # noqa: N801 - a context manager
         shutil.rmtree(self._unfinished, ignore_errors=True)
 
 
-def _install(file: Path, python: str, into: Path, environ: Mapping[str, str]) -> None:
-    with tempfile.TemporaryDirectory(prefix="parley-pip-") as folder:
-        command = [*_installer(python, Path(folder), environ), "--quiet", "--target", str(into), "-r", str(file)]
-        _run(command, file.parent, environ)
+def _install(what: list[str], python: str, into: Path, environ: Mapping[str, str], folder: Path | None = None) -> None:
+    """Install what installers take as arguments, which may be relative to a folder."""
+    with tempfile.TemporaryDirectory(prefix="parley-pip-") as temporary:
+        command = [*_installer(python, Path(temporary), environ), "--quiet", "--target", str(into), *what]
+        _run(command, folder or into, environ)
 
 
 def _installer(python: str, folder: Path, environ: Mapping[str, str]) -> list[str]:
@@ -121,7 +149,7 @@ def _installer(python: str, folder: Path, environ: Mapping[str, str]) -> list[st
     except NotInstallable:
         _run([python, "-m", "venv", str(folder / "environment")], folder, environ)
         python = str(folder / "environment" / "bin" / "python")
-    return [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    return [python, "-m", "pip", "install", *_PIP]
 
 
 def _run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:

@@ -158,8 +158,8 @@ class TestPython:
     def test_what_a_functions_list_names_is_installed_once_for_its_python(self, project, monkeypatch, capsys):
         installs = []
 
-        def install(file, python, into, environ):
-            installs.append((file.name, python))
+        def install(what, python, into, environ, folder):
+            installs.append((what, python))
             (into / "one.py").write_text("")
 
         monkeypatch.setattr(packages, "_install", install)
@@ -167,7 +167,7 @@ class TestPython:
         for _ in range(2):
             interpreter, notes = self.of(project, "")
             assert (notes, [each.name for each in Path(interpreter.installed).iterdir()]) == ((), ["one.py"])
-        assert installs == [("requirements.txt", sys.executable)]
+        assert installs == [(["-r", str(project / "requirements.txt")], sys.executable)]
         assert capsys.readouterr().out.count("only once.") == 1
         (project / "requirements.txt").write_text("one==2.0\n")
         self.of(project, "")
@@ -192,6 +192,26 @@ class TestPython:
         assert "--python .venv" in note
         kept = project.parent / ".cache" / "parley" / "packages"
         assert list(kept.iterdir()) == []
+
+    def test_for_an_older_python_the_sdk_is_installed_once(self, project, monkeypatch):
+        old, installs = str(program(project / "bin", "python3.9", "3.9")), []
+        monkeypatch.setattr(interpreters, "_pythons", lambda version, environ: iter([old]))
+        monkeypatch.setattr(packages, "oldest_python", lambda: (3, 10))
+        monkeypatch.setattr(packages, "_install", lambda what, python, *rest: installs.append((what, python)))
+        for _ in range(2):
+            interpreter, notes = self.of(project, "python3.9")
+            assert (interpreter.path, notes) == (old, ())
+            assert [Path(each).name for each in interpreter.packages] == ["python3.9"]
+        assert installs == [(["boto3"], old)]
+
+    def test_for_an_older_python_without_the_sdk_the_start_says_so(self, project, monkeypatch):
+        old = str(program(project / "bin", "python3.9", "3.9"))
+        monkeypatch.setattr(interpreters, "_pythons", lambda version, environ: iter([old]))
+        monkeypatch.setattr(packages, "oldest_python", lambda: (3, 10))
+        monkeypatch.setattr(packages, "_installer", lambda *_: [sys.executable, "-c", "raise SystemExit('no network')"])
+        interpreter, [note] = self.of(project, "python3.9")
+        assert interpreter.path == old
+        assert note.startswith("boto3 cannot be installed for Python 3.9: no network. Functions of python3.9")
 
     @pytest.mark.full
     def test_a_wheel_is_installed_for_real(self, project):
