@@ -213,7 +213,9 @@ def _environment_above(folder: Path) -> Interpreter | None:
             program, configuration = each / name / "bin" / "python", each / name / "pyvenv.cfg"
             with suppress(OSError):
                 match = re.search(r"^version(?:_info)?\s*=\s*(\d+)\.(\d+)", configuration.read_text(), re.MULTILINE)
-                if match and program.exists():
+                # Above a template may lie a folder in which others write, such as /tmp.
+                is_ours = configuration.stat().st_uid in (0, os.getuid()) and program.exists()
+                if match and is_ours:
                     return Interpreter(str(program), (int(match[1]), int(match[2])))
         if (each / ".git").exists():
             break

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
 from parley.functions.processes import names
-from parley.functions.variables import layer_folders, log_group, of_service
+from parley.functions.variables import log_group, module_folders, of_service
 from parley.template.model import LATEST, PYTHON, Function
 from parley.trace import Trace
 
@@ -87,7 +87,7 @@ class Inline:
             if function.language != PYTHON:
                 self._trace.record("note", text=_not_inline(function))
                 continue
-            folders = [str(function.code.absolute()), *layer_folders(function)]
+            folders = [str(function.code.absolute()), *module_folders(function)]
             sys.path[:0] = [folder for folder in folders if folder not in sys.path]
             for name, value in function.environment.items():
                 if os.environ.get(name, value) != value:

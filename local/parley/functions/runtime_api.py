@@ -1,11 +1,10 @@
 """AWS's Lambda Runtime API for one environment. `awslambdaric`, in the environment's process, is its client.
 
 On AWS nobody else is in the environment. Here other users of the machine and web pages reach the port, so every path
-begins with a secret that only the process knows, and what a browser sends is refused. An executable that takes no path
-as a part of the address has no secret; then the kernel is asked whose connection it is, and other users' are refused.
-The order of requests is checked
-as by AWS's own emulator of this API (aws-lambda-runtime-interface-emulator, `rapi/rendering`): an event has one
-poller, and an answer names the invocation that runs.
+begins with a secret that only the process knows, and what a browser sends is refused. An executable may take no path
+as a part of the address; then the kernel is asked whose connection it is, and those of other users are dropped. The
+order of requests is checked as by AWS's own emulator of this API (aws-lambda-runtime-interface-emulator,
+`rapi/rendering`): an event has one poller, and an answer names the invocation that runs.
 """
 
 from __future__ import annotations

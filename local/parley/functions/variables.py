@@ -125,6 +125,15 @@ def _is_in(folder: Path, value: str) -> bool:
         return False
 
 
+def module_folders(function: Function) -> list[str]:
+    """Return the folders with the modules of a function in Python besides its code.
+
+    What its list of packages names is a part of the code on AWS, so it comes before the layers.
+    """
+    installed = function.interpreter.installed if function.interpreter else ""
+    return [*([installed] if installed else []), *layer_folders(function)]
+
+
 def layer_folders(function: Function) -> list[str]:
     """Return the folders with the modules of a function's layers, in the order in which they are searched.
 
@@ -150,9 +159,7 @@ def _modules(function: Function) -> dict[str, str]:
         return {"NODE_PATH": os.pathsep.join(_node_folders(function))}
     if function.language != PYTHON:
         return {}
-    # What the function's list names is a part of its code on AWS, so it comes before layers.
-    installed = [function.interpreter.installed] if function.interpreter and function.interpreter.installed else []
-    modules = [*installed, *layer_folders(function)]
+    modules = module_folders(function)
     return {"PYTHONPATH": os.pathsep.join(modules)} if modules else {}
 
 

@@ -1,5 +1,6 @@
 """Interpreters that are found on this machine, and what is said of those that are not."""
 
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -121,6 +122,15 @@ class TestPython:
         assert interpreter.path == sys.executable
         assert note.startswith("There is no Python 3.99 here, so functions of python3.99 run in Python")
         assert "--python" in note
+
+    def test_an_environment_of_another_users_is_not_taken(self, project, monkeypatch):
+        found = environment(project / ".venv", "3.99")
+        user = os.getuid()
+        if user == 0:  # whose environments are everybody's
+            os.chown(found / "pyvenv.cfg", 4321, -1)
+        else:
+            monkeypatch.setattr(os, "getuid", lambda: user + 1)
+        assert self.of(project, "python3.99")[0].path == sys.executable
 
     def test_a_python_of_the_version_is_found_and_has_lambdas_packages(self, project, monkeypatch):
         python = str(program(project / "bin", "python3.99", "3.99"))
