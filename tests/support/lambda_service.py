@@ -102,7 +102,7 @@ class LambdaService:
     async def until_process_ends(self, pid: int) -> None:
         """Wait until there is no such process any more."""
         async with asyncio.timeout(HANGS):
-            while _is_running(pid):  # noqa: ASYNC110 - nothing to be told by
+            while is_running(pid):  # noqa: ASYNC110 - nothing to be told by
                 await asyncio.sleep(0.01)
 
     async def until_no_process(self) -> None:
@@ -112,7 +112,7 @@ class LambdaService:
                 await asyncio.sleep(0.01)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     """Tell if a process runs. One that has ended and that nobody has waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

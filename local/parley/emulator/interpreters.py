@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from parley.emulator import packages
+from parley.emulator import node_sdk, packages
 from parley.errors import StartError
 from parley.template.model import NODE, PYTHON, Function, Interpreter, Template
 
@@ -37,8 +37,10 @@ def with_interpreters(template: Template, path: Path, python: Path | None, envir
     javascript = [each for each in template.functions.values() if each.language == NODE]
     if javascript:
         node = find_node(environ)
-        found |= {each.name: replace(each, interpreter=node or Interpreter()) for each in javascript}
         notes += _notes_on_node(javascript, node)
+        if node:
+            node = _with_sdk(javascript, node, environ, notes)
+        found |= {each.name: replace(each, interpreter=node or Interpreter()) for each in javascript}
     pythons = _Pythons(path, python, environ)
     for each in template.functions.values():
         if each.language == PYTHON:
@@ -53,6 +55,27 @@ def find_node(environ: Mapping[str, str]) -> Interpreter | None:
         if version >= (MIN_NODE, 0):
             return Interpreter(str(program), version)
     return None
+
+
+def _with_sdk(
+    functions: list[Function], node: Interpreter, environ: Mapping[str, str], notes: list[str]
+) -> Interpreter:
+    """Return Node with the packages of the AWS SDK that the functions import and do not bring."""
+    names = set[str]().union(*map(node_sdk.wanted, functions))
+    if not names:
+        return node
+    target = node_sdk.folder(names, environ)
+    if not target.is_dir():
+        print(f"Installing {', '.join(sorted(names))}, which Lambda's Node.js brings; only once.", flush=True)
+    try:
+        node_sdk.install(names, node.path, environ)
+    except packages.NotInstallable as error:
+        notes.append(
+            f"{', '.join(sorted(names))} cannot be installed: {error}. Functions that need it will not start. "
+            "Run `npm install` for it in the folder of the template."
+        )
+        return node
+    return replace(node, installed=str(target / "node_modules"))
 
 
 def _nodes(environ: Mapping[str, str]) -> Iterator[Path]:

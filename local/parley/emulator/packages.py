@@ -43,7 +43,7 @@ def of_the_runtime(environ: Mapping[str, str]) -> Path:
     folder = user_folder(environ) / "runtimes" / hashlib.sha256(named.encode()).hexdigest()[:16]
     if not folder.is_dir():
         folder.parent.mkdir(mode=0o700, exist_ok=True)
-        with _made(folder) as unfinished:
+        with made(folder) as unfinished:
             for name, place in places.items():
                 (unfinished / name).symlink_to(place)
     return folder
@@ -74,7 +74,7 @@ def sdk(python: str, version: tuple[int, int], environ: Mapping[str, str]) -> Pa
     folder = user_folder(environ) / "runtimes" / f"python{version[0]}.{version[1]}"
     if not folder.is_dir():
         folder.parent.mkdir(mode=0o700, exist_ok=True)
-        with _made(folder) as unfinished:
+        with made(folder) as unfinished:
             _install(["boto3"], python, unfinished, environ)
     return folder
 
@@ -104,7 +104,7 @@ def installed(file: Path, python: str, environ: Mapping[str, str]) -> Path:
     folder = _folder(file, python, environ)
     if not folder.is_dir():
         folder.parent.mkdir(mode=0o700, exist_ok=True)
-        with _made(folder) as unfinished:
+        with made(folder) as unfinished:
             _install(["-r", str(file)], python, unfinished, environ, file.parent)
     return folder
 
@@ -115,7 +115,7 @@ def _folder(file: Path, python: str, environ: Mapping[str, str]) -> Path:
     return user_folder(environ) / "packages" / hashlib.sha256(content).hexdigest()[:16]
 
 
-class _made:  # noqa: N801 - a context manager
+class made:  # noqa: N801 - a context manager
     """A folder under way. At the end of the block it appears whole; after an error it does not."""
 
     def __init__(self, folder: Path) -> None:
@@ -137,7 +137,7 @@ def _install(what: list[str], python: str, into: Path, environ: Mapping[str, str
     """Install what installers take as arguments, which may be relative to a folder."""
     with tempfile.TemporaryDirectory(prefix="parley-pip-") as temporary:
         command = [*_installer(python, Path(temporary), environ), "--quiet", "--target", str(into), *what]
-        _run(command, folder or into, environ)
+        run(command, folder or into, environ)
 
 
 def _installer(python: str, folder: Path, environ: Mapping[str, str]) -> list[str]:
@@ -145,14 +145,14 @@ def _installer(python: str, folder: Path, environ: Mapping[str, str]) -> list[st
     if uv := shutil.which("uv", path=environ.get("PATH")):
         return [uv, "pip", "install", "--python", python]
     try:
-        _run([python, "-m", "pip", "--version"], folder, environ)
+        run([python, "-m", "pip", "--version"], folder, environ)
     except NotInstallable:
-        _run([python, "-m", "venv", str(folder / "environment")], folder, environ)
+        run([python, "-m", "venv", str(folder / "environment")], folder, environ)
         python = str(folder / "environment" / "bin" / "python")
     return [python, "-m", "pip", "install", *_PIP]
 
 
-def _run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
+def run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> None:
     """Run a command in a folder. Raises `NotInstallable` with the last line that it has printed."""
     try:
         done = subprocess.run(  # noqa: S603 - the developer's own list, and the developer's own Python

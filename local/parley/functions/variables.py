@@ -146,11 +146,12 @@ def layer_folders(function: Function) -> list[str]:
 
 
 def _node_folders(function: Function) -> list[str]:
-    """Return the folders with packages of a function's layers, then its own: NODE_PATH of AWS's Node.js image."""
+    """Return the folders with packages: of layers, of the runtime, then the code, as NODE_PATH of AWS's image."""
     version = function.runtime.removeprefix(NODE).partition(".")[0]
     parts = (Path(NODE, f"node{version}", "node_modules"), Path(NODE, "node_modules"))
     folders = [layer / part for part in parts for layer in reversed(function.layers)]
-    return [*(str(folder) for folder in folders if folder.is_dir()), str(function.code.absolute())]
+    installed = [function.interpreter.installed] if function.interpreter and function.interpreter.installed else []
+    return [*(str(folder) for folder in folders if folder.is_dir()), *installed, str(function.code.absolute())]
 
 
 def _modules(function: Function) -> dict[str, str]:

@@ -30,7 +30,8 @@ class Interpreter:
     """A program on this machine that runs functions: Node, or a Python. `version` has its major and minor number.
 
     `path` is empty if there is none. `packages` are the folders in which a Python finds modules besides its own,
-    instead of those that are installed. `installed` is the folder of what the function's own list of packages names.
+    instead of those that are installed. `installed` is the folder of what the function's own list of packages names, or
+    of the packages that Lambda's Node brings.
     """
 
     path: str = ""

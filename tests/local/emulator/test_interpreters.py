@@ -65,6 +65,74 @@ def test_an_older_node_than_the_runtimes_is_said(tmp_path, no_package):
     assert template.notes == ("first", f"Functions of nodejs22.x run in Node 20 here ({node}).")
 
 
+class TestSdkOfNode:
+    """Packages that Lambda's Node brings."""
+
+    @pytest.fixture
+    def machine(self, tmp_path, no_package):
+        """A machine with Node and an npm that notes what it installs."""
+        program(tmp_path / "bin", "node", "v22.0.1")
+        npm = program(tmp_path / "bin", "npm", "")
+        npm.write_text(f"""#!/bin/sh
+            printf '%s\\n' "$*" >> {tmp_path}/installs
+            while [ "$1" != --prefix ]; do shift; done
+            mkdir "$2/node_modules"
+        """)
+        (tmp_path / "code").mkdir()
+        return tmp_path
+
+    def read(self, machine, source, runtime="nodejs22.x", name="app.js"):
+        (machine / "code" / name).write_text(source)
+        made = Function("f", "app.b", machine / "code", 3.0, 128, {}, runtime=runtime)
+        template = Template(functions={"f": made}, websocket_apis=(), http_apis=(), tables=())
+        environ = {"PATH": f"{machine / 'bin'}:/usr/bin:/bin", "HOME": str(machine)}
+        found = with_interpreters(template, machine / "template.yaml", None, environ)
+        installs = (machine / "installs").read_text().splitlines() if (machine / "installs").exists() else []
+        return found.functions["f"].interpreter.installed, [
+            each.rpartition(" --prefix ")[2].split()[1:] for each in installs
+        ]
+
+    @pytest.mark.parametrize(
+        ("source", "runtime", "names"),
+        [
+            ("const a = require('@aws-sdk/client-s3')", "nodejs18.x", ["@aws-sdk/client-s3@3"]),
+            (
+                'import{a}from"@aws-sdk/client-s3/x"; await import("@aws-sdk/b")',
+                "nodejs24.x",
+                ["@aws-sdk/b@3", "@aws-sdk/client-s3@3"],
+            ),
+            ("require('aws-sdk'); require('@aws-sdk/client-s3')", "nodejs16.x", ["aws-sdk@2"]),
+            ("require('aws-sdk/clients/s3'); require('@aws-sdk/client-s3')", "nodejs20.x", ["@aws-sdk/client-s3@3"]),
+        ],
+    )
+    def test_what_the_code_imports_and_does_not_bring_is_installed_once(self, machine, source, runtime, names):
+        for _ in range(2):
+            installed, installs = self.read(machine, source, runtime)
+            assert (Path(installed).name, installs) == ("node_modules", [names])
+            assert Path(installed).is_dir()
+
+    @pytest.mark.parametrize(
+        "source", ["const name = '@aws-sdk/client-s3'", "require('left-pad')", "require('aws-sdk')"]
+    )
+    def test_nothing_else_is(self, machine, source):
+        assert self.read(machine, source) == ("", [])
+
+    @pytest.mark.parametrize("place", ["code", "."])
+    def test_what_is_there_is_not(self, machine, place):
+        (machine / place / "node_modules" / "@aws-sdk" / "client-s3").mkdir(parents=True)
+        assert self.read(machine, "require('@aws-sdk/client-s3')") == ("", [])
+
+    def test_what_cannot_be_installed_is_said(self, machine):
+        program(machine / "bin", "npm", "npm error no network", 1)
+        made = Function("f", "app.b", machine / "code", 3.0, 128, {}, runtime="nodejs22.x")
+        (machine / "code" / "app.js").write_text("require('@aws-sdk/client-s3')")
+        template = Template(functions={"f": made}, websocket_apis=(), http_apis=(), tables=())
+        environ = {"PATH": f"{machine / 'bin'}:/usr/bin:/bin", "HOME": str(machine)}
+        found = with_interpreters(template, machine / "template.yaml", None, environ)
+        assert found.functions["f"].interpreter.installed == ""
+        assert found.notes[0].startswith("@aws-sdk/client-s3 cannot be installed: npm error no network. Functions that")
+
+
 def test_no_node_is_looked_for_that_nobody_needs(monkeypatch):
     monkeypatch.setattr(interpreters, "find_node", lambda environ: pytest.fail("looked for"))
     template = functions(b="provided.al2")
