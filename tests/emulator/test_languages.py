@@ -12,9 +12,9 @@ import pytest
 
 from tests.support import npm
 from tests.support.devices import Emulator
-from tests.support.lambda_service import is_running
 from tests.support.node import node
 from tests.support.plain_client import PlainClient
+from tests.support.process_tree import is_running
 from tests.support.waiting import HANGS, until
 
 FOLDER = Path(__file__).parent / "templates" / "node"

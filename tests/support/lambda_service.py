@@ -18,6 +18,7 @@ from parley.functions.service import Functions
 from parley.template.model import LATEST, Function, InvokeConfig
 from parley.trace import Trace
 
+from tests.support.process_tree import is_running
 from tests.support.waiting import HANGS
 
 _OF_THE_SERVICE = ("mode", "environments", "environments_of", "interpreter_of", "zygote", "freezes", "suffix")
@@ -110,14 +111,6 @@ class LambdaService:
         async with asyncio.timeout(HANGS):
             while self.lambda_._runner._processes._living:  # noqa: ASYNC110 - nothing to be told by
                 await asyncio.sleep(0.01)
-
-
-def is_running(pid: int) -> bool:
-    """Tell if a process runs. One that has ended and that nobody has waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.fixture

@@ -38,6 +38,11 @@ def state(pid: int) -> str:
     return ""
 
 
+def is_running(pid: int) -> bool:
+    """Tell if a process runs or stands still. One that has ended does not, though nobody may have waited for it."""
+    return state(pid) not in ("", "Z", "X")
+
+
 def command(pid: int) -> str:
     """Return a process's program and its arguments. Empty if it is gone."""
     with suppress(OSError):
