@@ -139,13 +139,40 @@ async def test_no_other_host_is_touched(serve):
         assert await service.answer("f", ["plain", here, "/x"]) == ["/x", here]
 
 
-def test_an_endpoint_on_aws_is_left_alone():
-    """A variable that names AWS itself is for a real account: the request goes where the code sends it."""
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("dynamodb.us-east-1.amazonaws.com", "http://tables/"),
+        ("dynamodb.cn-north-1.amazonaws.com.cn", "http://tables/"),
+        ("streams.dynamodb.us-east-1.amazonaws.com", "http://streams/"),
+        ("secretsmanager.us-gov-west-1.amazonaws.com", "http://secrets/"),
+        ("kinesis.us-east-1.amazonaws.com", "http://any/"),
+        ("sts.amazonaws.com", "http://any/"),
+        ("files.of.mine.s3.us-east-1.amazonaws.com", "http://objects/ /files.of.mine"),
+        ("files.s3.amazonaws.com", "http://objects/ /files"),
+        ("events.eu-west-1.amazonaws.com", None),
+        ("abcdefghij.execute-api.us-east-1.amazonaws.com", None),
+        ("x-ats.iot.us-east-1.amazonaws.com", None),
+        ("db.x.us-east-1.rds.amazonaws.com", None),
+        ("x.us-east-1.elb.amazonaws.com", None),
+        ("www.amazonaws.com", None),
+        ("dynamodb.us-east-1.amazonaws.com.evil.example", None),
+    ],
+)
+def test_hosts_of_services_have_the_endpoints_of_their_variables(host, expected):
+    """One that names AWS itself is for a real account, so it changes nothing. Hosts of one account are left alone."""
+    variables = {
+        "AWS_ENDPOINT_URL": "http://any",
+        "AWS_ENDPOINT_URL_DYNAMODB": "http://tables",
+        "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": "http://streams",
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": "http://secrets",
+        "AWS_ENDPOINT_URL_S3": "http://objects",
+        "AWS_ENDPOINT_URL_EVENTBRIDGE": "https://events.eu-west-1.amazonaws.com",
+    }
     program = f"""
         const hosts = require({str(CLIENTS / "node" / "hosts.cjs")!r});
-        const target = hosts.targetOf({{ host: 's3.us-east-1.amazonaws.com' }}, process.env);
-        console.log(target === undefined);
+        const target = hosts.targetOf({{ host: {host!r} }}, process.env);
+        console.log(target ? `${{target.url}} ${{target.bucket}}`.trim() : target);
     """
-    variables = {"AWS_ENDPOINT_URL_S3": "https://s3.us-east-1.amazonaws.com"}
     done = subprocess.run([node().path, "-e", program], env=variables, capture_output=True, text=True, check=True)
-    assert done.stdout == "true\n"
+    assert done.stdout.strip() == str(expected).replace("None", "undefined")

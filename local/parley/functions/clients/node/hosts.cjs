@@ -14,11 +14,14 @@ const { urlToHttpOptions } = require('node:url');
 
 const API_HOSTS = 'PARLEY_API_HOSTS';
 const API_DOMAIN = String.raw`\.execute-api\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)\.?`;
-const SERVICE = /^(?:(.+)\.)?([a-z0-9-]+)\.[a-z]{2}(?:-[a-z]+)+-\d\.amazonaws\.com(?:\.cn)?$/i;
+const SERVICE = /^(.+?)(\.[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?$/i;
+const BUCKET = /^(.+)\.s3$/i;
 const AWS = /\.amazonaws\.com(?:\.cn)?$/i;
 
 /** The services whose variable is not named after their host: "Service-specific endpoints" of the SDKs' guide. */
 const NAMES = {
+  'api.ecr': 'ECR',
+  'streams.dynamodb': 'DYNAMODB_STREAMS',
   events: 'EVENTBRIDGE',
   'execute-api': 'APIGATEWAYMANAGEMENTAPI',
   logs: 'CLOUDWATCH_LOGS',
@@ -27,6 +30,9 @@ const NAMES = {
   states: 'SFN',
   email: 'SES',
 };
+
+/** The services that have a host without a region. */
+const GLOBAL = ['s3', 'sts', 'iam', 'queue', 'route53', 'cloudfront', 'organizations'];
 
 /** Lead the hosts here. The function does not see the variable with its own APIs. */
 function install(environment) {
@@ -60,15 +66,15 @@ function redirected(request, environment) {
     const [options, callback] = normal(values);
     const target = targetOf(options, environment);
     if (!target) return request.apply(this, values);
-    const library = target.protocol === 'https:' ? https : http;
+    const library = target.url.protocol === 'https:' ? https : http;
     const headers = Object.entries(options.headers ?? {}).filter(([name]) => name.toLowerCase() !== 'host');
     const { agent, protocol, servername, hostname, ...rest } = options;
     const place = {
       ...rest,
       headers: Object.fromEntries(headers),
-      host: target.hostname.replace(/^\[|\]$/g, ''),
-      port: target.port || library.globalAgent.defaultPort,
-      path: target.pathname.replace(/\/$/, '') + (options.path ?? '/'),
+      host: target.url.hostname.replace(/^\[|\]$/g, ''),
+      port: target.url.port || library.globalAgent.defaultPort,
+      path: target.url.pathname.replace(/\/$/, '') + target.bucket + (options.path ?? '/'),
       agent: agentFor(library),
     };
     return originals.get(library)(place, callback);
@@ -97,17 +103,18 @@ function normal([first, second, third]) {
   }
 }
 
-/** Return the URL that stands for a service of AWS's; undefined for any other host. */
+/** Return the URL that stands for a service of AWS's, and the path of the bucket; undefined for any other host. */
 function targetOf({ hostname, host }, environment) {
   const match = SERVICE.exec(hostname ?? host ?? '');
   if (!match) return undefined;
-  const [, before, service] = match;
-  // `{bucket}.s3.…` and the like: what stands before the service would be lost.
-  if (before !== undefined) return undefined;
+  // A bucket in the host becomes a part of the path. Before other services stands what belongs to one account only.
+  const bucket = BUCKET.exec(match[1])?.[1];
+  const service = bucket ? 's3' : match[1].toLowerCase();
+  if (match[2] ? service.includes('.') && !NAMES[service] : !GLOBAL.includes(service)) return undefined;
   const variable = `AWS_ENDPOINT_URL_${NAMES[service] ?? service.toUpperCase().replaceAll('-', '_')}`;
-  const url = environment[variable] || environment.AWS_ENDPOINT_URL;
-  const target = url && URL.canParse(url) ? new URL(url) : undefined;
-  return target && !AWS.test(target.hostname) ? target : undefined;
+  const named = environment[variable] || environment.AWS_ENDPOINT_URL;
+  const url = named && URL.canParse(named) ? new URL(named) : undefined;
+  return url && !AWS.test(url.hostname) ? { url, bucket: bucket ? `/${bucket}` : '' } : undefined;
 }
 
 module.exports = { install, targetOf };

@@ -55,7 +55,8 @@ function handle(handler, { headers, body }) {
   const invocation = new Invocation(id, () => setImmediate(listen, handler));
   whenIdle = () => invocation.runDry(handler);
   try {
-    const result = handler(JSON.parse(body), invocation.context(headers), HAS_CALLBACKS ? invocation.callback : undefined);
+    const given = [JSON.parse(body), invocation.context(headers)];
+    const result = handler(...given, ...(HAS_CALLBACKS ? [invocation.callback] : []));
     if (typeof result?.then === 'function') result.then(invocation.succeed, invocation.fail);
     else if (!HAS_CALLBACKS) invocation.succeed(result);
   } catch (error) {
