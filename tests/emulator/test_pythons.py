@@ -1,16 +1,20 @@
-"""A project in Python as a user starts it: its functions have the packages that they have on AWS, and no others."""
+"""Projects in Python as a user starts them: functions have the packages that they have on AWS, and no others."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from textwrap import indent
 
 import pytest
+from parley.emulator import packages
 
 from tests.support.devices import Emulator
 from tests.support.plain_client import PlainClient
-from tests.support.pythons import python
+from tests.support.pythons import OWN, python
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -21,41 +25,58 @@ Resources:
       StageName: live
       RouteSelectionExpression: $request.body.action
       Routes:
-        old: {FunctionArn: !GetAtt Old.Arn, RouteResponseSelectionExpression: $default}
         rich: {FunctionArn: !GetAtt Rich.Arn, RouteResponseSelectionExpression: $default}
         plain: {FunctionArn: !GetAtt Plain.Arn, RouteResponseSelectionExpression: $default}
-  Old:
-    Type: AWS::Serverless::Function
-    Properties: {Runtime: python3.9, Handler: index.handler, InlineCode: "%(old)s"}
-  Rich:
-    Type: AWS::Serverless::Function
-    Properties: {Runtime: python3.11, Handler: index.handler, InlineCode: "%(rich)s"}
-  Plain:
-    Type: AWS::Serverless::Function
-    Properties: {Runtime: python3.11, Handler: index.handler, InlineCode: "%(plain)s"}
 """
-PROGRAM = "import sys{}\\ndef handler(event, context): return {{'body': '%d.%d' % sys.version_info[:2]}}"
-CODE = {name: PROGRAM.format(more) for name, more in {"old": "", "rich": ", rich", "plain": ", boto3"}.items()}
+FUNCTION = """
+  %s:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python%d.%d
+      Handler: index.handler
+      InlineCode: |
+"""
+POSTING = """
+import boto3, sys
+def handler(event, context):
+    context_ = event["requestContext"]
+    api = boto3.client("apigatewaymanagementapi", endpoint_url=f"https://{context_['domainName']}/{context_['stage']}")
+    api.post_to_connection(ConnectionId=context_["connectionId"], Data="%d.%d" % sys.version_info[:2])
+"""
+RICH = f"import rich{POSTING}"
 
 
-@pytest.fixture(scope="module")
-def emulator(tmp_path_factory) -> Iterator[Emulator]:
-    for version in ((3, 9), (3, 11)):
-        python(version)
-    project = tmp_path_factory.mktemp("project")
-    (project / "template.yaml").write_text(TEMPLATE % CODE)
+def project(folder: Path, version: tuple[int, int]) -> Path:
+    """Write a template with functions of this version of Python. Return its file."""
+    functions = {"Rich": RICH, "Plain": POSTING}
+    parts = [FUNCTION % (name, *version) + indent(code, " " * 8) for name, code in functions.items()]
+    file = folder / "template.yaml"
+    file.write_text(TEMPLATE + "".join(parts))
+    return file
+
+
+@pytest.fixture(scope="module", params=[OWN, (3, 12), (3, 9)], ids=["forked", "another", "an old one"])
+def emulator(request, tmp_path_factory) -> Iterator[Emulator]:
+    interpreter = python(request.param)
+    if request.param < packages.oldest_python():
+        try:
+            packages.sdk(interpreter.path, request.param, os.environ)
+        except packages.NotInstallable as error:
+            pytest.skip(f"boto3 cannot be installed for an old Python: {error}")
+    file = project(tmp_path_factory.mktemp("project"), request.param)
     pyenv = {name: os.environ[name] for name in ("PYENV_ROOT",) if name in os.environ}
-    emulator = Emulator(PARLEY_TEMPLATE=str(project / "template.yaml"), PARLEY_PYTHON="", **pyenv)
+    emulator = Emulator(PARLEY_TEMPLATE=str(file), PARLEY_PYTHON="", **pyenv)
+    emulator.version = request.param
     yield emulator
     emulator.stop()
 
 
-def test_each_function_runs_in_the_python_of_its_runtime_with_the_sdk(emulator):
-    client = PlainClient(emulator, "/live")
-    assert [client.ask(json.dumps({"action": action})) for action in ("old", "plain")] == ["3.9", "3.11"]
+def test_a_function_runs_in_the_python_of_its_runtime_and_posts_with_the_sdk(emulator):
+    assert PlainClient(emulator, "/live").ask('{"action": "plain"}') == "{}.{}".format(*emulator.version)
 
 
 def test_a_package_of_the_emulators_is_missing_as_on_aws_and_the_start_says_so(emulator):
+    assert "rich" in {each.name for each in Path(sys.prefix).glob("lib/python*/site-packages/rich")}
     answer = json.loads(PlainClient(emulator, "/live").ask('{"action": "rich"}'))
     assert answer["message"] == "Internal server error"
     assert any("Function Rich does not start" in line and "No module named 'rich'" in line for line in emulator.output)
