@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parley.template.model import NODE, PROVIDED, Function
+from parley.template.model import NODE, PROVIDED, PYTHON, Function
 
 _NOT_STARTED = ("Runtime.LaunchError", "Runtime.InvalidEntrypoint")
 """The errors of a process that there never was."""
 
 _NO_MODULE = re.compile(r"Cannot find (?:module|package) '([^']+)'")
+_NO_PYTHON_MODULE = re.compile(r"No module named '([^']+)'")
+_BUILT_FOR = re.compile(r"cpython-(\d)(\d+)")
 _REQUEST_ID = re.compile(r"RequestId: \S+ Error: ")
 _SOURCES = (".ts", ".mts", ".cts", ".tsx")
 
@@ -40,10 +42,24 @@ def next_step(function: Function, kind: str, text: str) -> list[str]:
         return []
     if function.language == PROVIDED:
         return ["Its own lines above may say why."]
-    missing = _NO_MODULE.search(text)
-    if function.language == NODE and missing:
+    if function.language == NODE and (missing := _NO_MODULE.search(text)):
         return [_for_missing_module(function, missing[1])]
-    return ["Correct the handler, or install the missing package."]
+    if function.language == PYTHON and (missing := _NO_PYTHON_MODULE.search(text)):
+        return [_for_missing_python_module(function, missing[1])]
+    return ["Correct the handler."]
+
+
+def _for_missing_python_module(function: Function, module: str) -> str:
+    *packages, name = module.split(".")
+    built = next(function.code.joinpath(*packages).glob(f"{name}.cpython-*"), None)
+    if built and (version := _BUILT_FOR.search(built.name)):
+        return (
+            f"The code has it for Python {version[1]}.{version[2]} only ({built}): "
+            f"build it again for {function.runtime}, or install that Python."
+        )
+    if module == function.handler.partition(".")[0].partition("/")[0]:
+        return f"Correct the handler, or the folder of the code: {function.code}."
+    return "Add its package to requirements.txt in the folder of the code, or name an environment with --python .venv."
 
 
 def _for_missing_module(function: Function, module: str) -> str:

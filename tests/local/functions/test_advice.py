@@ -51,7 +51,30 @@ def test_for_python(function):
     line = said(
         function("python3.12"), "Runtime.ImportModuleError", "Unable to import module 'app': No module named 'x'"
     )
-    assert line.endswith("Every invocation of it will fail. Correct the handler, or install the missing package.")
+    assert line.endswith(
+        "Every invocation of it will fail. Add its package to requirements.txt in the folder of the code, or name an "
+        "environment with --python .venv."
+    )
+
+
+def test_for_a_library_in_c_that_was_built_for_another_python(function, tmp_path):
+    (tmp_path / "pydantic_core").mkdir()
+    (tmp_path / "pydantic_core" / "_pydantic_core.cpython-39-x86_64-linux-gnu.so").write_text("")
+    message = "Unable to import module 'app': No module named 'pydantic_core._pydantic_core'"
+    line = said(function("python3.12"), "Runtime.ImportModuleError", message)
+    assert "The code has it for Python 3.9 only (" in line
+    assert line.endswith("build it again for python3.12, or install that Python.")
+
+
+@pytest.mark.parametrize("handler", ["app.handler", "app/views.handler"])
+def test_for_a_handler_in_python_that_is_not_there(function, tmp_path, handler):
+    message = "Unable to import module 'app': No module named 'app'"
+    line = said(function("python3.12", handler), "Runtime.ImportModuleError", message)
+    assert line.endswith(f"Correct the handler, or the folder of the code: {tmp_path}.")
+
+
+def test_for_any_other_error(function):
+    assert said(function("python3.12"), "ValueError", "no").endswith("will fail. Correct the handler.")
 
 
 @pytest.mark.parametrize("runtime", ["provided.al2023", "nodejs20.x"])
