@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from parley.template.model import Interpreter
 
 from tests.support.node import WITHOUT_CALLBACKS, javascript
 
@@ -166,3 +167,14 @@ async def test_from_nodejs24_on_what_is_thrown_is_the_response_too(serve):
         javascript(runtime=WITHOUT_CALLBACKS), f="exports.handler = () => { throw new Error('no'); };"
     )
     assert (await service.failure("f"))["errorMessage"] == "no"
+
+
+async def test_without_node_each_event_fails_and_the_start_is_not_told_for_each_function(serve):
+    """The template's notes have told it, once for all functions."""
+    options = {"suffix": ".js", "runtime": "nodejs22.x", "interpreter": Interpreter()}
+    service = await serve(options, f="exports.handler = async () => 1;")
+    await service.lambda_.warm()
+    assert service.traced("note") == []
+    failed = await service.failure("f")
+    assert failed["errorType"] == "Runtime.LaunchError"
+    assert "no Node of version 20 or later" in failed["errorMessage"]
