@@ -65,8 +65,10 @@ def _for_missing_python_module(function: Function, module: str) -> str:
 def _for_missing_module(function: Function, module: str) -> str:
     if source := _source(function):
         return f"{source} is not JavaScript: build it (for example by `sam build`), and name the template of the build."
-    if module == "aws-sdk" or module.startswith("@aws-sdk/"):
-        return f"On AWS the runtime may bring it; here it must be installed: `npm install {module}` in {function.code}."
+    if module == "aws-sdk":
+        return f"Lambda brings the SDK v2 up to nodejs16.x only: run `npm install aws-sdk` in {function.code}."
+    if module.startswith("@aws-sdk/"):
+        return f"Lambda brings it from nodejs18.x on; here run `npm install {module}` in {function.code}."
     if module.startswith((".", "/")) or Path(function.handler).name.partition(".")[0] == module:
         return f"Correct the handler, or the folder of the code: {function.code}."
     return f"Run `npm install` in {function.code}."
