@@ -78,6 +78,17 @@ class AwsServices:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
 
+    async def clear(self) -> None:
+        """Forget everything that the services hold, what the template has put there included."""
+        await asyncio.get_running_loop().run_in_executor(self._executor, self._clear)
+
+    def _clear(self) -> None:
+        if self._handlers:
+            from moto.backends import get_backend
+
+            for service in self._handlers:
+                get_backend(service)[ACCOUNT_ID][REGION].reset()  # type: ignore[call-overload]
+
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""
         # SQS refuses an empty attribute value.

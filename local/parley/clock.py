@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+_SETTLING = 20
+"""Rounds of the event loop in which everything goes on that a timer has set off and that waits for nothing outside."""
+
 
 class Timer(Protocol):
     """A callback that waits for its time."""
@@ -52,3 +55,86 @@ class Clock:
             await done
         finally:
             timer.cancel()
+
+
+class MovableClock(Clock):
+    """The machine's clock, which a test puts ahead by `ahead` seconds. What is due by then happens at once.
+
+    `within` keeps to the machine's time: a function that runs does not get faster by it, and a test cannot know whether
+    one has ended whose answer it has.
+    """
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._machine = Clock()
+        self._timers: set[_MovableTimer] = set()
+
+    def time(self) -> float:
+        """Return the seconds since the epoch."""
+        return super().time() + self.ahead
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Call `callback` in the event loop after this many seconds."""
+        timer = _MovableTimer(self._now() + max(0.0, seconds), callback, self._timers)
+        timer.wait(seconds)
+        return timer
+
+    async def within(self, seconds: float, work: asyncio.Future[Any]) -> bool:
+        """Wait for `work`, but at most this many seconds of the machine. Return whether it is done."""
+        return await self._machine.within(seconds, work)
+
+    async def advance(self, seconds: float) -> None:
+        """Let time pass: what is due by then happens in the order of its time, and so does what follows from it."""
+        end, ahead = self._now() + seconds, self.ahead + seconds
+        await settle()
+        while (timer := min(self._timers, key=lambda each: each.due, default=None)) and timer.due <= end:
+            self.ahead = min(ahead, self.ahead + max(0.0, timer.due - self._now()))
+            timer.ring()
+            await settle()
+        self.ahead = ahead
+        for timer in list(self._timers):
+            timer.wait(timer.due - self._now())
+
+    def reset(self) -> None:
+        """Go back to the machine's time."""
+        self.ahead = 0.0
+        for timer in list(self._timers):
+            timer.wait(timer.due - self._now())
+
+    def _now(self) -> float:
+        """Return the seconds by which timers are compared: nobody sets this time back."""
+        return asyncio.get_running_loop().time() + self.ahead
+
+
+class _MovableTimer:
+    """A callback that is due at a time of a `MovableClock`, whose `timers` are those that wait."""
+
+    def __init__(self, due: float, callback: Callable[[], object], timers: set[_MovableTimer]) -> None:
+        self.due = due
+        self._callback = callback
+        self._timers = timers
+        self._handle: asyncio.TimerHandle | None = None
+        timers.add(self)
+
+    def wait(self, seconds: float) -> None:
+        """Ring after this many seconds of the machine's clock."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = asyncio.get_running_loop().call_later(max(0.0, seconds), self.ring)
+
+    def ring(self) -> None:
+        """Call the callback now."""
+        self.cancel()
+        self._callback()
+
+    def cancel(self) -> None:
+        """Drop the callback."""
+        self._timers.discard(self)
+        if self._handle is not None:
+            self._handle.cancel()
+
+
+async def settle() -> None:
+    """Let every task go on until it waits for something outside of this process."""
+    for _ in range(_SETTLING):
+        await asyncio.sleep(0)

@@ -44,6 +44,10 @@ class Trace:
         for listener in self._listeners:
             listener(event)
 
+    def clear(self) -> None:
+        """Forget the events so far. The numbers go on."""
+        self._ring.clear()
+
     def after(self, number: int) -> list[TraceEvent]:
         """Return the kept events with a number higher than `number`, oldest first."""
         return [event for event in list(self._ring) if event.number > number]

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from tests.support import noting_project
 from tests.support.devices import free_port
 from tests.support.waiting import HANGS
 
@@ -44,16 +45,25 @@ def wheel(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(uv: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def locked(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the versions of the lock file."""
+    file = tmp_path_factory.mktemp("locked") / "locked.txt"
+    export = ("export", "--quiet", "--frozen", "--all-groups", "--no-group", "sam", "--all-extras")
+    run(uv, *export, "--no-emit-project", "--no-hashes", "--output-file", file)
+    return file
+
+
+def install(uv: Path, folder: Path, locked: Path, wheel: str) -> Path:
+    """Make an environment with a wheel, or with extras of it, and what it requires. Return its folder."""
+    run(uv, "venv", "--quiet", folder)
+    run(uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python", "--constraints", locked, wheel)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(uv: Path, wheel: Path, locked: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an environment with the wheel and what it requires, in the versions of the lock file."""
-    folder = tmp_path_factory.mktemp("environment")
-    locked = folder / "locked.txt"
-    export = ("export", "--quiet", "--frozen", "--no-default-groups", "--no-emit-project", "--no-hashes")
-    run(uv, *export, "--output-file", locked)
-    run(uv, "venv", "--quiet", folder / "venv")
-    python = folder / "venv" / "bin" / "python"
-    run(uv, "pip", "install", "--quiet", "--python", python, "--constraints", locked, wheel)
-    return folder / "venv"
+    return install(uv, tmp_path_factory.mktemp("environment") / "venv", locked, str(wheel))
 
 
 @pytest.fixture
@@ -90,3 +100,68 @@ def test_it_serves_a_template_where_nothing_else_is_installed(emulator):
     with connect(f"{emulator}?token=friend-ann", compression=None, legacy=True) as client:
         client.send('{"action": "whoami"}')
         assert client.recv(HANGS) == "ann"
+
+
+DIRECT = {
+    "airspeed", "awslambdaric", "boto3", "certifi", "click", "cryptography", "httptools", "moto", "py-partiql-parser",
+    "pyjwt", "python-dotenv", "pyyaml", "uvicorn", "uvloop", "websockets",
+}  # fmt: skip
+"""The packages that the emulator itself imports, or that functions have on AWS (boto3)."""
+
+THEIRS = {
+    # airspeed
+    "cachetools", "six",
+    # awslambdaric
+    "simplejson", "snapshot-restore-py",
+    # boto3
+    "botocore", "jmespath", "python-dateutil", "s3transfer", "urllib3",
+    # cryptography
+    "cffi", "pycparser",
+    # moto
+    "certifi", "charset-normalizer", "idna", "markupsafe", "requests", "responses", "werkzeug", "xmltodict",
+    # uvicorn
+    "h11",
+}  # fmt: skip
+"""The packages that those require."""
+
+
+def test_its_extras_are_the_chat_node_and_the_fixture(wheel):
+    [metadata] = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".dist-info/METADATA")]
+    lines = zipfile.ZipFile(wheel).read(metadata).decode().splitlines()
+    extras = {line.removeprefix("Provides-Extra: ") for line in lines if line.startswith("Provides-Extra: ")}
+    assert extras == {"client", "node", "pytest"}
+
+
+def installed(environment: Path) -> set[str]:
+    listed = (
+        "import importlib.metadata as m; print(*{each.name.lower().replace('_', '-') for each in m.distributions()})"
+    )
+    printed = subprocess.run([environment / "bin" / "python", "-c", listed], capture_output=True, text=True, check=True)
+    return set(printed.stdout.split())
+
+
+def test_it_installs_what_the_emulator_needs_and_nothing_else(environment):
+    assert installed(environment) - {"parley-aws"} - DIRECT - THEIRS == set()
+    assert DIRECT - installed(environment) == set()
+
+
+def test_the_chat_names_the_extra_that_it_needs(environment):
+    done = subprocess.run([environment / "bin" / "parley", "chat"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.endswith("which is not installed here: pip install 'parley-aws[client]'\n")
+    assert "Traceback" not in done.stderr
+
+
+def test_its_extras_bring_the_chat_and_the_fixture(uv, wheel, locked, tmp_path):
+    venv = install(uv, tmp_path / "venv", locked, f"parley-aws[client,pytest] @ {wheel.as_uri()}")
+    project = tmp_path / "project"
+    project.mkdir()
+    noting_project.make(project)
+    (project / "pytest.ini").write_text("[pytest]\nparley_template = template.yaml\n")
+    (project / "test_it.py").write_text("def test_it(parley):\n    assert parley.invoke('Worker') is None\n")
+    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    suite = [venv / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run(suite, cwd=project, env=variables, capture_output=True, text=True)
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+    chat = [venv / "bin" / "python", "-c", "import parley.client.terminal"]
+    assert subprocess.run(chat, env=variables).returncode == 0

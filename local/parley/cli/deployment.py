@@ -13,16 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parley.account import REGION
+from parley.account import local_client
 from parley.emulator.paths import DYNAMODB_PATH
 from parley.errors import StartError
 from parley.operations.access import CONFIG, Access
 from parley.operations.stack import get
 
-_EMULATOR_KEYS = {"aws_access_key_id": "emulator", "aws_secret_access_key": "emulator", "region_name": REGION}
 _OUTPUTS = ("UsersTableName", "ConnectionsTableName", "DeliverFunctionName", "ManagementUrl")
 
 
@@ -157,7 +155,7 @@ def no_emulator(error: ClientError | BotoCoreError, port: int) -> StartError:
 
 
 def _emulated(service: str, url: str) -> Any:
-    return boto3.client(service, endpoint_url=url, config=CONFIG, **_EMULATOR_KEYS)  # type: ignore[call-overload]
+    return local_client(service, url, CONFIG)
 
 
 def _unknown(user_id: str) -> StartError:

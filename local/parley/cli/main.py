@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parley import proxies
-from parley.cli import administration, installing, operations, reaching
+from parley.cli import administration, executing, installing, operations, reaching
 from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
@@ -186,6 +186,12 @@ _BEHAVIOUR_OPTIONS = options(
         help="JSON file with a fault plan: the failures to inject. See docs/emulator.md.",
     ),
     _setting(
+        "--test-api",
+        "PARLEY_TEST_API",
+        is_flag=True,
+        help="Let tests reset the emulator, let time pass, and change the fault plan: /_parley/reset, clock, faults.",
+    ),
+    _setting(
         "--reorder",
         "PARLEY_REORDER",
         type=int,
@@ -232,8 +238,9 @@ _BEHAVIOUR_OPTIONS = options(
 
 @main.command()
 @options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS)
+@click.option("--until-stdin-ends", is_flag=True, hidden=True, help="End when standard input does: with the parent.")
 @explained
-def up(quiet: bool, verbose: bool, **values: Any) -> None:
+def up(quiet: bool, verbose: bool, until_stdin_ends: bool, **values: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
     from parley.cli import up
     from parley.emulator.options import Options
@@ -242,7 +249,8 @@ def up(quiet: bool, verbose: bool, **values: Any) -> None:
         raise click.UsageError(
             "--quiet and --verbose exclude each other. Leave one out (PARLEY_QUIET, PARLEY_VERBOSE)."
         )
-    up.run(Options.of_command_line(values), "quiet" if quiet else "verbose" if verbose else "normal")
+    detail = "quiet" if quiet else "verbose" if verbose else "normal"
+    up.run(Options.of_command_line(values), detail, with_parent=until_stdin_ends)
 
 
 @main.command()
@@ -283,7 +291,12 @@ def chat(
     costs: bool,
 ) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
-    from parley.client import terminal
+    try:
+        from parley.client import terminal
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"`parley chat` needs {error.name}, which is not installed here: pip install 'parley-aws[client]'"
+        ) from None
 
     url = url or f"ws://127.0.0.1:{port}/ws/chat"
     sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, http_url=http_url, costs=costs))
@@ -296,5 +309,11 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-for command in (*administration.COMMANDS, *installing.COMMANDS, *operations.COMMANDS, *reaching.COMMANDS):
+for command in (
+    *administration.COMMANDS,
+    *executing.COMMANDS,
+    *installing.COMMANDS,
+    *operations.COMMANDS,
+    *reaching.COMMANDS,
+):
     main.add_command(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,15 +17,33 @@ from parley.emulator.options import Options
 from parley.emulator.startup import Startup, begin
 from parley.trace import Trace
 
+_OF_A_PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
+_STDIN_BYTES = 65_536
 
-def run(options: Options, detail: str) -> None:
-    """Run the emulator until it is stopped, with a log of this detail. Raises `StartError`."""
+
+def run(options: Options, detail: str, *, with_parent: bool = False) -> None:
+    """Run the emulator until it is stopped, with a log of this detail. Raises `StartError`.
+
+    With `with_parent` it also stops when its standard input ends, which its parent holds.
+    """
     # While modules are loaded almost nothing is garbage: collections would only take time.
     gc.disable()
     proxies.exempt(os.environ, options.address.host)
+    # Nothing here is of the developer's account, and boto3 fails at each use if there is no such profile.
+    for name in _OF_A_PROFILE:
+        os.environ.pop(name, None)
     started = begin(options, os.environ, Path.cwd())
     with asyncio.Runner(loop_factory=_event_loop) as runner:
+        if with_parent:
+            runner.get_loop().add_reader(sys.stdin.fileno(), _read_parent)
         runner.run(_serve(started, Detail(detail)))
+
+
+def _read_parent() -> None:
+    """End as by SIGTERM at the end of standard input. What comes before is not for anybody."""
+    if not os.read(sys.stdin.fileno(), _STDIN_BYTES):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:

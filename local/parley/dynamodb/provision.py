@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from parley.account import REGION
+from parley.account import local_client
 from parley.errors import StartError
 from parley.template.model import Table, Template
 
@@ -36,18 +36,10 @@ def provision(endpoint: str, template: Template, users: Iterable[str], credentia
 
 
 def _client(endpoint: str, credentials: Mapping[str, str]) -> Any:
-    import boto3
     from botocore.config import Config
 
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=endpoint,
-        region_name=credentials.get("AWS_REGION", REGION),
-        aws_access_key_id=credentials.get("AWS_ACCESS_KEY_ID", "emulator"),
-        aws_secret_access_key=credentials.get("AWS_SECRET_ACCESS_KEY", "emulator"),
-        aws_session_token=credentials.get("AWS_SESSION_TOKEN") or None,
-        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
-    )
+    config = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1})
+    return local_client("dynamodb", endpoint, config, credentials)
 
 
 def _not_a_dynamodb(endpoint: str, reason: str) -> StartError:
@@ -73,14 +65,18 @@ def create_tables(client: Any, tables: Iterable[Table]) -> None:
 
 
 def _add_users(client: Any, template: Template, users: Iterable[str]) -> None:
-    """Add users to the table that a function has in its variable USERS_TABLE, if any function has one."""
-    known = (function.environment.get("USERS_TABLE") for function in template.functions.values())
-    table = next(filter(None, known), None)
-    if table is None:
-        return
-    for user in users:
-        item = {"userId": {"S": user}, "name": {"S": user}}
+    for row in user_rows(template, users):
         try:
-            client.put_item(TableName=table, Item=item, ConditionExpression="attribute_not_exists(userId)")
+            client.put_item(**row, ConditionExpression="attribute_not_exists(userId)")
         except client.exceptions.ConditionalCheckFailedException:
             continue
+
+
+def user_rows(template: Template, users: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the rows of users, as arguments of PutItem.
+
+    They are for the table that a function has in its variable USERS_TABLE, if any function has one.
+    """
+    known = (function.environment.get("USERS_TABLE") for function in template.functions.values())
+    table = next(filter(None, known), None)
+    return [{"TableName": table, "Item": {"userId": {"S": user}, "name": {"S": user}}} for user in users if table]

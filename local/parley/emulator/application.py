@@ -10,10 +10,11 @@ from functools import partial
 from random import Random
 from socket import socket
 from threading import Lock
+from typing import Any
 
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
 from parley.aws_services import AwsServices
-from parley.clock import Clock
+from parley.clock import Clock, MovableClock
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
@@ -22,6 +23,7 @@ from parley.emulator.fault_interceptor import FaultInterceptor
 from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import Options
 from parley.emulator.paths import (
+    ADDRESSES_PATH,
     CONNECTIONS_PATH,
     CONNECTIONS_REPORT_PATH,
     DYNAMODB_PATH,
@@ -38,11 +40,12 @@ from parley.emulator.paths import (
     mounted_http,
     stages_by_path,
 )
+from parley.emulator.reset_api import Parts, ResetApi
 from parley.emulator.server import Server, stop_on_signals
 from parley.emulator.variables import FunctionVariables, allowed_origins
 from parley.errors import StartError
 from parley.faults.injector import Injector
-from parley.faults.plan import Plan, PlanError
+from parley.faults.plan import PlanError
 from parley.functions.asynchronous import ONCE, Delivery
 from parley.functions.event_sources import QueuePoller
 from parley.functions.invocation import Outcome
@@ -65,7 +68,7 @@ from parley.host_check import (
     is_welcome_page,
 )
 from parley.iam.identity import caller_identity
-from parley.llm.server import BuiltInModel
+from parley.llm.server import BuiltInModel, ModelFailure
 from parley.template.model import Template
 from parley.trace import Trace
 
@@ -90,7 +93,7 @@ class Emulator:
         trace: Trace,
         zygote: ZygoteProcess | None = None,
     ) -> None:
-        self._clock = Clock()
+        self._clock = MovableClock() if options.test_api else Clock()
         self._trace = trace
         self._variables = FunctionVariables.on_this_machine(options, overrides)
         self.options = options
@@ -117,14 +120,52 @@ class Emulator:
         self.http_paths = [path or "/" for path in self._http]
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
-        self.database = database(options, overrides, importing, trace, self._clock)
+        self.database = database(options, overrides, importing, trace, Clock())
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
-        self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
+        self._model = BuiltInModel(options.tokens_per_second, self._model_failure)
         self._sending: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
         self._provisioning_path = f"{DYNAMODB_PATH}/{secrets.token_hex(16)}"
+        self._reset_api = self._for_tests()
+
+    def _for_tests(self) -> ResetApi | None:
+        """Return the requests of tests; None without `--test-api`. Raises `StartError`."""
+        if not self.options.test_api:
+            return None
+        if not self.options.embeds_dynamodb or self.database is None:
+            raise StartError(
+                "--test-api empties the tables, so it refuses the DynamoDB of --dynamodb. Leave out --dynamodb for the "
+                "embedded one."
+            )
+        assert isinstance(self._clock, MovableClock)  # noqa: S101 - as __init__ has made it
+        account, access = self._gateway.account, [self._access.reset] if self._access else []
+        injector = [self._injector.reset] if self._injector else []
+        stages = [stage.reset for stage in self.mounts.values()]
+        parts = Parts(
+            self._clock,
+            self._functions,
+            self._gateway.management_api,
+            self._poller,
+            self._services,
+            self.database,
+            self.template,
+            self.options.users,
+            self._work,
+            (account.reset, *access, *injector, *stages, self._model.reset, self._trace.clear),
+            self._ready,
+        )
+        return ResetApi(parts)
+
+    def _work(self) -> set[asyncio.Task[Any]]:
+        """Return the tasks that run outside of functions, and may still have an effect."""
+        seconds = self._interceptor.work if self._interceptor else ()
+        return {*self._sending, *seconds, *(task for stage in self.mounts.values() for task in stage.work)}
+
+    def _model_failure(self, body: str) -> ModelFailure | None:
+        fault = self._injector.at("model", body) if self._injector else None
+        return ModelFailure(fault.do, fault.seconds) if fault else None
 
     def _lambda(self, zygote: ZygoteProcess | None) -> Functions:
         options, functions = self.options.functions, self.template.functions
@@ -133,7 +174,8 @@ class Emulator:
             functions,
             self._trace,
             environments=options.environments,
-            clock=self._clock,
+            # Functions run in real time, whatever the clock of the gateway says.
+            clock=Clock(),
             injector=self._injector,
             zygote=zygote,
             freezes=options.freezes,
@@ -315,12 +357,17 @@ class Emulator:
         denied = self._access.check(call.caller, requested) if self._access and requested else None
         if denied:
             answer = denied
-        elif self._interceptor:
-            answer = await self._interceptor.call(call, partial(self._answer, scope, body))
+        elif self._reset_api:
+            answer = await self._reset_api.call(partial(self._carry_out, call, scope, body))
         else:
-            answer = await self._answer(scope, body)
+            answer = await self._carry_out(call, scope, body)
         call.record(answer, self._trace)
         await answer.send(send)
+
+    async def _carry_out(self, call: ServiceCall, scope: Scope, body: bytes) -> Response:
+        """Answer a call that is not denied, with the fault that is due."""
+        answer = partial(self._answer, scope, body)
+        return await (self._interceptor.call(call, answer) if self._interceptor else answer())
 
     async def _answer(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
         path, headers = scope["path"], dict(decode_headers(scope["headers"]))
@@ -345,32 +392,55 @@ class Emulator:
         stage = before.rpartition("/")[2]
         return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed)
 
+    def addresses(self) -> dict[str, Any]:
+        """Return the addresses of everything that is served, as plain JSON, and the variables that name them."""
+        url = self.options.address.url
+        host = url.removeprefix("http://")
+        sockets = {path: f"ws://{host}{path}" for path in self.mounts}
+        return {
+            "url": url,
+            "webSockets": sockets,
+            "httpApis": [f"{url}{path}".rstrip("/") for path in self._http],
+            "functions": sorted(self.template.functions),
+            "tables": sorted(table.name for table in self.template.tables),
+            "variables": self._variables.of_clients(self.template, next(iter(sockets.values()), None)),
+        }
+
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the emulator's own API: the trace, the reports, the fault plan."""
-        path = scope["path"]
+        """Answer a request of the emulator's own API: the trace, the reports, the fault plan, a test's requests."""
+        path, method = scope["path"], scope["method"]
         if path == TRACE_PATH:
-            return await self._trace.answer(scope["query_string"]).send(send)
-        if path == CONNECTIONS_REPORT_PATH:
-            return await Response.of_json(200, self._gateway.management_api.listed()).send(send)
-        if self._access and path == IAM_PATH:
-            return await Response.of_json(200, self._access.report()).send(send)
-        if self._injector and path == MODEL_REPORT_PATH:
-            return await Response.of_json(200, self._model.report).send(send)
-        if self._injector and path == FAULTS_PATH:
-            return await self._injector.answer(scope["method"], await read_body(receive)).send(send)
-        return await Response.of_json(404, {"message": "Not Found"}).send(send)
+            answer = self._trace.answer(scope["query_string"])
+        elif report := self._reports().get(path):
+            answer = Response.of_json(200, report())
+        elif self._reset_api and (order := self._reset_api.orders.get(path.removeprefix(OWN_PATH))):
+            answer = await order(method, await read_body(receive))
+        elif self._injector and path == FAULTS_PATH:
+            answer = self._injector.answer(method, await read_body(receive))
+        elif self._injector and path.startswith(f"{FAULTS_PATH}/"):
+            answer = self._injector.answer_about(path.removeprefix(f"{FAULTS_PATH}/"), method)
+        else:
+            answer = Response.of_json(404, {"message": "Not Found"})
+        await answer.send(send)
+
+    def _reports(self) -> dict[str, Callable[[], Any]]:
+        """Return the reports, by their paths."""
+        access = {IAM_PATH: self._access.report} if self._access else {}
+        model = {MODEL_REPORT_PATH: lambda: self._model.report} if self._injector else {}
+        lists = {ADDRESSES_PATH: self.addresses, CONNECTIONS_REPORT_PATH: self._gateway.management_api.listed}
+        return {**lists, **access, **model}
 
 
 def _load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:
     """Return the injector with the plan of `--faults`; None without that option. Raises `StartError`."""
     if options.faults is None:
-        return None
+        return Injector(b"{}", trace) if options.test_api else None
     if not options.embeds_dynamodb and overrides.get("AWS_ACCESS_KEY_ID"):
         raise StartError(
             "Faults must not reach the tables of a real account, so --faults refuses to run with AWS_ACCESS_KEY_ID. "
             "To use a DynamoDB Local, unset it in the shell and in .env; to use the embedded one, leave out --dynamodb."
         )
     try:
-        return Injector(Plan.of(options.faults.read_bytes()), trace)
+        return Injector(options.faults.read_bytes(), trace)
     except (OSError, PlanError) as error:
         raise StartError(f"The fault plan {options.faults} cannot be used: {error}. Correct it.") from None

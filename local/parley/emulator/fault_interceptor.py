@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Set
 
 from parley.asgi import Response
 from parley.emulator.abort import ConnectionAborted
@@ -39,6 +39,11 @@ class FaultInterceptor:
         self._injector = injector
         self._functions = functions
         self._second_invocations: set[asyncio.Task[Outcome]] = set()
+
+    @property
+    def work(self) -> Set[asyncio.Task[Outcome]]:
+        """The second invocations that run because of a fault."""
+        return self._second_invocations
 
     async def invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         """Invoke a function with an event of the gateway's, and apply the fault that is due."""

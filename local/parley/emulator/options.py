@@ -100,6 +100,7 @@ class Options:
 
     `dynamodb` is `EMBEDDED`, `MOTO` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the
     pace of the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
+    With `test_api` tests may reset the emulator, let time pass, and change the fault plan.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -111,6 +112,7 @@ class Options:
     tokens_per_second: float = 40.0
     faults: Path | None = None
     iam: Mode = "report"
+    test_api: bool = False
 
     @property
     def embeds_dynamodb(self) -> bool:
@@ -155,6 +157,7 @@ class Options:
             tokens_per_second=values["tokens_per_second"],
             faults=values["faults"],
             iam=values["iam"],
+            test_api=values["test_api"],
         )
 
 

@@ -10,6 +10,7 @@ from parley.template.model import HttpApi, Stage, WebSocketApi
 OWN_PATH = "/_parley/"
 """The beginning of all paths that no API of AWS has."""
 
+ADDRESSES_PATH = "/_parley/addresses"
 CONNECTIONS_REPORT_PATH = "/_parley/connections"
 DYNAMODB_PATH = "/_parley/dynamodb"
 FAULTS_PATH = "/_parley/faults"

@@ -81,6 +81,18 @@ class FunctionVariables:
         first, *stages = apis[0].stages
         return (replace(apis[0], stages=(replace(first, name=stage), *stages)), *apis[1:])
 
+    def of_clients(self, template: Template, websocket_url: str | None) -> dict[str, str]:
+        """Return the variables by which a program beside the emulator finds it: its own, and those that SDKs read."""
+        stage = _management_path(template.websocket_apis, "")
+        keys = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCESS_KEY": "emulator"}
+        own = {"PARLEY_URL": self.options.address.url}
+        if websocket_url:
+            own["PARLEY_WEBSOCKET_URL"] = websocket_url
+        if template.http_apis:
+            own["PARLEY_HTTP_URL"] = self.options.address.url
+        region = {"AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        return own | keys | region | self._endpoints(stage) | self.credentials()
+
     def secret(self, access_key: str) -> str | None:
         """Return the secret of a function's access key or of the developer's own; None for any other key."""
         if access_key.startswith(FUNCTIONS_KEYS):

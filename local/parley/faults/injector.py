@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from parley.asgi import Response
 from parley.faults.plan import Fault, Plan, PlanError
-from parley.llm.server import ModelFailure
 from parley.trace import Trace
 
 
 class Injector:
-    """The holder of the fault plan. The trace records the point and the action of each fault, never a text."""
+    """The holder of the fault plan. The trace records the point and the action of each fault, never a text.
 
-    def __init__(self, plan: Plan, trace: Trace) -> None:
-        self._plan = plan
+    `plan` is the text of the plan at the start. Raises `PlanError`.
+    """
+
+    def __init__(self, plan: bytes, trace: Trace) -> None:
+        self._at_start = plan
+        self._plan = Plan.of(plan)
         self._trace = trace
         self._armed = False
 
     def arm(self) -> None:
         """Start to inject faults. Before, no call counts: the emulator itself creates its tables then."""
         self._armed = True
+
+    def reset(self) -> None:
+        """Return to the plan of the start."""
+        self._plan = Plan.of(self._at_start)
 
     def at(self, point: str, subject: str, **ids: str) -> Fault | None:
         """Return the fault that is due at this opportunity, if any. `ids` name the opportunity in the trace."""
@@ -31,11 +38,6 @@ class Injector:
         """Return the fault that is due for the environment that is about to get this event, if there is one."""
         subject = f"{function} {payload.decode(errors='replace')}"
         return self.at("run", subject, function=function, request_id=request_id)
-
-    def at_model(self, body: str) -> ModelFailure | None:
-        """Return the failure that is due for a request to the built-in model, if there is one."""
-        fault = self.at("model", body)
-        return ModelFailure(fault.do, fault.seconds) if fault else None
 
     def record_impossible(self, fault: Fault) -> None:
         """Record in the trace that a fault could not be applied: there is no process to kill or to freeze."""
@@ -56,4 +58,12 @@ class Injector:
                     return Response.of_json(405, {"message": "GET, PUT or POST"}, {"allow": "GET, PUT, POST"})
         except PlanError as error:
             return Response.of_json(400, {"message": str(error)})
+        return Response.of_json(200, self._plan.report())
+
+    def answer_about(self, fault: str, method: str) -> Response:
+        """Answer a request for one fault, by its id: `DELETE` removes it."""
+        if method != "DELETE":
+            return Response.of_json(405, {"message": "DELETE"}, {"allow": "DELETE"})
+        if not (fault.isascii() and fault.isdecimal() and self._plan.remove(int(fault))):
+            return Response.of_json(404, {"message": f"There is no fault with the id {fault}"})
         return Response.of_json(200, self._plan.report())

@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import count
 from random import Random
 from typing import Any, Self
 
@@ -32,6 +33,10 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "model": ("delay", *_STATUSES, *_STREAMS),
 }
 """The points at which a fault can be injected, and the actions that are possible at each."""
+
+
+_numbers = count(1)
+"""The ids of faults. No two faults of one process have the same, whatever plans they are of."""
 
 
 class PlanError(Exception):
@@ -105,6 +110,7 @@ class Plan:
         self._faults: list[Fault] = []
         self._opportunities: list[int] = []
         self._hits: list[int] = []
+        self._ids: list[int] = []
         self.add(faults)
 
     @property
@@ -131,6 +137,16 @@ class Plan:
         self._faults += faults
         self._opportunities += [0] * len(faults)
         self._hits += [0] * len(faults)
+        self._ids += [next(_numbers) for _ in faults]
+
+    def remove(self, fault: int) -> bool:
+        """Remove the fault with this id. Return whether there was one."""
+        if fault not in self._ids:
+            return False
+        place = self._ids.index(fault)
+        for column in (self._faults, self._opportunities, self._hits, self._ids):
+            del column[place]
+        return True
 
     def at(self, point: str, subject: str) -> Fault | None:
         """Return the fault that is due at this opportunity, if there is one. Of several the first one applies.
@@ -151,6 +167,7 @@ class Plan:
         return due
 
     def report(self) -> dict[str, Any]:
-        """Return the plan as JSON values, with the number of hits of each fault."""
-        faults = [asdict(fault) | {"hits": hits} for fault, hits in zip(self._faults, self._hits, strict=True)]
+        """Return the plan as JSON values, with the id and the number of hits of each fault."""
+        rows = zip(self._faults, self._ids, self._hits, strict=True)
+        faults = [asdict(fault) | {"id": number, "hits": hits} for fault, number, hits in rows]
         return {"seed": self._seed, "faults": faults}

@@ -113,7 +113,7 @@ class AsynchronousInvocations:
             task.add_done_callback(self._tasks.discard)
 
     def stop(self) -> None:
-        """Drop every event that is not completed."""
+        """Drop every event that is not completed. One that runs goes on to its end, and has no retry."""
         for task in self._tasks:
             task.cancel()
 

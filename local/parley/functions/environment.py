@@ -117,7 +117,7 @@ class Environment:
         return None if self.state is State.READY else self._result(invocation, in_time)
 
     def retire(self) -> None:
-        """End the process, which was idle for long."""
+        """End the process. An event that it handles fails."""
         if self._process is not None:
             self._context.processes.kill(self._process)
 

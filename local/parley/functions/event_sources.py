@@ -34,11 +34,12 @@ class QueuePoller:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Start to poll."""
+        """Start to poll, once."""
+        self.stop()
         self._tasks = [asyncio.create_task(self._poll(source)) for source in self._sources]
 
     def stop(self) -> None:
-        """Stop polling."""
+        """Stop polling. A function that has got messages goes on; whatever it answers, they stay in the queue."""
         for task in self._tasks:
             task.cancel()
 

@@ -124,6 +124,13 @@ class Inline:
     def freeze(self, access_key: str, seconds: float) -> None:
         """Do nothing: there is no process but the emulator's own."""
 
+    def end_running(self) -> list[str]:
+        """Do nothing: nobody can end a thread."""
+        return []
+
+    def end_idle(self) -> None:
+        """Do nothing: there are no environments."""
+
     async def stop(self) -> None:
         """Do nothing: the threads end with the process."""
 

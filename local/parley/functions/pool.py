@@ -79,6 +79,7 @@ class Pool:
         self._clock = clock
         self._in_use = 0
         self._idle: list[Environment] = []
+        self._running: set[Environment] = set()
         self._waiting: deque[asyncio.Future[Environment]] = deque()
         self._watched = False
 
@@ -88,9 +89,11 @@ class Pool:
             name, request_id = invocation.function.name, invocation.request_id
             self._trace.record("wait", function=name, request_id=request_id, environments=self._size)
         environment = await self._get()
+        self._running.add(environment)
         try:
             return await environment.run(invocation)
         finally:
+            self._running.discard(environment)
             self._put_back(environment)
 
     async def warm(self, invocation: Invocation) -> FunctionResponse | None:
@@ -161,3 +164,14 @@ class Pool:
         """End all idle environments but the one that was used last."""
         while len(self._idle) > 1:
             self._idle.pop(0).retire()
+
+    def end_running(self) -> bool:
+        """End the environments that handle an event. Return whether there are any."""
+        for environment in self._running:
+            environment.retire()
+        return bool(self._running)
+
+    def end_idle(self) -> None:
+        """End the environments that are idle."""
+        while self._idle:
+            self._idle.pop().retire()

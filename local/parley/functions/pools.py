@@ -91,6 +91,15 @@ class Pools:
         if process := self._processes.of_access_key(access_key):
             self._processes.freeze(process, seconds)
 
+    def end_running(self) -> list[str]:
+        """Kill the environments that handle an event. Return the names of their functions."""
+        return [name for (name, _), pool in self._pools.items() if pool.end_running()]
+
+    def end_idle(self) -> None:
+        """Kill the environments that wait for an event."""
+        for pool in self._pools.values():
+            pool.end_idle()
+
     async def stop(self) -> None:
         """Kill every process. A running invocation ends like one whose process was killed."""
         await self._processes.stop()

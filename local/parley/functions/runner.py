@@ -39,6 +39,12 @@ class Runner(Protocol):
     def freeze(self, access_key: str, seconds: float) -> None:
         """Stop the process that signs with this key, if there is one, and let it go on after this many seconds."""
 
+    def end_running(self) -> list[str]:
+        """Kill the environments that handle an event. Return the names of their functions."""
+
+    def end_idle(self) -> None:
+        """Kill the environments that wait for an event."""
+
     async def stop(self) -> None:
         """End everything that runs."""
 

@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 
 from parley.clock import Clock
@@ -99,6 +99,23 @@ class Functions:
         invocation = self._invocation(name, payload, "event", qualifier)
         self._asynchronous.put(invocation, delivery)
         return invocation.request_id
+
+    @property
+    def work(self) -> Set[asyncio.Task[Outcome]]:
+        """The invocations that run, or wait for an environment."""
+        return self._running
+
+    def drop_events(self) -> None:
+        """Drop the asynchronous events that are not completed: they are neither delivered nor retried."""
+        self._asynchronous.stop()
+
+    def end_running(self) -> list[str]:
+        """Kill the environments that handle an event. Return the names of their functions."""
+        return self._runner.end_running()
+
+    def end_idle(self) -> None:
+        """Kill the environments that wait for an event."""
+        self._runner.end_idle()
 
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; empty if there is no such process."""

@@ -52,7 +52,7 @@ class Handshake:
 
     A flat record, as the events are flat. `connected_at` is in seconds since the epoch. `authorizer` is the context
     that the authorizer returned, None without an authorizer. `caller` is what `identity` has of the IAM caller, on
-    connections with AWS_IAM. `path` is as sent: a signature covers it.
+    connections with AWS_IAM. `path` is as sent: a signature covers it. `source_port` is the client's; no event has it.
     """
 
     connection_id: str
@@ -67,6 +67,7 @@ class Handshake:
     authorizer: Mapping[str, str] | None = None
     caller: Mapping[str, str] = field(default_factory=dict)
     path: str = ""
+    source_port: int = 0
 
     def without_request(self) -> Handshake:
         """Return a copy without headers and query; later events need the user agent only.

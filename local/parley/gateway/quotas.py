@@ -96,6 +96,10 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
+    def refill(self) -> None:
+        """Fill the bucket. The clock may have been set back."""
+        self._tokens, self._at = self._burst, self._now()
+
 
 class AccountRateLimiter:
     """Rate limiter of an account; all its APIs share it."""
@@ -114,6 +118,11 @@ class AccountRateLimiter:
         """Count a request of any kind. Returns the limit that forbids it, or None."""
         return None if self._requests.take() else REQUEST_RATE
 
+    def reset(self) -> None:
+        """Forget the handshakes and requests so far."""
+        self._connections.refill()
+        self._requests.refill()
+
 
 class RouteRateLimiter:
     """Rate limiter of one stage: a token bucket for each route with throttling settings. `now` returns seconds."""
@@ -131,3 +140,7 @@ class RouteRateLimiter:
         if route_key not in self._buckets:
             self._buckets[route_key] = TokenBucket(throttle.rate, throttle.burst, self._now)
         return None if self._buckets[route_key].take() else ROUTE_RATE
+
+    def reset(self) -> None:
+        """Forget the requests so far."""
+        self._buckets.clear()

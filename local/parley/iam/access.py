@@ -39,6 +39,7 @@ class _FunctionRole:
     is_known: bool
     used: Counter[Permission] = field(default_factory=Counter)
     missing: dict[Permission, Decision] = field(default_factory=dict)
+    told: set[Permission] = field(default_factory=set)
     decided: dict[Permission, Decision] = field(default_factory=dict)
     was_called: bool = False
 
@@ -87,6 +88,12 @@ class AccessControl:
     def report(self) -> dict[str, Any]:
         """Return, for each function, its role and what of it was used, missing and unused, as plain JSON."""
         return {"mode": self.mode, "functions": {name: _described(role) for name, role in self._roles.items()}}
+
+    def reset(self) -> None:
+        """Let the trace have the first event about each missing permission again. The report keeps what it has."""
+        for role in self._roles.values():
+            role.told.clear()
+            role.decided = {each: how for each, how in role.decided.items() if how is Decision.ALLOWED}
 
     def record_unused(self) -> None:
         """Record the unused grants of the functions that made a call. Of the others nothing is known."""
@@ -143,7 +150,8 @@ class AccessControl:
         if decision is Decision.ALLOWED:
             if permission not in role.used:
                 role.grants.use(request)
-        elif permission not in role.missing:
+        elif permission not in role.told:
+            role.told.add(permission)
             role.missing[permission] = decision
             self._record_missing(function, role, permission, decision, caller, purpose)
         return decision

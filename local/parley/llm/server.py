@@ -56,6 +56,10 @@ class BuiltInModel:
         self.report = {"requests": 0, "open": 0, "abandoned": 0}
         """Numbers of completions: requested, being sent, and abandoned by their client."""
 
+    def reset(self) -> None:
+        """Count the completions from now on."""
+        self.report.update(requests=0, abandoned=0)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Paths include `/v1`."""
         try:

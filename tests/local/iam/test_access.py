@@ -57,6 +57,18 @@ class TestCheck:
         )
         assert event["statement"] == {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": TABLE}
 
+    @pytest.mark.parametrize("mode", ["enforce", "report"])
+    def test_after_a_reset_it_is_recorded_again_and_the_report_has_it_once(self, control, trace, mode):
+        access = control(mode, statements=[allow("dynamodb:Scan")])
+        access.check("Worker", GET)
+        access.reset()
+        for _ in range(2):
+            access.check("Worker", GET)
+            access.check("Worker", SCAN)
+        assert len(events(trace, "denied")) == 2
+        [missing] = access.report()["functions"]["Worker"]["missing"]
+        assert missing["action"] == "dynamodb:GetItem"
+
     def test_a_report_refuses_nothing(self, control, trace):
         assert control("report").check("Worker", GET) is None
         assert [event["refused"] for event in events(trace, "denied")] == [False]

@@ -9,7 +9,7 @@ from parley.asgi import Message, Receive, Response, Send
 from parley.clock import Clock, Timer
 from parley.gateway.events import Headers
 from parley.gateway.quotas import CLIENT_BUFFER
-from parley.gateway.websocket.connection import Close, Connection, ConnectionState, closed_by_client
+from parley.gateway.websocket.connection import RESET, Close, Connection, ConnectionState, closed_by_client
 from parley.gateway.websocket.protocol import FRAGMENTS, PING, ClientBufferFull
 from parley.trace import Trace
 
@@ -94,7 +94,8 @@ class ClientConnection:
         while (message := await self._receive())["type"] == PING:
             if self._pings:
                 self.connection.mark_active(self._clock.time())
-        if message["type"] == "websocket.disconnect":
+        # After a reset nothing follows from what the client has sent before.
+        if message["type"] == "websocket.disconnect" or self._close is RESET:
             self._finish()
             # If the gateway closed the connection, `$disconnect` gets the gateway's code, whatever the client answered.
             return self._close or closed_by_client(message["code"], message.get("reason") or "")

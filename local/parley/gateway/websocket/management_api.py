@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Container
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from parley.asgi import Response
 from parley.clock import Clock
 from parley.gateway.quotas import MAX_MESSAGE_BYTES, POST_SIZE, AccountRateLimiter
 from parley.gateway.websocket.client import ClientConnection, Sent
-from parley.gateway.websocket.connection import DELETED, Connection, ConnectionState
+from parley.gateway.websocket.connection import DELETED, RESET, Connection, ConnectionState
 from parley.trace import Trace
 
 _POLL_SECONDS = 0.02
@@ -54,13 +55,24 @@ class ManagementApi:
         """Remove a connection."""
         self._clients.pop(client.connection.handshake.connection_id, None)
 
+    async def reset(self) -> int:
+        """Close all connections. Return how many were open."""
+        open_ones = [each for each in self._clients.values() if each.connection.state is ConnectionState.OPEN]
+        await asyncio.gather(*(each.close(RESET) for each in open_ones))
+        return len(open_ones)
+
     def listed(self) -> list[dict[str, Any]]:
         """Return the open connections, the oldest first, with their stages. AWS has no such list."""
         open_ones = (
             each.connection for each in self._clients.values() if each.connection.state is ConnectionState.OPEN
         )
         return [
-            {"connectionId": each.handshake.connection_id, "stage": each.handshake.stage, **_describe(each)}
+            {
+                "connectionId": each.handshake.connection_id,
+                "stage": each.handshake.stage,
+                "sourcePort": each.handshake.source_port,
+                **_describe(each),
+            }
             for each in sorted(open_ones, key=lambda each: each.handshake.connected_at)
         ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Set
 from random import Random
 from typing import Any
 
@@ -12,7 +12,7 @@ from parley.gateway.events import Handshake, decode_headers, new_request_id
 from parley.gateway.integrations.answer import CallState, IntegrationResult
 from parley.gateway.quotas import Limit, RouteRateLimiter
 from parley.gateway.websocket.client import ClientConnection
-from parley.gateway.websocket.connection import LOST, UNSUPPORTED, Close, Connection
+from parley.gateway.websocket.connection import LOST, RESET, UNSUPPORTED, Close, Connection
 from parley.gateway.websocket.context import GatewayContext
 from parley.gateway.websocket.handshake import CONNECT, AcceptedHandshake, HandshakeHandler
 from parley.gateway.websocket.route_selection import RouteSelector
@@ -59,9 +59,20 @@ class WebSocketGateway:
             self._context.management_api.remove(client)
         # `$disconnect` starts after the connection is removed, so a post from it gets 410. It runs in a task: uvicorn
         # closes the socket when this call returns, and no function may delay that.
+        if close is RESET:
+            return None
         self._record_close(client.connection, close)
         self._start_task(self._call_disconnect(client.connection.handshake, close))
         return None
+
+    @property
+    def work(self) -> Set[asyncio.Task[None]]:
+        """The messages and disconnects that are being handled."""
+        return self._tasks
+
+    def reset(self) -> None:
+        """Forget the rates of requests so far."""
+        self._route_limiter.reset()
 
     def answer_plain(self, path: str) -> Response:
         """Return the response to a GET on the stage's path that asks for no upgrade to WebSocket."""
@@ -87,6 +98,7 @@ class WebSocketGateway:
             query=scope["query_string"].decode("latin-1"),
             stage_variables=self._stage.variables if in_event else {},
             path=scope["raw_path"].decode("latin-1"),
+            source_port=scope["client"][1] if scope["client"] else 0,
         )
 
     def _client_connection(self, handshake: Handshake, receive: Receive, send: Send) -> ClientConnection:
