@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
@@ -36,14 +36,26 @@ _MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
 
+class Keeper(Protocol):
+    """Keeps the data of services for another run. It is called in the thread that answers their requests."""
+
+    def restore(self) -> None:
+        """Put what was kept into what the template has made."""
+
+    def keep(self, service: str) -> None:
+        """Keep what a request to a service has changed, before it is answered. Raises `OSError`."""
+
+
 class AwsServices:
-    """The services beside DynamoDB and Lambda. Their data is lost when the process ends.
+    """The services beside DynamoDB and Lambda. Without a `keeper` their data is lost when the process ends.
 
     Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others.
     """
 
-    def __init__(self, url: str, trace: Trace, importing: Lock) -> None:
+    def __init__(self, url: str, trace: Trace, importing: Lock, keeper: Keeper | None = None) -> None:
         self.url = url
+        self._keeper = keeper
+        self._restored = False
         self._importing = importing
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
@@ -77,6 +89,13 @@ class AwsServices:
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
+        if self._keeper:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._restore, self._keeper)
+
+    def _restore(self, keeper: Keeper) -> None:
+        with self._importing:
+            keeper.restore()
+        self._restored = True
 
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""
@@ -133,6 +152,10 @@ class AwsServices:
         unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
         try:
             status, answered, content = self._handler(service)(method, unsigned, body)
+            if self._keeper and self._restored:
+                self._keeper.keep(service)
+        except OSError as error:
+            return _error_response(507, "NotKept", str(error))
         except Exception as error:  # a bug of moto's must not look like a bug of the function's
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
         finally:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parley import proxies
-from parley.cli import administration, installing, operations, reaching
+from parley.cli import administration, installing, keeping, looking, operations, reaching
 from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
@@ -106,6 +106,29 @@ _SERVICE_OPTIONS = options(
         "PARLEY_USERS",
         default="alice,bob",
         help="Users who exist from the start, separated by commas.",
+    ),
+)
+
+_STATE_OPTIONS = options(
+    _setting(
+        "--data",
+        "PARLEY_DATA",
+        type=click.Path(path_type=Path),
+        default=Path(".parley"),
+        help="Folder for tables, queues and accepted events, which the next run finds again. Git ignores it.",
+    ),
+    _setting(
+        "--no-data",
+        "PARLEY_NO_DATA",
+        is_flag=True,
+        help="Keep nothing: tables and queues are in memory, and gone when the emulator ends.",
+    ),
+    _setting(
+        "--record",
+        "PARLEY_RECORD",
+        is_flag=True,
+        help="Record the events and answers of functions and the posts, for `parley trace`, `replay` and `save`. "
+        "Tokens and secrets are redacted.",
     ),
 )
 
@@ -224,7 +247,10 @@ _BEHAVIOUR_OPTIONS = options(
 
 
 @main.command()
-@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS)
+@options(
+    *(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _STATE_OPTIONS),
+    *(_LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS),
+)
 @explained
 def up(quiet: bool, verbose: bool, **values: Any) -> None:
     """Start the emulator on a template, until Ctrl-C."""
@@ -289,5 +315,6 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-for command in (*administration.COMMANDS, *installing.COMMANDS, *operations.COMMANDS, *reaching.COMMANDS):
-    main.add_command(command)
+for group in (administration, installing, keeping, looking, operations, reaching):
+    for command in group.COMMANDS:
+        main.add_command(command)

@@ -14,6 +14,7 @@ from threading import Lock
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
 from parley.aws_services import AwsServices
 from parley.clock import Clock
+from parley.dynamodb.dynoxide.process import Data
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
@@ -33,12 +34,15 @@ from parley.emulator.paths import (
     MODEL_REPORT_PATH,
     OWN_PATH,
     SERVICES_PATH,
-    TRACE_PATH,
     mounted,
     mounted_http,
     stages_by_path,
 )
+from parley.emulator.recording import record_payloads
 from parley.emulator.server import Server, stop_on_signals
+from parley.emulator.state.folder import DataFolder
+from parley.emulator.state.kept import OTHER_KEYS, State
+from parley.emulator.trace_api import TraceApi
 from parley.emulator.variables import FunctionVariables, allowed_origins
 from parley.errors import StartError
 from parley.faults.injector import Injector
@@ -79,7 +83,7 @@ class Emulator:
     """A template's APIs, functions, tables and queues, and the ASGI application that serves them.
 
     `overrides` are the developer's variables. `zygote` is the process that environments are forked from, if it runs
-    already. Raises `StartError` for a fault plan that cannot be used.
+    already, and `data` the folder for what is kept. Raises `StartError` for a plan or a folder that cannot be used.
     """
 
     def __init__(
@@ -89,17 +93,21 @@ class Emulator:
         overrides: Mapping[str, str],
         trace: Trace,
         zygote: ZygoteProcess | None = None,
+        data: DataFolder | None = None,
     ) -> None:
         self._clock = Clock()
         self._trace = trace
+        self._state = State.on(data)
         self._variables = FunctionVariables.on_this_machine(options, overrides)
         self.options = options
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
         importing = Lock()
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing)
+        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing, self._state.queues)
         self._functions = self._lambda(zygote)
+        record = record_payloads(trace, self.template) if options.record else None
+        self._trace_api = TraceApi(trace, record, self._functions.invoke, self._clock)
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
         self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
         self._gateway = self._api_gateway()
@@ -117,7 +125,8 @@ class Emulator:
         self.http_paths = [path or "/" for path in self._http]
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
-        self.database = database(options, overrides, importing, trace, self._clock)
+        kept = Data(data.current, keeps=True, lock=data.lock) if data else None
+        self.database = database(options, overrides, importing, trace, self._clock, kept)
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
         self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
@@ -146,6 +155,7 @@ class Emulator:
             duplicates=options.duplicates,
             clock=self._clock,
             enqueue=self._enqueue,
+            event_log=self._state.events,
         )
 
     def _api_gateway(self) -> GatewayContext:
@@ -164,6 +174,7 @@ class Emulator:
             caller=self._caller,
             limits=options.limits,
             assumptions=options.assumptions,
+            kept=self._state.connections,
         )
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
@@ -206,6 +217,7 @@ class Emulator:
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
             await self._functions.warm()
+            self._state.resume(self._functions, self.mounts.values(), self._keeps_tables(), self._trace)
             self._poller.start()
             if self._injector:
                 self._injector.arm()
@@ -215,12 +227,14 @@ class Emulator:
             if self._access:
                 self._access.record_unused()
             on_stop()
+            self._state.stop()
             self._poller.stop()
             await self._functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
             server.should_exit = server.force_exit = True
             await serving
+            self._state.close()
 
     async def _stop_database(self) -> None:
         if self.database:
@@ -232,7 +246,11 @@ class Emulator:
         embedded = self.options.embeds_dynamodb
         endpoint = f"{self.options.address.url}{self._provisioning_path}" if embedded else self.options.dynamodb
         credentials = self._variables.credentials()
-        await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials)
+        remedy = OTHER_KEYS if embedded and self._state.folder and self._keeps_tables() else None
+        await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials, remedy)
+
+    def _keeps_tables(self) -> bool:
+        return self.database is None or self.database.keeps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
@@ -310,7 +328,7 @@ class Emulator:
     async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of one of AWS's services."""
         body = await read_body(receive)
-        call = ServiceCall(scope, body, self._functions.caller)
+        call = ServiceCall(scope, body, self._functions.caller, self._functions.request)
         requested = call.requested(self._stages) if self._access else None
         denied = self._access.check(call.caller, requested) if self._access and requested else None
         if denied:
@@ -341,15 +359,18 @@ class Emulator:
         before, _, connection_id = scope["path"].partition(CONNECTIONS_PATH)
         query = scope["query_string"].decode("latin-1")
         path = scope["raw_path"].decode("latin-1")
-        signed = self._is_signed(SignedRequest(scope["method"], path, query, decode_headers(scope["headers"]), body))
+        request = SignedRequest(scope["method"], path, query, decode_headers(scope["headers"]), body)
+        signed, key = self._is_signed(request), access_key(request)
+        caller = {"function": self._functions.caller(key), "request_id": self._functions.request(key)}
         stage = before.rpartition("/")[2]
-        return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed)
+        named = {name: value for name, value in caller.items() if value}
+        return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed, named)
 
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of the emulator's own API: the trace, the reports, the fault plan."""
-        path = scope["path"]
-        if path == TRACE_PATH:
-            return await self._trace.answer(scope["query_string"]).send(send)
+        path, method, body = scope["path"], scope["method"], await read_body(receive)
+        if answer := await self._trace_api.answer(method, path, scope["query_string"], body):
+            return await answer.send(send)
         if path == CONNECTIONS_REPORT_PATH:
             return await Response.of_json(200, self._gateway.management_api.listed()).send(send)
         if self._access and path == IAM_PATH:
@@ -357,7 +378,7 @@ class Emulator:
         if self._injector and path == MODEL_REPORT_PATH:
             return await Response.of_json(200, self._model.report).send(send)
         if self._injector and path == FAULTS_PATH:
-            return await self._injector.answer(scope["method"], await read_body(receive)).send(send)
+            return await self._injector.answer(method, body).send(send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
 
 

@@ -96,6 +96,7 @@ class Options:
 
     `dynamodb` is `EMBEDDED`, `MOTO` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the
     pace of the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
+    `data` is the folder for what is kept, None to keep nothing. With `record` payloads are recorded.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -107,6 +108,8 @@ class Options:
     tokens_per_second: float = 40.0
     faults: Path | None = None
     iam: Mode = "report"
+    data: Path | None = None
+    record: bool = False
 
     @property
     def embeds_dynamodb(self) -> bool:
@@ -149,6 +152,8 @@ class Options:
             tokens_per_second=values["tokens_per_second"],
             faults=values["faults"],
             iam=values["iam"],
+            data=None if values["no_data"] else values["data"],
+            record=values["record"],
         )
 
 
