@@ -183,7 +183,7 @@ class TestTheFolder:
     def test_what_cannot_be_written_is_one_line(self, project):
         (project / "file").write_text("")
         assert "Nothing can be kept in" in refusal(project, data="file/data")
-        assert "is no data folder: it holds template.yaml" in refusal(project, data=".")
+        assert "is no data folder: it holds file, template.yaml" in refusal(project, data=".")
 
     def test_other_keys_are_refused_with_the_command_that_begins_anew(self, start, project):
         first = start()

@@ -123,7 +123,7 @@ class KeptEvents:
             except UnknownFunction:
                 missing.add(row[0])
         if resumed:
-            note(f"{resumed} asynchronous events of the last run go on: it had accepted and not completed them.")
+            note(f"Asynchronous events that the last run had accepted and not completed go on: {resumed}.")
         for name in sorted(missing):
             note(f"Events for {name} are kept until it is in the template again: the last run had accepted them.")
 
@@ -157,7 +157,7 @@ class KeptConnections:
         rows = self._journal.read("SELECT handshake FROM connections ORDER BY rowid")
         left = [_handshake(json.loads(content)) for (content,) in rows]
         if left:
-            note(f"$disconnect is called for {len(left)} connections that the end of the last run has ended.")
+            note(f"$disconnect is called for the connections that were open when the last run ended: {len(left)}.")
         for handshake in left:
             gateway = next((each for each in gateways if each.serves(handshake)), None)
             if gateway:
