@@ -40,7 +40,7 @@ class Page:
     run: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watched:
     """The emulator on a port of this machine."""
 

@@ -132,7 +132,10 @@ async def test_a_connection_that_was_open_gets_its_disconnect(run):
     first.state.connections.ended("other")
     left = []
     second = run()
-    assert "$disconnect is called for the connections that were open when the last run ended: 1" in resumed(second, [stage(left)])[0]
+    assert (
+        "$disconnect is called for the connections that were open when the last run ended: 1"
+        in resumed(second, [stage(left)])[0]
+    )
     assert left == [HANDSHAKE]
     second.state.connections.ended(HANDSHAKE.connection_id)
     assert resumed(run(), [stage(left)]) == []
