@@ -1,4 +1,4 @@
-"""What the emulator keeps, on any template: what it has acknowledged is there after SIGKILL."""
+"""State that the emulator keeps, on any template: whatever it has acknowledged is there after SIGKILL."""
 
 from __future__ import annotations
 

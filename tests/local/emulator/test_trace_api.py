@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
+import jsonschema
 import pytest
 from parley.emulator.recording import Record
 from parley.emulator.redaction import Redaction
@@ -169,6 +171,34 @@ class TestPayloads:
         answer = await recording.ask("GET", f"invocations/{name}")
         assert answer.status == 404
         assert "is no invocation in the trace" in json.loads(answer.body)["message"]
+
+
+class TestTheSchemaOfTheDocs:
+    """docs/emulator/looking-inside.md says what answers are like, and nothing that they are not."""
+
+    @pytest.mark.parametrize("is_recording", [True, False])
+    async def test_answers_are_as_it_says(self, api, recording, is_recording):
+        asked = recording if is_recording else api
+        asked.invocation("r1", b'{"token": "abc"}', b"null")
+        asked.invocation("r2", b'"' + b"x" * (1 << 20) + b'"', b"no JSON")
+        for event in await asked.get("trace", payloads=1):
+            assert_valid("event", event)
+        for name in ("r1", "r2"):
+            assert_valid("invocation", await asked.get(f"invocations/{name}"))
+        assert_valid("record", await asked.get("record"))
+        answer = await asked.ask("POST", "invocations/r1/replay", body=b"{}")
+        assert_valid("replayed", json.loads(answer.body))
+
+    def test_it_is_strict(self):
+        for wrong in ({}, {"recording": 1}, {"recording": True, "other": 1}):
+            with pytest.raises(jsonschema.ValidationError):
+                assert_valid("record", wrong)
+
+
+def assert_valid(name, content):
+    text = (Path(__file__).parents[3] / "docs" / "emulator" / "looking-inside.md").read_text()
+    schema = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    jsonschema.validate(content, {**schema, "$ref": f"#/$defs/{name}"})
 
 
 class TestReplay:

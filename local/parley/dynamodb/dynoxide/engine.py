@@ -21,6 +21,7 @@ from parley.asgi import Response
 from parley.dynamodb.dynoxide import corrections
 from parley.dynamodb.dynoxide.client import Client, NoAnswer, TooLate
 from parley.dynamodb.dynoxide.process import Data, EngineProcess, start, temporary_data
+from parley.dynamodb.dynoxide.syncing import flush_again_and_again
 from parley.dynamodb.dynoxide.units import asks, is_metered, units_in, with_units_asked, without_units
 from parley.dynamodb.engine import JSON_TYPE, UNITS_HEADER, EngineFailed, Record, Within, error_response, operation_of
 from parley.errors import StartError
@@ -69,6 +70,7 @@ class Dynoxide:
         self._data: Data | None = None
         self._run: _Run | None = None
         self._changing = asyncio.Lock()
+        self._flushing: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
         self._tables: dict[str, corrections.Description] = {}
 
     @property
@@ -88,6 +90,10 @@ class Dynoxide:
         async with self._changing:
             self._data = self._place()
             self._run = await self._started()
+            if self._data and self._data.keeps:
+                stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                flushing = flush_again_and_again(self._data.files, self._within, stopping)
+                self._flushing = stopping, asyncio.create_task(flushing)
 
     async def _started(self) -> _Run:
         process = await start(self._binary, self._data, self._within)
@@ -100,6 +106,11 @@ class Dynoxide:
             if run:
                 run.client.close()
                 await run.process.end()
+            if self._flushing:
+                stopping, flushing = self._flushing
+                stopping.set_result(None)
+                await flushing
+                self._flushing = None
             if self._data and not self._data.keeps:
                 shutil.rmtree(self._data.folder, ignore_errors=True)
 

@@ -16,9 +16,11 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from parley.dynamodb.dynoxide.syncing import without_waits
 from parley.dynamodb.engine import Within
 from parley.errors import StartError
 
@@ -62,6 +64,11 @@ class Data:
     folder: Path
     keeps: bool = False
     lock: int | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the database: those that are written first come first."""
+        return self.folder / f"{TABLES_FILE}-wal", self.folder / TABLES_FILE
 
 
 class EngineProcess:
@@ -151,7 +158,8 @@ async def start(binary: Path, data: Data | None, within: Within) -> EngineProces
         host, port = _free_address()
         options = ("serve", "--host", host, "--port", str(port), *file)
         try:
-            guardian = _guardian(data, binary, options)
+            starting = partial(_guardian, data, binary, options)
+            guardian = without_waits(starting) if data and data.keeps else starting()
         except OSError as error:
             raise StartError(f"Dynoxide, the DynamoDB engine, cannot be run: {error}") from None
         process = EngineProcess(guardian, host, port)
