@@ -43,7 +43,7 @@ class KeptQueues:
         self._templates = frozenset(queues)
         for name, attributes in made:
             if name not in queues:
-                queues[name] = Queue(name, REGION, ACCOUNT_ID, **json.loads(attributes))
+                queues[name] = Queue(name, REGION, ACCOUNT_ID, **json.loads(attributes))  # type: ignore[abstract]
                 self._made[name] = attributes
         for name, content in self._journal.read("SELECT queue, content FROM messages ORDER BY number"):
             if name not in queues:
