@@ -39,8 +39,8 @@ _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 class Keeper(Protocol):
     """Keeps the data of services for another run. It is called in the thread that answers their requests."""
 
-    def restore(self) -> None:
-        """Put what was kept into what the template has made."""
+    def restore(self, service: str) -> None:
+        """Put what was kept into what the template has made of a service."""
 
     def keep(self, service: str) -> None:
         """Keep what a request to a service has changed, before it is answered. Raises `OSError`."""
@@ -55,7 +55,6 @@ class AwsServices:
     def __init__(self, url: str, trace: Trace, importing: Lock, keeper: Keeper | None = None) -> None:
         self.url = url
         self._keeper = keeper
-        self._restored = False
         self._importing = importing
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
@@ -94,8 +93,7 @@ class AwsServices:
 
     def _restore(self, keeper: Keeper) -> None:
         with self._importing:
-            keeper.restore()
-        self._restored = True
+            keeper.restore("sqs")
 
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""
@@ -152,7 +150,7 @@ class AwsServices:
         unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
         try:
             status, answered, content = self._handler(service)(method, unsigned, body)
-            if self._keeper and self._restored:
+            if self._keeper:
                 self._keeper.keep(service)
         except OSError as error:
             return _error_response(507, "NotKept", str(error))

@@ -104,7 +104,7 @@ class Emulator:
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
         importing = Lock()
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing, self._state.queues)
+        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing, self._state.services)
         self._functions = self._lambda(zygote)
         record = record_payloads(trace, self.template) if options.record else None
         self._trace_api = TraceApi(trace, record, self._functions.invoke, self._clock)

@@ -23,6 +23,9 @@ CREATE TABLE IF NOT EXISTS events (
     number INTEGER PRIMARY KEY AUTOINCREMENT, request_id TEXT UNIQUE NOT NULL, function TEXT NOT NULL,
     qualifier TEXT NOT NULL, payload BLOB NOT NULL, accepted REAL NOT NULL, attempts INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS objects (
+    bucket TEXT NOT NULL, name TEXT NOT NULL, content BLOB NOT NULL, fields TEXT NOT NULL, PRIMARY KEY (bucket, name)
+);
 CREATE TABLE IF NOT EXISTS connections (id TEXT PRIMARY KEY, handshake TEXT NOT NULL);
 """
 

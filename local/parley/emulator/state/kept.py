@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from parley.emulator.state.folder import SERVICES_FILE, DataFolder
 from parley.emulator.state.journal import Journal, NotKept
+from parley.emulator.state.objects import KeptObjects
 from parley.emulator.state.queues import KeptQueues
 from parley.errors import StartError
 from parley.functions.asynchronous import AcceptedEvent
@@ -34,12 +35,12 @@ _NOT_KEPT = (
 
 
 class State:
-    """The parts that keep something. `queues`, `events` and `connections` are None without a data folder."""
+    """The parts that keep something. `services`, `events` and `connections` are None without a data folder."""
 
     def __init__(self, folder: DataFolder | None = None, journal: Journal | None = None) -> None:
         self.folder = folder
         self._journal = journal
-        self.queues = KeptQueues(journal) if journal else None
+        self.services = KeptServices(journal) if journal else None
         self.events = KeptEvents(journal) if journal else None
         self.connections = KeptConnections(journal) if journal else None
 
@@ -84,6 +85,30 @@ class State:
             note(_NOT_KEPT)
             with suppress(NotKept):
                 self._journal.write(("DELETE FROM events", ()), ("DELETE FROM connections", ()))
+
+
+class KeptServices:
+    """What SQS and S3 hold. Only for the thread in which the services are used."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._queues = KeptQueues(journal)
+        self._objects = KeptObjects(journal)
+        self._restored: set[str] = set()
+
+    def restore(self, service: str) -> None:
+        """Put what was kept into what the template has made of a service."""
+        if service == "sqs":
+            self._queues.restore()
+        elif service == "s3":
+            self._objects.restore()
+        self._restored.add(service)
+
+    def keep(self, service: str) -> None:
+        """Keep what a request to a service has changed, before it is answered. Raises `NotKept`."""
+        if service in ("sqs", "sns") and "sqs" in self._restored:
+            self._queues.keep()
+        elif service == "s3" and "s3" in self._restored:
+            self._objects.keep()
 
 
 class KeptEvents:

@@ -10,9 +10,6 @@ from typing import Any
 from parley.account import ACCOUNT_ID, REGION
 from parley.emulator.state.journal import Journal, Statement
 
-_CHANGING = ("sqs", "sns")
-"""The services whose requests change queues."""
-
 _MODELS = "moto.sqs.models"
 _BYTES = "__bytes__"
 
@@ -56,10 +53,8 @@ class KeptQueues:
                 queues[name].pending_messages.add(message)
             self._kept[name, message.id] = _version(message)
 
-    def keep(self, service: str) -> None:
-        """Write what a request to a service has changed. Raises `NotKept`."""
-        if service not in _CHANGING:
-            return
+    def keep(self) -> None:
+        """Write what a request has changed. Raises `NotKept`."""
         queues = _queues()
         made = {name: _attributes(queue) for name, queue in queues.items() if name not in self._templates}
         messages = {(name, each.id): each for name, queue in queues.items() for each in queue._messages}

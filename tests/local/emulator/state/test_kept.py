@@ -175,7 +175,7 @@ async def test_without_the_tables_they_are_forgotten_and_that_is_said_in_one_lin
 
 async def test_nothing_is_kept_without_a_folder(run):
     state = State.on(None)
-    assert (state.queues, state.events, state.connections) == (None, None, None)
+    assert (state.services, state.events, state.connections) == (None, None, None)
     state.stop()
     state.close()
 

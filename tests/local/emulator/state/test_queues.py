@@ -10,7 +10,7 @@ from moto.sqs.models import sqs_backends
 from parley.account import ACCOUNT_ID, REGION
 from parley.aws_services import AwsServices
 from parley.emulator.state.journal import Journal, NotKept
-from parley.emulator.state.queues import KeptQueues
+from parley.emulator.state.kept import KeptServices
 from parley.template.model import Queue, Subscription, Topic
 from parley.trace import Trace
 
@@ -36,7 +36,7 @@ async def run(tmp_path):
     async def start(queues=QUEUES):
         sqs_backends[ACCOUNT_ID][REGION].queues.clear()
         journals.append(Journal(tmp_path / "services.db"))
-        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), KeptQueues(journals[-1]))
+        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), KeptServices(journals[-1]))
         await services.provision(queues, (), TOPICS, SUBSCRIPTIONS)
         return services
 
