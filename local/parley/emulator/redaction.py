@@ -29,22 +29,25 @@ _PROTOCOLS = "sec-websocket-protocol"
 """A header in which browsers, which can set no other one, send tokens."""
 
 _FORMS = re.compile(
-    r"(?P<jwt>eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"
+    r"(?P<jwt>(?<![\w-])eyJ[\w-]{5,}\.eyJ[\w-]{5,}\.[\w-]*)"
     r"|(?i:\b(?P<scheme>bearer|basic)\s+)[\w.~+/=-]{6,}"
     r"|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
     r"|\b(?:sk|pk|rk)[-_](?:live|test|proj|ant)?[-_]?[A-Za-z0-9_-]{16,}"
     r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
-    re.DOTALL,
+    r"|-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,20}PRIVATE KEY-----)?"
 )
+"""The forms. None of them looks at a character again and again: a payload may be anything that somebody sends."""
+
 _QUERY = re.compile(r"(?P<before>[?&]|^)(?P<name>[\w.-]+)=(?P<value>[^&\s#\"']+)")
 _SHORTEST_SECRET, _SHORTEST_TOKEN = 12, 20
+_LONGEST_NAME = 200
 _DEEPEST = 60
 """The depth of JSON up to which it is looked through. What is deeper goes as a whole."""
 
 
 def is_secret_name(name: str) -> bool:
     """Return whether a value of this name is a token or a secret."""
+    name = name[-_LONGEST_NAME:]
     if name.lower() in _NO_SECRETS:
         return False
     return bool(_SECRET_NAME.match(name) or _SECRET_ENDING.search(name))

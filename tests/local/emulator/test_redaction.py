@@ -116,6 +116,17 @@ def test_what_is_too_deep_goes(depth):
     assert len(paths) == 1
 
 
+@pytest.mark.parametrize(
+    "part",
+    ["eyJ", "eyJabcdefgh.", "sk-", "bearer ", "-----BEGIN PRIVATE KEY-----", "?token=", "a&b=", "token_", "AKIA"],
+)
+def test_a_payload_that_repeats_itself_takes_no_longer_than_another(part):
+    # With a pattern that looks again at what it has seen, this would take hours.
+    text = part * (1_000_000 // len(part))
+    Redaction([SECRET]).payload(json.dumps({"body": text, text: "value"}).encode())
+    Redaction([SECRET]).payload(text.encode())
+
+
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=8)),
