@@ -150,20 +150,27 @@ class AwsServices:
         unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
         try:
             status, answered, content = self._handler(service)(method, unsigned, body)
-            if self._keeper:
-                self._keeper.keep(service)
-        except OSError as error:
-            return _error_response(507, "NotKept", str(error))
         except Exception as error:  # a bug of moto's must not look like a bug of the function's
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
         finally:
             self._forget_instances()
+        if not_kept := self._keep(service):
+            return not_kept
         content = content.encode() if isinstance(content, str) else content or b""
         skipped = ("content-length", "date", "server", "status")
         kept = {str(name): str(value) for name, value in answered.items() if name.lower() not in skipped}
         # moto's answers hold the URLs of queues on AWS; the caller must come back to this machine.
         aws_url, local_url = f"https://{service}.{REGION}.amazonaws.com", f"{self.url}/{service}"
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
+
+    def _keep(self, service: str) -> Response | None:
+        """Keep what a request has changed. Return the error if that fails: it must not be acknowledged then."""
+        try:
+            if self._keeper:
+                self._keeper.keep(service)
+        except OSError as error:
+            return _error_response(507, "NotKept", str(error))
+        return None
 
     def _handler(self, service: str) -> Any:
         with self._importing:

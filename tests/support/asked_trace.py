@@ -30,6 +30,10 @@ class AskedTrace:
         self.unknown = False
         self._api = TraceApi(self.trace, record, self._invoke, self.clock)
 
+    def stop(self) -> None:
+        """End the waiting, as at the end of the emulator."""
+        self._api.stop()
+
     async def _invoke(self, name: str, payload: bytes, qualifier: str, caller: str) -> Outcome:
         if self.unknown:
             raise UnknownFunction

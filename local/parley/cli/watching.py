@@ -75,13 +75,18 @@ class Watched:
             with urlopen(request, timeout=seconds) as answer:  # noqa: S310
                 return json.load(answer), answer.headers
         except HTTPError as error:
+            if error.code >= 500:  # it ends
+                raise self._no_answer(error) from None
             raise StartError(_message(error)) from None
         except (OSError, ValueError, HTTPException) as error:
-            reason = str(error).rstrip(".")
-            raise NoEmulator(
-                f"No answer from an emulator on port {self.port}: {reason}. Start it with `parley up`, or name its "
-                "port with --port."
-            ) from None
+            raise self._no_answer(error) from None
+
+    def _no_answer(self, error: Exception) -> NoEmulator:
+        reason = str(error).rstrip(".")
+        return NoEmulator(
+            f"No answer from an emulator on port {self.port}: {reason}. Start it with `parley up`, or name its port "
+            "with --port."
+        )
 
 
 def follow(

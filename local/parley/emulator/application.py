@@ -232,6 +232,7 @@ class Emulator:
             await self._functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
+            self._trace_api.stop()
             server.should_exit = server.force_exit = True
             await serving
             self._state.close()

@@ -94,6 +94,7 @@ class TraceApi:
         self._run = secrets.token_hex(8)
         self._connections: OrderedDict[str, str] = OrderedDict()
         self._waiting: set[asyncio.Future[None]] = set()
+        self._stopped = False
         trace.listen(self._listen)
 
     async def answer(self, method: str, path: str, query: bytes, body: bytes) -> Response | None:
@@ -113,6 +114,12 @@ class TraceApi:
         except _BadRequest as refused:
             return refused.response
         return None
+
+    def stop(self) -> None:
+        """Answer everybody who waits, with the last events. From now on nobody waits."""
+        self._stopped = True
+        for waiting in self._waiting:
+            _wake(waiting)
 
     def _listen(self, event: TraceEvent) -> None:
         request, connection = event.fields.get("request_id"), event.fields.get("connection_id")
@@ -138,7 +145,7 @@ class TraceApi:
                 after = events[-1].number if events else after
                 found = [each for each in events if wanted.takes(each, self._connection(each))][:limit]
                 left = ends - self._clock.time()
-                if found or left <= 0:
+                if found or left <= 0 or self._stopped:
                     last = found[-1].number if len(found) == limit else after
                     content = [self._event(each, payloads) for each in found]
                     return Response.of_json(200, content, {RUN_HEADER: self._run, LAST_HEADER: str(last)})

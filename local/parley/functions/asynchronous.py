@@ -133,15 +133,15 @@ class AsynchronousInvocations:
 
     def put(self, invocation: Invocation, delivery: Delivery = ONCE) -> None:
         """Queue an event. Raises `NotAccepted`."""
+        copies = delivery.copies
+        if copies == 1 and self._duplicates and self._random.random() < self._duplicates:
+            copies = 2
         event = AcceptedEvent(invocation, self._clock.time())
-        if self._log:
+        if self._log and copies:
             try:
                 self._log.accept(event)
             except OSError as error:
                 raise NotAccepted(str(error)) from None
-        copies = delivery.copies
-        if copies == 1 and self._duplicates and self._random.random() < self._duplicates:
-            copies = 2
         for _ in range(copies):
             self._start(event, delivery.delay)
 

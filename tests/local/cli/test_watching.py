@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
+from typing import Any
 
 import pytest
-from parley.cli.watching import NoEmulator, Page, follow
+from parley.cli.watching import NoEmulator, Page, Watched, follow
 from parley.errors import StartError
 
 from tests.support.scripted_pages import ScriptedPages
@@ -22,6 +25,23 @@ def followed(pages, count):
     emulator = ScriptedPages(pages)
     events = list(islice(follow(emulator, {"kind": "post"}, told.append, slept.append), count))
     return [(each["run"], each["number"]) for each in events], told, len(slept), emulator.asked
+
+
+@pytest.mark.parametrize(("status", "is_gone"), [(500, True), (503, True), (400, False), (404, False)])
+def test_an_emulator_that_ends_is_told_from_one_that_refuses(status, is_gone):
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(status)
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing on stderr."""
+
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(StartError) as error:
+            Watched(server.server_port).page({}, 0)
+        server.shutdown()
+    assert isinstance(error.value, NoEmulator) == is_gone
 
 
 def test_what_is_there_comes_first_and_then_each_new_one():

@@ -97,6 +97,13 @@ class TestTrace:
         answer = await asking
         assert (json.loads(answer.body), answer.headers[LAST_HEADER]) == ([], "1")
 
+    async def test_nobody_waits_for_an_emulator_that_ends(self, api):
+        asking = asyncio.create_task(api.ask("GET", "trace", "wait=20"))
+        await settle()
+        api.stop()
+        assert json.loads((await asking).body) == []
+        assert await api.get("trace", wait=20) == []
+
     async def test_an_event_of_another_thread_wakes_it(self, api):
         asking = asyncio.create_task(api.ask("GET", "trace", "wait=20"))
         await settle()

@@ -12,7 +12,7 @@ from parley.emulator.state.folder import DataFolder
 from parley.emulator.state.journal import Journal, NotKept
 from parley.emulator.state.kept import State
 from parley.errors import StartError
-from parley.functions.asynchronous import NotAccepted
+from parley.functions.asynchronous import Delivery, NotAccepted
 from parley.functions.invocation import Outcome
 from parley.functions.service import Functions
 from parley.gateway.events import Handshake
@@ -73,6 +73,14 @@ async def test_one_that_has_succeeded_is_not(run):
     await settle()
     first.runner.end(DONE)
     await settle()
+    second = run()
+    assert resumed(second) == []
+    await settle()
+    assert second.runner.invocations == []
+
+
+async def test_one_that_a_fault_has_lost_stays_lost(run):
+    run().service.invoke_later("f", b"{}", Delivery(copies=0))
     second = run()
     assert resumed(second) == []
     await settle()
