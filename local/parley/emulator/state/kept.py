@@ -88,7 +88,7 @@ class State:
 
 
 class KeptServices:
-    """What SQS and S3 hold. Only for the thread in which the services are used."""
+    """The data of SQS and S3. Only for the thread in which the services are used."""
 
     def __init__(self, journal: Journal) -> None:
         self._queues = KeptQueues(journal)
