@@ -110,6 +110,9 @@ def last_start(parley):
 
 
 class TestTrace:
+    def test_the_start_says_that_payloads_are_recorded(self, emulator):
+        assert any(line.startswith("  Record ") for line in emulator.output)
+
     def test_it_follows_one_connection_from_its_event_to_its_post(self, parley, said):
         said("hello")
         connection = last_start(parley)["connection_id"]

@@ -82,7 +82,8 @@ class Watched:
             raise self._no_answer(error) from None
 
     def _no_answer(self, error: Exception) -> NoEmulator:
-        reason = str(error).rstrip(".")
+        cause = getattr(error, "reason", error)
+        reason = str(getattr(cause, "strerror", None) or cause).rstrip(".")
         return NoEmulator(
             f"No answer from an emulator on port {self.port}: {reason}. Start it with `parley up`, or name its port "
             "with --port."
