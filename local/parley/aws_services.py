@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
@@ -36,14 +36,25 @@ _MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
 
+class Keeper(Protocol):
+    """Keeps the data of services for another run. It is called in the thread that answers their requests."""
+
+    def restore(self, service: str) -> None:
+        """Put what was kept into what the template has made of a service."""
+
+    def keep(self, service: str) -> None:
+        """Keep what a request to a service has changed, before it is answered. Raises `OSError`."""
+
+
 class AwsServices:
-    """The services beside DynamoDB and Lambda. Their data is lost when the process ends.
+    """The services beside DynamoDB and Lambda. Without a `keeper` their data is lost when the process ends.
 
     Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others.
     """
 
-    def __init__(self, url: str, trace: Trace, importing: Lock) -> None:
+    def __init__(self, url: str, trace: Trace, importing: Lock, keeper: Keeper | None = None) -> None:
         self.url = url
+        self._keeper = keeper
         self._importing = importing
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
@@ -77,6 +88,12 @@ class AwsServices:
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
+        if self._keeper:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._restore, self._keeper)
+
+    def _restore(self, keeper: Keeper) -> None:
+        with self._importing:
+            keeper.restore("sqs")
 
     async def clear(self) -> None:
         """Forget everything that the services hold, what the template has put there included."""
@@ -148,12 +165,23 @@ class AwsServices:
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
         finally:
             self._forget_instances()
+        if not_kept := self._keep(service):
+            return not_kept
         content = content.encode() if isinstance(content, str) else content or b""
         skipped = ("content-length", "date", "server", "status")
         kept = {str(name): str(value) for name, value in answered.items() if name.lower() not in skipped}
         # moto's answers hold the URLs of queues on AWS; the caller must come back to this machine.
         aws_url, local_url = f"https://{service}.{REGION}.amazonaws.com", f"{self.url}/{service}"
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
+
+    def _keep(self, service: str) -> Response | None:
+        """Keep what a request has changed. Return the error if that fails: it must not be acknowledged then."""
+        try:
+            if self._keeper:
+                self._keeper.keep(service)
+        except OSError as error:
+            return _error_response(507, "NotKept", str(error))
+        return None
 
     def _handler(self, service: str) -> Any:
         with self._importing:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
-
-from parley.asgi import Response
 
 MAX_EVENTS = 10_000
 
@@ -28,7 +25,8 @@ class TraceEvent:
 class Trace:
     """An ordered stream of events. A ring keeps the newest `size` of them.
 
-    Every part of the emulator records here and nowhere else. Never pass a token, a key or the text of a frame.
+    Every part of the emulator records here and nowhere else. Never pass a token, a key or the text of a frame, but as
+    `content`: that goes to `keep`, which redacts it, or if there is none nowhere.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time, size: int = MAX_EVENTS) -> None:
@@ -36,10 +34,13 @@ class Trace:
         self._numbers = itertools.count(1)
         self._ring: deque[TraceEvent] = deque(maxlen=size)
         self._listeners: list[Callable[[TraceEvent], None]] = []
+        self.keep: Callable[[TraceEvent, Mapping[str, bytes]], None] | None = None
 
-    def record(self, kind: str, **fields: Any) -> None:
+    def record(self, kind: str, content: Mapping[str, bytes] | None = None, /, **fields: Any) -> None:
         """Append an event of this kind and pass it to the listeners. Safe from any thread."""
         event = TraceEvent(next(self._numbers), self._clock(), kind, fields)
+        if self.keep and content:
+            self.keep(event, content)
         self._ring.append(event)
         for listener in self._listeners:
             listener(event)
@@ -51,16 +52,6 @@ class Trace:
     def after(self, number: int) -> list[TraceEvent]:
         """Return the kept events with a number higher than `number`, oldest first."""
         return [event for event in list(self._ring) if event.number > number]
-
-    def answer(self, query: bytes) -> Response:
-        """Return the HTTP response to a request for the trace. `after=N` in the query leaves out events up to N."""
-        after = parse_qs(query.decode("latin-1")).get("after", ["0"])[-1]
-        if not after.isdecimal():
-            return Response.of_json(400, {"message": f"after={after} is not the number of an event"})
-        found = [
-            {"number": each.number, "at": each.at, "kind": each.kind, **each.fields} for each in self.after(int(after))
-        ]
-        return Response.of_json(200, found)
 
     def listen(self, listener: Callable[[TraceEvent], None]) -> None:
         """Call `listener` with every event from now on, in the thread that records the event."""

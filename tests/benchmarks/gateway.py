@@ -184,7 +184,7 @@ def _emulator() -> Iterator[tuple[subprocess.Popen[str], int, float]]:
     for start in (1, 2):
         port = free_port()
         began = time.perf_counter()
-        environment = {name: os.environ[name] for name in ("PATH", "HOME")}
+        environment = {name: os.environ[name] for name in ("PATH", "HOME")} | {"PARLEY_NO_DATA": "1"}
         process = subprocess.Popen(
             [PARLEY, "up", "--port", str(port), "--template", str(TEMPLATE)],
             env=environment,

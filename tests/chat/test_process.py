@@ -22,7 +22,8 @@ AN_HOUR = "/long 18000"
 
 
 def start(*arguments, cwd=ROOT, **variables):
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")} | variables
+    kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
+    environment = kept | {"PARLEY_NO_DATA": "1"} | variables
     return subprocess.run(
         [PARLEY, "up", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
     )

@@ -62,6 +62,8 @@ class Emulator:
         # The user's cache folder has the DynamoDB engine. A test with another home wants nothing of it.
         kept = ("PATH",) if "HOME" in variables else ("PATH", "HOME", "XDG_CACHE_HOME")
         environment = {name: os.environ[name] for name in kept if name in os.environ}
+        if "PARLEY_DATA" not in variables:
+            environment["PARLEY_NO_DATA"] = "1"
         if "JWT_JWKS_URL" not in variables:
             environment["JWT_SECRET"] = SECRET
         # Our own template's functions, and those of templates below this repository, find their packages there.

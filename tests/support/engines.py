@@ -52,6 +52,7 @@ class Failing:
     """An engine that answers what it is given, or raises it. With a `StartError` it does not start."""
 
     description = "failing"
+    keeps = False
 
     def __init__(self, result: Response | Exception) -> None:
         self._result = result

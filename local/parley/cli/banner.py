@@ -53,6 +53,8 @@ def _urls(emulator: Emulator) -> list[str]:
         built_in = "built in; set OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL for another"
         other = "as OPENAI_BASE_URL and OPENAI_MODEL say"
         lines.append(f"  Model         {built_in if emulator.built_in_model else other}")
+    if emulator.options.record:
+        lines.append("  Record        events, answers and posts, without tokens and secrets: parley trace --payloads")
     return [*lines, f"  Trace         {url}{TRACE_PATH}"]
 
 

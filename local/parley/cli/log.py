@@ -65,15 +65,22 @@ class Log:
     """The writer of the log.
 
     Posts wait for the next line of another kind, or for `HELD_SECONDS` without a post. Those to one connection with one
-    status make one line. `later` is the clock of that; without one they wait for the next line or the end.
+    status make one line. `later` is the clock of that; without one they wait for the next line or the end. A `numbered`
+    log begins each line with the number of its event.
     """
 
     def __init__(
-        self, out: TextIO = sys.stdout, detail: Detail = Detail.NORMAL, later: Later = lambda seconds, action: None
+        self,
+        out: TextIO = sys.stdout,
+        detail: Detail = Detail.NORMAL,
+        later: Later = lambda seconds, action: None,
+        *,
+        numbered: bool = False,
     ) -> None:
         self._out = out
         self._detail = detail
         self._later = later
+        self._numbered = numbered
         self._terminal = out.isatty()
         self._closed = False
         self._held: dict[tuple[str, int], _Posts] = {}
@@ -141,7 +148,8 @@ class Log:
             colour = "red" if _has_failed(event) else _COLOURS.get(event.kind, "cyan")
             moment, kind = click.style(moment, dim=True), click.style(kind, fg=colour)
             text = click.style(printable(_without_json(text)), dim=True) if event.kind == "log" else text
-        print(moment, kind, text, file=self._out, flush=True)
+        number = (f"{event.number:>6}",) if self._numbered else ()
+        print(*number, moment, kind, text, file=self._out, flush=True)
 
 
 def _has_failed(event: TraceEvent) -> bool:
@@ -184,6 +192,10 @@ def _without_json(text: str) -> str:
 
 def _call_by_id(fields: Fields) -> str:
     return f"{fields['connection_id']} {fields['status']}"
+
+
+def _about(fields: Fields) -> str:
+    return f" of {fields['connection_id']}" if fields.get("connection_id") else ""
 
 
 def _waits(fields: Fields) -> str:
@@ -239,7 +251,7 @@ _LINES: dict[str, Callable[[Fields], str]] = {
 }
 
 _VERBOSE_LINES: dict[str, Callable[[Fields], str]] = {
-    "start": lambda fields: f"{fields['caller']} → {fields['function']} {fields['request_id']}",
+    "start": lambda fields: f"{fields['caller']} → {fields['function']} {fields['request_id']}{_about(fields)}",
     "frame_in": lambda fields: f"{fields['connection_id']} ← {fields['bytes']} bytes",
     "frame_out": lambda fields: f"{fields['connection_id']} → {fields['bytes']} bytes",
     "call": lambda fields: (

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from parley import proxies
-from parley.cli import administration, executing, installing, operations, reaching
+from parley.cli import administration, executing, installing, keeping, looking, operations, reaching
 from parley.cli.options import Decorator, explained, options, pairs, printable_lines
 
 
@@ -116,6 +116,29 @@ _SERVICE_OPTIONS = options(
     ),
 )
 
+_STATE_OPTIONS = options(
+    _setting(
+        "--data",
+        "PARLEY_DATA",
+        type=click.Path(path_type=Path),
+        default=Path(".parley"),
+        help="Folder for tables, queues and accepted events, which the next run finds again. Git ignores it.",
+    ),
+    _setting(
+        "--no-data",
+        "PARLEY_NO_DATA",
+        is_flag=True,
+        help="Keep nothing: tables and queues are in memory, and gone when the emulator ends.",
+    ),
+    _setting(
+        "--record",
+        "PARLEY_RECORD",
+        is_flag=True,
+        help="Record the events and answers of functions and the posts, for `parley trace`, `replay` and `save`. "
+        "Tokens and secrets are redacted.",
+    ),
+)
+
 _LIMIT_OPTIONS = options(
     _setting(
         "--idle-timeout",
@@ -189,7 +212,8 @@ _BEHAVIOUR_OPTIONS = options(
         "--test-api",
         "PARLEY_TEST_API",
         is_flag=True,
-        help="Let tests reset the emulator, let time pass, and change the fault plan: /_parley/reset, clock, faults.",
+        help="Let tests reset the emulator, let time pass, and change the fault plan: /_parley/reset, clock, faults. "
+        "Nothing is kept (--no-data).",
     ),
     _setting(
         "--reorder",
@@ -237,7 +261,10 @@ _BEHAVIOUR_OPTIONS = options(
 
 
 @main.command()
-@options(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS)
+@options(
+    *(_SERVER_OPTIONS, _TEMPLATE_OPTIONS, _SERVICE_OPTIONS, _STATE_OPTIONS),
+    *(_LIMIT_OPTIONS, _BEHAVIOUR_OPTIONS, _LOG_OPTIONS),
+)
 @click.option("--until-stdin-ends", is_flag=True, hidden=True, help="End when standard input does: with the parent.")
 @explained
 def up(quiet: bool, verbose: bool, until_stdin_ends: bool, **values: Any) -> None:
@@ -309,11 +336,6 @@ def _token_for(user: str) -> str:
     return dev_tokens.token(user, dev_tokens.secret(overrides(os.environ, Path.cwd())))
 
 
-for command in (
-    *administration.COMMANDS,
-    *executing.COMMANDS,
-    *installing.COMMANDS,
-    *operations.COMMANDS,
-    *reaching.COMMANDS,
-):
-    main.add_command(command)
+for group in (administration, executing, installing, keeping, looking, operations, reaching):
+    for command in group.COMMANDS:
+        main.add_command(command)

@@ -61,7 +61,7 @@ async def _serve(started: Startup, detail: Detail) -> None:
     from parley.emulator.application import Emulator
 
     trace, log = Trace(), Log(sys.stdout, detail, asyncio.get_running_loop().call_later)
-    emulator = Emulator(started.options, started.template, started.variables, trace, started.zygote)
+    emulator = Emulator(started.options, started.template, started.variables, trace, started.zygote, started.data)
 
     def ready() -> None:
         click.echo(banner(emulator, started.variables))

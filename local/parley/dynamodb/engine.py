@@ -51,6 +51,10 @@ class Engine(Protocol):
     def description(self) -> str:
         """The name of the engine, and what follows from it, for the developer."""
 
+    @property
+    def keeps(self) -> bool:
+        """True if the tables are there in the next run."""
+
 
 class Database:
     """The DynamoDB that functions reach: an engine, whose failures are told from answers.
@@ -84,6 +88,11 @@ class Database:
     def description(self) -> str:
         """The name of the engine, and what follows from it, for the developer."""
         return self._engine.description
+
+    @property
+    def keeps(self) -> bool:
+        """True if the tables are there in the next run."""
+        return self._engine.keeps
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request: as the engine does or, if it fails, with an error that no SDK repeats."""

@@ -29,6 +29,11 @@ class Forwarded:
         """The URL."""
         return self._url
 
+    @property
+    def keeps(self) -> bool:
+        """True: the tables are in another program."""
+        return True
+
     async def start(self) -> None:
         """Do nothing: it runs already."""
 

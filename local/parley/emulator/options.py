@@ -100,7 +100,8 @@ class Options:
 
     `dynamodb` is `EMBEDDED`, `MOTO` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the
     pace of the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
-    With `test_api` tests may reset the emulator, let time pass, and change the fault plan.
+    `data` is the folder for what is kept, None to keep nothing. With `record` payloads are recorded. With `test_api`
+    tests may reset the emulator, let time pass, and change the fault plan.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -112,6 +113,8 @@ class Options:
     tokens_per_second: float = 40.0
     faults: Path | None = None
     iam: Mode = "report"
+    data: Path | None = None
+    record: bool = False
     test_api: bool = False
 
     @property
@@ -157,6 +160,9 @@ class Options:
             tokens_per_second=values["tokens_per_second"],
             faults=values["faults"],
             iam=values["iam"],
+            # A reset for a test empties every table, so what tests do is never kept.
+            data=None if values["no_data"] or values["test_api"] else values["data"],
+            record=values["record"],
             test_api=values["test_api"],
         )
 

@@ -20,6 +20,9 @@ SERVICES_PATH = "/_parley/aws"
 
 IAM_PATH = "/_parley/iam"
 TRACE_PATH = "/_parley/trace"
+RECORD_PATH = "/_parley/record"
+INVOCATIONS_PATH = "/_parley/invocations/"
+"""The beginning of the paths of invocations in the trace."""
 
 CONNECTIONS_PATH = "/@connections/"
 """The part of a path between the stage and the connection's id, as AWS has it."""

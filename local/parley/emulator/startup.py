@@ -14,6 +14,7 @@ from pathlib import Path
 from parley.emulator.code import read_template
 from parley.emulator.options import Options, overrides
 from parley.emulator.port import listen
+from parley.emulator.state.folder import DataFolder
 from parley.emulator.variables import FunctionVariables
 from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
 from parley.template.model import Template
@@ -23,7 +24,7 @@ from parley.template.model import Template
 class Startup:
     """A start so far. `options` name the port that is listened on; `variables` are the developer's own.
 
-    `zygote` is None if functions do not run in processes here.
+    `zygote` is None if functions do not run in processes here, and `data` if nothing is kept.
     """
 
     options: Options
@@ -31,6 +32,7 @@ class Startup:
     variables: Mapping[str, str]
     template: Template
     zygote: ZygoteProcess | None
+    data: DataFolder | None = None
 
 
 def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup:
@@ -38,9 +40,10 @@ def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup
     # The port is taken before anything is told its number: 0 stands for one that is free.
     listener = listen(options.address.host, options.address.port)
     options = replace(options, address=replace(options.address, port=listener.getsockname()[1]))
+    data = DataFolder.open(folder / options.data, options.address.port) if options.data else None
     variables = overrides(environ, folder)
     template = read_template(options.template, variables)
-    return Startup(options, listener, variables, template, _start_zygote(options, template, variables))
+    return Startup(options, listener, variables, template, _start_zygote(options, template, variables), data)
 
 
 def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:

@@ -130,12 +130,18 @@ class Environment:
         self._thaw()
         self._apply_fault(invocation)
         self._memory = self._watch_memory()
+        requests, key = self._context.processes.requests, self._access_key()
+        requests[key] = invocation.request_id
         # The runtime has asked for an event already: only then does an environment become ready.
         self._api.give(invocation, invocation.arn())
         try:
             return self._result(invocation, await self._settle(self._function.timeout))
         finally:
+            requests.pop(key, None)
             self._stop_memory_watch()
+
+    def _access_key(self) -> str:
+        return self._process.variables.get("AWS_ACCESS_KEY_ID", "") if self._process is not None else ""
 
     def _watch_memory(self) -> MemoryWatch | None:
         process, limit = self._process, self._function.memory

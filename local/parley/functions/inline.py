@@ -118,6 +118,10 @@ class Inline:
         """Return an empty name: all functions sign with the same key."""
         return ""
 
+    def request(self, access_key: str) -> str:
+        """Return an empty id: all functions sign with the same key."""
+        return ""
+
     def kill(self, access_key: str) -> None:
         """Do nothing: there is no process but the emulator's own."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,9 @@ from parley.trace import Trace
 MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100
 """The size of the largest response; the figure is Lambda's own."""
 
+_CONNECTION = re.compile(rb'"connection_?[iI]d"\s*:\s*"([A-Za-z0-9_-]{15}=)"')
+"""The first id of a connection in an event: of the connection that it comes from, or is about."""
+
 UNHANDLED = "Unhandled"
 THROTTLED = "TooManyRequestsException"
 
@@ -24,7 +28,8 @@ THROTTLED = "TooManyRequestsException"
 class Invocation:
     """One event for one function. A retry of an asynchronous invocation keeps its request id.
 
-    `caller` is `gateway`, `invoke` (Lambda's Invoke API), `event` (asynchronous) or `emulator` (a warm start).
+    `caller` is `gateway`, `invoke` (Lambda's Invoke API), `event` (asynchronous), `replay`, or `emulator` for a warm
+    start.
     `qualifier` is the alias or version that the caller asked for, `version` the version that runs. `client_context` is
     JSON about the caller's client, if it sent any.
     """
@@ -89,13 +94,23 @@ class Run:
         self._cold = cold
         self._trace = trace
         self._began = time.perf_counter()
-        self._record("start")
+        found = _CONNECTION.search(invocation.payload)
+        self._more = {"connection_id": found[1].decode()} if found else {}
+        if invocation.qualifier != LATEST:
+            self._more["qualifier"] = invocation.qualifier
+        self._record("start", {"event": invocation.payload})
 
     def end(self, response: FunctionResponse, lines: Iterable[str] = (), memory: float | None = None) -> Outcome:
         """Return the outcome with this response, the last printed lines and the memory used in MB."""
         milliseconds = (time.perf_counter() - self._began) * 1000
         used = {} if memory is None else {"memory": round(memory)}
-        self._record("end", milliseconds=round(milliseconds, 1), error=_error_type(response), **used)
+        self._record(
+            "end",
+            {"answer": response.payload},
+            milliseconds=round(milliseconds, 1),
+            error=_error_type(response),
+            **used,
+        )
         return Outcome(
             response.payload,
             response.function_error,
@@ -106,14 +121,16 @@ class Run:
             memory=memory,
         )
 
-    def _record(self, kind: str, **fields: Any) -> None:
+    def _record(self, kind: str, content: Mapping[str, bytes], **fields: Any) -> None:
         invocation = self._invocation
         self._trace.record(
             kind,
+            content,
             function=invocation.function.name,
             request_id=invocation.request_id,
             caller=invocation.caller,
             cold=self._cold,
+            **self._more,
             **fields,
         )
 

@@ -89,6 +89,11 @@ def refuse_unknown(name: str, qualifier: str) -> Never:
     raise Refusal(404, "ResourceNotFoundException", f"Function not found: {arn}")
 
 
+def refuse_unkept(reason: str) -> Never:
+    """Refuse an event that cannot be kept, with a status that no SDK repeats. AWS has no such answer."""
+    raise Refusal(507, "EventNotKept", reason)
+
+
 def invocation_type(headers: Mapping[str, str]) -> InvocationType:
     """Return the type that the headers ask for. Raises `Refusal` for a type that does not exist."""
     lower = {name.lower(): value for name, value in headers.items()}

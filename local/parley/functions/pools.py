@@ -81,6 +81,10 @@ class Pools:
         """Return the name of the function whose process has or had this key; empty if that is not certain."""
         return self._processes.caller(access_key)
 
+    def request(self, access_key: str) -> str:
+        """Return the id of the event that the process with this key handles; empty if there is none."""
+        return self._processes.requests.get(access_key, "")
+
     def kill(self, access_key: str) -> None:
         """Kill the process that signs with this key, if there is one."""
         if process := self._processes.of_access_key(access_key):

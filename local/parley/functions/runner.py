@@ -33,6 +33,9 @@ class Runner(Protocol):
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; empty if there is no such process."""
 
+    def request(self, access_key: str) -> str:
+        """Return the id of the event that the process with this key handles; empty if there is none."""
+
     def kill(self, access_key: str) -> None:
         """Kill the process that signs with this key, if there is one."""
 

@@ -12,7 +12,16 @@ from dataclasses import replace
 from parley.clock import Clock
 from parley.functions import invoke_api
 from parley.functions.advice import start_failure
-from parley.functions.asynchronous import ONCE, AsynchronousInvocations, CompletedEvent, Condition, Delivery
+from parley.functions.asynchronous import (
+    ONCE,
+    AcceptedEvent,
+    AsynchronousInvocations,
+    CompletedEvent,
+    Condition,
+    Delivery,
+    EventLog,
+    NotAccepted,
+)
 from parley.functions.invocation import Invocation, Outcome, throttled
 from parley.functions.invoke_api import InvocationType, RawResponse, Refusal
 from parley.functions.runner import Runner
@@ -36,7 +45,7 @@ class Functions:
     """The functions of a template.
 
     `runner` runs the invocations. `retry_delay` is the time in seconds before the first retry of an asynchronous
-    invocation, `duplicates` the probability that one is delivered twice.
+    invocation, `duplicates` the probability that one is delivered twice. `event_log` keeps them for another run.
     """
 
     def __init__(
@@ -49,13 +58,14 @@ class Functions:
         duplicates: float = 0.0,
         clock: Clock | None = None,
         enqueue: Enqueue | None = None,
+        event_log: EventLog | None = None,
     ) -> None:
         self._functions = functions
         self._trace = trace
         self._runner = runner
         self._enqueue = enqueue
         self._asynchronous = AsynchronousInvocations(
-            self._run, self._on_completed, retry_delay, clock or Clock(), duplicates
+            self._run, self._on_completed, retry_delay, clock or Clock(), duplicates, event_log
         )
         self._running: set[asyncio.Task[Outcome]] = set()
         self._concurrency: Counter[str] = Counter()
@@ -95,7 +105,7 @@ class Functions:
         return await self._run(self._invocation(name, payload, caller, qualifier))
 
     def invoke_later(self, name: str, payload: bytes, delivery: Delivery = ONCE, qualifier: str = LATEST) -> str:
-        """Invoke a function asynchronously and return the request id. Raises `UnknownFunction`."""
+        """Invoke a function asynchronously and return the request id. Raises `UnknownFunction`, `NotAccepted`."""
         invocation = self._invocation(name, payload, "event", qualifier)
         self._asynchronous.put(invocation, delivery)
         return invocation.request_id
@@ -117,9 +127,20 @@ class Functions:
         """Kill the environments that wait for an event."""
         self._runner.end_idle()
 
+    def resume(
+        self, name: str, payload: bytes, qualifier: str, request_id: str, accepted: float, attempts: int
+    ) -> None:
+        """Go on with an event that an earlier run has accepted. Raises `UnknownFunction`."""
+        invocation = replace(self._invocation(name, payload, "event", qualifier), request_id=request_id)
+        self._asynchronous.resume(AcceptedEvent(invocation, accepted, attempts))
+
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; empty if there is no such process."""
         return self._runner.caller(access_key)
+
+    def request(self, access_key: str) -> str:
+        """Return the id of the event that the process with this key handles; empty if there is none."""
+        return self._runner.request(access_key)
 
     def kill(self, access_key: str) -> None:
         """Kill the process that signs with this key, if there is one."""
@@ -150,7 +171,10 @@ class Functions:
         if kind is InvocationType.DRY_RUN:
             return invoke_api.dry_run()
         if kind is InvocationType.EVENT:
-            return invoke_api.accepted(self.invoke_later(name, payload, delivery, qualifier))
+            try:
+                return invoke_api.accepted(self.invoke_later(name, payload, delivery, qualifier))
+            except NotAccepted as error:
+                invoke_api.refuse_unkept(str(error))
         context = invoke_api.client_context(headers)
         invocation = replace(self._invocation(name, payload, "invoke", qualifier), client_context=context)
         return invoke_api.answered(await self._run(invocation), invocation, headers)
@@ -216,7 +240,10 @@ class Functions:
         """Send to the function or to the queue with this ARN."""
         reference = invoke_api.reference(arn)
         if ":lambda:" in arn and self._exists(reference.name, reference.qualifier):
-            self.invoke_later(reference.name, body, qualifier=reference.qualifier)
+            try:
+                self.invoke_later(reference.name, body, qualifier=reference.qualifier)
+            except NotAccepted as error:
+                self._trace.record("note", text=f"{source} sends to {arn}, which is lost: {error}.")
         elif ":sqs:" in arn and self._enqueue:
             self._enqueue(arn, body.decode(), attributes)
         else:

@@ -12,7 +12,10 @@ from pathlib import Path
 from threading import Condition, Thread
 from typing import IO, cast
 
-_COMMAND = ("-c", "from parley.cli.main import main; main()", "up", "--port", "0", "--test-api", "--until-stdin-ends")
+_COMMAND = (
+    *("-c", "from parley.cli.main import main; main()", "up", "--port", "0"),
+    *("--no-data", "--test-api", "--until-stdin-ends"),
+)
 _READY = "Parley is up on "
 _STOP_SECONDS = 10
 _KEPT_LINES = 10_000

@@ -55,7 +55,8 @@ class TestPlan:
         file = tmp_path / "faults.json"
         if plan is not None:
             file.write_text(plan)
-        environment = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "PARLEY_FAULTS": str(file)} | variables
+        kept = {"PATH": os.environ["PATH"], "PORT": str(free_port()), "PARLEY_NO_DATA": "1"}
+        environment = kept | {"PARLEY_FAULTS": str(file)} | variables
         ended = subprocess.run(
             [PARLEY, "up"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
         )

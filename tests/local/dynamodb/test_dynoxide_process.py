@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from parley.clock import Clock
 from parley.dynamodb.dynoxide import process
+from parley.dynamodb.dynoxide.process import Data
 from parley.errors import StartError
 
 from tests.support import engines, waiting
@@ -23,7 +24,7 @@ from parley.clock import Clock
 from parley.dynamodb.dynoxide import process
 
 async def main():
-    engine = await process.start(Path(sys.argv[1]), Path(sys.argv[2]), Clock().within)
+    engine = await process.start(Path(sys.argv[1]), process.Data(Path(sys.argv[2])), Clock().within)
     print(engine.pid, flush=True)
     await asyncio.Event().wait()
 
@@ -59,14 +60,14 @@ def runs(pid: int) -> bool:
 def test_its_data_are_in_shared_memory_if_there_is_plenty(tmp_path, monkeypatch, free, made):
     monkeypatch.setattr(process, "_SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free if path == tmp_path else 0))
-    folder = process.data_folder()
-    assert list(tmp_path.iterdir()) == [folder] * made
+    data = process.temporary_data()
+    assert list(tmp_path.iterdir()) == [data and data.folder] * made
     assert [each.stat().st_mode & 0o077 for each in tmp_path.iterdir()] == [0] * made
 
 
 def test_its_data_are_nowhere_else(tmp_path, monkeypatch):
     monkeypatch.setattr(process, "_SHARED_MEMORY", tmp_path / "none")
-    assert process.data_folder() is None
+    assert process.temporary_data() is None
 
 
 async def test_without_a_folder_its_data_are_in_its_own_memory(tmp_path, monkeypatch):
@@ -77,7 +78,7 @@ async def test_without_a_folder_its_data_are_in_its_own_memory(tmp_path, monkeyp
 
 
 async def test_it_ends_with_its_data(folder):
-    engine = await process.start(engines.binary(), folder, Clock().within)
+    engine = await process.start(engines.binary(), Data(folder), Clock().within)
     assert engine.host.startswith("127.")
     assert (folder / "tables.db").exists()
 
@@ -87,9 +88,9 @@ async def test_it_ends_with_its_data(folder):
 
 
 async def test_its_data_stay_for_another_run(folder):
-    engine = await process.start(engines.binary(), folder, Clock().within)
+    engine = await process.start(engines.binary(), Data(folder), Clock().within)
     await engine.end(keep=True)
-    another = await process.start(engines.binary(), folder, Clock().within)
+    another = await process.start(engines.binary(), Data(folder), Clock().within)
     assert folder.exists()
     await another.end()
     assert not folder.exists()
@@ -115,7 +116,7 @@ async def test_a_port_that_is_taken_meanwhile_is_left_for_another(tmp_path, fold
         f'[ -e "{taken}" ] || {{ touch "{taken}"; echo "error: port 1 is already in use"; exit 1; }}\n'
         f'exec "{engines.binary()}" "$@"',
     )
-    engine = await process.start(program, folder, Clock().within)
+    engine = await process.start(program, Data(folder), Clock().within)
     assert taken.exists()
     await engine.end()
 
@@ -123,7 +124,7 @@ async def test_a_port_that_is_taken_meanwhile_is_left_for_another(tmp_path, fold
 async def test_an_engine_that_does_not_start_says_why(tmp_path):
     program = script(tmp_path, "echo 'no room'; echo 'on this disk' >&2; exit 3")
     with pytest.raises(StartError) as refused:
-        await process.start(program, tmp_path, Clock().within)
+        await process.start(program, Data(tmp_path), Clock().within)
     assert str(refused.value) == (
         "Dynoxide, the DynamoDB engine, did not start: it ended with status 3. It printed: no room on this disk"
     )
@@ -133,7 +134,7 @@ async def test_an_engine_that_cannot_be_run_says_why(tmp_path):
     program = tmp_path / "engine"
     program.write_text("not a program")
     with pytest.raises(StartError, match="did not start: it ended with status 126"):
-        await process.start(program, tmp_path, Clock().within)
+        await process.start(program, Data(tmp_path), Clock().within)
 
 
 async def test_an_engine_that_panics_says_where_and_nothing_else(tmp_path):
@@ -145,7 +146,7 @@ async def test_an_engine_that_panics_says_where_and_nothing_else(tmp_path):
         "echo 'thread panicked at src/a.rs:7:3: a secret'",
         "exit 101",
     )
-    engine = await process.start(script(tmp_path, "\n".join(lines)), tmp_path, Clock().within)
+    engine = await process.start(script(tmp_path, "\n".join(lines)), Data(tmp_path), Clock().within)
     await asyncio.to_thread(go.write_text, "\n")
     await engine.ended.wait()
     assert await engine.end(keep=True) == "it panicked at src/a.rs:7"

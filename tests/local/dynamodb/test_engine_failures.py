@@ -15,6 +15,7 @@ from parley.asgi import Response
 from parley.cli.log import Log
 from parley.clock import Clock
 from parley.dynamodb.dynoxide.engine import Dynoxide
+from parley.dynamodb.dynoxide.process import Data
 from parley.dynamodb.engine import Database, EngineFailed
 from parley.dynamodb.fallback.engine import Moto
 from parley.dynamodb.forwarded import Forwarded
@@ -167,7 +168,7 @@ class TestTheProcessDies:
         folder = getattr(request, "param", tmp_path / "data")
         if folder:
             folder.mkdir()
-        engine = Dynoxide(engines.binary(), trace.record, Clock().within, lambda: folder)
+        engine = Dynoxide(engines.binary(), trace.record, Clock().within, lambda: Data(folder) if folder else None)
         database = Database(engine, trace.record)
         await database.start()
         await create(database)

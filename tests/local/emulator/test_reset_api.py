@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from parley.cli.main import up
 from parley.emulator.application import Emulator
 from parley.emulator.options import Address, FunctionOptions, Options, TemplateOptions
 from parley.errors import StartError
@@ -120,3 +122,10 @@ def test_the_tables_of_somebody_elses_database_are_not_emptied(tmp_path):
     )
     with pytest.raises(StartError, match="empties the tables"):
         Emulator(options, read(path), {"XDG_CACHE_HOME": str(tmp_path)}, Trace())
+
+
+@pytest.mark.parametrize(("options", "kept"), [([], Path(".parley")), (["--test-api"], None), (["--no-data"], None)])
+def test_what_tests_do_is_not_kept(monkeypatch, options, kept):
+    monkeypatch.delenv("PARLEY_NO_DATA", raising=False)
+    values = up.make_context("up", options).params
+    assert Options.of_command_line(values).data == kept

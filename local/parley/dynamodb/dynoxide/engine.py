@@ -1,7 +1,8 @@
 """Dynoxide, the emulator's own DynamoDB: an engine in Rust on SQLite, in a process of its own on a loopback address.
 
-Its data are in a file in shared memory. So nothing is lost if the process dies: it is started again on the same file.
-Where there is not enough shared memory they are in the process's own, and its end is the end of them.
+Its data are in a file: in the data folder, or if nothing is kept in shared memory. So nothing is lost if the process
+dies: it is started again on the same file. Where there is not enough shared memory they are in the process's own, and
+its end is the end of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from parley.account import REGION
 from parley.asgi import Response
 from parley.dynamodb.dynoxide import corrections
 from parley.dynamodb.dynoxide.client import Client, NoAnswer, TooLate
-from parley.dynamodb.dynoxide.process import EngineProcess, data_folder, start
+from parley.dynamodb.dynoxide.process import Data, EngineProcess, start, temporary_data
+from parley.dynamodb.dynoxide.syncing import flush_again_and_again
 from parley.dynamodb.dynoxide.units import asks, is_metered, units_in, with_units_asked, without_units
 from parley.dynamodb.engine import JSON_TYPE, UNITS_HEADER, EngineFailed, Record, Within, error_response, operation_of
 from parley.errors import StartError
@@ -27,6 +29,9 @@ from parley.errors import StartError
 ANSWER_SECONDS = 30
 _DEATH_SECONDS = 30
 """How long a process may take to end after it has closed a connection. The end explains the failure."""
+
+_FULL_BYTES = 1 << 20
+"""Free space below which a write of the engine may fail for want of it."""
 
 _ARN, _ENGINES_ARN = f"arn:aws:dynamodb:{REGION}:".encode(), b"arn:aws:dynamodb:dynoxide:"
 """The beginning of ARNs here, and as the engine writes them."""
@@ -52,45 +57,62 @@ class _Run:
 class Dynoxide:
     """The engine: its process, and the requests to it. A process that has died is started again.
 
-    `data_folder` makes a folder for its data; if it returns None, they are in the process's own memory.
+    `place` returns the place for its data; if it returns None, they are in the process's own memory.
     """
 
     def __init__(
-        self, binary: Path, record: Record, within: Within, data_folder: Callable[[], Path | None] = data_folder
+        self, binary: Path, record: Record, within: Within, place: Callable[[], Data | None] = temporary_data
     ) -> None:
         self._binary = binary
         self._record = record
         self._within = within
-        self._data_folder = data_folder
-        self._folder: Path | None = None
+        self._place = place
+        self._data: Data | None = None
         self._run: _Run | None = None
         self._changing = asyncio.Lock()
+        self._flushing: tuple[asyncio.Future[None], asyncio.Task[None]] | None = None
         self._tables: dict[str, corrections.Description] = {}
 
     @property
     def description(self) -> str:
         """The name of the engine, and what follows from it, for the developer."""
+        if self.keeps:
+            return f"embedded: Dynoxide; its tables are kept in {self._data.folder}" if self._data else ""
         return "embedded: Dynoxide; its tables are gone when the emulator ends"
+
+    @property
+    def keeps(self) -> bool:
+        """True if the tables are there in the next run."""
+        return self._data is not None and self._data.keeps
 
     async def start(self) -> None:
         """Start the process, and wait until it listens. Raises `StartError`."""
         async with self._changing:
-            self._folder = self._data_folder()
+            self._data = self._place()
             self._run = await self._started()
+            if self._data and self._data.keeps:
+                stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                flushing = flush_again_and_again(self._data.files, self._within, stopping)
+                self._flushing = stopping, asyncio.create_task(flushing)
 
     async def _started(self) -> _Run:
-        process = await start(self._binary, self._folder, self._within)
+        process = await start(self._binary, self._data, self._within)
         return _Run(process, Client(process.host, process.port, self._within, ANSWER_SECONDS))
 
     async def stop(self) -> None:
-        """End the process, and remove its data."""
+        """End the process, and remove its data if they are not to be kept."""
         async with self._changing:
             run, self._run = self._run, None
             if run:
                 run.client.close()
                 await run.process.end()
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
+            if self._flushing:
+                stopping, flushing = self._flushing
+                stopping.set_result(None)
+                await flushing
+                self._flushing = None
+            if self._data and not self._data.keeps:
+                shutil.rmtree(self._data.folder, ignore_errors=True)
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request. Raises `EngineFailed`; if the process has died, another one runs then."""
@@ -130,7 +152,10 @@ class Dynoxide:
     async def _post(self, headers: Mapping[str, str], body: bytes) -> Response:
         run = await self._running()
         try:
-            return await run.client.post(headers, body)
+            answer = await run.client.post(headers, body)
+            if answer.status >= 500 and (reason := self._full_disk()):
+                raise EngineFailed(reason)
+            return answer
         except TooLate as failure:
             raise EngineFailed(str(failure)) from None
         except NoAnswer as failure:
@@ -139,6 +164,15 @@ class Dynoxide:
             how = await run.process.end(keep=True) if run.process.ended.is_set() else str(failure)
             await self._running()
             raise EngineFailed(how) from None
+
+    def _full_disk(self) -> str | None:
+        """Return the reason for a failed write if it is a full disk, with the next step."""
+        if self._data is None or shutil.disk_usage(self._data.folder).free >= _FULL_BYTES:
+            return None
+        return (
+            f"the disk of {self._data.folder} is full; free some space, and send the message again. "
+            "Nothing that was acknowledged is lost"
+        )
 
     async def _running(self) -> _Run:
         """Return the run of the process. If it has ended, start another one on the same data, if they are kept."""
@@ -149,7 +183,7 @@ class Dynoxide:
             if not run.process.ended.is_set():
                 return run
             how = await run.process.end(keep=True)
-            if self._folder is None:
+            if self._data is None:
                 raise EngineFailed(f"{how}, and its tables with it; start the emulator again")
             try:
                 self._run = await self._started()

@@ -15,9 +15,12 @@ import tempfile
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
+from parley.dynamodb.dynoxide.syncing import without_waits
 from parley.dynamodb.engine import Within
 from parley.errors import StartError
 
@@ -48,6 +51,24 @@ _MAX_LINE_BYTES = 64 * 1024
 _PANIC = re.compile(r"panicked at ([\w./-]+:\d+)")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the folder in it gets a random name, and only we may read it
 _ENOUGH_SHARED_BYTES = 1 << 30
+TABLES_FILE = "tables.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """The place of the engine's data. With `keeps` they stay there after its end.
+
+    `lock` is a descriptor that the engine holds too: who waits for its lock then knows that the engine has ended.
+    """
+
+    folder: Path
+    keeps: bool = False
+    lock: int | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of the database: those that are written first come first."""
+        return self.folder / f"{TABLES_FILE}-wal", self.folder / TABLES_FILE
 
 
 class EngineProcess:
@@ -116,28 +137,29 @@ class EngineProcess:
         return f"it ended with status {status}"
 
 
-def data_folder() -> Path | None:
+def temporary_data() -> Data | None:
     """Return a new folder for the engine's data, in shared memory; None where there is not plenty of that.
 
     Never on disk: the engine waits for the disk at each write (`fsync`), which takes many times as long as the write.
     """
     with suppress(OSError):
         if shutil.disk_usage(_SHARED_MEMORY).free >= _ENOUGH_SHARED_BYTES:
-            return Path(tempfile.mkdtemp(prefix="parley-dynamodb-", dir=_SHARED_MEMORY))
+            return Data(Path(tempfile.mkdtemp(prefix="parley-dynamodb-", dir=_SHARED_MEMORY)))
     return None
 
 
-async def start(binary: Path, folder: Path | None, within: Within) -> EngineProcess:
+async def start(binary: Path, data: Data | None, within: Within) -> EngineProcess:
     """Start the engine on data in a folder, and wait until it listens. Raises `StartError` with what it has printed.
 
     Without a folder the data are in the engine's own memory, and are gone when it ends.
     """
-    data = ("--db-path", str(folder / "tables.db")) if folder else ()
+    file = ("--db-path", str(data.folder / TABLES_FILE)) if data else ()
     for _ in range(_ATTEMPTS):
         host, port = _free_address()
-        options = ("serve", "--host", host, "--port", str(port), *data)
+        options = ("serve", "--host", host, "--port", str(port), *file)
         try:
-            guardian = _guardian(folder, binary, options)
+            starting = partial(_guardian, data, binary, options)
+            guardian = without_waits(starting) if data and data.keeps else starting()
         except OSError as error:
             raise StartError(f"Dynoxide, the DynamoDB engine, cannot be run: {error}") from None
         process = EngineProcess(guardian, host, port)
@@ -150,19 +172,21 @@ async def start(binary: Path, folder: Path | None, within: Within) -> EngineProc
     raise StartError(f"Dynoxide, the DynamoDB engine, did not start: {how}. It printed: {printed}")
 
 
-def _guardian(folder: Path | None, binary: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
+def _guardian(data: Data | None, binary: Path, options: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the shell that runs the engine. Raises `OSError`.
 
     Not by the event loop: uvloop gives a process further descriptors of its pipes, beside its first three. The shell
     would keep them, and then the end of the engine would not be the end of what it prints.
     """
+    removed = str(data.folder) if data and not data.keeps else ""
     return subprocess.Popen(  # noqa: S603 - the engine that we have installed, or the developer's own
-        ("/bin/sh", "-c", _GUARDIAN, "parley-dynamodb", str(folder or ""), str(binary), *options),
+        ("/bin/sh", "-c", _GUARDIAN, "parley-dynamodb", removed, str(binary), *options),
         bufsize=0,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={"PATH": os.environ.get("PATH", os.defpath)},
+        pass_fds=() if data is None or data.lock is None else (data.lock,),
         # A terminal sends Ctrl-C to its whole session. Functions that still run need their tables.
         start_new_session=True,
     )

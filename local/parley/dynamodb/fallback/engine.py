@@ -43,6 +43,11 @@ class Moto:
         """The name of the engine, and what follows from it, for the developer."""
         return f"embedded: moto, which takes much that AWS refuses ({self._reason})"
 
+    @property
+    def keeps(self) -> bool:
+        """False: the tables are in this process's memory."""
+        return False
+
     async def start(self) -> None:
         """Wait until moto is imported."""
         await asyncio.wrap_future(self._handler)

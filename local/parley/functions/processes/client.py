@@ -42,9 +42,13 @@ class Process:
 
 
 class Processes:
-    """The processes that a zygote makes. If the zygote dies, the next launch starts another."""
+    """The processes that a zygote makes. If the zygote dies, the next launch starts another.
+
+    `requests` are the ids of the events that processes handle now, by their access keys.
+    """
 
     def __init__(self) -> None:
+        self.requests: dict[str, str] = {}
         self._plan: ZygotePlan | None = None
         self._numbers = count(1)
         self._living: dict[int, Process] = {}

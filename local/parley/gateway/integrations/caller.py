@@ -73,7 +73,8 @@ class IntegrationCaller:
         # The invocation is not cancelled: as on AWS, a function keeps running after the gateway has stopped waiting.
         outcome = invocation.result() if await self._clock.within(limit, invocation) else None
         error = outcome.function_error if outcome else f"no answer within {limit:g} s"
-        self._record(handshake, route, function, started, outcome.cold if outcome else None, error)
+        request_id = outcome.request_id if outcome else ""
+        self._record(handshake, route, function, started, outcome.cold if outcome else None, error, request_id)
         if outcome is None:
             what = f"{route} timed out after {limit:g} s; {function} keeps running"
             limits = INTEGRATION_TIME.as_fields()
@@ -95,7 +96,9 @@ class IntegrationCaller:
         started: float,
         cold: bool | None = None,
         error: str | None = None,
+        request_id: str = "",
     ) -> None:
+        ids = {"request_id": request_id} if request_id else {}
         self._trace.record(
             "route",
             connection_id=handshake.connection_id,
@@ -104,6 +107,7 @@ class IntegrationCaller:
             milliseconds=round((self._clock.time() - started) * 1000, 1),
             cold=cold,
             error=error,
+            **ids,
         )
 
     async def _call_non_lambda(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,8 +76,16 @@ class ManagementApi:
             for each in sorted(open_ones, key=lambda each: each.handshake.connected_at)
         ]
 
-    async def answer(self, method: str, stage: str, connection_id: str, body: bytes, signed: bool) -> Response:
-        """Answer one call of the @connections API."""
+    async def answer(
+        self,
+        method: str,
+        stage: str,
+        connection_id: str,
+        body: bytes,
+        signed: bool,
+        caller: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Answer one call of the @connections API. `caller` are fields for the trace that say who calls."""
         if self._latency:
             await self._clock.sleep(self._latency)
         response = self._check_request(stage, connection_id, signed)
@@ -85,10 +93,12 @@ class ManagementApi:
             response = await self._answer(method, stage, connection_id, body)
         self._trace.record(
             "post" if method == "POST" else "connections",
+            {"data": body},
             method=method,
             connection_id=connection_id,
             status=response.status,
             bytes=len(body),
+            **(caller or {}),
         )
         return response
 

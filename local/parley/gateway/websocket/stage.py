@@ -116,6 +116,8 @@ class WebSocketGateway:
         """Open the connection and handle its messages until it ends. Returns the end."""
         if not await client.accept(accepted.subprotocol, accepted.headers):
             return LOST
+        if self._context.kept:
+            self._context.kept.opened(client.connection.handshake)
         self._record("open", client.connection.handshake)
         while not isinstance(message := await client.receive(), Close):
             if isinstance(message, bytes):
@@ -149,6 +151,14 @@ class WebSocketGateway:
         if self._assumptions.throttled_message == "frame":
             await client.send(_gateway_frame("Too Many Requests", handshake, request_id))
 
+    def serves(self, handshake: Handshake) -> bool:
+        """Return whether a connection is one of this stage."""
+        return (handshake.api_id, handshake.stage) == (self._api.api_id, self._stage.name)
+
+    def leave(self, handshake: Handshake) -> None:
+        """Call `$disconnect` for a connection of an earlier run, which has ended with the emulator."""
+        self._start_task(self._call_disconnect(handshake, LOST))
+
     async def _call_disconnect(self, handshake: Handshake, close: Close) -> None:
         if close.code == LOST.code and self._assumptions.network_loss == "when-idle":
             await self._clock.sleep(self._context.limits.idle)
@@ -156,6 +166,8 @@ class WebSocketGateway:
         if route is not None:
             event = handshake.disconnect_event(close.code, close.reason, self._clock.time())
             await self._context.integrations.call(route, event, handshake)
+        if self._context.kept:
+            self._context.kept.ended(handshake.connection_id)
 
     def _record_close(self, connection: Connection, close: Close) -> None:
         limit = close.limit.as_fields() if close.limit else {}

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from parley.template.model import LambdaIntegration, Route
 
+from tests.support.asked_trace import AskedTrace
 from tests.support.gateway import MALFORMED, GatewayStage, Raised
 
 DEFAULT = Route("$default", LambdaIntegration("default"))
@@ -183,7 +184,8 @@ class TestTrace:
     async def test_it_is_served_from_a_number_on_as_json(self):
         gateway = GatewayStage({"default": ok}, DEFAULT)
         await gateway.connect()
-        [first] = json.loads(gateway.trace.answer(b"").body)
+        asked = AskedTrace(None, gateway.trace)
+        [first] = await asked.get("trace")
         assert first == {"number": 1, "at": first["at"], "kind": "open", "connection_id": first["connection_id"]}
-        assert json.loads(gateway.trace.answer(b"after=1").body) == []
-        assert gateway.trace.answer(b"after=x").status == 400
+        assert await asked.get("trace", after=1) == []
+        assert (await asked.ask("GET", "trace", "after=x")).status == 400
