@@ -7,10 +7,11 @@ import gzip
 import importlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, wraps
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -35,21 +36,27 @@ _MODEL_HEAD_BYTES = 6000
 _MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\s*:\s*"([^"]*)"')
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
+Deliver = Callable[[str, bytes, str], None]
+_Notify = Callable[[str, Mapping[str, Any], str], None]
+
 
 class AwsServices:
     """The services beside DynamoDB and Lambda. Their data is lost when the process ends.
 
-    Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others.
+    Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others. `deliver`
+    sends an event to the function with an ARN, and names its source.
     """
 
-    def __init__(self, url: str, trace: Trace, importing: Lock) -> None:
+    def __init__(self, url: str, trace: Trace, importing: Lock, deliver: Deliver | None = None) -> None:
         self.url = url
+        self._deliver = deliver
         self._importing = importing
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
         self._handlers: dict[str, Any] = {}
         self._unknown: set[str] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def answer(self, service: str, method: str, headers: Mapping[str, str], body: bytes) -> Response:
         """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself."""
@@ -57,6 +64,7 @@ class AwsServices:
         if service not in _MOTO_HANDLERS:
             variables = await work(None, endpoint_variables, headers)
             return self._not_emulated(headers, variables)
+        self._loop = asyncio.get_running_loop()
         return await work(self._executor, self._answer, service, method, dict(headers), body)
 
     async def provision(
@@ -72,8 +80,9 @@ class AwsServices:
         for topic in topics:
             await self._call_sns("CreateTopic", {"Name": topic.name}, topic.attributes)
         for each in subscriptions:
-            subscribed = {"TopicArn": each.topic, "Protocol": "sqs", "Endpoint": each.queue}
-            await self._call_sns("Subscribe", subscribed, {"RawMessageDelivery": str(each.raw).lower()})
+            subscribed = {"TopicArn": each.topic, "Protocol": each.protocol, "Endpoint": each.endpoint}
+            raw = {"RawMessageDelivery": str(each.raw).lower()} if each.protocol == "sqs" else {}
+            await self._call_sns("Subscribe", subscribed, {**raw, **each.filters})
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
@@ -132,7 +141,11 @@ class AwsServices:
         # Without signature and host, moto takes region and URLs from its own URL. So all functions see the same queues.
         unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
         try:
-            status, answered, content = self._handler(service)(method, unsigned, body)
+            handler = self._handler(service)
+            if service == "sns":
+                # moto's data are the process's own, and so is what delivers its messages.
+                _notify_functions(self._notify)
+            status, answered, content = handler(method, unsigned, body)
         except Exception as error:  # a bug of moto's must not look like a bug of the function's
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
         finally:
@@ -143,6 +156,11 @@ class AwsServices:
         # moto's answers hold the URLs of queues on AWS; the caller must come back to this machine.
         aws_url, local_url = f"https://{service}.{REGION}.amazonaws.com", f"{self.url}/{service}"
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
+
+    def _notify(self, function: str, event: Mapping[str, Any], source: str) -> None:
+        """Send an event of a service's to a function, from the thread of the services."""
+        if self._deliver and self._loop:
+            self._loop.call_soon_threadsafe(self._deliver, function, json.dumps(event).encode(), source)
 
     def _handler(self, service: str) -> Any:
         with self._importing:
@@ -254,6 +272,63 @@ def _load(service: str) -> Any:
         return handler.dispatch(Request.from_primitives(method, url, addressed, body))
 
     return handle
+
+
+def _notify_functions(notify: _Notify) -> None:
+    """Make the topics send to functions: moto itself would look for a function of its own.
+
+    The filters of subscriptions are moto's.
+    """
+    from moto.sns.models import Subscription as Subscribed
+
+    original = getattr(Subscribed.publish, "__wrapped__", Subscribed.publish)
+
+    @wraps(original)
+    def publish(self: Any, message: str, message_id: str, **more: Any) -> None:
+        if self.protocol != "lambda":
+            original(self, message, message_id, **more)
+            return
+        matcher = self._filter_policy_matcher
+        if matcher is not None and not matcher.matches(more.get("message_attributes"), message):
+            return
+        if more.get("message_structure") == "json":
+            message = self._parse_message_structure(message, self.protocol)
+        record = _sns_record(self, message, message_id, more.get("subject"), more.get("message_attributes") or {})
+        notify(self.endpoint, {"Records": [record]}, f"The topic {self.topic.name}")
+
+    Subscribed.publish = publish  # type: ignore[method-assign, assignment]
+
+
+def _sns_record(
+    subscription: Any, message: str, message_id: str, subject: str | None, attributes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return a message in the form in which functions get it. Its signature is no real one."""
+    url = f"https://sns.{REGION}.amazonaws.com/"
+    return {
+        "EventSource": "aws:sns",
+        "EventVersion": "1.0",
+        "EventSubscriptionArn": subscription.arn,
+        "Sns": {
+            "Type": "Notification",
+            "MessageId": message_id,
+            "TopicArn": subscription.topic.arn,
+            "Subject": subject,
+            "Message": message,
+            "Timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "SignatureVersion": "1",
+            "Signature": "EXAMPLE",
+            "SigningCertUrl": f"{url}SimpleNotificationService-0000000000000000000000.pem",
+            "UnsubscribeUrl": f"{url}?Action=Unsubscribe&SubscriptionArn={subscription.arn}",
+            "MessageAttributes": {
+                name: {"Type": each["Type"], "Value": _attribute(each)} for name, each in attributes.items()
+            },
+        },
+    }
+
+
+def _attribute(attribute: Mapping[str, Any]) -> Any:
+    value = attribute["Value"]
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def _error_response(status: int, code: str, message: str) -> Response:

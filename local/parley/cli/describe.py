@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from parley.template.model import (
     UnavailableIntegration,
     WebSocketApi,
 )
+from parley.template.projects import template_of
+from parley.template.reader import read
+
+
+def read_template(given: Path | None, parameters: Mapping[str, str], imports: Mapping[str, str]) -> Template:
+    """Read a template, or the one of a folder. Raises `TemplateError`."""
+    return read(template_of(given), parameters, imports=imports)
 
 
 def as_json(template: Template) -> str:

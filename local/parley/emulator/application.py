@@ -25,6 +25,7 @@ from parley.emulator.paths import (
     CONNECTIONS_PATH,
     CONNECTIONS_REPORT_PATH,
     DYNAMODB_PATH,
+    EVENTS,
     FAULTS_PATH,
     IAM_PATH,
     INVOKE_PATH,
@@ -32,8 +33,10 @@ from parley.emulator.paths import (
     MODEL_PATH,
     MODEL_REPORT_PATH,
     OWN_PATH,
+    RULES_PATH,
     SERVICES_PATH,
     TRACE_PATH,
+    fronts,
     mounted,
     mounted_http,
     stages_by_path,
@@ -47,6 +50,7 @@ from parley.functions.asynchronous import ONCE, Delivery
 from parley.functions.event_sources import QueuePoller
 from parley.functions.invocation import Outcome
 from parley.functions.processes.launch import ZygoteProcess
+from parley.functions.rules import Rules, UnknownRule
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions
 from parley.gateway.events import Handshake, decode_headers
@@ -98,9 +102,10 @@ class Emulator:
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
         importing = Lock()
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing)
+        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing, self._deliver)
         self._functions = self._lambda(zygote)
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
+        self._rules = Rules(self.template.rules, self.template.buses, self._deliver, trace, self._clock)
         self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
         self._gateway = self._api_gateway()
         seed = options.gateway.reorder
@@ -114,7 +119,7 @@ class Emulator:
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
-        self.http_paths = [path or "/" for path in self._http]
+        self.http_fronts = fronts(self.template.http_apis)
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self.database = database(options, overrides, importing, trace, self._clock)
@@ -169,6 +174,10 @@ class Emulator:
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         return await (self._interceptor or self._functions).invoke(name, payload, qualifier)
 
+    def _deliver(self, arn: str, payload: bytes, source: str) -> None:
+        """Send to the function or the queue with this ARN, in the name of a service."""
+        self._functions.deliver(arn, payload, source)
+
     def _enqueue(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         task = asyncio.ensure_future(self._services.send(arn, body, attributes))
         # The event loop keeps only weak references to tasks.
@@ -207,6 +216,7 @@ class Emulator:
             self._ready.set()
             await self._functions.warm()
             self._poller.start()
+            self._rules.start()
             if self._injector:
                 self._injector.arm()
             on_ready()
@@ -216,6 +226,7 @@ class Emulator:
                 self._access.record_unused()
             on_stop()
             self._poller.stop()
+            self._rules.stop()
             await self._functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
@@ -332,6 +343,8 @@ class Emulator:
             return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
         if path.startswith(SERVICES_PATH):
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
+            if service == EVENTS:
+                return Response(*self._rules.answer(headers, body))
             # SDKs send no query; an integration's URI adds one to its form.
             form = b"&".join(part for part in (body, scope["query_string"]) if part)
             return await self._services.answer(service, scope["method"], headers, form)
@@ -346,12 +359,14 @@ class Emulator:
         return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed)
 
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the emulator's own API: the trace, the reports, the fault plan."""
+        """Answer a request of the emulator's own API: the trace, the reports, the rules, the fault plan."""
         path = scope["path"]
         if path == TRACE_PATH:
             return await self._trace.answer(scope["query_string"]).send(send)
         if path == CONNECTIONS_REPORT_PATH:
             return await Response.of_json(200, self._gateway.management_api.listed()).send(send)
+        if path == RULES_PATH:
+            return await self._answer_rules(scope["method"], await read_body(receive)).send(send)
         if self._access and path == IAM_PATH:
             return await Response.of_json(200, self._access.report()).send(send)
         if self._injector and path == MODEL_REPORT_PATH:
@@ -359,6 +374,15 @@ class Emulator:
         if self._injector and path == FAULTS_PATH:
             return await self._injector.answer(scope["method"], await read_body(receive)).send(send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
+
+    def _answer_rules(self, method: str, body: bytes) -> Response:
+        """Answer with the rules, or run the one with a schedule that a POST names."""
+        if method != "POST":
+            return Response.of_json(200, self._rules.listed())
+        try:
+            return Response.of_json(202, {"targets": self._rules.trigger(body.decode(errors="replace"))})
+        except UnknownRule as error:
+            return Response.of_json(404, {"message": str(error)})
 
 
 def _load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:

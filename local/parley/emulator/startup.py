@@ -39,7 +39,7 @@ def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup
     # The port is taken before anything is told its number: 0 stands for one that is free.
     listener = listen(options.address.host, options.address.port)
     options = replace(options, address=replace(options.address, port=listener.getsockname()[1]))
-    variables = overrides(environ, folder)
+    variables = overrides(environ, folder, options.functions.variables_of_all())
     template = read_template(options.template, variables)
     return Startup(options, listener, variables, template, _start_zygote(options, template, variables))
 

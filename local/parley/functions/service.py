@@ -101,6 +101,10 @@ class Functions:
         self._asynchronous.put(invocation, delivery)
         return invocation.request_id
 
+    def deliver(self, arn: str, payload: bytes, source: str) -> None:
+        """Send to the function or the queue with this ARN, in the name of `source`. A note says if there is none."""
+        self._send(arn, payload, {}, source)
+
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; empty if there is no such process."""
         return self._runner.caller(access_key)

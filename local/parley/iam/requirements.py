@@ -147,6 +147,15 @@ def _secret(secret: Any) -> str:
     return str(secret) if str(secret).startswith("arn:") else arn("secretsmanager", f"secret:{secret}-??????")
 
 
+def _events(call: Call) -> Iterator[Permission]:
+    if call.operation != "PutEvents":
+        yield from _other(call)
+        return
+    for entry in call.parameters.get("Entries") or ():
+        bus = str(entry.get("EventBusName") or "default") if isinstance(entry, dict) else "default"
+        yield Permission("events:PutEvents", bus if bus.startswith("arn:") else arn("events", f"event-bus/{bus}"))
+
+
 def _kms(call: Call) -> Iterator[Permission]:
     key = str(call.parameters.get("KeyId") or "")
     yield Permission(f"kms:{call.operation}", key_arn(key) if key else None)
@@ -175,6 +184,7 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Permission]]] = {
     "sqs": _sqs,
     "ssm": _ssm,
     "secretsmanager": _secretsmanager,
+    "events": _events,
     "kms": _kms,
 }
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from parley.template.schedules import Schedule
 
 LATEST = "$LATEST"
 """Qualifier of a function that is invoked without one."""
@@ -32,6 +34,7 @@ class Function:
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
     they may be zips. `parameters` name the template's parameter of each variable that has the value of one.
+    `logical_id` is the function's in the template.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Function:
     log_level: str = "INFO"
     runtime: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    logical_id: str = ""
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""
@@ -192,8 +196,8 @@ class WebSocketApi:
 class HttpRoute:
     """A route of an HTTP API, and its function. The path of the catch-all route is `$default`.
 
-    `payload` is the payload format version: `1.0` or `2.0`. A route whose function cannot be invoked fails;
-    `unavailable` tells why it cannot.
+    `payload` is the payload format version: `1.0` or `2.0`; it counts for HTTP APIs only. A route whose function cannot
+    be invoked fails; `unavailable` tells why it cannot.
     """
 
     method: str
@@ -206,12 +210,20 @@ class HttpRoute:
 
 @dataclass(frozen=True, slots=True)
 class HttpApi:
-    """An HTTP API with its one stage."""
+    """An HTTP API with its one stage; by `kind` also a REST API, or a function URL.
+
+    `binary_types` are the media types that a REST API takes for binary, `variables` those of its stage. With `iam`
+    requests must be signed.
+    """
 
     logical_id: str
     api_id: str
     stage: str
     routes: tuple[HttpRoute, ...]
+    kind: Literal["http", "rest", "url"] = "http"
+    binary_types: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    iam: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,11 +245,17 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A queue, by ARN, that gets the messages of a topic, by ARN. `raw` messages have no envelope of SNS's."""
+    """A queue or a function, by ARN, that gets the messages of a topic, by ARN.
+
+    `raw` messages have no envelope of SNS's. `filters` are further attributes of the subscription, such as its
+    FilterPolicy.
+    """
 
     topic: str
-    queue: str
+    endpoint: str
     raw: bool = False
+    protocol: Literal["sqs", "lambda"] = "sqs"
+    filters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +278,39 @@ class EventSource:
     qualifier: str = LATEST
     batch_size: int = 10
     reports_failures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target of a rule, by ARN, and what it gets: the event, or `input`, or what `path` selects of the event.
+
+    With `template` it gets that text, with the values that `paths` select in the place of `<name>`.
+    """
+
+    arn: str
+    input: str | None = None
+    path: str = ""
+    template: str = ""
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of EventBridge, or a schedule of its Scheduler (`is_scheduler`).
+
+    It sends to its targets at the times of `schedule`, and each event of its bus that `pattern` matches. `names` are
+    those by which it may be triggered: its own, its logical id, and the one of SAM's event.
+    """
+
+    name: str
+    arn: str
+    targets: tuple[Target, ...]
+    schedule: Schedule | None = None
+    expression: str = ""
+    pattern: Mapping[str, Any] | None = None
+    bus: str = "default"
+    is_scheduler: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,3 +363,5 @@ class Template:
     constraints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     topics: tuple[Topic, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    buses: tuple[str, ...] = ("default",)

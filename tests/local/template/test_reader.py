@@ -380,10 +380,10 @@ class TestNotes:
         )
 
     def test_an_event_that_is_not_emulated_is_said(self, template):
-        path = template(echo="Events: {Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}}")
+        path = template(echo="Events: {Nightly: {Type: Kinesis, Properties: {Stream: s}}}")
 
         assert read(path).notes == (
-            f"{at(path, 'Nightly')} `Echo.Events.Nightly`: events of type Schedule are not emulated; ignored.",
+            f"{at(path, 'Nightly')} `Echo.Events.Nightly`: events of type Kinesis are not emulated; ignored.",
         )
 
     @pytest.mark.parametrize(
