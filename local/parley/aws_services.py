@@ -1,4 +1,4 @@
-"""SQS, SNS, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
+"""SQS, SNS, S3, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import gzip
 import importlib
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,21 +17,29 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import urlencode
+from xml.sax.saxutils import escape
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.template.model import Parameter, Queue, Subscription, Topic
+from parley.template.model import Bucket, Notification, Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 _MOTO_HANDLERS = {
     "sqs": ("moto.sqs.responses", "SQSResponse"),
     "sns": ("moto.sns.responses", "SNSResponse"),
     "ssm": ("moto.ssm.responses", "SimpleSystemManagerResponse"),
+    "s3": ("moto.s3.responses", "S3Response"),
     "secretsmanager": ("moto.secretsmanager.responses", "SecretsManagerResponse"),
 }
 _TARGETS = {"sqs": "AmazonSQS", "ssm": "AmazonSSM"}
 _MAX_RECEIVED = 10
 """The most messages that SQS returns for one `ReceiveMessage`."""
+
+DEFAULT_BUS = f"arn:aws:events:{REGION}:{ACCOUNT_ID}:event-bus/default"
+"""The ARN of EventBridge's default bus, to which services send."""
+
+_BUCKETS = "The bucket "
+"""The beginning of the name of a bucket as the source of an event."""
 
 _MODEL_HEAD_BYTES = 6000
 _MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\s*:\s*"([^"]*)"')
@@ -56,16 +65,23 @@ class AwsServices:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
         self._handlers: dict[str, Any] = {}
         self._unknown: set[str] = set()
+        self._buckets: tuple[Bucket, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked = ""
 
-    async def answer(self, service: str, method: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself."""
+    async def answer(
+        self, service: str, method: str, headers: Mapping[str, str], body: bytes, resource: str = "/"
+    ) -> Response:
+        """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself.
+
+        `resource` is the path below that, with the query: S3 has buckets and keys there.
+        """
         work = asyncio.get_running_loop().run_in_executor
         if service not in _MOTO_HANDLERS:
             variables = await work(None, endpoint_variables, headers)
             return self._not_emulated(headers, variables)
         self._loop = asyncio.get_running_loop()
-        return await work(self._executor, self._answer, service, method, dict(headers), body)
+        return await work(self._executor, self._answer, service, method, dict(headers), body, resource)
 
     async def provision(
         self,
@@ -73,8 +89,10 @@ class AwsServices:
         parameters: tuple[Parameter, ...],
         topics: tuple[Topic, ...] = (),
         subscriptions: tuple[Subscription, ...] = (),
+        buckets: tuple[Bucket, ...] = (),
     ) -> None:
-        """Create the template's queues, parameters, topics and subscriptions."""
+        """Create the template's queues, parameters, topics and subscriptions, and buckets as soon as one is used."""
+        self._buckets = buckets
         for queue in queues:
             await self._call("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
         for topic in topics:
@@ -137,15 +155,14 @@ class AwsServices:
             reason = answer.body.decode(errors="replace")[:300]
             self._trace.record("note", text=f"sns refused {operation} ({answer.status}): {reason}")
 
-    def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes) -> Response:
+    def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes, resource: str = "/") -> Response:
         # Without signature and host, moto takes region and URLs from its own URL. So all functions see the same queues.
-        unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
+        # S3's answers have no URLs, and moto refuses objects to those who do not sign.
+        dropped = ("host",) if service == "s3" else ("authorization", "host")
+        unsigned = {name: value for name, value in headers.items() if name.lower() not in dropped}
+        self._asked = resource
         try:
-            handler = self._handler(service)
-            if service == "sns":
-                # moto's data are the process's own, and so is what delivers its messages.
-                _notify_functions(self._notify)
-            status, answered, content = handler(method, unsigned, body)
+            status, answered, content = self._handler(service)(method, unsigned, body, resource)
         except Exception as error:  # a bug of moto's must not look like a bug of the function's
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
         finally:
@@ -153,12 +170,18 @@ class AwsServices:
         content = content.encode() if isinstance(content, str) else content or b""
         skipped = ("content-length", "date", "server", "status")
         kept = {str(name): str(value) for name, value in answered.items() if name.lower() not in skipped}
+        if service == "s3":
+            lengths = [int(value) for name, value in answered.items() if name.lower() == "content-length"]
+            length = lengths[0] if method == "HEAD" and lengths else None
+            return Response(int(status), kept, content, length=length)
         # moto's answers hold the URLs of queues on AWS; the caller must come back to this machine.
         aws_url, local_url = f"https://{service}.{REGION}.amazonaws.com", f"{self.url}/{service}"
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
 
     def _notify(self, function: str, event: Mapping[str, Any], source: str) -> None:
         """Send an event of a service's to a function, from the thread of the services."""
+        if source.startswith(_BUCKETS) and _is_untrue(event, self._asked.partition("?")[2]):
+            return
         if self._deliver and self._loop:
             self._loop.call_soon_threadsafe(self._deliver, function, json.dumps(event).encode(), source)
 
@@ -166,6 +189,12 @@ class AwsServices:
         with self._importing:
             if service not in self._handlers:
                 self._handlers[service] = _load(service)
+                if service == "s3":
+                    for bucket in self._buckets:
+                        _create_bucket(self._handlers[service], bucket)
+            if service in ("sns", "s3"):
+                # moto's data are the process's own, and so is what delivers its events.
+                _notify_functions(self._notify)
             return self._handlers[service]
 
     def _forget_instances(self) -> None:
@@ -258,7 +287,7 @@ def _queue_url(name: str) -> str:
 def _load(service: str) -> Any:
     """Return the function that handles a service's requests.
 
-    It takes method, headers and body, and returns status, headers and body.
+    It takes method, headers, body and resource, and returns status, headers and body.
     """
     from moto.core.request import Request
 
@@ -266,19 +295,59 @@ def _load(service: str) -> Any:
     handler = getattr(importlib.import_module(module), name)
     url = f"https://{service}.{REGION}.amazonaws.com/"
 
-    def handle(method: str, headers: dict[str, str], body: bytes) -> Any:
+    def handle(method: str, headers: dict[str, str], body: bytes, resource: str = "/") -> Any:
         # moto has an account of its own; queues must have the ARNs that the template gives them.
         addressed = {**headers, "x-moto-account-id": ACCOUNT_ID}
-        return handler.dispatch(Request.from_primitives(method, url, addressed, body))
+        whole = url + resource.lstrip("/")
+        request = Request.from_primitives(method, whole, addressed, body)
+        if service == "s3":
+            # S3 names buckets and keys in the path, with an answer of another kind for each.
+            dispatch = handler.key_dispatch if "/" in resource.partition("?")[0].strip("/") else handler.bucket_dispatch
+            return dispatch(request, whole, request.headers)
+        return handler.dispatch(request)
 
     return handle
 
 
-def _notify_functions(notify: _Notify) -> None:
-    """Make the topics send to functions: moto itself would look for a function of its own.
+def _create_bucket(s3: Any, bucket: Bucket) -> None:
+    """Create a bucket of the template, with its notifications. Raises ValueError if moto refuses it."""
+    _checked(s3("PUT", {}, b"", f"/{bucket.name}"), bucket)
+    parts = [
+        f"<{each.kind}Configuration><{each.kind}>{escape(each.arn)}</{each.kind}>"
+        + "".join(f"<Event>{escape(event)}</Event>" for event in each.events)
+        + _key_filter(each)
+        + f"</{each.kind}Configuration>"
+        for each in bucket.notifications
+    ]
+    if bucket.notifies_bus:
+        parts.append("<EventBridgeConfiguration></EventBridgeConfiguration>")
+    if parts:
+        body = f"<NotificationConfiguration>{''.join(parts)}</NotificationConfiguration>".encode()
+        _checked(s3("PUT", {}, body, f"/{bucket.name}?notification"), bucket)
 
-    The filters of subscriptions are moto's.
+
+def _key_filter(notification: Notification) -> str:
+    rules = "".join(
+        f"<FilterRule><Name>{name}</Name><Value>{escape(value)}</Value></FilterRule>"
+        for name, value in (("prefix", notification.prefix), ("suffix", notification.suffix))
+        if value
+    )
+    return f"<Filter><S3Key>{rules}</S3Key></Filter>" if rules else ""
+
+
+def _checked(answer: Any, bucket: Bucket) -> None:
+    status, _, content = answer
+    if int(status) >= 400:
+        text = content.decode(errors="replace") if isinstance(content, bytes) else str(content)
+        raise ValueError(f"the bucket {bucket.name} was refused ({status}): {text[:300]}")
+
+
+def _notify_functions(notify: _Notify) -> None:
+    """Make topics and buckets send to functions and rules: moto itself would look for functions and rules of its own.
+
+    Filters are moto's.
     """
+    from moto.s3 import notifications
     from moto.sns.models import Subscription as Subscribed
 
     original = getattr(Subscribed.publish, "__wrapped__", Subscribed.publish)
@@ -296,7 +365,69 @@ def _notify_functions(notify: _Notify) -> None:
         record = _sns_record(self, message, message_id, more.get("subject"), more.get("message_attributes") or {})
         notify(self.endpoint, {"Records": [record]}, f"The topic {self.topic.name}")
 
+    def invoke(account_id: str, event_body: dict[str, Any], fn_arn: str, region_name: str) -> None:
+        bucket = event_body["Records"][0]["s3"]["bucket"]["name"]
+        notify(fn_arn, {"Records": [_s3_record(each) for each in event_body["Records"]]}, f"{_BUCKETS}{bucket}")
+
+    def put_event(account_id: str, bucket: Any, event_name: Any, key: Any) -> None:
+        kind, detail = notifications._detail_type(event_name), _s3_detail(bucket, event_name, key)
+        event = {
+            "detail-type": kind,
+            "source": "aws.s3",
+            "resources": [f"arn:aws:s3:::{bucket.name}"],
+            "detail": detail,
+        }
+        notify(DEFAULT_BUS, event, f"{_BUCKETS}{bucket.name}")
+
     Subscribed.publish = publish  # type: ignore[method-assign, assignment]
+    notifications._invoke_awslambda = invoke
+    notifications._send_event_bridge_message = put_event
+
+
+def _is_untrue(event: Mapping[str, Any], query: str) -> bool:
+    """Tell if moto says of a request what S3 does not: tags of an object without any, a put of a multipart upload."""
+    name = event["Records"][0]["eventName"] if "Records" in event else event["detail-type"]
+    if "Tag" in name:
+        return "tagging" not in query
+    is_put = name.endswith(":Put") or event.get("detail", {}).get("reason") == "PutObject"
+    return is_put and "uploadId=" in query
+
+
+def _s3_record(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of S3's with the fields that moto leaves out (user guide, "Event message structure")."""
+    owner, found = {"ownerIdentity": {"principalId": "EMULATOR"}}, record["s3"]["object"]
+    return {
+        **record,
+        "userIdentity": {"principalId": "EMULATOR"},
+        "requestParameters": {"sourceIPAddress": "127.0.0.1"},
+        "responseElements": {"x-amz-request-id": "EMULATOR", "x-amz-id-2": "EMULATOR"},
+        "s3": {
+            **record["s3"],
+            "bucket": {**record["s3"]["bucket"], **owner},
+            # Keys are encoded, but their slashes are not.
+            "object": {**found, "key": found["key"].replace("%2F", "/"), "sequencer": _sequencer()},
+        },
+    }
+
+
+def _s3_detail(bucket: Any, event_name: str, key: Any) -> dict[str, Any]:
+    # s3:ObjectCreated:Put is an event of the reason PutObject.
+    reason = {"Put": "PutObject", "Copy": "CopyObject", "Post": "POST Object", "Delete": "DeleteObject"}
+    last = str(getattr(event_name, "value", event_name)).rpartition(":")[2]
+    return {
+        "version": "0",
+        "bucket": {"name": bucket.name},
+        "object": {"key": key.name, "size": key.size, "etag": key.etag.strip('"'), "sequencer": _sequencer()},
+        "request-id": "EMULATOR",
+        "requester": ACCOUNT_ID,
+        "source-ip-address": "127.0.0.1",
+        "reason": reason.get(last, last),
+    }
+
+
+def _sequencer() -> str:
+    """Return a text that is greater for each later event."""
+    return f"{time.time_ns():016X}"
 
 
 def _sns_record(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from socket import socket
 from threading import Lock
+from typing import Any
 
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
-from parley.aws_services import AwsServices
+from parley.aws_services import DEFAULT_BUS, AwsServices
 from parley.clock import Clock
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
@@ -53,6 +55,7 @@ from parley.functions.processes.launch import ZygoteProcess
 from parley.functions.rules import Rules, UnknownRule
 from parley.functions.runner import runner_for
 from parley.functions.service import Functions
+from parley.functions.streams import StreamPoller
 from parley.gateway.events import Handshake, decode_headers
 from parley.gateway.http.cors import SharedWithPages
 from parley.gateway.http.stage import HttpGateway
@@ -75,6 +78,9 @@ from parley.trace import Trace
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """The size of the largest request: twice the 16 MB of DynamoDB's BatchWriteItem, which JSON makes larger."""
+
+STREAMS_TARGET = "DynamoDBStreams_20120810"
+"""The beginning of the operations of DynamoDB Streams."""
 
 _TOO_LARGE = Response.of_json(413, {"message": "Request Entity Too Large"}, {"connection": "close"})
 
@@ -106,6 +112,9 @@ class Emulator:
         self._functions = self._lambda(zygote)
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
         self._rules = Rules(self.template.rules, self.template.buses, self._deliver, trace, self._clock)
+        self._streams = StreamPoller(
+            self.template.streams, self._ask_streams, self._functions.invoke, self._deliver, trace, self._clock
+        )
         self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
         self._gateway = self._api_gateway()
         seed = options.gateway.reorder
@@ -174,9 +183,21 @@ class Emulator:
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         return await (self._interceptor or self._functions).invoke(name, payload, qualifier)
 
+    async def _ask_streams(self, operation: str, parameters: Mapping[str, object]) -> dict[str, Any] | None:
+        """Ask the emulator's own DynamoDB about its streams. None if it has none, or refuses."""
+        if self.database is None:
+            return None
+        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"{STREAMS_TARGET}.{operation}"}
+        answer = await self.database.answer(headers, json.dumps(parameters).encode())
+        content = json.loads(answer.body or b"null") if answer.status == 200 else None
+        return content if isinstance(content, dict) else None
+
     def _deliver(self, arn: str, payload: bytes, source: str) -> None:
-        """Send to the function or the queue with this ARN, in the name of a service."""
-        self._functions.deliver(arn, payload, source)
+        """Send to the function, the queue or the bus with this ARN, in the name of a service."""
+        if arn == DEFAULT_BUS:
+            self._rules.put_of_service(json.loads(payload))
+        else:
+            self._functions.deliver(arn, payload, source)
 
     def _enqueue(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         task = asyncio.ensure_future(self._services.send(arn, body, attributes))
@@ -209,13 +230,18 @@ class Emulator:
                 self._functions.start(),
                 self._provision_database(),
                 self._services.provision(
-                    self.template.queues, self.template.parameters, self.template.topics, self.template.subscriptions
+                    self.template.queues,
+                    self.template.parameters,
+                    self.template.topics,
+                    self.template.subscriptions,
+                    self.template.buckets,
                 ),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
             await self._functions.warm()
             self._poller.start()
+            await self._streams.start()
             self._rules.start()
             if self._injector:
                 self._injector.arm()
@@ -227,6 +253,7 @@ class Emulator:
             on_stop()
             self._poller.stop()
             self._rules.stop()
+            self._streams.stop()
             await self._functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
@@ -345,6 +372,10 @@ class Emulator:
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
             if service == EVENTS:
                 return Response(*self._rules.answer(headers, body))
+            if service == "s3":
+                raw, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+                resource = raw.partition("?")[0].partition(f"{SERVICES_PATH}/s3")[2] + (f"?{query}" if query else "")
+                return await self._services.answer(service, scope["method"], headers, body, resource or "/")
             # SDKs send no query; an integration's URI adds one to its form.
             form = b"&".join(part for part in (body, scope["query_string"]) if part)
             return await self._services.answer(service, scope["method"], headers, form)

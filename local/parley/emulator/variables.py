@@ -119,9 +119,13 @@ class FunctionVariables:
         url = self.options.address.url
         return {
             "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if self._through_emulator else self.options.dynamodb,
+            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": f"{url}{DYNAMODB_PATH}"
+            if self._through_emulator
+            else self.options.dynamodb,
             "AWS_ENDPOINT_URL_LAMBDA": url,
             "AWS_ENDPOINT_URL_SQS": f"{url}{SERVICES_PATH}/sqs",
             "AWS_ENDPOINT_URL_SNS": f"{url}{SERVICES_PATH}/sns",
+            "AWS_ENDPOINT_URL_S3": f"{url}{SERVICES_PATH}/s3",
             "AWS_ENDPOINT_URL_EVENTBRIDGE": f"{url}{SERVICES_PATH}/{EVENTS}",
             "AWS_ENDPOINT_URL_SSM": f"{url}{SERVICES_PATH}/ssm",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"{url}{SERVICES_PATH}/secretsmanager",

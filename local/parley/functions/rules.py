@@ -116,6 +116,11 @@ class Rules:
             if rule.pattern is not None and rule.bus == bus and event_patterns.matches(rule.pattern, event):
                 self._send(rule, event, "event")
 
+    def put_of_service(self, event: Event) -> None:
+        """Send an event of one of AWS's services, which says its kind, source, resources and detail."""
+        kind, source, detail = event["detail-type"], event["source"], event["detail"]
+        self.put(_event(kind, source, self._clock.time(), event["resources"], detail))
+
     def answer(self, headers: Mapping[str, str], body: bytes) -> RawResponse:
         """Answer a request of EventBridge's API: PutEvents. An error for every other operation."""
         operation = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")

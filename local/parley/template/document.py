@@ -168,7 +168,7 @@ class Document:
         self._expand_loops()
         self._physical = {name: name for name in self._resources}
         names |= self._physical | given
-        self._physical |= {name: self._name_given(name) or name for name in self._resources}
+        self._physical |= {name: self._name_given(name) or self._default_name(name) for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
             # A template that SAM has transformed already declares what SAM generates.
@@ -377,6 +377,10 @@ class Document:
                 if properties.text("Name", logical_id) == name:
                     return properties.text("Value")
         return None
+
+    def _default_name(self, logical_id: str) -> str:
+        """Return the name of a resource that the template gives none: its logical id, which has no capitals for S3."""
+        return logical_id.lower() if self.kind(logical_id) == "AWS::S3::Bucket" else logical_id
 
     def _name_given(self, logical_id: str) -> str:
         name_property = NAMES.get(self.kind(logical_id))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from parley.template import storage
+from parley.template.buckets import buckets
 from parley.template.document import Document
-from parley.template.event_sources import event_sources
+from parley.template.event_sources import event_sources, stream_sources
 from parley.template.model import Template
 from parley.template.rules import buses, rules
 
@@ -21,4 +22,6 @@ def with_events(template: Template, document: Document, functions: Mapping[str, 
         subscriptions=tuple(storage.subscriptions(document, functions)),
         rules=tuple(rules(document, functions)),
         buses=buses(document),
+        buckets=tuple(buckets(document, functions)),
+        streams=tuple(stream_sources(document, functions)),
     )

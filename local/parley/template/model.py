@@ -267,6 +267,26 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class Notification:
+    """Notification of an S3 bucket: the ARN of a function, queue or topic, the events, and the keys that it is for."""
+
+    kind: Literal["CloudFunction", "Queue", "Topic"]
+    arn: str
+    events: tuple[str, ...]
+    prefix: str = ""
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An S3 bucket. With `notifies_bus` its events are put on the default bus of EventBridge too."""
+
+    name: str
+    notifications: tuple[Notification, ...] = ()
+    notifies_bus: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventSource:
     """A queue, by name, whose messages invoke a function.
 
@@ -311,6 +331,28 @@ class Rule:
     bus: str = "default"
     is_scheduler: bool = False
     names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSource:
+    """A table, by name, whose changes invoke a function.
+
+    `retries` and `max_age` (seconds) are -1 for no limit; `on_failure` is the ARN of what gets the record of a batch
+    that was given up. `bisects` tells that a failed batch is tried in two halves. With `filters` the function gets only
+    the changes that one of these event patterns matches.
+    """
+
+    table: str
+    function: str
+    qualifier: str = LATEST
+    batch_size: int = 100
+    from_start: bool = False
+    reports_failures: bool = False
+    bisects: bool = False
+    retries: int = -1
+    max_age: int = -1
+    on_failure: str = ""
+    filters: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,3 +407,5 @@ class Template:
     subscriptions: tuple[Subscription, ...] = ()
     rules: tuple[Rule, ...] = ()
     buses: tuple[str, ...] = ("default",)
+    buckets: tuple[Bucket, ...] = ()
+    streams: tuple[StreamSource, ...] = ()

@@ -29,7 +29,13 @@ _EMULATED = {
         "AWS::Lambda::LayerVersion",
     ),
     *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter", "AWS::SNS::Topic"),
-    *("AWS::SNS::Subscription", "AWS::Events::Rule", "AWS::Events::EventBus", "AWS::Scheduler::Schedule"),
+    *(
+        "AWS::SNS::Subscription",
+        "AWS::S3::Bucket",
+        "AWS::Events::Rule",
+        "AWS::Events::EventBus",
+        "AWS::Scheduler::Schedule",
+    ),
     *(
         f"AWS::ApiGatewayV2::{name}"
         for name in ("Api", "Authorizer", "Integration", "IntegrationResponse", "Route", "RouteResponse", "Stage")

@@ -145,10 +145,7 @@ class References:
                 return f"{self.arn(logical_id)}:*"
             case "AWS::SSM::Parameter", "Value":
                 return self._text(logical_id, "Value")
-            case ("AWS::DynamoDB::Table", "StreamArn") | (
-                "AWS::CloudFormation::Stack" | "AWS::Serverless::Application",
-                _,
-            ):
+            case "AWS::CloudFormation::Stack" | "AWS::Serverless::Application", _:
                 return None
         if kind in APIS:
             return self._api_attribute(logical_id, kind, attribute)
@@ -156,6 +153,9 @@ class References:
 
     def _other_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
         """Return an ARN, or a function URL. SAM calls the resource of the one of a function `{Function}Url`."""
+        if (kind, attribute) == ("AWS::DynamoDB::Table", "StreamArn"):
+            # On AWS the end is the time at which the stream was enabled.
+            return f"{self.arn(logical_id)}/stream/local"
         if attribute == "FunctionUrl":
             is_sams = not kind and self._kind(logical_id.removesuffix("Url")) in _FUNCTIONS
             return function_url(logical_id) if is_sams or kind == "AWS::Lambda::Url" else None

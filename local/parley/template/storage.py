@@ -18,7 +18,7 @@ _QUEUE_ATTRIBUTES = {
 
 
 def tables(document: Document) -> Iterator[Table]:
-    """Return the DynamoDB tables. A stream gets a note: it is not emulated."""
+    """Return the DynamoDB tables."""
     for logical_id in document.of_type("AWS::DynamoDB::Table"):
         yield _table(document, logical_id)
     for logical_id in document.of_type("AWS::Serverless::SimpleTable"):
@@ -27,10 +27,6 @@ def tables(document: Document) -> Iterator[Table]:
 
 def _table(document: Document, logical_id: str) -> Table:
     properties = document.properties(logical_id)
-    if properties.raw.get("StreamSpecification"):
-        properties.note(
-            f"`{logical_id}`: streams are not emulated; this one invokes no function.", "StreamSpecification"
-        )
     name = document.name(logical_id)
     given = {each: properties.get(each) for each in ("AttributeDefinitions", "KeySchema", "BillingMode")}
     indexes = {
@@ -38,6 +34,8 @@ def _table(document: Document, logical_id: str) -> Table:
         for each in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
     }
     definition = {"TableName": name, **given, **indexes, "ProvisionedThroughput": _throughput(properties)}
+    if view := properties.part("StreamSpecification").text("StreamViewType"):
+        definition["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": view}
     ttl = properties.part("TimeToLiveSpecification")
     return Table(
         name,

@@ -24,6 +24,7 @@ _FUNCTION = (
     *("Tracing", "TracingConfig*", "Role*", "AssumeRolePolicyDocument", "SourceKMSKeyArn"),
     *("Code.*", "CodeUri.*", "Policies", "PermissionsBoundary"),
     # One batch of a queue runs at a time here, so every limit of ScalingConfig is kept.
+    *("Events.*.Properties.MaximumBatchingWindowInSeconds", "Events.*.Properties.ParallelizationFactor"),
     *("Events.*.Properties.ScalingConfig", "Events.*.Properties.Target.Id", "Events.*.Properties.Description"),
     *("Events.*.Properties.RetryPolicy*", "Events.*.Properties.DeadLetterConfig*", "DeadLetterQueue.Type"),
     *("Events.*.Properties.FlexibleTimeWindow*", "EventInvokeConfig.DestinationConfig.*.Type"),
@@ -34,6 +35,11 @@ _DELIVERY = ("RetryPolicy*", "DeadLetterConfig*", "*.RetryPolicy*", "*.DeadLette
 _LAYER = ("LayerName", "Content*", "Compatible*", "LicenseInfo", "RetentionPolicy", "PublishLambdaVersion")
 _METRICS = ("*.DataTraceEnabled", "*.DetailedMetricsEnabled", "*.LoggingLevel")
 _PROTECTION = ("DefaultRouteSettings.*", "DefaultRouteSettings")
+_BUCKET = (
+    *("AccessControl", "AnalyticsConfigurations", "BucketEncryption*", "BucketName", "CorsConfiguration*"),
+    *("IntelligentTiering*", "Inventory*", "LifecycleConfiguration*", "LoggingConfiguration*", "Metrics*"),
+    *("ObjectLock*", "Ownership*", "PublicAccessBlock*", "Replication*", "VersioningConfiguration*", "Website*"),
+)
 _REST_STAGE = (
     *("MethodSettings*", "EndpointConfiguration*", "TracingEnabled", "AccessLogSetting*", "AlwaysDeploy", "Cache*"),
     *("MinimumCompressionSize", "DisableExecuteApiEndpoint", "MergeDefinitions", "Mode", "SecurityPolicy"),
@@ -49,7 +55,14 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     "AWS::Lambda::Function": _FUNCTION,
     "AWS::Lambda::Alias": (),
     "AWS::Lambda::EventInvokeConfig": (),
-    "AWS::Lambda::EventSourceMapping": ("ScalingConfig",),
+    "AWS::Lambda::EventSourceMapping": (
+        *(
+            "ScalingConfig",
+            "MaximumBatchingWindowInSeconds",
+            "ParallelizationFactor",
+            "DestinationConfig.OnFailure.Type",
+        ),
+    ),
     "AWS::Serverless::LayerVersion": _LAYER,
     "AWS::Lambda::LayerVersion": _LAYER,
     "AWS::Serverless::WebSocketApi": ("Name", *_METRICS, "Routes.*.OperationName"),
@@ -74,6 +87,7 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     "AWS::SNS::Subscription": ("Region",),
     "AWS::Events::Rule": ("Targets.*.Id", "Targets.*.RoleArn", *_DELIVERY),
     "AWS::Events::EventBus": (),
+    "AWS::S3::Bucket": _BUCKET,
     "AWS::Scheduler::Schedule": (*("Target.RoleArn", "FlexibleTimeWindow*", "ActionAfterCompletion"), *_DELIVERY),
     "AWS::SSM::Parameter": ("Tier", "DataType", "AllowedPattern"),
 }

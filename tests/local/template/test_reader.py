@@ -317,7 +317,7 @@ class TestNotes:
         ("expression", "note"),
         [
             ("!Ref Nobody", "`Echo`: `Ref Nobody` refers to nothing in the template; the value is empty."),
-            ("!GetAtt Items.StreamArn", "`Echo`: `Fn::GetAtt Items.StreamArn` is not known; the value is empty."),
+            ("!GetAtt Items.Colour", "`Echo`: `Fn::GetAtt Items.Colour` is not known; the value is empty."),
             ("!ImportValue other-stack", "set it with --import other-stack=VALUE"),
             ("{'Fn::Transform': {Name: x}}", "`Echo`: `Fn::Transform` is not supported; the value is empty."),
             ("!Select [9, [a]]", "`Fn::Select` has invalid arguments: [9, ['a']]; the value is empty."),
