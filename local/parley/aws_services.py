@@ -105,6 +105,15 @@ class AwsServices:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
 
+    async def prepare(self) -> None:
+        """Load S3 if the template has buckets: that takes a second or two, which the first call would wait for."""
+        if self._buckets:
+            self._loop = asyncio.get_running_loop()
+            try:
+                await self._loop.run_in_executor(self._executor, self._handler, "s3")
+            except ValueError as error:
+                self._trace.record("note", text=f"S3: {error}")
+
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""
         # SQS refuses an empty attribute value.

@@ -43,15 +43,15 @@ def _urls(emulator: Emulator) -> list[str]:
     host = url.removeprefix("http://")
     sockets = [(path, f"ws://{host}{path}") for path in emulator.mounts]
     management = [f"{url}{path}/@connections/{{connectionId}}" for path, _ in sockets if path != WEBSOCKET_PATH]
-    fronts = emulator.http_fronts
+    endpoints = emulator.http_endpoints
     lines = [
         f"Parley is up on {url}  (Ctrl-C ends it)",
         "",
         f"  Template      {_template(emulator.options.template.path)}",
         *_listed("WebSocket", [address for _, address in sockets]),
-        *_listed("HTTP API", [f"{url}{path or '/'}" for path, kind in fronts if kind == "http"]),
-        *_listed("REST API", [f"{url}{path}" for path, kind in fronts if kind == "rest"]),
-        *_listed("Function URL", [f"{url}{path or '/'}" for path, kind in fronts if kind == "url"]),
+        *_listed("HTTP API", [f"{url}{path or '/'}" for path, kind in endpoints if kind == "http"]),
+        *_listed("REST API", [f"{url}{path}" for path, kind in endpoints if kind == "rest"]),
+        *_listed("Function URL", [f"{url}{path or '/'}" for path, kind in endpoints if kind == "url"]),
         *_listed("@connections", management),
         f"  DynamoDB      {dynamodb}",
     ]

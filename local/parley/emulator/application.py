@@ -38,7 +38,7 @@ from parley.emulator.paths import (
     RULES_PATH,
     SERVICES_PATH,
     TRACE_PATH,
-    fronts,
+    http_endpoints,
     mounted,
     mounted_http,
     stages_by_path,
@@ -128,7 +128,7 @@ class Emulator:
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
-        self.http_fronts = fronts(self.template.http_apis)
+        self.http_endpoints = http_endpoints(self.template.http_apis)
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self.database = database(options, overrides, importing, trace, self._clock)
@@ -246,7 +246,9 @@ class Emulator:
             if self._injector:
                 self._injector.arm()
             on_ready()
+            preparing = asyncio.create_task(self._services.prepare())
             await stopping.wait()
+            preparing.cancel()
         finally:
             if self._access:
                 self._access.record_unused()

@@ -74,7 +74,7 @@ def mounted_http(apis: Sequence[HttpApi]) -> dict[str, HttpApi]:
     return {"" if index == 0 else f"/{api.logical_id}": api for index, api in enumerate(apis)}
 
 
-def fronts(apis: Sequence[HttpApi]) -> list[tuple[str, str]]:
+def http_endpoints(apis: Sequence[HttpApi]) -> list[tuple[str, str]]:
     """Return where clients find each HTTP API, REST API and function URL, and its kind. A stage is part of the path."""
     mounts = mounted_http(apis).items()
     return [(path if api.stage == "$default" else f"{path}/{api.stage}", api.kind) for path, api in mounts]

@@ -161,7 +161,9 @@ def _packaged(document: Document, properties: Properties, name: str) -> Path | N
     found = (_folder_or_zip(document, each.lstrip("/")) for each in names)
     if zipped := next((path for path in found if path is not None and path.is_file()), None):
         return zipped
-    return _folder_or_zip(document, f"asset.{last.removesuffix('.zip')}") or _folder_or_zip(document, f"asset.{last}")
+    # The assets of a stage's stacks lie beside the folder of the stage.
+    assets = (f"{folder}asset.{name}" for folder in ("", "../") for name in (last.removesuffix(".zip"), last))
+    return next((path for each in assets if last and (path := _folder_or_zip(document, each))), None)
 
 
 def _write_inline_code(code: str) -> Path:

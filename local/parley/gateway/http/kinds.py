@@ -1,4 +1,4 @@
-"""Kinds of HTTP front doors: HTTP APIs, REST APIs and function URLs, each with its events, answers and limits."""
+"""Kinds of HTTP endpoints: HTTP APIs, REST APIs and function URLs, each with its events, answers and limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from parley.gateway.quotas import (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of front door. Its functions have `seconds` to answer; None leaves it to the function's own time-out.
+    """A kind of HTTP endpoint. Its functions have `seconds` to answer; None leaves it to the function's own time-out.
 
     `event` and `parse` make the function's event of a request, and the response of the function's outcome.
     """
