@@ -67,6 +67,9 @@ class ServiceCall:
             return self._invocation()
         if self._path.startswith(SERVICES_PATH):
             service = self._path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0] or self._service
+            if service == "s3":
+                # Its operations are not told apart: a method, a path and a query make each.
+                return None
             parameters = self._parameters()
             return Call(service, self._operation() or str(parameters.get("Action", "")), parameters)
         api, stage = stages.get(self._path.partition(CONNECTIONS_PATH)[0], ("", ""))
@@ -121,4 +124,6 @@ class ServiceCall:
             return target.rpartition(".")[2]
         if self._path.startswith(INVOKE_PATH):
             return "Invoke"
+        if self._path.startswith(f"{SERVICES_PATH}/s3"):
+            return self._method
         return _CONNECTION_OPERATIONS.get(self._method, "") if CONNECTIONS_PATH in self._path else ""

@@ -6,8 +6,9 @@ such a name keeps the value of the template. `.env` and `--env` are about the pr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 
 from parley import proxies
 from parley.emulator.options import DeveloperVariables, FunctionOptions
@@ -33,12 +34,12 @@ _OF_DEPLOYMENTS = ("STAGE", "ENVIRONMENT", "SAM_CLI_*", "CDK_*", "SLS_*", "SERVE
 _OF_THE_EMULATOR = ("PORT", "PARLEY_*")
 """Names by which the emulator's own options are set."""
 
-_NAMES = (*_OF_THE_SYSTEM, *_OF_DEPLOYMENTS, *_OF_THE_EMULATOR)
+_NAMES = re.compile("|".join(map(translate, (*_OF_THE_SYSTEM, *_OF_DEPLOYMENTS, *_OF_THE_EMULATOR))))
 
 
 def is_of_the_shell(name: str) -> bool:
     """Tell if a variable of this name says something about the shell, and nothing about a function."""
-    return any(fnmatchcase(name, pattern) for pattern in _NAMES)
+    return _NAMES.match(name) is not None
 
 
 def for_functions(variables: Mapping[str, str]) -> dict[str, str]:
