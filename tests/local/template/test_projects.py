@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from parley.cli.main import main
 from parley.template.projects import others, template_of
 from parley.template.source import TemplateError
 
@@ -122,3 +124,13 @@ def test_a_folder_of_the_name_of_a_template_is_none():
     Path("template.yaml").mkdir()
     with pytest.raises(TemplateError, match="no template"):
         template_of(None)
+
+
+def test_the_commands_say_so_in_one_line():
+    result = CliRunner().invoke(main, ["template"])
+    assert result.exit_code == 1
+    assert result.output.startswith("parley: There is no template in ")
+    assert result.output.count("\n") == 1
+    place("template.yaml")
+    shown = CliRunner().invoke(main, ["template", "--template", "."])
+    assert (shown.exit_code, "WebSocket API Api" in shown.output) == (0, True)
