@@ -16,7 +16,8 @@ from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from parley.asgi import read_body
-from parley.aws_services import DEFAULT_BUS, AwsServices, endpoint_variables, known_services
+from parley.aws_services import AwsServices, endpoint_variables, known_services
+from parley.aws_services.notifications import DEFAULT_BUS
 from parley.gateway.events import decode_headers
 from parley.template.model import Bucket, Notification, Parameter, Queue, Subscription, Topic
 from parley.trace import Trace

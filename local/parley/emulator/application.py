@@ -14,7 +14,8 @@ from threading import Lock
 from typing import Any
 
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
-from parley.aws_services import DEFAULT_BUS, AwsServices
+from parley.aws_services import AwsServices
+from parley.aws_services.notifications import DEFAULT_BUS
 from parley.clock import Clock
 from parley.dynamodb.provision import provision
 from parley.emulator.access import access_control
