@@ -16,12 +16,16 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole HTTP response. `more_headers` may hold the same name several times."""
+    """A whole HTTP response. `more_headers` may hold the same name several times.
+
+    `length` is the length of the body that the answer to HEAD leaves out.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     more_headers: tuple[tuple[str, str], ...] = ()
+    length: int | None = None
 
     @classmethod
     def of_json(cls, status: int, content: Any, headers: Mapping[str, str] | None = None) -> Response:
@@ -47,7 +51,7 @@ class Response:
         await send({"type": f"{kind}.body", "body": self.body})
 
     def _raw_headers(self) -> list[tuple[bytes, bytes]]:
-        length = ("content-length", str(len(self.body)))
+        length = ("content-length", str(len(self.body) if self.length is None else self.length))
         headers = [*self.headers.items(), *self.more_headers, length]
         return [
             (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers

@@ -1,50 +1,84 @@
-"""SQS, SSM and Secrets Manager as unmodified boto3 clients see them, and the error for other services."""
+"""SQS, SNS, S3, SSM and Secrets Manager as unmodified boto3 clients see them, and the error for other services."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import partial
 from threading import Lock
 
 import boto3
 import pytest
 import uvicorn
+from aws_lambda_powertools.utilities.parser.models import S3Model, SnsModel
 from botocore.config import Config
 from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from parley.asgi import read_body
 from parley.aws_services import AwsServices, endpoint_variables, known_services
+from parley.aws_services.notifications import DEFAULT_BUS
 from parley.gateway.events import decode_headers
-from parley.template.model import Parameter, Queue, Subscription, Topic
+from parley.template.model import Bucket, Notification, Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 from tests.support.devices import free_port
 from tests.support.kept_objects import kept, tracked_by_moto
+from tests.support.waiting import HANGS
 
 DEAD = "arn:aws:sqs:us-east-1:000000000000:dead"
 QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetArn": "{DEAD}", "maxReceiveCount": 1}}'}))
 TOPIC = "arn:aws:sns:us-east-1:000000000000:news"
 SUBSCRIPTION = Subscription(TOPIC, "arn:aws:sqs:us-east-1:000000000000:subscribed", raw=True)
 
+FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:f"
+FUNCTIONS = (
+    Subscription(TOPIC, FUNCTION, protocol="lambda"),
+    Subscription(
+        "arn:aws:sns:us-east-1:000000000000:filtered",
+        *(FUNCTION, False, "lambda"),
+        {"FilterPolicy": '{"kind": ["wanted"]}'},
+    ),
+)
+BUCKET = Bucket(
+    "uploads",
+    (
+        Notification("CloudFunction", FUNCTION, ("s3:ObjectCreated:*", "s3:ObjectRemoved:*"), "in/", ".txt"),
+        Notification("Queue", "arn:aws:sqs:us-east-1:000000000000:subscribed", ("s3:ObjectCreated:*",), "queue & co/"),
+    ),
+    notifies_bus=True,
+)
+
 
 @pytest.fixture
 async def services():
-    """The services behind HTTP, with queues and a parameter; `client(service)` is a boto3 client."""
-    port = free_port()
-    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace(), Lock())
+    """The services behind HTTP, with queues and a parameter; `client(service)` is a boto3 client.
+
+    What they send to functions and to the bus is in `delivered`.
+    """
+    port, delivered = free_port(), asyncio.Queue()
+
+    def deliver(arn, payload, source):
+        delivered.put_nowait((arn, json.loads(payload), source))
+
+    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace(), Lock(), deliver)
+    services.delivered = delivered
 
     async def app(scope, receive, send):
         headers = dict(decode_headers(scope["headers"]))
         service = scope["path"].removeprefix("/aws").strip("/").partition("/")[0]
-        await (await services.answer(service, scope["method"], headers, await read_body(receive))).send(send)
+        path, query = scope["raw_path"].decode(), scope["query_string"].decode()
+        resource = f"{path.removeprefix(f'/aws/{service}') or '/'}{'?' if query else ''}{query}"
+        answer = await services.answer(service, scope["method"], headers, await read_body(receive), resource)
+        await answer.send(send)
 
     server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
     queues, parameters = (*QUEUES, Queue("subscribed")), (Parameter("/a/b", "value"),)
-    await services.provision(queues, parameters, (Topic("news"),), (SUBSCRIPTION,))
+    subscriptions = (SUBSCRIPTION, *FUNCTIONS)
+    await services.provision(queues, parameters, (Topic("news"), Topic("filtered")), subscriptions, (BUCKET,))
     yield services
     server.should_exit = True
     await serving
@@ -176,3 +210,100 @@ async def test_nothing_is_kept_of_a_message_that_was_deleted(services):
         counts.append(tracked_by_moto() + kept("moto"))
     # No more of any class. There may be fewer: what earlier tests have let go of.
     assert not counts[2] - counts[0]
+
+
+async def next_delivered(services):
+    async with asyncio.timeout(HANGS):
+        return await services.delivered.get()
+
+
+async def test_a_topic_sends_to_a_function_in_sns_own_shape(services):
+    sns = client(services, "sns")
+    attributes = {"a": {"DataType": "String", "StringValue": "b"}}
+    sent = await call(sns.publish, TopicArn=TOPIC, Message="hi", Subject="s", MessageAttributes=attributes)
+    arn, event, source = await next_delivered(services)
+    assert (arn, source) == (FUNCTION, "The topic news")
+    SnsModel.model_validate(event)
+    [record] = event["Records"]
+    assert record["EventSource"] == "aws:sns"
+    found = record["Sns"]
+    assert (found["Message"], found["Subject"], found["MessageId"]) == ("hi", "s", sent["MessageId"])
+    assert (found["TopicArn"], found["MessageAttributes"]) == (TOPIC, {"a": {"Type": "String", "Value": "b"}})
+
+
+async def test_a_filter_keeps_messages_from_a_function(services):
+    sns, topic = client(services, "sns"), "arn:aws:sns:us-east-1:000000000000:filtered"
+    for kind in ("unwanted", "wanted"):
+        attributes = {"kind": {"DataType": "String", "StringValue": kind}}
+        await call(sns.publish, TopicArn=topic, Message=kind, MessageAttributes=attributes)
+    _, event, _ = await next_delivered(services)
+    assert event["Records"][0]["Sns"]["Message"] == "wanted"
+    assert services.delivered.empty()
+
+
+async def of_functions(services, count):
+    """Return the first events for functions, without those for the bus."""
+    found = []
+    while len(found) < count:
+        arn, event, _ = await next_delivered(services)
+        if arn != DEFAULT_BUS:
+            found.append(event)
+    return found
+
+
+async def test_a_bucket_sends_to_a_function_in_s3s_own_shape(services):
+    s3 = client(services, "s3")
+    await call(s3.put_object, Bucket="uploads", Key="out/a.txt", Body=b"no")
+    await call(s3.put_object, Bucket="uploads", Key="in/a.png", Body=b"no")
+    await call(s3.put_object, Bucket="uploads", Key="in/a b.txt", Body=b"hello")
+    await call(s3.delete_object, Bucket="uploads", Key="in/a b.txt")
+    put, removed = await of_functions(services, 2)
+    S3Model.model_validate(put)
+    [record] = put["Records"]
+    assert (record["eventName"], record["s3"]["bucket"]["name"]) == ("ObjectCreated:Put", "uploads")
+    assert (record["s3"]["object"]["key"], record["s3"]["object"]["size"]) == ("in/a+b.txt", 5)
+    assert removed["Records"][0]["eventName"] == "ObjectRemoved:Delete"
+
+
+async def test_a_multipart_upload_is_one_event(services):
+    s3, place = client(services, "s3"), {"Bucket": "uploads", "Key": "in/big.txt"}
+    upload = (await call(s3.create_multipart_upload, **place))["UploadId"]
+    part = await call(s3.upload_part, **place, UploadId=upload, PartNumber=1, Body=b"x" * 100_000)
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    await call(s3.complete_multipart_upload, **place, UploadId=upload, MultipartUpload=parts)
+    await call(s3.put_object, Bucket="uploads", Key="in/last.txt", Body=b"")
+    first, last = await of_functions(services, 2)
+    assert first["Records"][0]["eventName"] == "ObjectCreated:CompleteMultipartUpload"
+    assert last["Records"][0]["s3"]["object"]["key"] == "in/last.txt"
+
+
+async def test_a_bucket_tells_the_bus_and_a_queue(services):
+    s3, sqs = client(services, "s3"), client(services, "sqs")
+    await call(s3.put_object, Bucket="uploads", Key="queue & co/a.txt", Body=b"hello")
+    arn, event, source = await next_delivered(services)
+    assert (arn, source) == (DEFAULT_BUS, "The bucket uploads")
+    assert (event["source"], event["detail-type"]) == ("aws.s3", "Object Created")
+    assert event["detail"]["object"]["key"] == "queue & co/a.txt"
+    assert event["detail"]["reason"] == "PutObject"
+    url = "https://sqs.us-east-1.amazonaws.com/000000000000/subscribed"
+    bodies = []
+    async with asyncio.timeout(HANGS):
+        while not any("ObjectCreated" in body for body in bodies):
+            found = await call(sqs.receive_message, QueueUrl=url, MaxNumberOfMessages=10)
+            bodies += [each["Body"] for each in found.get("Messages", [])]
+
+
+async def test_objects_are_kept_as_they_are(services):
+    s3, place = client(services, "s3"), {"Bucket": "uploads", "Key": "kept/é ?&.bin"}
+    body = b"https://s3.us-east-1.amazonaws.com \x00\xff"
+    await call(s3.put_object, **place, Body=body, ContentType="text/x", Metadata={"a_b": "1"})
+    head = await call(s3.head_object, **place)
+    assert (head["ContentLength"], head["ContentType"], head["Metadata"]) == (len(body), "text/x", {"a_b": "1"})
+    assert (await call(s3.get_object, **place))["Body"].read() == body
+    assert (await call(s3.get_object, **place, Range="bytes=0-4"))["Body"].read() == b"https"
+    listed = await call(s3.list_objects_v2, Bucket="uploads", Prefix="kept/")
+    assert [each["Key"] for each in listed["Contents"]] == ["kept/é ?&.bin"]
+    with pytest.raises(ClientError, match="NoSuchKey"):
+        await call(s3.get_object, Bucket="uploads", Key="none")
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        await call(s3.get_object, Bucket="none", Key="none")

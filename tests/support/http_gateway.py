@@ -14,15 +14,17 @@ from tests.support.clock import ManualClock
 class HttpGatewayClient:
     """One API in front of one function, which keeps its events and gives `answer`, an outcome or an exception."""
 
-    def __init__(self, *routes, stage="$default", path="", payload="2.0"):
+    def __init__(self, *routes, stage="$default", path="", payload="2.0", **api):
         self.clock = ManualClock()
         self.trace = Trace(self.clock.time)
         self.events = []
         self.answer = {"statusCode": 200}
         routes = routes or ("ANY $default",)
         parsed = (route.split(" ") for route in routes)
-        api = HttpApi("Web", "abcdef1234", stage, tuple(HttpRoute(*each, "Web", payload=payload) for each in parsed))
-        self.gateway = HttpGateway(api, self.invoke, self.trace, self.clock, path)
+        made = tuple(HttpRoute(*each, "Web", payload=payload) for each in parsed)
+        self.gateway = HttpGateway(
+            HttpApi("Web", "abcdef1234", stage, made, **api), self.invoke, self.trace, self.clock, path
+        )
 
     async def invoke(self, name, payload, qualifier):
         self.events.append(json.loads(payload))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from parley import dev_tokens
 from parley.emulator.application import Emulator
 from parley.emulator.options import DEFAULT_PORT, Address, Options
 from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
+from parley.template.projects import others
 
 
 def banner(emulator: Emulator, overrides: Mapping[str, str]) -> str:
@@ -41,11 +43,15 @@ def _urls(emulator: Emulator) -> list[str]:
     host = url.removeprefix("http://")
     sockets = [(path, f"ws://{host}{path}") for path in emulator.mounts]
     management = [f"{url}{path}/@connections/{{connectionId}}" for path, _ in sockets if path != WEBSOCKET_PATH]
+    endpoints = emulator.http_endpoints
     lines = [
         f"Parley is up on {url}  (Ctrl-C ends it)",
         "",
+        f"  Template      {_template(emulator.options.template.path)}",
         *_listed("WebSocket", [address for _, address in sockets]),
-        *_listed("HTTP API", [f"{url}{path}" for path in emulator.http_paths]),
+        *_listed("HTTP API", [f"{url}{path or '/'}" for path, kind in endpoints if kind == "http"]),
+        *_listed("REST API", [f"{url}{path}" for path, kind in endpoints if kind == "rest"]),
+        *_listed("Function URL", [f"{url}{path or '/'}" for path, kind in endpoints if kind == "url"]),
         *_listed("@connections", management),
         f"  DynamoDB      {dynamodb}",
     ]
@@ -56,6 +62,12 @@ def _urls(emulator: Emulator) -> list[str]:
     if emulator.options.record:
         lines.append("  Record        events, answers and posts, without tokens and secrets: parley trace --payloads")
     return [*lines, f"  Trace         {url}{TRACE_PATH}"]
+
+
+def _template(path: Path) -> str:
+    """Return the template's path, and those of templates beside it that the emulator could have taken as well."""
+    beside = ", ".join(map(str, others(path)))
+    return f"{path}  (also there: {beside}; --template names another)" if beside else str(path)
 
 
 def _listed(name: str, values: list[str]) -> list[str]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from parley.account import local_client
-from parley.emulator.paths import CONNECTIONS_REPORT_PATH
+from parley.emulator.paths import CONNECTIONS_REPORT_PATH, RULES_PATH
 from parley.errors import StartError
 
 _CONFIG = Config(connect_timeout=3, read_timeout=920, retries={"total_max_attempts": 1})
@@ -59,12 +61,30 @@ class RunningEmulator:
 
     def connections(self) -> list[dict[str, Any]]:
         """Return the open connections, as the emulator lists them. Raises `StartError`."""
+        found: list[dict[str, Any]] = self._own(Request(f"{self._url}{CONNECTIONS_REPORT_PATH}"))  # noqa: S310
+        return found
+
+    def rules(self) -> list[dict[str, Any]]:
+        """Return the rules of the template. Raises `StartError`."""
+        found: list[dict[str, Any]] = self._own(Request(f"{self._url}{RULES_PATH}"))  # noqa: S310
+        return found
+
+    def trigger(self, name: str) -> list[str]:
+        """Run a rule with a schedule now, and return the ARNs of its targets. Raises `StartError` if there is none."""
+        request = Request(f"{self._url}{RULES_PATH}", data=name.encode(), method="POST")  # noqa: S310
+        return list(self._own(request)["targets"])
+
+    def _own(self, request: Request) -> Any:
+        """Return the answer of the emulator's own API. Raises `StartError` with the emulator's words if it refuses."""
         try:
-            with urlopen(f"{self._url}{CONNECTIONS_REPORT_PATH}", timeout=_LIST_SECONDS) as answer:  # noqa: S310
-                found: list[dict[str, Any]] = json.load(answer)
+            with urlopen(request, timeout=_LIST_SECONDS) as answer:  # noqa: S310
+                return json.load(answer)
+        except HTTPError as error:
+            with suppress(ValueError, KeyError, TypeError):
+                raise StartError(str(json.load(error)["message"])) from None
+            raise self._no_answer(error) from None
         except (OSError, ValueError) as error:
             raise self._no_answer(error) from None
-        return found
 
     def post(self, connection_id: str, data: str) -> None:
         """Send a text to a connection. Raises `StartError` if it is not open."""
@@ -112,6 +132,13 @@ def described(connection: dict[str, Any]) -> str:
         identity["userAgent"] or "",
     )
     return "\t".join(parts).rstrip()
+
+
+def described_rule(rule: dict[str, Any]) -> str:
+    """Return the line about a rule with a schedule: its name, its expression, the next time, and its targets."""
+    due = datetime.fromtimestamp(rule["next"]).astimezone().strftime("%Y-%m-%d %H:%M:%S") if rule["next"] else "never"
+    targets = ", ".join(arn.rpartition(":")[2] for arn in rule["targets"])
+    return f"{rule['logicalId']}\t{rule['schedule']}\tnext {due}\t{targets}"
 
 
 def _bytes(text: str) -> bytes:

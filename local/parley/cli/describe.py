@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from parley.template.model import (
     UnavailableIntegration,
     WebSocketApi,
 )
+from parley.template.projects import template_of
+from parley.template.reader import read
+
+
+def read_template(given: Path | None, parameters: Mapping[str, str], imports: Mapping[str, str]) -> Template:
+    """Read a template, or the one of a folder. Raises `TemplateError`."""
+    return read(template_of(given), parameters, imports=imports)
 
 
 def as_json(template: Template) -> str:
@@ -34,7 +41,10 @@ def _plain(value: object) -> str:
 
 def as_text(template: Template) -> str:
     """Return the APIs with their routes, the functions, the tables, queues and parameters, and the notes, as text."""
-    lines = [*_websocket_apis(template), *_http_apis(template), *_functions(template), *_storage(template)]
+    lines = [
+        *(*_websocket_apis(template), *_http_apis(template)),
+        *(*_functions(template), *_events(template), *_storage(template)),
+    ]
     if template.notes:
         lines += ["", "Not understood, or not emulated:", *(f"  {note}" for note in template.notes)]
     return "\n".join(lines).lstrip("\n")
@@ -84,10 +94,12 @@ def _throttles(api: WebSocketApi) -> Iterator[str]:
 def _http_apis(template: Template) -> Iterator[str]:
     for api in template.http_apis:
         yield ""
-        yield f"HTTP API {api.logical_id}, stage {api.stage}"
+        kind = {"http": "HTTP API", "rest": "REST API", "url": "Function URL"}[api.kind]
+        yield f"{kind} {api.logical_id}, stage {api.stage}"
         for route in api.routes:
             function = _qualified(route.function, route.qualifier)
-            yield f"  {route.method:<7} {route.path:<24} {function}, payload {route.payload}"
+            payload = f", payload {route.payload}" if api.kind == "http" else ""
+            yield f"  {route.method:<7} {route.path:<24} {function}{payload}"
 
 
 def _functions(template: Template) -> Iterator[str]:
@@ -114,9 +126,34 @@ def _settings(function: Function) -> Iterator[str]:
         yield f"dead letters to {function.dead_letter}"
 
 
+def _events(template: Template) -> Iterator[str]:
+    queues = [(f"queue {each.queue}", _qualified(each.function, each.qualifier)) for each in template.event_sources]
+    streams = [(f"changes of {each.table}", _qualified(each.function, each.qualifier)) for each in template.streams]
+    topics = [(f"topic {_last(each.topic)}", _last(each.endpoint)) for each in template.subscriptions]
+    buckets = [
+        (f"bucket {bucket.name} {' '.join(each.events)}", _last(each.arn))
+        for bucket in template.buckets
+        for each in bucket.notifications
+    ]
+    rules = [
+        (f"{rule.names[1]} {rule.expression or 'by a pattern'}", ", ".join(_last(each.arn) for each in rule.targets))
+        for rule in template.rules
+    ]
+    if found := [*queues, *streams, *topics, *buckets, *rules]:
+        yield ""
+        yield "Events"
+        yield from (f"  {source:<40} {target}" for source, target in found)
+
+
+def _last(arn: str) -> str:
+    """Return the name in an ARN: of a function with its qualifier, of a queue or a topic."""
+    return arn.rpartition(":function:")[2] if ":function:" in arn else arn.rpartition(":")[2]
+
+
 def _storage(template: Template) -> Iterator[str]:
     for title, names in (
         ("Tables", [table.name for table in template.tables]),
+        ("Buckets", [bucket.name for bucket in template.buckets]),
         ("Queues", [queue.name for queue in template.queues]),
         ("Parameters", [parameter.name for parameter in template.parameters]),
     ):

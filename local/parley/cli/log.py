@@ -241,6 +241,7 @@ _LINES: dict[str, Callable[[Fields], str]] = {
     "dead_letter": lambda fields: (
         f"{fields['function']} gave up on {fields['request_id']} after {fields['attempts']} attempts"
     ),
+    "rule": lambda fields: f"{fields['rule']} ({fields['cause']}) → {', '.join(fields['targets'])}",
     "connections": lambda fields: f"{fields['method']} {fields['connection_id']} {fields['status']}",
     "engine": lambda fields: (
         f"DynamoDB failed at {' on '.join(filter(None, (fields['operation'], fields['table'])))}: {fields['cause']}"

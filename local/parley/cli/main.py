@@ -34,8 +34,9 @@ _TEMPLATE_OPTIONS = options(
         "--template",
         "PARLEY_TEMPLATE",
         type=click.Path(path_type=Path),
-        default=Path("infra/template.yaml"),
-        help="The template to read: SAM, CloudFormation, or synthesised by the CDK.",
+        show_default="the one in this folder",
+        help="The template to read, or the folder that has it: SAM, CloudFormation, or as the CDK, the Serverless "
+        "Framework or `sam build` writes it.",
     ),
     _setting(
         "--parameter",
@@ -73,6 +74,16 @@ _SERVER_OPTIONS = options(
 
 _SERVICE_OPTIONS = options(
     _setting("--stage", "PARLEY_STAGE", show_default="the template's", help="Name of the stage."),
+    _setting(
+        "--env",
+        "PARLEY_ENV",
+        "variables",
+        multiple=True,
+        callback=pairs,
+        metavar="[FUNCTION.]NAME=VALUE",
+        help="A variable of all functions or of one, also one that the template does not declare. May be given several "
+        "times.",
+    ),
     _setting(
         "--dynamodb",
         "PARLEY_DYNAMODB",
@@ -284,12 +295,11 @@ def up(quiet: bool, verbose: bool, until_stdin_ends: bool, **values: Any) -> Non
 @_TEMPLATE_OPTIONS
 @click.option("--json", "machine", is_flag=True, help="Print everything, as JSON.")
 @explained
-def template(template: Path, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
+def template(template: Path | None, parameters: dict[str, str], imports: dict[str, str], machine: bool) -> None:
     """Print what the emulator reads from a template. Parts that it does not support are listed at the end."""
     from parley.cli import describe
-    from parley.template.reader import read
 
-    found = read(template, parameters, imports=imports)
+    found = describe.read_template(template, parameters, imports)
     click.echo(describe.as_json(found) if machine else printable_lines(describe.as_text(found)))
 
 

@@ -1,4 +1,4 @@
-"""The commands that reach into a running emulator: `parley invoke`, `connections`, `post`, `close`."""
+"""The commands that reach into a running emulator: `parley invoke`, `trigger`, `connections`, `post`, `close`."""
 
 from __future__ import annotations
 
@@ -72,6 +72,28 @@ def _event(given: str) -> str:
 
 
 @click.command()
+@click.argument("name", required=False)
+@_PORT_OPTION
+@explained
+def trigger(name: str | None, port: int) -> None:
+    """Run the schedule NAME of the emulator now. Without NAME, print the schedules with the next time of each.
+
+    NAME is the schedule's name, its logical id, or the name of its event in the function.
+    """
+    from parley.cli.calling import described_rule
+
+    if name is not None:
+        for target in _emulator(port).trigger(name):
+            click.echo(f"Sent to {printable(target.rpartition(':')[2])}.")
+        return
+    found = [rule for rule in _emulator(port).rules() if rule["schedule"]]
+    for rule in found:
+        click.echo(printable(described_rule(rule)))
+    if not found:
+        click.echo("The template has no schedule.", err=True)
+
+
+@click.command()
 @_PORT_OPTION
 @explained
 def connections(port: int) -> None:
@@ -107,4 +129,4 @@ def close(connection_id: str, port: int) -> None:
     _emulator(port).close(connection_id)
 
 
-COMMANDS: tuple[click.Command, ...] = (invoke, connections, post, close)
+COMMANDS: tuple[click.Command, ...] = (invoke, trigger, connections, post, close)

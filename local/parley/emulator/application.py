@@ -17,9 +17,11 @@ from parley.aws_services import AwsServices
 from parley.clock import Clock, MovableClock
 from parley.dynamodb.dynoxide.process import Data
 from parley.dynamodb.provision import provision
+from parley.dynamodb.streams import ask
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.database import database
+from parley.emulator.event_sources import EventSources
 from parley.emulator.fault_interceptor import FaultInterceptor
 from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import Options
@@ -28,6 +30,7 @@ from parley.emulator.paths import (
     CONNECTIONS_PATH,
     CONNECTIONS_REPORT_PATH,
     DYNAMODB_PATH,
+    EVENTS,
     FAULTS_PATH,
     IAM_PATH,
     INVOKE_PATH,
@@ -35,7 +38,9 @@ from parley.emulator.paths import (
     MODEL_PATH,
     MODEL_REPORT_PATH,
     OWN_PATH,
+    RULES_PATH,
     SERVICES_PATH,
+    http_endpoints,
     mounted,
     mounted_http,
     stages_by_path,
@@ -51,7 +56,6 @@ from parley.errors import StartError
 from parley.faults.injector import Injector
 from parley.faults.plan import PlanError
 from parley.functions.asynchronous import ONCE, Delivery
-from parley.functions.event_sources import QueuePoller
 from parley.functions.invocation import Outcome
 from parley.functions.processes.launch import ZygoteProcess
 from parley.functions.runner import runner_for
@@ -107,38 +111,45 @@ class Emulator:
         self.built_in_model = self._variables.built_in_model
         self._injector = _load_injector(options, overrides, trace)
         importing = Lock()
-        self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing, self._state.services)
+        url = f"{options.address.url}{SERVICES_PATH}"
+        self._services = AwsServices(url, trace, importing, self._deliver, self._state.services)
         self._functions = self._lambda(zygote)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.
         self._trace_api = TraceApi(trace, self._record, self._functions.invoke, Clock())
         self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
-        self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
         self._gateway = self._api_gateway()
         seed = options.gateway.reorder
-        reordering = None if seed is None else Random(seed)  # noqa: S311 - not a secret
-        self.mounts = {
-            path: WebSocketGateway(api, stage, self._gateway, reordering)
-            for path, (api, stage) in mounted(self.template.websocket_apis).items()
-        }
-        self._http_apis = {
-            path: HttpGateway(api, self._functions.invoke, trace, self._clock, path)
-            for path, api in mounted_http(self.template.http_apis).items()
-        }
-        self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
-        self.http_paths = [path or "/" for path in self._http]
-        self._prefixes = prefixes(self.template)
-        self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
+        self._reordering = None if seed is None else Random(seed)  # noqa: S311 - not a secret
+        self._mount(template)
         kept = Data(data.current, keeps=True, lock=data.lock) if data else None
         self.database = database(options, overrides, importing, trace, Clock(), kept)
+        self._sources = EventSources(
+            self.template, self._services, self._functions, partial(ask, self.database), trace, self._clock
+        )
         self._access = access_control(options, self.template, overrides, trace)
-        self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
         self._model = BuiltInModel(options.tokens_per_second, self._model_failure)
         self._sending: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
         self._provisioning_path = f"{DYNAMODB_PATH}/{secrets.token_hex(16)}"
         self._reset_api = self._for_tests()
+
+    def _mount(self, described: Template) -> None:
+        """Serve the APIs of the template. `described` is it as it was read."""
+        self.mounts = {
+            path: WebSocketGateway(api, stage, self._gateway, self._reordering)
+            for path, (api, stage) in mounted(self.template.websocket_apis).items()
+        }
+        self._http_apis = {
+            path: HttpGateway(api, self._functions.invoke, self._trace, self._clock, path)
+            for path, api in mounted_http(self.template.http_apis).items()
+        }
+        self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
+        self.http_endpoints = http_endpoints(self.template.http_apis)
+        self._prefixes = prefixes(self.template)
+        self._origins = {*self.options.gateway.origins, *allowed_origins(self.template)}
+        self._stages = stages_by_path(self.template.websocket_apis, described.websocket_apis)
 
     def _for_tests(self) -> ResetApi | None:
         """Return the requests of tests; None without `--test-api`. Raises `StartError`."""
@@ -158,7 +169,7 @@ class Emulator:
             self._clock,
             self._functions,
             self._gateway.management_api,
-            self._poller,
+            self._sources,
             self._services,
             self.database,
             self.template,
@@ -224,6 +235,9 @@ class Emulator:
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
         return await (self._interceptor or self._functions).invoke(name, payload, qualifier)
 
+    def _deliver(self, arn: str, payload: bytes, source: str) -> None:
+        self._sources.deliver(arn, payload, source)
+
     def _enqueue(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         task = asyncio.ensure_future(self._services.send(arn, body, attributes))
         # The event loop keeps only weak references to tasks.
@@ -255,24 +269,30 @@ class Emulator:
                 self._functions.start(),
                 self._provision_database(),
                 self._services.provision(
-                    self.template.queues, self.template.parameters, self.template.topics, self.template.subscriptions
+                    self.template.queues,
+                    self.template.parameters,
+                    self.template.topics,
+                    self.template.subscriptions,
+                    self.template.buckets,
                 ),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
             await self._functions.warm()
             self._state.resume(self._functions, self.mounts.values(), self._keeps_tables(), self._trace)
-            self._poller.start()
+            await self._sources.start()
             if self._injector:
                 self._injector.arm()
             on_ready()
+            preparing = asyncio.create_task(self._services.prepare())
             await stopping.wait()
+            preparing.cancel()
         finally:
             if self._access:
                 self._access.record_unused()
             on_stop()
             self._state.stop()
-            self._poller.stop()
+            self._sources.stop()
             await self._functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
@@ -400,6 +420,12 @@ class Emulator:
             return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
         if path.startswith(SERVICES_PATH):
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
+            if service == EVENTS:
+                return Response(*self._sources.rules.answer(headers, body))
+            if service == "s3":
+                raw, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
+                resource = raw.partition("?")[0].partition(f"{SERVICES_PATH}/s3")[2] + (f"?{query}" if query else "")
+                return await self._services.answer(service, scope["method"], headers, body, resource or "/")
             # SDKs send no query; an integration's URI adds one to its form.
             form = b"&".join(part for part in (body, scope["query_string"]) if part)
             return await self._services.answer(service, scope["method"], headers, form)
@@ -424,7 +450,7 @@ class Emulator:
         return {
             "url": url,
             "webSockets": sockets,
-            "httpApis": [f"{url}{path}".rstrip("/") for path in self._http],
+            "httpApis": [f"{url}{path}" for path, _ in self.http_endpoints],
             "functions": sorted(self.template.functions),
             "tables": sorted(table.name for table in self.template.tables),
             "variables": self._variables.of_clients(self.template, next(iter(sockets.values()), None)),
@@ -441,6 +467,8 @@ class Emulator:
     async def _answer_own(self, method: str, path: str, body: bytes) -> Response:
         if report := self._reports().get(path):
             return Response.of_json(200, report())
+        if path == RULES_PATH:
+            return self._sources.answer(method, body)
         if self._reset_api and (order := self._reset_api.orders.get(path.removeprefix(OWN_PATH))):
             return await order(method, body)
         if self._injector and path == FAULTS_PATH:

@@ -14,7 +14,7 @@ from parley.dynamodb.engine import UNITS_HEADER
 from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH, SERVICES_PATH
 from parley.functions.invoke_api import InvocationType, Refusal, reference
 from parley.gateway.events import decode_headers
-from parley.iam.requirements import Call
+from parley.iam.requirements import Call, s3_call
 from parley.template.model import LATEST
 from parley.trace import Trace
 
@@ -70,7 +70,11 @@ class ServiceCall:
         if self._path.startswith(INVOKE_PATH):
             return self._invocation()
         if self._path.startswith(SERVICES_PATH):
-            service = self._path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0] or self._service
+            service, _, resource = self._path.removeprefix(SERVICES_PATH).strip("/").partition("/")
+            if service == "s3":
+                bucket, _, key = resource.partition("/")
+                return s3_call(self._method, bucket, key, set(dict(parse_qsl(self._query, keep_blank_values=True))))
+            service = service or self._service
             parameters = self._parameters()
             return Call(service, self._operation() or str(parameters.get("Action", "")), parameters)
         api, stage = stages.get(self._path.partition(CONNECTIONS_PATH)[0], ("", ""))
@@ -126,4 +130,6 @@ class ServiceCall:
             return target.rpartition(".")[2]
         if self._path.startswith(INVOKE_PATH):
             return "Invoke"
+        if self._path.startswith(f"{SERVICES_PATH}/s3"):
+            return self._method
         return _CONNECTION_OPERATIONS.get(self._method, "") if CONNECTIONS_PATH in self._path else ""

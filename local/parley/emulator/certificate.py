@@ -1,8 +1,9 @@
 """A TLS certificate for this machine's own names, so that `https://{domainName}/{stage}` works here as on AWS.
 
 Handlers make that URL from their events, or compose it with the API's host on AWS (`functions/processes/names.py`). So
-the certificate has the names of API Gateway's hosts too. It cannot sign others, its key is the user's alone, and only
-functions of the emulator trust it. It is made once for each user and kept in the user's cache folder.
+the certificate has the names of the hosts of API Gateway and of function URLs too. It cannot sign others, its key is
+the user's alone, and only functions of the emulator trust it. It is made once for each user and kept in the user's
+cache folder.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ def certificate(host: str, environ: Mapping[str, str]) -> Certificate:
     """Return the certificate of this machine and of `host`. It is made now if there is none or if it expires soon."""
     names = [*_NAMES, *({host} - {*_NAMES, "0.0.0.0", "::"})]  # noqa: S104 - compared, not bound
     folder = user_folder(environ)
-    stem = "-".join(["parley-apis", *names[len(_NAMES) :]]).replace(":", "_")
+    stem = "-".join(["parley-hosts", *names[len(_NAMES) :]]).replace(":", "_")
     found = Certificate(folder / f"{stem}.pem", folder / f"{stem}-bundle.pem")
     if not _is_fresh(found):
         _write(found, *_new_certificate(names))
@@ -106,11 +107,14 @@ def _new_certificate(names: Iterable[str]) -> tuple[bytes, bytes]:
 
 
 def _api_hosts() -> list[str]:
-    """Return the names of all hosts of API Gateway. A wildcard stands for one label, so each region has its own."""
+    """Return the names of all hosts of API Gateway and of function URLs.
+
+    A wildcard stands for one label, so each region has its own.
+    """
     import botocore.session
 
     session = botocore.session.get_session()
-    return [
+    return [f"*.lambda-url.{region}.on.aws" for region in session.get_available_regions("lambda")] + [
         f"*.execute-api.{region}.{suffix}"
         for partition in session.get_available_partitions()
         for region in session.get_available_regions("apigateway", partition, allow_non_regional=True)

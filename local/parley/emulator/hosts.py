@@ -1,14 +1,17 @@
-"""Hosts of APIs on AWS: a request for `{apiId}.execute-api.…` gets the path at which the emulator serves that API."""
+"""Hosts of APIs and function URLs on AWS: a request for one gets the path at which the emulator serves it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from parley.asgi import Scope
+from parley.functions.processes import names
 from parley.template.model import Template
 
-_API_HOST = re.compile(rb"([a-z0-9]+)\.execute-api\.", re.IGNORECASE)
+_API_HOST = re.compile(rb"([a-z0-9]+)\.(?:execute-api|lambda-url)\.", re.IGNORECASE)
 
 
 def prefixes(template: Template) -> dict[str, str]:
@@ -27,3 +30,28 @@ def with_own_path(scope: Scope, prefixes: Mapping[str, str]) -> Scope:
     match = _API_HOST.match(host)
     prefix = prefixes.get(match[1].decode().lower(), "") if match else ""
     return {**scope, "path": f"{prefix}{scope['path']}"} if prefix else scope
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Hosts of the template's APIs on AWS, for the functions: the emulator at `url` stands for them.
+
+    `paths` are what the emulator puts before the paths of an API, by the id of the API.
+    """
+
+    url: str
+    paths: Mapping[str, str]
+
+    def variables(self) -> dict[str, str]:
+        """Return what makes a function's process find the template's own APIs here by their names on AWS."""
+        here = urlsplit(self.url)
+        if not self.paths or here.hostname is None or here.port is None:
+            return {}
+        return {names.VARIABLE: names.description(self.paths, here.hostname, here.port)}
+
+    def localised(self, value: str) -> str:
+        """Return a variable's value with an API's place on this machine instead of the API's host on AWS."""
+        here = self.url.partition("://")[2]
+        for api, path in self.paths.items():
+            value = re.sub(rf"{re.escape(api)}{names.DOMAIN}", here + path, value)
+        return value

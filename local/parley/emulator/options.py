@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +16,17 @@ from parley.gateway.assumptions import Assumptions
 from parley.gateway.quotas import Quotas, TimeLimits
 from parley.host_check import is_loopback
 from parley.iam.access import Mode
+from parley.template.projects import template_of
 
 EMBEDDED, MOTO = "embedded", "moto"
 """The values of `dynamodb` for a DynamoDB of the emulator's own: the best that is installed, or moto."""
+
+_VARIABLE = re.compile(r"(?:[\w-]+\.)?[A-Za-z_]\w*", re.ASCII)
+_RESERVED = {
+    *("_HANDLER", "_X_AMZN_TRACE_ID", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_EXECUTION_ENV", "AWS_ACCESS_KEY"),
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"),
+}
+"""Names of Lambda's own: developer guide, "Defined runtime environment variables"."""
 
 DEFAULT_PORT = 8000
 """The port of the emulator, and of the commands that call it, if nothing else is said."""
@@ -66,7 +75,7 @@ class FunctionOptions:
 
     `environments` is the most that one function has, `retry_delay` the seconds before the first retry of an
     asynchronous invocation, `duplicates` the probability that one is delivered twice. With `freezes` environments stand
-    still between events.
+    still between events. `variables` are given to all functions, or to one as `Function.NAME`.
     """
 
     mode: Literal["process", "inline"] = "process"
@@ -74,6 +83,11 @@ class FunctionOptions:
     retry_delay: float = 60.0
     duplicates: float = 0.0
     freezes: bool = True
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    def variables_of_all(self) -> dict[str, str]:
+        """Return the variables that are given to all functions."""
+        return {name: value for name, value in self.variables.items() if "." not in name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,11 @@ class Options:
         )
         return cls(
             template=TemplateOptions(
-                values["template"], values["parameters"], values["imports"], values["stage"], values["python"]
+                template_of(values["template"]),
+                values["parameters"],
+                values["imports"],
+                values["stage"],
+                values["python"],
             ),
             address=Address(values["host"], values["port"], values["expose"]),
             functions=FunctionOptions(
@@ -146,6 +164,7 @@ class Options:
                 values["retry_delay"],
                 values["duplicates"],
                 values["freeze"],
+                _variables(values["variables"]),
             ),
             gateway=GatewayOptions(
                 limits=limits,
@@ -167,6 +186,17 @@ class Options:
         )
 
 
+def _variables(given: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables of `--env` as they are. Raises `StartError` for one that no function can have."""
+    for each in given:
+        name = each.rpartition(".")[2]
+        if not _VARIABLE.fullmatch(each):
+            raise StartError(f"--env {each} is not of the form NAME=VALUE or Function.NAME=VALUE. Correct it.")
+        if name in _RESERVED or name.startswith("AWS_LAMBDA_"):
+            raise StartError(f"--env {each}: Lambda sets {name} itself, so it cannot be given. Leave it out.")
+    return given
+
+
 def _assumptions(given: Iterable[str]) -> Assumptions:
     try:
         return Assumptions.of(given)
@@ -174,6 +204,15 @@ def _assumptions(given: Iterable[str]) -> Assumptions:
         raise StartError(str(error)) from None
 
 
-def overrides(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Return the developer's variables: those of `.env` in this folder, and over them those of the shell."""
-    return {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None} | dict(environ)
+class DeveloperVariables(dict[str, str]):
+    """Variables of the developer. `meant` are those of the project: of `.env` and of `--env`."""
+
+    def __init__(self, shell: Mapping[str, str], file: Mapping[str, str], given: Mapping[str, str]) -> None:
+        super().__init__({**file, **shell, **given})
+        self.meant: Mapping[str, str] = {**file, **given}
+
+
+def overrides(environ: Mapping[str, str], folder: Path, given: Mapping[str, str] | None = None) -> DeveloperVariables:
+    """Return the developer's variables: of `.env` in this folder, over them those of the shell, over them `given`."""
+    file = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
+    return DeveloperVariables(environ, file, given or {})

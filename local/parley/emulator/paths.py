@@ -18,6 +18,10 @@ MODEL_REPORT_PATH = "/_parley/model"
 SERVICES_PATH = "/_parley/aws"
 """The endpoint of all other services of AWS. Each embedded service has its own endpoint below it."""
 
+EVENTS = "events"
+"""The name of EventBridge's endpoint below `SERVICES_PATH`."""
+
+RULES_PATH = "/_parley/rules"
 IAM_PATH = "/_parley/iam"
 TRACE_PATH = "/_parley/trace"
 RECORD_PATH = "/_parley/record"
@@ -72,3 +76,9 @@ def path_of(apis: Sequence[WebSocketApi], api: WebSocketApi, stage: Stage) -> st
 def mounted_http(apis: Sequence[HttpApi]) -> dict[str, HttpApi]:
     """Return each path of an HTTP API: the first API is at the root, each other one below its logical id."""
     return {"" if index == 0 else f"/{api.logical_id}": api for index, api in enumerate(apis)}
+
+
+def http_endpoints(apis: Sequence[HttpApi]) -> list[tuple[str, str]]:
+    """Return where clients find each HTTP API, REST API and function URL, and its kind. A stage is part of the path."""
+    mounts = mounted_http(apis).items()
+    return [(path if api.stage == "$default" else f"{path}/{api.stage}", api.kind) for path, api in mounts]

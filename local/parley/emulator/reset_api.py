@@ -16,7 +16,7 @@ from parley.clock import MovableClock, settle
 from parley.dynamodb.emptying import NotEmptied, empty
 from parley.dynamodb.engine import Database
 from parley.emulator.abort import ConnectionAborted
-from parley.functions.event_sources import QueuePoller
+from parley.emulator.event_sources import EventSources
 from parley.functions.service import Functions
 from parley.gateway.websocket.management_api import ManagementApi
 from parley.template.model import Template
@@ -45,7 +45,7 @@ class Parts:
     clock: MovableClock
     functions: Functions
     management_api: ManagementApi
-    poller: QueuePoller
+    sources: EventSources
     services: AwsServices
     database: Database
     template: Template
@@ -110,7 +110,7 @@ class ResetApi:
 
     async def _reset(self, *, ends: bool) -> dict[str, Any]:
         parts, began = self._parts, time.perf_counter()
-        parts.poller.stop()
+        parts.sources.stop()
         # What a test did last, such as to close a connection, has happened before its reset.
         await settle()
         closed = await self._wait_for_functions()
@@ -127,7 +127,7 @@ class ResetApi:
             await asyncio.gather(self._empty_services(), empty(parts.database, parts.template, parts.users))
         finally:
             parts.ready.set()
-            parts.poller.start()
+            await parts.sources.start()
         milliseconds = round((time.perf_counter() - began) * 1000, 1)
         return {"milliseconds": milliseconds, "closed": closed, "ended": ended, "running": running}
 
@@ -172,7 +172,7 @@ class ResetApi:
         template = self._parts.template
         await self._parts.services.clear()
         await self._parts.services.provision(
-            template.queues, template.parameters, template.topics, template.subscriptions
+            template.queues, template.parameters, template.topics, template.subscriptions, template.buckets
         )
 
 

@@ -41,7 +41,7 @@ def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup
     listener = listen(options.address.host, options.address.port)
     options = replace(options, address=replace(options.address, port=listener.getsockname()[1]))
     data = DataFolder.open(folder / options.data, options.address.port) if options.data else None
-    variables = overrides(environ, folder)
+    variables = overrides(environ, folder, options.functions.variables_of_all())
     template = read_template(options.template, variables)
     return Startup(options, listener, variables, template, _start_zygote(options, template, variables), data)
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
-from urllib.parse import urlsplit
 
 from parley import dev_tokens, proxies
 from parley.account import REGION
 from parley.emulator.certificate import Certificate, certificate
+from parley.emulator.developer import check_given, for_functions, given_to, refused_overrides
+from parley.emulator.hosts import Hosts, prefixes
 from parley.emulator.options import Options
-from parley.emulator.paths import DYNAMODB_PATH, MODEL_PATH, SERVICES_PATH, path_of
+from parley.emulator.paths import DYNAMODB_PATH, EVENTS, MODEL_PATH, SERVICES_PATH, path_of
 from parley.emulator.service_integrations import with_endpoints
-from parley.functions.processes import names
 from parley.functions.variables import FUNCTIONS_KEYS, FUNCTIONS_SECRET
 from parley.template.model import PROVIDED, Function, Integration, LambdaIntegration, Template, WebSocketApi
-from parley.template.parameters import accepted_values, refusal
 
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _MANAGEMENT = "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"
@@ -45,33 +43,26 @@ class FunctionVariables:
         """Return the template with the final variables of every function, and with the stage that the options name.
 
         A variable that a function declares gets the developer's value, else the template's, else the emulator's own.
-        The endpoints of DynamoDB, Lambda and `@connections` are always the emulator's. In every value the hosts of the
-        template's own APIs become this machine. A developer's value that a deployment would refuse gets a note.
+        Variables of `--env` need no declaration. The endpoints of DynamoDB, Lambda and `@connections` are always the
+        emulator's. In every value the hosts of the template's own APIs become this machine. A developer's value that a
+        deployment would refuse gets a note. Raises `StartError` for a variable of a function that does not exist.
         """
+        check_given(template, self.options.functions)
         urls = self._endpoints("")
         endpoints = {service: urls[f"AWS_ENDPOINT_URL_{service.upper()}"] for service in ("dynamodb", "sqs", "sns")}
         apis = with_endpoints(self._staged(template.websocket_apis), endpoints)
-        ids = [api.api_id for api in apis] + [api.api_id for api in template.http_apis]
-        hosts = [f"{each}.execute-api." for each in ids]
-        own_hosts = self._own_hosts(ids)
+        hosts = Hosts(self.options.address.url, prefixes(template))
         functions = {
             name: replace(
                 function,
                 # An executable has nobody who reads this variable, and removes it.
                 environment=self._variables(function, apis, hosts)
-                | ({} if function.language == PROVIDED else own_hosts),
+                | ({} if function.language == PROVIDED else hosts.variables()),
             )
             for name, function in template.functions.items()
         }
         notes = (*template.notes, *refused_overrides(template, self.overrides))
         return replace(template, functions=functions, websocket_apis=apis, notes=notes)
-
-    def _own_hosts(self, api_ids: list[str]) -> dict[str, str]:
-        """Return what makes a function's process find the template's own APIs here by their names on AWS."""
-        here = urlsplit(self.options.address.url)
-        if not api_ids or here.hostname is None or here.port is None:
-            return {}
-        return {names.VARIABLE: names.description(api_ids, here.hostname, here.port)}
 
     def _staged(self, apis: tuple[WebSocketApi, ...]) -> tuple[WebSocketApi, ...]:
         """Return the APIs, with the first API's first stage named as the options say."""
@@ -100,9 +91,10 @@ class FunctionVariables:
         own_key, own_secret = (self.overrides.get(name) for name in _CREDENTIALS[:2])
         return own_secret if access_key == own_key else None
 
-    def _variables(self, function: Function, apis: Sequence[WebSocketApi], hosts: Iterable[str]) -> dict[str, str]:
-        declared = {name: self._localised(value, hosts) for name, value in function.environment.items()}
-        variables = {name: self.overrides.get(name, value) for name, value in declared.items()}
+    def _variables(self, function: Function, apis: Sequence[WebSocketApi], hosts: Hosts) -> dict[str, str]:
+        declared = {name: hosts.localised(value) for name, value in function.environment.items()}
+        own, given = for_functions(self.overrides), given_to(function, self.options.functions)
+        variables = {name: own.get(name, value) for name, value in declared.items()} | given
         if proxies.names_a_proxy(variables):
             proxies.exempt(variables, self.options.address.host)
         for name, value in self._defaults().items():
@@ -110,17 +102,11 @@ class FunctionVariables:
                 variables[name] = value
         if variables.get("JWT_SECRET") == "" and not self.overrides.get("JWT_JWKS_URL"):
             variables["JWT_SECRET"] = dev_tokens.secret(self.overrides)
+        variables |= given
         trust = {name: value for name, value in self.certificate.variables().items() if name not in variables}
         endpoints = self._endpoints(_management_path(apis, function.name))
-        own = {name: value for name, value in variables.items() if name not in endpoints or _may_be_elsewhere(name)}
-        return trust | endpoints | own | self.credentials()
-
-    def _localised(self, value: str, hosts: Iterable[str]) -> str:
-        """Return a variable's value with this machine in the place of the APIs' hosts on AWS."""
-        here = self.options.address.url.partition("://")[2]
-        for host in hosts:
-            value = re.sub(rf"{re.escape(host)}[\w-]+\.amazonaws\.com(\.cn)?", here, value)
-        return value
+        kept = {name: value for name, value in variables.items() if name not in endpoints or _may_be_elsewhere(name)}
+        return trust | endpoints | kept | self.credentials()
 
     @property
     def _through_emulator(self) -> bool:
@@ -150,28 +136,19 @@ class FunctionVariables:
         url = self.options.address.url
         return {
             "AWS_ENDPOINT_URL_DYNAMODB": f"{url}{DYNAMODB_PATH}" if self._through_emulator else self.options.dynamodb,
+            "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": f"{url}{DYNAMODB_PATH}"
+            if self._through_emulator
+            else self.options.dynamodb,
             "AWS_ENDPOINT_URL_LAMBDA": url,
             "AWS_ENDPOINT_URL_SQS": f"{url}{SERVICES_PATH}/sqs",
             "AWS_ENDPOINT_URL_SNS": f"{url}{SERVICES_PATH}/sns",
+            "AWS_ENDPOINT_URL_S3": f"{url}{SERVICES_PATH}/s3",
+            "AWS_ENDPOINT_URL_EVENTBRIDGE": f"{url}{SERVICES_PATH}/{EVENTS}",
             "AWS_ENDPOINT_URL_SSM": f"{url}{SERVICES_PATH}/ssm",
             "AWS_ENDPOINT_URL_SECRETS_MANAGER": f"{url}{SERVICES_PATH}/secretsmanager",
             "AWS_ENDPOINT_URL": f"{url}{SERVICES_PATH}",
             _MANAGEMENT: f"{url}{management_path}",
         }
-
-
-def refused_overrides(template: Template, overrides: Mapping[str, str]) -> Iterator[str]:
-    """Yield a line for each of the developer's values that the parameter behind the variable does not accept.
-
-    The emulator starts nevertheless: a value may be for this machine only, such as the URL of a local server.
-    """
-    parameters: dict[str, str] = {}
-    for function in template.functions.values():
-        parameters |= function.parameters
-    for variable, parameter in parameters.items():
-        declared, value = template.constraints.get(parameter, {}), overrides.get(variable)
-        if value and variable not in proxies.EXCEPTIONS and (reason := refusal(parameter, declared, value)):
-            yield f"{variable} of the shell or of .env cannot be deployed: {reason}. Give {accepted_values(declared)}"
 
 
 def _may_be_elsewhere(endpoint: str) -> bool:

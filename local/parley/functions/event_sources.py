@@ -60,7 +60,9 @@ class QueuePoller:
         outcome = await self._invoke(source.function, json.dumps(event).encode(), source.qualifier)
         if outcome.function_error is not None:
             return
-        failed = _failed_ids(outcome.payload) if source.reports_failures else set()
+        failed = failed_items(outcome.payload) if source.reports_failures else set()
+        if failed is None:
+            return
         for each in messages:
             if each["MessageId"] not in failed:
                 await self._services.delete(source.queue, each["ReceiptHandle"])
@@ -80,9 +82,16 @@ def _record(source: EventSource, message: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _failed_ids(payload: bytes) -> set[str]:
-    """Return the ids of the messages that a function reports as not handled."""
+def failed_items(payload: bytes) -> set[str] | None:
+    """Return the items of a batch that a function reports as not handled; None if the whole batch has failed.
+
+    The rules are those of the Lambda guide's pages on batch item failures, "Success and failure conditions": nothing,
+    or an empty list, is a success; an item without an identifier, or what is not JSON, is a failure of all.
+    """
     try:
-        return {each["itemIdentifier"] for each in json.loads(payload)["batchItemFailures"]}
-    except (ValueError, TypeError, KeyError):
-        return set()
+        response = json.loads(payload)
+        failures = (response.get("batchItemFailures") or []) if isinstance(response, dict) else []
+        found = [each["itemIdentifier"] for each in failures]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return set(found) if all(isinstance(each, str) and each for each in found) else None

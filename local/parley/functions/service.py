@@ -134,6 +134,10 @@ class Functions:
         invocation = replace(self._invocation(name, payload, "event", qualifier), request_id=request_id)
         self._asynchronous.resume(AcceptedEvent(invocation, accepted, attempts))
 
+    def deliver(self, arn: str, payload: bytes, source: str) -> None:
+        """Send to the function or the queue with this ARN, in the name of `source`. A note says if there is none."""
+        self._send(arn, payload, {}, source)
+
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; empty if there is no such process."""
         return self._runner.caller(access_key)

@@ -55,6 +55,13 @@ MAX_HTTP_REQUEST_BYTES = 10 * 1024 * 1024
 _HTTP_QUOTAS = f"{_GUIDE}/http-api-quotas.html"
 HTTP_REQUEST_SIZE = Limit("a request to an HTTP API can have 10 MB at most", _HTTP_QUOTAS)
 HTTP_INTEGRATION_TIME = Limit("an integration of an HTTP API must answer within 30 s", _HTTP_QUOTAS)
+_REST_QUOTAS = f"{_GUIDE}/api-gateway-execution-service-limits-table.html"
+REST_REQUEST_SIZE = Limit("a request to a REST API can have 10 MB at most", _REST_QUOTAS)
+REST_INTEGRATION_TIME = Limit("an integration of a REST API must answer within 29 s", _REST_QUOTAS)
+URL_REQUEST_SIZE = Limit(
+    "a request to a function URL can have 6 MB at most",
+    "https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html",
+)
 AUTHORIZER_RESULT = Limit("an authorizer's result can have 8 KB at most")
 
 

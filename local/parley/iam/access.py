@@ -62,7 +62,7 @@ class AccessControl:
             for function in template.functions
         }
         for function in template.functions.values():
-            uses = services_use.of_function(function, template.event_sources)
+            uses = services_use.of_function(function, template.event_sources, template.streams)
             self._check_service(function.name, uses)
 
     def check(self, function: str, call: Call) -> Response | None:

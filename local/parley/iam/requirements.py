@@ -147,6 +147,59 @@ def _secret(secret: Any) -> str:
     return str(secret) if str(secret).startswith("arn:") else arn("secretsmanager", f"secret:{secret}-??????")
 
 
+def _events(call: Call) -> Iterator[Permission]:
+    if call.operation != "PutEvents":
+        yield from _other(call)
+        return
+    for entry in call.parameters.get("Entries") or ():
+        bus = str(entry.get("EventBusName") or "default") if isinstance(entry, dict) else "default"
+        yield Permission("events:PutEvents", bus if bus.startswith("arn:") else arn("events", f"event-bus/{bus}"))
+
+
+_OBJECT_OPERATIONS = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "POST": "PutObject"}
+_BUCKET_OPERATIONS = {"GET": "ListBucket", "HEAD": "ListBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
+_LISTINGS = {"list-type", "prefix", "delimiter", "marker", "max-keys", "start-after", "continuation-token"}
+_SUBRESOURCES = {"tagging": "Tagging", "acl": "Acl"}
+
+
+def s3_call(method: str, bucket: str, key: str, query: set[str]) -> Call | None:
+    """Return the call of S3 that a method, a path and the names in a query make. None if it is not known.
+
+    The operation is the one that the action is named after: HEAD of an object needs that of GET.
+    """
+    parameters = {"Bucket": bucket, "Key": key}
+    if not bucket:
+        return Call("s3", "ListAllMyBuckets", parameters)
+    known = [_SUBRESOURCES[name] for name in query if name in _SUBRESOURCES]
+    if key and known:
+        verb = {"GET": "Get", "PUT": "Put", "DELETE": "Delete"}.get(method)
+        return Call("s3", f"{verb}Object{known[0]}", parameters) if verb else None
+    if key and method == "DELETE":
+        return Call("s3", "AbortMultipartUpload" if "uploadId" in query else "DeleteObject", parameters)
+    if key:
+        is_listing = method == "GET" and "uploadId" in query
+        operation = "ListMultipartUploadParts" if is_listing else _OBJECT_OPERATIONS.get(method)
+        return Call("s3", operation, parameters) if operation else None
+    if method == "POST" and "delete" in query:
+        return Call("s3", "DeleteObject", {**parameters, "Key": "*"})
+    return _bucket_call(method, parameters, query)
+
+
+def _bucket_call(method: str, parameters: Mapping[str, str], query: set[str]) -> Call | None:
+    is_plain = method in _BUCKET_OPERATIONS and not {name for name in query if not name.startswith("x-")} - _LISTINGS
+    return Call("s3", _BUCKET_OPERATIONS[method], parameters) if is_plain else None
+
+
+def _s3(call: Call) -> Iterator[Permission]:
+    bucket, key = call.parameters.get("Bucket"), call.parameters.get("Key")
+    if bucket:
+        yield Permission(f"s3:{call.operation}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
+    elif call.operation == "ListAllMyBuckets":
+        yield Permission("s3:ListAllMyBuckets", "*")
+    else:
+        yield from _other(call)
+
+
 def _kms(call: Call) -> Iterator[Permission]:
     key = str(call.parameters.get("KeyId") or "")
     yield Permission(f"kms:{call.operation}", key_arn(key) if key else None)
@@ -175,6 +228,8 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Permission]]] = {
     "sqs": _sqs,
     "ssm": _ssm,
     "secretsmanager": _secretsmanager,
+    "events": _events,
+    "s3": _s3,
     "kms": _kms,
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from parley.iam.requirements import Permission, arn
-from parley.template.model import EventSource, Function
+from parley.template.model import EventSource, Function, StreamSource
 
 _DELIVERY_ACTIONS = {
     "sqs": "sqs:SendMessage",
@@ -31,9 +31,10 @@ class Use:
     is_required: bool = True
 
 
-def of_function(function: Function, sources: Iterable[EventSource]) -> list[Use]:
+def of_function(function: Function, sources: Iterable[EventSource], streams: Iterable[StreamSource] = ()) -> list[Use]:
     """Return what the Lambda service does with a function's role."""
-    return [*_logs(function), *_deliveries(function), *_polling(function.name, sources), *_if_configured()]
+    polling = (*_polling(function.name, sources), *_reading(function.name, streams))
+    return [*_logs(function), *_deliveries(function), *polling, *_if_configured()]
 
 
 def _logs(function: Function) -> Iterator[Use]:
@@ -64,6 +65,15 @@ def _polling(function: str, sources: Iterable[EventSource]) -> Iterator[Use]:
         if source.function == function:
             for action in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"):
                 yield Use(Permission(f"sqs:{action}", arn("sqs", source.queue)), "for the function's event source")
+
+
+def _reading(function: str, sources: Iterable[StreamSource]) -> Iterator[Use]:
+    for source in sources:
+        if source.function == function:
+            stream = arn("dynamodb", f"table/{source.table}/stream/local")
+            for action in ("DescribeStream", "GetRecords", "GetShardIterator"):
+                yield Use(Permission(f"dynamodb:{action}", stream), "for the function's event source")
+            yield Use(Permission("dynamodb:ListStreams", None), "", is_required=False)
 
 
 def _if_configured() -> Iterator[Use]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from parley.account import ACCOUNT_ID, REGION
 from parley.template.model import LATEST
 
 _INVOCATION = re.compile(r"functions/(?P<arn>.+?)/invocations")
@@ -34,3 +35,9 @@ def function_in(reference: str, variables: Mapping[str, str] | None = None) -> F
         return FunctionReference(parts[6], parts[7] if len(parts) > 7 and parts[7] else LATEST)
     name, _, qualifier = arn.partition(":")
     return FunctionReference(name, qualifier or LATEST) if re.fullmatch(r"[\w-]*", name) else FunctionReference("")
+
+
+def function_arn(name: str, qualifier: str = LATEST) -> str:
+    """Return the ARN of a function, or of its alias or version."""
+    arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
+    return arn if qualifier == LATEST else f"{arn}:{qualifier}"

@@ -17,6 +17,9 @@ from parley.template.usage import Usage
 _GENERATED_SUFFIX = "A1B2C3D4E5F6"
 """An example of the twelve characters at the end of a name that CloudFormation generates."""
 
+IMPLICIT_APIS = {"ServerlessHttpApi": "AWS::Serverless::HttpApi", "ServerlessRestApi": "AWS::Serverless::Api"}
+"""Types of the APIs that SAM makes for events that name none, by logical id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Properties:
@@ -165,13 +168,14 @@ class Document:
         self._expand_loops()
         self._physical = {name: name for name in self._resources}
         names |= self._physical | given
-        self._physical |= {name: self._name_given(name) or name for name in self._resources}
+        self._physical |= {name: self._name_given(name) or self._default_name(name) for name in self._resources}
         names |= {name: references.reference(name) for name in self._resources}
         for name in self._resources:
             # A template that SAM has transformed already declares what SAM generates.
             generated = references.generated_names(name)
             names |= {each: value for each, value in generated.items() if each not in self._resources}
-        names.setdefault("ServerlessHttpApi", api_id("ServerlessHttpApi"))
+        for implicit in IMPLICIT_APIS:
+            names.setdefault(implicit, api_id(implicit))
         self.usage.forget()
 
     @classmethod
@@ -236,7 +240,8 @@ class Document:
 
     def _shared(self, logical_id: str) -> dict[str, Any]:
         """Return the properties that Globals give to a resource, without those that its IgnoreGlobals names."""
-        shared = as_mapping(self._globals.get(self.kind(logical_id).removeprefix("AWS::Serverless::")))
+        kind = self.kind(logical_id) or IMPLICIT_APIS.get(logical_id, "")
+        shared = as_mapping(self._globals.get(kind.removeprefix("AWS::Serverless::")))
         kept_away = as_mapping(self._resources.get(logical_id)).get("IgnoreGlobals")
         if kept_away == "*":
             return {}
@@ -372,6 +377,10 @@ class Document:
                 if properties.text("Name", logical_id) == name:
                     return properties.text("Value")
         return None
+
+    def _default_name(self, logical_id: str) -> str:
+        """Return the name of a resource that the template gives none: its logical id, which has no capitals for S3."""
+        return logical_id.lower() if self.kind(logical_id) == "AWS::S3::Bucket" else logical_id
 
     def _name_given(self, logical_id: str) -> str:
         name_property = NAMES.get(self.kind(logical_id))

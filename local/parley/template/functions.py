@@ -65,6 +65,7 @@ def _function(
         log_level=logging.text("ApplicationLogLevel", "INFO"),
         runtime=properties.text("Runtime"),
         parameters={name: each for name in variables if (each := document.parameter_of(variables.raw[name]))},
+        logical_id=logical_id,
     )
 
 
@@ -152,9 +153,10 @@ def _folder_or_zip(document: Document, uri: str) -> Path | None:
 
 
 def _packaged(document: Document, properties: Properties, name: str) -> Path | None:
-    """Return the zip beside the template that has the name of the S3 object which a property points to, if it is there.
+    """Return the code beside the template that has the name of the S3 object which a property points to, if any.
 
-    `sam package` and `aws cloudformation package` name objects without a suffix.
+    `sam package` and `aws cloudformation package` name objects without a suffix. The CDK writes the asset `{hash}.zip`
+    into the folder, or the zip, `asset.{hash}`; a template without its metadata does not name that.
     """
     code = properties.get(name)
     if isinstance(code, dict):
@@ -163,9 +165,14 @@ def _packaged(document: Document, properties: Properties, name: str) -> Path | N
     else:
         uri = code if isinstance(code, str) else ""
         key = uri.removeprefix("s3://").partition("/")[2] if uri.startswith("s3://") else ""
-    names = [name for each in (key, key.rpartition("/")[2]) if each for name in (each, f"{each}.zip")]
+    last = key.rpartition("/")[2]
+    names = [name for each in (key, last) if each for name in (each, f"{each}.zip")]
     found = (_folder_or_zip(document, each.lstrip("/")) for each in names)
-    return next((path for path in found if path is not None and path.is_file()), None)
+    if zipped := next((path for path in found if path is not None and path.is_file()), None):
+        return zipped
+    # The assets of a stage's stacks lie beside the folder of the stage.
+    assets = (f"{folder}asset.{name}" for folder in ("", "../") for name in (last.removesuffix(".zip"), last))
+    return next((path for each in assets if last and (path := _folder_or_zip(document, each))), None)
 
 
 def _write_inline_code(code: str, name: str) -> Path:

@@ -6,21 +6,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from parley.template.document import Document, Properties
+from parley.template.event_sources import EMULATED_EVENTS
 from parley.template.functions import SAM as SAM_FUNCTION
 from parley.template.integrations import IntegrationReader
 from parley.template.model import HttpApi, HttpRoute, LambdaIntegration
 from parley.template.references import api_id
+from parley.template.rest_apis import function_urls, note_definition, rest_apis
 
 IMPLICIT_API = "ServerlessHttpApi"
 
 
 def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
+    """Return the template's HTTP APIs, its REST APIs and its function URLs, in this order."""
+    yield from _http_apis(document, functions)
+    yield from rest_apis(document, functions)
+    yield from function_urls(document, functions)
+
+
+def _http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[HttpApi]:
     """Return the template's HTTP APIs.
 
     A route without an emulated function keeps its place, so that its requests reach no other route. It always fails.
     """
     for logical_id in document.of_type("AWS::Serverless::HttpApi", "AWS::ApiGatewayV2::Api"):
-        _note_definition(document.properties(logical_id))
+        note_definition(document.properties(logical_id))
     declared = document.of_type("AWS::Serverless::HttpApi")
     routes: dict[str, list[HttpRoute]] = {api_id(name): [] for name in declared}
     for logical_id in document.of_type(SAM_FUNCTION):
@@ -37,19 +46,13 @@ def http_apis(document: Document, functions: Mapping[str, object]) -> Iterator[H
             yield _cloudformation_api(document, logical_id, functions)
 
 
-def _note_definition(properties: Properties) -> None:
-    for name in ("DefinitionBody", "DefinitionUri", "Body", "BodyS3Location"):
-        if name in properties.raw:
-            properties.note(f"`{properties.label}`: the OpenAPI definition is not read; its routes are ignored.", name)
-
-
 def _events(document: Document, logical_id: str) -> Iterator[tuple[str, HttpRoute]]:
     events = document.properties(logical_id).part("Events")
     for event in map(events.part, events):
         kind = event.text("Type")
         if kind == "HttpApi":
             yield _event_route(event.part("Properties"), document.name(logical_id))
-        elif kind != "SQS":
+        elif kind not in EMULATED_EVENTS:
             event.ignored(f"`{event.label}`: events of type {kind or '(none)'} are not emulated; ignored.")
 
 

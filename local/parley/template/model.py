@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from parley.template.schedules import Schedule
 
 PYTHON, NODE, PROVIDED = LANGUAGES = ("python", "nodejs", "provided")
 """The languages of functions that the emulator runs, as runtimes begin."""
@@ -52,6 +54,7 @@ class Function:
     what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
     they may be zips. `parameters` name the template's parameter of each variable that has the value of one.
     `interpreter` runs the function here; without one it is the emulator's own Python, with all its packages.
+    `logical_id` is the function's in the template.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Function:
     runtime: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     interpreter: Interpreter | None = None
+    logical_id: str = ""
 
     @property
     def language(self) -> str:
@@ -218,8 +222,8 @@ class WebSocketApi:
 class HttpRoute:
     """A route of an HTTP API, and its function. The path of the catch-all route is `$default`.
 
-    `payload` is the payload format version: `1.0` or `2.0`. A route whose function cannot be invoked fails;
-    `unavailable` tells why it cannot.
+    `payload` is the payload format version: `1.0` or `2.0`; it counts for HTTP APIs only. A route whose function cannot
+    be invoked fails; `unavailable` tells why it cannot.
     """
 
     method: str
@@ -232,12 +236,20 @@ class HttpRoute:
 
 @dataclass(frozen=True, slots=True)
 class HttpApi:
-    """An HTTP API with its one stage."""
+    """An HTTP API with its one stage; by `kind` also a REST API, or a function URL.
+
+    `binary_types` are the media types that a REST API takes for binary, `variables` those of its stage. With `iam`
+    requests must be signed.
+    """
 
     logical_id: str
     api_id: str
     stage: str
     routes: tuple[HttpRoute, ...]
+    kind: Literal["http", "rest", "url"] = "http"
+    binary_types: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    iam: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +271,17 @@ class Queue:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A queue, by ARN, that gets the messages of a topic, by ARN. `raw` messages have no envelope of SNS's."""
+    """A queue or a function, by ARN, that gets the messages of a topic, by ARN.
+
+    `raw` messages have no envelope of SNS's. `filters` are further attributes of the subscription, such as its
+    FilterPolicy.
+    """
 
     topic: str
-    queue: str
+    endpoint: str
     raw: bool = False
+    protocol: Literal["sqs", "lambda"] = "sqs"
+    filters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +290,26 @@ class Topic:
 
     name: str
     attributes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Notification of an S3 bucket: the ARN of a function, queue or topic, the events, and the keys that it is for."""
+
+    kind: Literal["CloudFunction", "Queue", "Topic"]
+    arn: str
+    events: tuple[str, ...]
+    prefix: str = ""
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """An S3 bucket. With `notifies_bus` its events are put on the default bus of EventBridge too."""
+
+    name: str
+    notifications: tuple[Notification, ...] = ()
+    notifies_bus: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +324,61 @@ class EventSource:
     qualifier: str = LATEST
     batch_size: int = 10
     reports_failures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A target of a rule, by ARN, and what it gets: the event, or `input`, or what `path` selects of the event.
+
+    With `template` it gets that text, with the values that `paths` select in the place of `<name>`.
+    """
+
+    arn: str
+    input: str | None = None
+    path: str = ""
+    template: str = ""
+    paths: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of EventBridge, or a schedule of its Scheduler (`is_scheduler`).
+
+    It sends to its targets at the times of `schedule`, and each event of its bus that `pattern` matches. `names` are
+    those by which it may be triggered: its own, its logical id, and the one of SAM's event.
+    """
+
+    name: str
+    arn: str
+    targets: tuple[Target, ...]
+    schedule: Schedule | None = None
+    expression: str = ""
+    pattern: Mapping[str, Any] | None = None
+    bus: str = "default"
+    is_scheduler: bool = False
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSource:
+    """A table, by name, whose changes invoke a function.
+
+    `retries` and `max_age` (seconds) are -1 for no limit; `on_failure` is the ARN of what gets the record of a batch
+    that was given up. `bisects` tells that a failed batch is tried in two halves. With `filters` the function gets only
+    the changes that one of these event patterns matches.
+    """
+
+    table: str
+    function: str
+    qualifier: str = LATEST
+    batch_size: int = 100
+    from_start: bool = False
+    reports_failures: bool = False
+    bisects: bool = False
+    retries: int = -1
+    max_age: int = -1
+    on_failure: str = ""
+    filters: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,3 +431,7 @@ class Template:
     constraints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     topics: tuple[Topic, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    buses: tuple[str, ...] = ("default",)
+    buckets: tuple[Bucket, ...] = ()
+    streams: tuple[StreamSource, ...] = ()

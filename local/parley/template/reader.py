@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parley.template import storage
 from parley.template.document import Document
-from parley.template.event_sources import event_sources
+from parley.template.events import with_events
 from parley.template.functions import functions
 from parley.template.http_apis import http_apis
 from parley.template.model import Template
@@ -19,7 +19,8 @@ from parley.template.websocket_apis import websocket_apis
 
 _EMULATED = {
     *("AWS::Serverless::Function", "AWS::Serverless::WebSocketApi", "AWS::Serverless::HttpApi"),
-    *("AWS::Serverless::SimpleTable", "AWS::Serverless::LayerVersion"),
+    *("AWS::Serverless::SimpleTable", "AWS::Serverless::LayerVersion", "AWS::Serverless::Api", "AWS::Lambda::Url"),
+    *(f"AWS::ApiGateway::{name}" for name in ("RestApi", "Resource", "Method", "Deployment", "Stage")),
     *(
         "AWS::Lambda::Function",
         "AWS::Lambda::Alias",
@@ -28,7 +29,13 @@ _EMULATED = {
         "AWS::Lambda::LayerVersion",
     ),
     *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter", "AWS::SNS::Topic"),
-    "AWS::SNS::Subscription",
+    *(
+        "AWS::SNS::Subscription",
+        "AWS::S3::Bucket",
+        "AWS::Events::Rule",
+        "AWS::Events::EventBus",
+        "AWS::Scheduler::Schedule",
+    ),
     *(
         f"AWS::ApiGatewayV2::{name}"
         for name in ("Api", "Authorizer", "Integration", "IntegrationResponse", "Route", "RouteResponse", "Stage")
@@ -37,6 +44,7 @@ _EMULATED = {
 _IGNORED = {
     *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
     *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
+    *("AWS::Events::EventBusPolicy", "AWS::Scheduler::ScheduleGroup"),
     *(
         "AWS::ApiGatewayV2::Deployment",
         "AWS::ApiGateway::Account",
@@ -72,7 +80,8 @@ def read(
         lines = "\n".join(document.with_lines(document.refusals))
         raise TemplateError(f"{lines}\nCloudFormation would refuse this. Set a value with --parameter NAME=VALUE.")
     found = functions(document)
-    sockets, https = websocket_apis(document, found), tuple(http_apis(document, found))
+    sockets = websocket_apis(document, found)
+    https = tuple(http_apis(document, found))
     if not sockets and not any(api.routes for api in https):
         raise TemplateError(
             f"The template {path} has no WebSocket API. Add a resource of type AWS::Serverless::WebSocketApi "
@@ -85,13 +94,11 @@ def read(
         tables=tuple(storage.tables(document)),
         queues=tuple(storage.queues(document)),
         parameters=tuple(storage.parameters(document)),
-        event_sources=tuple(event_sources(document, found)),
         roles=roles(document, found),
         deployed_names=document.deployed_names(),
         constraints=document.parameters,
-        topics=tuple(storage.topics(document)),
-        subscriptions=tuple(storage.subscriptions(document)),
     )
+    template = with_events(template, document, found)
     _note_nested_stacks(document)
     _note_unsupported(document)
     document.note_ignored()

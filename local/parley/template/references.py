@@ -18,6 +18,8 @@ class Stack:
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource in the emulator's account and region."""
+        if service == "s3":
+            return f"arn:aws:s3:::{resource}"
         region = "" if service == "iam" else REGION
         return f"arn:aws:{service}:{region}:{ACCOUNT_ID}:{resource}"
 
@@ -48,6 +50,10 @@ NAMES = {
     "AWS::SQS::Queue": "QueueName",
     "AWS::SSM::Parameter": "Name",
     "AWS::ApiGatewayV2::Stage": "StageName",
+    "AWS::ApiGateway::Stage": "StageName",
+    "AWS::Events::Rule": "Name",
+    "AWS::Events::EventBus": "Name",
+    "AWS::Scheduler::Schedule": "Name",
     "AWS::Lambda::Alias": "Name",
     "AWS::SNS::Topic": "TopicName",
     "AWS::IAM::Role": "RoleName",
@@ -61,6 +67,8 @@ APIS = {
     "AWS::Serverless::WebSocketApi": "wss",
     "AWS::Serverless::HttpApi": "https",
     "AWS::ApiGatewayV2::Api": "wss",
+    "AWS::Serverless::Api": "https",
+    "AWS::ApiGateway::RestApi": "https",
 }
 _FUNCTIONS = ("AWS::Serverless::Function", "AWS::Lambda::Function")
 _ARN_FORMS = {
@@ -76,7 +84,19 @@ _ARN_FORMS = {
     "AWS::Logs::LogGroup": ("logs", "log-group:"),
     "AWS::S3::Bucket": ("s3", ""),
     "AWS::SSM::Parameter": ("ssm", "parameter/"),
+    "AWS::Events::Rule": ("events", "rule/"),
+    "AWS::Events::EventBus": ("events", "event-bus/"),
+    "AWS::Scheduler::Schedule": ("scheduler", "schedule/default/"),
 }
+
+
+ROOT_RESOURCE = "root"
+"""The id of a REST API's root resource."""
+
+
+def function_url(logical_id: str) -> str:
+    """Return the URL of a function URL with this logical id. Its id is made as that of an API."""
+    return f"https://{api_id(logical_id)}.lambda-url.{REGION}.on.aws/"
 
 
 class References:
@@ -115,7 +135,7 @@ class References:
         """Return the value of `Fn::GetAtt`; None if it is not known."""
         kind = self._kind(logical_id)
         match kind, attribute:
-            case "AWS::SQS::Queue", "QueueName":
+            case ("AWS::SQS::Queue", "QueueName") | ("AWS::Events::EventBus", "Name"):
                 return self._name(logical_id)
             case "AWS::SQS::Queue", "QueueUrl":
                 return self.reference(logical_id)
@@ -125,13 +145,20 @@ class References:
                 return f"{self.arn(logical_id)}:*"
             case "AWS::SSM::Parameter", "Value":
                 return self._text(logical_id, "Value")
-            case ("AWS::DynamoDB::Table", "StreamArn") | (
-                "AWS::CloudFormation::Stack" | "AWS::Serverless::Application",
-                _,
-            ):
+            case "AWS::CloudFormation::Stack" | "AWS::Serverless::Application", _:
                 return None
         if kind in APIS:
             return self._api_attribute(logical_id, kind, attribute)
+        return self._other_attribute(logical_id, kind, attribute)
+
+    def _other_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
+        """Return an ARN, or a function URL. SAM calls the resource of the one of a function `{Function}Url`."""
+        if (kind, attribute) == ("AWS::DynamoDB::Table", "StreamArn"):
+            # On AWS the end is the time at which the stream was enabled.
+            return f"{self.arn(logical_id)}/stream/local"
+        if attribute == "FunctionUrl":
+            is_sams = not kind and self._kind(logical_id.removesuffix("Url")) in _FUNCTIONS
+            return function_url(logical_id) if is_sams or kind == "AWS::Lambda::Url" else None
         return self.arn(logical_id) if attribute.endswith("Arn") and kind else None
 
     def arn(self, logical_id: str) -> str:
@@ -146,7 +173,7 @@ class References:
             return {}
         alias = self._text(logical_id, "AutoPublishAlias")
         arn = self.arn(logical_id)
-        made = {f"{logical_id}Role": f"{self._stack.name}-{logical_id}Role"}
+        made = {f"{logical_id}Role": f"{self._stack.name}-{logical_id}Role", f"{logical_id}Url": arn}
         if alias:
             qualified = {f"{logical_id}Alias{alias}": f"{arn}:{alias}", f"{logical_id}.Alias": f"{arn}:{alias}"}
             made |= qualified | {f"{logical_id}.Version": f"{arn}:1"}
@@ -155,7 +182,9 @@ class References:
     def _api_attribute(self, logical_id: str, kind: str, attribute: str) -> str | None:
         scheme = "https" if self._text(logical_id, "ProtocolType") == "HTTP" else APIS[kind]
         host = f"{api_id(logical_id)}.execute-api.{REGION}.amazonaws.com"
-        return {"ApiEndpoint": f"{scheme}://{host}", "ApiId": api_id(logical_id)}.get(attribute)
+        identifier = api_id(logical_id)
+        known = {"ApiEndpoint": f"{scheme}://{host}", "ApiId": identifier, "RestApiId": identifier}
+        return (known | {"RootResourceId": ROOT_RESOURCE}).get(attribute)
 
     def _function_arn(self, logical_id: str) -> str:
         name = self._text(logical_id, "FunctionName")

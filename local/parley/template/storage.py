@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from parley.template.arns import function_arn, function_in
 from parley.template.document import Document, Properties, as_mapping
+from parley.template.event_sources import sam_events
 from parley.template.model import Parameter, Queue, Subscription, Table, Topic
 
 _QUEUE_ATTRIBUTES = {
@@ -16,7 +18,7 @@ _QUEUE_ATTRIBUTES = {
 
 
 def tables(document: Document) -> Iterator[Table]:
-    """Return the DynamoDB tables. A stream gets a note: it is not emulated."""
+    """Return the DynamoDB tables."""
     for logical_id in document.of_type("AWS::DynamoDB::Table"):
         yield _table(document, logical_id)
     for logical_id in document.of_type("AWS::Serverless::SimpleTable"):
@@ -25,10 +27,6 @@ def tables(document: Document) -> Iterator[Table]:
 
 def _table(document: Document, logical_id: str) -> Table:
     properties = document.properties(logical_id)
-    if properties.raw.get("StreamSpecification"):
-        properties.note(
-            f"`{logical_id}`: streams are not emulated; this one invokes no function.", "StreamSpecification"
-        )
     name = document.name(logical_id)
     given = {each: properties.get(each) for each in ("AttributeDefinitions", "KeySchema", "BillingMode")}
     indexes = {
@@ -36,6 +34,8 @@ def _table(document: Document, logical_id: str) -> Table:
         for each in ("GlobalSecondaryIndexes", "LocalSecondaryIndexes")
     }
     definition = {"TableName": name, **given, **indexes, "ProvisionedThroughput": _throughput(properties)}
+    if view := properties.part("StreamSpecification").text("StreamViewType"):
+        definition["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": view}
     ttl = properties.part("TimeToLiveSpecification")
     return Table(
         name,
@@ -93,25 +93,42 @@ def topics(document: Document) -> Iterator[Topic]:
         yield Topic(document.name(logical_id), {name: value for name, value in attributes.items() if value})
 
 
-def subscriptions(document: Document) -> Iterator[Subscription]:
-    """Return the subscriptions of queues to topics. A subscription of anything else gets a note."""
+def subscriptions(document: Document, functions: Mapping[str, object]) -> Iterator[Subscription]:
+    """Return the subscriptions of queues and functions to topics. A subscription of anything else gets a note."""
     for logical_id in document.of_type("AWS::SNS::Subscription"):
         properties = document.properties(logical_id)
-        yield from _subscription(properties, properties.text("TopicArn"))
+        yield from _subscription(properties, properties.text("TopicArn"), functions)
     for logical_id in document.of_type("AWS::SNS::Topic"):
         topic = str(document.resolved({"Ref": logical_id}, ("Resources", logical_id)))
         for properties in document.properties(logical_id).parts("Subscription"):
-            yield from _subscription(properties, topic)
+            yield from _subscription(properties, topic, functions)
+    for event in sam_events(document, "SNS"):
+        if event.function in functions:
+            topic, arn = event.properties.text("Topic"), function_arn(event.function, event.qualifier)
+            yield Subscription(topic, arn, False, "lambda", _filters(event.properties))
 
 
-def _subscription(properties: Properties, topic: str) -> Iterator[Subscription]:
-    protocol = properties.text("Protocol")
+def _subscription(properties: Properties, topic: str, functions: Mapping[str, object]) -> Iterator[Subscription]:
+    protocol, endpoint = properties.text("Protocol"), properties.text("Endpoint")
     if protocol == "sqs":
-        yield Subscription(topic, properties.text("Endpoint"), properties.text("RawMessageDelivery") == "true")
+        raw = properties.text("RawMessageDelivery") == "true"
+        yield Subscription(topic, endpoint, raw, filters=_filters(properties))
+    elif protocol == "lambda" and function_in(endpoint).name in functions:
+        yield Subscription(topic, endpoint, False, "lambda", _filters(properties))
     else:
+        what = "this is no emulated function" if protocol == "lambda" else f"{protocol} does not"
         properties.ignored(
-            f"`{properties.label}`: only queues get the messages of topics, {protocol} does not; ignored."
+            f"`{properties.label}`: only queues and functions get the messages of topics, {what}; ignored."
         )
+
+
+def _filters(properties: Properties) -> dict[str, str]:
+    """Return the attributes of a subscription that say which messages it gets."""
+    policy, scope = properties.get("FilterPolicy"), properties.text("FilterPolicyScope")
+    if not policy:
+        return {}
+    text = policy if isinstance(policy, str) else json.dumps(policy)
+    return {**({"FilterPolicyScope": scope} if scope else {}), "FilterPolicy": text}
 
 
 def parameters(document: Document) -> Iterator[Parameter]:

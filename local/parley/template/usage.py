@@ -24,11 +24,26 @@ _FUNCTION = (
     *("Tracing", "TracingConfig*", "Role*", "AssumeRolePolicyDocument", "SourceKMSKeyArn"),
     *("Code.*", "CodeUri.*", "Policies", "PermissionsBoundary"),
     # One batch of a queue runs at a time here, so every limit of ScalingConfig is kept.
-    *("Events.*.Properties.ScalingConfig", "DeadLetterQueue.Type", "EventInvokeConfig.DestinationConfig.*.Type"),
+    *("Events.*.Properties.MaximumBatchingWindowInSeconds", "Events.*.Properties.ParallelizationFactor"),
+    *("Events.*.Properties.ScalingConfig", "Events.*.Properties.Target.Id", "Events.*.Properties.Description"),
+    *("Events.*.Properties.RetryPolicy*", "Events.*.Properties.DeadLetterConfig*", "DeadLetterQueue.Type"),
+    *("Events.*.Properties.FlexibleTimeWindow*", "EventInvokeConfig.DestinationConfig.*.Type"),
 )
+_DELIVERY = ("RetryPolicy*", "DeadLetterConfig*", "*.RetryPolicy*", "*.DeadLetterConfig*")
+"""Settings for targets that do not take an event. Here each does: what a function makes of it comes after that."""
+
 _LAYER = ("LayerName", "Content*", "Compatible*", "LicenseInfo", "RetentionPolicy", "PublishLambdaVersion")
 _METRICS = ("*.DataTraceEnabled", "*.DetailedMetricsEnabled", "*.LoggingLevel")
 _PROTECTION = ("DefaultRouteSettings.*", "DefaultRouteSettings")
+_BUCKET = (
+    *("AccessControl", "AnalyticsConfigurations", "BucketEncryption*", "BucketName", "CorsConfiguration*"),
+    *("IntelligentTiering*", "Inventory*", "LifecycleConfiguration*", "LoggingConfiguration*", "Metrics*"),
+    *("ObjectLock*", "Ownership*", "PublicAccessBlock*", "Replication*", "VersioningConfiguration*", "Website*"),
+)
+_REST_STAGE = (
+    *("MethodSettings*", "EndpointConfiguration*", "TracingEnabled", "AccessLogSetting*", "AlwaysDeploy", "Cache*"),
+    *("MinimumCompressionSize", "DisableExecuteApiEndpoint", "MergeDefinitions", "Mode", "SecurityPolicy"),
+)
 _TABLE = (
     *("DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification", "TableClass"),
     *("ContributorInsightsSpecification", "WarmThroughput", "OnDemandThroughput", "ProvisionedThroughput"),
@@ -40,11 +55,24 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     "AWS::Lambda::Function": _FUNCTION,
     "AWS::Lambda::Alias": (),
     "AWS::Lambda::EventInvokeConfig": (),
-    "AWS::Lambda::EventSourceMapping": ("ScalingConfig",),
+    "AWS::Lambda::EventSourceMapping": (
+        *(
+            "ScalingConfig",
+            "MaximumBatchingWindowInSeconds",
+            "ParallelizationFactor",
+            "DestinationConfig.OnFailure.Type",
+        ),
+    ),
     "AWS::Serverless::LayerVersion": _LAYER,
     "AWS::Lambda::LayerVersion": _LAYER,
     "AWS::Serverless::WebSocketApi": ("Name", *_METRICS, "Routes.*.OperationName"),
     "AWS::Serverless::HttpApi": ("Name", "FailOnWarnings", *_PROTECTION),
+    "AWS::Serverless::Api": ("Name", "StageName", "OpenApiVersion", *_REST_STAGE),
+    "AWS::ApiGateway::RestApi": ("Name", "FailOnWarnings", "Parameters", "CloneFrom", *_REST_STAGE),
+    "AWS::ApiGateway::Stage": ("DeploymentId", *_REST_STAGE),
+    "AWS::ApiGateway::Resource": ("RestApiId",),
+    "AWS::ApiGateway::Method": ("OperationName", "MethodResponses*", "Integration.*", "ApiKeyRequired"),
+    "AWS::Lambda::Url": (),
     "AWS::ApiGatewayV2::Api": ("Name", "Version", "FailOnWarnings", "RouteSelectionExpression"),
     "AWS::ApiGatewayV2::Stage": ("AutoDeploy", "DeploymentId", "StageName", *_METRICS),
     "AWS::ApiGatewayV2::Route": ("OperationName",),
@@ -56,7 +84,11 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     "AWS::Serverless::SimpleTable": _TABLE,
     "AWS::SQS::Queue": ("SqsManagedSseEnabled", "RedriveAllowPolicy"),
     "AWS::SNS::Topic": ("DisplayName", "SignatureVersion", "TracingConfig", "*FeedbackRoleArn", "DataProtectionPolicy"),
-    "AWS::SNS::Subscription": (),
+    "AWS::SNS::Subscription": ("Region",),
+    "AWS::Events::Rule": ("Targets.*.Id", "Targets.*.RoleArn", *_DELIVERY),
+    "AWS::Events::EventBus": (),
+    "AWS::S3::Bucket": _BUCKET,
+    "AWS::Scheduler::Schedule": (*("Target.RoleArn", "FlexibleTimeWindow*", "ActionAfterCompletion"), *_DELIVERY),
     "AWS::SSM::Parameter": ("Tier", "DataType", "AllowedPattern"),
 }
 """Properties that change nothing for a function or a client here, by type: names, notes, costs, backups, encryption,
@@ -67,6 +99,7 @@ DEFAULTS = {
     "PassthroughBehavior": "WHEN_NO_MATCH",
     "AuthorizationType": "NONE",
     "ApiKeySelectionExpression": "$request.header.x-api-key",
+    "InvokeMode": "BUFFERED",
 }
 """Values that ask for what the emulator does anyway."""
 

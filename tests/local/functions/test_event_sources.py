@@ -8,7 +8,7 @@ from threading import Lock
 import pytest
 from parley.aws_services import AwsServices
 from parley.clock import Clock
-from parley.functions.event_sources import QueuePoller
+from parley.functions.event_sources import QueuePoller, failed_items
 from parley.template.model import EventSource, Queue
 from parley.trace import Trace
 
@@ -73,3 +73,34 @@ async def test_only_what_is_reported_as_failed_comes_again(polled):
     function.answer = {"batchItemFailures": [{"itemIdentifier": "none of them"}]}
     await services.send(QUEUE, "two", {})
     assert (first, (await received(function, 2))[1]) == ("one", ["two"])
+
+
+@pytest.mark.parametrize(
+    ("payload", "failed"),
+    [
+        (b'{"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "b"}]}', {"a", "b"}),
+        (b'{"batchItemFailures": []}', set()),
+        (b'{"batchItemFailures": null}', set()),
+        (b"{}", set()),
+        (b"null", set()),
+        (b'"text"', set()),
+        (b"no JSON", None),
+        (b'{"batchItemFailures": [{"itemIdentifier": ""}]}', None),
+        (b'{"batchItemFailures": [{"itemIdentifier": null}]}', None),
+        (b'{"batchItemFailures": [{"itemidentifier": "a"}]}', None),
+        (b'{"batchItemFailures": ["a"]}', None),
+    ],
+)
+def test_a_report_names_items_or_is_a_failure_of_all(payload, failed):
+    assert failed_items(payload) == failed
+
+
+async def test_a_report_that_names_nothing_makes_the_whole_batch_come_again(polled):
+    function = RecordingFunction({"batchItemFailures": [{"identifier": "wrong"}]})
+    services = await polled(function, reports=True)
+    await services.send(QUEUE, "one and all", {})
+    # A message of a test before may come too, also in the same batch.
+    times, seen = 0, 0
+    while seen < 2:
+        times += 1
+        seen = sum("one and all" in batch for batch in await received(function, times))

@@ -8,7 +8,7 @@ from pathlib import Path
 import policy_sentry
 import pytest
 from parley.iam.managed_policies import managed_policy
-from parley.iam.requirements import Call, Permission, encryption, permissions
+from parley.iam.requirements import Call, Permission, encryption, permissions, s3_call
 from parley.iam.services_use import of_function
 from parley.template.model import EventSource, Function, InvokeConfig
 
@@ -19,7 +19,30 @@ SECRET = "arn:aws:secretsmanager:us-east-1:000000000000:secret"
 KEY = "arn:aws:kms:us-east-1:000000000000:key/k1"
 QUEUE_URL = "http://127.0.0.1:8000/_parley/aws/sqs/000000000000/jobs"
 
+BUS = "arn:aws:events:us-east-1:000000000000:event-bus"
+ENTRIES = [{"Source": "a"}, {"EventBusName": "orders"}, {"EventBusName": f"{BUS}/orders"}]
+
 CALLS = [
+    (
+        Call("events", "PutEvents", {"Entries": ENTRIES}),
+        [
+            ("events:PutEvents", f"{BUS}/default"),
+            ("events:PutEvents", f"{BUS}/orders"),
+        ],
+    ),
+    (s3_call("GET", "", "", set()), [("s3:ListAllMyBuckets", "*")]),
+    (s3_call("GET", "b", "", {"list-type", "prefix"}), [("s3:ListBucket", "arn:aws:s3:::b")]),
+    (s3_call("HEAD", "b", "", set()), [("s3:ListBucket", "arn:aws:s3:::b")]),
+    (s3_call("POST", "b", "", {"delete"}), [("s3:DeleteObject", "arn:aws:s3:::b/*")]),
+    (s3_call("GET", "b", "k/l", {"x-id"}), [("s3:GetObject", "arn:aws:s3:::b/k/l")]),
+    (s3_call("HEAD", "b", "k", set()), [("s3:GetObject", "arn:aws:s3:::b/k")]),
+    (s3_call("PUT", "b", "k", {"partNumber", "uploadId"}), [("s3:PutObject", "arn:aws:s3:::b/k")]),
+    (s3_call("POST", "b", "k", {"uploads"}), [("s3:PutObject", "arn:aws:s3:::b/k")]),
+    (s3_call("DELETE", "b", "k", set()), [("s3:DeleteObject", "arn:aws:s3:::b/k")]),
+    (s3_call("DELETE", "b", "k", {"uploadId"}), [("s3:AbortMultipartUpload", "arn:aws:s3:::b/k")]),
+    (s3_call("GET", "b", "k", {"uploadId"}), [("s3:ListMultipartUploadParts", "arn:aws:s3:::b/k")]),
+    (s3_call("PUT", "b", "k", {"tagging"}), [("s3:PutObjectTagging", "arn:aws:s3:::b/k")]),
+    (s3_call("GET", "b", "k", {"acl"}), [("s3:GetObjectAcl", "arn:aws:s3:::b/k")]),
     (Call("dynamodb", "GetItem", {"TableName": "Users"}), [("dynamodb:GetItem", f"{TABLE}/Users")]),
     (Call("dynamodb", "GetItem", {"TableName": f"{TABLE}/Users"}), [("dynamodb:GetItem", f"{TABLE}/Users")]),
     (
@@ -227,3 +250,11 @@ def test_any_other_managed_policy_of_awss_is_known_too():
     assert managed_policy("AmazonSQSFullAccess")
     assert managed_policy("arn:aws:iam::123456789012:policy/AmazonSQSFullAccess") is None
     assert managed_policy("arn:aws:iam::aws:policy/Nothing") is None
+
+
+@pytest.mark.parametrize(
+    ("method", "key", "query"),
+    [("GET", "", {"lifecycle"}), ("PATCH", "k", set()), ("POST", "k", {"acl"}), ("POST", "", set())],
+)
+def test_a_call_of_s3_that_is_not_known_needs_nothing(method, key, query):
+    assert s3_call(method, "b", key, query) is None

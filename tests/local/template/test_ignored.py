@@ -50,7 +50,7 @@ def said(tmp_path):
 @pytest.mark.parametrize(
     ("properties", "notes"),
     [
-        ("FunctionUrlConfig: {AuthType: NONE}", ["9: `F`: `FunctionUrlConfig` is not emulated; ignored."]),
+        ("SnapStart: {ApplyOn: None}", ["9: `F`: `SnapStart` is not emulated; ignored."]),
         ("TimeOut: 5", ["9: `F`: `TimeOut` is not emulated; ignored."]),
         ("FileSystemConfigs: [{Arn: x}]", ["9: `F`: `FileSystemConfigs` is not emulated; ignored."]),
         ("VpcConfig: {SubnetIds: [x]}", ["9: `F`: `VpcConfig` is not emulated; ignored."]),

@@ -24,7 +24,7 @@ def resources(tmp_path):
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("app.py", "")
     (tmp_path / "notes.txt").write_text("no zip")
-    for folder in ("code", "source", "plain", "with_python/python", "with_bin/bin"):
+    for folder in ("asset.bar", "code", "source", "plain", "with_python/python", "with_bin/bin"):
         (tmp_path / folder).mkdir(parents=True)
     (tmp_path / "source" / "helper.py").write_text("")
 
@@ -52,6 +52,9 @@ def resources(tmp_path):
             "Properties: {Code: {S3Bucket: b, S3Key: f00.zip}",
             "asset.f00.zip",
         ),
+        ("AWS::Lambda::Function, Properties: {Code: {S3Bucket: b, S3Key: f00.zip}", "asset.f00.zip"),
+        ("AWS::Lambda::Function, Properties: {Code: {S3Bucket: b, S3Key: bar.zip}", "asset.bar"),
+        ("AWS::Lambda::Function, Properties: {Code: {S3Bucket: b, S3Key: serverless/s/dev/17-x/fn.zip}", "fn.zip"),
     ],
 )
 def test_the_code_may_be_a_zip_also_one_that_was_packaged_and_lies_beside(resources, function, name):

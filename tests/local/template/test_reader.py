@@ -317,7 +317,7 @@ class TestNotes:
         ("expression", "note"),
         [
             ("!Ref Nobody", "`Echo`: `Ref Nobody` refers to nothing in the template; the value is empty."),
-            ("!GetAtt Items.StreamArn", "`Echo`: `Fn::GetAtt Items.StreamArn` is not known; the value is empty."),
+            ("!GetAtt Items.Colour", "`Echo`: `Fn::GetAtt Items.Colour` is not known; the value is empty."),
             ("!ImportValue other-stack", "set it with --import other-stack=VALUE"),
             ("{'Fn::Transform': {Name: x}}", "`Echo`: `Fn::Transform` is not supported; the value is empty."),
             ("!Select [9, [a]]", "`Fn::Select` has invalid arguments: [9, ['a']]; the value is empty."),
@@ -380,10 +380,10 @@ class TestNotes:
         )
 
     def test_an_event_that_is_not_emulated_is_said(self, template):
-        path = template(echo="Events: {Nightly: {Type: Schedule, Properties: {Schedule: rate(1 day)}}}")
+        path = template(echo="Events: {Nightly: {Type: Kinesis, Properties: {Stream: s}}}")
 
         assert read(path).notes == (
-            f"{at(path, 'Nightly')} `Echo.Events.Nightly`: events of type Schedule are not emulated; ignored.",
+            f"{at(path, 'Nightly')} `Echo.Events.Nightly`: events of type Kinesis are not emulated; ignored.",
         )
 
     @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Name resolution of a function's process: the hosts of the template's own APIs on AWS are the emulator.
 
-Many functions compose `https://{apiId}.execute-api.{region}.amazonaws.com/{stage}`. Here that name must not leave the
-machine. It resolves to a loopback address that stands for the emulator, and connections to this address go to the
+Many functions compose `https://{apiId}.execute-api.{region}.amazonaws.com/{stage}`. Here that name, or the one of a
+function URL, must not leave the machine. It resolves to a loopback address that stands for the emulator, and
+connections to this address go to the
 emulator's own address and port. Everything that uses Python's sockets is covered: urllib3 (boto3, requests), httpx,
 http.client, asyncio, aiohttp. Not covered: libraries that resolve or connect in C (uvloop, pycurl, gRPC), and other
 programs.
@@ -20,7 +21,8 @@ VARIABLE = "PARLEY_API_HOSTS"
 _STAND_IN = "127.83.65.77"
 """A loopback address on which nothing listens. It stands for the emulator, whatever port a client connects to."""
 
-_DOMAIN = r"\.execute-api\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)\.?"
+DOMAIN = r"\.(?:execute-api\.[\w-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)|lambda-url\.[\w-]+\.on\.aws)"
+"""The rest of the name of an API's host on AWS, after the API's id."""
 
 
 def description(api_ids: Iterable[str], host: str, port: int) -> str:
@@ -44,7 +46,7 @@ def install(environ: MutableMapping[str, str]) -> None:
 
 def own_names(api_ids: Iterable[str]) -> re.Pattern[str]:
     """Return the pattern of the names that these APIs have on AWS, in any region."""
-    return re.compile(f"(?:{'|'.join(map(re.escape, api_ids))}){_DOMAIN}", re.IGNORECASE)
+    return re.compile(f"(?:{'|'.join(map(re.escape, api_ids))}){DOMAIN}\\.?", re.IGNORECASE)
 
 
 def _resolving(resolve: Callable[..., Any], ours: re.Pattern[str], stand_in: str) -> Callable[..., Any]:

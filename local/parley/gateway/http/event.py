@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, unquote
 from parley.account import ACCOUNT_ID
 from parley.gateway.events import Event, Headers, all_values, decode_headers, last_values, new_request_id
 from parley.gateway.http.router import RouteMatch
+from parley.gateway.signature import SignedRequest, is_signed
 from parley.template.model import HttpApi
 
 _TEXT_TYPES = {"application/json", "application/javascript", "application/xml"}
@@ -64,6 +65,12 @@ class HttpRequest:
     def query_string(self) -> str:
         """The query as sent."""
         return str(self.scope["query_string"].decode("latin-1"))
+
+    @property
+    def is_signed(self) -> bool:
+        """True if the request has a signature. It may be wrong."""
+        headers = decode_headers(self.scope["headers"])
+        return is_signed(SignedRequest(self.scope["method"], "", self.query_string, headers))
 
     @property
     def source_ip(self) -> str:

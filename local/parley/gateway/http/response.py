@@ -1,7 +1,8 @@
-"""Responses of HTTP APIs, made of what functions return, in payload formats 1.0 and 2.0.
+"""Responses of HTTP APIs, REST APIs and function URLs, made of what functions return.
 
 Rules of the developer guide's page "AWS Lambda proxy integrations for HTTP APIs": in format 2.0 valid JSON without a
-status code is the body of a 200, and `cookies` make Set-Cookie headers. Format 1.0 has `multiValueHeaders`.
+status code is the body of a 200, and `cookies` make Set-Cookie headers. Format 1.0 has `multiValueHeaders`. REST APIs
+have the rules of "Lambda proxy integrations in API Gateway", and take no other keys than those.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from parley.asgi import Response
@@ -21,6 +22,8 @@ _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _DROPPED_HEADERS = {"content-length", "connection", "transfer-encoding", "keep-alive", "upgrade"}
 _WITHOUT_BODY = {204, 304}
 _TEXT = "text/plain;charset=utf-8"
+_JSON = "application/json"
+_REST_KEYS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
 
 
 class InvalidFunctionResponse(Exception):
@@ -41,12 +44,10 @@ class HttpApiResponse:
         body = json.dumps({"message": message}, separators=(",", ":")).encode()
         return cls(status, (("content-type", "application/json"),), body)
 
-    def response(self, request_id: str | None = None) -> Response:
-        """Return the response for ASGI. It has the request's id, as on AWS, or a new id."""
+    def response(self, request_id: str | None = None, header: str = "apigw-requestid") -> Response:
+        """Return the response for ASGI. It has the request's id, as on AWS, or a new id, in this header."""
         body = b"" if self.status in _WITHOUT_BODY else self.body
-        return Response.of_pairs(
-            self.status, [*self.headers, ("apigw-requestid", request_id or new_request_id())], body
-        )
+        return Response.of_pairs(self.status, [*self.headers, (header, request_id or new_request_id())], body)
 
 
 def parse_response(payload: bytes, version: str) -> HttpApiResponse:
@@ -60,6 +61,26 @@ def parse_response(payload: bytes, version: str) -> HttpApiResponse:
     if version == "1.0":
         raise InvalidFunctionResponse("the result has no statusCode; payload format 1.0 requires one")
     return HttpApiResponse(200, (("content-type", "application/json"),), _json(answer))
+
+
+def parse_rest_response(payload: bytes, *, decodes: bool) -> HttpApiResponse:
+    """Return the response of a REST API. Without `decodes` a body in base64 stays as it is.
+
+    An answer without a status has 200 (a guess). Raises `InvalidFunctionResponse`.
+    """
+    try:
+        answer = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise InvalidFunctionResponse("the result is not JSON") from None
+    if not isinstance(answer, dict):
+        raise InvalidFunctionResponse("the result is not an object")
+    if unknown := sorted(answer.keys() - _REST_KEYS):
+        raise InvalidFunctionResponse(f"the result has the key {unknown[0]!r:.100}; a REST API takes no such key")
+    encoded = decodes and bool(answer.get("isBase64Encoded"))
+    response = _response({"statusCode": 200, **answer, "isBase64Encoded": encoded}, "1.0")
+    return replace(
+        response, headers=tuple((name, _JSON if value is _TEXT else value) for name, value in response.headers)
+    )
 
 
 def _json(answer: Any) -> bytes:

@@ -36,7 +36,7 @@ async def run(tmp_path):
     async def start(queues=QUEUES):
         sqs_backends[ACCOUNT_ID][REGION].queues.clear()
         journals.append(Journal(tmp_path / "services.db"))
-        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), KeptServices(journals[-1]))
+        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), keeper=KeptServices(journals[-1]))
         await services.provision(queues, (), TOPICS, SUBSCRIPTIONS)
         return services
 

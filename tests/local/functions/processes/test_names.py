@@ -95,6 +95,7 @@ async def test_the_host_of_an_own_api_is_the_emulator_for_each_library(listener,
         f"{API.upper()}.Execute-API.us-gov-west-1.amazonaws.com.",
         f"{API}.execute-api.cn-north-1.amazonaws.com.cn",
         f"{API}.execute-api.eu-west-1.api.aws",
+        f"{API}.lambda-url.us-east-1.on.aws",
     ],
 )
 async def test_every_spelling_of_the_host_is_known(listener, name):

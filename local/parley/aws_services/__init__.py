@@ -1,4 +1,4 @@
-"""SQS, SNS, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
+"""SQS, SNS, S3, SSM parameters and Secrets Manager, embedded from moto; an error for every other service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import gzip
 import importlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -18,13 +18,21 @@ from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
 from parley.asgi import Response
-from parley.template.model import Parameter, Queue, Subscription, Topic
+from parley.aws_services.notifications import (
+    BUCKETS,
+    create_bucket,
+    deliver_messages,
+    deliver_notifications,
+    is_untrue,
+)
+from parley.template.model import Bucket, Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
 _MOTO_HANDLERS = {
     "sqs": ("moto.sqs.responses", "SQSResponse"),
     "sns": ("moto.sns.responses", "SNSResponse"),
     "ssm": ("moto.ssm.responses", "SimpleSystemManagerResponse"),
+    "s3": ("moto.s3.responses", "S3Response"),
     "secretsmanager": ("moto.secretsmanager.responses", "SecretsManagerResponse"),
 }
 _TARGETS = {"sqs": "AmazonSQS", "ssm": "AmazonSSM"}
@@ -34,6 +42,8 @@ _MAX_RECEIVED = 10
 _MODEL_HEAD_BYTES = 6000
 _MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\s*:\s*"([^"]*)"')
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
+
+Deliver = Callable[[str, bytes, str], None]
 
 
 class Keeper(Protocol):
@@ -49,11 +59,20 @@ class Keeper(Protocol):
 class AwsServices:
     """The services beside DynamoDB and Lambda. Without a `keeper` their data is lost when the process ends.
 
-    Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others.
+    Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others. `deliver`
+    sends an event to the function with an ARN, and names its source.
     """
 
-    def __init__(self, url: str, trace: Trace, importing: Lock, keeper: Keeper | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        trace: Trace,
+        importing: Lock,
+        deliver: Deliver | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
         self.url = url
+        self._deliver = deliver
         self._keeper = keeper
         self._importing = importing
         self._trace = trace
@@ -61,14 +80,23 @@ class AwsServices:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
         self._handlers: dict[str, Any] = {}
         self._unknown: set[str] = set()
+        self._buckets: tuple[Bucket, ...] = ()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked = ""
 
-    async def answer(self, service: str, method: str, headers: Mapping[str, str], body: bytes) -> Response:
-        """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself."""
+    async def answer(
+        self, service: str, method: str, headers: Mapping[str, str], body: bytes, resource: str = "/"
+    ) -> Response:
+        """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself.
+
+        `resource` is the path below that, with the query: S3 has buckets and keys there.
+        """
         work = asyncio.get_running_loop().run_in_executor
         if service not in _MOTO_HANDLERS:
             variables = await work(None, endpoint_variables, headers)
             return self._not_emulated(headers, variables)
-        return await work(self._executor, self._answer, service, method, dict(headers), body)
+        self._loop = asyncio.get_running_loop()
+        return await work(self._executor, self._answer, service, method, dict(headers), body, resource)
 
     async def provision(
         self,
@@ -76,15 +104,18 @@ class AwsServices:
         parameters: tuple[Parameter, ...],
         topics: tuple[Topic, ...] = (),
         subscriptions: tuple[Subscription, ...] = (),
+        buckets: tuple[Bucket, ...] = (),
     ) -> None:
-        """Create the template's queues, parameters, topics and subscriptions."""
+        """Create the template's queues, parameters, topics and subscriptions, and buckets as soon as one is used."""
+        self._buckets = buckets
         for queue in queues:
             await self._call("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
         for topic in topics:
             await self._call_sns("CreateTopic", {"Name": topic.name}, topic.attributes)
         for each in subscriptions:
-            subscribed = {"TopicArn": each.topic, "Protocol": "sqs", "Endpoint": each.queue}
-            await self._call_sns("Subscribe", subscribed, {"RawMessageDelivery": str(each.raw).lower()})
+            subscribed = {"TopicArn": each.topic, "Protocol": each.protocol, "Endpoint": each.endpoint}
+            raw = {"RawMessageDelivery": str(each.raw).lower()} if each.protocol == "sqs" else {}
+            await self._call_sns("Subscribe", subscribed, {**raw, **each.filters})
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
@@ -104,7 +135,19 @@ class AwsServices:
             from moto.backends import get_backend
 
             for service in self._handlers:
-                get_backend(service)[ACCOUNT_ID][REGION].reset()  # type: ignore[call-overload]
+                place = "aws" if service == "s3" else REGION
+                get_backend(service)[ACCOUNT_ID][place].reset()  # type: ignore[call-overload]
+            # The template's buckets are made again at the next use.
+            self._handlers.pop("s3", None)
+
+    async def prepare(self) -> None:
+        """Load S3 if the template has buckets: that takes a second or two, which the first call would wait for."""
+        if self._buckets:
+            self._loop = asyncio.get_running_loop()
+            try:
+                await self._loop.run_in_executor(self._executor, self._handler, "s3")
+            except ValueError as error:
+                self._trace.record("note", text=f"S3: {error}")
 
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""
@@ -156,11 +199,14 @@ class AwsServices:
             reason = answer.body.decode(errors="replace")[:300]
             self._trace.record("note", text=f"sns refused {operation} ({answer.status}): {reason}")
 
-    def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes) -> Response:
+    def _answer(self, service: str, method: str, headers: dict[str, str], body: bytes, resource: str = "/") -> Response:
         # Without signature and host, moto takes region and URLs from its own URL. So all functions see the same queues.
-        unsigned = {name: value for name, value in headers.items() if name.lower() not in ("authorization", "host")}
+        # S3's answers have no URLs, and moto refuses objects to those who do not sign.
+        dropped = ("host",) if service == "s3" else ("authorization", "host")
+        unsigned = {name: value for name, value in headers.items() if name.lower() not in dropped}
+        self._asked = resource
         try:
-            status, answered, content = self._handler(service)(method, unsigned, body)
+            status, answered, content = self._handler(service)(method, unsigned, body, resource)
         except Exception as error:  # a bug of moto's must not look like a bug of the function's
             return _error_response(500, "InternalFailure", f"moto failed: {type(error).__name__}: {error}")
         finally:
@@ -170,6 +216,10 @@ class AwsServices:
         content = content.encode() if isinstance(content, str) else content or b""
         skipped = ("content-length", "date", "server", "status")
         kept = {str(name): str(value) for name, value in answered.items() if name.lower() not in skipped}
+        if service == "s3":
+            lengths = [int(value) for name, value in answered.items() if name.lower() == "content-length"]
+            length = lengths[0] if method == "HEAD" and lengths else None
+            return Response(int(status), kept, content, length=length)
         # moto's answers hold the URLs of queues on AWS; the caller must come back to this machine.
         aws_url, local_url = f"https://{service}.{REGION}.amazonaws.com", f"{self.url}/{service}"
         return Response(int(status), kept, content.replace(aws_url.encode(), local_url.encode()))
@@ -183,10 +233,27 @@ class AwsServices:
             return _error_response(507, "NotKept", str(error))
         return None
 
+    def _notify(self, function: str, event: Mapping[str, Any], source: str) -> None:
+        """Send an event of a service's to a function, from the thread of the services."""
+        if source.startswith(BUCKETS) and is_untrue(event, self._asked.partition("?")[2]):
+            return
+        if self._deliver and self._loop:
+            self._loop.call_soon_threadsafe(self._deliver, function, json.dumps(event).encode(), source)
+
     def _handler(self, service: str) -> Any:
         with self._importing:
             if service not in self._handlers:
                 self._handlers[service] = _load(service)
+                if service == "s3":
+                    for bucket in self._buckets:
+                        create_bucket(self._handlers[service], bucket)
+                    if self._keeper:
+                        self._keeper.restore(service)
+            # moto's data are the process's own, and so is what delivers its events. A bucket may send to a topic.
+            if service in ("sns", "s3"):
+                deliver_messages(self._notify)
+            if service == "s3":
+                deliver_notifications(self._notify)
             return self._handlers[service]
 
     def _forget_instances(self) -> None:
@@ -279,7 +346,7 @@ def _queue_url(name: str) -> str:
 def _load(service: str) -> Any:
     """Return the function that handles a service's requests.
 
-    It takes method, headers and body, and returns status, headers and body.
+    It takes method, headers, body and resource, and returns status, headers and body.
     """
     from moto.core.request import Request
 
@@ -287,10 +354,16 @@ def _load(service: str) -> Any:
     handler = getattr(importlib.import_module(module), name)
     url = f"https://{service}.{REGION}.amazonaws.com/"
 
-    def handle(method: str, headers: dict[str, str], body: bytes) -> Any:
+    def handle(method: str, headers: dict[str, str], body: bytes, resource: str = "/") -> Any:
         # moto has an account of its own; queues must have the ARNs that the template gives them.
         addressed = {**headers, "x-moto-account-id": ACCOUNT_ID}
-        return handler.dispatch(Request.from_primitives(method, url, addressed, body))
+        whole = url + resource.lstrip("/")
+        request = Request.from_primitives(method, whole, addressed, body)
+        if service == "s3":
+            # S3 names buckets and keys in the path, with an answer of another kind for each.
+            dispatch = handler.key_dispatch if "/" in resource.partition("?")[0].strip("/") else handler.bucket_dispatch
+            return dispatch(request, whole, request.headers)
+        return handler.dispatch(request)
 
     return handle
 
