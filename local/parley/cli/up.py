@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ import click
 from parley import proxies
 from parley.cli.log import Detail, Log
 from parley.emulator.options import Options
-from parley.emulator.startup import Startup, begin
+from parley.emulator.startup import Startup, begin, read_again
 from parley.trace import Trace
 
 
@@ -40,9 +41,14 @@ async def _serve(started: Startup, detail: Detail) -> None:
     # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
     from parley.cli.banner import banner
     from parley.emulator.application import Emulator
+    from parley.emulator.reload.reloader import reloader_for
 
     trace, log = Trace(), Log(sys.stdout, detail, asyncio.get_running_loop().call_later)
     emulator = Emulator(started.options, started.template, started.variables, trace, started.zygote)
+
+    read = partial(read_again, started.options, os.environ, Path.cwd())
+    own = started.zygote.plan.own if started.zygote else {}
+    reloader = reloader_for(emulator, read, Path.cwd(), own, trace)
 
     def ready() -> None:
         click.echo(banner(emulator, started.variables))
@@ -54,4 +60,11 @@ async def _serve(started: Startup, detail: Detail) -> None:
         gc.freeze()
         gc.enable()
 
-    await emulator.run(started.listener, ready, log.close)
+    # Before the first function is loaded: what changes from then on counts.
+    if reloader:
+        reloader.start()
+    try:
+        await emulator.run(started.listener, ready, log.close)
+    finally:
+        if reloader:
+            reloader.stop()

@@ -19,6 +19,7 @@ from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.database import database
 from parley.emulator.fault_interceptor import FaultInterceptor
+from parley.emulator.first import first_needed
 from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import Options
 from parley.emulator.paths import (
@@ -99,32 +100,75 @@ class Emulator:
         self._injector = _load_injector(options, overrides, trace)
         importing = Lock()
         self._services = AwsServices(f"{options.address.url}{SERVICES_PATH}", trace, importing)
-        self._functions = self._lambda(zygote)
-        self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
-        self._poller = QueuePoller(self.template.event_sources, self._services, self._functions.invoke, self._clock)
+        self.functions = self._lambda(zygote)
+        self._interceptor = FaultInterceptor(self._injector, self.functions) if self._injector else None
+        self._poller = QueuePoller(self.template.event_sources, self._services, self.functions.invoke, self._clock)
         self._gateway = self._api_gateway()
         seed = options.gateway.reorder
-        reordering = None if seed is None else Random(seed)  # noqa: S311 - not a secret
-        self.mounts = {
-            path: WebSocketGateway(api, stage, self._gateway, reordering)
-            for path, (api, stage) in mounted(self.template.websocket_apis).items()
-        }
+        self._reordering = None if seed is None else Random(seed)  # noqa: S311 - not a secret
+        self.mounts: dict[str, WebSocketGateway] = {}
+        self._mount(template)
+        self.database = database(options, overrides, importing, trace, self._clock)
+        self._access = access_control(options, self.template, overrides, trace)
+        self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._ready = asyncio.Event()
+        self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
+        self._provisioning_path = f"{DYNAMODB_PATH}/{secrets.token_hex(16)}"
+
+    def _mount(self, described: Template) -> None:
+        """Serve the APIs of the template. A stage that was served already goes on. `described` is it as it was read."""
+        trace, options, before = self._trace, self.options, self.mounts
+        self.mounts = {}
+        for path, (api, stage) in mounted(self.template.websocket_apis).items():
+            if path in before and before[path].serves(api, stage):
+                before[path].renew(api, stage)
+                self.mounts[path] = before[path]
+            else:
+                self.mounts[path] = WebSocketGateway(api, stage, self._gateway, self._reordering)
         self._http_apis = {
-            path: HttpGateway(api, self._functions.invoke, trace, self._clock, path)
+            path: HttpGateway(api, self.functions.invoke, trace, self._clock, path)
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
         self.http_paths = [path or "/" for path in self._http]
         self._prefixes = prefixes(self.template)
         self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
-        self.database = database(options, overrides, importing, trace, self._clock)
-        self._access = access_control(options, self.template, overrides, trace)
-        self._stages = stages_by_path(self.template.websocket_apis, template.websocket_apis)
-        self._model = BuiltInModel(options.tokens_per_second, self._injector.at_model if self._injector else None)
-        self._sending: set[asyncio.Task[None]] = set()
-        self._ready = asyncio.Event()
-        self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
-        self._provisioning_path = f"{DYNAMODB_PATH}/{secrets.token_hex(16)}"
+        self._stages = stages_by_path(self.template.websocket_apis, described.websocket_apis)
+
+    def provisioned(self, template: Template, overrides: Mapping[str, str]) -> Template:
+        """Return a template that was read, with the final variables of its functions."""
+        return FunctionVariables.on_this_machine(self.options, overrides).provision(template)
+
+    async def renew(self, template: Template, overrides: Mapping[str, str]) -> None:
+        """Serve this template from now on, except for its functions, which the caller renews.
+
+        Connections stay open; those of stages that it has no longer are closed. Tables and queues that are new are
+        created, and none is removed.
+        """
+        self._variables = FunctionVariables.on_this_machine(self.options, overrides)
+        before, self.template = self.template, self._variables.provision(template)
+        self.built_in_model = self._variables.built_in_model
+        self._mount(template)
+        await self._provision_services(before)
+        if before.tables != self.template.tables:
+            await self._provision_tables()
+        self._poller.renew(self.template.event_sources)
+        if _permissions(before) != _permissions(self.template):
+            self._access = access_control(self.options, self.template, overrides, self._trace)
+        await self._gateway.management_api.renew(
+            {(api.api_id, stage.name) for api in self.template.websocket_apis for stage in api.stages}
+        )
+
+    async def _provision_services(self, before: Template | None = None) -> None:
+        """Create the queues, parameters, topics and subscriptions that were not there before."""
+        now, then = self.template, before or Template({}, (), (), ())
+        await self._services.provision(
+            tuple(each for each in now.queues if each not in then.queues),
+            tuple(each for each in now.parameters if each not in then.parameters),
+            tuple(each for each in now.topics if each not in then.topics),
+            tuple(each for each in now.subscriptions if each not in then.subscriptions),
+        )
 
     def _lambda(self, zygote: ZygoteProcess | None) -> Functions:
         options, functions = self.options.functions, self.template.functions
@@ -167,7 +211,7 @@ class Emulator:
         )
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
-        return await (self._interceptor or self._functions).invoke(name, payload, qualifier)
+        return await (self._interceptor or self.functions).invoke(name, payload, qualifier)
 
     def _enqueue(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         task = asyncio.ensure_future(self._services.send(arn, body, attributes))
@@ -180,7 +224,7 @@ class Emulator:
         if not self._is_signed(request):
             return None
         key = access_key(request)
-        return caller_identity(key, self._functions.caller(key), self.template.roles)
+        return caller_identity(key, self.functions.caller(key), self.template.roles)
 
     def _is_signed(self, request: SignedRequest) -> bool:
         return (
@@ -197,26 +241,28 @@ class Emulator:
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
             await asyncio.gather(
-                self._functions.start(),
+                self.functions.start(),
                 self._provision_database(),
-                self._services.provision(
-                    self.template.queues, self.template.parameters, self.template.topics, self.template.subscriptions
-                ),
+                self._provision_services(),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
-            await self._functions.warm()
+            # The others are tried later, and end again: each would take 20 to 30 MB. But before faults may strike.
+            first = first_needed(self.template) if self._injector is None else list(self.template.functions)
+            await self.functions.warm(first)
             self._poller.start()
             if self._injector:
                 self._injector.arm()
             on_ready()
+            trying = asyncio.create_task(self.functions.try_others(first))
             await stopping.wait()
+            trying.cancel()
         finally:
             if self._access:
                 self._access.record_unused()
             on_stop()
             self._poller.stop()
-            await self._functions.stop()
+            await self.functions.stop()
             # After the functions: while one ends, it may still call.
             await self._stop_database()
             server.should_exit = server.force_exit = True
@@ -229,6 +275,9 @@ class Emulator:
     async def _provision_database(self) -> None:
         if self.database:
             await self.database.start()
+        await self._provision_tables()
+
+    async def _provision_tables(self) -> None:
         embedded = self.options.embeds_dynamodb
         endpoint = f"{self.options.address.url}{self._provisioning_path}" if embedded else self.options.dynamodb
         credentials = self._variables.credentials()
@@ -310,7 +359,7 @@ class Emulator:
     async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of one of AWS's services."""
         body = await read_body(receive)
-        call = ServiceCall(scope, body, self._functions.caller)
+        call = ServiceCall(scope, body, self.functions.caller)
         requested = call.requested(self._stages) if self._access else None
         denied = self._access.check(call.caller, requested) if self._access and requested else None
         if denied:
@@ -329,7 +378,7 @@ class Emulator:
         if path.startswith(INVOKE_PATH):
             name = path.removeprefix(INVOKE_PATH).removesuffix(INVOKE_SUFFIX)
             query = scope["query_string"].decode("latin-1")
-            return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
+            return Response(*await self.functions.http_invoke(name, headers, body, delivery, query))
         if path.startswith(SERVICES_PATH):
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
             # SDKs send no query; an integration's URI adds one to its form.
@@ -359,6 +408,11 @@ class Emulator:
         if self._injector and path == FAULTS_PATH:
             return await self._injector.answer(scope["method"], await read_body(receive)).send(send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
+
+
+def _permissions(template: Template) -> tuple[object, ...]:
+    """Return what of a template decides what its functions may do."""
+    return template.roles, template.event_sources, template.deployed_names, sorted(template.functions)
 
 
 def _load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:

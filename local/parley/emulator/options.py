@@ -96,6 +96,7 @@ class Options:
 
     `dynamodb` is `EMBEDDED`, `MOTO` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the
     pace of the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
+    With `reloads` changed code is loaded while the emulator runs.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -107,6 +108,7 @@ class Options:
     tokens_per_second: float = 40.0
     faults: Path | None = None
     iam: Mode = "report"
+    reloads: bool = True
 
     @property
     def embeds_dynamodb(self) -> bool:
@@ -149,6 +151,7 @@ class Options:
             tokens_per_second=values["tokens_per_second"],
             faults=values["faults"],
             iam=values["iam"],
+            reloads=values["reload"],
         )
 
 

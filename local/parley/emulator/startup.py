@@ -44,6 +44,12 @@ def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup
     return Startup(options, listener, variables, template, _start_zygote(options, template, variables))
 
 
+def read_again(options: Options, environ: Mapping[str, str], folder: Path) -> tuple[Template, Mapping[str, str]]:
+    """Return the template and the developer's variables as they are now. Raises `StartError`."""
+    variables = overrides(environ, folder)
+    return read_template(options.template, variables), variables
+
+
 def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:
     """Start the zygote if functions are processes and AWS's runtime is installed."""
     if options.functions.mode != "process" or importlib.util.find_spec("runtime_client") is None:

@@ -77,28 +77,36 @@ class Pool:
         self._starts = starts
         self._trace = trace
         self._clock = clock
-        self._in_use = 0
+        self.last_used = 0.0
+        self._in_use: set[Environment] = set()
+        self._outdated: set[Environment] = set()
         self._idle: list[Environment] = []
         self._waiting: deque[asyncio.Future[Environment]] = deque()
         self._watched = False
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Let an environment handle an event."""
-        if self._in_use >= self._size:
+        if len(self._in_use) >= self._size:
             name, request_id = invocation.function.name, invocation.request_id
             self._trace.record("wait", function=name, request_id=request_id, environments=self._size)
         environment = await self._get()
+        self.last_used = self._clock.time()
         try:
             return await environment.run(invocation)
         finally:
             self._put_back(environment)
 
-    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
-        """Start an environment before the first event. Return the error if it does not become ready."""
+    async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
+        """Start an environment before the first event. Return the error if it does not become ready.
+
+        If it does not stay it ends, unless an event waits for one.
+        """
         environment = await self._get()
         try:
             return await environment.start(invocation) if environment.state is State.STARTING else None
         finally:
+            if not stays and not self._waiting:
+                self._outdated.add(environment)
             self._put_back(environment)
 
     async def _get(self) -> Environment:
@@ -116,14 +124,14 @@ class Pool:
 
     def _serve(self) -> None:
         """Give environments to those who wait, as far as there are idle ones, or as others may be started."""
-        while self._waiting and self._in_use < self._size:
+        while self._waiting and len(self._in_use) < self._size:
             if self._waiting[0].done():  # cancelled
                 self._waiting.popleft()
                 continue
             environment = self._last_used() or self._new()
             if environment is None:
                 return
-            self._in_use += 1
+            self._in_use.add(environment)
             self._waiting.popleft().set_result(environment)
 
     def _last_used(self) -> Environment | None:
@@ -139,8 +147,11 @@ class Pool:
         return self._make(started) if started else None
 
     def _put_back(self, environment: Environment) -> None:
-        self._in_use -= 1
-        if environment.state is State.READY:
+        self._in_use.discard(environment)
+        if environment in self._outdated:
+            self._outdated.discard(environment)
+            environment.retire()
+        elif environment.state is State.READY:
             environment.idle_since = self._clock.time()
             self._idle.append(environment)
         self._serve()
@@ -157,7 +168,17 @@ class Pool:
         if self._watched:
             self._clock.call_later(max(1.0, self._idle[0].idle_since + IDLE_SECONDS - now), self._end_idle)
 
-    def end_spare(self) -> None:
-        """End all idle environments but the one that was used last."""
-        while len(self._idle) > 1:
+    def end_spare(self, kept: int = 1) -> None:
+        """End all idle environments but the one that was used last, or as many as `kept` says."""
+        while len(self._idle) > kept:
             self._idle.pop(0).retire()
+
+    @property
+    def has_environments(self) -> bool:
+        """True if an environment is idle or handles an event."""
+        return bool(self._idle or self._in_use)
+
+    def renew(self) -> None:
+        """Give no further event to the environments that there are now. A busy one ends after its event."""
+        self._outdated |= self._in_use
+        self.end_spare(0)

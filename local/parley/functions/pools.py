@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import math
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from parley.clock import Clock
 from parley.errors import StartError
@@ -15,7 +15,8 @@ from parley.functions.environment import Environment, EnvironmentContext
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome
 from parley.functions.pool import Pool, Starts
 from parley.functions.processes.client import Processes
-from parley.functions.processes.launch import ZygoteProcess, start_zygote_for
+from parley.functions.processes.launch import ZygoteProcess, start_zygote, start_zygote_for
+from parley.functions.processes.preload import needs_more, plan_for
 from parley.template.model import Function
 from parley.trace import Trace
 
@@ -41,7 +42,8 @@ class Pools:
         self._zygote = zygote
         self._environments = environments
         self._processes = Processes()
-        self._context = EnvironmentContext(self._processes, trace, clock, injector, freezes)
+        self._others: list[Processes] = []
+        self._context = EnvironmentContext(lambda: self._processes, trace, clock, injector, freezes)
         self._starts = Starts(clock)
         self._available_mb = available_mb
         self._pools: dict[tuple[str, str], Pool] = {}
@@ -52,7 +54,8 @@ class Pools:
 
             def make(started: Callable[[], None]) -> Environment:
                 self._make_room()
-                return Environment(function, version, self._context, started)
+                # The function as it is now: it may have changed since the pool's first event.
+                return Environment(self._functions.get(function.name, function), version, self._context, started)
 
             self._pools[function.name, version] = Pool(
                 make, self._environments, self._starts, self._context.trace, self._context.clock
@@ -65,6 +68,45 @@ class Pools:
             for pool in self._pools.values():
                 pool.end_spare()
 
+    def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
+        """Take these functions from now on; no environment of the changed ones gets a further event.
+
+        Return those of the changed ones that had environments, the one that was used last first.
+        """
+        self._functions = functions
+        pools = [(pool.last_used, name, pool) for (name, _), pool in self._pools.items() if name in changed]
+        running = sorted(((used, name) for used, name, pool in pools if pool.has_environments), reverse=True)
+        for _, _, pool in pools:
+            pool.renew()
+        return list(dict.fromkeys(name for _, name in running if name in functions))
+
+    async def renew_libraries(self, *, changed: bool) -> bool:
+        """Fork further environments from a zygote with the libraries as they are now. Return whether there is another.
+
+        With `changed` no environment that there is gets a further event. Otherwise there is another zygote only if the
+        functions import more than they did; it serves once it is ready, and the environments go on.
+        """
+        plan = await asyncio.to_thread(plan_for, list(self._functions.values()))
+        if not changed and not needs_more(plan, self._processes.plan):
+            return False
+        coming = Processes()
+        self._others.append(coming)
+        coming.start(await asyncio.to_thread(start_zygote, plan))
+        if not changed:
+            await coming.folders()
+        self._others.remove(coming)
+        before, self._processes = self._processes, coming
+        self._others.append(before)
+        if changed:
+            for pool in self._pools.values():
+                pool.renew()
+        before.end_when_unused(lambda: self._others.remove(before))
+        return True
+
+    async def library_folders(self) -> list[str]:
+        """Return the folders with the libraries that environments share."""
+        return await self._processes.folders()
+
     async def start(self) -> None:
         """Start the zygote that environments are forked from. Raises `StartError` if no process can run."""
         _require_runtime()
@@ -72,9 +114,13 @@ class Pools:
             self._zygote = await asyncio.to_thread(start_zygote_for, self._functions.values())
         self._processes.start(self._zygote)
 
-    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
-        """Start an environment of a function before its first event. Return the error if it does not start."""
-        return await self._pool(invocation).warm(invocation)
+    async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
+        """Start an environment of a function before its first event. Return the error if it does not start.
+
+        With `stays` it waits for the event. Otherwise it ends, and there is none if an event has come before.
+        """
+        pool = self._pool(invocation)
+        return await pool.warm(invocation, stays=stays) if stays or not pool.has_environments else None
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Handle an event of one of the functions."""
@@ -82,21 +128,26 @@ class Pools:
 
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process has or had this key; empty if that is not certain."""
-        return self._processes.caller(access_key)
+        return next(filter(None, (each.caller(access_key) for each in self._all_processes())), "")
 
     def kill(self, access_key: str) -> None:
         """Kill the process that signs with this key, if there is one."""
-        if process := self._processes.of_access_key(access_key):
-            self._processes.signal(process, signal.SIGKILL)
+        for processes in self._all_processes():
+            if process := processes.of_access_key(access_key):
+                processes.signal(process, signal.SIGKILL)
 
     def freeze(self, access_key: str, seconds: float) -> None:
         """Stop the process that signs with this key, if there is one, and let it go on after this many seconds."""
-        if process := self._processes.of_access_key(access_key):
-            self._processes.freeze(process, seconds)
+        for processes in self._all_processes():
+            if process := processes.of_access_key(access_key):
+                processes.freeze(process, seconds)
+
+    def _all_processes(self) -> list[Processes]:
+        return [self._processes, *self._others]
 
     async def stop(self) -> None:
         """Kill every process. A running invocation ends like one whose process was killed."""
-        await self._processes.stop()
+        await asyncio.gather(*(each.stop() for each in self._all_processes()))
 
 
 def _require_runtime() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from parley.clock import Clock
@@ -56,6 +56,8 @@ class Functions:
         self._asynchronous = AsynchronousInvocations(
             self._run, self._on_completed, retry_delay, clock or Clock(), duplicates
         )
+        self.look: Callable[[], None] = lambda: None
+        """A look at the functions' code before each event: it calls `renew` if that has changed."""
         self._running: set[asyncio.Task[Outcome]] = set()
         self._concurrency: Counter[str] = Counter()
 
@@ -63,13 +65,40 @@ class Functions:
         """Prepare to run functions. Raises `StartError` if they cannot run in this mode."""
         await self._runner.start()
 
-    async def warm(self) -> None:
-        """Start each function before its first event. The trace records a function that does not start."""
-        await asyncio.gather(*map(self._warm, self._functions))
+    async def warm(self, names: Iterable[str] | None = None) -> None:
+        """Start these functions, or all, before their first event. The trace records one that does not start."""
+        await asyncio.gather(*map(self._warm, self._functions if names is None else names))
 
-    async def _warm(self, name: str) -> None:
+    async def try_others(self, names: Collection[str]) -> None:
+        """Start all but these, one after the other, and end them again. The trace records one that does not start."""
+        for name in [name for name in self._functions if name not in names]:
+            await self._warm(name, stays=False)
+
+    def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
+        """Take these functions from now on: the next event of a changed one gets its new code.
+
+        Return those of the changed ones that had loaded their code, the one that was used last first.
+        """
+        self._functions = functions
+        return self._runner.renew(functions, changed)
+
+    async def start_again(self, name: str) -> bool:
+        """Start a function before its next event. Return whether it starts; if not, its next event says why."""
+        return name in self._functions and await self._runner.warm(self._invocation(name, b"{}", "emulator")) is None
+
+    async def renew_libraries(self, *, changed: bool) -> bool:
+        """Load the libraries anew if they have changed, or if the functions import more. Return whether that was so."""
+        return await self._runner.renew_libraries(changed=changed)
+
+    async def library_folders(self) -> list[str]:
+        """Return the folders with the libraries that are loaded before the functions."""
+        return await self._runner.library_folders()
+
+    async def _warm(self, name: str, *, stays: bool = True) -> None:
+        if name not in self._functions:
+            return  # the template has it no longer
         invocation = self._invocation(name, b"{}", "emulator")
-        failed = await self._runner.warm(invocation)
+        failed = await self._runner.warm(invocation, stays=stays)
         if failed is not None:
             error = json.loads(failed.payload)
             self._trace.record(
@@ -150,7 +179,11 @@ class Functions:
         return Invocation(function, payload, str(uuid.uuid4()), caller, qualifier, version)
 
     async def _run(self, invocation: Invocation) -> Outcome:
-        name, reserved = invocation.function.name, invocation.function.reserved_concurrency
+        self.look()
+        # As it is now: a retry of an asynchronous event may come long after the event.
+        function = self._functions.get(invocation.function.name, invocation.function)
+        invocation = replace(invocation, function=function)
+        name, reserved = function.name, function.reserved_concurrency
         if reserved is not None and self._concurrency[name] >= reserved:
             self._trace.record("throttle", function=name, request_id=invocation.request_id, reserved=reserved)
             return throttled(invocation)

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -218,9 +219,14 @@ def _layer_content(document: Document, logical_id: str) -> Path | None:
 
 
 def _built_layer(source: Path) -> Path:
-    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the folder `python`."""
-    layer = Path(tempfile.mkdtemp(prefix="layer-", dir=temporary_folder()))
-    (layer / "python").symlink_to(source)
+    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the folder `python`.
+
+    The same source has the same layer.
+    """
+    layer = temporary_folder() / f"layer-{hashlib.sha256(str(source).encode()).hexdigest()[:16]}"
+    layer.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        (layer / "python").symlink_to(source)
     return layer
 
 

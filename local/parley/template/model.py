@@ -31,7 +31,8 @@ class Function:
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
-    they may be zips. `parameters` name the template's parameter of each variable that has the value of one.
+    they may be zips. `sources` are the folders and zips that the two were made of. `parameters` name the template's
+    parameter of each variable that has the value of one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Function:
     log_level: str = "INFO"
     runtime: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()
 
     def invoke_config(self, qualifier: str = LATEST) -> InvokeConfig:
         """Return the settings for this qualifier. Those of another qualifier do not apply."""

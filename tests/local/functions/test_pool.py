@@ -96,3 +96,31 @@ async def test_when_memory_is_short_one_idle_environment_stays(pool):
 def test_this_machines_memory_allows_some_environments():
     assert available_mb() > 0
     assert 10 <= most_environments() <= 50
+
+
+async def test_after_a_change_no_environment_of_before_gets_an_event(pool):
+    await pool.put("1", "2")
+    await pool.start(0)
+    await pool.start(1)
+    await pool.end(0)
+    pool.pool.renew()
+    assert [each.ended for each in pool.made] == [True, False]
+    await pool.put("3")
+    assert pool.handled() == [["1"], ["2"], ["3"]]
+    await pool.end(1)
+    assert [each.ended for each in pool.made] == [True, True, False]
+    await pool.start(2)
+    await pool.end(2)
+    await pool.put("4")
+    assert pool.handled() == [["1"], ["2"], ["3", "4"]]
+
+
+async def test_one_that_busy_environments_leave_no_room_for_waits_for_the_end_of_one(starts, clock):
+    pool = StubPool(starts, clock, size=1)
+    await pool.put("1")
+    await pool.start(0)
+    pool.pool.renew()
+    await pool.put("2")
+    assert pool.handled() == [["1"]]
+    await pool.end(0)
+    assert pool.handled() == [["1"], ["2"]]

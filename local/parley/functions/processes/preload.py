@@ -10,7 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from parley.functions.processes.bootstrap import module_folders, own_modules
@@ -32,10 +32,14 @@ _SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{1,40}")
 
 @dataclass(frozen=True, slots=True)
 class ZygotePlan:
-    """The libraries that a zygote loads, and the variables that it has meanwhile: those that all functions share."""
+    """The libraries that a zygote loads, and the variables that it has meanwhile: those that all functions share.
+
+    `own` are the functions' own modules and packages that they import, by their first names, for each folder of code.
+    """
 
     libraries: Libraries
     variables: Mapping[str, str]
+    own: Mapping[Path, frozenset[str]] = field(default_factory=dict)
 
 
 def plan_for(functions: Iterable[Function]) -> ZygotePlan:
@@ -45,15 +49,27 @@ def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     folders = {folder for each in functions for folder in module_folders(str(each.code), of_function(each))}
     needed = needs(functions)
     own = sorted(own_modules(folders))
-    return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services), values)
+    return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services), values, needed.own)
+
+
+def needs_more(plan: ZygotePlan, before: ZygotePlan | None) -> bool:
+    """Tell if a plan has libraries or services that the one before has not."""
+    loaded = before.libraries if before else Libraries()
+    return bool(
+        set(plan.libraries.modules) - set(loaded.modules) or set(plan.libraries.services) - set(loaded.services)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The modules of other packages that functions import, and the AWS services that they may call. Both sorted."""
+    """The modules of other packages that functions import, and the AWS services that they may call. Both sorted.
+
+    `own` are the modules and packages of the code itself, by their first names, for each folder.
+    """
 
     modules: list[str]
     services: list[str]
+    own: Mapping[Path, frozenset[str]]
 
 
 def needs(functions: Iterable[Function]) -> Needs:
@@ -68,21 +84,32 @@ def needs(functions: Iterable[Function]) -> Needs:
         handlers.setdefault(function.code, set()).add(function.handler.rpartition(".")[0].replace("/", "."))
     modules: set[str] = set()
     texts: set[str] = set()
-    for code, own in handlers.items():
-        for tree, imports in _sources(code, own):
+    own: dict[Path, frozenset[str]] = {}
+    for code, named in handlers.items():
+        seen = set(named)
+        for tree, imports in _sources(code, seen):
             modules |= imports
             texts |= set(_texts(tree))
+        own[code] = frozenset(name.partition(".")[0] for name in seen if _is_own(code, name))
     libraries = {name.partition(".")[0] for name in modules}
     texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
-    return Needs(sorted(modules), sorted(filter(_SERVICE_NAME.fullmatch, texts)))
+    return Needs(sorted(modules), sorted(filter(_SERVICE_NAME.fullmatch, texts)), own)
 
 
-def _sources(code: Path, modules: set[str]) -> Iterator[tuple[ast.Module, set[str]]]:
+def imported_by(source: bytes) -> set[str]:
+    """Return what a file imports, by the names in its text; nothing if Python cannot read it."""
+    try:
+        return set(_imported(ast.parse(source), ""))
+    except (SyntaxError, ValueError):
+        return set()
+
+
+def _sources(code: Path, seen: set[str]) -> Iterator[tuple[ast.Module, set[str]]]:
     """Yield these modules of one folder, and the modules of the same folder that they import.
 
-    Each comes with the names that it is the first to import from other packages.
+    Each comes with the names that it is the first to import from other packages. All names go into `seen`.
     """
-    waiting, seen = list(modules), set(modules)
+    waiting = list(seen)
     elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
@@ -92,7 +119,7 @@ def _sources(code: Path, modules: set[str]) -> Iterator[tuple[ast.Module, set[st
             if tree is None:
                 continue
             new = set(_imported(tree, package)) - seen
-            seen |= new
+            seen.update(new)
             own = {name for name in new if _is_own(code, name)}
             waiting += own
             yield tree, {name for name in new - own if name.partition(".")[0] not in elsewhere}
@@ -144,8 +171,8 @@ def _base(node: ast.ImportFrom, package: str) -> str:
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield a tree's statements, with the bodies of functions, but without blocks for type checkers only."""
-    for field in ("body", "orelse", "finalbody", "handlers"):
-        for child in getattr(tree, field, ()):
+    for part in ("body", "orelse", "finalbody", "handlers"):
+        for child in getattr(tree, part, ()):
             if not isinstance(child, ast.If) or not _is_type_checking(child.test):
                 yield child
                 yield from _run_nodes(child)

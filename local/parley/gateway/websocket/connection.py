@@ -33,6 +33,7 @@ class Close:
 GOING_AWAY = "Going away"
 UNSUPPORTED = Close(1003, "", "a binary frame", BINARY)
 LOST = Close(1006, "", "the network connection was lost")
+REMOVED = Close(1001, GOING_AWAY, "the template has its stage no longer")
 DELETED = Close(1000, "Connection Closed Normally", "DELETE @connections")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from parley.asgi import Response
 from parley.clock import Clock
 from parley.gateway.quotas import MAX_MESSAGE_BYTES, POST_SIZE, AccountRateLimiter
 from parley.gateway.websocket.client import ClientConnection, Sent
-from parley.gateway.websocket.connection import DELETED, Connection, ConnectionState
+from parley.gateway.websocket.connection import DELETED, REMOVED, Connection, ConnectionState
 from parley.trace import Trace
 
 _POLL_SECONDS = 0.02
@@ -38,7 +38,7 @@ class ManagementApi:
         *,
         waits: bool = False,
     ) -> None:
-        self._stages = stages
+        self._stages: Container[str] = stages
         self._account = account
         self._trace = trace
         self._clock = clock
@@ -53,6 +53,14 @@ class ManagementApi:
     def remove(self, client: ClientConnection) -> None:
         """Remove a connection."""
         self._clients.pop(client.connection.handshake.connection_id, None)
+
+    async def renew(self, stages: Set[tuple[str, str]]) -> None:
+        """Take these stages, each an API's id and a name, from now on. Close the connections of those that are gone."""
+        self._stages = {name for _, name in stages}
+        for client in list(self._clients.values()):
+            handshake = client.connection.handshake
+            if (handshake.api_id, handshake.stage) not in stages:
+                await client.close(REMOVED)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the open connections, the oldest first, with their stages. AWS has no such list."""

@@ -1,0 +1,312 @@
+"""Reload: what has changed on disk is what the next event meets, and connections stay open.
+
+Code of functions counts at once: each event looks first whether some has changed. Everything else takes longer to load,
+or is written in many steps, so it is loaded when nothing has changed for a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from parley.clock import Clock, Timer
+from parley.emulator.options import Options
+from parley.emulator.reload.differences import changed_functions, is_in, kept, refusal, summary
+from parley.emulator.reload.files import Watch, Watched
+from parley.emulator.reload.inotify import Inotify
+from parley.emulator.reload.scans import Scans
+from parley.emulator.reload.sources import Sources
+from parley.errors import StartError
+from parley.functions.service import Functions
+from parley.template.model import Template
+from parley.trace import Trace
+
+QUIET_SECONDS = 0.02
+"""The time without a further change after which functions start again by themselves: several files may be saved."""
+
+SETTLED_SECONDS = 0.3
+"""The same for the template, `.env`, layers and libraries, which are often written in many steps."""
+
+_LOOK_SECONDS = 0.5
+"""The time between two looks where the system does not tell of changes, or where something is not there yet."""
+
+
+class Reloaded(Protocol):
+    """The emulator, as far as it changes while it runs. `template` is the one that is served."""
+
+    options: Options
+    functions: Functions
+    template: Template
+
+    def provisioned(self, template: Template, overrides: Mapping[str, str]) -> Template:
+        """Return a template that was read, with the final variables of its functions."""
+
+    async def renew(self, template: Template, overrides: Mapping[str, str]) -> None:
+        """Serve this template from now on, except for its functions."""
+
+
+Read = Callable[[], tuple[Template, Mapping[str, str]]]
+"""Reads the template and the developer's variables anew. Raises `StartError`."""
+
+
+class Reloader:
+    """The part that watches, and renews what has changed.
+
+    `files` are the template and `.env`. `own` are the modules and packages that the functions import of each folder.
+    """
+
+    def __init__(
+        self,
+        emulator: Reloaded,
+        watch: Watch,
+        read: Read,
+        files: Collection[Path],
+        own: Mapping[Path, Collection[str]],
+        trace: Trace,
+        clock: Clock,
+    ) -> None:
+        self._emulator = emulator
+        self._functions = emulator.functions
+        self._watch = watch
+        self._read = read
+        self._files = frozenset(files)
+        self._trace = trace
+        self._clock = clock
+        self._real = dict(emulator.template.functions)
+        self._sources = Sources(self._code_folders(), _of_projects(own, emulator.options.template.path))
+        self._libraries: frozenset[Path] = frozenset()
+        self._slow: set[Path] = set()
+        self._began: dict[str, float] = {}
+        self._restart: list[str] = []
+        self._told: list[Path] = []
+        self._imports_more = False
+        self._timers: dict[str, Timer] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._changing = asyncio.Lock()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        self._watch_all()
+        self._functions.look = self.look
+        descriptor = self._watch.fileno()
+        if descriptor is not None:
+            asyncio.get_running_loop().add_reader(descriptor, self.look)
+        self._look_later()
+        self._start_task(self._watch_libraries())
+
+    def stop(self) -> None:
+        """End it."""
+        descriptor = self._watch.fileno()
+        if descriptor is not None:
+            asyncio.get_running_loop().remove_reader(descriptor)
+        self._functions.look = lambda: None
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._watch.close()
+
+    def _code_folders(self) -> set[Path]:
+        return {function.code for function in self._real.values()}
+
+    def _watch_all(self) -> None:
+        sources = {source for function in self._real.values() for source in (function.code, *function.sources)}
+        trees = {source for source in sources if not source.is_file()}
+        self._watch.watch(Watched(self._files | (sources - trees), frozenset(trees), self._libraries))
+        if self._watch.limited:
+            self._note(f"Not every change is seen: {self._watch.limited}.")
+            self._watch.limited = ""
+
+    async def _watch_libraries(self) -> None:
+        folders = {Path(folder) for folder in await self._functions.library_folders()}
+        # Where packages are installed: an installer writes there which version there is.
+        folders |= {parent for folder in folders for parent in folder.parents if parent.name.endswith("-packages")}
+        self._libraries = frozenset(folders)
+        self._watch_all()
+
+    def _look_later(self) -> None:
+        """Look again after a while, whatever the system tells: a folder may be away while a build writes it anew."""
+        self.look()
+        self._timers["look"] = self._clock.call_later(_LOOK_SECONDS, self._look_later)
+
+    def look(self) -> None:
+        """Take what has changed since the last look."""
+        changed = self._watch.changed()
+        if not changed:
+            return
+        now = time.perf_counter()
+        code = {folder: found for folder in self._code_folders() if (found := _below(folder, changed - self._files))}
+        slow = {path for path in changed if self._is_slow(path)}
+        if code:
+            self._began.setdefault("code", now)
+            self._take_code(code)
+        if slow:
+            self._began.setdefault("slow", now)
+            self._slow |= slow
+            self._later("slow", SETTLED_SECONDS, self._renew_all)
+
+    def _is_slow(self, path: Path) -> bool:
+        functions = self._real.values()
+        others = (source for function in functions for source in function.sources if source != function.code)
+        return path in self._files or path.parent in self._libraries or is_in(others, {path})
+
+    def _take_code(self, changed: Mapping[Path, set[Path]]) -> None:
+        """Let functions whose code has changed load it anew, unless Python cannot read it."""
+        good, errors = set(), []
+        for folder, paths in changed.items():
+            self._imports_more |= self._sources.imports_more(paths)
+            if found := self._sources.take(folder, paths):
+                errors += found if folder.is_dir() else []
+            else:
+                good.add(folder)
+        names = {name for name, function in self._real.items() if function.code in good}
+        self._restart += self._renew_functions(names)
+        # What is beside the code counts from the next event on, and nobody has asked for a line on it.
+        told = [path for folder in good for path in sorted(changed[folder]) if self._sources.has(folder, path)]
+        self._told += [path for path in told if path not in self._told]
+        if errors:
+            self._record(error=f"{'; '.join(errors)}. The code before it goes on")
+        if told:
+            self._later("code", QUIET_SECONDS, self._start_again)
+
+    def _renew_functions(self, changed: Collection[str]) -> list[str]:
+        functions = {
+            name: replace(function, code=self._sources.current(function.code)) for name, function in self._real.items()
+        }
+        return self._functions.renew(functions, changed)
+
+    async def _start_again(self) -> None:
+        """Start those that ran before, one after the other: the event that comes meanwhile has a core for itself."""
+        restart, self._restart = list(dict.fromkeys(self._restart)), []
+        told, self._told = self._told, []
+        began = self._began.pop("code", None)
+        for name in restart[:1]:
+            await self._functions.start_again(name)
+        self._record(told, functions=restart, began=began)
+        for name in restart[1:]:
+            await self._functions.start_again(name)
+        if self._imports_more:
+            self._imports_more = False
+            async with self._changing:
+                if await self._functions.renew_libraries(changed=False):
+                    await self._watch_libraries()
+
+    async def _renew_all(self) -> None:
+        """Load the template, the variables and the layers anew, and the libraries if they have changed."""
+        changed, self._slow = self._slow, set()
+        began = self._began.pop("slow", None)
+        async with self._changing:
+            try:
+                template, overrides = await asyncio.to_thread(self._read)
+                provisioned = self._emulator.provisioned(template, overrides)
+                if refused := refusal(self._emulator.template, provisioned):
+                    raise StartError(refused)
+            except StartError as error:
+                return self._record(sorted(changed), error=" ".join(str(error).split()))
+            await self._renew_with(template, overrides, provisioned, changed, began)
+        return None
+
+    async def _renew_with(
+        self,
+        template: Template,
+        overrides: Mapping[str, str],
+        provisioned: Template,
+        changed: set[Path],
+        began: float | None,
+    ) -> None:
+        before = self._emulator.template
+        functions = kept(self._real, provisioned.functions, changed)
+        renewed = changed_functions(self._real, functions)
+        renewed |= {name for name, each in functions.items() if is_in(each.sources[1:], changed)}
+        variables = {name: dict(each.environment) for name, each in self._real.items()}
+        self._real = functions
+        for folder in self._code_folders():
+            self._sources.add(folder)
+        await self._emulator.renew(template, overrides)
+        restart = self._renew_functions(renewed)
+        libraries = any(path.parent in self._libraries for path in changed)
+        if libraries or any(dict(each.environment) != variables.get(name) for name, each in functions.items()):
+            restart = self._renew_functions(functions) or restart
+            await self._functions.renew_libraries(changed=True)
+        self._watch_all()
+        self._start_task(self._watch_libraries())
+        for note in provisioned.notes:
+            if note not in before.notes:
+                self._note(note)
+        what = summary(before, provisioned) + (["libraries"] if libraries else [])
+        for name in restart[:1]:
+            await self._functions.start_again(name)
+        self._record(sorted(changed), functions=restart, began=began, what=what)
+
+    def _later(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        if name in self._timers:
+            self._timers[name].cancel()
+        self._timers[name] = self._clock.call_later(seconds, lambda: self._start_task(work()))
+
+    def _start_task(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _note(self, text: str) -> None:
+        self._trace.record("note", text=text)
+
+    def _record(
+        self,
+        changed: Collection[Path] = (),
+        *,
+        functions: Collection[str] = (),
+        began: float | None = None,
+        what: Collection[str] = (),
+        error: str | None = None,
+    ) -> None:
+        took = {} if began is None or error else {"milliseconds": round((time.perf_counter() - began) * 1000, 1)}
+        self._trace.record(
+            "reload",
+            changed=[_short(path) for path in changed],
+            functions=list(functions),
+            what=list(what),
+            error=error,
+            **took,
+        )
+
+
+def reloader_for(
+    emulator: Reloaded, read: Read, folder: Path, own: Mapping[Path, Collection[str]], trace: Trace
+) -> Reloader | None:
+    """Return the reloader of an emulator that was started in a folder; None if it has none.
+
+    Functions that run inline have none: what the emulator's own process has imported stays.
+    """
+    options = emulator.options
+    if not options.reloads or options.functions.mode == "inline":
+        return None
+    files = (options.template.path.absolute(), folder / ".env")
+    return Reloader(emulator, _watch(), read, files, own, trace, Clock())
+
+
+def _of_projects(own: Mapping[Path, Collection[str]], template: Path) -> dict[Path, Collection[str]]:
+    """Return those of the folders that the template lies in: they hold tests, documents and tools as well."""
+    return {folder: names for folder, names in own.items() if folder in template.absolute().parents}
+
+
+def _watch() -> Watch:
+    try:
+        return Inotify()
+    except (OSError, AttributeError):  # another system, or no more queues
+        return Scans()
+
+
+def _below(folder: Path, changed: Collection[Path]) -> set[Path]:
+    return {path for path in changed if path == folder or folder in path.parents}
+
+
+def _short(path: Path) -> str:
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
