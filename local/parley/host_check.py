@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Set
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _OWN_PAGE = ("same-origin", "none")
@@ -54,9 +55,12 @@ def comes_from_this_machine(client: tuple[str, int] | None, server: tuple[str, i
 
     A program that connects to an address of its own machine does so from that same address, or from a loopback one.
     """
-    if client is None or server is None:
-        return False
-    ends = [ipaddress.ip_address(host.partition("%")[0]) for host in (client[0], server[0])]
+    return client is not None and server is not None and _are_the_same_machine(client[0], server[0])
+
+
+@lru_cache(maxsize=256)
+def _are_the_same_machine(client: str, server: str) -> bool:
+    ends = [ipaddress.ip_address(host.partition("%")[0]) for host in (client, server)]
     ours, theirs = (getattr(each, "ipv4_mapped", None) or each for each in reversed(ends))
     return bool(theirs.is_loopback or theirs == ours)
 

@@ -13,7 +13,7 @@ from parley.iam import services_use
 from parley.iam.denials import denial, principal
 from parley.iam.grants import Grants
 from parley.iam.managed_policies import managed_policy
-from parley.iam.policies import Decision, Statement, decide, statements
+from parley.iam.policies import Decision, Request, Statement, decide, depends_on_time, statements
 from parley.iam.requests import Requests
 from parley.iam.requirements import Call, Permission, encryption, permissions
 from parley.template.model import PolicyDocument, Role, Template
@@ -29,7 +29,7 @@ LAMBDA = "Lambda"
 class _FunctionRole:
     """A function's role with its statements; `is_known` is False if the template does not show all of them.
 
-    Functions with the same role have the same grants.
+    Functions with the same role have the same grants. `decided` are the decisions that do not depend on the time.
     """
 
     name: str
@@ -39,6 +39,7 @@ class _FunctionRole:
     is_known: bool
     used: Counter[Permission] = field(default_factory=Counter)
     missing: dict[Permission, Decision] = field(default_factory=dict)
+    decided: dict[Permission, Decision] = field(default_factory=dict)
     was_called: bool = False
 
 
@@ -76,12 +77,12 @@ class AccessControl:
         role.was_called = True
         refused = None
         for permission in permissions(call, self._keys):
-            decision = self._decide(function, role, permission, function)
+            decision = role.decided.get(permission) or self._decide(function, role, permission, function)
             if decision is Decision.ALLOWED:
                 role.used[permission] += 1
-            elif refused is None:
+            elif refused is None and self.mode == "enforce":
                 refused = denial(call.service, principal(role.name, function), permission, decision)
-        return refused if self.mode == "enforce" else None
+        return refused
 
     def report(self) -> dict[str, Any]:
         """Return, for each function, its role and what of it was used, missing and unused, as plain JSON."""
@@ -138,15 +139,22 @@ class AccessControl:
         self, function: str, role: _FunctionRole, permission: Permission, caller: str, purpose: str = ""
     ) -> Decision:
         request = self._requests.of(role.name, function, permission)
-        decision = decide(request, role.policies, role.boundary)
+        decision = self._decision(role, permission, request)
         if decision is Decision.ALLOWED:
             if permission not in role.used:
                 role.grants.use(request)
-        elif not role.is_known and decision is Decision.NOT_ALLOWED:
-            return Decision.ALLOWED
         elif permission not in role.missing:
             role.missing[permission] = decision
             self._record_missing(function, role, permission, decision, caller, purpose)
+        return decision
+
+    @staticmethod
+    def _decision(role: _FunctionRole, permission: Permission, request: Request) -> Decision:
+        decision = decide(request, role.policies, role.boundary)
+        if not role.is_known and decision is Decision.NOT_ALLOWED:
+            decision = Decision.ALLOWED
+        if not depends_on_time([*role.policies, *(role.boundary or ())]):
+            role.decided[permission] = decision
         return decision
 
     def _record_missing(

@@ -5,7 +5,7 @@ Not evaluated: resource-based policies, session policies and policies of the org
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import chain
@@ -146,6 +146,22 @@ def _listed(value: Any) -> list[Any]:
 
 def _texts(value: Any) -> tuple[str, ...]:
     return tuple(str(each).lower() if isinstance(each, bool) else str(each) for each in _listed(value))
+
+
+_TIME_KEYS = ("aws:currenttime", "aws:epochtime")
+
+
+def depends_on_time(policies: Iterable[Statement]) -> bool:
+    """Tell if the same request may get another decision later: a condition or a variable is about the time."""
+    texts = (
+        text
+        for each in policies
+        for text in (
+            *each.resources,
+            *(part for _, key, values in each.conditions for part in (key, *values)),
+        )
+    )
+    return any(key in text.lower() for text in texts for key in _TIME_KEYS)
 
 
 def decide(request: Request, policies: Sequence[Statement], boundary: Sequence[Statement] | None = None) -> Decision:

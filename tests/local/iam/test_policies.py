@@ -1,7 +1,7 @@
 """Policy evaluation: the order of decisions, wildcards, conditions."""
 
 import pytest
-from parley.iam.policies import Decision, InvalidPolicy, Request, decide, statements, valid_statements
+from parley.iam.policies import Decision, InvalidPolicy, Request, decide, depends_on_time, statements, valid_statements
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/Users"
 CONTEXT = {
@@ -162,6 +162,21 @@ class TestConditions:
 
     def test_a_variable_without_a_value_matches_nothing(self):
         assert not allows(allow(resource="arn:aws:dynamodb:*:*:table/${kms:ViaService}"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "depends"),
+    [
+        (allow(Condition={"DateLessThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}}), True),
+        (deny(Condition={"NumericGreaterThan": {"AWS:EpochTime": "1"}}), True),
+        (allow(Condition={"StringEquals": {"aws:RequestedRegion": "${aws:EpochTime}"}}), True),
+        (allow(resource=f"{TABLE}-${{aws:CurrentTime}}"), True),
+        (allow(Condition={"StringEquals": {"aws:RequestedRegion": "us-east-1"}}), False),
+        (allow(), False),
+    ],
+)
+def test_a_decision_depends_on_the_time_if_a_condition_or_a_variable_does(statement, depends):
+    assert depends_on_time(statements({"Statement": [allow(), statement]})) is depends
 
 
 def test_a_resource_that_is_not_known_matches_every_statement_that_allows():
