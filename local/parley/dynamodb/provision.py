@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 from typing import Any
 
 from parley.account import REGION
+from parley.dynamodb.plain_client import PlainClient, Refusal
 from parley.errors import StartError
 from parley.template.model import Table, Template
 
@@ -27,12 +29,28 @@ def provision(endpoint: str, template: Template, users: Iterable[str], credentia
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code.isdigit():  # a bare HTTP status: the answer names no error of DynamoDB's
             raise _not_a_dynamodb(endpoint, f"the server there answered with {code}") from None
-        raise StartError(
-            f"The DynamoDB at {endpoint} refused to create the template's tables: {code}: {message}. "
-            "Correct them there or in the template, or leave out --dynamodb for the embedded one."
-        ) from None
+        raise _refused(endpoint, code, message) from None
     except (BotoCoreError, ValueError) as error:
         raise _not_a_dynamodb(endpoint, str(error).rstrip(".")) from None
+
+
+def provision_embedded(endpoint: str, template: Template, users: Iterable[str]) -> None:
+    """Do the same in the emulator's own DynamoDB."""
+    client = PlainClient(endpoint)
+    try:
+        create_tables(client, template.tables)
+        _add_users(client, template, users)
+    except Refusal as error:
+        raise _refused(endpoint, error.code, error.message) from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise _not_a_dynamodb(endpoint, str(error)) from None
+
+
+def _refused(endpoint: str, code: str, message: str) -> StartError:
+    return StartError(
+        f"The DynamoDB at {endpoint} refused to create the template's tables: {code}: {message}. "
+        "Correct them there or in the template, or leave out --dynamodb for the embedded one."
+    )
 
 
 def _client(endpoint: str, credentials: Mapping[str, str]) -> Any:

@@ -14,7 +14,7 @@ from threading import Lock
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
 from parley.aws_services import AwsServices
 from parley.clock import Clock
-from parley.dynamodb.provision import provision
+from parley.dynamodb.provision import provision, provision_embedded
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.database import database
@@ -278,10 +278,12 @@ class Emulator:
         await self._provision_tables()
 
     async def _provision_tables(self) -> None:
-        embedded = self.options.embeds_dynamodb
-        endpoint = f"{self.options.address.url}{self._provisioning_path}" if embedded else self.options.dynamodb
+        template, users = self.template, self.options.users
+        if self.options.embeds_dynamodb:
+            endpoint = f"{self.options.address.url}{self._provisioning_path}"
+            return await asyncio.to_thread(provision_embedded, endpoint, template, users)
         credentials = self._variables.credentials()
-        await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials)
+        return await asyncio.to_thread(provision, self.options.dynamodb, template, users, credentials)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
