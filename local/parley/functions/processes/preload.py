@@ -27,7 +27,7 @@ _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 _SERVICE_OF = {"pynamodb": "dynamodb"}
 """The services that libraries call without the function's code naming them."""
 
-_SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{1,40}")
+_SERVICE_NAME = re.compile(rb"""["']([a-z][a-z0-9-]{1,40})["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,8 @@ def plan_for(functions: Iterable[Function]) -> ZygotePlan:
 
 
 def needs_more(plan: ZygotePlan, before: ZygotePlan | None) -> bool:
-    """Tell if a plan has libraries or services that the one before has not."""
-    loaded = before.libraries if before else Libraries()
-    return bool(
-        set(plan.libraries.modules) - set(loaded.modules) or set(plan.libraries.services) - set(loaded.services)
-    )
+    """Tell if a plan has libraries that the one before has not."""
+    return bool(set(plan.libraries.modules) - set(before.libraries.modules if before else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,25 +84,24 @@ def needs(functions: Iterable[Function]) -> Needs:
     own: dict[Path, frozenset[str]] = {}
     for code, named in handlers.items():
         seen = set(named)
-        for tree, imports in _sources(code, seen):
+        for source, imports in _sources(code, seen):
             modules |= imports
-            texts |= set(_texts(tree))
+            # Not by the syntax tree: to walk through all of it takes as long as to make it.
+            texts |= {name.decode() for name in _SERVICE_NAME.findall(source)}
         own[code] = frozenset(name.partition(".")[0] for name in seen if _is_own(code, name))
     libraries = {name.partition(".")[0] for name in modules}
     texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
-    return Needs(sorted(modules), sorted(filter(_SERVICE_NAME.fullmatch, texts)), own)
+    return Needs(sorted(modules), sorted(texts), own)
 
 
 def imported_by(source: bytes) -> set[str]:
     """Return what a file imports, by the names in its text; nothing if Python cannot read it."""
-    try:
-        return set(_imported(ast.parse(source), ""))
-    except (SyntaxError, ValueError):
-        return set()
+    tree = _parsed(source)
+    return set(_imported(tree, "")) if tree else set()
 
 
-def _sources(code: Path, seen: set[str]) -> Iterator[tuple[ast.Module, set[str]]]:
-    """Yield these modules of one folder, and the modules of the same folder that they import.
+def _sources(code: Path, seen: set[str]) -> Iterator[tuple[bytes, set[str]]]:
+    """Yield the text of these modules of one folder, and of the modules of the same folder that they import.
 
     Each comes with the names that it is the first to import from other packages. All names go into `seen`.
     """
@@ -114,15 +110,15 @@ def _sources(code: Path, seen: set[str]) -> Iterator[tuple[ast.Module, set[str]]
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
-            tree = None if path in read else _parsed(path)
+            source = None if path in read else _content(path)
             read.add(path)
-            if tree is None:
+            if source is None or (tree := _parsed(source)) is None:
                 continue
             new = set(_imported(tree, package)) - seen
             seen.update(new)
             own = {name for name in new if _is_own(code, name)}
             waiting += own
-            yield tree, {name for name in new - own if name.partition(".")[0] not in elsewhere}
+            yield source, {name for name in new - own if name.partition(".")[0] not in elsewhere}
 
 
 def _is_own(code: Path, name: str) -> bool:
@@ -142,15 +138,18 @@ def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
             yield path.with_suffix(".py"), name.rpartition(".")[0]
 
 
-def _parsed(path: Path) -> ast.Module | None:
+def _content(path: Path) -> bytes | None:
     try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        return path.read_bytes()
+    except OSError:
         return None
 
 
-def _texts(tree: ast.Module) -> Iterator[str]:
-    return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+def _parsed(source: bytes) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:
