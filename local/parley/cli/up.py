@@ -41,7 +41,7 @@ async def _serve(started: Startup, detail: Detail) -> None:
     # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
     from parley.cli.banner import banner
     from parley.emulator.application import Emulator
-    from parley.emulator.reload.reloader import reloader_for
+    from parley.emulator.reload.building import reloader_for
 
     trace, log = Trace(), Log(sys.stdout, detail, asyncio.get_running_loop().call_later)
     emulator = Emulator(started.options, started.template, started.variables, trace, started.zygote)

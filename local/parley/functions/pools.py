@@ -15,8 +15,7 @@ from parley.functions.environment import Environment, EnvironmentContext
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome
 from parley.functions.pool import Pool, Starts
 from parley.functions.processes.client import Processes
-from parley.functions.processes.launch import ZygoteProcess, start_zygote, start_zygote_for
-from parley.functions.processes.preload import needs_more, plan_for
+from parley.functions.processes.launch import ZygoteProcess, start_another_zygote, start_zygote_for
 from parley.template.model import Function
 from parley.trace import Trace
 
@@ -86,12 +85,13 @@ class Pools:
         With `changed` no environment that there is gets a further event. Otherwise there is another zygote only if the
         functions import more than they did; it serves once it is ready, and the environments go on.
         """
-        plan = await asyncio.to_thread(plan_for, list(self._functions.values()))
-        if not changed and not needs_more(plan, self._processes.plan):
+        plan = None if changed else self._processes.plan
+        zygote = await asyncio.to_thread(start_another_zygote, list(self._functions.values()), plan)
+        if zygote is None:
             return False
         coming = Processes()
         self._others.append(coming)
-        coming.start(await asyncio.to_thread(start_zygote, plan))
+        coming.start(zygote)
         if not changed:
             await coming.folders()
         self._others.remove(coming)

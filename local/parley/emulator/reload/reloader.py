@@ -15,11 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from parley.clock import Clock, Timer
-from parley.emulator.options import Options
 from parley.emulator.reload.differences import changed_functions, is_in, kept, refusal, summary
 from parley.emulator.reload.files import Watch, Watched
-from parley.emulator.reload.inotify import Inotify
-from parley.emulator.reload.scans import Scans
 from parley.emulator.reload.sources import Sources
 from parley.errors import StartError
 from parley.functions.service import Functions
@@ -39,7 +36,6 @@ _LOOK_SECONDS = 0.5
 class Reloaded(Protocol):
     """The emulator, as far as it changes while it runs. `template` is the one that is served."""
 
-    options: Options
     functions: Functions
     template: Template
 
@@ -57,7 +53,8 @@ Read = Callable[[], tuple[Template, Mapping[str, str]]]
 class Reloader:
     """The part that watches, and renews what has changed.
 
-    `files` are the template and `.env`. `own` are the modules and packages that the functions import of each folder.
+    `files` are the template and `.env`. `own` are the modules and packages that the functions import of a folder that
+    holds more than their code: see `Sources`.
     """
 
     def __init__(
@@ -78,7 +75,7 @@ class Reloader:
         self._trace = trace
         self._clock = clock
         self._real = dict(emulator.template.functions)
-        self._sources = Sources(self._code_folders(), _of_projects(own, emulator.options.template.path))
+        self._sources = Sources(self._code_folders(), own)
         self._libraries: frozenset[Path] = frozenset()
         self._slow: set[Path] = set()
         self._began: dict[str, float] = {}
@@ -274,32 +271,6 @@ class Reloader:
             error=error,
             **took,
         )
-
-
-def reloader_for(
-    emulator: Reloaded, read: Read, folder: Path, own: Mapping[Path, Collection[str]], trace: Trace
-) -> Reloader | None:
-    """Return the reloader of an emulator that was started in a folder; None if it has none.
-
-    Functions that run inline have none: what the emulator's own process has imported stays.
-    """
-    options = emulator.options
-    if not options.reloads or options.functions.mode == "inline":
-        return None
-    files = (options.template.path.absolute(), folder / ".env")
-    return Reloader(emulator, _watch(), read, files, own, trace, Clock())
-
-
-def _of_projects(own: Mapping[Path, Collection[str]], template: Path) -> dict[Path, Collection[str]]:
-    """Return those of the folders that the template lies in: they hold tests, documents and tools as well."""
-    return {folder: names for folder, names in own.items() if folder in template.absolute().parents}
-
-
-def _watch() -> Watch:
-    try:
-        return Inotify()
-    except (OSError, AttributeError):  # another system, or no more queues
-        return Scans()
 
 
 def _below(folder: Path, changed: Collection[Path]) -> set[Path]:

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from parley.functions.processes.preload import ZygotePlan, plan_for
+from parley.functions.processes.preload import ZygotePlan, needs_more, plan_for
 from parley.template.model import Function
 
 FORK = sys.platform == "linux"
@@ -38,6 +38,12 @@ class ZygoteProcess:
 def start_zygote_for(functions: Iterable[Function]) -> ZygoteProcess:
     """Start a zygote that loads the libraries which these functions import. Their variables are final."""
     return start_zygote(plan_for(functions))
+
+
+def start_another_zygote(functions: Iterable[Function], before: ZygotePlan | None) -> ZygoteProcess | None:
+    """Start one more zygote for these functions; none if they need no more libraries than the plan before has."""
+    plan = plan_for(functions)
+    return None if before and not needs_more(plan, before) else start_zygote(plan)
 
 
 def start_zygote(plan: ZygotePlan) -> ZygoteProcess:

@@ -52,9 +52,9 @@ def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services), values, needed.own)
 
 
-def needs_more(plan: ZygotePlan, before: ZygotePlan | None) -> bool:
+def needs_more(plan: ZygotePlan, before: ZygotePlan) -> bool:
     """Tell if a plan has libraries that the one before has not."""
-    return bool(set(plan.libraries.modules) - set(before.libraries.modules if before else ()))
+    return bool(set(plan.libraries.modules) - set(before.libraries.modules))
 
 
 @dataclass(frozen=True, slots=True)
