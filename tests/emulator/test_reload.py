@@ -150,6 +150,14 @@ class TestCode:
         it.write("code/app.py", WAIT % "new")
         assert it.ask() == "new"
 
+    def test_code_that_cannot_be_imported_is_told_and_the_next_good_save_helps(self, project):
+        it = project(ANSWER.format("old"))
+        assert it.ask() == "old"
+        it.write("code/app.py", "import no_such_module\n")
+        assert "No module named 'no_such_module'" in it.until_logged("Echo does not start")
+        it.write("code/app.py", ANSWER.format("new"))
+        assert it.ask() == "new"
+
     def test_no_reload_leaves_it_as_it_was(self, project):
         it = project(ANSWER.format("old"), PARLEY_RELOAD="0")
         assert it.ask() == "old"
@@ -207,11 +215,19 @@ class TestTheRest:
     def test_other_keys_of_a_table_are_refused_with_the_command_that_helps(self, project):
         it = project(ANSWER.format("as before"), resources=TABLE % ("id", "id"))
         it.template(", MemorySize: 256", resources=TABLE % ("other", "other"))
-        line = it.until_logged("rows are others")
+        line = it.until_logged("rows are others now")
         assert "`parley state reset`" in line
         assert it.ask() == "as before"
         schema = it.emulator.client("dynamodb").describe_table(TableName="rows")["Table"]["KeySchema"]
         assert [key["AttributeName"] for key in schema] == ["id"]
+
+    def test_a_table_that_dynamodb_refuses_is_one_line_and_the_template_before_stays(self, project):
+        it = project(ANSWER.format("as before"))
+        it.template(", MemorySize: 256", resources=TABLE % ("id", "missing"))
+        assert "The template before goes on." in it.until_logged("refused to create")
+        assert it.ask() == "as before"
+        it.template(", MemorySize: 256", resources=TABLE % ("id", "id"))
+        it.until_logged("(Echo, +rows)")
 
     @pytest.mark.parametrize("rubbish", ["{{{", "", "- a list", "Resources: {A: {Type: 3}}", "\x00", "Resources: 7"])
     def test_rubbish_in_the_template_is_one_line_and_the_template_before_stays(self, project, rubbish):

@@ -140,19 +140,24 @@ class Emulator:
         """Return a template that was read, with the final variables of its functions."""
         return FunctionVariables.on_this_machine(self.options, overrides).provision(template)
 
-    async def renew(self, template: Template, overrides: Mapping[str, str]) -> None:
-        """Serve this template from now on, except for its functions, which the caller renews.
+    async def create(self, template: Template) -> None:
+        """Create the tables, queues, topics and parameters that a template has newly. None is removed.
 
-        Connections stay open; those of stages that it has no longer are closed. Tables and queues that are new are
-        created, and none is removed.
+        Raises `StartError` if a table is refused.
+        """
+        if self.template.tables != template.tables:
+            await self._provision_tables(template)
+        await self._provision_services(template, self.template)
+
+    async def renew(self, template: Template, overrides: Mapping[str, str]) -> None:
+        """Serve the APIs and event sources of this template from now on. The caller renews its functions.
+
+        Connections stay open; those of stages that it has no longer are closed.
         """
         self._variables = FunctionVariables.on_this_machine(self.options, overrides)
         before, self.template = self.template, self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
         self._mount(template)
-        await self._provision_services(before)
-        if before.tables != self.template.tables:
-            await self._provision_tables()
         self._poller.renew(self.template.event_sources)
         if _permissions(before) != _permissions(self.template):
             self._access = access_control(self.options, self.template, overrides, self._trace)
@@ -160,13 +165,13 @@ class Emulator:
             {(api.api_id, stage.name) for api in self.template.websocket_apis for stage in api.stages}
         )
 
-    async def _provision_services(self, before: Template | None = None) -> None:
+    async def _provision_services(self, now: Template, before: Template | None = None) -> None:
         """Create the queues, parameters, topics and subscriptions that were not there before."""
-        now, then = self.template, before or Template({}, (), (), ())
+        then = before or Template({}, (), (), ())
         await self._services.provision(
-            tuple(each for each in now.queues if each not in then.queues),
+            tuple(each for each in now.queues if each.name not in {other.name for other in then.queues}),
             tuple(each for each in now.parameters if each not in then.parameters),
-            tuple(each for each in now.topics if each not in then.topics),
+            tuple(each for each in now.topics if each.name not in {other.name for other in then.topics}),
             tuple(each for each in now.subscriptions if each not in then.subscriptions),
         )
 
@@ -243,7 +248,7 @@ class Emulator:
             await asyncio.gather(
                 self.functions.start(),
                 self._provision_database(),
-                self._provision_services(),
+                self._provision_services(self.template),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
@@ -275,10 +280,10 @@ class Emulator:
     async def _provision_database(self) -> None:
         if self.database:
             await self.database.start()
-        await self._provision_tables()
+        await self._provision_tables(self.template)
 
-    async def _provision_tables(self) -> None:
-        template, users = self.template, self.options.users
+    async def _provision_tables(self, template: Template) -> None:
+        users = self.options.users
         if self.options.embeds_dynamodb:
             endpoint = f"{self.options.address.url}{self._provisioning_path}"
             return await asyncio.to_thread(provision_embedded, endpoint, template, users)

@@ -99,9 +99,9 @@ class Pool:
     async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
         """Start an environment before the first event. Return the error if it does not become ready.
 
-        If it does not stay it ends, unless an event waits for one.
+        If one is in use already, it is that one, after its event. If it does not stay it ends, unless an event waits.
         """
-        environment = await self._get()
+        environment = await self._get(starts=not self._in_use - self._outdated)
         try:
             return await environment.start(invocation) if environment.state is State.STARTING else None
         finally:
@@ -109,12 +109,13 @@ class Pool:
                 self._outdated.add(environment)
             self._put_back(environment)
 
-    async def _get(self) -> Environment:
+    async def _get(self, *, starts: bool = True) -> Environment:
         # Those who wait are served in their order. AWS would answer them with 429 at the account's limit; here that
         # limit is the developer's machine, so they wait.
         place: asyncio.Future[Environment] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
-        self._serve()
+        if starts:
+            self._serve()
         try:
             return await place
         except asyncio.CancelledError:

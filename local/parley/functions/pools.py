@@ -82,20 +82,22 @@ class Pools:
     async def renew_libraries(self, *, changed: bool) -> bool:
         """Fork further environments from a zygote with the libraries as they are now. Return whether there is another.
 
-        With `changed` no environment that there is gets a further event. Otherwise there is another zygote only if the
-        functions import more than they did; it serves once it is ready, and the environments go on.
+        If the libraries have changed, or variables that they could read, no environment that there is gets a further
+        event. If the functions just import more, the other zygote serves once it is ready, and the environments go on.
         """
-        plan = None if changed else self._processes.plan
+        before = self._processes
+        plan = None if changed else before.plan
         zygote = await asyncio.to_thread(start_another_zygote, list(self._functions.values()), plan)
         if zygote is None:
             return False
+        changed = changed or before.plan is None or zygote.plan.has_other_variables(before.plan)
         coming = Processes()
         self._others.append(coming)
         coming.start(zygote)
         if not changed:
             await coming.folders()
         self._others.remove(coming)
-        before, self._processes = self._processes, coming
+        self._processes = coming
         self._others.append(before)
         if changed:
             for pool in self._pools.values():

@@ -12,7 +12,7 @@ from dataclasses import replace
 from parley.clock import Clock
 from parley.functions import invoke_api
 from parley.functions.asynchronous import ONCE, AsynchronousInvocations, CompletedEvent, Condition, Delivery
-from parley.functions.invocation import Invocation, Outcome, throttled
+from parley.functions.invocation import FunctionResponse, Invocation, Outcome, throttled
 from parley.functions.invoke_api import InvocationType, RawResponse, Refusal
 from parley.functions.runner import Runner
 from parley.functions.variables import function_arn
@@ -82,9 +82,12 @@ class Functions:
         self._functions = functions
         return self._runner.renew(functions, changed)
 
-    async def start_again(self, name: str) -> bool:
-        """Start a function before its next event. Return whether it starts; if not, its next event says why."""
-        return name in self._functions and await self._runner.warm(self._invocation(name, b"{}", "emulator")) is None
+    async def start_again(self, name: str) -> str:
+        """Start a function before its next event. Return why it does not start; empty if it does."""
+        if name not in self._functions:
+            return ""
+        failed = await self._runner.warm(self._invocation(name, b"{}", "emulator"))
+        return _reason(failed) if failed else ""
 
     async def renew_libraries(self, *, changed: bool) -> bool:
         """Load the libraries anew if they have changed, or if the functions import more. Return whether that was so."""
@@ -100,11 +103,10 @@ class Functions:
         invocation = self._invocation(name, b"{}", "emulator")
         failed = await self._runner.warm(invocation, stays=stays)
         if failed is not None:
-            error = json.loads(failed.payload)
             self._trace.record(
                 "note",
                 text=f"Function {name} does not start: the import of its handler {invocation.function.handler} ended "
-                f"with {error['errorType']}: {error['errorMessage']}. Every invocation of it will fail. "
+                f"with {_reason(failed)}. Every invocation of it will fail. "
                 "Correct the handler, or install the missing package.",
             )
 
@@ -241,6 +243,11 @@ class Functions:
                 f"{source} sends to {arn}. That is neither a function nor a queue of this template; nothing was sent."
             )
             self._trace.record("note", text=text)
+
+
+def _reason(failed: FunctionResponse) -> str:
+    error = json.loads(failed.payload)
+    return f"{error['errorType']}: {error['errorMessage']}"
 
 
 def _version(function: Function, qualifier: str) -> str | None:

@@ -1,5 +1,7 @@
 """Pools: the environment that takes an event, and how many environments start at the same time."""
 
+import asyncio
+
 import pytest
 from parley.functions.machine import available_mb, most_environments
 from parley.functions.pool import Starts
@@ -113,6 +115,32 @@ async def test_after_a_change_no_environment_of_before_gets_an_event(pool):
     await pool.end(2)
     await pool.put("4")
     assert pool.handled() == [["1"], ["2"], ["3", "4"]]
+
+
+async def test_a_start_ahead_of_the_next_event_waits_for_an_environment_that_an_event_starts(pool):
+    await pool.put("1")
+    ahead = asyncio.create_task(pool.warm())
+    await settle()
+    assert len(pool.made) == 1
+    await pool.start(0)
+    await pool.end(0)
+    assert await ahead is None
+    assert pool.handled() == [["1"]]
+
+
+async def test_a_try_leaves_no_environment_unless_an_event_waits(starts, clock):
+    pool = StubPool(starts, clock, size=1)
+    trying = asyncio.create_task(pool.warm(stays=False))
+    await settle()
+    await pool.start(0)
+    assert await trying is None
+    assert pool.made[0].ended
+    trying = asyncio.create_task(pool.warm(stays=False))
+    await pool.put("1")
+    await pool.start(1)
+    await trying
+    await pool.end(1)
+    assert (pool.handled(), pool.made[1].ended) == ([[], ["1"]], False)
 
 
 async def test_one_that_busy_environments_leave_no_room_for_waits_for_the_end_of_one(starts, clock):

@@ -19,8 +19,8 @@ def refusal(before: Template, after: Template) -> str:
     for table in after.tables:
         if table.name in tables and _keys(table) != _keys(tables[table.name]):
             return (
-                f"the keys of the table {table.name} are others now. The template before goes on. "
-                "`parley state reset` empties the tables; without --data so does a new start of `parley up`"
+                f"The keys of the table {table.name} are others now, and a table cannot change its keys. "
+                "`parley state reset` empties the tables; so does a new start, if nothing is kept."
             )
     return ""
 

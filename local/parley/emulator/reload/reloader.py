@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +42,11 @@ class Reloaded(Protocol):
     def provisioned(self, template: Template, overrides: Mapping[str, str]) -> Template:
         """Return a template that was read, with the final variables of its functions."""
 
+    async def create(self, template: Template) -> None:
+        """Create what a template has newly: tables, queues, topics, parameters. Raises `StartError`."""
+
     async def renew(self, template: Template, overrides: Mapping[str, str]) -> None:
-        """Serve this template from now on, except for its functions."""
+        """Serve the APIs and event sources of this template from now on."""
 
 
 Read = Callable[[], tuple[Template, Mapping[str, str]]]
@@ -132,10 +135,14 @@ class Reloader:
         self._timers["look"] = self._clock.call_later(_LOOK_SECONDS, self._look_later)
 
     def look(self) -> None:
-        """Take what has changed since the last look."""
-        changed = self._watch.changed()
-        if not changed:
-            return
+        """Take what has changed since the last look. An event comes after this, whatever happens here."""
+        try:
+            if changed := self._watch.changed():
+                self._take(changed)
+        except Exception as error:
+            self._note(f"A change was not loaded: {type(error).__name__}: {error}. Save the file again.")
+
+    def _take(self, changed: set[Path]) -> None:
         now = time.perf_counter()
         code = {folder: found for folder in self._code_folders() if (found := _below(folder, changed - self._files))}
         slow = {path for path in changed if self._is_slow(path)}
@@ -182,9 +189,7 @@ class Reloader:
         restart, self._restart = list(dict.fromkeys(self._restart)), []
         told, self._told = self._told, []
         began = self._began.pop("code", None)
-        for name in restart[:1]:
-            await self._functions.start_again(name)
-        self._record(told, functions=restart, began=began)
+        await self._start_first(restart, told, began)
         for name in restart[1:]:
             await self._functions.start_again(name)
         if self._imports_more:
@@ -192,6 +197,14 @@ class Reloader:
             async with self._changing:
                 if await self._functions.renew_libraries(changed=False):
                     await self._watch_libraries()
+
+    async def _start_first(
+        self, names: Sequence[str], changed: Collection[Path], began: float | None, what: Collection[str] = ()
+    ) -> None:
+        """Start the function that was used last, and say how long it took, or why it does not start."""
+        failed = await self._functions.start_again(names[0]) if names else ""
+        error = f"{names[0]} does not start: {failed}. Its events fail until it does" if failed else None
+        self._record(changed, functions=names, began=began, what=what, error=error)
 
     async def _renew_all(self) -> None:
         """Load the template, the variables and the layers anew, and the libraries if they have changed."""
@@ -203,8 +216,9 @@ class Reloader:
                 provisioned = self._emulator.provisioned(template, overrides)
                 if refused := refusal(self._emulator.template, provisioned):
                     raise StartError(refused)
+                await self._emulator.create(provisioned)
             except StartError as error:
-                return self._record(sorted(changed), error=" ".join(str(error).split()))
+                return self._record(sorted(changed), error=f"{_one_line(error)} The template before it goes on.")
             await self._renew_with(template, overrides, provisioned, changed, began)
         return None
 
@@ -220,25 +234,22 @@ class Reloader:
         functions = kept(self._real, provisioned.functions, changed)
         renewed = changed_functions(self._real, functions)
         renewed |= {name for name, each in functions.items() if is_in(each.sources[1:], changed)}
-        variables = {name: dict(each.environment) for name, each in self._real.items()}
         self._real = functions
         for folder in self._code_folders():
             self._sources.add(folder)
-        await self._emulator.renew(template, overrides)
         restart = self._renew_functions(renewed)
+        await self._emulator.renew(template, overrides)
         libraries = any(path.parent in self._libraries for path in changed)
-        if libraries or any(dict(each.environment) != variables.get(name) for name, each in functions.items()):
-            restart = self._renew_functions(functions) or restart
-            await self._functions.renew_libraries(changed=True)
+        if libraries:
+            restart = [*restart, *self._renew_functions(functions)]
+        await self._functions.renew_libraries(changed=libraries)
         self._watch_all()
         self._start_task(self._watch_libraries())
         for note in provisioned.notes:
             if note not in before.notes:
                 self._note(note)
         what = summary(before, provisioned) + (["libraries"] if libraries else [])
-        for name in restart[:1]:
-            await self._functions.start_again(name)
-        self._record(sorted(changed), functions=restart, began=began, what=what)
+        await self._start_first(restart, sorted(changed), began, what)
 
     def _later(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         if name in self._timers:
@@ -275,6 +286,11 @@ class Reloader:
 
 def _below(folder: Path, changed: Collection[Path]) -> set[Path]:
     return {path for path in changed if path == folder or folder in path.parents}
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if text.endswith((".", "`")) else f"{text}."
 
 
 def _short(path: Path) -> str:

@@ -125,7 +125,7 @@ def syntax_error(path: Path) -> str:
             compile(_content(path), str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         return f"{path.name}, line {error.lineno or 1}: {error.msg}"
-    except ValueError as error:  # a null byte
+    except (ValueError, OverflowError, RecursionError, MemoryError) as error:  # a null byte, too many brackets
         return f"{path.name}: {error}"
     return ""
 

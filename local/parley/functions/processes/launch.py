@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from parley.functions.processes.preload import ZygotePlan, needs_more, plan_for
+from parley.functions.processes.preload import ZygotePlan, plan_for
 from parley.template.model import Function
 
 FORK = sys.platform == "linux"
@@ -41,9 +41,10 @@ def start_zygote_for(functions: Iterable[Function]) -> ZygoteProcess:
 
 
 def start_another_zygote(functions: Iterable[Function], before: ZygotePlan | None) -> ZygoteProcess | None:
-    """Start one more zygote for these functions; none if they need no more libraries than the plan before has."""
+    """Start one more zygote for these functions, unless the plan before has what they need."""
     plan = plan_for(functions)
-    return None if before and not needs_more(plan, before) else start_zygote(plan)
+    is_needed = before is None or plan.has_other_variables(before) or plan.needs_more(before)
+    return start_zygote(plan) if is_needed else None
 
 
 def start_zygote(plan: ZygotePlan) -> ZygoteProcess:

@@ -41,6 +41,14 @@ class ZygotePlan:
     variables: Mapping[str, str]
     own: Mapping[Path, frozenset[str]] = field(default_factory=dict)
 
+    def has_other_variables(self, before: ZygotePlan) -> bool:
+        """Tell if what was loaded by the plan before must not be used: variables that it could read are others now."""
+        return self.variables != before.variables
+
+    def needs_more(self, before: ZygotePlan) -> bool:
+        """Tell if there are libraries that the plan before has not."""
+        return bool(set(self.libraries.modules) - set(before.libraries.modules))
+
 
 def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     """Return the plan for these functions, whose variables are final."""
@@ -50,11 +58,6 @@ def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     needed = needs(functions)
     own = sorted(own_modules(folders))
     return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services), values, needed.own)
-
-
-def needs_more(plan: ZygotePlan, before: ZygotePlan) -> bool:
-    """Tell if a plan has libraries that the one before has not."""
-    return bool(set(plan.libraries.modules) - set(before.libraries.modules))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,7 @@ def _content(path: Path) -> bytes | None:
 def _parsed(source: bytes) -> ast.Module | None:
     try:
         return ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
