@@ -224,7 +224,7 @@ class TestTheRest:
     def test_a_table_that_dynamodb_refuses_is_one_line_and_the_template_before_stays(self, project):
         it = project(ANSWER.format("as before"))
         it.template(", MemorySize: 256", resources=TABLE % ("id", "missing"))
-        assert "The template before goes on." in it.until_logged("refused to create")
+        assert "The template before it goes on." in it.until_logged("refused to create")
         assert it.ask() == "as before"
         it.template(", MemorySize: 256", resources=TABLE % ("id", "id"))
         it.until_logged("(Echo, +rows)")

@@ -29,7 +29,10 @@ def provision(endpoint: str, template: Template, users: Iterable[str], credentia
         code, message = error.response["Error"]["Code"], error.response["Error"]["Message"]
         if code.isdigit():  # a bare HTTP status: the answer names no error of DynamoDB's
             raise _not_a_dynamodb(endpoint, f"the server there answered with {code}") from None
-        raise _refused(endpoint, code, message) from None
+        raise StartError(
+            f"The DynamoDB at {endpoint} refused to create the template's tables: {code}: {message}. "
+            "Correct them there or in the template, or leave out --dynamodb for the embedded one."
+        ) from None
     except (BotoCoreError, ValueError) as error:
         raise _not_a_dynamodb(endpoint, str(error).rstrip(".")) from None
 
@@ -41,16 +44,9 @@ def provision_embedded(endpoint: str, template: Template, users: Iterable[str]) 
         create_tables(client, template.tables)
         _add_users(client, template, users)
     except Refusal as error:
-        raise _refused(endpoint, error.code, error.message) from None
+        raise StartError(f"DynamoDB refused to create the template's tables: {error}. Correct the template.") from None
     except (OSError, HTTPException, ValueError) as error:
-        raise _not_a_dynamodb(endpoint, str(error)) from None
-
-
-def _refused(endpoint: str, code: str, message: str) -> StartError:
-    return StartError(
-        f"The DynamoDB at {endpoint} refused to create the template's tables: {code}: {message}. "
-        "Correct them there or in the template, or leave out --dynamodb for the embedded one."
-    )
+        raise StartError(f"The embedded DynamoDB does not answer: {error}. Start the emulator again.") from None
 
 
 def _client(endpoint: str, credentials: Mapping[str, str]) -> Any:
