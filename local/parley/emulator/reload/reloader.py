@@ -144,7 +144,7 @@ class Reloader:
 
     def _take(self, changed: set[Path]) -> None:
         now = time.perf_counter()
-        code = {folder: found for folder in self._code_folders() if (found := _below(folder, changed - self._files))}
+        code = {folder: found for folder in self._code_folders() if (found := self._code_in(folder, changed))}
         slow = {path for path in changed if self._is_slow(path)}
         if code:
             self._began.setdefault("code", now)
@@ -153,6 +153,10 @@ class Reloader:
             self._began.setdefault("slow", now)
             self._slow |= slow
             self._later("slow", SETTLED_SECONDS, self._renew_all)
+
+    def _code_in(self, folder: Path, changed: set[Path]) -> set[Path]:
+        below = {path for path in changed - self._files if path == folder or folder in path.parents}
+        return {path for path in below if self._sources.may_load(folder, path)}
 
     def _is_slow(self, path: Path) -> bool:
         functions = self._real.values()
@@ -282,10 +286,6 @@ class Reloader:
             error=error,
             **took,
         )
-
-
-def _below(folder: Path, changed: Collection[Path]) -> set[Path]:
-    return {path for path in changed if path == folder or folder in path.parents}
 
 
 def _one_line(error: Exception) -> str:

@@ -24,6 +24,9 @@ _MOST_BYTES = 50 * 1024 * 1024
 _MOST_CHECKED = 300
 """The number of files that are checked at most. More change at once when a build or an installer writes them."""
 
+_NEVER_LOADED = {"tests", "test", "docs", "doc", "examples", "scripts", "coverage", "htmlcov", "dist", "build", "cdk"}
+"""First names of folders of a project whose files functions do not load, unless they import them."""
+
 
 class Sources:
     """The Python files of folders of code.
@@ -62,6 +65,10 @@ class Sources:
             if self._size + len(content) <= _MOST_BYTES:
                 self._good[path] = content
                 self._size += len(content)
+
+    def may_load(self, folder: Path, path: Path) -> bool:
+        """Tell if the functions may load a file in a folder: all but a project's tests, documents and what is built."""
+        return self.has(folder, path) or _top(folder, path) not in _NEVER_LOADED
 
     def take(self, folder: Path, changed: Iterable[Path]) -> list[str]:
         """Take the changes in a folder if Python can read all its files. Return the errors, a line for each file."""

@@ -96,6 +96,8 @@ def test_in_a_project_only_what_the_functions_import_must_be_readable(code):
     assert sources.take(code, {code / "part" / "one.py"}) == []
     assert sources.has(code, code / "app.py")
     assert not sources.has(code, code / "part" / "one.py")
+    assert sources.may_load(code, code / "part" / "one.py")
+    assert not sources.may_load(code, code / "tests" / "test_app.py")
     (code / "app.py").write_text("(")
     assert sources.take(code, {code / "app.py"})
     assert (sources.current(code) / "app.py").read_text() == "import part.one\n"
