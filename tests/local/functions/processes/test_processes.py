@@ -362,3 +362,13 @@ async def test_a_zygote_that_loaded_what_it_must_not_begins_afresh(serve, tmp_pa
     service = await serve({"zygote": plan}, f=AFRESH)
     (service.folder / "f" / "lib_mine.py").write_text("")
     assert await service.answer("f") == [still_loads, False, True, "awslambdaric"]
+
+
+@pytest.mark.parametrize(("age", "compiled"), [(0, False), (60, True)])
+async def test_bytecode_is_kept_of_files_only_that_have_not_just_changed(serve, age, compiled):
+    service = await serve(f=PIDS)
+    source = service.folder / "f" / "f.py"
+    now = time.time()
+    os.utime(source, (now - age, now - age + (0 if age else 3600)))
+    await service.answer("f")
+    assert bool(list(source.parent.glob("__pycache__/f.*.pyc"))) is compiled
