@@ -242,8 +242,12 @@ def _load(service: str) -> Any:
 
     It takes method, headers and body, and returns status, headers and body.
     """
+    from moto.core.base_backend import AccountSpecificBackend
     from moto.core.request import Request
 
+    # For the regions of a service moto reads the endpoints of all services: 15 MB and a tenth of a second.
+    backends: Any = AccountSpecificBackend
+    backends._generate_regions = lambda _, service: [REGION]
     module, name = _MOTO_HANDLERS[service]
     handler = getattr(importlib.import_module(module), name)
     url = f"https://{service}.{REGION}.amazonaws.com/"
