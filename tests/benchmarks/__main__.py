@@ -1,4 +1,4 @@
-"""Run the benchmarks that are named, or all, and print their tables.
+"""Run the benchmarks that are named, or all but the longest, and print their tables.
 
 `BEFORE` holds the commits that this version is compared with, where a benchmark can: `COMPARING`.
 """
@@ -8,7 +8,7 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import bundles, cold_start, emulator, gateway, posts, relay, stream, turn, units, worker
+from tests.benchmarks import bundles, cold_start, emulator, gateway, posts, relay, soak, stream, turn, units, worker
 from tests.benchmarks.versions import versions
 
 BENCHMARKS = {
@@ -27,15 +27,18 @@ COMPARING = {
 }
 """The benchmarks that measure earlier versions too, alternately with this one."""
 
+ON_REQUEST = {"soak": soak.table}
+"""The benchmarks that run only if they are named."""
+
 TABLE_WIDTH = 135
 """Columns. In a pipe rich takes 80, and would cut figures off."""
 
 if __name__ == "__main__":
-    known = sorted(BENCHMARKS | COMPARING)
-    named = sys.argv[1:] or known
-    if unknown := set(named) - set(known):
-        sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    alone = BENCHMARKS | ON_REQUEST
+    named = sys.argv[1:] or sorted(BENCHMARKS | COMPARING)
+    if unknown := set(named) - set(alone | COMPARING):
+        sys.exit(f"No benchmark {', '.join(sorted(unknown))}; there are: {', '.join(sorted(alone | COMPARING))}")
     console = Console(width=max(Console().width, TABLE_WIDTH))
     with versions(os.environ.get("BEFORE", "").split()) as compared:
         for name in named:
-            console.print(COMPARING[name](compared) if name in COMPARING else BENCHMARKS[name]())
+            console.print(COMPARING[name](compared) if name in COMPARING else alone[name]())

@@ -159,8 +159,8 @@ def _crowd(version: Version) -> list[float]:
         pids = descendants(emulator.process.pid)
         # The zygote is the child that has the environments as its own children.
         zygote = max(children(emulator.process.pid), key=lambda pid: len(children(pid)))
-        environments = [_proportional_mb(pid) for pid in children(zygote)]
-        everything = sum(map(_proportional_mb, {emulator.process.pid, *pids}))
+        environments = [proportional_mb(pid) for pid in children(zygote)]
+        everything = sum(map(proportional_mb, {emulator.process.pid, *pids}))
         return [alone, handshakes, together, median(environments), everything]
     finally:
         emulator.stop()
@@ -175,9 +175,9 @@ def _first_token_alone(emulator: Emulator, turns: int = 10) -> float:
 def _first_token(device: Device) -> float:
     began = time.perf_counter()
     device.send("message", message="/long 10")
-    _until(device, "assistant_message_token")
+    until(device, "assistant_message_token")
     took = time.perf_counter() - began
-    _until(device, "assistant_message_complete")
+    until(device, "assistant_message_complete")
     return took
 
 
@@ -203,10 +203,10 @@ def _last_first_token(emulator: Emulator, users: Sequence[str]) -> float:
         device.send("message", message="/long 60")
     waited = []
     for device in devices:
-        _until(device, "assistant_message_token")
+        until(device, "assistant_message_token")
         waited.append(time.perf_counter() - began)
     for device in devices:
-        _until(device, "assistant_message_complete")
+        until(device, "assistant_message_complete")
     return max(waited)
 
 
@@ -217,12 +217,12 @@ def _device(emulator: Emulator, user: str) -> Device:
     return device
 
 
-def _until(device: Device, kind: str) -> None:
+def until(device: Device, kind: str) -> None:
     while (frame := device.receive_any(60))["type"] != kind:
         assert frame["type"] != "error", frame
 
 
-def _proportional_mb(pid: int) -> float:
+def proportional_mb(pid: int) -> float:
     """Return a process's memory, of what it shares its part only (PSS)."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
