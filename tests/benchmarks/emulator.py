@@ -99,7 +99,7 @@ def _ready(
     took = time.perf_counter() - began
     try:
         time.sleep(IDLE_SECONDS)
-        idle = sum(map(_proportional_mb, {emulator.process.pid, *descendants(emulator.process.pid)}))
+        idle = sum(map(proportional_mb, {emulator.process.pid, *descendants(emulator.process.pid)}))
         reloads = (version.folder / "local" / "parley" / "emulator" / "reload").is_dir()
         return took, (idle, reload(emulator) if reloads else math.nan)
     finally:
@@ -129,7 +129,7 @@ def _reload_parley(emulator: Emulator, folder: Path) -> float:
         time.sleep(1.5)
         began = _save(path, f"{source}\n# {number}\n")
         device.send("ping")
-        _until(device, "pong")
+        until(device, "pong")
         times.append(time.perf_counter() - began)
     return _p95_ms(times)
 

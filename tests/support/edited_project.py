@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from botocore.config import Config
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support.devices import PARLEY, Emulator
@@ -19,7 +20,7 @@ Transform: AWS::Serverless-2016-10-31
 Resources:
   Echo:
     Type: AWS::Serverless::Function
-    Properties: {{CodeUri: code, Handler: app.handler, Timeout: 120, Environment: {{Variables: {{WORD: none}}}}{more}}}
+    Properties: {{CodeUri: code, Handler: app.handler, Timeout: 900, Environment: {{Variables: {{WORD: none}}}}{more}}}
   Api:
     Type: AWS::Serverless::WebSocketApi
     Properties:
@@ -42,7 +43,8 @@ class EditedProject:
         self.template(more, resources)
         started = {"PARLEY_TEMPLATE": str(folder / "template.yaml"), "PARLEY_USERS": "", **variables}
         self.emulator = _InFolder(folder, **started)
-        self.lambda_ = self.emulator.client("lambda")
+        once = Config(read_timeout=HANGS, retries={"total_max_attempts": 1})
+        self.lambda_ = self.emulator.client("lambda", config=once)
 
     def template(self, more: str = "", resources: str = "") -> None:
         """Write the template: with further properties of the function, which begin with a comma, and resources."""

@@ -20,7 +20,7 @@ from parley.emulator.reload.files import Watch, Watched
 from parley.emulator.reload.sources import Sources
 from parley.errors import StartError
 from parley.functions.service import Functions
-from parley.template.model import Template
+from parley.template.model import Function, Template
 from parley.trace import Trace
 
 QUIET_SECONDS = 0.02
@@ -172,7 +172,7 @@ class Reloader:
                 errors += found if folder.is_dir() else []
             else:
                 good.add(folder)
-        names = {name for name, function in self._real.items() if function.code in good}
+        names = {name for name, each in self._real.items() if each.code in good and _has_handler(each)}
         self._restart += self._renew_functions(names)
         # What is beside the code counts from the next event on, and nobody has asked for a line on it.
         told = [path for folder in good for path in sorted(changed[folder]) if self._sources.has(folder, path)]
@@ -286,6 +286,13 @@ class Reloader:
             error=error,
             **took,
         )
+
+
+def _has_handler(function: Function) -> bool:
+    """Tell if a function's handler is there: a build may be writing its folder anew, one file after the other."""
+    module = function.code / function.handler.rpartition(".")[0].replace(".", "/")
+    is_python = not function.runtime or function.runtime.startswith("python")
+    return not is_python or module.is_dir() or any(module.parent.glob(f"{module.name}.*"))
 
 
 def _one_line(error: Exception) -> str:

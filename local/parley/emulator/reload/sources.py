@@ -96,7 +96,7 @@ class Sources:
 
     def current(self, folder: Path) -> Path:
         """Return the folder to load the code from: this one, or one with the files as they last could be read."""
-        if not self._pending.get(folder):
+        if folder.is_dir() and not self._pending.get(folder):
             return folder
         if folder not in self._stand_ins:
             self._stand_ins[folder] = self._stand_in(folder)
@@ -104,8 +104,8 @@ class Sources:
 
     def _stand_in(self, folder: Path) -> Path:
         kept = Path(tempfile.mkdtemp(prefix="before-", dir=temporary_folder()))
-        for path in self._pending[folder]:
-            if (content := self._good.get(path)) is not None:
+        for path in self._pending[folder] if folder.is_dir() else list(self._good):
+            if folder in path.parents and (content := self._good.get(path)) is not None:
                 before = kept / path.relative_to(folder)
                 before.parent.mkdir(parents=True, exist_ok=True)
                 before.write_bytes(content)

@@ -78,6 +78,9 @@ def test_bytecode_of_a_changed_file_is_removed(sources, code):
 def test_a_folder_that_is_gone_for_now_is_no_change(sources, code):
     code.rename(code.with_name("aside"))
     assert sources.take(code, {code / "app.py"})
+    before = sources.current(code)
+    assert (before / "app.py").read_text() == "import part.one\n"
+    assert (before / "part" / "one.py").read_text() == "A = 1\n"
     code.with_name("aside").rename(code)
     assert sources.take(code, {code, code / "app.py"}) == []
     assert sources.current(code) == code
