@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ from websockets.sync.client import connect as connect_sync
 from tests.benchmarks import gateway
 from tests.benchmarks.versions import THIS, Version, cells, columns
 from tests.support.devices import Device, Emulator
-from tests.support.process_tree import children, descendants
+from tests.support.process_tree import children, descendants, state
 from tests.support.unlimited import UNLIMITED
 
 ROUNDS, ECHOES = 3, 500
@@ -38,6 +39,8 @@ GOALS = {
     "idle": ("all processes of an idle Parley, MB", 200),
     "reload": ("a save, then the echo of its code, p95, ms", 100),
     "reload_parley": ("a save, then the answer of Parley's code, p95, ms", 200),
+    "interrupted": ("from Ctrl-C to the end, s", 1.0),
+    "killed": ("from SIGKILL of the emulator to the end of its last process, s", 2.0),
 }
 
 MEASURED = (
@@ -83,17 +86,23 @@ def _everyday(version: Version) -> list[float]:
         shutil.copytree(gateway.TEMPLATE.parent, small)
         for part in ("handlers", "infra"):
             shutil.copytree(version.folder / part, own / part)
-        ready, (_, reload) = _ready(version, small / "template.yaml", lambda emulator: _reload_echo(emulator, small))
-        of_parley, (idle, reload_of_parley) = _ready(
-            version, own / "infra" / "template.yaml", lambda emulator: _reload_parley(emulator, own), **UNLIMITED
+        ready, _, reload, interrupted = _life(
+            version, small / "template.yaml", lambda emulator: _reload_echo(emulator, small), signal.SIGINT
         )
-        return [ready, of_parley, idle, reload, reload_of_parley]
+        of_parley, idle, reload_of_parley, killed = _life(
+            version,
+            own / "infra" / "template.yaml",
+            lambda emulator: _reload_parley(emulator, own),
+            signal.SIGKILL,
+            **UNLIMITED,
+        )
+        return [ready, of_parley, idle, reload, reload_of_parley, interrupted, killed]
 
 
-def _ready(
-    version: Version, template: Path, reload: Callable[[Emulator], float], **variables: str
-) -> tuple[float, tuple[float, float]]:
-    """Return the time until an emulator is ready, its memory when it is idle, and the time of a reload."""
+def _life(
+    version: Version, template: Path, reload: Callable[[Emulator], float], how: int, **variables: str
+) -> tuple[float, float, float, float]:
+    """Return how long an emulator takes to be ready, its memory when it is idle, and the times of reload and end."""
     began = time.perf_counter()
     emulator = _started(version, template, **variables)
     took = time.perf_counter() - began
@@ -101,9 +110,13 @@ def _ready(
         time.sleep(IDLE_SECONDS)
         idle = sum(map(proportional_mb, {emulator.process.pid, *descendants(emulator.process.pid)}))
         reloads = (version.folder / "local" / "parley" / "emulator" / "reload").is_dir()
-        return took, (idle, reload(emulator) if reloads else math.nan)
+        reloaded = reload(emulator) if reloads else math.nan
     finally:
-        emulator.stop()
+        processes, ended = descendants(emulator.process.pid), time.perf_counter()
+        emulator.stop(how)
+        while any(state(pid) not in ("", "Z") for pid in processes):
+            time.sleep(0.005)
+    return took, idle, reloaded, time.perf_counter() - ended
 
 
 def _reload_echo(emulator: Emulator, folder: Path) -> float:

@@ -84,7 +84,6 @@ class Reloader:
         self._began: dict[str, float] = {}
         self._restart: list[str] = []
         self._told: list[Path] = []
-        self._imports_more = False
         self._timers: dict[str, Timer] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
@@ -167,7 +166,6 @@ class Reloader:
         """Let functions whose code has changed load it anew, unless Python cannot read it."""
         good, errors = set(), []
         for folder, paths in changed.items():
-            self._imports_more |= self._sources.imports_more(paths)
             if found := self._sources.take(folder, paths):
                 errors += found if folder.is_dir() else []
             else:
@@ -196,8 +194,7 @@ class Reloader:
         await self._start_first(restart, told, began)
         for name in restart[1:]:
             await self._functions.start_again(name)
-        if self._imports_more:
-            self._imports_more = False
+        if self._sources.imports_more():
             async with self._changing:
                 if await self._functions.renew_libraries(changed=False):
                     await self._watch_libraries()

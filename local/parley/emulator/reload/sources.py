@@ -40,6 +40,7 @@ class Sources:
         self._good: dict[Path, bytes] = {}
         self._pending: dict[Path, set[Path]] = {}
         self._stand_ins: dict[Path, Path] = {}
+        self._taken: list[tuple[bytes, bytes]] = []
         self._size = 0
         for folder in set(folders):
             self.add(folder)
@@ -85,14 +86,16 @@ class Sources:
         if errors := [error for path in checked if (error := syntax_error(path))]:
             return errors
         for path in pending:
+            before = self._good.get(path, b"")
             self._keep(path)
+            self._taken.append((before, self._good.get(path, b"")))
         pending.clear()
         return []
 
-    def imports_more(self, changed: Iterable[Path]) -> bool:
-        """Tell if a changed file imports what it did not import when it was taken last."""
-        files = [path for path in changed if path.suffix == ".py"][:_MOST_CHECKED]
-        return any(imported_by(_content(path)) - imported_by(self._good.get(path, b"")) for path in files)
+    def imports_more(self) -> bool:
+        """Tell if a file that was taken since the last call imports what it did not import before."""
+        taken, self._taken = self._taken[:_MOST_CHECKED], []
+        return any(imported_by(after) - imported_by(before) for before, after in taken)
 
     def current(self, folder: Path) -> Path:
         """Return the folder to load the code from: this one, or one with the files as they last could be read."""

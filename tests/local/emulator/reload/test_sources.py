@@ -87,10 +87,16 @@ def test_a_folder_that_is_gone_for_now_is_no_change(sources, code):
 
 
 def test_a_new_import_is_noticed(sources, code):
-    (code / "app.py").write_text("import part.one, json\n")
-    assert sources.imports_more({code / "app.py"})
-    (code / "app.py").write_text("")
-    assert not sources.imports_more({code / "app.py", code / "data.json"})
+    for source, more in (
+        ("import part.one, json\n", True),
+        ("import json\n", False),
+        ("(", False),
+        ("import re", True),
+    ):
+        (code / "app.py").write_text(source)
+        sources.take(code, {code / "app.py"})
+        assert sources.imports_more() is more
+        assert not sources.imports_more()
 
 
 def test_in_a_project_only_what_the_functions_import_must_be_readable(code):
