@@ -81,6 +81,7 @@ class Pool:
         self._in_use: set[Environment] = set()
         self._outdated: set[Environment] = set()
         self._idle: list[Environment] = []
+        self._start_ended = asyncio.Event()
         self._waiting: deque[asyncio.Future[Environment]] = deque()
         self._watched = False
 
@@ -99,9 +100,14 @@ class Pool:
     async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
         """Start an environment before the first event. Return the error if it does not become ready.
 
-        If one is in use already, it is that one, after its event. If it does not stay it ends, unless an event waits.
+        If one is in use already, wait until it has started. If this one does not stay it ends, unless an event waits.
         """
-        environment = await self._get(starts=not self._in_use - self._outdated)
+        if current := self._in_use - self._outdated:
+            if all(each.state is State.STARTING for each in current):
+                self._start_ended.clear()
+                await self._start_ended.wait()
+            return None
+        environment = await self._get()
         try:
             return await environment.start(invocation) if environment.state is State.STARTING else None
         finally:
@@ -109,13 +115,12 @@ class Pool:
                 self._outdated.add(environment)
             self._put_back(environment)
 
-    async def _get(self, *, starts: bool = True) -> Environment:
+    async def _get(self) -> Environment:
         # Those who wait are served in their order. AWS would answer them with 429 at the account's limit; here that
         # limit is the developer's machine, so they wait.
         place: asyncio.Future[Environment] = asyncio.get_running_loop().create_future()
         self._waiting.append(place)
-        if starts:
-            self._serve()
+        self._serve()
         try:
             return await place
         except asyncio.CancelledError:
@@ -144,11 +149,19 @@ class Pool:
         return None
 
     def _new(self) -> Environment | None:
-        started = self._starts.begin(self._serve)
-        return self._make(started) if started else None
+        end = self._starts.begin(self._serve)
+        if end is None:
+            return None
+
+        def started() -> None:
+            end()
+            self._start_ended.set()
+
+        return self._make(started)
 
     def _put_back(self, environment: Environment) -> None:
         self._in_use.discard(environment)
+        self._start_ended.set()  # it may not have begun
         if environment in self._outdated:
             self._outdated.discard(environment)
             environment.retire()

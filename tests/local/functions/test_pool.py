@@ -117,14 +117,14 @@ async def test_after_a_change_no_environment_of_before_gets_an_event(pool):
     assert pool.handled() == [["1"], ["2"], ["3", "4"]]
 
 
-async def test_a_start_ahead_of_the_next_event_waits_for_an_environment_that_an_event_starts(pool):
+async def test_a_start_ahead_of_the_next_event_waits_for_the_start_that_an_event_has_begun(pool):
     await pool.put("1")
     ahead = asyncio.create_task(pool.warm())
     await settle()
     assert len(pool.made) == 1
     await pool.start(0)
-    await pool.end(0)
     assert await ahead is None
+    assert await pool.warm() is None  # though its event goes on
     assert pool.handled() == [["1"]]
 
 
