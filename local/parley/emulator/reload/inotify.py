@@ -34,6 +34,7 @@ class Inotify:
         # Its flags have the numbers of those of files.
         self._queue = self._checked(self._system.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
         self._folders: dict[int, set[Path]] = {}
+        self._numbers: dict[Path, int] = {}
         self._deep: set[Path] = set()
         self._flat: set[Path] = set()
         self._files: set[Path] = set()
@@ -85,6 +86,7 @@ class Inotify:
                 self.limited = "the system watches no more folders; raise fs.inotify.max_user_watches"
             return False
         self._folders.setdefault(number, set()).add(folder)
+        self._numbers[folder] = number
         return True
 
     def changed(self) -> set[Path]:
@@ -111,18 +113,19 @@ class Inotify:
     def _told(self, folder: Path, mask: int, name: str) -> set[Path]:
         """Return what an event says of one path of a folder."""
         if mask & (_DELETE_SELF | _MOVE_SELF | _IGNORED):
-            self._forget(folder)
+            self._forget(folder, below=bool(mask & _MOVE_SELF))
             return set()
         path = folder / name
         if mask & _IS_FOLDER:
             return self._told_of_folder(path, mask)
         if mask & _CREATE and not _is_whole(path):
             return set()  # it is written now, and the end of that is an event of its own
-        return {path} if path in self._files or (folder in self._deep | self._flat and _counts(path)) else set()
+        is_watched = folder in self._deep or folder in self._flat
+        return {path} if path in self._files or (is_watched and _counts(path)) else set()
 
     def _told_of_folder(self, path: Path, mask: int) -> set[Path]:
         if mask & (_MOVED_FROM | _DELETE):
-            return {path} if self._forget(path) or is_installed(path) else set()
+            return {path} if self._forget(path, below=bool(mask & _MOVED_FROM)) or is_installed(path) else set()
         if path.parent not in self._deep or not is_visible(path.name):
             return {path} if is_installed(path) else set()
         new = list(folders_in(path))
@@ -133,13 +136,16 @@ class Inotify:
     def _files_of(self, folders: list[Path]) -> set[Path]:
         return {*code_in(folders), *(file for file in self._files if file.parent in folders)}
 
-    def _forget(self, path: Path) -> bool:
-        """Forget a folder that is gone from its place, and those in it. Return whether there were any.
+    def _forget(self, path: Path, *, below: bool) -> bool:
+        """Forget a folder that is gone from its place, and if it was moved those in it. Return whether there were any.
 
         A root is watched again once it is back.
         """
-        gone = [(number, each) for number, all_ in self._folders.items() for each in all_ if _is_at(path, each)]
-        for number, folder in gone:
+        if not below and path not in self._numbers:
+            return False
+        gone = [each for each in self._numbers if _is_at(path, each)] if below else [path]
+        for folder in gone:
+            number = self._numbers.pop(folder)
             self._folders[number].discard(folder)
             self._deep.discard(folder)
             if folder in self._roots:

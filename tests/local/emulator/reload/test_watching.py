@@ -1,5 +1,6 @@
 """Changes of files: told by the system, and found by looking."""
 
+import shutil
 import sys
 
 import pytest
@@ -105,6 +106,26 @@ def test_it_is_watched_again_though_its_parent_is_watched_too(watch, tree):
     (tree / "part" / "inner.py").write_text("333")
     (tree.with_name("aside") / "part" / "inner.py").write_text("333")
     assert watch.changed() == {tree / "part" / "inner.py"}
+
+
+def test_a_folder_that_moves_within_the_tree_is_watched_at_its_new_place(watch, tree):
+    (tree / "part" / "deep").mkdir()
+    watch.watch(Watched(trees=frozenset({tree})))
+    (tree / "part").rename(tree / "other")
+    assert tree / "other" / "inner.py" in watch.changed()
+    (tree / "other" / "deep" / "new.py").write_text("1")
+    assert watch.changed() == {tree / "other" / "deep" / "new.py"}
+
+
+def test_a_large_folder_may_be_removed(watch, tree):
+    for number in range(50):
+        (tree / "many" / f"{number}" / "deep").mkdir(parents=True)
+    watch.watch(Watched(trees=frozenset({tree})))
+    shutil.rmtree(tree / "many")
+    watch.changed()
+    (tree / "many").mkdir()
+    (tree / "many" / "app.py").write_text("1")
+    assert watch.changed() == {tree / "many" / "app.py"}
 
 
 def test_a_link_to_a_folder_is_followed_and_a_circle_of_links_has_an_end(watch, tree, tmp_path):
