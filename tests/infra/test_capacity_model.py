@@ -37,6 +37,7 @@ from infra.capacity.model import (
 )
 from infra.capacity.quotas_and_prices import PRICES, breaks_at, monthly, quotas, tiered
 from infra.capacity.tables import DOCUMENT, SCALES, document, filled_in, number, tables
+from tests.support.waiting import HANGS
 
 ROOT = Path(__file__).parents[2]
 DESIGN, USE = Design(), Use()
@@ -182,7 +183,7 @@ class TestTheSums:
 class TestTheCommand:
     def run(self, *arguments):
         command = [sys.executable, "-m", "infra.capacity", *arguments]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANGS)
 
     def test_it_prints_the_tables_for_a_number_of_connections(self):
         printed = self.run("--connections", "500").stdout

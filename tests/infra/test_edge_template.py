@@ -14,6 +14,7 @@ import pytest
 from parley.template.source import load
 
 from tests.support.cloudformation import accepts, broken_rules
+from tests.support.waiting import HANGS
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "infra" / "edge.yaml"
@@ -47,7 +48,7 @@ def behaviors(distribution) -> dict[str, dict[str, Any]]:
 @pytest.mark.full
 def test_the_linter_has_nothing_to_say():
     linter = [ROOT / ".venv" / "bin" / "cfn-lint", "--non-zero-exit-code", "informational", TEMPLATE]
-    finished = subprocess.run(linter, capture_output=True, text=True, timeout=120)
+    finished = subprocess.run(linter, capture_output=True, text=True, timeout=HANGS)
     assert (finished.returncode, finished.stdout) == (0, "")
 
 
@@ -243,7 +244,9 @@ class TestTheRewriteFunction:
 
         def run(uri: str) -> dict[str, Any]:
             script = f"{code}\nconsole.log(JSON.stringify(handler({json.dumps(event(uri))})));"
-            finished = subprocess.run([node, "-"], input=script, capture_output=True, text=True, timeout=30, check=True)
+            finished = subprocess.run(
+                [node, "-"], input=script, capture_output=True, text=True, timeout=HANGS, check=True
+            )
             return json.loads(finished.stdout)
 
         return run

@@ -17,6 +17,7 @@ from handlers.chat.deliverer import MAX_PARTS, PAGE_CONNECTIONS, SEGMENTS
 from handlers.chat.replies.hold import HOLD_SECONDS
 from tests.faults.simulation.chat import DEFAULT_SECONDS
 from tests.support.sam import TEMPLATE, grants_of, named_in, source
+from tests.support.waiting import HANGS
 
 ROOT = Path(__file__).parents[2]
 SAM = ROOT / ".venv-sam" / "bin" / "sam"
@@ -80,7 +81,7 @@ def linted() -> dict[str, Future[subprocess.CompletedProcess[str]]]:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=120,
+                timeout=HANGS,
             )
             for name, command in LINTERS.items()
         }

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.sam import grants_of, named_in, needs, resources, statements_of, text_of, transformed
+from tests.support.waiting import HANGS
 
 ONE_OF_MANY = {
     "/POST/@connections/*": "a connection is known only when it is there",
@@ -45,7 +46,7 @@ def test_cfn_lint_has_nothing_to_say_about_it(template, tmp_path):
     path = tmp_path / "template.json"
     path.write_text(json.dumps(template))
     command = [Path(sys.executable).with_name("cfn-lint"), "--non-zero-exit-code", "informational", path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
