@@ -184,7 +184,8 @@ class Functions:
         self.look()
         # As it is now: a retry of an asynchronous event may come long after the event.
         function = self._functions.get(invocation.function.name, invocation.function)
-        invocation = replace(invocation, function=function)
+        if function is not invocation.function:
+            invocation = replace(invocation, function=function)
         name, reserved = function.name, function.reserved_concurrency
         if reserved is not None and self._concurrency[name] >= reserved:
             self._trace.record("throttle", function=name, request_id=invocation.request_id, reserved=reserved)
