@@ -139,7 +139,7 @@ class Reloader:
             if changed := self._watch.changed():
                 self._take(changed)
         except Exception as error:
-            self._note(f"A change was not loaded: {type(error).__name__}: {error}. Save the file again.")
+            self._note_failure(error)
 
     def _take(self, changed: set[Path]) -> None:
         now = time.perf_counter()
@@ -260,7 +260,15 @@ class Reloader:
     def _start_task(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end_task)
+
+    def _end_task(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self._note_failure(error)
+
+    def _note_failure(self, error: BaseException) -> None:
+        self._note(f"A change was not loaded: {type(error).__name__}: {error}. Save the file again.")
 
     def _note(self, text: str) -> None:
         self._trace.record("note", text=text)
