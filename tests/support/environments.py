@@ -29,11 +29,15 @@ class StubEnvironment:
         self.events: list[str] = []
         self._on_started = on_started
 
+    async def start(self, invocation: Invocation) -> None:
+        await self.started.wait()
+        self._on_started()
+        self.state = State.READY
+
     async def run(self, invocation: Invocation) -> str:
         self.events.append(invocation.request_id)
         if self.state is State.STARTING:
-            await self.started.wait()
-            self._on_started()
+            await self.start(invocation)
         self.state = State.BUSY
         await self.done.wait()
         self.done.clear()
@@ -58,9 +62,12 @@ class StubPool:
 
     async def put(self, *events: str) -> None:
         for event in events:
-            invocation = Invocation(_FUNCTION, b"", event, "gateway", LATEST, LATEST)
+            invocation = _invocation(event)
             self.events[event] = asyncio.create_task(self.pool.run(invocation))  # type: ignore[arg-type]
         await settle()
+
+    async def warm(self, *, stays: bool = True) -> object:
+        return await self.pool.warm(_invocation("ahead"), stays=stays)
 
     async def start(self, environment: int) -> None:
         self.made[environment].started.set()
@@ -73,3 +80,7 @@ class StubPool:
     def handled(self) -> list[list[str]]:
         """Return the events that each environment has got."""
         return [each.events for each in self.made]
+
+
+def _invocation(name: str) -> Invocation:
+    return Invocation(_FUNCTION, b"", name, "gateway", LATEST, LATEST)

@@ -108,8 +108,12 @@ class LambdaService:
 
     async def until_no_process(self) -> None:
         """Wait until the emulator knows that all environments have ended."""
+        await self.until_living(0)
+
+    async def until_living(self, count: int) -> None:
+        """Wait until the emulator knows of at most so many environments."""
         async with asyncio.timeout(HANGS):
-            while self.lambda_._runner._processes._living:  # noqa: ASYNC110 - nothing to be told by
+            while len(self.lambda_._runner._processes._living) > count:  # noqa: ASYNC110 - nothing to be told by
                 await asyncio.sleep(0.01)
 
 

@@ -7,7 +7,7 @@ import gzip
 import importlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -107,7 +107,9 @@ class AwsServices:
         buckets: tuple[Bucket, ...] = (),
     ) -> None:
         """Create the template's queues, parameters, topics and subscriptions, and buckets as soon as one is used."""
-        self._buckets = buckets
+        self._buckets += buckets
+        if "s3" in self._handlers:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._create_buckets, buckets)
         for queue in queues:
             await self._call("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
         for topic in topics:
@@ -139,6 +141,14 @@ class AwsServices:
                 get_backend(service)[ACCOUNT_ID][place].reset()  # type: ignore[call-overload]
             # The template's buckets are made again at the next use.
             self._handlers.pop("s3", None)
+        self._buckets = ()
+
+    def _create_buckets(self, buckets: Iterable[Bucket]) -> None:
+        try:
+            for bucket in buckets:
+                create_bucket(self._handler("s3"), bucket)
+        except ValueError as error:
+            self._trace.record("note", text=f"S3: {error}")
 
     async def prepare(self) -> None:
         """Load S3 if the template has buckets: that takes a second or two, which the first call would wait for."""
@@ -348,8 +358,12 @@ def _load(service: str) -> Any:
 
     It takes method, headers, body and resource, and returns status, headers and body.
     """
+    from moto.core.base_backend import AccountSpecificBackend
     from moto.core.request import Request
 
+    # For the regions of a service moto reads the endpoints of all services: 15 MB and a tenth of a second.
+    backends: Any = AccountSpecificBackend
+    backends._generate_regions = lambda _, service: [REGION]
     module, name = _MOTO_HANDLERS[service]
     handler = getattr(importlib.import_module(module), name)
     url = f"https://{service}.{REGION}.amazonaws.com/"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TextIO
@@ -210,6 +210,24 @@ def _invocation(fields: Fields) -> str:
     return f"{fields['milliseconds']:.0f} ms {temperature}{error}"
 
 
+def _reload(fields: Fields) -> str:
+    """Return what has changed, what follows from it, and how long that took."""
+    if fields["error"]:
+        return str(fields["error"])
+    first, *others = fields["functions"] or [""]
+    ready = (
+        f"{first} is ready again after {fields.get('milliseconds', 0):.0f} ms" if first else "loaded at the next event"
+    )
+    follow = f", {len(others)} more follow" if others else ""
+    what = f" ({_some(fields['what'])})" if fields["what"] else ""
+    return f"{_some(fields['changed'])}{what}: {ready}{follow}"
+
+
+def _some(names: Sequence[str], most: int = 3) -> str:
+    """Return the first names, and how many there are beside them."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _limit(fields: Fields) -> str:
     return f"; {fields['limit']}: {fields['document']}" if "limit" in fields else ""
 
@@ -234,6 +252,7 @@ _LINES: dict[str, Callable[[Fields], str]] = {
     "end": lambda fields: f"{fields['caller']} → {fields['function']} {_invocation(fields)}",
     "post": _call_by_id,
     "wait": _waits,
+    "reload": _reload,
     "log": lambda fields: f"{fields['function']} │ {fields['line']}",
     "throttle": lambda fields: (
         f"{fields['function']} throttled: more than {fields['reserved']} at once (ReservedConcurrentExecutions)"

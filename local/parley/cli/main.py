@@ -120,6 +120,13 @@ _SERVICE_OPTIONS = options(
         help="Let environments stand still between events, as on AWS: their threads sleep until the next event.",
     ),
     _setting(
+        "--reload/--no-reload",
+        "PARLEY_RELOAD",
+        default=True,
+        show_default="--reload",
+        help="Load what changes on disk: code, libraries, layers, .env and the template. Connections stay open.",
+    ),
+    _setting(
         "--users",
         "PARLEY_USERS",
         default="alice,bob",

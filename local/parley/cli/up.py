@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ import click
 from parley import proxies
 from parley.cli.log import Detail, Log
 from parley.emulator.options import Options
-from parley.emulator.startup import Startup, begin
+from parley.emulator.startup import Startup, begin, read_again
 from parley.trace import Trace
 
 _OF_A_PROFILE = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE")
@@ -59,9 +60,14 @@ async def _serve(started: Startup, detail: Detail) -> None:
     # Not at the top: these imports take long. Meanwhile the zygote imports the functions' libraries, on another core.
     from parley.cli.banner import banner
     from parley.emulator.application import Emulator
+    from parley.emulator.reload.building import reloader_for
 
     trace, log = Trace(), Log(sys.stdout, detail, asyncio.get_running_loop().call_later)
     emulator = Emulator(started.options, started.template, started.variables, trace, started.zygote, started.data)
+
+    read = partial(read_again, started.options, os.environ, Path.cwd())
+    own = started.zygote.plan.own if started.zygote else {}
+    reloader = reloader_for(emulator, read, Path.cwd(), own, trace)
 
     def ready() -> None:
         click.echo(banner(emulator, started.variables))
@@ -73,4 +79,11 @@ async def _serve(started: Startup, detail: Detail) -> None:
         gc.freeze()
         gc.enable()
 
-    await emulator.run(started.listener, ready, log.close)
+    # Before the first function is loaded: what changes from then on counts.
+    if reloader:
+        reloader.start()
+    try:
+        await emulator.run(started.listener, ready, log.close)
+    finally:
+        if reloader:
+            reloader.stop()

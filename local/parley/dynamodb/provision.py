@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from http.client import HTTPException
 from typing import Any
 
 from parley.account import local_client
+from parley.dynamodb.plain_client import PlainClient, Refusal
 from parley.errors import StartError
 from parley.template.model import Table, Template
 
@@ -40,6 +42,18 @@ def provision(
         ) from None
     except (BotoCoreError, ValueError) as error:
         raise _not_a_dynamodb(endpoint, str(error).rstrip(".")) from None
+
+
+def provision_embedded(endpoint: str, template: Template, users: Iterable[str], remedy: str | None = None) -> None:
+    """Do the same in the emulator's own DynamoDB."""
+    client = PlainClient(endpoint)
+    try:
+        create_tables(client, template.tables, remedy)
+        _add_users(client, template, users)
+    except Refusal as error:
+        raise StartError(f"DynamoDB refused to create the template's tables: {error}. Correct the template.") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise StartError(f"The embedded DynamoDB does not answer: {error}. Start the emulator again.") from None
 
 
 def _client(endpoint: str, credentials: Mapping[str, str]) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
@@ -16,45 +15,44 @@ from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send
 from parley.aws_services import AwsServices
 from parley.clock import Clock, MovableClock
 from parley.dynamodb.dynoxide.process import Data
-from parley.dynamodb.provision import provision
 from parley.dynamodb.streams import ask
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
 from parley.emulator.database import database
 from parley.emulator.event_sources import EventSources
 from parley.emulator.fault_interceptor import FaultInterceptor
+from parley.emulator.fault_plan import load_injector
+from parley.emulator.first import first_needed
 from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import Options
+from parley.emulator.own_api import OwnApi
 from parley.emulator.paths import (
     ADDRESSES_PATH,
     CONNECTIONS_PATH,
     CONNECTIONS_REPORT_PATH,
     DYNAMODB_PATH,
     EVENTS,
-    FAULTS_PATH,
     IAM_PATH,
     INVOKE_PATH,
     INVOKE_SUFFIX,
     MODEL_PATH,
     MODEL_REPORT_PATH,
     OWN_PATH,
-    RULES_PATH,
     SERVICES_PATH,
     http_endpoints,
     mounted,
     mounted_http,
     stages_by_path,
 )
-from parley.emulator.recording import record_payloads
+from parley.emulator.provisioning import Provisioning
+from parley.emulator.recording import record_payloads, secrets_of
 from parley.emulator.reset_api import Parts, ResetApi
 from parley.emulator.server import Server, stop_on_signals
 from parley.emulator.state.folder import DataFolder
-from parley.emulator.state.kept import OTHER_KEYS, State
+from parley.emulator.state.kept import State
 from parley.emulator.trace_api import TraceApi
 from parley.emulator.variables import FunctionVariables, allowed_origins
 from parley.errors import StartError
-from parley.faults.injector import Injector
-from parley.faults.plan import PlanError
 from parley.functions.asynchronous import ONCE, Delivery
 from parley.functions.invocation import Outcome
 from parley.functions.processes.launch import ZygoteProcess
@@ -109,47 +107,92 @@ class Emulator:
         self.options = options
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
-        self._injector = _load_injector(options, overrides, trace)
+        self._injector = load_injector(options, overrides, trace)
         importing = Lock()
         url = f"{options.address.url}{SERVICES_PATH}"
         self._services = AwsServices(url, trace, importing, self._deliver, self._state.services)
-        self._functions = self._lambda(zygote)
+        self.functions = self._lambda(zygote)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.
-        self._trace_api = TraceApi(trace, self._record, self._functions.invoke, Clock())
-        self._interceptor = FaultInterceptor(self._injector, self._functions) if self._injector else None
+        self._trace_api = TraceApi(trace, self._record, self.functions.invoke, Clock())
+        self._interceptor = FaultInterceptor(self._injector, self.functions) if self._injector else None
         self._gateway = self._api_gateway()
         seed = options.gateway.reorder
         self._reordering = None if seed is None else Random(seed)  # noqa: S311 - not a secret
+        self.mounts: dict[str, WebSocketGateway] = {}
         self._mount(template)
         kept = Data(data.current, keeps=True, lock=data.lock) if data else None
         self.database = database(options, overrides, importing, trace, Clock(), kept)
+        self._provisioning = Provisioning(
+            options, self._services, self.database, lambda: self._variables.credentials(), keeps=data is not None
+        )
         self._sources = EventSources(
-            self.template, self._services, self._functions, partial(ask, self.database), trace, self._clock
+            self.template, self._services, self.functions, partial(ask, self.database), trace, self._clock
         )
         self._access = access_control(options, self.template, overrides, trace)
         self._model = BuiltInModel(options.tokens_per_second, self._model_failure)
         self._sending: set[asyncio.Task[None]] = set()
         self._ready = asyncio.Event()
         self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
-        self._provisioning_path = f"{DYNAMODB_PATH}/{secrets.token_hex(16)}"
         self._reset_api = self._for_tests()
+        self._own_api = OwnApi(self._trace_api, self._reports, self._sources, self._injector, self._reset_api)
 
     def _mount(self, described: Template) -> None:
-        """Serve the APIs of the template. `described` is it as it was read."""
-        self.mounts = {
-            path: WebSocketGateway(api, stage, self._gateway, self._reordering)
-            for path, (api, stage) in mounted(self.template.websocket_apis).items()
-        }
+        """Serve the APIs of the template. A stage that was served already goes on. `described` is it as it was read."""
+        trace, options, before = self._trace, self.options, self.mounts
+        self.mounts = {}
+        for path, (api, stage) in mounted(self.template.websocket_apis).items():
+            if path in before and before[path].is_for(api, stage):
+                before[path].renew(api, stage)
+                self.mounts[path] = before[path]
+            else:
+                self.mounts[path] = WebSocketGateway(api, stage, self._gateway, self._reordering)
         self._http_apis = {
-            path: HttpGateway(api, self._functions.invoke, self._trace, self._clock, path)
+            path: HttpGateway(api, self.functions.invoke, trace, self._clock, path)
             for path, api in mounted_http(self.template.http_apis).items()
         }
         self._http = {path: SharedWithPages(api, self._is_welcome) for path, api in self._http_apis.items()}
         self.http_endpoints = http_endpoints(self.template.http_apis)
         self._prefixes = prefixes(self.template)
-        self._origins = {*self.options.gateway.origins, *allowed_origins(self.template)}
+        self._origins = {*options.gateway.origins, *allowed_origins(self.template)}
         self._stages = stages_by_path(self.template.websocket_apis, described.websocket_apis)
+
+    def provisioned(self, template: Template, overrides: Mapping[str, str]) -> Template:
+        """Return a template that was read, with the final variables of its functions."""
+        return FunctionVariables.on_this_machine(self.options, overrides).provision(template)
+
+    async def create(self, template: Template) -> None:
+        """Create the tables, queues, topics, buckets and parameters that a template has newly. None is removed.
+
+        Raises `StartError` if a table is refused.
+        """
+        async with self._no_reset():
+            await self._provisioning.add(template, self.template)
+
+    async def renew(self, template: Template, overrides: Mapping[str, str]) -> None:
+        """Serve the APIs and event sources of this template from now on. The caller renews its functions.
+
+        Connections stay open; those of stages that it has no longer are closed.
+        """
+        async with self._no_reset():
+            self._variables = FunctionVariables.on_this_machine(self.options, overrides)
+            before, self.template = self.template, self._variables.provision(template)
+            self.built_in_model = self._variables.built_in_model
+            if self._record:
+                self._record.redact(secrets_of(self.template))
+            self._mount(template)
+            await self._sources.renew(self.template)
+            if _permissions(before) != _permissions(self.template):
+                self._access = access_control(self.options, self.template, overrides, self._trace)
+            await self._gateway.management_api.renew(
+                {(api.api_id, stage.name) for api in self.template.websocket_apis for stage in api.stages}
+            )
+            if self._reset_api:
+                self._reset_api.parts = self._parts()
+
+    def _no_reset(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return what lets no test reset the emulator meanwhile."""
+        return self._reset_api.one_at_a_time if self._reset_api else contextlib.nullcontext()
 
     def _for_tests(self) -> ResetApi | None:
         """Return the requests of tests; None without `--test-api`. Raises `StartError`."""
@@ -160,14 +203,18 @@ class Emulator:
                 "--test-api empties the tables, so it refuses the DynamoDB of --dynamodb. Leave out --dynamodb for the "
                 "embedded one."
             )
-        assert isinstance(self._clock, MovableClock)  # noqa: S101 - as __init__ has made it
+        return ResetApi(self._parts())
+
+    def _parts(self) -> Parts:
+        """Return what a reset is about."""
+        assert isinstance(self._clock, MovableClock) and self.database is not None  # noqa: S101, PT018 - as tests need
         account, access = self._gateway.account, [self._access.reset] if self._access else []
         injector = [self._injector.reset] if self._injector else []
         stages = [stage.reset for stage in self.mounts.values()]
         record = [self._record.forget] if self._record else []
-        parts = Parts(
+        return Parts(
             self._clock,
-            self._functions,
+            self.functions,
             self._gateway.management_api,
             self._sources,
             self._services,
@@ -178,7 +225,6 @@ class Emulator:
             (account.reset, *access, *injector, *stages, *record, self._model.reset, self._trace.clear),
             self._ready,
         )
-        return ResetApi(parts)
 
     def _work(self) -> set[asyncio.Task[Any]]:
         """Return the tasks that run outside of functions, and may still have an effect."""
@@ -233,7 +279,7 @@ class Emulator:
         )
 
     async def _invoke(self, name: str, payload: bytes, qualifier: str) -> Outcome:
-        return await (self._interceptor or self._functions).invoke(name, payload, qualifier)
+        return await (self._interceptor or self.functions).invoke(name, payload, qualifier)
 
     def _deliver(self, arn: str, payload: bytes, source: str) -> None:
         self._sources.deliver(arn, payload, source)
@@ -249,7 +295,7 @@ class Emulator:
         if not self._is_signed(request):
             return None
         key = access_key(request)
-        return caller_identity(key, self._functions.caller(key), self.template.roles)
+        return caller_identity(key, self.functions.caller(key), self.template.roles)
 
     def _is_signed(self, request: SignedRequest) -> bool:
         return (
@@ -266,56 +312,36 @@ class Emulator:
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
             await asyncio.gather(
-                self._functions.start(),
-                self._provision_database(),
-                self._services.provision(
-                    self.template.queues,
-                    self.template.parameters,
-                    self.template.topics,
-                    self.template.subscriptions,
-                    self.template.buckets,
-                ),
+                self.functions.start(),
+                self._provisioning.start(self.template),
             )
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
-            await self._functions.warm()
-            self._state.resume(self._functions, self.mounts.values(), self._keeps_tables(), self._trace)
+            # The others are tried later, and end again: each would take 20 to 30 MB. But before faults may strike.
+            first = first_needed(self.template) if self._injector is None else list(self.template.functions)
+            await self.functions.warm(first)
+            self._state.resume(self.functions, self.mounts.values(), self._provisioning.keeps_tables, self._trace)
             await self._sources.start()
             if self._injector:
                 self._injector.arm()
             on_ready()
-            preparing = asyncio.create_task(self._services.prepare())
+            later = [asyncio.create_task(each) for each in (self.functions.try_others(first), self._services.prepare())]
             await stopping.wait()
-            preparing.cancel()
+            for task in later:
+                task.cancel()
         finally:
             if self._access:
                 self._access.record_unused()
             on_stop()
             self._state.stop()
             self._sources.stop()
-            await self._functions.stop()
+            await self.functions.stop()
             # After the functions: while one ends, it may still call.
-            await self._stop_database()
+            await self._provisioning.stop()
             self._trace_api.stop()
             server.should_exit = server.force_exit = True
             await serving
             self._state.close()
-
-    async def _stop_database(self) -> None:
-        if self.database:
-            await self.database.stop()
-
-    async def _provision_database(self) -> None:
-        if self.database:
-            await self.database.start()
-        embedded = self.options.embeds_dynamodb
-        endpoint = f"{self.options.address.url}{self._provisioning_path}" if embedded else self.options.dynamodb
-        credentials = self._variables.credentials()
-        remedy = OTHER_KEYS if embedded and self._state.folder and self._keeps_tables() else None
-        await asyncio.to_thread(provision, endpoint, self.template, self.options.users, credentials, remedy)
-
-    def _keeps_tables(self) -> bool:
-        return self.database is None or self.database.keeps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""
@@ -335,7 +361,7 @@ class Emulator:
         if refusal := self._refusal(scope):
             return await Response.of_json(403, {"message": refusal}).send(send)
         # The tables are created through this same port, and nobody else shall see a database without them.
-        if not path.startswith(self._provisioning_path):
+        if not path.startswith(self._provisioning.path):
             await self._ready.wait()
         if path.startswith(self._call_paths) or CONNECTIONS_PATH in path:
             return await self._serve_call(scope, receive, send)
@@ -393,7 +419,7 @@ class Emulator:
     async def _serve_call(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call of one of AWS's services."""
         body = await read_body(receive)
-        call = ServiceCall(scope, body, self._functions.caller, self._functions.request)
+        call = ServiceCall(scope, body, self.functions.caller, self.functions.request)
         requested = call.requested(self._stages) if self._access else None
         denied = self._access.check(call.caller, requested) if self._access and requested else None
         if denied:
@@ -417,7 +443,7 @@ class Emulator:
         if path.startswith(INVOKE_PATH):
             name = path.removeprefix(INVOKE_PATH).removesuffix(INVOKE_SUFFIX)
             query = scope["query_string"].decode("latin-1")
-            return Response(*await self._functions.http_invoke(name, headers, body, delivery, query))
+            return Response(*await self.functions.http_invoke(name, headers, body, delivery, query))
         if path.startswith(SERVICES_PATH):
             service = path.removeprefix(SERVICES_PATH).strip("/").partition("/")[0]
             if service == EVENTS:
@@ -437,7 +463,7 @@ class Emulator:
         path = scope["raw_path"].decode("latin-1")
         request = SignedRequest(scope["method"], path, query, decode_headers(scope["headers"]), body)
         signed, key = self._is_signed(request), access_key(request)
-        caller = {"function": self._functions.caller(key), "request_id": self._functions.request(key)}
+        caller = {"function": self.functions.caller(key), "request_id": self.functions.request(key)}
         stage = before.rpartition("/")[2]
         named = {name: value for name, value in caller.items() if value}
         return await self._gateway.management_api.answer(scope["method"], stage, connection_id, body, signed, named)
@@ -457,25 +483,8 @@ class Emulator:
         }
 
     async def _serve_own(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request of the emulator's own API: the trace, the reports, the fault plan, a test's requests."""
-        path, method, body = scope["path"], scope["method"], await read_body(receive)
-        answer = await self._trace_api.answer(method, path, scope["query_string"], body)
-        if answer is None:
-            answer = await self._answer_own(method, path, body)
-        await answer.send(send)
-
-    async def _answer_own(self, method: str, path: str, body: bytes) -> Response:
-        if report := self._reports().get(path):
-            return Response.of_json(200, report())
-        if path == RULES_PATH:
-            return self._sources.answer(method, body)
-        if self._reset_api and (order := self._reset_api.orders.get(path.removeprefix(OWN_PATH))):
-            return await order(method, body)
-        if self._injector and path == FAULTS_PATH:
-            return self._injector.answer(method, body)
-        if self._injector and path.startswith(f"{FAULTS_PATH}/"):
-            return self._injector.answer_about(path.removeprefix(f"{FAULTS_PATH}/"), method)
-        return Response.of_json(404, {"message": "Not Found"})
+        body = await read_body(receive)
+        await (await self._own_api.answer(scope["method"], scope["path"], scope["query_string"], body)).send(send)
 
     def _reports(self) -> dict[str, Callable[[], Any]]:
         """Return the reports, by their paths."""
@@ -485,16 +494,6 @@ class Emulator:
         return {**lists, **access, **model}
 
 
-def _load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:
-    """Return the injector with the plan of `--faults`; None without that option. Raises `StartError`."""
-    if options.faults is None:
-        return Injector(b"{}", trace) if options.test_api else None
-    if not options.embeds_dynamodb and overrides.get("AWS_ACCESS_KEY_ID"):
-        raise StartError(
-            "Faults must not reach the tables of a real account, so --faults refuses to run with AWS_ACCESS_KEY_ID. "
-            "To use a DynamoDB Local, unset it in the shell and in .env; to use the embedded one, leave out --dynamodb."
-        )
-    try:
-        return Injector(options.faults.read_bytes(), trace)
-    except (OSError, PlanError) as error:
-        raise StartError(f"The fault plan {options.faults} cannot be used: {error}. Correct it.") from None
+def _permissions(template: Template) -> tuple[object, ...]:
+    """Return what of a template decides what its functions may do."""
+    return template.roles, template.event_sources, template.streams, template.deployed_names, sorted(template.functions)

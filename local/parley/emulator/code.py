@@ -43,7 +43,12 @@ def read_template(options: TemplateOptions, overrides: Mapping[str, str]) -> Tem
 
 def _in_folders(function: Function, cache: Path) -> Function:
     layers = [_folder(layer, cache) for layer in function.layers]
-    return replace(function, code=_folder(function.code, cache), layers=(_merged(layers),) if layers else ())
+    return replace(
+        function,
+        code=_folder(function.code, cache),
+        layers=(merged(layers),) if layers else (),
+        sources=(function.code, *function.layers),
+    )
 
 
 def _folder(code: Path, cache: Path) -> Path:
@@ -104,8 +109,8 @@ def _remove_old(cache: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _merged(layers: Sequence[Path]) -> Path:
-    """Return a folder with the content of all layers, as /opt on AWS. A later layer's file replaces an earlier one's.
+def merged(layers: Sequence[Path]) -> Path:
+    """Return a folder with the content of all of these, as layers in /opt on AWS. A later one's file replaces another.
 
     The folder has links, so that a change in a layer's own folder counts.
     """

@@ -39,6 +39,12 @@ class EventSources:
         await self._streams.start()
         self.rules.start()
 
+    async def renew(self, template: Template) -> None:
+        """Take the sources of this template from now on. Those that were there already go on."""
+        self._queues.renew(template.event_sources)
+        await self._streams.renew(template.streams)
+        self.rules.renew(template.rules, template.buses)
+
     def stop(self) -> None:
         """Let no more events come. A function that has got some goes on."""
         self._queues.stop()

@@ -115,7 +115,8 @@ class Options:
     `dynamodb` is `EMBEDDED`, `MOTO` or the URL of a DynamoDB, `users` exist from the start, `tokens_per_second` is the
     pace of the built-in model, `faults` the file with the fault plan, and `iam` what follows from a missing permission.
     `data` is the folder for what is kept, None to keep nothing. With `record` payloads are recorded. With `test_api`
-    tests may reset the emulator, let time pass, and change the fault plan.
+    tests may reset the emulator, let time pass, and change the fault plan. With `reloads` changed code is loaded while
+    the emulator runs.
     """
 
     template: TemplateOptions = field(default_factory=TemplateOptions)
@@ -130,6 +131,7 @@ class Options:
     data: Path | None = None
     record: bool = False
     test_api: bool = False
+    reloads: bool = True
 
     @property
     def embeds_dynamodb(self) -> bool:
@@ -183,6 +185,7 @@ class Options:
             data=None if values["no_data"] or values["test_api"] else values["data"],
             record=values["record"],
             test_api=values["test_api"],
+            reloads=values["reload"],
         )
 
 

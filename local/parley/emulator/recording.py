@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -61,6 +61,10 @@ class Record:
         self._dropped = 0
         self._lock = Lock()
 
+    def redact(self, secrets: Iterable[str]) -> None:
+        """Redact these secrets too, from now on."""
+        self._redaction = self._redaction.also(secrets)
+
     def keep(self, event: TraceEvent, content: Mapping[str, bytes]) -> None:
         """Keep the payload of an event, redacted. The oldest ones make room for it."""
         for name, payload in content.items():
@@ -107,11 +111,16 @@ class Record:
 
 def record_payloads(trace: Trace, template: Template) -> Record:
     """Record the payloads of the trace's events, without the secrets that the template's functions have."""
+    record = Record(Redaction(secrets_of(template)))
+    trace.keep = record.keep
+    return record
+
+
+def secrets_of(template: Template) -> list[str]:
+    """Return the secrets that a template's functions have."""
     variables = [each for function in template.functions.values() for each in function.environment.items()]
     secret = [value for name, value in variables if is_secret_name(name)]
     parameters = [
         each.value for each in template.parameters if each.type == "SecureString" or is_secret_name(each.name)
     ]
-    record = Record(Redaction([*secret, *parameters]))
-    trace.keep = record.keep
-    return record
+    return [*secret, *parameters]

@@ -57,8 +57,13 @@ class Redaction:
     """Redacts payloads. `secrets` are values that never stay, wherever they are."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({each for each in secrets if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)
+        self._secrets = {each for each in secrets if len(each) >= _SHORTEST_SECRET}
+        known = sorted(self._secrets, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def also(self, secrets: Iterable[str]) -> Redaction:
+        """Return one that redacts these secrets too."""
+        return Redaction([*self._secrets, *secrets])
 
     def payload(self, content: bytes, *, streams: bool = False) -> tuple[str, list[str]]:
         """Return a payload without tokens and secrets, and the paths of those that were there.

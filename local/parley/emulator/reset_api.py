@@ -58,13 +58,14 @@ class Parts:
 class ResetApi:
     """The requests of tests. Only an emulator that is started for tests has them: a reset empties every table.
 
-    `orders` are the functions that answer them, by the names that their paths end with.
+    `orders` are the functions that answer them, by the names that their paths end with. Who replaces `parts` has
+    `one_at_a_time` meanwhile.
     """
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+        self.parts = parts
         self.orders = {"reset": self.reset, "clock": self.clock}
-        self._one_at_a_time = asyncio.Lock()
+        self.one_at_a_time = asyncio.Lock()
         self._calls: set[asyncio.Task[Response]] = set()
 
     async def call(self, work: Callable[[], Awaitable[Response]]) -> Response:
@@ -85,7 +86,7 @@ class ResetApi:
             order = _order(body, "environments")
             if order.get("environments", "keep") not in ("keep", "end"):
                 raise _BadOrder("environments must be keep or end")
-            async with self._one_at_a_time:
+            async with self.one_at_a_time:
                 return Response.of_json(200, await self._reset(ends=order.get("environments") == "end"))
         except _BadOrder as error:
             return Response.of_json(400, {"message": str(error)})
@@ -94,7 +95,7 @@ class ResetApi:
 
     async def clock(self, method: str, body: bytes) -> Response:
         """Answer a request for the clock: `GET` reads it, `POST` lets time pass."""
-        clock = self._parts.clock
+        clock = self.parts.clock
         if method not in ("GET", "POST"):
             return _only("GET, POST")
         try:
@@ -104,12 +105,12 @@ class ResetApi:
         except _BadOrder as error:
             return Response.of_json(400, {"message": str(error)})
         if method == "POST":
-            async with self._one_at_a_time:
+            async with self.one_at_a_time:
                 await clock.advance(seconds)
         return Response.of_json(200, {"time": clock.time(), "ahead": clock.ahead})
 
     async def _reset(self, *, ends: bool) -> dict[str, Any]:
-        parts, began = self._parts, time.perf_counter()
+        parts, began = self.parts, time.perf_counter()
         parts.sources.stop()
         # What a test did last, such as to close a connection, has happened before its reset.
         await settle()
@@ -133,7 +134,7 @@ class ResetApi:
 
     async def _wait_for_functions(self) -> int:
         """Close the connections, and give running functions time to end. Return how many connections were open."""
-        parts, closed = self._parts, 0
+        parts, closed = self.parts, 0
         deadline = time.monotonic() + GRACE_SECONDS
         while True:
             parts.functions.drop_events()
@@ -147,14 +148,14 @@ class ResetApi:
 
     async def _end_functions(self) -> list[str]:
         """Kill the environments whose functions still run. Return the names of these functions."""
-        functions, ended = self._parts.functions, set[str]()
+        functions, ended = self.parts.functions, set[str]()
         deadline = time.monotonic() + _END_SECONDS
         while functions.work and (ended or time.monotonic() < deadline):
             functions.drop_events()
             # Again and again: an invocation that has waited for an environment starts another one.
             ended.update(functions.end_running())
             await asyncio.wait(set(functions.work), timeout=0.05)
-        await self._parts.management_api.reset()
+        await self.parts.management_api.reset()
         return sorted(ended)
 
     async def _end_calls(self) -> None:
@@ -162,16 +163,16 @@ class ResetApi:
         # A call that a service has got is not taken back: it must be over before the tables are emptied.
         if self._calls:
             await asyncio.wait(set(self._calls), timeout=GRACE_SECONDS)
-        tasks = {*self._parts.work(), *self._calls}
+        tasks = {*self.parts.work(), *self._calls}
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
 
     async def _empty_services(self) -> None:
-        template = self._parts.template
-        await self._parts.services.clear()
-        await self._parts.services.provision(
+        template = self.parts.template
+        await self.parts.services.clear()
+        await self.parts.services.provision(
             template.queues, template.parameters, template.topics, template.subscriptions, template.buckets
         )
 

@@ -46,6 +46,12 @@ def begin(options: Options, environ: Mapping[str, str], folder: Path) -> Startup
     return Startup(options, listener, variables, template, _start_zygote(options, template, variables), data)
 
 
+def read_again(options: Options, environ: Mapping[str, str], folder: Path) -> tuple[Template, Mapping[str, str]]:
+    """Return the template and the developer's variables as they are now. Raises `StartError`."""
+    variables = overrides(environ, folder, options.functions.variables_of_all())
+    return read_template(options.template, variables), variables
+
+
 def _start_zygote(options: Options, template: Template, variables: Mapping[str, str]) -> ZygoteProcess | None:
     """Start the zygote if functions are processes."""
     if options.functions.mode != "process":

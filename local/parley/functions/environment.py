@@ -53,9 +53,13 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentContext:
-    """The emulator's parts that all environments use. `freezes`: whether environments stand still between events."""
+    """The emulator's parts that all environments use.
 
-    processes: Processes
+    `processes` returns those among which a new process is started now. `freezes`: whether environments stand still
+    between events.
+    """
+
+    processes: Callable[[], Processes]
     trace: Trace
     clock: Clock
     injector: Injector | None = None
@@ -79,6 +83,7 @@ class Environment:
         self._on_started = on_started
         # An executable may have any client of the Runtime API: that of Rust, for one, takes host and port only.
         self._api = RuntimeApi(self._on_next, self._on_response, in_path=function.language != PROVIDED)
+        self._processes = context.processes()
         self._process: Process | None = None
         self._settled = asyncio.Event()
         self._request_id: str | None = None
@@ -119,7 +124,7 @@ class Environment:
     def retire(self) -> None:
         """End the process. An event that it handles fails."""
         if self._process is not None:
-            self._context.processes.kill(self._process)
+            self._processes.kill(self._process)
 
     async def _run(self, invocation: Invocation) -> FunctionResponse:
         failed = await self.start(invocation) if self.state is State.STARTING else None
@@ -130,7 +135,7 @@ class Environment:
         self._thaw()
         self._apply_fault(invocation)
         self._memory = self._watch_memory()
-        requests, key = self._context.processes.requests, self._access_key()
+        requests, key = self._processes.requests, self._access_key()
         requests[key] = invocation.request_id
         # The runtime has asked for an event already: only then does an environment become ready.
         self._api.give(invocation, invocation.arn())
@@ -152,7 +157,7 @@ class Environment:
             self._exceeded = True
             text = f"{self._function.name} used {used:.0f} MB, it has {limit} (MemorySize): killed."
             self._context.trace.record("note", text=text)
-            self._context.processes.signal(process, signal.SIGKILL)
+            self._processes.signal(process, signal.SIGKILL)
 
         self._meter = self._meter or MemoryMeter(process.pid.result(), process.shared_mb)
         return MemoryWatch(self._meter, limit, self._context.clock, kill)
@@ -171,9 +176,9 @@ class Environment:
         if fault is None:
             return
         if fault.do == "kill":
-            self._context.processes.signal(self._process, signal.SIGKILL)
+            self._processes.signal(self._process, signal.SIGKILL)
         else:
-            self._context.processes.freeze(self._process, fault.seconds)
+            self._processes.freeze(self._process, fault.seconds)
 
     def _result(self, invocation: Invocation, in_time: bool) -> FunctionResponse:
         """Return the function's response or, if there is none, the error for the way in which the process ended."""
@@ -189,9 +194,9 @@ class Environment:
             address = await self._api.open()
             log_stream = f"{time.strftime('%Y/%m/%d')}/[{self._version}]{secrets.token_hex(16)}"
             variables = of_process(self._function, self._version, log_stream, address)
-            self._process = await self._context.processes.launch(
-                self._function, variables, self._output.writer, self._on_exit
-            )
+            # Not those of the moment when this was made: the zygote may have been replaced since.
+            self._processes = self._context.processes()
+            self._process = await self._processes.launch(self._function, variables, self._output.writer, self._on_exit)
         except BaseException:
             self._die()
             raise
@@ -206,7 +211,7 @@ class Environment:
                 await self._settled.wait()
         except TimeoutError:
             if self._process is not None:
-                self._context.processes.kill(self._process)
+                self._processes.kill(self._process)
             await self._death()
             return False
         # The runtime asks for the next event over a socket, the lines come through a pipe. So lines of this event may
@@ -226,14 +231,14 @@ class Environment:
         """
         if self._process is not None:
             self._frozen = True
-            self._context.processes.rest(self._process)
+            self._processes.rest(self._process)
 
     def _thaw(self) -> None:
         if self._freezing is not None:
             self._freezing.cancel()
         if self._frozen and self._process is not None:
             self._frozen = False
-            self._context.processes.wake(self._process)
+            self._processes.wake(self._process)
 
     async def _death(self) -> None:
         while self.state is not State.DEAD:

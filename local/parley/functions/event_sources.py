@@ -31,16 +31,24 @@ class QueuePoller:
         self._services = services
         self._invoke = invoke
         self._clock = clock
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[EventSource, asyncio.Task[None]] = {}
 
     def start(self) -> None:
         """Start to poll, once."""
-        self.stop()
-        self._tasks = [asyncio.create_task(self._poll(source)) for source in self._sources]
+        self.renew(self._sources)
+
+    def renew(self, sources: Iterable[EventSource]) -> None:
+        """Poll for these from now on. Those that were polled for already go on."""
+        self._sources = tuple(sources)
+        for source in self._tasks.keys() - set(self._sources):
+            self._tasks.pop(source).cancel()
+        for source in set(self._sources) - self._tasks.keys():
+            self._tasks[source] = asyncio.create_task(self._poll(source))
 
     def stop(self) -> None:
         """Stop polling. A function that has got messages goes on; whatever it answers, they stay in the queue."""
-        for task in self._tasks:
+        while self._tasks:
+            _, task = self._tasks.popitem()
             task.cancel()
 
     async def _poll(self, source: EventSource) -> None:

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,7 +96,7 @@ class Inline:
             os.environ.update({**of_service(function, LATEST, _LOG_STREAM), **function.environment})
         names.install(os.environ)
 
-    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
+    async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
         """Import a function's handler. Return the error if that fails."""
         # Not in the event loop's thread: a module may call the emulator while it is imported.
         return await _in_thread(invocation.function.name, lambda: _import(invocation))
@@ -113,6 +113,18 @@ class Inline:
                     return run.end(await _in_thread(function.name, lambda: _call(invocation)))
             except TimeoutError:
                 return run.end(timed_out(invocation))
+
+    def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
+        """Do nothing: what this process has imported stays."""
+        return []
+
+    async def renew_libraries(self, *, changed: bool) -> bool:
+        """Do nothing, as well."""
+        return False
+
+    async def library_folders(self) -> list[str]:
+        """Return none: functions load their libraries themselves."""
+        return []
 
     def caller(self, access_key: str) -> str:
         """Return an empty name: all functions sign with the same key."""

@@ -77,18 +77,22 @@ class Pool:
         self._starts = starts
         self._trace = trace
         self._clock = clock
-        self._in_use = 0
+        self.last_used = 0.0
+        self._in_use: set[Environment] = set()
+        self._outdated: set[Environment] = set()
         self._idle: list[Environment] = []
         self._running: set[Environment] = set()
+        self._start_ended = asyncio.Event()
         self._waiting: deque[asyncio.Future[Environment]] = deque()
         self._watched = False
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Let an environment handle an event."""
-        if self._in_use >= self._size:
+        if len(self._in_use) >= self._size:
             name, request_id = invocation.function.name, invocation.request_id
             self._trace.record("wait", function=name, request_id=request_id, environments=self._size)
         environment = await self._get()
+        self.last_used = self._clock.time()
         self._running.add(environment)
         try:
             return await environment.run(invocation)
@@ -96,12 +100,22 @@ class Pool:
             self._running.discard(environment)
             self._put_back(environment)
 
-    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
-        """Start an environment before the first event. Return the error if it does not become ready."""
+    async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
+        """Start an environment before the first event. Return the error if it does not become ready.
+
+        If one is in use already, wait until it has started. If this one does not stay it ends, unless an event waits.
+        """
+        if current := self._in_use - self._outdated:
+            if all(each.state is State.STARTING for each in current):
+                self._start_ended.clear()
+                await self._start_ended.wait()
+            return None
         environment = await self._get()
         try:
             return await environment.start(invocation) if environment.state is State.STARTING else None
         finally:
+            if not stays and not self._waiting:
+                self._outdated.add(environment)
             self._put_back(environment)
 
     async def _get(self) -> Environment:
@@ -119,14 +133,14 @@ class Pool:
 
     def _serve(self) -> None:
         """Give environments to those who wait, as far as there are idle ones, or as others may be started."""
-        while self._waiting and self._in_use < self._size:
+        while self._waiting and len(self._in_use) < self._size:
             if self._waiting[0].done():  # cancelled
                 self._waiting.popleft()
                 continue
             environment = self._last_used() or self._new()
             if environment is None:
                 return
-            self._in_use += 1
+            self._in_use.add(environment)
             self._waiting.popleft().set_result(environment)
 
     def _last_used(self) -> Environment | None:
@@ -138,12 +152,23 @@ class Pool:
         return None
 
     def _new(self) -> Environment | None:
-        started = self._starts.begin(self._serve)
-        return self._make(started) if started else None
+        end = self._starts.begin(self._serve)
+        if end is None:
+            return None
+
+        def started() -> None:
+            end()
+            self._start_ended.set()
+
+        return self._make(started)
 
     def _put_back(self, environment: Environment) -> None:
-        self._in_use -= 1
-        if environment.state is State.READY:
+        self._in_use.discard(environment)
+        self._start_ended.set()  # it may not have begun
+        if environment in self._outdated:
+            self._outdated.discard(environment)
+            environment.retire()
+        elif environment.state is State.READY:
             environment.idle_since = self._clock.time()
             self._idle.append(environment)
         self._serve()
@@ -160,9 +185,9 @@ class Pool:
         if self._watched:
             self._clock.call_later(max(1.0, self._idle[0].idle_since + IDLE_SECONDS - now), self._end_idle)
 
-    def end_spare(self) -> None:
-        """End all idle environments but the one that was used last."""
-        while len(self._idle) > 1:
+    def end_spare(self, kept: int = 1) -> None:
+        """End all idle environments but the one that was used last, or as many as `kept` says."""
+        while len(self._idle) > kept:
             self._idle.pop(0).retire()
 
     def end_running(self) -> bool:
@@ -171,7 +196,12 @@ class Pool:
             environment.retire()
         return bool(self._running)
 
-    def end_idle(self) -> None:
-        """End the environments that are idle."""
-        while self._idle:
-            self._idle.pop().retire()
+    @property
+    def has_environments(self) -> bool:
+        """True if an environment is idle or handles an event."""
+        return bool(self._idle or self._in_use)
+
+    def renew(self) -> None:
+        """Give no further event to the environments that there are now. A busy one ends after its event."""
+        self._outdated |= self._in_use
+        self.end_spare(0)

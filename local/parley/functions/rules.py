@@ -50,15 +50,28 @@ class Rules:
         self._trace = trace
         self._clock = clock
         self._due: dict[str, float | None] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[tuple[Rule, asyncio.Task[None]]] = []
 
     def start(self) -> None:
-        """Let the schedules begin."""
-        self._tasks = [asyncio.create_task(self._keep(rule)) for rule in self._rules if rule.schedule]
+        """Let the schedules begin, once."""
+        self.renew(self._rules, self._buses)
+
+    def renew(self, rules: Iterable[Rule], buses: Iterable[str]) -> None:
+        """Take these rules and buses from now on. Schedules that were there already go on."""
+        self._rules, self._buses = tuple(rules), set(buses)
+        for rule, task in self._tasks:
+            if rule not in self._rules:
+                task.cancel()
+                self._due.pop(rule.arn, None)
+        self._tasks = [(rule, task) for rule, task in self._tasks if rule in self._rules]
+        going = [rule for rule, _ in self._tasks]
+        new = (rule for rule in self._rules if rule.schedule and rule not in going)
+        self._tasks += [(rule, asyncio.create_task(self._keep(rule))) for rule in new]
 
     def stop(self) -> None:
         """End the schedules."""
-        for task in self._tasks:
+        while self._tasks:
+            _, task = self._tasks.pop()
             task.cancel()
 
     async def _keep(self, rule: Rule) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal, Protocol
 
 from parley.clock import Clock
@@ -24,11 +24,26 @@ class Runner(Protocol):
     async def start(self) -> None:
         """Prepare to run functions. Raises `StartError` if they cannot run in this way."""
 
-    async def warm(self, invocation: Invocation) -> FunctionResponse | None:
-        """Start a function before its first event. Return the error if it does not start."""
+    async def warm(self, invocation: Invocation, *, stays: bool = True) -> FunctionResponse | None:
+        """Start a function before its first event. Return the error if it does not start.
+
+        With `stays` what was started waits for the event. Otherwise it is only tried.
+        """
 
     async def run(self, invocation: Invocation) -> Outcome:
         """Run an invocation to its end."""
+
+    def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
+        """Take these functions from now on: the changed ones load their code anew.
+
+        Return those of the changed ones that had loaded it, the one that was used last first.
+        """
+
+    async def renew_libraries(self, *, changed: bool) -> bool:
+        """Load the libraries anew if they have changed, or if the functions import more. Return whether that was so."""
+
+    async def library_folders(self) -> list[str]:
+        """Return the folders with the libraries that are loaded before the functions."""
 
     def caller(self, access_key: str) -> str:
         """Return the name of the function whose process signs with this key; empty if there is no such process."""

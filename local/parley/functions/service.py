@@ -6,7 +6,7 @@ import asyncio
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from dataclasses import replace
 
 from parley.clock import Clock
@@ -22,7 +22,7 @@ from parley.functions.asynchronous import (
     EventLog,
     NotAccepted,
 )
-from parley.functions.invocation import Invocation, Outcome, throttled
+from parley.functions.invocation import FunctionResponse, Invocation, Outcome, throttled
 from parley.functions.invoke_api import InvocationType, RawResponse, Refusal
 from parley.functions.runner import Runner
 from parley.functions.variables import function_arn
@@ -67,6 +67,8 @@ class Functions:
         self._asynchronous = AsynchronousInvocations(
             self._run, self._on_completed, retry_delay, clock or Clock(), duplicates, event_log
         )
+        self.look: Callable[[], None] = lambda: None
+        """A look at the functions' code before each event: it calls `renew` if that has changed."""
         self._running: set[asyncio.Task[Outcome]] = set()
         self._concurrency: Counter[str] = Counter()
 
@@ -74,16 +76,46 @@ class Functions:
         """Prepare to run functions. Raises `StartError` if they cannot run in this mode."""
         await self._runner.start()
 
-    async def warm(self) -> None:
-        """Start each function before its first event. The trace records a function that does not start."""
-        await asyncio.gather(*map(self._warm, self._functions))
+    async def warm(self, names: Iterable[str] | None = None) -> None:
+        """Start these functions, or all, before their first event. The trace records one that does not start."""
+        await asyncio.gather(*map(self._warm, self._functions if names is None else names))
 
-    async def _warm(self, name: str) -> None:
-        interpreter = self._functions[name].interpreter
-        if interpreter is not None and not interpreter.path:
+    async def try_others(self, names: Collection[str]) -> None:
+        """Start all but these, one after the other, and end them again. The trace records one that does not start."""
+        for name in [name for name in self._functions if name not in names]:
+            await self._warm(name, stays=False)
+
+    def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
+        """Take these functions from now on: the next event of a changed one gets its new code.
+
+        Return those of the changed ones that had loaded their code, the one that was used last first.
+        """
+        self._functions = functions
+        return self._runner.renew(functions, changed)
+
+    async def start_again(self, name: str) -> str:
+        """Start a function before its next event. Return why it does not start; empty if it does."""
+        if name not in self._functions:
+            return ""
+        failed = await self._runner.warm(self._invocation(name, b"{}", "emulator"))
+        return _reason(failed) if failed else ""
+
+    async def renew_libraries(self, *, changed: bool) -> bool:
+        """Load the libraries anew if they have changed, or if the functions import more. Return whether that was so."""
+        return await self._runner.renew_libraries(changed=changed)
+
+    async def library_folders(self) -> list[str]:
+        """Return the folders with the libraries that are loaded before the functions."""
+        return await self._runner.library_folders()
+
+    async def _warm(self, name: str, *, stays: bool = True) -> None:
+        function = self._functions.get(name)
+        if function is None:
+            return  # The template has it no longer.
+        if function.interpreter is not None and not function.interpreter.path:
             return  # The template's notes have said so, for all functions that miss it.
         invocation = self._invocation(name, b"{}", "emulator")
-        failed = await self._runner.warm(invocation)
+        failed = await self._runner.warm(invocation, stays=stays)
         if failed is not None:
             error = json.loads(failed.payload)
             self._trace.record("note", text=start_failure(invocation.function, error))
@@ -194,7 +226,12 @@ class Functions:
         return Invocation(function, payload, str(uuid.uuid4()), caller, qualifier, version)
 
     async def _run(self, invocation: Invocation) -> Outcome:
-        name, reserved = invocation.function.name, invocation.function.reserved_concurrency
+        self.look()
+        # As it is now: a retry of an asynchronous event may come long after the event.
+        function = self._functions.get(invocation.function.name, invocation.function)
+        if function is not invocation.function:
+            invocation = replace(invocation, function=function)
+        name, reserved = function.name, function.reserved_concurrency
         if reserved is not None and self._concurrency[name] >= reserved:
             self._trace.record("throttle", function=name, request_id=invocation.request_id, reserved=reserved)
             return throttled(invocation)
@@ -255,6 +292,11 @@ class Functions:
                 f"{source} sends to {arn}. That is neither a function nor a queue of this template; nothing was sent."
             )
             self._trace.record("note", text=text)
+
+
+def _reason(failed: FunctionResponse) -> str:
+    error = json.loads(failed.payload)
+    return f"{error['errorType']}: {error['errorMessage']}"
 
 
 def _version(function: Function, qualifier: str) -> str | None:

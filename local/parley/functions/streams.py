@@ -60,22 +60,34 @@ class StreamPoller:
         self._deliver = deliver
         self._trace = trace
         self._clock = clock
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[tuple[StreamSource, asyncio.Task[None]]] = []
 
     async def start(self) -> None:
-        """Start to poll. What changes from now on is seen."""
+        """Start to poll, once. What changes from now on is seen."""
+        await self.renew(self._sources)
+
+    async def renew(self, sources: Iterable[StreamSource]) -> None:
+        """Poll for these from now on. Those that were polled for already go on."""
+        self._sources = tuple(sources)
+        for source, task in self._tasks:
+            if source not in self._sources:
+                task.cancel()
+        self._tasks = [(source, task) for source, task in self._tasks if source in self._sources]
+        going = [source for source, _ in self._tasks]
         for source in self._sources:
+            if source in going:
+                continue
             shards = await self._shards(source)
             if not shards:
                 text = f"{source.function} gets no changes of {source.table}: this DynamoDB has no stream of the table."
                 self._trace.record("note", text=text)
-            self._tasks += [asyncio.create_task(self._poll(source, shard)) for shard in shards]
+            self._tasks += [(source, asyncio.create_task(self._poll(source, shard))) for shard in shards]
 
     def stop(self) -> None:
         """Stop polling."""
-        for task in self._tasks:
+        while self._tasks:
+            _, task = self._tasks.pop()
             task.cancel()
-        self._tasks = []
 
     async def _shards(self, source: StreamSource) -> list[_Shard]:
         streams = (await self._call("ListStreams", {"TableName": source.table}) or {}).get("Streams", [])

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -235,9 +236,14 @@ def _layer_content(document: Document, logical_id: str) -> Path | None:
 
 
 def _built_layer(source: Path, language: str) -> Path:
-    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the language's folder."""
-    layer = Path(tempfile.mkdtemp(prefix="layer-", dir=temporary_folder()))
-    (layer / language).symlink_to(source)
+    """Return a layer as `sam build` makes it of its source: what is in the folder comes into the language's folder.
+
+    The same source has the same layer.
+    """
+    layer = temporary_folder() / f"layer-{hashlib.sha256(f'{language} {source}'.encode()).hexdigest()[:16]}"
+    layer.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        (layer / language).symlink_to(source)
     return layer
 
 

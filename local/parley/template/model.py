@@ -52,9 +52,9 @@ class Function:
 
     `aliases` give the version of each alias. `invoke_configs` are by qualifier: an alias, or `LATEST`. `layers` are
     what AWS would unpack into /opt, in this order. `code` and `layers` are folders; in a template that was only read,
-    they may be zips. `parameters` name the template's parameter of each variable that has the value of one.
-    `interpreter` runs the function here; without one it is the emulator's own Python, with all its packages.
-    `logical_id` is the function's in the template.
+    they may be zips. `sources` are the folders and zips that the two were made of. `parameters` name the template's
+    parameter of each variable that has the value of one. `interpreter` runs the function here; without one it is the
+    emulator's own Python, with all its packages. `logical_id` is the function's in the template.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Function:
     log_level: str = "INFO"
     runtime: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()
     interpreter: Interpreter | None = None
     logical_id: str = ""
 

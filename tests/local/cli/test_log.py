@@ -264,3 +264,36 @@ def test_tabs_of_functions_stay():
     assert lines_of(lambda trace: trace.record("log", function="F", request_id="r", line="a\tb")) == [
         "log      F │ a\tb"
     ]
+
+
+class TestReload:
+    def line(self, **fields):
+        told = {
+            "changed": ["code/app.py"],
+            "functions": ["Echo"],
+            "what": [],
+            "error": None,
+            "milliseconds": 84.6,
+            **fields,
+        }
+        [line] = lines_of(lambda trace: trace.record("reload", **told))
+        return line
+
+    def test_it_says_what_was_saved_and_when_the_function_that_ran_last_is_ready(self):
+        assert self.line() == "reload   code/app.py: Echo is ready again after 85 ms"
+        assert self.line(functions=["A", "B", "C"]).endswith("A is ready again after 85 ms, 2 more follow")
+
+    def test_without_a_function_that_ran_there_is_nothing_to_wait_for(self):
+        assert self.line(functions=[]) == "reload   code/app.py: loaded at the next event"
+
+    def test_many_files_are_counted(self):
+        line = self.line(changed=list("abcde"), what=["+Rows", "Api"])
+        assert line == "reload   a, b, c and 2 more (+Rows, Api): Echo is ready again after 85 ms"
+
+    def test_a_quiet_log_has_what_cannot_be_loaded(self):
+        def record(trace):
+            for error in (None, "app.py, line 1: invalid syntax. The code before it goes on"):
+                trace.record("reload", changed=[], functions=[], what=[], error=error)
+
+        lines = lines_of(record, detail=Detail.QUIET)
+        assert lines == ["reload   app.py, line 1: invalid syntax. The code before it goes on"]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from parley.functions.processes import launch
@@ -104,6 +105,45 @@ async def test_a_function_that_does_not_start_is_told_before_its_first_event_and
     assert re.search(r"Function bad .* bad\.handler .* No module named 'no_such_module'", note["text"])
     assert await service.answer("good", 1) == 1
     assert "no_such_module" in (await service.failure("bad"))["errorMessage"]
+
+
+async def test_functions_that_are_only_tried_leave_no_process_and_tell_if_they_do_not_start(serve):
+    service = await serve(kept=ECHO, tried=ECHO, bad="import no_such_module")
+    await service.lambda_.warm(["kept"])
+    await service.lambda_.try_others(["kept"])
+    [note] = service.traced("note")
+    assert re.search(r"Function bad .* No module named 'no_such_module'", note["text"])
+    await service.until_living(1)
+    assert not (await service.invoke("kept")).cold
+    assert (await service.invoke("tried")).cold
+
+
+@pytest.mark.parametrize("mode", ["process", "inline"])
+async def test_what_is_gone_is_not_tried(serve, mode):
+    service = await serve({"mode": mode}, one=ECHO)
+    service.lambda_.renew({}, ["one"])
+    await service.lambda_.warm(["one"])
+    assert await service.lambda_.start_again("one") == ""
+
+
+async def test_a_retry_runs_on_the_code_of_its_time(serve):
+    service = await serve({"retry_delay": 0.0, "retries": 1}, f="def handler(event, context): raise ValueError")
+    code = service.folder / "f" / "f.py"
+    function = service.lambda_._functions["f"]
+    looks = []
+
+    def look():
+        """Save the function before its second event."""
+        looks.append(1)
+        if len(looks) == 2:
+            code.write_text("def handler(event, context): print(event)")
+            service.lambda_.renew({"f": replace(function, memory=256)}, ["f"])
+
+    service.lambda_.look = look
+    service.lambda_.invoke_later("f", b'"again"')
+    first, second = await service.until("end", 2)
+    assert (first["error"], second["error"]) == ("ValueError", None)
+    assert service.lines()[-1] == "again"
 
 
 async def test_each_function_sees_its_own_modules_and_variables(serve, monkeypatch):

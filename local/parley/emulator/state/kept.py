@@ -96,7 +96,9 @@ class KeptServices:
         self._restored: set[str] = set()
 
     def restore(self, service: str) -> None:
-        """Put what was kept into what the template has made of a service."""
+        """Put what was kept into what the template has made of a service, once."""
+        if service in self._restored:
+            return
         if service == "sqs":
             self._queues.restore()
         elif service == "s3":

@@ -9,9 +9,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from typing import Any
 
 from parley.functions.processes import names
+
+_FRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ def run(order: LaunchOrder) -> None:
     sys.path[:1] = module_folders(order.code, order.variables)
     sys.argv = ["awslambdaric", order.handler]
     _forget_modules(own_modules(module_folders(order.code, order.variables)))
+    _write_no_bytecode_of_fresh_files()
     # Not earlier, and never in the zygote: the runtime's native client reads the address of the Runtime API from the
     # variables at the moment when it is loaded.
     from awslambdaric.__main__ import main
@@ -82,6 +87,23 @@ def own_modules(folders: Iterable[str]) -> set[str]:
 def _is_module(entry: os.DirEntry[str]) -> bool:
     name, _, suffix = entry.name.partition(".")
     return name.isidentifier() and (entry.name.endswith((".py", ".pyc", ".so")) or (not suffix and entry.is_dir()))
+
+
+def _write_no_bytecode_of_fresh_files() -> None:
+    """Keep no bytecode of a file that was changed just now.
+
+    Python takes bytecode for a file's if size and second of the change are the same. A process that is still importing
+    could write that of the file before it was saved once more, and the next process would run old code.
+    """
+    loader: Any = SourceFileLoader
+    write = loader._cache_bytecode
+
+    def write_unless_fresh(self: object, source_path: str, *rest: Any) -> None:
+        with suppress(OSError):
+            if time.time() - Path(source_path).stat().st_mtime > _FRESH_SECONDS:
+                write(self, source_path, *rest)
+
+    loader._cache_bytecode = write_unless_fresh
 
 
 def _forget_modules(own: Collection[str]) -> None:

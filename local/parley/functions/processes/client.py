@@ -57,6 +57,20 @@ class Processes:
         self._control: socket.socket | None = None
         self._rest = b""
         self._stopped = False
+        self._on_unused: Callable[[], None] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._loaded = asyncio.Event()
+        self._folders: list[str] = []
+
+    @property
+    def plan(self) -> ZygotePlan | None:
+        """The plan of the zygote; None before the first one."""
+        return self._plan
+
+    async def folders(self) -> list[str]:
+        """Return the folders with the libraries that the zygote has loaded, once it has; none if it ended before."""
+        await self._loaded.wait()
+        return self._folders
 
     def start(self, zygote: ZygoteProcess) -> None:
         """Use this zygote. If it dies, another one is started by the same plan."""
@@ -79,6 +93,19 @@ class Processes:
         self._send({"id": process.number, "launch": asdict(order)}, output)
         await process.pid
         return process
+
+    def end_when_unused(self, on_unused: Callable[[], None]) -> None:
+        """End the zygote when no process of it runs any more, and call `on_unused` then."""
+        self._on_unused = on_unused
+        self._end_if_unused()
+
+    def _end_if_unused(self) -> None:
+        if self._on_unused and not self._living and not self._ending:
+            self._ending = asyncio.create_task(self._end_unused(self._on_unused))
+
+    async def _end_unused(self, on_unused: Callable[[], None]) -> None:
+        await self.stop()
+        on_unused()
 
     def kill(self, process: Process) -> None:
         """Kill a process and the processes that it started. Do nothing if it has ended."""
@@ -156,7 +183,18 @@ class Processes:
             self._take_report(**json.loads(line))
         return None
 
-    def _take_report(self, id: int, pid: int = 0, status: int | None = None, failed: str = "") -> None:  # noqa: A002
+    def _take_report(
+        self,
+        id: int = 0,  # noqa: A002
+        pid: int = 0,
+        status: int | None = None,
+        failed: str = "",
+        folders: list[str] | None = None,
+    ) -> None:
+        if folders is not None:
+            self._folders = folders
+            self._loaded.set()
+            return
         process = self._living[id]
         if pid:
             process.pid.set_result(pid)
@@ -166,6 +204,7 @@ class Processes:
             process.pid.set_exception(LaunchError(failed))
         else:
             process.on_exit(status)
+        self._end_if_unused()
 
     def _lose_zygote(self) -> None:
         """End the processes that the zygote left behind, whether it stopped on order or was killed."""
@@ -176,6 +215,7 @@ class Processes:
         control.close()
         zygote.kill()
         zygote.wait()
+        self._loaded.set()
         self._rest = b""
         living, self._living = self._living, {}
         for process in living.values():

@@ -43,6 +43,13 @@ def start_zygote_for(functions: Iterable[Function]) -> ZygoteProcess:
     return start_zygote(plan_for(functions))
 
 
+def start_another_zygote(functions: Iterable[Function], before: ZygotePlan | None) -> ZygoteProcess | None:
+    """Start one more zygote for these functions, unless the plan before has what they need."""
+    plan = plan_for(functions)
+    is_needed = before is None or plan.has_other_variables(before) or plan.needs_more(before)
+    return start_zygote(plan) if is_needed else None
+
+
 def start_zygote(plan: ZygotePlan) -> ZygoteProcess:
     """Start a zygote. It loads libraries while the caller goes on."""
     control, theirs = socket.socketpair()

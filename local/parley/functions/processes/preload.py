@@ -10,7 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from parley.functions.processes.bootstrap import module_folders, own_modules
@@ -27,15 +27,27 @@ _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 _SERVICE_OF = {"pynamodb": "dynamodb"}
 """The services that libraries call without the function's code naming them."""
 
-_SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{1,40}")
+_SERVICE_NAME = re.compile(rb"""["']([a-z][a-z0-9-]{1,40})["']""")
 
 
 @dataclass(frozen=True, slots=True)
 class ZygotePlan:
-    """The libraries that a zygote loads, and the variables that it has meanwhile: those that all functions share."""
+    """The libraries that a zygote loads, and the variables that it has meanwhile: those that all functions share.
+
+    `own` are the functions' own modules and packages that they import, by their first names, for each folder of code.
+    """
 
     libraries: Libraries
     variables: Mapping[str, str]
+    own: Mapping[Path, frozenset[str]] = field(default_factory=dict)
+
+    def has_other_variables(self, before: ZygotePlan) -> bool:
+        """Tell if what was loaded by the plan before must not be used: variables or packages it read are others now."""
+        return self.variables != before.variables or self.libraries.packages != before.libraries.packages
+
+    def needs_more(self, before: ZygotePlan) -> bool:
+        """Tell if there are libraries that the plan before has not."""
+        return bool(set(self.libraries.modules) - set(before.libraries.modules))
 
 
 def plan_for(functions: Iterable[Function]) -> ZygotePlan:
@@ -46,7 +58,8 @@ def plan_for(functions: Iterable[Function]) -> ZygotePlan:
     needed = needs(functions)
     own = sorted(own_modules(folders))
     packages = next((each.interpreter.packages for each in functions if each.interpreter), ())
-    return ZygotePlan(Libraries(needed.modules, sorted(others), own, needed.services, packages), values)
+    libraries = Libraries(needed.modules, sorted(others), own, needed.services, packages)
+    return ZygotePlan(libraries, values, needed.own)
 
 
 def forks(function: Function) -> bool:
@@ -57,10 +70,14 @@ def forks(function: Function) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The modules of other packages that functions import, and the AWS services that they may call. Both sorted."""
+    """The modules of other packages that functions import, and the AWS services that they may call. Both sorted.
+
+    `own` are the modules and packages of the code itself, by their first names, for each folder.
+    """
 
     modules: list[str]
     services: list[str]
+    own: Mapping[Path, frozenset[str]]
 
 
 def needs(functions: Iterable[Function]) -> Needs:
@@ -75,34 +92,44 @@ def needs(functions: Iterable[Function]) -> Needs:
         handlers.setdefault(function.code, set()).add(function.handler.rpartition(".")[0].replace("/", "."))
     modules: set[str] = set()
     texts: set[str] = set()
-    for code, own in handlers.items():
-        for tree, imports in _sources(code, own):
+    own: dict[Path, frozenset[str]] = {}
+    for code, named in handlers.items():
+        seen = set(named)
+        for source, imports in _sources(code, seen):
             modules |= imports
-            texts |= set(_texts(tree))
+            # Not by the syntax tree: to walk through all of it takes as long as to make it.
+            texts |= {name.decode() for name in _SERVICE_NAME.findall(source)}
+        own[code] = frozenset(name.partition(".")[0] for name in seen if _is_own(code, name))
     libraries = {name.partition(".")[0] for name in modules}
     texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
-    return Needs(sorted(modules), sorted(filter(_SERVICE_NAME.fullmatch, texts)))
+    return Needs(sorted(modules), sorted(texts), own)
 
 
-def _sources(code: Path, modules: set[str]) -> Iterator[tuple[ast.Module, set[str]]]:
-    """Yield these modules of one folder, and the modules of the same folder that they import.
+def imported_by(source: bytes) -> set[str]:
+    """Return what a file imports, by the names in its text; nothing if Python cannot read it."""
+    tree = _parsed(source)
+    return set(_imported(tree, "")) if tree else set()
 
-    Each comes with the names that it is the first to import from other packages.
+
+def _sources(code: Path, seen: set[str]) -> Iterator[tuple[bytes, set[str]]]:
+    """Yield the text of these modules of one folder, and of the modules of the same folder that they import.
+
+    Each comes with the names that it is the first to import from other packages. All names go into `seen`.
     """
-    waiting, seen = list(modules), set(modules)
+    waiting = list(seen)
     elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
-            tree = None if path in read else _parsed(path)
+            source = None if path in read else _content(path)
             read.add(path)
-            if tree is None:
+            if source is None or (tree := _parsed(source)) is None:
                 continue
             new = set(_imported(tree, package)) - seen
-            seen |= new
+            seen.update(new)
             own = {name for name in new if _is_own(code, name)}
             waiting += own
-            yield tree, {name for name in new - own if name.partition(".")[0] not in elsewhere}
+            yield source, {name for name in new - own if name.partition(".")[0] not in elsewhere}
 
 
 def _is_own(code: Path, name: str) -> bool:
@@ -122,15 +149,18 @@ def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
             yield path.with_suffix(".py"), name.rpartition(".")[0]
 
 
-def _parsed(path: Path) -> ast.Module | None:
+def _content(path: Path) -> bytes | None:
     try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        return path.read_bytes()
+    except OSError:
         return None
 
 
-def _texts(tree: ast.Module) -> Iterator[str]:
-    return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
+def _parsed(source: bytes) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:
@@ -151,8 +181,8 @@ def _base(node: ast.ImportFrom, package: str) -> str:
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield a tree's statements, with the bodies of functions, but without blocks for type checkers only."""
-    for field in ("body", "orelse", "finalbody", "handlers"):
-        for child in getattr(tree, field, ()):
+    for part in ("body", "orelse", "finalbody", "handlers"):
+        for child in getattr(tree, part, ()):
             if not isinstance(child, ast.If) or not _is_type_checking(child.test):
                 yield child
                 yield from _run_nodes(child)

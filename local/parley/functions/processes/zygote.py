@@ -11,6 +11,8 @@ and no event loop.
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import json
 import os
 import select
@@ -18,8 +20,8 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,12 @@ class Zygote:
                     order_of_child = self._carry_out(order)
                     if order_of_child:
                         return order_of_child
+
+    def report_folders(self) -> None:
+        """Report the folders of what was loaded, without Python's own."""
+        libraries = set(self._loaded) - sys.stdlib_module_names
+        files = [getattr(sys.modules[name], "__file__", None) for name in list(sys.modules) if _top(name) in libraries]
+        self._report(folders=sorted({str(Path(file).parent) for file in files if file}))
 
     def _wait(self) -> set[int]:
         """Wait for an order or for the end of a child. Return the descriptors that are readable."""
@@ -175,11 +183,21 @@ class Zygote:
             _kill_group(pid)
         for pid in self._children:
             os.waitpid(pid, 0)
+        while orphans := _adopted():
+            for pid in orphans:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+                with suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
     def _report(self, **fields: Any) -> None:
         # If the emulator is gone, the next read of an order finds that out.
         with suppress(OSError):
             self._control.sendall(json.dumps(fields).encode() + b"\n")
+
+
+def _top(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def _counts_at_start(variable: str) -> bool:
@@ -220,6 +238,23 @@ def _spawn_python(order: LaunchOrder, output: int) -> int:
     )
 
 
+def _adopt_orphans() -> None:
+    """Become the parent of processes whose parents end: those that left an environment's group end with this one.
+
+    prctl(2), `PR_SET_CHILD_SUBREAPER`: Linux has it.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
+
+
+def _adopted() -> list[int]:
+    """Return the processes that are children of this one now."""
+    try:
+        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split()]
+    except OSError:
+        return []
+
+
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -238,7 +273,10 @@ def main(descriptor: str, method: str, libraries: str, loads: str = "1") -> None
         sys.path[:1] = wanted.packages[:1]
         sys.path += wanted.packages
     loaded = _load(wanted, int(loads)) if method == "fork" else ()
-    order = Zygote(control, method == "fork", loaded, wanted.packages).serve()
+    _adopt_orphans()
+    zygote = Zygote(control, method == "fork", loaded, wanted.packages)
+    zygote.report_folders()
+    order = zygote.serve()
     if order is None:
         # At once: Python would take down every loaded module first, and the emulator waits for the end.
         os._exit(0)
@@ -252,7 +290,9 @@ def _load(libraries: Libraries, loads: int) -> set[str]:
         with suppress(OSError):
             os.chdir(folder)
     before = set(sys.modules)
-    if left_behind := load(libraries):
+    with _ending_with_the_emulator(int(sys.argv[1])):
+        left_behind = load(libraries)
+    if left_behind:
         none = Libraries(packages=libraries.packages)
         rest = libraries.without(left_behind) if loads < _MAX_LOADS else none
         arguments = [*sys.argv[1:3], json.dumps(asdict(rest)), str(loads + 1)]
@@ -261,7 +301,30 @@ def _load(libraries: Libraries, loads: int) -> set[str]:
         os.chdir(_PACKAGE_FOLDER)
         command = [sys.executable, *flags, "-m", "parley.functions.processes.zygote", *arguments]
         os.execv(sys.executable, command)  # noqa: S606
-    return {name.partition(".")[0] for name in sys.modules.keys() - before}
+    return {_top(name) for name in sys.modules.keys() - before}
+
+
+@contextmanager
+def _ending_with_the_emulator(control: int) -> Iterator[None]:
+    """End this process if the emulator ends while the block runs. Nobody reads the control socket meanwhile."""
+
+    def look(*_: object) -> None:
+        waiting = select.poll()
+        # Not the end of what there is to read: before that may stand orders.
+        waiting.register(control, select.POLLRDHUP)
+        if waiting.poll(0):
+            os._exit(0)
+
+    signal.signal(signal.SIGIO, look)
+    fcntl.fcntl(control, fcntl.F_SETOWN, os.getpid())
+    flags = fcntl.fcntl(control, fcntl.F_GETFL)
+    fcntl.fcntl(control, fcntl.F_SETFL, flags | os.O_ASYNC)
+    look()
+    try:
+        yield
+    finally:
+        fcntl.fcntl(control, fcntl.F_SETFL, flags)
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

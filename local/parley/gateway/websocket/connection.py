@@ -33,6 +33,7 @@ class Close:
 GOING_AWAY = "Going away"
 UNSUPPORTED = Close(1003, "", "a binary frame", BINARY)
 LOST = Close(1006, "", "the network connection was lost")
+REMOVED = Close(1001, GOING_AWAY, "the template has its stage no longer")
 RESET = Close(1001, GOING_AWAY, "a test has reset the emulator")
 """The end of a connection that a test has left open. Nothing follows from it: no `$disconnect`, no trace event."""
 

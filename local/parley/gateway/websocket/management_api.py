@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Set
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from parley.asgi import Response
 from parley.clock import Clock
 from parley.gateway.quotas import MAX_MESSAGE_BYTES, POST_SIZE, AccountRateLimiter
 from parley.gateway.websocket.client import ClientConnection, Sent
-from parley.gateway.websocket.connection import DELETED, RESET, Connection, ConnectionState
+from parley.gateway.websocket.connection import DELETED, REMOVED, RESET, Connection, ConnectionState
 from parley.trace import Trace
 
 _POLL_SECONDS = 0.02
@@ -39,7 +39,7 @@ class ManagementApi:
         *,
         waits: bool = False,
     ) -> None:
-        self._stages = stages
+        self._stages: Container[str] = stages
         self._account = account
         self._trace = trace
         self._clock = clock
@@ -60,6 +60,14 @@ class ManagementApi:
         open_ones = [each for each in self._clients.values() if each.connection.state is ConnectionState.OPEN]
         await asyncio.gather(*(each.close(RESET) for each in open_ones))
         return len(open_ones)
+
+    async def renew(self, stages: Set[tuple[str, str]]) -> None:
+        """Take these stages, each an API's id and a name, from now on. Close the connections of those that are gone."""
+        self._stages = {name for _, name in stages}
+        for client in list(self._clients.values()):
+            handshake = client.connection.handshake
+            if (handshake.api_id, handshake.stage) not in stages:
+                await client.close(REMOVED)
 
     def listed(self) -> list[dict[str, Any]]:
         """Return the open connections, the oldest first, with their stages. AWS has no such list."""

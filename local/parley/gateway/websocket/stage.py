@@ -32,17 +32,25 @@ class WebSocketGateway:
     def __init__(
         self, api: WebSocketApi, stage: Stage, context: GatewayContext, reordering: Random | None = None
     ) -> None:
-        self._api = api
-        self._stage = stage
         self._context = context
         self._reordering = reordering
         self._clock = context.clock
         self._assumptions = context.assumptions
-        is_default = context.assumptions.reserved_key == "default"
-        self._routes = RouteSelector(api.route_selection_expression, reserved_is_default=is_default)
-        self._route_limiter = RouteRateLimiter(stage, context.clock.time)
-        self._handshakes = HandshakeHandler(api.routes.get(CONNECT), self._route_limiter, context)
         self._tasks: set[asyncio.Task[None]] = set()
+        self.renew(api, stage)
+
+    def renew(self, api: WebSocketApi, stage: Stage) -> None:
+        """Serve the stage as it is now: a changed one has been deployed again. Connections stay open."""
+        self._api = api
+        self._stage = stage
+        is_default = self._assumptions.reserved_key == "default"
+        self._routes = RouteSelector(api.route_selection_expression, reserved_is_default=is_default)
+        self._route_limiter = RouteRateLimiter(stage, self._clock.time)
+        self._handshakes = HandshakeHandler(api.routes.get(CONNECT), self._route_limiter, self._context)
+
+    def is_for(self, api: WebSocketApi, stage: Stage) -> bool:
+        """Tell if this is the stage of that name of the same API."""
+        return (self._api.api_id, self._stage.name) == (api.api_id, stage.name)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection from its handshake to its end."""

@@ -99,3 +99,16 @@ def test_a_text_that_can_be_a_services_name_is_one(tmp_path):
 def test_pynamodb_calls_dynamodb(tmp_path):
     write(tmp_path, {"app.py": "from pynamodb.models import Model"})
     assert needs([function(tmp_path, "app.handler")]).services == ["dynamodb"]
+
+
+def test_its_own_modules_are_those_that_it_imports_of_its_folder(tmp_path):
+    write(
+        tmp_path,
+        {
+            "pkg/app.py": "import pkg.store, helper, boto3",
+            "pkg/store.py": "",
+            "helper.py": "",
+            "tests/test_app.py": "import pkg",
+        },
+    )
+    assert needs([function(tmp_path, "pkg.app.handler")]).own == {tmp_path: {"pkg", "helper"}}

@@ -11,26 +11,38 @@ import time
 from pathlib import Path
 
 import pytest
+from parley.functions.processes import launch
+from parley.functions.processes.launch import start_zygote
 from parley.functions.processes.loading import Libraries
 from parley.functions.processes.preload import ZygotePlan
 
 from tests.support.process_tree import state
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, until
 
 PIDS = """
     import os, signal, subprocess, sys, time
 
     def handler(event, context):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        child = subprocess.Popen(["/bin/sleep", "600"])
+        child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=event == "leave")
         pids = [os.getpid(), os.getppid(), child.pid]
-        if event in ("stay", "rest"):
+        if event in ("stay", "rest", "leave"):
             print(*pids)
             time.sleep(600 if event == "stay" else 0)
         if event == "exit":
             print(*pids)
             sys.exit(1)
         return pids
+"""
+
+LIBRARY = """
+    import os, pathlib, time
+    import lib_changed
+
+    def handler(event, context):
+        while event and not pathlib.Path(event).exists():
+            time.sleep(0.01)
+        return [lib_changed.VALUE, os.getppid()]
 """
 
 EMULATOR = """
@@ -157,6 +169,65 @@ async def test_an_emulator_that_is_killed_leaves_none_that_stands_still(emulator
     program.kill()
     await program.wait()
     assert await all_ended([function, zygote, child])
+
+
+async def test_it_leaves_none_that_has_left_the_group_of_its_function(emulator):
+    program, (function, zygote, child) = await emulator(b'"leave"')
+    assert is_alive(child)
+    program.kill()
+    await program.wait()
+    assert await all_ended([function, zygote, child])
+
+
+@pytest.mark.parametrize("orders", [b"", b'{"id": 1, "launch": {}}\n'])
+def test_a_zygote_that_still_loads_ends_with_the_emulator(tmp_path, orders):
+    began = tmp_path / "began"
+    source = f"import pathlib, time\npathlib.Path({str(began)!r}).touch()\nwhile True: time.sleep(0.01)\n"
+    (tmp_path / "lib_slow.py").write_text(source)
+    zygote = start_zygote(ZygotePlan(Libraries(["lib_slow"]), {"PYTHONPATH": str(tmp_path)}))
+    try:
+        until(began.exists)
+        zygote.control.send(orders)
+        zygote.control.close()
+        assert zygote.process.wait(HANGS) == 0
+    finally:
+        zygote.process.kill()
+        zygote.process.wait()
+
+
+async def test_libraries_are_loaded_anew_while_events_run(serve, tmp_path, monkeypatch):
+    """The zygote finds modules in its own folder, so a test can put a library there."""
+    (tmp_path / "packages").mkdir()
+    (tmp_path / "packages" / "parley").symlink_to(launch._PACKAGE_FOLDER / "parley")
+    library = tmp_path / "packages" / "lib_changed.py"
+    library.write_text("VALUE = 1")
+    monkeypatch.setattr(launch, "_PACKAGE_FOLDER", tmp_path / "packages")
+    service = await serve(f=LIBRARY)
+    first, zygote = await service.answer("f")
+    assert first == 1
+    assert str(tmp_path / "packages") in await service.lambda_.library_folders()
+    running = asyncio.create_task(service.answer("f", str(tmp_path / "go")))
+    await service.until("start", 2)
+    library.write_text("VALUE = 22")
+    assert await service.lambda_.renew_libraries(changed=True)
+    second, other = await service.answer("f")
+    assert (second, other == zygote) == (22, False)
+    (tmp_path / "go").touch()
+    assert await running == [1, zygote]
+    assert await all_ended([zygote])
+    assert not await service.lambda_.renew_libraries(changed=False)
+
+
+async def test_a_new_import_is_loaded_for_all_and_environments_go_on(serve):
+    service = await serve(f=PIDS)
+    function, zygote, _ = await service.answer("f")
+    (service.folder / "f" / "f.py").write_text(f"import yaml\n{textwrap.dedent(PIDS)}")
+    assert await service.lambda_.renew_libraries(changed=False)
+    assert (await service.answer("f"))[0] == function
+    assert any(folder.endswith("yaml") for folder in await service.lambda_.library_folders())
+    service.lambda_.renew(service.lambda_._functions, ["f"])
+    assert (await service.answer("f"))[1] != zygote
+    assert await all_ended([function, zygote])
 
 
 async def test_none_stands_still_for_ever_if_nobody_is_left_to_kill_it(emulator):
@@ -292,3 +363,13 @@ async def test_a_zygote_that_loaded_what_it_must_not_begins_afresh(serve, tmp_pa
     service = await serve({"zygote": plan}, f=AFRESH)
     (service.folder / "f" / "lib_mine.py").write_text("")
     assert await service.answer("f") == [still_loads, False, True, "awslambdaric"]
+
+
+@pytest.mark.parametrize(("age", "compiled"), [(0, False), (60, True)])
+async def test_bytecode_is_kept_of_files_only_that_have_not_just_changed(serve, age, compiled):
+    service = await serve(f=PIDS)
+    source = service.folder / "f" / "f.py"
+    now = time.time()
+    os.utime(source, (now - age, now - age + (0 if age else 3600)))
+    await service.answer("f")
+    assert bool(list(source.parent.glob("__pycache__/f.*.pyc"))) is compiled
