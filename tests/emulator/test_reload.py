@@ -1,6 +1,8 @@
 """Reload: what is saved while the emulator runs."""
 
+import json
 import threading
+import urllib.request
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -42,6 +44,12 @@ TABLE = """
       BillingMode: PAY_PER_REQUEST
       AttributeDefinitions: [{AttributeName: %s, AttributeType: S}]
       KeySchema: [{AttributeName: %s, KeyType: HASH}]
+"""
+
+SCHEDULE = ", Events: {Tick: {Type: Schedule, Properties: {Schedule: %s}}}"
+
+BUCKET = """
+  Uploads: {Type: AWS::S3::Bucket, Properties: {BucketName: uploads}}
 """
 
 OTHER_API = """
@@ -200,6 +208,22 @@ class TestTheRest:
             it.write("second/app.py", ANSWER.format("changed"))
             assert it.ask(name="Second") == "changed"
             client.ping().wait(HANGS)
+
+    def test_a_schedule_is_the_one_of_the_template(self, project):
+        it = project(ANSWER.format("as before"), SCHEDULE % "rate(1 hour)")
+        it.template(SCHEDULE % "rate(2 hours)")
+        it.until_logged("event sources")
+        with urllib.request.urlopen(f"{it.emulator.url}/_parley/rules", timeout=HANGS) as answer:
+            rules = json.load(answer)
+        assert [each["schedule"] for each in rules] == ["rate(2 hours)"]
+        assert rules[0]["next"] is not None
+
+    def test_a_bucket_that_is_new_is_there(self, project):
+        it = project(ANSWER.format("as before"))
+        it.template(resources=BUCKET)
+        assert "+uploads" in it.until_logged("template.yaml")
+        s3 = it.emulator.client("s3")
+        assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == ["uploads"]
 
     def test_an_api_that_is_gone_closes_its_connections_with_1001_and_no_others(self, project):
         it = project(REPLY % "here", resources=OTHER_API)

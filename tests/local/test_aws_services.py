@@ -82,6 +82,8 @@ async def services():
     yield services
     server.should_exit = True
     await serving
+    # moto's data are the process's own.
+    await services.clear()
 
 
 def client(services, service, path=None):
@@ -307,3 +309,22 @@ async def test_objects_are_kept_as_they_are(services):
         await call(s3.get_object, Bucket="uploads", Key="none")
     with pytest.raises(ClientError, match="NoSuchBucket"):
         await call(s3.get_object, Bucket="none", Key="none")
+
+
+async def test_after_a_reset_the_buckets_are_as_the_template_says(services):
+    s3 = client(services, "s3")
+    await asyncio.to_thread(s3.put_object, Bucket="uploads", Key="in/a.txt", Body=b"one")
+    await asyncio.to_thread(s3.create_bucket, Bucket="made")
+    await services.clear()
+    await services.provision((), (), buckets=(BUCKET,))
+    found = await asyncio.to_thread(s3.list_buckets)
+    assert [each["Name"] for each in found["Buckets"]] == ["uploads"]
+    assert "Contents" not in await asyncio.to_thread(s3.list_objects_v2, Bucket="uploads")
+
+
+async def test_a_bucket_that_comes_later_is_there(services):
+    s3 = client(services, "s3")
+    await asyncio.to_thread(s3.list_buckets)
+    await services.provision((), (), buckets=(Bucket("later"),))
+    found = await asyncio.to_thread(s3.list_buckets)
+    assert {each["Name"] for each in found["Buckets"]} == {"uploads", "later"}

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 import uvicorn
+from moto.dynamodb.models import dynamodb_backends
 from parley.asgi import Response, read_body
 from parley.clock import Clock
 from parley.dev_tokens import user_folder
@@ -111,3 +112,6 @@ def served(name: str) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+        if name == MOTO:
+            # moto's data are the process's own.
+            dynamodb_backends.reset()

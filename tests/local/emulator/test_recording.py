@@ -76,3 +76,11 @@ def test_secrets_of_the_template_are_known(tmp_path, name):
     record = record_payloads(trace, Template(functions, (), (), (), parameters=parameters))
     trace.record("end", {"answer": b'"a very secret value, another secret value, an open value"'})
     assert record.of(1).value() == f"{REDACTED}, {REDACTED}, an open value"
+
+
+def test_secrets_that_come_later_are_redacted_too():
+    trace, record = Trace(), Record(Redaction(["the-first-secret"]))
+    trace.keep = record.keep
+    record.redact(["the-second-secret"])
+    trace.record("start", {"event": b'["the-first-secret", "the-second-secret"]'})
+    assert list(payloads(trace, record).values()) == [[REDACTED, REDACTED]]

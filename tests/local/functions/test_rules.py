@@ -213,3 +213,36 @@ async def test_a_request_that_cannot_be_answered_is_refused(running, target, bod
     made, _, _ = running()
     found, _, answer = made.answer({"x-amz-target": target}, body)
     assert (found, json.loads(answer)["__type"]) == (status, code)
+
+
+async def test_schedules_that_stay_keep_their_times_and_others_begin_or_end(running):
+    minutes, hours = rule(schedule="rate(5 minutes)"), rule(schedule="rate(1 hour)")
+    rules, sent, clock = running(minutes)
+    await clock.advance(200)
+    rules.renew([minutes, hours], ["default"])
+    await clock.advance(100)
+    assert len(sent) == 1
+    rules.renew([hours], ["default"])
+    await clock.advance(3400)
+    assert len(sent) == 1
+    await clock.advance(100)
+    assert len(sent) == 2
+
+
+async def test_a_renewed_rule_has_its_new_pattern(running):
+    rules, sent, _ = running(rule(pattern={"source": ["one"]}))
+    rules.renew([rule(pattern={"source": ["two"]})], ["default"])
+    for source in ("one", "two"):
+        rules.put({"source": source, "detail": {}})
+    assert [event["source"] for _, event, _ in sent] == ["two"]
+
+
+async def test_schedules_that_were_stopped_start_once_more(running):
+    rules, sent, clock = running(rule(schedule="rate(1 minute)"))
+    rules.stop()
+    await clock.advance(60)
+    assert sent == []
+    rules.start()
+    rules.start()
+    await clock.advance(60)
+    assert len(sent) == 1

@@ -35,6 +35,7 @@ async def polled():
         running.append(made)
         return stream, function, clock, sent, trace
 
+    start.running = running
     yield start
     for each in running:
         each.stop()
@@ -171,3 +172,29 @@ async def test_a_table_without_a_stream_is_said(polled):
     *_, trace = await polled(table="Others")
     [note] = [event.fields["text"] for event in trace.after(0)]
     assert note == "f gets no changes of Others: this DynamoDB has no stream of the table."
+
+
+async def test_sources_that_stay_go_on_and_others_begin_or_end(polled):
+    stream, function, clock, _, _ = await polled("ok", "ok", "ok")
+    [poller] = polled.running
+    kept, other = StreamSource("Orders", "f"), StreamSource("Orders", "f", batch_size=1)
+    stream.put("a")
+    await poller.renew([kept, other])
+    await clock.advance(1)
+    # `kept` has not begun again, so it still meets the change that was there before.
+    assert [len(event["Records"]) for event in function.events] == [1]
+    await poller.renew([])
+    stream.put("b")
+    await clock.advance(1)
+    assert len(function.events) == 1
+
+
+async def test_a_poller_that_was_stopped_starts_again(polled):
+    stream, function, clock, _, _ = await polled("ok")
+    [poller] = polled.running
+    poller.stop()
+    await poller.start()
+    await poller.start()
+    stream.put("a")
+    await clock.advance(1)
+    assert len(function.events) == 1

@@ -110,3 +110,10 @@ def test_in_a_project_only_what_the_functions_import_must_be_readable(code):
     (code / "app.py").write_text("(")
     assert sources.take(code, {code / "app.py"})
     assert (sources.current(code) / "app.py").read_text() == "import part.one\n"
+
+
+def test_what_another_python_runs_is_not_checked(sources, code):
+    sources.unchecked = frozenset({code})
+    (code / "app.py").write_text("print 'of an older Python'\n")
+    assert sources.take(code, {code / "app.py"}) == []
+    assert sources.current(code) == code

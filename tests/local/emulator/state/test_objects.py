@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from threading import Lock
+
 import pytest
 from moto.s3.models import s3_backends
 from parley.account import ACCOUNT_ID, REGION
+from parley.aws_services import AwsServices
 from parley.emulator.state.journal import Journal
 from parley.emulator.state.kept import KeptServices
+from parley.template.model import Bucket
+from parley.trace import Trace
 
 
 @pytest.fixture
@@ -87,3 +92,19 @@ def test_a_request_of_another_service_keeps_nothing(run):
     backend.put_object("uploads", "one", b"1")
     kept.keep("ssm")
     assert run()[0].get_object("uploads", "one") is None
+
+
+async def test_services_restore_them_into_the_templates_buckets(run, tmp_path):
+    run()
+    signed = {"authorization": "AWS4-HMAC-SHA256 Credential=emulator/20260101/us-east-1/s3/aws4_request"}
+    for number in (1, 2):
+        s3_backends[ACCOUNT_ID]["aws"].buckets.clear()
+        s3_backends.bucket_accounts.clear()
+        journal = Journal(tmp_path / "other.db")
+        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), keeper=KeptServices(journal))
+        await services.provision((), (), buckets=(Bucket("uploads"),))
+        if number == 1:
+            assert (await services.answer("s3", "PUT", signed, b"one", "/uploads/a.txt")).status == 200
+        answer = await services.answer("s3", "GET", signed, b"", "/uploads/a.txt")
+        journal.close()
+        assert (answer.status, answer.body) == (200, b"one")

@@ -6,6 +6,7 @@ import json
 from threading import Lock
 
 import pytest
+from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from parley.account import ACCOUNT_ID, REGION
 from parley.aws_services import AwsServices
@@ -43,7 +44,8 @@ async def run(tmp_path):
     yield start
     for each in journals:
         each.close()
-    sqs_backends[ACCOUNT_ID][REGION].queues.clear()
+    for backends in (sns_backends, sqs_backends):
+        backends[ACCOUNT_ID][REGION].reset()
 
 
 async def call(services, operation, **content):

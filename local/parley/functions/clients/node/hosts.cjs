@@ -1,10 +1,11 @@
 'use strict';
 // Hosts of AWS that lead to the emulator in a function's process.
 //
-// The hosts of the template's own APIs (`{apiId}.execute-api.{region}.amazonaws.com`) do so on every connection. The
-// hosts of services do so in HTTP requests, if a variable AWS_ENDPOINT_URL… names another endpoint: the SDK for
-// JavaScript v2, and v3 before November 2023, do not read these variables. An endpoint that the code names wins, since
-// it is another host. Not covered: programs that the function starts, and native libraries.
+// The hosts of the template's own APIs and function URLs (`{apiId}.execute-api.{region}.amazonaws.com`,
+// `{urlId}.lambda-url.{region}.on.aws`) do so on every connection. The hosts of services do so in HTTP requests, if a
+// variable AWS_ENDPOINT_URL… names another endpoint: the SDK for JavaScript v2, and v3 before November 2023, do not read
+// these variables. An endpoint that the code names wins, since it is another host. Not covered: programs that the
+// function starts, and native libraries.
 
 const http = require('node:http');
 const https = require('node:https');
@@ -13,7 +14,7 @@ const net = require('node:net');
 const { urlToHttpOptions } = require('node:url');
 
 const API_HOSTS = 'PARLEY_API_HOSTS';
-const API_DOMAIN = String.raw`\.execute-api\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)\.?`;
+const API_DOMAIN = String.raw`\.(?:execute-api\.[a-z0-9-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)|lambda-url\.[a-z0-9-]+\.on\.aws)\.?`;
 const SERVICE = /^(.+?)(\.[a-z]{2}(?:-[a-z]+)+-\d)?\.amazonaws\.com(?:\.cn)?$/i;
 const BUCKET = /^(.+)\.s3$/i;
 const AWS = /\.amazonaws\.com(?:\.cn)?$/i;
