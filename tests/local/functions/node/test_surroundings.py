@@ -125,8 +125,11 @@ async def test_the_hosts_of_the_templates_apis_lead_to_the_emulator(serve, how):
             **certificate("127.0.0.1", {}).variables(),
         }
         service = await serve(javascript(environment=variables), f=ASKING)
-        for api in ("abcdefghij", "klmnopqrst"):
-            name = f"{api}.execute-api.eu-west-1.amazonaws.com"
+        for name in (
+            "abcdefghij.execute-api.eu-west-1.amazonaws.com",
+            "klmnopqrst.execute-api.eu-west-1.amazonaws.com",
+            "klmnopqrst.lambda-url.eu-west-1.on.aws",
+        ):
             assert await service.answer("f", [how, name, "/prod"]) == ["/prod", name]
 
 
