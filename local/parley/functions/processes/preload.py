@@ -27,7 +27,7 @@ _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 _SERVICE_OF = {"pynamodb": "dynamodb"}
 """The services that libraries call without the function's code naming them."""
 
-_SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{1,40}")
+_SERVICE_NAME = re.compile(rb"""["']([a-z][a-z0-9-]{1,40})["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +69,17 @@ def needs(functions: Iterable[Function]) -> Needs:
     modules: set[str] = set()
     texts: set[str] = set()
     for code, own in handlers.items():
-        for tree, imports in _sources(code, own):
+        for source, imports in _sources(code, own):
             modules |= imports
-            texts |= set(_texts(tree))
+            # Not by the syntax tree: to walk through all of it takes as long as to make it.
+            texts |= {name.decode() for name in _SERVICE_NAME.findall(source)}
     libraries = {name.partition(".")[0] for name in modules}
     texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
-    return Needs(sorted(modules), sorted(filter(_SERVICE_NAME.fullmatch, texts)))
+    return Needs(sorted(modules), sorted(texts))
 
 
-def _sources(code: Path, modules: set[str]) -> Iterator[tuple[ast.Module, set[str]]]:
-    """Yield these modules of one folder, and the modules of the same folder that they import.
+def _sources(code: Path, modules: set[str]) -> Iterator[tuple[bytes, set[str]]]:
+    """Yield the text of these modules of one folder, and of the modules of the same folder that they import.
 
     Each comes with the names that it is the first to import from other packages.
     """
@@ -87,15 +88,15 @@ def _sources(code: Path, modules: set[str]) -> Iterator[tuple[ast.Module, set[st
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
-            tree = None if path in read else _parsed(path)
+            source = b"" if path in read else _content(path)
             read.add(path)
-            if tree is None:
+            if not source or (tree := _parsed(source)) is None:
                 continue
             new = set(_imported(tree, package)) - seen
             seen |= new
             own = {name for name in new if _is_own(code, name)}
             waiting += own
-            yield tree, {name for name in new - own if name.partition(".")[0] not in elsewhere}
+            yield source, {name for name in new - own if name.partition(".")[0] not in elsewhere}
 
 
 def _is_own(code: Path, name: str) -> bool:
@@ -115,15 +116,18 @@ def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
             yield path.with_suffix(".py"), name.rpartition(".")[0]
 
 
-def _parsed(path: Path) -> ast.Module | None:
+def _content(path: Path) -> bytes:
     try:
-        return ast.parse(path.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _parsed(source: bytes) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
         return None
-
-
-def _texts(tree: ast.Module) -> Iterator[str]:
-    return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def _imported(tree: ast.Module, package: str) -> Iterator[str]:
