@@ -180,7 +180,8 @@ def _write_inline_code(code: str, name: str) -> Path:
     """Return a folder with inline code in `index.py` or `index.js`, as on Lambda. The same code has the same folder."""
     folder = temporary_folder() / hashlib.sha256(code.encode()).hexdigest()[:16]
     folder.mkdir(mode=0o700, exist_ok=True)
-    (folder / name).write_text(code, encoding="utf-8")
+    if not (folder / name).exists():  # what is written counts as a change
+        (folder / name).write_text(code, encoding="utf-8")
     return folder
 
 

@@ -1,6 +1,7 @@
 """Code that stands in the template gets a folder that nobody could prepare."""
 
 import hashlib
+import os
 import stat
 import subprocess
 import sys
@@ -83,3 +84,10 @@ def test_each_process_has_its_own_and_removes_it(template):
     ]
     assert len({*runs[0], *runs[1]}) == 4
     assert not any(Path(folder).exists() for run in runs for folder in run)
+
+
+def test_a_further_reading_writes_nothing_for_that_would_look_like_a_change(template):
+    path = read(template).functions["Sam"].code / "index.py"
+    os.utime(path, (0, 0))
+    read(template)
+    assert path.stat().st_mtime == 0
