@@ -225,6 +225,17 @@ class TestTheRest:
         s3 = it.emulator.client("s3")
         assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == ["uploads"]
 
+    def test_a_reset_for_a_test_is_about_the_template_as_it_is_now(self, project):
+        it = project(ANSWER.format("as before"), PARLEY_TEST_API="1")
+        it.template(resources=TABLE % ("id", "id") + BUCKET)
+        it.until_logged("+rows")
+        database, s3 = it.emulator.client("dynamodb"), it.emulator.client("s3")
+        database.put_item(TableName="rows", Item={"id": {"S": "one"}})
+        s3.put_object(Bucket="uploads", Key="one", Body=b"")
+        urllib.request.urlopen(f"{it.emulator.url}/_parley/reset", b"{}", timeout=HANGS).close()
+        assert database.scan(TableName="rows")["Count"] == 0
+        assert "Contents" not in s3.list_objects_v2(Bucket="uploads")
+
     def test_an_api_that_is_gone_closes_its_connections_with_1001_and_no_others(self, project):
         it = project(REPLY % "here", resources=OTHER_API)
         with it.connect() as stays, it.connect("second") as goes:
