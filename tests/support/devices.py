@@ -99,6 +99,7 @@ class Emulator:
             "dynamodb": self.dynamodb_url,
             "lambda": self.url,
             "apigatewaymanagementapi": f"{self.url}/live",
+            "s3": f"{self.url}/_parley/aws/s3",
         }[service]
         keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
         return boto3.client(service, endpoint_url=endpoint, **keys, **more)
