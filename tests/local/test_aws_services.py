@@ -21,6 +21,7 @@ from parley.trace import Trace
 
 from tests.support.devices import free_port
 from tests.support.kept_objects import kept, tracked_by_moto
+from tests.support.waiting import IDLE
 
 DEAD = "arn:aws:sqs:us-east-1:000000000000:dead"
 QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetArn": "{DEAD}", "maxReceiveCount": 1}}'}))
@@ -39,7 +40,7 @@ async def services():
         service = scope["path"].removeprefix("/aws").strip("/").partition("/")[0]
         await (await services.answer(service, scope["method"], headers, await read_body(receive))).send(send)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None, timeout_keep_alive=IDLE))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)
