@@ -88,9 +88,11 @@ def _sources(code: Path, modules: set[str]) -> Iterator[tuple[bytes, set[str]]]:
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
-            source = b"" if path in read else _content(path)
+            if path in read:
+                continue
             read.add(path)
-            if not source or (tree := _parsed(source)) is None:
+            source = _content(path)
+            if (tree := _parsed(source)) is None:
                 continue
             new = set(_imported(tree, package)) - seen
             seen |= new
