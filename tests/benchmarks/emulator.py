@@ -21,6 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.sync.client import connect as connect_sync
 
 from tests.benchmarks import gateway
+from tests.benchmarks.turn import first_token, receive_until
 from tests.benchmarks.versions import THIS, Version, cells, columns
 from tests.support.devices import Device, Emulator
 from tests.support.process_tree import children, descendants, state
@@ -142,7 +143,7 @@ def _reload_parley(emulator: Emulator, folder: Path) -> float:
         time.sleep(1.5)
         began = _save(path, f"{source}\n# {number}\n")
         device.send("ping")
-        until(device, "pong")
+        receive_until(device, "pong")
         times.append(time.perf_counter() - began)
     return _p95_ms(times)
 
@@ -170,9 +171,7 @@ def _crowd(version: Version) -> list[float]:
         together = _last_first_token(emulator, users)
         time.sleep(1)
         pids = descendants(emulator.process.pid)
-        # The zygote is the child that has the environments as its own children.
-        zygote = max(children(emulator.process.pid), key=lambda pid: len(children(pid)))
-        environments = [proportional_mb(pid) for pid in children(zygote)]
+        environments = [proportional_mb(pid) for pid in children(zygote_of(emulator))]
         everything = sum(map(proportional_mb, {emulator.process.pid, *pids}))
         return [alone, handshakes, together, median(environments), everything]
     finally:
@@ -182,16 +181,7 @@ def _crowd(version: Version) -> list[float]:
 def _first_token_alone(emulator: Emulator, turns: int = 10) -> float:
     """Return the median in ms, with the environments warm."""
     device = _device(emulator, "user0")
-    return median([_first_token(device) for _ in range(turns + 3)][3:]) * 1000
-
-
-def _first_token(device: Device) -> float:
-    began = time.perf_counter()
-    device.send("message", message="/long 10")
-    until(device, "assistant_message_token")
-    took = time.perf_counter() - began
-    until(device, "assistant_message_complete")
-    return took
+    return median([first_token(device) for _ in range(turns + 3)][3:]) * 1000
 
 
 async def _handshakes(emulator: Emulator) -> float:
@@ -216,10 +206,10 @@ def _last_first_token(emulator: Emulator, users: Sequence[str]) -> float:
         device.send("message", message="/long 60")
     waited = []
     for device in devices:
-        until(device, "assistant_message_token")
+        receive_until(device, "assistant_message_token")
         waited.append(time.perf_counter() - began)
     for device in devices:
-        until(device, "assistant_message_complete")
+        receive_until(device, "assistant_message_complete")
     return max(waited)
 
 
@@ -230,9 +220,9 @@ def _device(emulator: Emulator, user: str) -> Device:
     return device
 
 
-def until(device: Device, kind: str) -> None:
-    while (frame := device.receive_any(60))["type"] != kind:
-        assert frame["type"] != "error", frame
+def zygote_of(emulator: Emulator) -> int:
+    """Return the process that has the environments as its own children."""
+    return max(children(emulator.process.pid), key=lambda pid: len(children(pid)))
 
 
 def proportional_mb(pid: int) -> float:

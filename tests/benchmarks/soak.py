@@ -10,7 +10,8 @@ from threading import Event
 
 from rich.table import Table
 
-from tests.benchmarks.emulator import proportional_mb, until
+from tests.benchmarks.emulator import proportional_mb, zygote_of
+from tests.benchmarks.turn import receive_until
 from tests.benchmarks.versions import met
 from tests.support.devices import Device, Emulator
 from tests.support.process_tree import children, command, descendants
@@ -48,14 +49,14 @@ def _talk(emulator: Emulator, user: str, over: Event) -> int:
         device.create_chat()
         for _ in range(TURNS_OF_A_CHAT):
             device.send("message", message="/long 20")
-            until(device, "assistant_message_complete")
+            receive_until(device, "assistant_message_complete")
             turns += 1
         device.socket.close()
     return turns
 
 
 def _memory(emulator: Emulator) -> dict[str, float]:
-    zygote = max(children(emulator.process.pid), key=lambda pid: len(children(pid)))
+    zygote = zygote_of(emulator)
     engine = [pid for pid in descendants(emulator.process.pid) if "dynoxide" in command(pid)]
     return {
         "the emulator's process": proportional_mb(emulator.process.pid),

@@ -50,12 +50,12 @@ class _Chats:
         self._in_new, self._in_long = _device(self.emulator, "alice"), _device(self.emulator, "bob")
         self._in_long.create_chat()
         for _ in range(EARLIER):
-            _by_a_turn(self._in_long)
+            first_token(self._in_long)
 
     def ask(self) -> tuple[float, float]:
         """Return the times of the first token, in a new chat and in the long one."""
         self._in_new.create_chat()
-        return _by_a_turn(self._in_new), _by_a_turn(self._in_long)
+        return first_token(self._in_new), first_token(self._in_long)
 
 
 def _device(emulator: Emulator, user: str) -> Device:
@@ -77,15 +77,17 @@ def _directly(client: OpenAI) -> float:
     return took
 
 
-def _by_a_turn(device: Device) -> float:
+def first_token(device: Device) -> float:
+    """Have a turn, and return the seconds from the message to the first token on the device."""
     started = time.perf_counter()
     device.send("message", message=MESSAGE)
-    _receive_until(device, "assistant_message_token")
+    receive_until(device, "assistant_message_token")
     took = time.perf_counter() - started
-    _receive_until(device, "assistant_message_complete")
+    receive_until(device, "assistant_message_complete")
     return took
 
 
-def _receive_until(device: Device, kind: str) -> None:
+def receive_until(device: Device, kind: str) -> None:
+    """Read a device's frames up to one of this kind. No error may come before it."""
     while (frame := device.receive_any())["type"] != kind:
         assert frame["type"] != "error", frame

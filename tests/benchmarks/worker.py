@@ -15,6 +15,7 @@ from statistics import median
 
 from rich.table import Table
 
+from tests.benchmarks.turn import receive_until
 from tests.benchmarks.versions import THIS, Version, cells, columns, met
 from tests.support.devices import Device, Emulator
 from tests.support.unlimited import UNLIMITED
@@ -96,8 +97,7 @@ class _Turns:
 
     def _ask(self, text: str) -> None:
         self._device.send("message", message=text)
-        while (frame := self._device.receive_any(60))["type"] != "assistant_message_complete":
-            assert frame["type"] != "error", frame
+        receive_until(self._device, "assistant_message_complete")
 
 
 def _processes(emulator: int) -> dict[int, float]:

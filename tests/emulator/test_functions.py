@@ -14,6 +14,7 @@ from parley.template.model import Function, InvokeConfig
 from parley.trace import Trace
 
 from tests.support.clock import ManualClock, ShiftedClock
+from tests.support.lambda_service import TOGETHER
 from tests.support.waiting import HANGS
 
 TELL = """
@@ -32,16 +33,6 @@ WAIT = """
     def handler(event, context):
         time.sleep(event or 0)
         return "done"
-"""
-
-TOGETHER = """
-import os, pathlib, time
-
-def handler(event, context):
-    pathlib.Path(f"{os.getpid()}.here").touch()
-    while len(list(pathlib.Path().glob("*.here"))) < 3:
-        time.sleep(0.01)
-    return os.getpid()
 """
 
 
@@ -193,7 +184,7 @@ class TestMemory:
 
 class TestIdleness:
     async def three_idle(self, service):
-        answers = await asyncio.gather(*(service.invoke("f", b"{}") for _ in range(3)))
+        answers = await asyncio.gather(*(service.invoke("f", b"3") for _ in range(3)))
         assert len({answer.payload for answer in answers}) == 3
 
     async def until_living(self, runner, count):
@@ -218,7 +209,7 @@ class TestIdleness:
             for callback in clock.later:
                 callback()
             await self.until_living(runner, 1)
-            assert (await service.invoke("f", b"{}")).cold is False
+            assert (await service.invoke("f", b"3")).cold is False
         finally:
             await service.stop()
 
@@ -232,6 +223,6 @@ class TestIdleness:
             memory[0] = 100.0
             assert (await service.invoke("g", b"{}")).cold is True
             await self.until_living(runner, 2)
-            assert (await service.invoke("f", b"{}")).cold is False
+            assert (await service.invoke("f", b"3")).cold is False
         finally:
             await service.stop()

@@ -24,7 +24,7 @@ from parley.trace import Trace
 
 from tests.support.devices import free_port
 from tests.support.kept_objects import kept, tracked_by_moto
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, IDLE
 
 DEAD = "arn:aws:sqs:us-east-1:000000000000:dead"
 QUEUES = (Queue("dead"), Queue("work", {"RedrivePolicy": f'{{"deadLetterTargetArn": "{DEAD}", "maxReceiveCount": 1}}'}))
@@ -72,7 +72,7 @@ async def services():
         answer = await services.answer(service, scope["method"], headers, await read_body(receive), resource)
         await answer.send(send)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None, timeout_keep_alive=IDLE))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)

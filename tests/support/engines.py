@@ -27,6 +27,8 @@ from parley.errors import StartError
 from parley.gateway.events import decode_headers
 from parley.trace import Trace
 
+from tests.support.waiting import IDLE
+
 DYNOXIDE, MOTO = "dynoxide", "moto"
 ENGINES = (DYNOXIDE, MOTO)
 
@@ -82,7 +84,9 @@ def served(name: str) -> Iterator[str]:
         answer = await database.answer(dict(decode_headers(scope["headers"])), await read_body(receive))
         await answer.send(send)
 
-    server = uvicorn.Server(uvicorn.Config(application, port=0, lifespan="off", log_config=None))
+    server = uvicorn.Server(
+        uvicorn.Config(application, port=0, lifespan="off", log_config=None, timeout_keep_alive=IDLE)
+    )
     started = threading.Event()
     failures: list[BaseException] = []
 

@@ -21,6 +21,17 @@ from parley.trace import Trace
 from tests.support.process_tree import is_running
 from tests.support.waiting import HANGS
 
+TOGETHER = """
+import os, pathlib, time
+
+def handler(event, context):
+    pathlib.Path(f"{os.getpid()}.here").touch()
+    while len(list(pathlib.Path().glob("*.here"))) < event:
+        time.sleep(0.01)
+    return os.getpid()
+"""
+"""A function that goes on once so many of its environments have an event as the event says, and returns its process."""
+
 _OF_THE_SERVICE = ("mode", "environments", "environments_of", "interpreter_of", "zygote", "freezes", "suffix")
 
 

@@ -9,7 +9,7 @@ import openai
 import uvicorn
 from parley.llm.server import BuiltInModel
 
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, IDLE
 
 
 class _Counting:
@@ -36,7 +36,7 @@ class ModelServer:
         self.app = _Counting(BuiltInModel(tokens_per_second))
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        config = uvicorn.Config(self.app, lifespan="off", log_config=None)
+        config = uvicorn.Config(self.app, lifespan="off", log_config=None, timeout_keep_alive=IDLE)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],))
         self.client = openai.OpenAI(api_key="any", base_url=self.url, max_retries=0, timeout=HANGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 from collections import deque
 from collections.abc import Callable
@@ -14,7 +15,6 @@ from parley.trace import Trace
 
 IDLE_SECONDS = 300.0
 """The time without an event after which an environment is ended. On AWS it is some minutes, not documented."""
-
 
 _START_SECONDS = 1.0
 """The time after which a start does not count any more: it waits for something else than the processor."""
@@ -177,17 +177,17 @@ class Pool:
             self._clock.call_later(IDLE_SECONDS, self._end_idle)
 
     def _end_idle(self) -> None:
-        """End the environments that have been idle for long. The longest idle ones are at the front."""
+        """End the environments that have been idle for long."""
         now = self._clock.time()
-        while len(self._idle) > 1 and self._idle[0].idle_since + IDLE_SECONDS <= now:
-            self._idle.pop(0).retire()
+        self.end_spare(since=now - IDLE_SECONDS)
         self._watched = len(self._idle) > 1
         if self._watched:
             self._clock.call_later(max(1.0, self._idle[0].idle_since + IDLE_SECONDS - now), self._end_idle)
 
-    def end_spare(self, kept: int = 1) -> None:
-        """End all idle environments but the one that was used last, or as many as `kept` says."""
-        while len(self._idle) > kept:
+    def end_spare(self, kept: int = 1, since: float = math.inf) -> None:
+        """End environments that are idle since this moment or longer, but never those that were used last."""
+        # The longest idle ones are at the front.
+        while len(self._idle) > kept and self._idle[0].idle_since <= since:
             self._idle.pop(0).retire()
 
     def end_running(self) -> bool:

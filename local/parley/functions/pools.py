@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import signal
 from collections.abc import Callable, Collection, Mapping
 
@@ -30,10 +29,10 @@ class Pools:
         trace: Trace,
         environments: int,
         clock: Clock,
+        available_mb: Callable[[], float],
         injector: Injector | None = None,
         zygote: ZygoteProcess | None = None,
         freezes: bool = True,
-        available_mb: Callable[[], float] = lambda: math.inf,
     ) -> None:
         self._functions = functions
         self._zygote = zygote

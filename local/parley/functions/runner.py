@@ -85,4 +85,4 @@ def runner_for(
     """
     if mode == "inline":
         return Inline(functions, trace, environments, injector)
-    return Pools(functions, trace, environments, clock or Clock(), injector, zygote, freezes, available_mb)
+    return Pools(functions, trace, environments, clock or Clock(), available_mb, injector, zygote, freezes)

@@ -13,7 +13,7 @@ from parley.iam import services_use
 from parley.iam.denials import denial, principal
 from parley.iam.grants import Grants
 from parley.iam.managed_policies import managed_policy
-from parley.iam.policies import Decision, Request, Statement, decide, depends_on_time, statements
+from parley.iam.policies import Decision, Statement, decide, depends_on_time, statements
 from parley.iam.requests import Requests
 from parley.iam.requirements import Call, Permission, encryption, permissions
 from parley.template.model import PolicyDocument, Role, Template
@@ -29,7 +29,8 @@ LAMBDA = "Lambda"
 class _FunctionRole:
     """A function's role with its statements; `is_known` is False if the template does not show all of them.
 
-    Functions with the same role have the same grants. `decided` are the decisions that do not depend on the time.
+    Functions with the same role have the same grants. `decided` are the decisions that stay: none if some depend on the
+    time.
     """
 
     name: str
@@ -37,6 +38,7 @@ class _FunctionRole:
     boundary: list[Statement] | None
     grants: Grants
     is_known: bool
+    depends_on_time: bool
     used: Counter[Permission] = field(default_factory=Counter)
     missing: dict[Permission, Decision] = field(default_factory=dict)
     told: set[Permission] = field(default_factory=set)
@@ -127,7 +129,14 @@ class AccessControl:
         for reason in unknown:
             self._note(f"IAM, {function}: {reason}, so its role {role.name} counts as one that allows everything.")
         grants = self._grants.setdefault(role.name, Grants(own))
-        return _FunctionRole(role.name, every, boundary, grants, is_known=not unknown)
+        return _FunctionRole(
+            role.name,
+            every,
+            boundary,
+            grants,
+            is_known=not unknown,
+            depends_on_time=depends_on_time([*every, *(boundary or [])]),
+        )
 
     def _boundary(self, boundary: PolicyDocument | str | None) -> list[Statement] | None:
         document = managed_policy(boundary) if isinstance(boundary, str) else boundary
@@ -146,7 +155,11 @@ class AccessControl:
         self, function: str, role: _FunctionRole, permission: Permission, caller: str, purpose: str = ""
     ) -> Decision:
         request = self._requests.of(role.name, function, permission)
-        decision = self._decision(role, permission, request)
+        decision = decide(request, role.policies, role.boundary)
+        if decision is Decision.NOT_ALLOWED and not role.is_known:
+            decision = Decision.ALLOWED
+        if not role.depends_on_time:
+            role.decided[permission] = decision
         if decision is Decision.ALLOWED:
             if permission not in role.used:
                 role.grants.use(request)
@@ -154,15 +167,6 @@ class AccessControl:
             role.told.add(permission)
             role.missing[permission] = decision
             self._record_missing(function, role, permission, decision, caller, purpose)
-        return decision
-
-    @staticmethod
-    def _decision(role: _FunctionRole, permission: Permission, request: Request) -> Decision:
-        decision = decide(request, role.policies, role.boundary)
-        if not role.is_known and decision is Decision.NOT_ALLOWED:
-            decision = Decision.ALLOWED
-        if not depends_on_time([*role.policies, *(role.boundary or ())]):
-            role.decided[permission] = decision
         return decision
 
     def _record_missing(

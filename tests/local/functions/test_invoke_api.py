@@ -11,6 +11,8 @@ import uvicorn
 from botocore.config import Config
 from parley.asgi import Response, read_body
 
+from tests.support.waiting import IDLE
+
 ECHO = """
     def handler(event, context):
         if event == "fail":
@@ -33,7 +35,7 @@ async def client(service):
         headers = {key.decode(): value.decode() for key, value in scope["headers"]}
         await Response(*await service.lambda_.http_invoke(name, headers, await read_body(receive))).send(send)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, timeout_keep_alive=IDLE))
     serving = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn tells it in no other way
         await asyncio.sleep(0.01)

@@ -9,6 +9,8 @@ import pytest
 from parley.functions.processes import launch
 from parley.functions.service import UnknownFunction
 
+from tests.support.lambda_service import TOGETHER
+
 ECHO = """
     def handler(event, context):
         return event
@@ -19,16 +21,6 @@ SLOW = """
 
     def handler(event, context):
         time.sleep(event)
-        return os.getpid()
-"""
-
-TOGETHER = """
-    import os, pathlib, time
-
-    def handler(event, context):
-        pathlib.Path(f"{os.getpid()}.here").touch()
-        while len(list(pathlib.Path().glob("*.here"))) < event:
-            time.sleep(0.01)
         return os.getpid()
 """
 

@@ -121,9 +121,11 @@ def _sources(code: Path, seen: set[str]) -> Iterator[tuple[bytes, set[str]]]:
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
         for path, package in _files(code, waiting.pop()):
-            source = None if path in read else _content(path)
+            if path in read:
+                continue
             read.add(path)
-            if source is None or (tree := _parsed(source)) is None:
+            source = _content(path)
+            if (tree := _parsed(source)) is None:
                 continue
             new = set(_imported(tree, package)) - seen
             seen.update(new)
@@ -149,11 +151,11 @@ def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
             yield path.with_suffix(".py"), name.rpartition(".")[0]
 
 
-def _content(path: Path) -> bytes | None:
+def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError:
-        return None
+        return b""
 
 
 def _parsed(source: bytes) -> ast.Module | None:
