@@ -101,6 +101,18 @@ print(sorted(name for name in set(sys.modules) - before if name.startswith("open
     assert output_of(code) == "[]"
 
 
+def test_our_own_assistants_load_nothing_beside_their_files():
+    """Four functions load the files of all assistants at their cold start."""
+    code = """
+import sys
+from handlers.chat.assistants.registry import load
+before = set(sys.modules)
+load()
+print(sorted(name for name in set(sys.modules) - before if not name.startswith("handlers.assistants")))
+"""
+    assert output_of(code) == "[]"
+
+
 def output_of(code: str, **variables: str) -> str:
     """Run some code in a process of its own, and return what it has printed."""
     command = [sys.executable, "-c", code]
