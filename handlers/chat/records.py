@@ -186,6 +186,11 @@ class Chat:
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
 
+    @property
+    def assistant_id(self) -> str:
+        """The id of the assistant, also of the default one."""
+        return self.assistant or DEFAULT_ASSISTANT
+
     def listeners(self, now: datetime) -> frozenset[str]:
         """Return the ids of the subscribers whose sessions have not ended."""
         return frozenset(name for name, each in self.subscribers.items() if each.may_hear(now))

@@ -87,10 +87,8 @@ def assistant_of(module: ModuleType, assistant_id: str) -> Assistant:
     """Return the assistant of a module. Raises `BrokenAssistant` if it has none."""
     assistant = getattr(module, "assistant", None)
     if not isinstance(assistant, Assistant):
-        what = (
-            "has no `assistant`" if assistant is None else f"has an `assistant` of the type {type(assistant).__name__}"
-        )
-        raise BrokenAssistant(f"the file {what}; it must say `assistant = Assistant(…)`")
+        what = "no `assistant`" if assistant is None else f"an `assistant` of the type {type(assistant).__name__}"
+        raise BrokenAssistant(f"the file has {what}; it must say `assistant = Assistant(…)`")
     if assistant.id not in ("", assistant_id):
         raise BrokenAssistant(f"the id is {assistant.id!r}; the name of the file is the id, so leave `id` out")
     return replace(assistant, id=assistant_id)
