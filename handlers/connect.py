@@ -15,7 +15,7 @@ from handlers.chat.delivery import delivery
 from handlers.chat.errors import KeysUnavailable, Misconfigured, Refused
 from handlers.chat.identity import origins, tokens
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames
+from handlers.chat.protocol import frames, views
 from handlers.chat.records import Connection
 from handlers.chat.settings import ACCESS, refuse_wrong
 from handlers.wiring import Wiring
@@ -24,7 +24,7 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
 # The gateway is built for the first connection that evicts another one: few do.
-wired = Wiring(os.environ, identifies_users=True).build("authenticator", "session_deadline", "functions")
+wired = Wiring(os.environ, identifies_users=True).build("authenticator", "session_deadline", "functions", "assistants")
 collector.wake()
 
 
@@ -91,6 +91,11 @@ def _schedule_deadline(connection: Connection, wired: Wiring) -> None:
 
 
 def _greeting(connection_id: str, connected_at: datetime, wired: Wiring) -> frames.Connected:
+    language = wired.settings.texts.language
+    assistants = (
+        frames.AssistantView(id=each.id, title=each.title_in(language), starters=tuple(each.starters))
+        for each in wired.assistants
+    )
     return frames.Connected(
         connection_id=connection_id,
         server_time=frames.timestamp(wired.runtime.now()),
@@ -99,4 +104,5 @@ def _greeting(connection_id: str, connected_at: datetime, wired: Wiring) -> fram
             message_chars=wired.settings.message_chars,
             messages_per_minute=wired.settings.limits.messages_per_minute or None,
         ),
+        assistants=views.assistants(assistants),
     )

@@ -24,7 +24,7 @@ worker = ReplyWorker(
     wired.store,
     wired.relay_connections,
     model_of(settings, wired.wrong_settings, os.environ.get("OPENAI_API_KEY", "")),
-    ReplySettings.of(settings),
+    ReplySettings.of(settings, wired.assistants),
     lambda user_id, frame: wired.deliver(delivery.to_user(user_id, frame)),
     wired.runtime,
     report_of(settings, wired.runtime),

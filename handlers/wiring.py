@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 from handlers.chat.concurrency import Runtime
 
 if TYPE_CHECKING:
+    from handlers.chat.assistants.registry import Assistants
     from handlers.chat.connections import OpenConnections, SessionDeadline
     from handlers.chat.deliverer import Deliverer
     from handlers.chat.delivery.delivery import Delivery
@@ -150,13 +151,28 @@ class Wiring:
         return Authenticator.of(self.settings, users, self.runtime)
 
     @cached_property
+    def assistants(self) -> Assistants:
+        """The assistants of this deployment."""
+        from handlers.chat.assistants.registry import load
+
+        return load()
+
+    @cached_property
     def commands(self) -> Commands:
         """The answers to the frames of clients."""
         from handlers.chat.limits.frame_rate import FrameRateLimiter
         from handlers.chat.turns.commands import Commands
 
         limiter = FrameRateLimiter(self.settings.limits.frames_per_second, self.runtime)
-        return Commands(self.store, self.authenticator, self.settings, self.runtime, limiter, self.wrong_settings)
+        return Commands(
+            self.store,
+            self.authenticator,
+            self.settings,
+            self.runtime,
+            limiter,
+            self.wrong_settings,
+            self.assistants,
+        )
 
     @cached_property
     def performer(self) -> Performer:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import inf
 from threading import Lock
 from typing import Any, Self
@@ -149,6 +149,11 @@ class Prices:
                 f"TURN_PRICES cannot be used; set it to a JSON object of dollars for a million of: {', '.join(names)}",
                 "TURN_PRICES",
             ) from None
+
+    def of_model(self, model: str) -> Self:
+        """Return these prices with those of another model's tokens, as far as they are known."""
+        prompt, completion = TOKEN_PRICES.get(model, (None, None))
+        return replace(self, prompt_tokens=prompt, completion_tokens=completion)
 
     def cost(self, use: Use, usage: Usage | None, *, asked: bool) -> Cost:
         """Return the cost of what a turn has used. `asked` says whether the model was asked.

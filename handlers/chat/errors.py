@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
+    UNKNOWN_ASSISTANT = "unknown_assistant"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -43,6 +44,7 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.BUSY: "A reply is already being generated in this chat",
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
+    ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
     ErrorCode.FORBIDDEN: "This takes an administrator",
     ErrorCode.NOT_FOUND: "There is nothing at this path",
     ErrorCode.METHOD_NOT_ALLOWED: "This path does not take this method",

@@ -12,6 +12,9 @@ ADMIN = "admin"
 """The role of administrators, the only user role that has a meaning here."""
 
 
+DEFAULT_ASSISTANT = "default"
+"""The id of the assistant of every chat that names none."""
+
 MAX_USER_ID_CHARS = 128
 
 _NOT_IN_USER_IDS = frozenset("/?%")
@@ -165,7 +168,8 @@ class Chat:
     `last_message_id` is the highest id that a message or a reply of this chat was given. `joins` counts the
     subscriptions that were ever made. `announcements` are nearly always none or one: a message may come while an
     earlier reply is still announced. `sizes` are those of its newest messages, the newest first, as far as they are
-    known: a hint (`protocol.sizes`). The times are None if they were not read.
+    known: a hint (`protocol.sizes`). `assistant` is the id of the assistant that answers in it, None for the default
+    one. The times are None if they were not read.
     """
 
     user_id: str
@@ -178,8 +182,14 @@ class Chat:
     joins: int = 0
     announcements: frozenset[Announcement] = frozenset()
     sizes: tuple[Size, ...] = field(default=(), compare=False)
+    assistant: str | None = None
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def assistant_id(self) -> str:
+        """The id of the assistant, also of the default one."""
+        return self.assistant or DEFAULT_ASSISTANT
 
     def listeners(self, now: datetime) -> frozenset[str]:
         """Return the ids of the subscribers whose sessions have not ended."""

@@ -43,24 +43,27 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/?#@,A-Z]+")
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """The texts of one language that users see in chats."""
+    """The texts of one language that users see in chats. `language` is its code."""
 
+    language: str
     new_chat: str
     typing: str
     apology: str
 
 
 RUSSIAN = Texts(
+    language="ru",
     new_chat="Новый чат",
     typing="Ассистент печатает...",
     apology="Извините, произошла ошибка при обработке вашего сообщения.",
 )
 ENGLISH = Texts(
+    language="en",
     new_chat="New chat",
     typing="Assistant is typing...",
     apology="Sorry, something went wrong while processing your message.",
 )
-_LANGUAGES = {"ru": RUSSIAN, "en": ENGLISH}
+_LANGUAGES = {texts.language: texts for texts in (RUSSIAN, ENGLISH)}
 
 APOLOGIES = tuple(texts.apology for texts in _LANGUAGES.values())
 """The apologies of all languages: an operator may change the language of a deployment that has chats."""

@@ -89,14 +89,27 @@ import sys, threading, handlers.generate
 from handlers.chat.records import Role
 from tests.support.completions_server import CompletionsServer
 from handlers.chat.replies.llm import Model
+from handlers.chat.replies.question import Question
 from handlers.chat.settings import Settings
 server = CompletionsServer()
 server.body = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\\n\\ndata: [DONE]\\n\\n'
 threading.Thread(target=server.serve_forever, daemon=True).start()
 before = {name for name in sys.modules if name.startswith("openai")}
 model = Model.of(Settings.of({"OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1"}), "k")
-assert [delta.text for delta in model.answer(((Role.USER, "Hi"),))] == ["Hi"]
+assert [delta.text for delta in model.answer(Question(((Role.USER, "Hi"),)))] == ["Hi"]
 print(sorted(name for name in set(sys.modules) - before if name.startswith("openai")))
+"""
+    assert output_of(code) == "[]"
+
+
+def test_our_own_assistants_load_nothing_beside_their_files():
+    """Four functions load the files of all assistants at their cold start."""
+    code = """
+import sys
+from handlers.chat.assistants.registry import load
+before = set(sys.modules)
+load()
+print(sorted(name for name in set(sys.modules) - before if not name.startswith("handlers.assistants")))
 """
     assert output_of(code) == "[]"
 

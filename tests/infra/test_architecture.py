@@ -30,8 +30,13 @@ def name_of(source: Path) -> str:
 
 
 def handlers_room(module: str) -> str | None:
-    """Return the room of a module: an entry point, `http`, or a part of `handlers.chat`, which may be a package."""
+    """Return the room of a module: an entry point, `http`, or a part of `handlers.chat`, which may be a package.
+
+    The files of assistants are no rooms: each deployment has its own, and nothing imports them.
+    """
     parts = module.split(".")
+    if parts[1:2] == ["assistants"]:
+        return None
     if parts[1:2] == ["chat"]:
         return ".".join(parts[1:3]) if len(parts) > 2 else None
     return parts[1] if len(parts) > 1 else None
@@ -73,6 +78,16 @@ def test_operations_on_aws_need_only_templates_of_the_emulator():
         ("operations", "errors"),
         ("operations", "template"),
     }
+
+
+def test_nothing_names_the_files_of_assistants_and_they_need_no_more_than_their_class():
+    """So a new one is one file and no other change, and none can reach around what the domain decides."""
+    graph = grimp.build_graph("handlers")
+    own = {module for module in graph.modules if module.split(".")[1:2] == ["assistants"]}
+    assert {"handlers.assistants", "handlers.assistants.default"} <= own
+    imported = set().union(*map(graph.find_modules_directly_imported_by, own)) - own
+    assert {".".join(module.split(".")[:3]) for module in imported} == {"handlers.chat.assistants"}
+    assert not set().union(*map(graph.find_modules_that_directly_import, own)) - own
 
 
 @pytest.mark.parametrize(("package", "room_of"), [("handlers", handlers_room), ("parley", parley_room)])

@@ -27,7 +27,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 class CommandClient:
     """One connection, and what the commands did for it."""
 
-    def __init__(self, store, name):
+    def __init__(self, store, name, assistants=None, **limits):
         self.store = store
         self.name = name
         ids = (f"{name}id-{number:03}" for number in itertools.count())
@@ -37,9 +37,10 @@ class CommandClient:
             Authenticator(
                 SharedSecret(SECRET), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
             ),
-            Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100"}),
+            Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100", **limits}),
             FakeRuntime(lambda: self.now, lambda: next(ids)),
             NO_FRAME_LIMIT,
+            assistants=assistants,
         )
         store.connections.add(Connection(name, NOON))
 

@@ -14,7 +14,7 @@ def ask(store, question_id, reply_id, text="Hi", *, now=NOON, user="alice", chat
     chat = store.chats.get(user, chat_id)
     message = Message(chat_id, question_id, Role.USER, text, now, client_message_id)
     assert store.turns.accept(chat, message, Turn(reply_id, now + LEASE)) is Acceptance.STORED
-    return Handover(user, chat_id, reply_id)
+    return Handover(user, chat_id, reply_id, assistant=chat.assistant)
 
 
 def claim(store, handover, *, now=NOON, worker="worker"):

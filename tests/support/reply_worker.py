@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.records import Connection, FinishReason, Subscription
@@ -37,11 +38,13 @@ class ScriptedModel:
     def __init__(self, *script):
         self.script = script
         self.asked = []
+        self.questions = []
         self.stopped = Event()
         self.closed = False
 
-    def answer(self, prompt):
-        self.asked.append([(role.value, text) for role, text in prompt])
+    def answer(self, question):
+        self.questions.append(question)
+        self.asked.append([(role.value, text) for role, text in question.prompt])
         return self
 
     def __iter__(self):
@@ -85,6 +88,7 @@ def reply_worker(
     memory=None,
     monotonic=None,
     report=lambda record: None,
+    assistants=None,
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
     runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep, monotonic)
@@ -93,7 +97,14 @@ def reply_worker(
         OpenConnections(store, gateway, runtime),
         model,
         ReplySettings(
-            RUSSIAN, prices or Prices(), history_chars, Pace(), tokens_per_day, max_completion_tokens, memory
+            RUSSIAN,
+            prices or Prices(),
+            history_chars,
+            Pace(),
+            tokens_per_day,
+            max_completion_tokens,
+            memory,
+            assistants or Assistants(),
         ),
         lambda user, frame: sent.append((user, frame)),
         runtime,

@@ -68,10 +68,11 @@ class JoinChat(ClientFrame):
 
 
 class CreateChat(ClientFrame):
-    """Create a chat and join it. The same `client_chat_id` gives the same chat again."""
+    """Create a chat and join it. The same `client_chat_id` gives the same chat again. `assistant` answers in it."""
 
     type: ClassVar[str] = "create_chat"
     title: Title | None = None
+    assistant: Id | None = None
     client_chat_id: Tag | None = None
 
 

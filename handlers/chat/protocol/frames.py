@@ -20,6 +20,9 @@ from typing import Any, ClassVar, dataclass_transform
 from handlers.chat.errors import ErrorCode
 from handlers.chat.records import FinishReason, Role
 
+PROTOCOL = "1.1"
+"""The version of `docs/protocol.md`, which says when it changes."""
+
 MAX_FRAME_BYTES = 32 * 1024
 """API Gateway bills each started 32 KB as a message, and closes a connection that sends a larger frame."""
 
@@ -95,15 +98,25 @@ class ClientLimits(ServerFrame):
     idle_seconds: int = 600
 
 
+class AssistantView(ServerFrame):
+    """An assistant that a new chat may name, with questions to begin with."""
+
+    id: str
+    title: str
+    starters: tuple[str, ...] = ()
+
+
 class Connected(ServerFrame):
     """The greeting. `reconnect_before` is some minutes before API Gateway ends the connection."""
 
     type: ClassVar[str] = "connected"
     message: str = "WebSocket connection established"
+    protocol: str = PROTOCOL
     connection_id: str
     server_time: str
     reconnect_before: str
     limits: ClientLimits
+    assistants: tuple[AssistantView, ...] = ()
 
 
 class Authenticated(ServerFrame):
@@ -119,6 +132,7 @@ class ChatCreated(ServerFrame):
     type: ClassVar[str] = "chat_created"
     chat_id: str
     title: str
+    assistant: str
 
 
 class MessageView(ServerFrame):
@@ -145,6 +159,7 @@ class ChatJoined(ServerFrame):
     type: ClassVar[str] = "chat_joined"
     chat_id: str
     title: str
+    assistant: str
     messages: tuple[MessageView, ...]
     has_more: bool
     reply: RunningReply | None = field(default=None, metadata=_LEFT_OUT)

@@ -9,6 +9,7 @@ from handlers.chat.errors import Refused
 from handlers.chat.protocol import frames
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
+    AssistantView,
     Cost,
     Error,
     MessageView,
@@ -25,6 +26,18 @@ MAX_PAGE_MESSAGES = 50
 
 FULL_BYTES = 1024
 """The room that is left in a full page. A look at whether one more message fits costs more than it shows."""
+
+
+def assistants(listed: Iterable[AssistantView]) -> tuple[AssistantView, ...]:
+    """Return the first assistants of a list, as many as fit into the greeting of a connection."""
+    fitting: list[AssistantView] = []
+    size = 0
+    for each in listed:
+        size += len(frames.encode(each.as_data())) + 1
+        if size > MAX_PAGE_BYTES:
+            break
+        fitting.append(each)
+    return tuple(fitting)
 
 
 def view(message: Message) -> MessageView:

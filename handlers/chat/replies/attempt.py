@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
@@ -24,7 +25,8 @@ class ReplySettings:
     """The settings of replies. `pace` is the relay's.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
-    most in one answer. `memory` is the worker's, in GB, None if it is not known.
+    most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
+    counts.
     """
 
     texts: Texts
@@ -34,10 +36,11 @@ class ReplySettings:
     tokens_per_day: int
     max_completion_tokens: int
     memory: float | None
+    assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
-    def of(cls, settings: Settings) -> Self:
-        """Return the settings of replies in a deployment."""
+    def of(cls, settings: Settings, assistants: Assistants) -> Self:
+        """Return the settings of replies in a deployment with these assistants."""
         return cls(
             texts=settings.texts,
             prices=settings.prices,
@@ -46,6 +49,7 @@ class ReplySettings:
             tokens_per_day=settings.limits.tokens_per_day,
             max_completion_tokens=settings.max_completion_tokens,
             memory=settings.memory,
+            assistants=assistants,
         )
 
 
@@ -68,13 +72,14 @@ class Attempt:
 
 
 class ModelCall:
-    """One request to the model, from now on, and the times of its answer.
+    """One request to a model, from now on, and the times of its answer. `model` is None for the deployment's.
 
     `seconds` is the time until its end. `first_chunk_seconds` is the time until anything came, and `first_text_at` the
     moment at which text came: None if nothing did.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, model: str | None = None) -> None:
+        self.model = model
         self._runtime = runtime
         self._began = runtime.monotonic()
         self.seconds = 0.0

@@ -24,7 +24,7 @@ from handlers.chat.records import FinishReason
 from handlers.chat.replies.deltas import Delta, DeltaReader
 from handlers.chat.replies.gathering import Gather, Gathering
 from handlers.chat.replies.patience import Patience
-from handlers.chat.replies.prompt import Prompt
+from handlers.chat.replies.question import Question
 from handlers.chat.replies.request import Dialect, Refusal, Request, after, may_bill
 from handlers.chat.settings import ModelTimeouts, Settings
 
@@ -106,7 +106,10 @@ class ModelAnswer:
 
 
 class Model:
-    """One model of one server. `temperature` and `max_completion_tokens` are OpenAI's; the server decides on None."""
+    """The models of one server. `name` is the model of the deployment, for assistants that name none.
+
+    So are `temperature` and `max_completion_tokens`, which are OpenAI's; the server decides on None.
+    """
 
     def __init__(
         self,
@@ -123,7 +126,7 @@ class Model:
         self._timeouts = timeouts or ModelTimeouts()
         self._max_completion_tokens = max_completion_tokens
         self._gather = gather or Gather()
-        self._dialect = Dialect()
+        self._dialects: dict[str, Dialect] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @classmethod
@@ -146,12 +149,24 @@ class Model:
             Gather.of(settings.relay_pace),
         )
 
-    def answer(self, prompt: Prompt) -> ModelAnswer:
-        """Ask the model with these messages, oldest first, and return at once the answer that is to come."""
-        answer = ModelAnswer()
-        request = Request(prompt, self._temperature, self._max_completion_tokens, self._dialect)
+    def answer(self, question: Question) -> ModelAnswer:
+        """Ask a model, and return at once the answer that is to come."""
+        answer, request = ModelAnswer(), self._request(question)
         answer.read(lambda gathering: self._read(request, gathering), self._running_loop(), self._gather)
         return answer
+
+    def _request(self, question: Question) -> Request:
+        assistant = question.assistant
+        model = assistant.model or self._name
+        return Request(
+            question.prompt,
+            self._temperature if assistant.temperature is None else assistant.temperature,
+            assistant.max_completion_tokens or self._max_completion_tokens,
+            self._dialects.get(model, Dialect()),
+            model=model,
+            instructions=question.instructions,
+            parameters=assistant.parameters,
+        )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         # Made with the first question: a worker that only announces a stored reply needs no model.
@@ -214,16 +229,20 @@ class Model:
                 options, messages = sorted(request.options()), len(request.messages)
                 logger.warning("model_asked_again", refusal=str(refusal), options=options, messages=messages)
             else:
-                self._dialect = request.dialect
+                self._dialects[request.model] = request.dialect
                 return stream, request
 
     async def _create(self, request: Request) -> AsyncStream[object]:
         # Not `client.chat.completions.create`: its first call loads a hundred modules that we do not use, and somebody
         # waits for it. Beside this request it does nothing but check types.
-        messages = [{"role": role.value, "content": text} for role, text in request.messages]
         return await self._client.post(
             "/chat/completions",
-            body={"model": self._name, "messages": messages, "stream": True, **request.options()},
+            body={
+                "model": request.model,
+                "messages": request.conversation(),
+                "stream": True,
+                **request.options(),
+            },
             options={"security": {"bearer_auth": True}},
             cast_to=object,
             stream=True,

@@ -123,7 +123,7 @@ def report_of(settings: Settings, runtime: Runtime) -> Callable[[TurnRecord], No
 
 
 class MetricWriter:
-    """The writer of the metrics of one model's turns, in one namespace of CloudWatch."""
+    """The writer of the metrics of turns, in one namespace of CloudWatch. `model` is the deployment's."""
 
     def __init__(self, namespace: str, model: str, runtime: Runtime) -> None:
         self._namespace = namespace
@@ -133,7 +133,8 @@ class MetricWriter:
     def write(self, record: TurnRecord) -> None:
         """Write the metrics of a turn. Never raises: a turn must not fail because of its metrics."""
         try:
-            for line in lines_of(record, self._model):
+            call = record.call
+            for line in lines_of(record, (call and call.model) or self._model):
                 self._print(line, record.message_id)
         except Exception:
             logger.exception("metrics_not_written")

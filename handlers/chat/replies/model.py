@@ -14,7 +14,7 @@ from handlers.chat.errors import Misconfigured, ModelFailed
 from handlers.chat.identity import secrets
 from handlers.chat.log import logger
 from handlers.chat.replies.llm import Model, ModelAnswer
-from handlers.chat.replies.prompt import Prompt
+from handlers.chat.replies.question import Question
 from handlers.chat.settings import Settings, is_named
 
 
@@ -24,7 +24,7 @@ class UnusableModel:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
-    def answer(self, prompt: Prompt) -> ModelAnswer:
+    def answer(self, question: Question) -> ModelAnswer:
         """Return an answer that has failed."""
         return ModelAnswer.failed(ModelFailed(self._reason, billed=False))
 

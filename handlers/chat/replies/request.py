@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from handlers.chat.replies.prompt import Prompt, halved
+from handlers.chat.replies.prompt import BREAK, Prompt, halved
 
 MAX_HALVINGS = 2
 
@@ -33,6 +33,11 @@ _TOO_LONG = re.compile(
 )
 _OF_THE_REPLY = re.compile(r"completion|output|max_(new_)?tokens", re.IGNORECASE)
 _TOO_MANY = re.compile(r"too (large|high|big)|at most|range|maximum|less than|<=|exceed|is limited", re.IGNORECASE)
+_NO_SYSTEM = re.compile(
+    r"system\W{1,2}(role|message|prompt)s?\b.{0,20}\b(not supported|unsupported)|not support\W{1,3}system\b"
+    r"|developer instruction is not enabled|roles must alternate|only user and assistant roles",
+    re.IGNORECASE,
+)
 _MAX_DEPTH = 20
 _LABEL = re.compile(r"[\w.\[\]-]{1,64}")
 _LIMITS = ("max_completion_tokens", "max_tokens", None)
@@ -58,7 +63,7 @@ class Refusal:
 
     def names(self, option: str) -> bool:
         """Return True if the refusal is about this option of the request."""
-        return self.param == option or re.search(rf"\b{option}\b", self.text) is not None
+        return self.param == option or re.search(rf"\b{re.escape(option)}\b", self.text) is not None
 
     @property
     def is_about_length(self) -> bool:
@@ -73,16 +78,23 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """The options that a server takes, as far as its refusals have told. `limit` is its name for the longest reply."""
+    """The options that a model takes, as far as refusals have told. `limit` is its name for the longest reply.
+
+    With `system` False it takes no message of the system. `refused` are the parameters that it does not take.
+    """
 
     temperature: bool = True
     stream_options: bool = True
     limit: str | None = _LIMITS[0]
+    system: bool = True
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request to the model. `temperature` and `max_tokens` are the operator's; None leaves them to the server.
+    """A request to a model. `temperature` and `max_tokens` may be None; then the server decides.
+
+    `instructions` are empty if there are none. `parameters` are more options, by their names in the API.
 
     With `limited` False the limit is left out of this request only, because it was larger than the model's own. That
     says nothing about the next request.
@@ -94,10 +106,23 @@ class Request:
     dialect: Dialect = Dialect()
     halvings: int = 0
     limited: bool = True
+    model: str = ""
+    instructions: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    def conversation(self) -> list[dict[str, str]]:
+        """Return the messages that are sent. A model without messages of the system reads them with the first one."""
+        messages = [{"role": role.value, "content": text} for role, text in self.messages]
+        if self.instructions and self.dialect.system:
+            return [{"role": "system", "content": self.instructions}, *messages]
+        if self.instructions:
+            first, *others = messages
+            return [{**first, "content": f"{self.instructions}{BREAK}{first['content']}"}, *others]
+        return messages
 
     def options(self) -> dict[str, Any]:
         """Return the options that are sent, by their names in the API."""
-        options: dict[str, Any] = {}
+        options = {name: value for name, value in self.parameters.items() if name not in self.dialect.refused}
         if self.temperature is not None and self.dialect.temperature:
             options["temperature"] = self.temperature
         if self.dialect.stream_options:
@@ -141,6 +166,16 @@ def after(request: Request, refusal: Refusal) -> Request | None:
         if _TOO_MANY.search(refusal.text):
             return replace(request, limited=False)
         return replace(request, dialect=replace(dialect, limit=_LIMITS[_LIMITS.index(dialect.limit) + 1]))
+    return _plainer(request, refusal)
+
+
+def _plainer(request: Request, refusal: Refusal) -> Request | None:
+    """Return a request that asks for less of what an assistant has beside the conversation."""
+    dialect = request.dialect
+    if request.instructions and dialect.system and _NO_SYSTEM.search(refusal.text):
+        return replace(request, dialect=replace(dialect, system=False))
+    if named := {name for name in request.parameters if name not in dialect.refused and refusal.names(name)}:
+        return replace(request, dialect=replace(dialect, refused=dialect.refused | named))
     return None
 
 

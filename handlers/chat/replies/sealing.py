@@ -111,4 +111,7 @@ class Sealing:
         """Return the cost of the turn until now, with the frames that are still to be posted."""
         time = gb_seconds(self.settings.memory, self.runtime.monotonic() - attempt.began)
         use = attempt.handover.use + Use(attempt.relay.frames, attempt.meter.units, 1, time)
-        return self.settings.prices.cost(use, completion.usage, asked=completion.call is not None)
+        call, prices = completion.call, self.settings.prices
+        if call is not None and call.model is not None:
+            prices = prices.of_model(call.model)
+        return prices.cost(use, completion.usage, asked=call is not None)

@@ -65,8 +65,7 @@ class ReplyWorker:
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
-        before = handover.replaces or handover.message_id
-        read_ahead = partial(self._generation.read_ahead, handover.chat_id, before, handover.chars)
+        read_ahead = partial(self._generation.read_ahead, handover)
         with metered() as meter:
             prompt = (lambda: None) if given_up else beside(self._runtime, read_ahead)
             try:

@@ -32,6 +32,7 @@ class Chats:
             title=chat.title,
             message_count=0,
             subscribers={name: kept_subscription(each) for name, each in chat.subscribers.items()},
+            assistant=chat.assistant,
             created_at=now,
             updated_at=now,
         )

@@ -301,6 +301,7 @@ class ChatItem(_Table):
     turn = TurnMap(null=True)  # type: ignore[no-untyped-call]
     announcements = UnicodeSetAttribute(null=True)
     sizes = BinaryAttribute(null=True, legacy_encoding=False)
+    assistant = UnicodeAttribute(null=True)
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
     by_updated_at = _ChatsByUpdatedAt()
@@ -319,6 +320,7 @@ class ChatItem(_Table):
             joins=int(self.joins or 0),
             announcements=frozenset(_announcement(kept) for kept in self.announcements or ()),
             sizes=sizes_in(self.sizes, int(self.message_count or 0)),
+            assistant=self.assistant,
             created_at=self.created_at,
             updated_at=self.updated_at,
         )

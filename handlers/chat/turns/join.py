@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import connections_to_evict
 from handlers.chat.errors import ConnectionChanged, ErrorCode, Refused
@@ -30,6 +31,7 @@ class Joining:
     store: Store
     settings: Settings
     runtime: Runtime
+    assistants: Assistants
 
     def join_chat(
         self, frame: client_frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
@@ -52,12 +54,12 @@ class Joining:
         yield from send.recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
 
     def create_chat(self, frame: client_frames.CreateChat, connection: Connection) -> Iterator[frames.ServerFrame]:
-        """Create a chat and join it. The same `clientChatId` gives the same chat again."""
+        """Create a chat and join it. The same `clientChatId` gives the same chat again, with its own assistant."""
         user_id = connection.user_id
         if user_id is None:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
-        new = Chat(user_id, chat_id, frame.title)
+        new = Chat(user_id, chat_id, frame.title, assistant=self.assistants.kept_id(frame.assistant))
         try:
             chat = creation.create_chat(self.store, new, self.settings.limits.chats_per_user, self.runtime.now())
         except StoreError:
@@ -65,7 +67,7 @@ class Joining:
             raise Refused(ErrorCode.CREATE_FAILED) from None
         bound = _bound(connection, user_id, chat.chat_id)
         self._bind(connection, bound)
-        created = frames.ChatCreated(chat_id=chat.chat_id, title=self._title(chat))
+        created = frames.ChatCreated(chat_id=chat.chat_id, title=self._title(chat), assistant=chat.assistant_id)
         if chat == new:
             # Nobody else knows of it. So it is heard before the client can send a message there.
             self._subscribe_unshown(chat, bound)
@@ -188,7 +190,12 @@ class Joining:
         if turn is not None:
             reply = frames.RunningReply(message_id=turn.message_id, attempt=max(1, turn.attempt))
         return frames.ChatJoined(
-            chat_id=chat.chat_id, title=self._title(chat), messages=messages, has_more=has_more, reply=reply
+            chat_id=chat.chat_id,
+            title=self._title(chat),
+            assistant=chat.assistant_id,
+            messages=messages,
+            has_more=has_more,
+            reply=reply,
         )
 
     def _page(self, chat: Chat, limit: int, before: str | None = None) -> tuple[tuple[frames.MessageView, ...], bool]:

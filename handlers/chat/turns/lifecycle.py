@@ -40,6 +40,7 @@ class Handover:
     """The payload of a worker's invocation: the reply that it is to make, without any text.
 
     `attempt` is the number that the worker's own attempt will have, `replaces` the reply that this one replaces.
+    `assistant` is the chat's, None for the default one.
     `chars` are the lengths of the texts for the prompt, the newest first, as far as they are known (`protocol.sizes`).
     `frames`, `read_units`, `write_units`, `invocations` and `gb_seconds` are what the turn has used before (see
     `cost.Use`). `asked_at` is the Unix time, in milliseconds, at which API Gateway got the user's frame. It is None if
@@ -57,6 +58,7 @@ class Handover:
     invocations: int = 0
     gb_seconds: float | None = None
     asked_at: int | None = None
+    assistant: str | None = None
     chars: tuple[int, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -187,7 +189,8 @@ def accept(
         outcome = _accepted(store, chat, message, turn, charge(chat, moved))
         if outcome is Acceptance.STORED:
             known = sizes.known_chars(sizes.sizes_with(chat, message))
-            return Accepted(message, Handover(chat.user_id, chat.chat_id, turn.message_id, chars=known), chat)
+            handover = Handover(chat.user_id, chat.chat_id, turn.message_id, assistant=chat.assistant, chars=known)
+            return Accepted(message, handover, chat)
         if moved := outcome is Acceptance.QUOTA_CHANGED:
             continue  # another message of the user has passed: `charge` decides again, and ends this after some tries
         tries += 1
@@ -317,7 +320,15 @@ def not_shown(chat: Chat, message_id: str) -> dict[str, Subscription]:
 def handover_of(chat: Chat, turn: Turn) -> Handover:
     """Return the handover of a turn to its next worker."""
     known = sizes.known_chars(chat.sizes if turn.replaces is None else chat.sizes[1:])
-    return Handover(chat.user_id, chat.chat_id, turn.message_id, turn.attempt + 1, turn.replaces, chars=known)
+    return Handover(
+        chat.user_id,
+        chat.chat_id,
+        turn.message_id,
+        turn.attempt + 1,
+        turn.replaces,
+        assistant=chat.assistant,
+        chars=known,
+    )
 
 
 def claim(store: Store, handover: Handover, worker: str, now: datetime) -> Chat | None:

@@ -25,6 +25,7 @@ from handlers.chat.records import (
     Turn,
 )
 from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.question import Question
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.tables import Tables, shown
@@ -494,7 +495,7 @@ class SimulatedModel:
     answers: list[SimulatedAnswer] = field(default_factory=list)
     prompts: list[list[tuple[str, str]]] = field(default_factory=list)
 
-    def answer(self, prompt: Any) -> SimulatedAnswer:
-        self.prompts.append([(role.value, text) for role, text in prompt])
+    def answer(self, question: Question) -> SimulatedAnswer:
+        self.prompts.append([(role.value, text) for role, text in question.prompt])
         self.answers.append(answer := SimulatedAnswer(self.services, len(self.answers), self))
         return answer

@@ -14,6 +14,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.records import Chat, Connection, FinishReason, Usage
 from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.question import Question
 from handlers.chat.store import StoreError
 from tests.faults.simulation.chat import USER, SimulatedDeployment
 from tests.faults.simulation.scenario import QUIET_AFTER
@@ -149,8 +150,8 @@ class BilledModel:
     user: SpendingUser
     answers: list[BilledAnswer] = field(default_factory=list)
 
-    def answer(self, prompt: Any) -> BilledAnswer:
-        prompt = list(prompt)
+    def answer(self, question: Question) -> BilledAnswer:
+        prompt = list(question.prompt)
         ending = self.user.endings[int(prompt[-1][1].split()[-1])]
         self.answers.append(answer := BilledAnswer(self, len(self.answers), ending, prompt))
         return answer

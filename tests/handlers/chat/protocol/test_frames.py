@@ -13,6 +13,7 @@ from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
     AssistantMessageStart,
     AssistantMessageToken,
+    AssistantView,
     ChatCreated,
     ChatJoined,
     ClientLimits,
@@ -36,21 +37,27 @@ class TestServerFrames:
             server_time="2026-11-23T10:00:00.000Z",
             reconnect_before="2026-11-23T11:55:00.000Z",
             limits=ClientLimits(message_chars=10_000),
+            assistants=(AssistantView(id="tea", title="Tea", starters=("Which?",)),),
         )
         assert self.wire(frame) == {
             "type": "connected",
             "data": {
                 "message": "WebSocket connection established",
+                "protocol": "1.1",
                 "connectionId": "c=",
                 "serverTime": "2026-11-23T10:00:00.000Z",
                 "reconnectBefore": "2026-11-23T11:55:00.000Z",
                 "limits": {"messageChars": 10_000, "idleSeconds": 600},
+                "assistants": [{"id": "tea", "title": "Tea", "starters": ["Which?"]}],
             },
         }
 
     def test_chat_created(self):
-        frame = ChatCreated(chat_id="chat", title=RUSSIAN.new_chat)
-        assert self.wire(frame) == {"type": "chat_created", "data": {"chatId": "chat", "title": "Новый чат"}}
+        frame = ChatCreated(chat_id="chat", title=RUSSIAN.new_chat, assistant="default")
+        assert self.wire(frame) == {
+            "type": "chat_created",
+            "data": {"chatId": "chat", "title": "Новый чат", "assistant": "default"},
+        }
 
     def test_user_message(self):
         frame = UserMessage(message_id="m", content="Привет", timestamp="2026-11-23T10:00:00.000Z", chat_id="chat")
@@ -117,8 +124,14 @@ class TestServerFrames:
         assert self.wire(frame)["data"]["content"] is None
 
     def test_an_empty_chat_joined_has_all_its_fields(self):
-        frame = ChatJoined(chat_id="c", title="t", messages=(), has_more=False)
-        assert self.wire(frame)["data"] == {"chatId": "c", "title": "t", "messages": [], "hasMore": False}
+        frame = ChatJoined(chat_id="c", title="t", assistant="tea", messages=(), has_more=False)
+        assert self.wire(frame)["data"] == {
+            "chatId": "c",
+            "title": "t",
+            "assistant": "tea",
+            "messages": [],
+            "hasMore": False,
+        }
 
     def test_the_longest_user_message_fits_into_one_frame(self):
         longest = "\u0800" * 10_000

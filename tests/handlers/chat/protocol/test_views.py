@@ -2,8 +2,9 @@
 
 from datetime import UTC, datetime
 
+from handlers.chat.assistants.assistant import MAX_STARTER_CHARS, MAX_STARTERS, MAX_TITLE_CHARS
 from handlers.chat.protocol import frames, views
-from handlers.chat.protocol.frames import ChatJoined
+from handlers.chat.protocol.frames import AssistantView, ChatJoined, ClientLimits, Connected
 from handlers.chat.records import FinishReason, Message, Role
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -16,6 +17,32 @@ def message(name, content="text", role=Role.USER):
 
 def unasked(oldest):
     raise AssertionError("whether there are older ones is known")
+
+
+class TestAssistants:
+    """The list in the greeting of a connection."""
+
+    def test_as_many_as_fit_into_the_greeting_are_shown(self):
+        many = [
+            AssistantView(id="a" * 64, title="𐍈" * MAX_TITLE_CHARS, starters=("𐍈" * MAX_STARTER_CHARS,) * number)
+            for number in [MAX_STARTERS, *[1] * 100]
+        ]
+        shown = views.assistants(many)
+        assert shown == tuple(many[: len(shown)])
+        greeting = Connected(
+            connection_id="c" * 20,
+            server_time="2026-11-23T10:00:00.000Z",
+            reconnect_before="2026-11-23T11:55:00.000Z",
+            limits=ClientLimits(message_chars=10_000, messages_per_minute=60_000),
+            assistants=shown,
+        )
+        size = len(frames.encode(frames.as_json(greeting)))
+        assert 28 * 1024 < size <= frames.MAX_FRAME_BYTES
+
+    def test_few_are_shown_all(self):
+        few = (AssistantView(id="default", title="Assistant"), AssistantView(id="tea", title="Tea"))
+        assert views.assistants(few) == few
+        assert views.assistants([]) == ()
 
 
 class TestPage:
@@ -39,7 +66,7 @@ class TestPage:
     def test_a_page_fits_into_a_frame(self):
         many = [message(f"{number:036}", "ж" * 1_000) for number in range(100)]
         shown, has_more = views.page(many, 100, lambda oldest: True)
-        frame = ChatJoined(chat_id="c" * 36, title="ж" * 200, messages=shown, has_more=has_more)
+        frame = ChatJoined(chat_id="c" * 36, title="ж" * 200, assistant="a" * 64, messages=shown, has_more=has_more)
         size = len(frames.encode(frames.as_json(frame, "𐍈" * 64)))
         assert has_more
         assert 28 * 1024 < size <= 32 * 1024

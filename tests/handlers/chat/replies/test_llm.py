@@ -9,11 +9,13 @@ from threading import Thread, Timer
 import pytest
 from openai import AsyncOpenAI
 
+from handlers.chat.assistants import Assistant
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.llm import Model
+from handlers.chat.replies.question import Question
 from handlers.chat.settings import ModelTimeouts, Settings
 from tests.support.completions_server import CompletionsServer
 from tests.support.waiting import HANGS, until
@@ -40,7 +42,7 @@ def events(*chunks):
 def stream(server, *, body=None, status=200):
     server.status = status
     server.body = body if body is not None else server.body
-    return list(model(server).answer(PROMPT))
+    return list(model(server).answer(Question(PROMPT)))
 
 
 PROMPT = ((Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?"))
@@ -63,6 +65,39 @@ def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
     ]
 
 
+def test_an_assistant_asks_its_model_with_its_instructions_first_and_its_parameters(server):
+    server.body = events(chunk("a", "stop"))
+    assistant = Assistant(
+        model="small", temperature=0, max_completion_tokens=5, parameters={"top_p": 0.5, "stop": ["END"]}
+    )
+    list(model(server, limit=100).answer(Question(PROMPT, assistant, "Be brief.")))
+    assert server.asked == {
+        "model": "small",
+        "temperature": 0,
+        "max_completion_tokens": 5,
+        "top_p": 0.5,
+        "stop": ["END"],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "Hi"},
+            {"role": "assistant", "content": "Hello"},
+            {"role": "user", "content": "?"},
+        ],
+    }
+
+
+def test_what_one_model_refuses_another_one_still_gets(server):
+    server.body = events(chunk("a", "stop"))
+    server.answers = [(400, json.dumps({"error": {"message": "no", "param": "temperature"}}).encode())]
+    asked = model(server)
+    for name in ("small", "small", None):
+        assert [delta.text for delta in asked.answer(Question(PROMPT, Assistant(model=name)))] == ["a"]
+    sent = [(request["model"], "temperature" in request) for request in server.requests]
+    assert sent == [("small", True), ("small", False), ("small", False), ("gpt-4o", True)]
+
+
 def test_the_request_is_the_seeds(server):
     stream(server, body=events(chunk("a", "stop")))
     assert server.asked == {
@@ -83,7 +118,7 @@ def test_the_longest_answer_is_told_to_the_server(server):
     settings = Settings.of({"MAX_COMPLETION_TOKENS": "77"})
     told = Model.of(settings, "k")
     told._client = model(server)._client
-    list(told.answer(PROMPT))
+    list(told.answer(Question(PROMPT)))
     assert server.asked["max_completion_tokens"] == 77
 
 
@@ -175,7 +210,7 @@ def test_an_answer_that_is_not_streamed_is_an_answer(server):
 
 def test_an_answer_that_ends_badly_is_a_failure_after_its_text(server):
     server.body = events(chunk("half"), chunk(finish_reason="abort"))
-    answer = iter(model(server).answer(PROMPT))
+    answer = iter(model(server).answer(Question(PROMPT)))
     assert next(answer) == Delta("half")
     with pytest.raises(ModelFailed, match="error"):
         list(answer)
@@ -196,7 +231,7 @@ def test_a_connection_is_used_again_for_the_next_answer(server):
     server.content_type = f"text/event-stream\r\nContent-Length: {len(server.body)}"
     asked = model(server)
     for _ in range(2):
-        list(answer := asked.answer(PROMPT))
+        list(answer := asked.answer(Question(PROMPT)))
         answer.close()
     assert len(set(server.clients)) == 1
 
@@ -204,7 +239,7 @@ def test_a_connection_is_used_again_for_the_next_answer(server):
 def test_a_server_that_is_not_there_is_a_failure():
     client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
     with pytest.raises(ModelFailed):
-        list(Model(client, "gpt-4o", 0.7).answer(((Role.USER, "Hi"),)))
+        list(Model(client, "gpt-4o", 0.7).answer(Question(((Role.USER, "Hi"),))))
 
 
 WHOLE = events(chunk("a"), chunk(finish_reason="stop"))
@@ -214,7 +249,7 @@ WHOLE = events(chunk("a"), chunk(finish_reason="stop"))
 def test_an_error_before_the_first_token_is_tried_again(server, status):
     server.answers = [(status, b"{}")]
     server.body = WHOLE
-    assert [delta.text for delta in model(server, retries=2).answer(PROMPT)] == ["a", ""]
+    assert [delta.text for delta in model(server, retries=2).answer(Question(PROMPT))] == ["a", ""]
     assert len(server.requests) == 2
 
 
@@ -223,7 +258,7 @@ def test_what_is_kept_of_a_failure_holds_no_open_stream(server):
     server.body = events(chunk("a")) + b'data: {"error": {"message": "overloaded"}}\n\n'
     server.held = True
     with pytest.raises(ModelFailed) as failure:
-        list(model(server).answer(PROMPT))
+        list(model(server).answer(Question(PROMPT)))
     until(lambda: not open_streams(failure.tb))
 
 
@@ -240,7 +275,7 @@ def open_streams(traceback):
 def test_an_error_after_the_first_token_is_not(server):
     server.body = events(chunk("a")) + b'data: {"error": {"message": "overloaded"}}\n\n'
     with pytest.raises(ModelFailed):
-        list(model(server, retries=2).answer(PROMPT))
+        list(model(server, retries=2).answer(Question(PROMPT)))
     assert len(server.requests) == 1
 
 
@@ -250,7 +285,7 @@ def test_a_server_that_does_not_count_tokens_is_asked_without_and_remembered(ser
     server.body = WHOLE
     asked = model(server)
     for _ in range(2):
-        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+        assert [delta.text for delta in asked.answer(Question(PROMPT))] == ["a", ""]
     assert ["stream_options" in request for request in server.requests] == [True, False, False]
 
 
@@ -269,7 +304,7 @@ def test_a_server_that_takes_no_temperature_is_asked_without_and_remembered(serv
     server.body = WHOLE
     asked = model(server)
     for _ in range(2):
-        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+        assert [delta.text for delta in asked.answer(Question(PROMPT))] == ["a", ""]
     assert [request.get("temperature") for request in server.requests] == [0.7, None, None]
 
 
@@ -278,14 +313,14 @@ def test_what_was_left_out_in_vain_is_not_remembered(server):
     server.body = WHOLE
     asked = model(server)
     with pytest.raises(ModelFailed):
-        list(asked.answer(PROMPT))
-    list(asked.answer(PROMPT))
+        list(asked.answer(Question(PROMPT)))
+    list(asked.answer(Question(PROMPT)))
     assert [request.get("temperature") for request in server.requests] == [0.7, None, 0.7]
 
 
 def test_without_a_temperature_none_is_sent(server):
     server.body = WHOLE
-    list(model(server, temperature=None).answer(PROMPT))
+    list(model(server, temperature=None).answer(Question(PROMPT)))
     assert "temperature" not in server.asked
 
 
@@ -294,7 +329,7 @@ def test_a_prompt_that_is_too_long_is_halved_for_this_answer(server):
     server.body = WHOLE
     asked = model(server)
     for _ in range(2):
-        assert [delta.text for delta in asked.answer(PROMPT)] == ["a", ""]
+        assert [delta.text for delta in asked.answer(Question(PROMPT))] == ["a", ""]
     assert [len(request["messages"]) for request in server.requests] == [3, 1, 3]
 
 
@@ -302,7 +337,7 @@ def test_a_refusal_names_the_providers_code_and_param_but_no_text(server, monkey
     monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
     server.answers = [(400, NO_TEMPERATURE), (400, error("You said: secret", code="bad", param="messages"))]
     with pytest.raises(ModelFailed, match=r"^BadRequestError 400, code bad, param messages$"):
-        list(model(server).answer(PROMPT))
+        list(model(server).answer(Question(PROMPT)))
     [line] = [json.loads(line) for line in log.getvalue().splitlines()]
     assert line["message"] == "model_asked_again"
     assert line["refusal"] == "400, code unsupported_value, param temperature"
@@ -315,9 +350,9 @@ class TestAServerThatTakesNoLimit:
         names = ("max_completion_tokens", "max_tokens")
         server.answers, server.body = [(400, error(f"Unknown parameter: {name}")) for name in names], WHOLE
         asked = model(server, limit=10)
-        list(asked.answer(PROMPT))
+        list(asked.answer(Question(PROMPT)))
         server.body, server.held = events(*pieces), True
-        deltas = list(answer := asked.answer(PROMPT))
+        deltas = list(answer := asked.answer(Question(PROMPT)))
         answer.close()
         assert [set(names) & request.keys() for request in server.requests] == [{names[0]}, {names[1]}, set(), set()]
         return deltas
@@ -344,14 +379,14 @@ def test_a_server_that_was_told_the_limit_is_left_when_it_counts_more_itself(ser
     server.held = True
     counts = ({"prompt_tokens": 3, "completion_tokens": number} for number in range(1, 100))
     server.body = events(*({**chunk("abc "), "usage": usage} for usage in counts))
-    deltas = list(model(server, limit=10).answer(PROMPT))
+    deltas = list(model(server, limit=10).answer(Question(PROMPT)))
     assert deltas[-2:] == [Delta("abc ", None, Usage(3, 11)), Delta(finish_reason=FinishReason.LENGTH)]
 
 
 class TestNobodyBills:
     def failure(self, server, **more):
         with pytest.raises(ModelFailed) as caught:
-            list(model(server, **more).answer(PROMPT))
+            list(model(server, **more).answer(Question(PROMPT)))
         return caught.value
 
     @pytest.mark.parametrize(("status", "billed"), [(400, False), (429, False), (503, False), (500, True)])
@@ -362,7 +397,7 @@ class TestNobodyBills:
     def test_a_question_that_was_never_sent(self):
         client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
         with pytest.raises(ModelFailed) as caught:
-            list(Model(client, "gpt-4o", 0.7).answer(PROMPT))
+            list(Model(client, "gpt-4o", 0.7).answer(Question(PROMPT)))
         assert not caught.value.billed
 
     def test_but_a_silent_server_may(self, server):
@@ -378,7 +413,7 @@ class TestNobodyBills:
 def test_an_unknown_finish_reason_is_logged_once(server, monkeypatch):
     monkeypatch.setattr(logger.registered_handler, "stream", log := StringIO())
     server.body = events(chunk("a", "all done!"), chunk("b", "all done!"), chunk(finish_reason="more"))
-    assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "ab"
+    assert "".join(delta.text for delta in model(server).answer(Question(PROMPT))) == "ab"
     [line] = [json.loads(line) for line in log.getvalue().splitlines()]
     assert (line["message"], line["reason"]) == ("finish_reason_unknown", "all?done?")
 
@@ -388,12 +423,12 @@ class TestSilence:
         server.silent = True
         with pytest.raises(ModelFailed, match="silent"):
             # Long enough for the request to be sent on a busy machine: a server that was not asked cannot be left.
-            list(model(server, first_token_seconds=3.0).answer(PROMPT))
+            list(model(server, first_token_seconds=3.0).answer(Question(PROMPT)))
         assert server.left.wait(HANGS)
 
     def test_between_two_tokens_is_a_failure_and_leaves_the_server(self, server):
         server.held, server.body = True, events(chunk("a"))
-        answer = iter(model(server, next_token_seconds=0.1).answer(PROMPT))
+        answer = iter(model(server, next_token_seconds=0.1).answer(Question(PROMPT)))
         assert next(answer) == Delta("a")
         with pytest.raises(ModelFailed, match="silent"):
             next(answer)
@@ -401,7 +436,7 @@ class TestSilence:
 
     def test_before_the_first_text_a_sign_of_life_does_not_shorten_the_first_timeout(self, server):
         server.held, server.body = True, events(chunk())
-        answer = model(server, first_token_seconds=60.0, next_token_seconds=0.01).answer(PROMPT)
+        answer = model(server, first_token_seconds=60.0, next_token_seconds=0.01).answer(Question(PROMPT))
         Timer(0.3, answer.stop).start()
         assert list(answer) == []
 
@@ -410,17 +445,17 @@ class TestSilence:
     )
     def test_comments_and_reasoning_are_signs_of_life(self, server, sign):
         server.pieces = (*[0.25, sign] * 10, events(chunk("a")), *[0.25, sign] * 10, WHOLE)
-        answer = model(server, first_token_seconds=2.0, next_token_seconds=2.0).answer(PROMPT)
+        answer = model(server, first_token_seconds=2.0, next_token_seconds=2.0).answer(Question(PROMPT))
         assert [delta.text for delta in answer if not delta.thinking] == ["a", "a", ""]
 
     def test_signs_of_life_alone_are_a_failure_in_the_end(self, server):
         server.body, server.pieces = events(chunk("a")), (*[0.1, b": ping\n\n"] * 10_000,)
         with pytest.raises(ModelFailed, match="nothing but signs of life"):
-            list(model(server, progress_seconds=0.5).answer(PROMPT))
+            list(model(server, progress_seconds=0.5).answer(Question(PROMPT)))
 
     def test_a_stop_with_the_text_is_the_end_although_the_server_holds_the_connection(self, server):
         server.held, server.body = True, events(chunk("a"), chunk("b", "stop"))
-        answer = model(server, next_token_seconds=900.0).answer(PROMPT)
+        answer = model(server, next_token_seconds=900.0).answer(Question(PROMPT))
         assert list(answer) == [Delta("a"), Delta("b", FinishReason.STOP)]
         assert not server.let_go.is_set()
 
@@ -429,31 +464,31 @@ class TestSilence:
         monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.05)
         server.body = events(chunk("one ", "stop"))
         server.pieces = (0.2, events(chunk("two ", "stop")), 0.8, events(chunk("three", "stop")))
-        assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "one two three"
+        assert "".join(delta.text for delta in model(server).answer(Question(PROMPT))) == "one two three"
 
     def test_a_reason_with_thinking_ends_nothing(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.05)
         server.body = events({**chunk(), "choices": [{"delta": {"reasoning": "hm"}, "finish_reason": "stop"}]})
         server.pieces = (0.2, events(chunk("first ", "stop")), 0.2, events(chunk("second", "stop")))
-        assert "".join(delta.text for delta in model(server).answer(PROMPT)) == "first second"
+        assert "".join(delta.text for delta in model(server).answer(Question(PROMPT))) == "first second"
 
     def test_after_a_reason_it_is_the_end_even_if_the_server_pings(self, server):
         server.body = events(chunk("a", "stop"))
         server.pieces = (*[0.1, b": ping\n\n"] * 10_000,)
-        assert list(model(server, next_token_seconds=0.3).answer(PROMPT)) == [Delta("a", FinishReason.STOP)]
+        assert list(model(server, next_token_seconds=0.3).answer(Question(PROMPT))) == [Delta("a", FinishReason.STOP)]
         assert not server.let_go.is_set()
 
     def test_after_its_end_is_none(self, server, monkeypatch):
         monkeypatch.setattr("handlers.chat.replies.patience.USAGE_SECONDS", 0.1)
         server.held, server.body = True, WHOLE
-        assert [delta.text for delta in model(server).answer(PROMPT)] == ["a", ""]
+        assert [delta.text for delta in model(server).answer(Question(PROMPT))] == ["a", ""]
 
 
 class TestStop:
     @pytest.mark.parametrize("silent", [True, False], ids=["before the first token", "in the middle"])
     def test_it_ends_the_answer_and_closes_the_connection(self, server, silent):
         server.silent, server.held, server.body = silent, True, events(chunk("a"))
-        answer = model(server).answer(PROMPT)
+        answer = model(server).answer(Question(PROMPT))
         deltas = iter(answer)
         # Not before the first token is here, however long that takes.
         assert silent or next(deltas) == Delta("a")
@@ -464,7 +499,7 @@ class TestStop:
 
     def test_twice_or_after_the_end_it_does_nothing(self, server):
         server.body = WHOLE
-        answer = model(server).answer(PROMPT)
+        answer = model(server).answer(Question(PROMPT))
         list(answer)
         answer.stop()
         answer.close()

@@ -1,6 +1,7 @@
 """The request that follows a refusal. Each refusal was seen by the users of a server; its source is the thread."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -137,6 +138,32 @@ LIMIT_TOO_LARGE = {
     "Scaleway": (416, openai("max_completion_tokens is limited for this model")),
 }  # fmt: skip
 
+NO_SYSTEM = {
+    # github.com/vllm-project/vllm/pull/2964, the chat template of Gemma
+    "vLLM, Gemma": (400, {"object": "error", "message": "System role not supported", "type": "BadRequestError",
+                    "param": None, "code": 400}),
+    # github.com/microsoft/autogen/issues/1037, the chat template of Mistral 7B
+    "vLLM, Mistral": (400, {"object": "error", "message": "Conversation roles must alternate user/assistant/user/..."}),
+    # github.com/mlc-ai/mlc-llm/issues/1681
+    "MLC": (500, openai("Only user and assistant roles are supported!")),
+    # github.com/animalnots/BetterChatGPT-PLUS/issues/90
+    "OpenAI, o1-mini": (400, openai("Unsupported value: 'messages[0].role' does not support 'system' with this model.",
+                        "messages[0].role", "unsupported_value")),
+    # github.com/microsoft/vscode/issues/258088
+    "Gemini, Gemma 3": (400, [{"error": {"code": 400, "message": "Developer instruction is not enabled for models/"
+                        "gemma-3-27b-it", "status": "INVALID_ARGUMENT"}}]),
+}  # fmt: skip
+
+NO_PARAMETER = {
+    # github.com/openai/openai-python/issues/1469, with another argument
+    "Azure": (400, openai("Unrecognized request argument supplied: reasoning_effort")),
+    # The shape of github.com/editor-code-assistant/eca/issues/231
+    "Mistral": (422, extra("reasoning_effort", "low")),
+    # The shape of github.com/chatboxai/chatbox/issues/1830
+    "OpenAI": (400, {"error": {"message": "Unsupported parameter: 'reasoning_effort' is not supported with this model.",
+               "param": "reasoning_effort", **UNSUPPORTED}}),
+}  # fmt: skip
+
 NOTHING_TO_CHANGE = {
     "a wrong key": (401, openai("Incorrect API key provided", None, "invalid_api_key")),
     "too many requests": (429, openai("Rate limit reached for max_completion_tokens", None, "rate_limit_exceeded")),
@@ -218,6 +245,41 @@ def test_a_limit_above_the_models_own_is_left_out_of_this_request_only(refusal):
     assert request.dialect == Dialect()
 
 
+INSTRUCTED = replace(REQUEST, instructions="Be brief.", parameters={"reasoning_effort": "low", "top_p": 0.5})
+
+
+def test_instructions_are_the_first_message_and_parameters_are_options_beside_ours():
+    assert INSTRUCTED.conversation()[:2] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "a" * 100},
+    ]
+    assert INSTRUCTED.options() == {"reasoning_effort": "low", "top_p": 0.5, **REQUEST.options()}
+    assert REQUEST.conversation() == INSTRUCTED.conversation()[1:]
+
+
+@table(NO_SYSTEM)
+def test_a_model_that_takes_no_message_of_the_system_reads_the_instructions_with_the_first_of_the_user(refusal):
+    request = follows(refusal, INSTRUCTED)
+    assert request.conversation()[0] == {"role": "user", "content": f"Be brief.\n\n{'a' * 100}"}
+    assert request.conversation()[1:] == INSTRUCTED.conversation()[2:]
+    assert request.options() == INSTRUCTED.options()
+    assert follows(refusal, request) is None
+    assert follows(refusal, REQUEST) is None, "there was no such message"
+
+
+@table(NO_PARAMETER)
+def test_a_parameter_that_is_refused_is_left_out(refusal):
+    request = follows(refusal, INSTRUCTED)
+    assert request.options() == {"top_p": 0.5, **REQUEST.options()}
+    assert request.conversation() == INSTRUCTED.conversation()
+    assert follows(refusal, request) is None
+
+
+def test_instructions_stay_when_the_prompt_is_halved():
+    request = follows(TOO_LONG["vLLM"], replace(INSTRUCTED, max_tokens=None))
+    assert [message["role"] for message in request.conversation()] == ["system", "user", "assistant", "user"]
+
+
 @table(NOTHING_TO_CHANGE)
 def test_other_refusals_end_the_try(refusal):
     assert follows(refusal) is None
@@ -230,7 +292,10 @@ def test_without_a_temperature_or_a_limit_none_is_sent():
 ANY_REFUSAL = st.sampled_from(
     [
         refusal
-        for cases in (TOO_LONG, TOO_LONG_WITH_THE_REPLY, NO_TEMPERATURE, NO_STREAM_OPTIONS, OTHER_NAME, LIMIT_TOO_LARGE)
+        for cases in (
+            *(TOO_LONG, TOO_LONG_WITH_THE_REPLY, NO_TEMPERATURE, NO_STREAM_OPTIONS),
+            *(OTHER_NAME, LIMIT_TOO_LARGE, NO_SYSTEM, NO_PARAMETER),
+        )
         for refusal in cases.values()
     ]
 )
@@ -238,14 +303,14 @@ ANY_REFUSAL = st.sampled_from(
 
 @given(st.lists(ANY_REFUSAL, min_size=20, max_size=20))
 def test_no_series_of_refusals_goes_on_for_ever(refusals):
-    asked, request = [], REQUEST
+    asked, request = [], INSTRUCTED
     for refusal in refusals:
         asked.append(request)
         if (request := follows(refusal, request)) is None:
             break
         assert request not in asked
         assert request.messages[-1] == LONG[-1]
-    assert len(asked) <= 6 + MAX_HALVINGS
+    assert len(asked) <= 8 + MAX_HALVINGS
 
 
 JSON = st.recursive(

@@ -81,7 +81,7 @@ class TestCreateChat:
     def test_a_new_chat_is_joined(self, client, store):
         client.joins("alice")
         [created] = client.is_answered("create_chat")
-        assert created == ChatCreated(chat_id="c1=id-000", title="Новый чат")
+        assert created == ChatCreated(chat_id="c1=id-000", title="Новый чат", assistant="default")
         assert store.chats.get("alice", "c1=id-000").subscribers.keys() == {"c1="}
 
     @pytest.mark.parametrize("title", ["", "  ", "\x00", "\n\t\u2003", 7, ["x"], "x" * 201])
