@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
 # must find a region, the template's names, and no real account.
@@ -75,6 +76,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def objects_are_closed() -> Iterator[None]:
+    """At the end of a run, close the files of moto's S3 objects: Python at its end cannot, and prints an error."""
+    yield
+    if models := sys.modules.get("moto.s3.models"):
+        for account in list(models.s3_backends.values()):
+            account.reset()
 
 
 @pytest.fixture(scope="session", autouse=True)
