@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
@@ -50,6 +51,8 @@ hypothesis.settings.load_profile("any machine")
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.
     config.pluginmanager.register(FactReport())
+    # A shell starts background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
     gc.set_threshold(50_000, 50, 100)
 
