@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tests.support.lambda_service import LambdaService
@@ -122,9 +123,22 @@ def source(language: str) -> str:
 def complete(service: LambdaService, language: str) -> None:
     """Write what the service has not: the executable."""
     if language == "an executable":
-        file = service.folder / "f" / "bootstrap"
-        file.write_text(_BOOTSTRAP)
-        file.chmod(0o755)
+        _write_executable(service.folder / "f")
+
+
+def write_all(folder: Path) -> None:
+    """Write the functions of all languages, each into a folder of its own: `python`, `node` and `executable`."""
+    for name in ("python", "node", "executable"):
+        (folder / name).mkdir()
+    (folder / "python" / "app.py").write_text(source("Python"))
+    (folder / "node" / "app.js").write_text(source("Node"))
+    _write_executable(folder / "executable")
+
+
+def _write_executable(folder: Path) -> None:
+    file = folder / "bootstrap"
+    file.write_text(_BOOTSTRAP)
+    file.chmod(0o755)
 
 
 def at_load(what: str) -> Mapping[str, Any]:
