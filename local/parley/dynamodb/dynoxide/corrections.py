@@ -1,6 +1,6 @@
 """Corrections of what Dynoxide answers unlike AWS, where applications meet it.
 
-All that is known to differ is in docs/emulator.md. These are here because an application that works locally would fail
+All that is known to differ is in docs/emulator/databases.md. These are here because an application that works locally would fail
 on AWS, or the other way round:
 
 - a query whose key has another type than the table says finds nothing; AWS refuses it;
