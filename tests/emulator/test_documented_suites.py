@@ -1,4 +1,4 @@
-"""The examples for Vitest and Jest in docs/emulator/other-test-frameworks.md, run by Node's own test runner in the place of these two.
+"""The examples for Vitest and Jest in the documentation, run by Node's own test runner in the place of these two.
 
 So the code of the examples is what is tested: the helper, the requests, what the emulator does. Vitest and Jest
 themselves are some hundred packages, which no test installs.
