@@ -25,8 +25,7 @@ def services(wired: Wiring) -> Services:
         wired.store,
         wired.authenticator,
         wired.runtime,
-        wired.settings.texts.new_chat,
-        wired.settings.limits.chats_per_user,
+        wired.settings,
         wired.deliver,
         wired.erase,
         # Only administrators close connections, so not every cold start pays for the gateway.
@@ -46,7 +45,7 @@ class HttpApiEvent(HTTPGateway):
 
 
 # With a wrong setting the API starts: `/health` names it.
-wired = Wiring(os.environ, identifies_users=True).build("functions")
+wired = Wiring(os.environ, identifies_users=True, has_assistants=True).build("functions")
 app = application(services(wired), wired.settings.allowed_origins)
 adapter = Mangum(
     app,

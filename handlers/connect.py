@@ -24,7 +24,8 @@ RECONNECT_AFTER = timedelta(hours=1, minutes=55)
 """API Gateway ends a connection after 2 hours."""
 
 # The gateway is built for the first connection that evicts another one: few do.
-wired = Wiring(os.environ, identifies_users=True).build("authenticator", "session_deadline", "functions", "assistants")
+wired = Wiring(os.environ, identifies_users=True, has_assistants=True)
+wired.build("authenticator", "session_deadline", "functions")
 collector.wake()
 
 
@@ -94,7 +95,7 @@ def _greeting(connection_id: str, connected_at: datetime, wired: Wiring) -> fram
     language = wired.settings.texts.language
     assistants = (
         frames.AssistantView(id=each.id, title=each.title_in(language), starters=tuple(each.starters))
-        for each in wired.assistants
+        for each in wired.settings.assistants
     )
     return frames.Connected(
         connection_id=connection_id,

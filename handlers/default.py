@@ -12,7 +12,7 @@ from handlers.chat.log import logger
 from handlers.chat.turns.tally import tallied
 from handlers.wiring import Wiring
 
-wired = Wiring(os.environ, identifies_users=True).build("commands", "performer")
+wired = Wiring(os.environ, identifies_users=True, has_assistants=True).build("commands", "performer")
 collector.wake()
 
 

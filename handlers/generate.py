@@ -18,13 +18,13 @@ from handlers.chat.turns.lifecycle import Handover
 from handlers.wiring import Wiring
 
 # With any wrong setting the worker starts, and apologises.
-wired = Wiring(os.environ)
+wired = Wiring(os.environ, has_assistants=True)
 settings = wired.settings
 worker = ReplyWorker(
     wired.store,
     wired.relay_connections,
     model_of(settings, wired.wrong_settings, os.environ.get("OPENAI_API_KEY", "")),
-    ReplySettings.of(settings, wired.assistants),
+    ReplySettings.of(settings),
     lambda user_id, frame: wired.deliver(delivery.to_user(user_id, frame)),
     wired.runtime,
     report_of(settings, wired.runtime),

@@ -10,13 +10,13 @@ and the HTTP application in `api` (FastAPI).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from handlers.chat.concurrency import Runtime
 
 if TYPE_CHECKING:
-    from handlers.chat.assistants.registry import Assistants
     from handlers.chat.connections import OpenConnections, SessionDeadline
     from handlers.chat.deliverer import Deliverer
     from handlers.chat.delivery.delivery import Delivery
@@ -34,11 +34,15 @@ class Wiring:
     """The parts of one function. `environ` holds its environment variables. No value keeps a part from being built.
 
     `identifies_users` says that the function verifies tokens, so that it must have the settings for that.
+    `has_assistants` says that it lists assistants, or looks one up: then it loads their files with its settings.
     """
 
-    def __init__(self, environ: Mapping[str, str], *, identifies_users: bool = False) -> None:
+    def __init__(
+        self, environ: Mapping[str, str], *, identifies_users: bool = False, has_assistants: bool = False
+    ) -> None:
         self._environ = environ
         self._identifies_users = identifies_users
+        self._has_assistants = has_assistants
 
     def build(self, *parts: str) -> Self:
         """Build these parts now: Lambda gives a starting environment more CPU than its first request."""
@@ -58,10 +62,13 @@ class Wiring:
 
     @cached_property
     def _checked_settings(self) -> tuple[Settings, Mapping[str, str]]:
+        from handlers.chat.assistants.registry import load
         from handlers.chat.log import logger
         from handlers.chat.settings import Settings
 
         settings, problems = Settings.check(self._environ, identifies_users=self._identifies_users)
+        if self._has_assistants:
+            settings = replace(settings, assistants=load())
         for variable, problem in problems.items():
             logger.error("setting_wrong", variable=variable, problem=problem)
         return settings, problems
@@ -151,28 +158,13 @@ class Wiring:
         return Authenticator.of(self.settings, users, self.runtime)
 
     @cached_property
-    def assistants(self) -> Assistants:
-        """The assistants of this deployment."""
-        from handlers.chat.assistants.registry import load
-
-        return load()
-
-    @cached_property
     def commands(self) -> Commands:
         """The answers to the frames of clients."""
         from handlers.chat.limits.frame_rate import FrameRateLimiter
         from handlers.chat.turns.commands import Commands
 
         limiter = FrameRateLimiter(self.settings.limits.frames_per_second, self.runtime)
-        return Commands(
-            self.store,
-            self.authenticator,
-            self.settings,
-            self.runtime,
-            limiter,
-            self.wrong_settings,
-            self.assistants,
-        )
+        return Commands(self.store, self.authenticator, self.settings, self.runtime, limiter, self.wrong_settings)
 
     @cached_property
     def performer(self) -> Performer:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -94,6 +94,15 @@ class OpenConnections:
         """Return False if `$disconnect` has come, if `connect` has refused, or if no handshake takes so long."""
         connection = self.store.connections.get(connection_id)
         return connection is not None and self.runtime.now() < connection.connected_at + HANDSHAKE_AGE
+
+    def subscribers(self, chat: Chat) -> Collection[str] | None:
+        """Return the ids of the connections that are in a chat now, None if that cannot be read."""
+        try:
+            now = self.store.chats.watch(chat.user_id, chat.chat_id, certain=True)
+        except StoreError:
+            logger.exception("subscribers_not_read")
+            return None
+        return now.subscribers.keys() if now else ()
 
     def post_or_forget(self, connection_id: str, text: bytes) -> bool:
         """Post a frame, and forget the connection if it is gone. A frame that fails otherwise is only logged.

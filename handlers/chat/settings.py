@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import SplitResult, urlsplit
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.cost import Prices
 from handlers.chat.errors import Misconfigured
 from handlers.chat.limits.policy import Limits
@@ -127,6 +128,7 @@ class Settings:
     - `prices`: the prices that the cost of a turn is estimated with.
     - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
     - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
+    - `assistants`: those of `handlers/assistants`. A function that needs none has the plain default one.
     """
 
     texts: Texts
@@ -155,6 +157,7 @@ class Settings:
     prices: Prices
     memory: float | None
     metrics_namespace: str
+    assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:

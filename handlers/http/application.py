@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from handlers.chat.errors import Refused
-from handlers.http import admin, chats, me, messages, problems
+from handlers.http import admin, assistants, chats, me, messages, problems
 from handlers.http.dependencies import Services, ServicesDep
 from handlers.http.middleware import HEALTH_PATH, Guard
 from handlers.http.problems import Problem
@@ -22,7 +22,7 @@ from handlers.http.schemas import Export, Health
 _EXPOSED = ["Content-Disposition", "Retry-After", "WWW-Authenticate"]
 _CORS_MAX_AGE_SECONDS = 600
 _UNHEALTHY: dict[int | str, dict[str, Any]] = {
-    503: {"model": Health, "description": "A setting of the deployment cannot be used"}
+    503: {"model": Health, "description": "A setting of the deployment, or an assistant, cannot be used"}
 }
 
 
@@ -56,7 +56,7 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
     app.add_exception_handler(Refused, problems.on_refused)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http)
-    for router in (chats.router, messages.router, me.router, admin.router):
+    for router in (chats.router, messages.router, assistants.router, me.router, admin.router):
         app.include_router(router)
     app.get(HEALTH_PATH, tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
     app.add_middleware(Guard)
@@ -82,8 +82,12 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def health(services: ServicesDep, response: Response) -> Health:
-    """Say that the API answers, and whether all settings can be used. It uses no other service, and takes no token."""
-    if not services.wrong_settings:
+    """Say that the API answers, and whether all settings and all assistants can be used.
+
+    It uses no other service, and takes no token.
+    """
+    wrong, broken = sorted(services.wrong_settings), sorted(services.settings.assistants.broken)
+    if not wrong and not broken:
         return Health()
     response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
-    return Health(status="misconfigured", settings=sorted(services.wrong_settings))
+    return Health(status="misconfigured", settings=wrong or None, assistants=broken or None)

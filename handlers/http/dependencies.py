@@ -9,15 +9,15 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from handlers.chat.concurrency import Runtime
+from handlers.chat import concurrency, erasure
 from handlers.chat.connections import OpenConnections
 from handlers.chat.delivery import delivery
-from handlers.chat.erasure import Erasure
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.log import logger
 from handlers.chat.protocol.frames import ServerFrame
 from handlers.chat.records import ADMIN, Chat, User
+from handlers.chat.settings import Settings
 from handlers.chat.store import Store
 
 
@@ -26,25 +26,24 @@ class Services:
     """Everything behind the HTTP API.
 
     `deliver` and `erase` hand work over to our other functions; they raise botocore's errors. `connections` gives the
-    open connections: only operations that close some pay for them. `chats_per_user` is a limit, 0 for none.
+    open connections: only operations that close some pay for them.
     `count_request` counts a request of a user. It raises `Refused` if the user has sent too many. `wrong_settings` are
     the variables of the deployment whose values cannot be used, with a text for each.
     """
 
     store: Store
     authenticator: Authenticator
-    runtime: Runtime
-    new_chat_title: str
-    chats_per_user: int
+    runtime: concurrency.Runtime
+    settings: Settings
     deliver: Callable[[delivery.Delivery], None]
-    erase: Callable[[Erasure], None]
+    erase: Callable[[erasure.Erasure], None]
     connections: Callable[[], OpenConnections]
     count_request: Callable[[str], None]
     wrong_settings: Mapping[str, str] = field(default_factory=dict)
 
     def title(self, chat: Chat) -> str:
         """Return the title of a chat as people see it."""
-        return chat.title or self.new_chat_title
+        return chat.title or self.settings.texts.new_chat
 
     def chat(self, user_id: str, chat_id: str) -> Chat:
         """Return a user's chat. Raises `Refused` with `chat_not_found`."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from handlers.chat.records import Message, Role
+from handlers.chat.records import DEFAULT_ASSISTANT, Message, Role
 from handlers.http.schemas import Export
 
 MAX_RESPONSE_BYTES = 2_500_000
@@ -37,6 +37,8 @@ def within(messages: Iterable[Message], limit: int | None = None) -> tuple[list[
 def markdown(export: Export) -> str:
     """Return a chat as Markdown. The texts are unchanged: a program that renders them must not trust them."""
     parts = [f"# {' '.join(export.chat.title.split())}"]
+    if export.chat.assistant != DEFAULT_ASSISTANT:
+        parts.append(f"Assistant: {export.chat.assistant}")
     for message in export.messages:
         parts += [f"## {_NAMES[message.role]}, {message.timestamp}", message.content]
     return "\n\n".join(parts) + "\n"

@@ -23,6 +23,7 @@ MEDIA_TYPE = "application/problem+json"
 
 STATUSES: dict[ErrorCode, int] = {
     ErrorCode.INVALID_FORMAT: 422,
+    ErrorCode.UNKNOWN_ASSISTANT: 422,
     ErrorCode.INVALID_TOKEN: 401,
     ErrorCode.NOT_AUTHENTICATED: 401,
     ErrorCode.FORBIDDEN: 403,

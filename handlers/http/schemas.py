@@ -9,8 +9,9 @@ from fastapi import Path, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from handlers.chat.assistants import Assistant
 from handlers.chat.protocol import frames
-from handlers.chat.protocol.client_frames import NonBlankText, Tag, Title
+from handlers.chat.protocol.client_frames import Id, NonBlankText, Tag, Title
 from handlers.chat.records import MAX_USER_ID_CHARS, Chat, FinishReason, Message, Role, User, is_user_id
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
@@ -53,14 +54,16 @@ Limit = Annotated[int, Query(ge=1, le=100, description="The most items on the pa
 RoleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", examples=["admin"])]
 Roles = Annotated[list[RoleName], Field(max_length=16)]
 Name = Annotated[NonBlankText, Field(min_length=1, max_length=200, examples=["Alice"])]
+AssistantId = Annotated[str, Field(description="The name of the assistant's file.", examples=["default"])]
 Time = Annotated[str, Field(examples=[TIME_EXAMPLE])]
 
 
 class Health(ResponseBody):
-    """The state of the API: `ok`, or `misconfigured` with the variables whose values cannot be used."""
+    """The state of the API: `ok`, or `misconfigured` with the variables and the files that cannot be used."""
 
     status: Literal["ok", "misconfigured"] = "ok"
     settings: Annotated[list[str] | None, Field(examples=[["HISTORY_CHARS"]])] = None
+    assistants: Annotated[list[str] | None, Field(examples=[["handlers/assistants/tea.py"]])] = None
 
 
 class Me(ResponseBody):
@@ -79,10 +82,30 @@ class DailyUsage(ResponseBody):
     tokens: int
 
 
+class AssistantView(ResponseBody):
+    """An assistant, with questions to begin with."""
+
+    id: AssistantId
+    title: Annotated[str, Field(examples=["Assistant"])]
+    starters: Annotated[list[str], Field(examples=[["What can you do?"]])]
+
+    @classmethod
+    def of(cls, assistant: Assistant, language: str) -> AssistantView:
+        """Return the view of an assistant, with its title in a language."""
+        return cls(id=assistant.id, title=assistant.title_in(language), starters=list(assistant.starters))
+
+
+class AssistantList(ResponseBody):
+    """The assistants, the default one first."""
+
+    assistants: list[AssistantView]
+
+
 class NewChat(RequestBody):
     """A chat to create. The same `clientChatId` gives the same chat again."""
 
     title: Title | None = None
+    assistant: Annotated[Id | None, Field(examples=["default"])] = None
     client_chat_id: Tag | None = None
 
 
@@ -97,12 +120,13 @@ class ChatSummary(ResponseBody):
 
     chat_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     title: Annotated[str, Field(examples=["Tea"])]
+    assistant: AssistantId
     updated_at: Time
 
     @classmethod
     def of(cls, chat: Chat, title: str) -> ChatSummary:
         """Return the view of a chat. `title` is the title that people see."""
-        return cls(chat_id=chat.chat_id, title=title, updated_at=_time(chat.updated_at))
+        return cls(chat_id=chat.chat_id, title=title, assistant=chat.assistant_id, updated_at=_time(chat.updated_at))
 
 
 class ChatView(ChatSummary):
@@ -117,6 +141,7 @@ class ChatView(ChatSummary):
         return cls(
             chat_id=chat.chat_id,
             title=title,
+            assistant=chat.assistant_id,
             updated_at=_time(chat.updated_at),
             created_at=_time(chat.created_at),
             message_count=chat.message_count,

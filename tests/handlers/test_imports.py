@@ -89,7 +89,7 @@ import sys, threading, handlers.generate
 from handlers.chat.records import Role
 from tests.support.completions_server import CompletionsServer
 from handlers.chat.replies.llm import Model
-from handlers.chat.replies.question import Question
+from handlers.chat.replies.prompt import Question
 from handlers.chat.settings import Settings
 server = CompletionsServer()
 server.body = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\\n\\ndata: [DONE]\\n\\n'

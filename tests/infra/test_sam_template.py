@@ -327,12 +327,18 @@ def test_the_declared_variables_are_those_that_are_read(template):
 
 
 def variables_read() -> set[str]:
-    """Return the texts in `handlers` that look like the name of a variable and are an argument of a call."""
+    """Return the texts in `handlers` that look like the name of a variable and are an argument of a call.
+
+    A name without `_` is one if the call reads the process's environment.
+    """
     return {
         argument.value
         for module in (ROOT / "handlers").rglob("*.py")
         for call in ast.walk(ast.parse(module.read_text()))
         if isinstance(call, ast.Call)
         for argument in call.args
-        if isinstance(argument, ast.Constant) and re.fullmatch(r"[A-Z]+(_[A-Z]+)+", str(argument.value))
+        if isinstance(argument, ast.Constant)
+        and (name := str(argument.value)).isascii()
+        and re.fullmatch(r"[A-Z]+(_[A-Z]+)*", name)
+        and ("_" in name or (ast.unparse(call.func) == "os.environ.get" and argument is call.args[0]))
     }

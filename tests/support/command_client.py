@@ -2,10 +2,12 @@
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from parley.dev_tokens import token
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
@@ -37,10 +39,12 @@ class CommandClient:
             Authenticator(
                 SharedSecret(SECRET), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
             ),
-            Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100", **limits}),
+            replace(
+                Settings.of({"JWT_SECRET": SECRET, "MESSAGE_CHARS": "100", **limits}),
+                assistants=assistants or Assistants(),
+            ),
             FakeRuntime(lambda: self.now, lambda: next(ids)),
             NO_FRAME_LIMIT,
-            assistants=assistants,
         )
         store.connections.add(Connection(name, NOON))
 

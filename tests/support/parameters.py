@@ -183,6 +183,12 @@ ROWS = {
         dict.fromkeys(["1e0", ".5", "00.5", "1."], _ONE_WAY),
     ),
     "MaxCompletionTokens": whole("MAX_COMPLETION_TOKENS", 1, 1_000_000),
+    "Instructions": Row(
+        "INSTRUCTIONS",
+        ("", "Be brief.", "Отвечай кратко.\n\tНа русском.", 'Say "tea" & <more>, 100% of the time.', "x" * 1000),
+        (),
+        {"x" * 1001: "the variables of a function have 4 KB together", "a\x00": "no variable can hold it"},
+    ),
     "ChatLanguage": one_of("CHAT_LANGUAGE", "ru", "en"),
     "HistoryChars": whole("HISTORY_CHARS", 1, 10_000_000),
     "FirstTokenSeconds": seconds("OPENAI_FIRST_TOKEN_SECONDS"),

@@ -41,6 +41,11 @@ class Assistants:
     def __iter__(self) -> Iterator[Assistant]:
         return iter(self.by_id.values())
 
+    @property
+    def is_default_alone(self) -> bool:
+        """True if there is no file but that of the default assistant."""
+        return self.by_id.keys() == {DEFAULT_ASSISTANT} and not self.broken
+
     def find(self, assistant_id: str | None) -> Assistant | None:
         """Return an assistant, None if there is none with this id. The id None is the default one's."""
         return self.by_id.get(DEFAULT_ASSISTANT if assistant_id is None else assistant_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
@@ -11,12 +11,10 @@ from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
-from handlers.chat.log import logger
 from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Announcement, Chat, FinishReason, Role, Turn, Usage
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Pace, Settings, Texts
-from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import Handover
 
 
@@ -39,8 +37,8 @@ class ReplySettings:
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
-    def of(cls, settings: Settings, assistants: Assistants) -> Self:
-        """Return the settings of replies in a deployment with these assistants."""
+    def of(cls, settings: Settings) -> Self:
+        """Return the settings of replies in a deployment."""
         return cls(
             texts=settings.texts,
             prices=settings.prices,
@@ -49,7 +47,7 @@ class ReplySettings:
             tokens_per_day=settings.limits.tokens_per_day,
             max_completion_tokens=settings.max_completion_tokens,
             memory=settings.memory,
-            assistants=assistants,
+            assistants=settings.assistants,
         )
 
 
@@ -129,19 +127,11 @@ def relay_of(
         replaces=work.replaces,
     )
 
-    def subscribers() -> Collection[str] | None:
-        try:
-            now = connections.store.chats.watch(chat.user_id, chat.chat_id, certain=True)
-        except StoreError:
-            logger.exception("subscribers_not_read")
-            return None
-        return now.subscribers.keys() if now else ()
-
     return Relay(
         connections.gateway,
         start,
         lambda gone: connections.forget(gone, chat),
         runtime,
         settings.pace,
-        subscribers,
+        lambda: connections.subscribers(chat),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -10,15 +10,12 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
+from handlers.chat.replies import prompt, spending
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
-from handlers.chat.replies.instructions import instructions_of
+from handlers.chat.replies.briefing import Briefing
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, Prompt, known_items, prompt, up_to_known
-from handlers.chat.replies.question import Question
-from handlers.chat.replies.spending import Bill, Spending
-from handlers.chat.store import Store, StoreError
-from handlers.chat.turns.lifecycle import Handover
+from handlers.chat.store import Store
 
 MAX_REPLY_BYTES = 350_000
 """Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
@@ -37,23 +34,16 @@ class Generation:
 
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
         """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost."""
-        messages = self._prompt(attempt)
+        messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
         question = messages[0][1]
         if attempt.turn.cancelled:
             return question, Completion(FinishReason.CANCELLED)
-        assistant = self.settings.assistants.find(attempt.chat.assistant)
-        if assistant is None:
-            # Its file is gone or broken since the message was accepted.
-            logger.error("assistant_missing", assistant=attempt.chat.assistant_id)
-            return question, self.apologise(attempt)
-        instructions = instructions_of(assistant, attempt.chat, self.store)
-        if instructions is None:
-            return question, self.apologise(attempt)
-        return question, self._answer(Question(messages, assistant, instructions), attempt)
+        asked = self.briefing.question(messages, attempt)
+        return question, self.apologise(attempt) if asked is None else self._answer(asked, attempt)
 
-    def _answer(self, question: Question, attempt: Attempt) -> Completion | None:
+    def _answer(self, question: prompt.Question, attempt: Attempt) -> Completion | None:
         """Ask the model within the user's budget. Returns None if the turn is lost meanwhile."""
         assistant = question.assistant
         longest = assistant.max_completion_tokens or self.settings.max_completion_tokens
@@ -69,40 +59,17 @@ class Generation:
         return completion and replace(completion, call=call)
 
     @property
-    def _spending(self) -> Spending:
-        return Spending(self.store, self.settings, self.runtime)
+    def briefing(self) -> Briefing:
+        """The briefing of the model."""
+        return Briefing(self.store, self.settings)
 
-    def read_ahead(self, handover: Handover) -> Prompt | None:
-        """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
+    @property
+    def _spending(self) -> spending.Spending:
+        return spending.Spending(self.store, self.settings, self.runtime)
 
-        It ends before the reply, or before the one that this reply replaces. What is there was stored before the turn
-        was handed over, and does not change.
-        """
-        before = handover.replaces or handover.message_id
-        try:
-            return self._read_prompt(handover.chat_id, before, handover.assistant, handover.chars)
-        except StoreError:
-            # Read again with the turn claimed: a failure there ends the attempt as it should.
-            logger.exception("prompt_not_read_ahead")
-            return None
-
-    def _prompt(self, attempt: Attempt) -> Prompt:
-        turn, chat, ahead = attempt.turn, attempt.chat, attempt.prompt()
-        handover = attempt.handover
-        # A handover of an earlier version does not say what is replaced, and which assistant answers.
-        if ahead is None or (handover.replaces, handover.assistant) != (turn.replaces, chat.assistant):
-            return self._read_prompt(chat.chat_id, turn.replaces or turn.message_id, chat.assistant, ())
-        return ahead
-
-    def _read_prompt(self, chat_id: str, before: str, assistant_id: str | None, chars: Sequence[int]) -> Prompt:
-        """Read a prompt. `chars` are the lengths of its messages as far as they are known."""
-        assistant = self.settings.assistants.find(assistant_id)
-        room = (assistant and assistant.history_chars) or self.settings.history_chars
-        known = known_items(chars, room)
-        earlier = self.store.messages.newest_first(chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=known)
-        return prompt(up_to_known(earlier, chars, known), room)
-
-    def _ask(self, question: Question, attempt: Attempt, bill: Bill, call: ModelCall) -> Completion | None:
+    def _ask(
+        self, question: prompt.Question, attempt: Attempt, bill: spending.Bill, call: ModelCall
+    ) -> Completion | None:
         """Ask the model, and relay its answer. Returns None if the turn is lost meanwhile."""
         completion = Completion(FinishReason.STOP)
         room = MAX_REPLY_BYTES
@@ -146,7 +113,7 @@ class Generation:
     def apologise(self, attempt: Attempt) -> Completion:
         """Relay the apology, after the text that there is, and return the completion of a reply that failed."""
         relay, apology = attempt.relay, self.settings.texts.apology
-        relay.add(f"{BREAK}{apology}" if relay.text else apology)
+        relay.add(f"{prompt.BREAK}{apology}" if relay.text else apology)
         return Completion(FinishReason.ERROR)
 
 

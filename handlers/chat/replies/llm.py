@@ -24,7 +24,7 @@ from handlers.chat.records import FinishReason
 from handlers.chat.replies.deltas import Delta, DeltaReader
 from handlers.chat.replies.gathering import Gather, Gathering
 from handlers.chat.replies.patience import Patience
-from handlers.chat.replies.question import Question
+from handlers.chat.replies.prompt import Question
 from handlers.chat.replies.request import Dialect, Refusal, Request, after, may_bill
 from handlers.chat.settings import ModelTimeouts, Settings
 

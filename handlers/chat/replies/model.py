@@ -14,7 +14,7 @@ from handlers.chat.errors import Misconfigured, ModelFailed
 from handlers.chat.identity import secrets
 from handlers.chat.log import logger
 from handlers.chat.replies.llm import Model, ModelAnswer
-from handlers.chat.replies.question import Question
+from handlers.chat.replies.prompt import Question
 from handlers.chat.settings import Settings, is_named
 
 

@@ -8,8 +8,10 @@ blank (Anthropic: "text content blocks must be non-empty").
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, islice
 
+from handlers.chat.assistants import Assistant
 from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Message, Role
 from handlers.chat.settings import APOLOGIES
@@ -23,6 +25,22 @@ BREAK = "\n\n"
 
 Prompt = tuple[tuple[Role, str], ...]
 """Texts with their authors, oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt, and the assistant that is to answer it with its instructions, which are empty if there are none."""
+
+    prompt: Prompt
+    assistant: Assistant = field(default_factory=Assistant)
+    instructions: str = ""
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """The texts that the model reads."""
+        if self.instructions:
+            yield self.instructions
+        yield from (text for _, text in self.prompt)
 
 
 def prompt(newest_first: Iterable[Message], max_chars: int) -> Prompt:

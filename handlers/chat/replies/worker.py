@@ -65,7 +65,7 @@ class ReplyWorker:
         return None
 
     def _make(self, handover: lifecycle.Handover, remaining: Callable[[], float], began: float, given_up: bool) -> None:
-        read_ahead = partial(self._generation.read_ahead, handover)
+        read_ahead = partial(self._generation.briefing.read_ahead, handover)
         with metered() as meter:
             prompt = (lambda: None) if given_up else beside(self._runtime, read_ahead)
             try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -79,6 +81,14 @@ class Chats:
         found = [Chat(user_id, item.chat_id, item.title, updated_at=item.updated_at) for item in query]
         last = found[limit - 1] if len(found) > limit else None
         return Page(tuple(found[:limit]), cursor_of(_TIME.serialize(last.updated_at), last.chat_id) if last else None)
+
+    def with_assistants(self, chats: Sequence[Chat]) -> tuple[Chat, ...]:
+        """Return chats of a page with their assistants, which the index does not have. A read may be a moment late."""
+        # The projection of an index cannot be changed, and another index would cost each turn more writes.
+        keys = [(chat.user_id, chat.chat_id) for chat in chats]
+        found = ChatItem.batch_get(keys, attributes_to_get=["userId", "chatId", "assistant"])
+        named = {item.chat_id: item.assistant for item in found}
+        return tuple(replace(chat, assistant=named.get(chat.chat_id)) for chat in chats)
 
     def count(self, user_id: str) -> int:
         """Return how many chats a user has, from an index that is some milliseconds late."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import (
     STORE_RETRY_SECONDS,
@@ -43,7 +42,6 @@ class Commands:
         runtime: Runtime,
         limiter: FrameRateLimiter,
         wrong_settings: Mapping[str, str] | None = None,
-        assistants: Assistants | None = None,
     ) -> None:
         self._store = store
         self._authenticator = authenticator
@@ -51,9 +49,8 @@ class Commands:
         self._runtime = runtime
         self._limiter = limiter
         self._wrong_settings = wrong_settings or {}
-        assistants = assistants or Assistants()
-        self._joining = join.Joining(store, settings, runtime, assistants)
-        self._sending = send.Sending(store, settings, runtime, assistants)
+        self._joining = join.Joining(store, settings, runtime)
+        self._sending = send.Sending(store, settings, runtime)
 
     def answer(
         self, body: str | None, connection_id: str, perform: Callable[[actions.Action], None], reference: str

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import connections_to_evict
 from handlers.chat.errors import ConnectionChanged, ErrorCode, Refused
@@ -31,7 +30,6 @@ class Joining:
     store: Store
     settings: Settings
     runtime: Runtime
-    assistants: Assistants
 
     def join_chat(
         self, frame: client_frames.JoinChat, connection: Connection, user_id: str, until: datetime | None
@@ -59,7 +57,7 @@ class Joining:
         if user_id is None:
             raise Refused(ErrorCode.NOT_AUTHENTICATED)
         chat_id = chat_id_of(user_id, frame.client_chat_id) if frame.client_chat_id else self.runtime.new_id()
-        new = Chat(user_id, chat_id, frame.title, assistant=self.assistants.kept_id(frame.assistant))
+        new = Chat(user_id, chat_id, frame.title, assistant=self.settings.assistants.kept_id(frame.assistant))
         try:
             chat = creation.create_chat(self.store, new, self.settings.limits.chats_per_user, self.runtime.now())
         except StoreError:

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime, side_by_side
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaUsage
@@ -30,7 +29,6 @@ class Sending:
     store: Store
     settings: Settings
     runtime: Runtime
-    assistants: Assistants
 
     def send_message(self, frame: SendMessage, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
@@ -67,14 +65,14 @@ class Sending:
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
         # A busy chat is refused first: such a request takes nothing from the quota.
         lifecycle.check_free(chat)
-        self.assistants.get(chat.assistant)
+        self.settings.assistants.get(chat.assistant)
         self._quota.use_message(chat, usage)
         yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
 
     def _repeated_without_assistant(self, chat: Chat, client_message_id: str | None) -> Message | None:
         """Return None if a chat has its assistant; if not, the message if it is stored already. Raises `Refused`."""
         try:
-            self.assistants.get(chat.assistant)
+            self.settings.assistants.get(chat.assistant)
         except Refused:
             if stored := client_message_id and lifecycle.message_sent_as(self.store, chat.chat_id, client_message_id):
                 return stored

@@ -25,7 +25,7 @@ from handlers.chat.records import (
     Turn,
 )
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.question import Question
+from handlers.chat.replies.prompt import Question
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.tables import Tables, shown

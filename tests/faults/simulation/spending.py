@@ -14,7 +14,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.records import Chat, Connection, FinishReason, Usage
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.question import Question
+from handlers.chat.replies.prompt import Question
 from handlers.chat.store import StoreError
 from tests.faults.simulation.chat import USER, SimulatedDeployment
 from tests.faults.simulation.scenario import QUIET_AFTER

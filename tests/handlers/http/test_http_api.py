@@ -38,6 +38,7 @@ class TestChats:
         assert listed["chats"][0] == {
             "chatId": "chat-4",
             "title": "Новый чат",
+            "assistant": "default",
             "updatedAt": "2026-11-23T12:04:00.000Z",
         }
         assert listed["cursor"] is None
@@ -441,7 +442,7 @@ def test_the_document_names_every_operation_and_gives_examples():
     document = request("GET", "/openapi.json").json
     operations = [operation for path in document["paths"].values() for operation in path.values()]
     ids = [operation["operationId"] for operation in operations]
-    assert len(ids) == len(set(ids)) == 17
+    assert len(ids) == len(set(ids)) == 18
     for operation in operations:
         if operation["operationId"] != "health":
             assert {"401", "422", "429", "500"} <= operation["responses"].keys(), operation["operationId"]

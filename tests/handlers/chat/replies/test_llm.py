@@ -15,7 +15,7 @@ from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.llm import Model
-from handlers.chat.replies.question import Question
+from handlers.chat.replies.prompt import Question
 from handlers.chat.settings import ModelTimeouts, Settings
 from tests.support.completions_server import CompletionsServer
 from tests.support.waiting import HANGS, until

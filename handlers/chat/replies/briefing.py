@@ -1,0 +1,66 @@
+"""Briefing of the model for one turn: the messages of the chat, the assistant that answers, and its instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from handlers.chat.log import logger
+from handlers.chat.replies.attempt import Attempt, ReplySettings
+from handlers.chat.replies.instructions import instructions_of
+from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, known_items, prompt, up_to_known
+from handlers.chat.store import Store, StoreError
+from handlers.chat.turns.lifecycle import Handover
+
+
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """The briefing of models."""
+
+    store: Store
+    settings: ReplySettings
+
+    def read_ahead(self, handover: Handover) -> Prompt | None:
+        """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
+
+        It ends before the reply, or before the one that this reply replaces. What is there was stored before the turn
+        was handed over, and does not change.
+        """
+        before = handover.replaces or handover.message_id
+        try:
+            return self._read_prompt(handover.chat_id, before, handover.assistant, handover.chars)
+        except StoreError:
+            # Read again with the turn claimed: a failure there ends the attempt as it should.
+            logger.exception("prompt_not_read_ahead")
+            return None
+
+    def prompt(self, attempt: Attempt) -> Prompt:
+        """Return the prompt of a claimed turn, empty if its chat was deleted, and the messages with it."""
+        turn, chat, ahead = attempt.turn, attempt.chat, attempt.prompt()
+        handover = attempt.handover
+        # A handover of an earlier version does not say what is replaced, and which assistant answers.
+        if ahead is None or (handover.replaces, handover.assistant) != (turn.replaces, chat.assistant):
+            return self._read_prompt(chat.chat_id, turn.replaces or turn.message_id, chat.assistant, ())
+        return ahead
+
+    def question(self, messages: Prompt, attempt: Attempt) -> Question | None:
+        """Return the question with a prompt, None if the chat's assistant cannot be asked. Then a log event says why.
+
+        Raises `StoreError`.
+        """
+        chat = attempt.chat
+        assistant = self.settings.assistants.find(chat.assistant)
+        if assistant is None:
+            # Its file is gone or broken since the message was accepted.
+            logger.error("assistant_missing", assistant=chat.assistant_id)
+            return None
+        instructions = instructions_of(assistant, chat, self.store)
+        return None if instructions is None else Question(messages, assistant, instructions)
+
+    def _read_prompt(self, chat_id: str, before: str, assistant_id: str | None, chars: Sequence[int]) -> Prompt:
+        """Read a prompt. `chars` are the lengths of its messages as far as they are known."""
+        assistant = self.settings.assistants.find(assistant_id)
+        room = (assistant and assistant.history_chars) or self.settings.history_chars
+        known = known_items(chars, room)
+        earlier = self.store.messages.newest_first(chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=known)
+        return prompt(up_to_known(earlier, chars, known), room)
