@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from handlers.chat.assistants.tools import Tool, ToolFunction, check_tools, tool
 from handlers.chat.records import Chat, User
 
 MAX_TITLE_CHARS = 100
@@ -41,6 +42,7 @@ class Assistant:
     - `model`: the name of the model, as its server knows it.
     - `temperature`, `max_completion_tokens`: OpenAI's.
     - `parameters`: more fields of the request to the model's server, by their names there.
+    - `tools`: functions that the model may call, as they are or made with `tool`.
     - `starters`: questions that a user may begin with.
     - `history_chars`: the length of the longest prompt, in characters, without the instructions.
     - `id`: the name of its file. The registry sets it.
@@ -52,6 +54,7 @@ class Assistant:
     temperature: float | None = None
     max_completion_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[Tool | ToolFunction, ...] = ()
     starters: tuple[str, ...] = ()
     history_chars: int | None = None
     id: str = ""
@@ -68,6 +71,12 @@ class Assistant:
         _check_number(self.max_completion_tokens, "max_completion_tokens", 1, 1_000_000, whole=True)
         _check_number(self.history_chars, "history_chars", 1, 10_000_000, whole=True)
         _check_parameters(self.parameters)
+        check_tools(self.tools)
+
+    @property
+    def own_tools(self) -> tuple[Tool, ...]:
+        """The tools, those too that were given as plain functions."""
+        return tuple(map(tool, self.tools))
 
     def title_in(self, language: str) -> str:
         """Return the title in a language (`en`). If there is none, it is the first one given, or else the id."""
