@@ -17,6 +17,7 @@ from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Usage
 from handlers.chat.replies import finish_reasons
 from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
+from handlers.chat.replies.tool_calls import CallReader, ToolCall, spoken
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """Bytes that may come before the first event: the byte order mark and white space."""
@@ -39,12 +40,16 @@ class Delta:
     """One piece of an answer: text, the reason why the answer ended, or the count of its tokens.
 
     `thinking` is the most tokens that the piece has beside its text: thinking, or anything else that is not shown.
+    `reasoning` is the thinking that people can read. `calls` are all calls of tools in the answer; they come once, at
+    its end, and only if the model has ended it by itself: what was cut may lack its last call, or half of it.
     """
 
     text: str = ""
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     thinking: int = 0
+    reasoning: str = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 class DeltaReader:
