@@ -16,8 +16,9 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Usage
 from handlers.chat.replies import finish_reasons
+from handlers.chat.replies.reasoning import reasoning
 from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
-from handlers.chat.replies.tool_calls import CallReader, ToolCall, spoken
+from handlers.chat.replies.tool_calls import CallReader, ToolCall, spoken, whole_characters
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """Bytes that may come before the first event: the byte order mark and white space."""
@@ -55,11 +56,11 @@ class Delta:
 class DeltaReader:
     """The reader of one answer.
 
-    `has_text`: text has come. `progress` counts the chunks that carried text or reasoning. `finish_reason` is the
-    reason that stands: some servers send one with each chunk, or with their reasoning, so what comes after it makes it
-    void. `settled`: a reason came in a chunk of its own, after text; from there on nothing but the usage matters.
-    `done`: the answer is complete, and nothing more needs to be read. `reasons_are_void`: the answer has gone on after
-    a reason, so the next one may be void too.
+    `has_text`: text has come. `has_said`: text or a call of a tool has. `progress` counts the chunks that carried text
+    or reasoning. `finish_reason` is the reason that stands: some servers send one with each chunk, or with their
+    reasoning, so what comes after it makes it void. `settled`: a reason came in a chunk of its own, after text or a
+    call; from there on nothing but the usage matters. `done`: the answer is complete, and nothing more needs to be
+    read. `reasons_are_void`: the answer has gone on after a reason, so the next one may be void too.
 
     `tokens_seen` is the most tokens that have come. `tokens_counted` is the server's own count of them, 0 if there is
     none yet. `unknown_reason` is the first finish reason that we do not know.
@@ -80,18 +81,24 @@ class DeltaReader:
         self._events: EventDecoder | None = None
         self._whole: list[bytes] | None = None
         self._whole_size = 0
-        self._half = ""
-        self._has_plain_text = False
+        self._text, self._reasoning = _Pieces(), _Pieces()
+        self._calls = CallReader()
+        self._was_plain = False
+
+    @property
+    def has_said(self) -> bool:
+        """True if text or a call has come."""
+        return self.has_text or bool(self._calls)
 
     @property
     def may_be_over(self) -> bool:
-        """True if a reason has come after text or with it, and no reason was void before."""
-        return self.settled or (self.finish_reason is not None and self.has_text and not self.reasons_are_void)
+        """True if a reason has come after text or a call, or with it, and no reason was void before."""
+        return self.settled or (self.finish_reason is not None and self.has_said and not self.reasons_are_void)
 
     @property
     def is_over(self) -> bool:
         """True if nothing but the usage is expected any more: the server does not send a reason with each text."""
-        return self.settled or (self.may_be_over and self._has_plain_text)
+        return self.settled or (self.may_be_over and self._was_plain)
 
     def feed(self, received: bytes) -> Iterator[Delta]:
         """Yield the deltas in the next bytes of the body. Raises `ModelFailed` at a fault, after the text before it."""
@@ -115,18 +122,20 @@ class DeltaReader:
         """Yield what is left after the last byte. Raises `ModelFailed` if the answer has not ended, or ended badly."""
         if self._whole is not None:
             yield from self._chunk(_object(b"".join(self._whole)))
-            if self.finish_reason is None and self.has_text:
+            if self.finish_reason is None and self.has_said:
                 # The object is complete, so the answer is.
                 self.finish_reason = FinishReason.STOP
                 yield Delta(finish_reason=self.finish_reason)
         elif self._events is not None and not self.done:
             yield from self._read(self._events.end())
-        if self._half:
-            yield Delta(_whole_characters(self._half))
+        if rest := self._text.rest():
+            yield Delta(rest)
         if self.finish_reason is None:
             raise ModelFailed("the stream ended without a finish reason")
         if self.finish_reason is FinishReason.ERROR:
             raise ModelFailed("the model ended its answer with an error")
+        if self.finish_reason is FinishReason.STOP and (calls := self._calls.calls()):
+            yield Delta(calls=calls)
 
     def _keep(self, pieces: list[bytes], received: bytes) -> None:
         pieces.append(received)
@@ -158,20 +167,40 @@ class DeltaReader:
         if error := chunk.get("error"):
             raise ModelFailed(f"the stream has an error: {_code(error)}")
         usage, choice = _usage(chunk.get("usage")), _first(chunk.get("choices"))
-        # A message is the whole answer. Servers that do not stream send one; others repeat there what they have sent.
-        said = choice["delta"] if "delta" in choice else None if self.has_text else choice.get("message")
+        said = self._said(choice)
         word, thinking = choice.get("finish_reason"), _thinking(said)
         raw, reason = _said_text(said), finish_reasons.finish_reason(word)
-        text = self._joined(raw)
+        text, thought = self._text.add(raw), self._reasoning.add(reasoning(said))
+        repeated = bool(self._calls) and said is choice.get("message")
+        called = not repeated and self._calls.feed(said)
         # Characters that are removed are tokens too.
         thinking += max(0, _size(raw) - _size(text))
-        carries = _carries(said)
         self.has_text = self.has_text or bool(text)
-        self._has_plain_text = self._has_plain_text or bool(text and reason is None)
-        self.progress += carries
+        self._was_plain = self._was_plain or (reason is None and bool(text or called))
         self.tokens_seen += _size(text) + thinking
         self.tokens_counted = usage.completion_tokens if usage else self.tokens_counted
         self.unknown_reason = self.unknown_reason or finish_reasons.unknown_word(word)
+        reason = self._standing(reason, _carries(said), usage is not None)
+        if text or reason or usage or thinking or thought:
+            yield Delta(text, reason, usage, thinking, thought)
+
+    def _said(self, choice: Mapping[str, Any]) -> object:
+        """Return what a chunk adds: its delta, or a message.
+
+        A message is the whole answer. Servers that do not stream send one; others repeat there what they have sent, or
+        have the calls only there.
+        """
+        delta, message = choice.get("delta"), choice.get("message")
+        if "delta" not in choice and not self.has_text:
+            return message
+        return delta if delta or self._calls else spoken(message) or delta
+
+    def _standing(self, reason: FinishReason | None, carries: bool, counts: bool) -> FinishReason | None:
+        """Take note of a chunk's reason, None if it has none, and return it if it may stand.
+
+        `carries`: the chunk adds something to the answer. `counts`: it has the usage.
+        """
+        self.progress += carries
         self.reasons_are_void = self.reasons_are_void or (self.finish_reason is not None and carries)
         if self.settled:
             reason = None
@@ -179,31 +208,41 @@ class DeltaReader:
             self.finish_reason = reason
         # Reasons that come with their text, or before any, may be followed by more.
         self.settled = self.settled or (
-            self.finish_reason is not None and self.has_text and not carries and bool(reason or usage)
+            self.finish_reason is not None and self.has_said and not carries and (reason is not None or counts)
         )
-        if text or reason or usage or thinking:
-            yield Delta(text, reason, usage, thinking)
+        return reason
 
-    def _joined(self, text: str) -> str:
-        """Return text for people, with the half character of the chunk before, and without a half at its end.
 
-        Some servers cut characters beyond U+FFFF in two, each half in a JSON escape of its own. A half (a lone
-        surrogate) cannot be encoded, so it waits for its other half.
-        """
+class _Pieces:
+    """Pieces of one text.
+
+    Some servers cut characters beyond U+FFFF in two, each half in a JSON escape of its own. A half (a lone surrogate)
+    cannot be encoded, so it waits for its other half.
+    """
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def add(self, text: str) -> str:
+        """Return a piece for people, with the half character of the one before, and without a half at its end."""
         if not text:
             return ""
         text = self._half + text
         self._half = text[-1] if "\ud800" <= text[-1] <= "\udbff" else ""
-        return _whole_characters(text.removesuffix(self._half))
+        return _shown(text.removesuffix(self._half))
+
+    def rest(self) -> str:
+        """Return what has waited in vain."""
+        return _shown(self._half)
 
 
-def _whole_characters(text: str) -> str:
-    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced by U+FFFD.
+def _shown(text: str) -> str:
+    """Return a text for people, cleaned as all text is.
 
-    It is cleaned as all text is. Each piece is in NFC by itself: a mark at its beginning stays apart from the letter
-    before it, because that letter has been sent.
+    Each piece is in NFC by itself: a mark at its beginning stays apart from the letter before it, because that letter
+    has been sent.
     """
-    return clean(text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
+    return clean(whole_characters(text))
 
 
 def _object(data: bytes) -> Mapping[str, Any]:

@@ -101,7 +101,7 @@ def _object(arguments: str) -> str:
     try:
         # Not strict: models write line breaks into their texts.
         found = json.loads(arguments, strict=False, parse_constant=lambda _: None)
-        return _whole(json.dumps(found, ensure_ascii=False)) if isinstance(found, dict) else "{}"
+        return whole_characters(json.dumps(found, ensure_ascii=False)) if isinstance(found, dict) else "{}"
     except (ValueError, RecursionError):
         return "{}"
 
@@ -190,7 +190,7 @@ class CallReader:
     def calls(self) -> tuple[ToolCall, ...]:
         """Return the calls in the order in which they began."""
         return tuple(
-            ToolCall(clean(_whole(call.name)).strip(), _whole(call.arguments), call.id, call.extra)
+            ToolCall(clean(whole_characters(call.name)).strip(), whole_characters(call.arguments), call.id, call.extra)
             for call in self._calls
             if call.name or call.chars
         )
@@ -282,7 +282,7 @@ def _index(value: object) -> int | None:
 
 
 def _id(value: object) -> str:
-    found = _whole(value).strip() if isinstance(value, str) else str(value) if type(value) is int else ""
+    found = whole_characters(value).strip() if isinstance(value, str) else str(value) if type(value) is int else ""
     return "" if found.casefold() in _NO_IDS or len(found) > _MAX_ID_CHARS else found
 
 
@@ -295,8 +295,8 @@ def _arguments(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else _text(value)
 
 
-def _whole(text: str) -> str:
-    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced."""
+def whole_characters(text: str) -> str:
+    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced by U+FFFD."""
     return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

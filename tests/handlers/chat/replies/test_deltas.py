@@ -196,6 +196,59 @@ class TestThinking:
         assert counted == reader.tokens_seen >= len("".join((*thoughts, *texts)).encode())
 
 
+def reasoned(*values):
+    """Return the reasoning of a stream with these events, and its text."""
+    deltas = list(DeltaReader().feed(events(*values)))
+    return "".join(delta.reasoning for delta in deltas), "".join(delta.text for delta in deltas)
+
+
+class TestReasoning:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            chunk(reasoning_content="мысль"),  # DeepSeek (api-docs.deepseek.com/guides/thinking_mode), vLLM
+            chunk(reasoning="мысль", role="assistant", content=""),  # OpenRouter, Ollama (decolua/9router#3601)
+            chunk(reasoning_text="мысль", reasoning_opaque="x"),  # ericc-ch/copilot-api#152
+            chunk(reasoning_content={"text": "мысль"}),  # envoyproxy/ai-gateway#1222
+            chunk(reasoning="мысль", reasoning_content="мысль"),
+            # OpenRouter (LionSR/TeXRA#2720)
+            chunk(reasoning="мысль", reasoning_details=[{"type": "reasoning.text", "text": "мысль", "format": "x"}]),
+            chunk(reasoning_details=[{"type": "reasoning.summary", "summary": "мысль"}]),
+            chunk(reasoning_content="", reasoning=None, reasoning_details=[{"text": "мы"}, {"text": "сль"}]),
+            # Mistral (docs.mistral.ai, "Reasoning")
+            chunk([{"type": "thinking", "thinking": [{"type": "text", "text": "мысль"}]}]),
+            chunk(thinking_blocks=[{"type": "thinking", "thinking": "мысль", "signature": "x" * 99}]),  # LiteLLM
+            {"choices": [{"message": {"reasoning_content": "мысль"}}]},
+        ],
+        ids=repr,
+    )
+    def test_it_is_read_wherever_it_is_and_is_no_text(self, value):
+        assert reasoned(value, chunk("text")) == ("мысль", "text")
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            chunk(reasoning_details=[{"type": "reasoning.encrypted", "data": "мысль", "id": "rs_1"}]),
+            chunk(reasoning_content=None, reasoning=12),
+            chunk(reasoning=json.loads("[" * 400 + "]" * 400)),
+            chunk([{"type": "text", "text": ""}, {"type": ["thinking"], "text": "x"}]),
+            {"choices": [{"delta": "text"}]},
+        ],
+        ids=repr,
+    )
+    def test_what_nobody_can_read_is_none(self, value):
+        assert reasoned(value)[0] == ""
+
+    def test_it_is_cleaned_and_whole(self):
+        assert reasoned(chunk(reasoning="\x00a\ud83d"), chunk("b"), chunk(reasoning="\ude42"))[0] == "a🙂"
+
+    def test_it_changes_nothing_of_what_is_counted(self):
+        values = [chunk(reasoning="мысль"), chunk("text"), chunk(reasoning_content="ab", content="cd")]
+        assert [(delta.text, delta.thinking) for delta in DeltaReader().feed(events(*values))] == [
+            *(("", 10), ("text", 0), ("cd", 2)),
+        ]
+
+
 class TestReason:
     @pytest.mark.parametrize(
         ("word", "reason"),
