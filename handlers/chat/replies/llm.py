@@ -166,6 +166,9 @@ class Model:
             model=model,
             instructions=question.instructions,
             parameters=assistant.parameters,
+            tools=question.tools,
+            steps=question.steps,
+            may_call=question.may_call,
         )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:

@@ -7,13 +7,16 @@ blank (Anthropic: "text content blocks must be non-empty").
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
+from typing import Any
 
 from handlers.chat.assistants import Assistant
 from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Message, Role
+from handlers.chat.replies.tool_calls import Step
 from handlers.chat.settings import APOLOGIES
 
 MAX_MESSAGES = 100
@@ -29,11 +32,18 @@ Prompt = tuple[tuple[Role, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt, and the assistant that is to answer it with its instructions, which are empty if there are none."""
+    """A prompt, and the assistant that is to answer it with its instructions, which are empty if there are none.
+
+    `tools` are those that the model may call, in OpenAI's words, and `steps` what it has called for this answer
+    already. With `may_call` False it is to answer without calling more.
+    """
 
     prompt: Prompt
     assistant: Assistant = field(default_factory=Assistant)
     instructions: str = ""
+    tools: Sequence[Mapping[str, Any]] = ()
+    steps: tuple[Step, ...] = ()
+    may_call: bool = True
 
     @property
     def texts(self) -> Iterator[str]:
@@ -41,6 +51,12 @@ class Question:
         if self.instructions:
             yield self.instructions
         yield from (text for _, text in self.prompt)
+        yield from (json.dumps(tool, ensure_ascii=False) for tool in self.tools)
+        for step in self.steps:
+            yield step.text + step.reasoning
+            for each in step.calls:
+                yield each.call.name + each.call.arguments
+                yield each.result
 
 
 def prompt(newest_first: Iterable[Message], max_chars: int) -> Prompt:

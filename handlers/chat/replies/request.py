@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from handlers.chat.replies.prompt import BREAK, Prompt, halved
+from handlers.chat.replies.tool_calls import Step, messages, shortened
 
 MAX_HALVINGS = 2
+SHORTENED_RESULT_CHARS = 2_000
 
-_STATUSES = (400, 413, 416, 422, 500)
-"""Statuses of a refusal. 413 is Groq's for a large prompt, 416 Scaleway's for a large limit, and llama.cpp has answered
-500 for a long prompt."""
+_STATUSES = (400, 404, 413, 416, 422, 500)
+"""Statuses of a refusal. 404 is OpenAI's and OpenRouter's for a model without tools, 413 Groq's for a large prompt, 416
+Scaleway's for a large limit, and llama.cpp has answered 500 for a long prompt."""
 
 _TIMEOUTS = (408, 499)
 _SERVER_ERRORS = 500
@@ -38,6 +40,15 @@ _NO_SYSTEM = re.compile(
     r"|developer instruction is not enabled|roles must alternate|only user and assistant roles",
     re.IGNORECASE,
 )
+_NO_TOOLS = re.compile(
+    r"\btools?\b.{0,20}\b(not supported|unsupported)|unsupported param\w*\W{1,4}tools?\b|not support\W{1,3}tools?\b"
+    r"|support tool use|enable-auto-tool-choice|tools param requires",
+    re.IGNORECASE,
+)
+_WANTS_REASONING = re.compile(r"reasoning_content\b.{0,60}\bpassed back|missing\W{1,3}reasoning_content", re.IGNORECASE)
+_CALLED_BADLY = "tool_use_failed"
+"""Groq's code for a model that has written a call which cannot be read (huggingface/smolagents#1119)."""
+
 _MAX_DEPTH = 20
 _LABEL = re.compile(r"[\w.\[\]-]{1,64}")
 _LIMITS = ("max_completion_tokens", "max_tokens", None)
@@ -80,13 +91,18 @@ class Refusal:
 class Dialect:
     """The options that a model takes, as far as refusals have told. `limit` is its name for the longest reply.
 
-    With `system` False it takes no message of the system. `refused` are the parameters that it does not take.
+    With `system` False it takes no message of the system, with `tools` False it calls no tools, and with `tool_choice`
+    False it cannot be told to call none. With `reasoning` it wants its reasoning back beside its calls. `refused` are
+    the parameters that it does not take.
     """
 
     temperature: bool = True
     stream_options: bool = True
     limit: str | None = _LIMITS[0]
     system: bool = True
+    tools: bool = True
+    tool_choice: bool = True
+    reasoning: bool = False
     refused: frozenset[str] = frozenset()
 
 
@@ -96,8 +112,12 @@ class Request:
 
     `instructions` are empty if there are none. `parameters` are more options, by their names in the API.
 
+    `tools` are those that the model may call, in OpenAI's words, and `steps` what it has called for this answer
+    already. With `may_call` False it is told to call none any more. The tools are sent even then: Bedrock refuses steps
+    without them (vercel/ai#7528).
+
     With `limited` False the limit is left out of this request only, because it was larger than the model's own. That
-    says nothing about the next request.
+    says nothing about the next request. `repeated`: the model has called badly, and is asked once more.
     """
 
     messages: Prompt
@@ -109,16 +129,21 @@ class Request:
     model: str = ""
     instructions: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    tools: Sequence[Mapping[str, Any]] = ()
+    steps: tuple[Step, ...] = ()
+    may_call: bool = True
+    repeated: bool = False
 
-    def conversation(self) -> list[dict[str, str]]:
+    def conversation(self) -> list[dict[str, Any]]:
         """Return the messages that are sent. A model without messages of the system reads them with the first one."""
-        messages = [{"role": role.value, "content": text} for role, text in self.messages]
+        said: list[dict[str, Any]] = [{"role": role.value, "content": text} for role, text in self.messages]
+        said += messages(self.steps, self.dialect.reasoning)
         if self.instructions and self.dialect.system:
-            return [{"role": "system", "content": self.instructions}, *messages]
+            return [{"role": "system", "content": self.instructions}, *said]
         if self.instructions:
-            first, *others = messages
+            first, *others = said
             return [{**first, "content": f"{self.instructions}{BREAK}{first['content']}"}, *others]
-        return messages
+        return said
 
     def options(self) -> dict[str, Any]:
         """Return the options that are sent, by their names in the API."""
@@ -129,6 +154,10 @@ class Request:
             options["stream_options"] = {"include_usage": True}
         if self.max_tokens is not None and self.limited and self.dialect.limit:
             options[self.dialect.limit] = self.max_tokens
+        if self.tools and self.dialect.tools:
+            options["tools"] = list(self.tools)
+            if not self.may_call and self.dialect.tool_choice:
+                options["tool_choice"] = "none"
         return options
 
     def is_exceeded(self, seen: int, counted: int) -> bool:
@@ -166,7 +195,21 @@ def after(request: Request, refusal: Refusal) -> Request | None:
         if _TOO_MANY.search(refusal.text):
             return replace(request, limited=False)
         return replace(request, dialect=replace(dialect, limit=_LIMITS[_LIMITS.index(dialect.limit) + 1]))
-    return _plainer(request, refusal)
+    return _about_tools(request, refusal) or _plainer(request, refusal)
+
+
+def _about_tools(request: Request, refusal: Refusal) -> Request | None:
+    sent, dialect = request.options(), request.dialect
+    if "tool_choice" in sent and refusal.names("tool_choice"):
+        return replace(request, dialect=replace(dialect, tool_choice=False))
+    # Once the model has called, it takes tools, and its steps make no sense without them.
+    if "tools" in sent and not request.steps and _NO_TOOLS.search(refusal.text):
+        return replace(request, dialect=replace(dialect, tools=False))
+    if request.steps and not dialect.reasoning and _WANTS_REASONING.search(refusal.text.replace("`", "")):
+        return replace(request, dialect=replace(dialect, reasoning=True))
+    if "tools" in sent and not request.repeated and refusal.code == _CALLED_BADLY:
+        return replace(request, repeated=True)
+    return None
 
 
 def _plainer(request: Request, refusal: Refusal) -> Request | None:
@@ -181,13 +224,16 @@ def _plainer(request: Request, refusal: Refusal) -> Request | None:
 
 def _shorter(request: Request, refusal: Refusal) -> Request | None:
     """Return a request that needs less room in the context of the model."""
-    messages = halved(request.messages) if request.halvings < MAX_HALVINGS else None
+    half = halved(request.messages) if request.halvings < MAX_HALVINGS else None
     limited = request.dialect.limit in request.options()
     # Many servers add the longest reply to the prompt. Without a limit the reply has the room that is left, which is
     # less than the limit was.
-    if limited and (messages is None or _OF_THE_REPLY.search(refusal.text)):
+    if limited and (half is None or _OF_THE_REPLY.search(refusal.text)):
         return replace(request, limited=False)
-    return replace(request, messages=messages, halvings=request.halvings + 1) if messages else None
+    if half:
+        return replace(request, messages=half, halvings=request.halvings + 1)
+    steps = shortened(request.steps, SHORTENED_RESULT_CHARS)
+    return replace(request, steps=steps) if steps != request.steps else None
 
 
 def _texts(body: object, depth: int = 0) -> Iterator[str]:

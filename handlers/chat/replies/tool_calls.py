@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from handlers.chat.errors import ModelFailed
@@ -17,6 +17,9 @@ from handlers.chat.protocol.frames import clean
 
 MAX_CALLS_BYTES = 1024 * 1024
 """Bytes of all calls in one answer. More is a fault, which must not fill the function's memory."""
+
+CUT = " […]"
+"""The mark at the end of a result that is not whole."""
 
 _FIELDS = ("tool_calls", "function_call")
 _NO_IDS = ("", "null", "none")
@@ -79,6 +82,17 @@ def messages(steps: Iterable[Step], with_reasoning: bool) -> Iterator[dict[str, 
         yield {**said, "reasoning_content": step.reasoning} if with_reasoning else said
         for call_id, each in named:
             yield {"role": "tool", "tool_call_id": call_id, "content": each.result or '""'}
+
+
+def shortened(steps: tuple[Step, ...], chars: int) -> tuple[Step, ...]:
+    """Return steps whose results have at most so many characters, and a mark where one was longer."""
+    return tuple(replace(step, calls=tuple(_shortened(each, chars) for each in step.calls)) for step in steps)
+
+
+def _shortened(answered: AnsweredCall, chars: int) -> AnsweredCall:
+    if len(answered.result) <= chars:
+        return answered
+    return replace(answered, result=answered.result[: chars - len(CUT)] + CUT)
 
 
 def _own_id(given: str, ids: set[str]) -> str:
