@@ -18,6 +18,9 @@ from handlers.chat.protocol.frames import clean
 MAX_CALLS_BYTES = 1024 * 1024
 """Bytes of all calls in one answer. More is a fault, which must not fill the function's memory."""
 
+MAX_CALLS = 16
+"""Calls of one answer. Those after them are left out, as if the model had not asked for them: it can ask again."""
+
 CUT = " […]"
 """The mark at the end of a result that is not whole."""
 
@@ -202,11 +205,10 @@ class CallReader:
         return bool(fragments)
 
     def calls(self) -> tuple[ToolCall, ...]:
-        """Return the calls in the order in which they began."""
+        """Return the calls in the order in which they began, `MAX_CALLS` at most."""
         return tuple(
             ToolCall(clean(whole_characters(call.name)).strip(), whole_characters(call.arguments), call.id, call.extra)
-            for call in self._calls
-            if call.name or call.chars
+            for call in [call for call in self._calls if call.name or call.chars][:MAX_CALLS]
         )
 
     def _take(self, fragment: _Fragment) -> None:

@@ -13,6 +13,8 @@ from handlers.chat.replies.tool_calls import WrongCall
 if TYPE_CHECKING:
     from handlers.chat.replies.schemas import Schema
 
+MAX_ARGUMENTS_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -44,6 +46,8 @@ class Toolbox:
             known = ", ".join(self._tools) or "none"
             raise WrongCall(f"There is no tool {name!r:.80}. The tools are: {known}.")
         tool, schema = self._tools[name]
+        if len(arguments.encode()) > MAX_ARGUMENTS_BYTES:
+            raise WrongCall(f"The arguments of {name} are too long: {MAX_ARGUMENTS_BYTES} bytes are the most.")
         try:
             return Prepared(tool, schema.arguments(arguments))
         except WrongCall as wrong:

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason
 from handlers.chat.replies.deltas import DeltaReader
-from handlers.chat.replies.tool_calls import MAX_CALLS_BYTES, AnsweredCall, CallReader, Step, ToolCall, messages
+from handlers.chat.replies.tool_calls import (
+    MAX_CALLS,
+    MAX_CALLS_BYTES,
+    AnsweredCall,
+    CallReader,
+    Step,
+    ToolCall,
+    messages,
+)
 from tests.support.streams import DONE, call, calling, chunk, events
 
 OSLO, ROME = '{"city": "Oslo"}', '{"city": "Rome"}'
@@ -326,6 +334,11 @@ def test_arguments_that_are_cut_in_the_middle_of_a_character_are_whole():
     first, second = '{"x": "\ud83d', '\ude42"}'
     stream = calling(call("f", first, index=0, id="1")), calling(call(None, second, index=0)), chunk("tool_calls")
     assert read(*stream)[0] == [ToolCall("f", '{"x": "🙂"}', "1")]
+
+
+def test_an_answer_has_a_number_of_calls():
+    stream = [calling(call("f", "{}", index=number, id=f"c{number}")) for number in range(MAX_CALLS + 1)]
+    assert [each.id for each in read(*stream, chunk("tool_calls"))[0]] == [f"c{number}" for number in range(MAX_CALLS)]
 
 
 def test_calls_without_an_end_are_a_failure():

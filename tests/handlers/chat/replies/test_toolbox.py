@@ -2,33 +2,18 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 
 from handlers.chat.assistants import Assistant, ToolContext, tool
 from handlers.chat.replies.docstrings import described
 from handlers.chat.replies.schemas import MAX_PROBLEMS
 from handlers.chat.replies.tool_calls import WrongCall
-from handlers.chat.replies.toolbox import Toolbox, toolboxes
-
-
-class Colour(StrEnum):
-    RED = "red"
-
-
-class Place(BaseModel):
-    name: str
-    near: list[str] = []
-
-
-@dataclass
-class Size:
-    width: int
+from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES, Toolbox, toolboxes
+from tests.support.tool_values import Colour, Place, Size
 
 
 def weather(city: Annotated[str, Field(description="As people write it.")], days: int = 1) -> str:
@@ -174,6 +159,15 @@ def test_arguments_that_do_not_fit_are_explained_to_the_model(text, reason):
     with pytest.raises(WrongCall) as wrong:
         arguments(weather, text)
     assert str(wrong.value).startswith(f"The arguments of weather cannot be used. {reason}")
+
+
+def test_arguments_have_a_length():
+    def take(x: str) -> None: ...
+
+    most = MAX_ARGUMENTS_BYTES - len('{"x": ""}')
+    assert arguments(take, f'{{"x": "{"x" * most}"}}') == {"x": "x" * most}
+    with pytest.raises(WrongCall, match=r"^The arguments of take are too long: 65536 bytes are the most"):
+        arguments(take, f'{{"x": "{"x" * (most + 1)}"}}')
 
 
 def test_the_explanation_has_an_end_and_does_not_repeat_what_was_given():
