@@ -25,7 +25,7 @@ HELP = """\
 _COMMAND = re.compile(r"/(?:[^\W\d]|-)*")
 """The first word of a line that is a command. A path is none: it has a second slash, a dot or a digit."""
 
-_TO_THE_MODEL = ("/fail", "/long")
+_TO_THE_MODEL = ("/fail", "/long", "/tool", "/loop")
 """Messages to the emulator's built-in model, which look like commands."""
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from parley.llm.tool_calls import Call, Step, step
+
 MAX_QUOTE_CHARS = 200
 MAX_LONG_TOKENS = 100_000
 
@@ -37,12 +39,21 @@ _RUSSIAN = """\
 и OPENAI_MODEL) в файле `.env` и запустите эмулятор заново."""
 
 
+_RETURNED = "The tool {name} returned: {result}"
+_RETURNED_IN_RUSSIAN = "Инструмент {name} вернул: {result}"
+
+
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """A message of a request, with its content as plain text."""
+    """A message of a request, with its content as plain text. One of the assistant may have calls of tools.
+
+    `call_id` is the id of the call whose result it is.
+    """
 
     role: str
     text: str
+    calls: tuple[Call, ...] = ()
+    call_id: str = ""
 
 
 def question(messages: Sequence[PromptMessage]) -> str:
@@ -50,15 +61,40 @@ def question(messages: Sequence[PromptMessage]) -> str:
     return next((message.text for message in reversed(messages) if message.role == "user"), messages[-1].text)
 
 
+def next_step(messages: Sequence[PromptMessage]) -> Step | None:
+    """Return what the last user message tells the model to call next, None if nothing."""
+    return step(question(messages), sum(bool(message.calls) for message in _since_question(messages)))
+
+
 def answer(messages: Sequence[PromptMessage]) -> str:
     """Answer the last user message in its language. `messages` must not be empty."""
     asked = question(messages)
+    if returned := _returned(messages):
+        return "\n".join(returned)
     long = _LONG_COMMAND.fullmatch(asked.strip())
     if long:
         return _long_answer(min(int(long[1]), MAX_LONG_TOKENS))
     text = _RUSSIAN if _CYRILLIC.search(asked) else _ENGLISH
     conversation = [message for message in messages if message.role not in ("system", "developer")]
     return text.format(quote=_quote(asked), earlier=max(len(conversation) - 1, 0))
+
+
+def _since_question(messages: Sequence[PromptMessage]) -> Sequence[PromptMessage]:
+    """Return the messages after the last one of a user."""
+    last = max((place for place, message in enumerate(messages) if message.role == "user"), default=-1)
+    return messages[last + 1 :]
+
+
+def _returned(messages: Sequence[PromptMessage]) -> list[str]:
+    """Return a line for each result of a tool since the last user message."""
+    since = _since_question(messages)
+    names = {call.id: call.name for message in since for call in message.calls}
+    form = _RETURNED_IN_RUSSIAN if _CYRILLIC.search(question(messages)) else _RETURNED
+    return [
+        form.format(name=names.get(message.call_id, "?"), result=message.text)
+        for message in since
+        if message.role == "tool"
+    ]
 
 
 def tokens(text: str) -> list[str]:

@@ -6,6 +6,8 @@ messages are commands:
 - `/fail`: answers 500 before the first token,
 - `/fail mid`: breaks the connection in the middle of the answer,
 - `/long N`: writes N tokens.
+
+With tools in the request, `/tool NAME {…}` calls one (`parley.llm.tool_calls`).
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from typing import Any
 
 from parley.asgi import Receive, Response, Scope, Send
 from parley.llm.answers import question
-from parley.llm.completions import BadRequestError, Completion, parse
+from parley.llm.completions import Completion
 from parley.llm.malformed_streams import MalformedStream, malformed_stream
+from parley.llm.requests import BadRequestError, parse
 
 MODEL = "built-in"
 _STALL_SECONDS = 3600.0
@@ -90,7 +93,7 @@ class BuiltInModel:
             await Response.of_json(500, _error("The model fails because it was asked to.", "server_error")).send(send)
             return
         completion = Completion.of(request, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()))
-        breaks_at = len(completion.pieces) // 2 if command == "/fail mid" else None
+        breaks_at = len(completion.deltas) // 2 if command == "/fail mid" else None
         gone = asyncio.create_task(_disconnected(receive))
         self.report["open"] += 1
         try:
@@ -141,18 +144,18 @@ class BuiltInModel:
         await _start(send, 200, b"text/event-stream")
         await _event(send, completion.opening())
         start = time.monotonic()
-        for number, piece in enumerate(completion.pieces):
+        for number, delta in enumerate(completion.deltas):
             if number == breaks_at:
                 return
             await _wait(gone, start + number * self._interval)
-            await _event(send, completion.chunk({"content": piece}))
+            await _event(send, completion.chunk(delta))
         for chunk in completion.closing():
             await _event(send, chunk)
         await send({"type": "http.response.body", "body": b"data: [DONE]\n\n"})
 
     async def _whole(self, completion: Completion, breaks_at: int | None, gone: Gone, send: Send) -> None:
         """Send one object when a stream would have sent its last piece."""
-        await _wait(gone, time.monotonic() + len(completion.pieces) * self._interval)
+        await _wait(gone, time.monotonic() + len(completion.deltas) * self._interval)
         if breaks_at is None:
             await Response.of_json(200, completion.whole()).send(send)
         else:

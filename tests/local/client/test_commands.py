@@ -48,6 +48,8 @@ class TestCommands:
         [
             ("/fail mid", "/fail mid"),
             ("/long 500", "/long 500"),
+            ('/tool weather {"city": "Oslo"}', '/tool weather {"city": "Oslo"}'),
+            ("/loop weather {}", "/loop weather {}"),
             ("//nonsense with words", "/nonsense with words"),
             ("//", "/"),
             ("/etc/hosts is a file", "/etc/hosts is a file"),

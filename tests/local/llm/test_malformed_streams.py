@@ -3,8 +3,9 @@
 import pytest
 from parley.faults.plan import POINTS
 from parley.llm.answers import PromptMessage
-from parley.llm.completions import Completion, CompletionRequest
+from parley.llm.completions import Completion
 from parley.llm.malformed_streams import malformed_stream
+from parley.llm.requests import CompletionRequest
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.replies.deltas import DeltaReader
