@@ -6,7 +6,6 @@ Nothing names the files: a new one is found by itself, in a folder and in a zip.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -111,6 +110,8 @@ def _file(package: str, name: str) -> str:
 
 
 def _names(package: ModuleType) -> Iterator[str]:
+    import pkgutil  # not at the top: every function loads this module with its settings, and four look for files
+
     for module in pkgutil.iter_modules(package.__path__):
         if not module.name.startswith(_PRIVATE):
             yield module.name

@@ -34,8 +34,8 @@ def model(server):
     return Model(AsyncOpenAI(base_url=url, api_key="k", max_retries=0, timeout=5), "gpt-4o", 0.7, None, 100)
 
 
-def ask(model, instructions="", **assistant):
-    [delta] = model.answer(Question(PROMPT, Assistant(**assistant), instructions))
+def ask(asked, instructions="", **assistant):
+    [delta] = asked.answer(Question(PROMPT, Assistant(**assistant), instructions))
     assert delta.text == "a"
 
 
