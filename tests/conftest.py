@@ -2,6 +2,8 @@
 
 import gc
 import os
+import signal
+import sys
 
 # Before anything of boto3 is imported, whichever test is collected first: clients and tables are made at import, and
 # must find a region, the template's names, and no real account.
@@ -49,6 +51,8 @@ hypothesis.settings.load_profile("any machine")
 def pytest_configure(config: pytest.Config) -> None:
     # Here and not in tests/emulator: with several workers the summary is written by a process that collects nothing.
     config.pluginmanager.register(FactReport())
+    # A shell starts background jobs with Ctrl-C ignored, and the processes that tests interrupt would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Python's collector looks at the many objects of botocore and moto again and again: by default a sixth of the time.
     gc.set_threshold(50_000, 50, 100)
 
@@ -75,6 +79,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def objects_are_closed() -> Iterator[None]:
+    """At the end of a run, close the files of moto's S3 objects: Python at its end cannot, and prints an error."""
+    yield
+    if models := sys.modules.get("moto.s3.models"):
+        for account in list(models.s3_backends.values()):
+            account.reset()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -276,6 +276,25 @@ class TestTheRest:
             it.until_logged("(Echo)")
             assert len(it.lines()) == 2
 
+    def test_a_template_that_is_removed_is_one_line_and_counts_when_it_is_back(self, project):
+        it = project(ANSWER.format("as before"))
+        aside = it.folder / "aside.yaml"
+        with it.connect() as client:
+            (it.folder / "template.yaml").rename(aside)
+            assert "No such file" in it.until_logged("The template before it goes on")
+            assert it.ask() == "as before"
+            client.ping().wait(HANGS)
+        it.template(", MemorySize: 256")
+        it.until_logged("(Echo)")
+        assert len(it.lines()) == 2
+
+    def test_a_resource_without_a_type_is_a_note_and_the_rest_counts(self, project):
+        it = project(ANSWER.format("as before"))
+        it.template(", MemorySize: 256", "  Nameless: {Properties: {A: 1}}\n")
+        it.until_logged("(Echo)")
+        assert "`Nameless`: the resource has no Type; ignored" in it.until_logged("Nameless", "note")
+        assert it.ask() == "as before"
+
     def test_code_that_a_build_removes_and_writes_again_counts_when_it_is_back(self, project):
         it = project(ANSWER.format("old"))
         assert it.ask() == "old"

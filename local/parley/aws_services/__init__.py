@@ -7,7 +7,7 @@ import gzip
 import importlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -49,8 +49,8 @@ Deliver = Callable[[str, bytes, str], None]
 class Keeper(Protocol):
     """Keeps the data of services for another run. It is called in the thread that answers their requests."""
 
-    def restore(self, service: str) -> None:
-        """Put what was kept into what the template has made of a service."""
+    def restore(self, service: str, names: Collection[str] = ()) -> None:
+        """Put what was kept into what the template has made of a service; `names` are those of its new queues."""
 
     def keep(self, service: str) -> None:
         """Keep what a request to a service has changed, before it is answered. Raises `OSError`."""
@@ -122,11 +122,12 @@ class AwsServices:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             await self._call("ssm", "PutParameter", content)
         if self._keeper:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._restore, self._keeper)
+            names = [queue.name for queue in queues]
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._restore, self._keeper, names)
 
-    def _restore(self, keeper: Keeper) -> None:
+    def _restore(self, keeper: Keeper, queues: Collection[str]) -> None:
         with self._importing:
-            keeper.restore("sqs")
+            keeper.restore("sqs", queues)
 
     async def clear(self) -> None:
         """Forget everything that the services hold, what the template has put there included."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 import stat
 import tempfile
-import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
 from parley.dev_tokens import user_folder
+from parley.emulator.cache import is_there, made
 from parley.emulator.interpreters import with_interpreters
 from parley.emulator.options import TemplateOptions
 from parley.template.functions import temporary_folder
@@ -25,9 +22,6 @@ from parley.template.source import TemplateError
 
 MAX_UNPACKED_BYTES = 250 * 1024 * 1024
 """The size of unpacked code on Lambda: developer guide, "Lambda quotas", deployment package."""
-
-_KEPT_SECONDS = 30 * 24 * 3600.0
-"""The time after its last use for which unpacked code stays in the cache."""
 
 
 def read_template(options: TemplateOptions, overrides: Mapping[str, str]) -> Template:
@@ -56,26 +50,17 @@ def _folder(code: Path, cache: Path) -> Path:
     if code.is_dir():
         return code
     folder = cache / hashlib.sha256(code.read_bytes()).hexdigest()[:32]
-    if not folder.is_dir():
-        cache.mkdir(mode=0o700, exist_ok=True)
-        _remove_old(cache)
+    if not is_there(folder):
         _unpack(code, folder)
-    os.utime(folder)
     return folder
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    # Another emulator may start at the same time. The rename makes the folder appear whole.
-    unpacked = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with made(folder) as unpacked, zipfile.ZipFile(archive) as opened:
             _extract(opened, unpacked)
-        with suppress(OSError):
-            unpacked.rename(folder)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise TemplateError(f"Cannot unpack {archive}: {error}. Make it again.") from None
-    finally:
-        shutil.rmtree(unpacked, ignore_errors=True)
 
 
 def _extract(archive: zipfile.ZipFile, into: Path) -> None:
@@ -100,13 +85,6 @@ def _extract(archive: zipfile.ZipFile, into: Path) -> None:
         ):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(target)
-
-
-def _remove_old(cache: Path) -> None:
-    for folder in cache.iterdir():
-        with suppress(OSError):
-            if folder.stat().st_mtime < time.time() - _KEPT_SECONDS:
-                shutil.rmtree(folder, ignore_errors=True)
 
 
 def merged(layers: Sequence[Path]) -> Path:

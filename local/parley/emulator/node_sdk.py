@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 
 from parley.dev_tokens import user_folder
-from parley.emulator.packages import made, run
+from parley.emulator.cache import is_there, made
+from parley.emulator.packages import run
 from parley.template.model import NODE, Function
 
 _IMPORT = re.compile(r"""(?:\brequire\(|\bfrom|\bimport|\bimport\()\s*["'](@aws-sdk/[a-z0-9-]+|aws-sdk)[/"']""")
@@ -62,8 +63,7 @@ def folder(names: Iterable[str], environ: Mapping[str, str]) -> Path:
 def install(names: Iterable[str], node: str, environ: Mapping[str, str]) -> None:
     """Install packages, if they are not there. Raises `NotInstallable`."""
     target = folder(names, environ)
-    if not target.is_dir():
-        target.parent.mkdir(mode=0o700, exist_ok=True)
+    if not is_there(target):
         with made(target) as unfinished:
             versions = [f"{name}@{3 if name.startswith('@') else 2}" for name in sorted(names)]
             run([*_npm(node, environ), "install", *_NPM, "--prefix", str(unfinished), *versions], unfinished, environ)

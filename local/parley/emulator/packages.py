@@ -14,10 +14,10 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from parley.dev_tokens import user_folder
+from parley.emulator.cache import is_there, made
 
 _OF_THE_RUNTIME = (
     *("awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson"),
@@ -41,8 +41,7 @@ def of_the_runtime(environ: Mapping[str, str]) -> Path:
     places = {place.name: place for name in _OF_THE_RUNTIME if (place := _place(name))}
     named = "\n".join(map(str, places.values()))
     folder = user_folder(environ) / "runtimes" / hashlib.sha256(named.encode()).hexdigest()[:16]
-    if not folder.is_dir():
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if not is_there(folder):
         with made(folder) as unfinished:
             for name, place in places.items():
                 (unfinished / name).symlink_to(place)
@@ -72,8 +71,7 @@ def sdk(python: str, version: tuple[int, int], environ: Mapping[str, str]) -> Pa
     Raises `NotInstallable`.
     """
     folder = user_folder(environ) / "runtimes" / f"python{version[0]}.{version[1]}"
-    if not folder.is_dir():
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if not is_there(folder):
         with made(folder) as unfinished:
             _install(["boto3"], python, unfinished, environ)
     return folder
@@ -93,7 +91,7 @@ def _names_any(file: Path) -> bool:
 
 def is_installed(file: Path, python: str, environ: Mapping[str, str]) -> bool:
     """Tell if the packages of a list are there, and nothing needs to be done."""
-    return _folder(file, python, environ).is_dir()
+    return is_there(_folder(file, python, environ))
 
 
 def installed(file: Path, python: str, environ: Mapping[str, str]) -> Path:
@@ -102,8 +100,7 @@ def installed(file: Path, python: str, environ: Mapping[str, str]) -> Path:
     Raises `NotInstallable`.
     """
     folder = _folder(file, python, environ)
-    if not folder.is_dir():
-        folder.parent.mkdir(mode=0o700, exist_ok=True)
+    if not is_there(folder):
         with made(folder) as unfinished:
             _install(["-r", str(file)], python, unfinished, environ, file.parent)
     return folder
@@ -113,24 +110,6 @@ def _folder(file: Path, python: str, environ: Mapping[str, str]) -> Path:
     """Return the folder for the packages of a list. The same list has the same one for the same Python."""
     content = b"\0".join((str(file.parent).encode(), os.path.realpath(python).encode(), file.read_bytes()))
     return user_folder(environ) / "packages" / hashlib.sha256(content).hexdigest()[:16]
-
-
-class made:  # noqa: N801 - a context manager
-    """A folder under way. At the end of the block it appears whole; after an error it does not."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._unfinished = Path(tempfile.mkdtemp(dir=folder.parent))
-
-    def __enter__(self) -> Path:
-        return self._unfinished
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            # Another emulator may have been faster: its folder has the same content.
-            with suppress(OSError):
-                self._unfinished.rename(self._folder)
-        shutil.rmtree(self._unfinished, ignore_errors=True)
 
 
 def _install(what: list[str], python: str, into: Path, environ: Mapping[str, str], folder: Path | None = None) -> None:

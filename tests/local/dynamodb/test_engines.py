@@ -444,4 +444,5 @@ def test_arns_are_of_the_emulators_account_and_region(client):
     arn = client.describe_table(TableName="UsersTable")["Table"]["TableArn"]
     assert arn.startswith("arn:aws:dynamodb:us-east-1:")
     assert client.list_tags_of_resource(ResourceArn=arn)["Tags"] == []
-    assert client.get_item(TableName=arn, Key=text(userId="alice"))["Item"]["name"] == {"S": "Alice"}
+    client.put_item(TableName=arn, Item=text(userId="by its arn"))
+    assert client.get_item(TableName=arn, Key=text(userId="by its arn"))["Item"] == text(userId="by its arn")

@@ -145,3 +145,15 @@ async def test_a_full_disk_is_told_with_the_next_step(kept, monkeypatch, free, i
     assert answer.status == 400
     assert ("is full; free some space" in message) == is_full
     assert "EngineFailure" in json.loads(answer.body)["__type"]
+
+
+async def test_a_removed_folder_is_told_with_the_next_step(kept, tmp_path, monkeypatch):
+    database, engine = await kept()
+    engine._data = Data(tmp_path / "removed", keeps=True)
+
+    async def failing(headers, body):
+        return Response(500, JSON_TYPE, b"{}")
+
+    monkeypatch.setattr(engine._run.client, "post", failing)
+    answer = await ask(database, "PutItem", TableName="Things", Item={"id": {"S": "1"}})
+    assert "removed: No such file or directory. Start the emulator again" in json.loads(answer.body)["message"]

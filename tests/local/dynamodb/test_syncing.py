@@ -76,7 +76,7 @@ async def test_files_are_flushed_when_they_have_changed_and_at_the_end(tmp_path,
     monkeypatch.setattr(asyncio, "to_thread", at_once)
     file, clock = tmp_path / "file", ManualClock()
     stopping = asyncio.get_running_loop().create_future()
-    flushing = asyncio.create_task(flush_again_and_again([file], clock.within, stopping))
+    flushing = asyncio.create_task(flush_again_and_again([file], clock.within, stopping, lambda: None))
     await clock.advance(5)
     assert flushed == []
     file.write_text("one")
@@ -88,6 +88,21 @@ async def test_files_are_flushed_when_they_have_changed_and_at_the_end(tmp_path,
     await settle()
     assert len(flushed) == 2
     assert flushing.done()
+
+
+async def test_a_removed_folder_is_told_once(tmp_path):
+    told, clock = [], ManualClock()
+    stopping = asyncio.get_running_loop().create_future()
+    file = tmp_path / "folder" / "file"
+    file.parent.mkdir()
+    flushing = asyncio.create_task(flush_again_and_again([file], clock.within, stopping, lambda: told.append("gone")))
+    await clock.advance(5)
+    assert told == []
+    file.parent.rmdir()
+    await clock.advance(50)
+    assert told == ["gone"]
+    stopping.set_result(None)
+    await flushing
 
 
 async def at_once(work, *arguments):

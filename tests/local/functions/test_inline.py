@@ -22,13 +22,14 @@ async def test_a_function_runs_in_this_process_with_its_variables(serve):
     assert [end["cold"] for end in service.traced("end")] == [True]
 
 
-async def test_the_time_left_is_told_and_a_time_out_is_reported(serve):
+async def test_the_time_left_is_told_and_a_time_out_is_reported(serve, tmp_path):
     left = "def handler(event, context): return context.get_remaining_time_in_millis()"
     service = await serve(INLINE | {"timeout": 200.0}, two=left)
     assert 100_000 < await service.answer("two") <= 200_000
-    slow = "import time\ndef handler(event, context): time.sleep(0.3)"
+    slow = "import os, time\ndef handler(event, context):\n    while not os.path.exists(event): time.sleep(0.01)"
     service = await serve(INLINE | {"timeout": 0.2}, slow=slow)
-    assert (await service.failure("slow"))["errorType"] == "Sandbox.Timedout"
+    assert (await service.failure("slow", str(tmp_path / "go")))["errorType"] == "Sandbox.Timedout"
+    (tmp_path / "go").touch()
 
 
 @pytest.mark.parametrize(

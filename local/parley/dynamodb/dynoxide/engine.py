@@ -92,7 +92,7 @@ class Dynoxide:
             self._run = await self._started()
             if self._data and self._data.keeps:
                 stopping: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                flushing = flush_again_and_again(self._data.files, self._within, stopping)
+                flushing = flush_again_and_again(self._data.files, self._within, stopping, self._tell_of_loss)
                 self._flushing = stopping, asyncio.create_task(flushing)
 
     async def _started(self) -> _Run:
@@ -153,7 +153,7 @@ class Dynoxide:
         run = await self._running()
         try:
             answer = await run.client.post(headers, body)
-            if answer.status >= 500 and (reason := self._full_disk()):
+            if answer.status >= 500 and (reason := self._reason_of_the_disk()):
                 raise EngineFailed(reason)
             return answer
         except TooLate as failure:
@@ -165,14 +165,26 @@ class Dynoxide:
             await self._running()
             raise EngineFailed(how) from None
 
-    def _full_disk(self) -> str | None:
-        """Return the reason for a failed write if it is a full disk, with the next step."""
-        if self._data is None or shutil.disk_usage(self._data.folder).free >= _FULL_BYTES:
+    def _reason_of_the_disk(self) -> str | None:
+        """Return the reason for a failed write if it is a full disk or a removed folder, with the next step."""
+        if self._data is None:
             return None
+        try:
+            if shutil.disk_usage(self._data.folder).free >= _FULL_BYTES:
+                return None
+        except OSError as error:
+            return f"{self._data.folder}: {error.strerror}. Start the emulator again"
         return (
             f"the disk of {self._data.folder} is full; free some space, and send the message again. "
             "Nothing that was acknowledged is lost"
         )
+
+    def _tell_of_loss(self) -> None:
+        if self._data:
+            text = (
+                f"{self._data.folder} was removed. What is in the tables is lost at the end. Start the emulator again."
+            )
+            self._record("note", text=text)
 
     async def _running(self) -> _Run:
         """Return the run of the process. If it has ended, start another one on the same data, if they are kept."""

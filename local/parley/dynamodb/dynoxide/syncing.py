@@ -92,11 +92,19 @@ def flush(files: Iterable[Path]) -> None:
                 os.close(descriptor)
 
 
-async def flush_again_and_again(files: Iterable[Path], within: Within, stopping: asyncio.Future[None]) -> None:
-    """Flush files every few seconds if they have changed, and once more at the end."""
-    files, before, stops = tuple(files), 0, False
+async def flush_again_and_again(
+    files: Iterable[Path], within: Within, stopping: asyncio.Future[None], on_gone: Callable[[], None]
+) -> None:
+    """Flush files of one folder every few seconds if they have changed, and once more at the end.
+
+    `on_gone` is called once if the folder has been removed: a process that has the files open writes on all the same.
+    """
+    files, before, stops, is_gone = tuple(files), 0, False, False
     while not stops:
         stops = await within(FLUSH_SECONDS, stopping)
+        if not is_gone and not all(each.parent.exists() for each in files):
+            is_gone = True
+            on_gone()
         changed = max((each.stat().st_mtime_ns for each in files if each.exists()), default=0)
         if changed != before:
             before = changed

@@ -11,6 +11,7 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.dynamo_type import DynamoType
 
 from parley.dynamodb.capacity import Item, charged, read_units, size
+from parley.dynamodb.fallback.tables import table_name
 from parley.template.model import Table
 
 WRITES = ("PutItem", "UpdateItem", "DeleteItem")
@@ -53,7 +54,7 @@ class CapacityCorrection:
         asked = request.get("ReturnConsumedCapacity", "NONE") != "NONE"
         request = {**request, "ReturnConsumedCapacity": request["ReturnConsumedCapacity"] if asked else "TOTAL"}
         if operation in ("GetItem", "Query"):
-            table, index = request["TableName"], request.get("IndexName")
+            table, index = table_name(request), request.get("IndexName")
             units = {f"{table}/{index}" if index else table: _read_units_of(request, answer)}
             consumed: Any = _consumed_capacity(table, units, request)
         else:
@@ -87,7 +88,7 @@ class CapacityCorrection:
             yield self._image(request)
 
     def _image(self, part: Mapping[str, Any]) -> tuple[str, Item]:
-        name = part.get("TableName", "")
+        name = table_name(part)
         table = self._backend.tables.get(name)
         key = part.get("Key") or part.get("Item") or {}
         if table is None or table.hash_key_attr not in key:

@@ -103,7 +103,7 @@ def _transact_write_items_patched(backend: DynamoDBBackend, transact_items: list
     """Tell the tables which items a transaction may change, then let moto carry it out."""
     keys: dict[str, list[Key]] = defaultdict(list)
     for operation in (operation for item in transact_items for operation in item.values()):
-        keys[operation.get("TableName", "")].append(operation.get("Key") or operation.get("Item") or {})
+        keys[table_name(operation)].append(operation.get("Key") or operation.get("Item") or {})
     for table in _tables(backend, keys):
         table.touched = keys[table.name]
     try:
@@ -116,6 +116,11 @@ def _transact_write_items_patched(backend: DynamoDBBackend, transact_items: list
 def _tables(backend: DynamoDBBackend, names: Iterable[str]) -> list[PartitionedTable]:
     tables = map(backend.tables.get, names)
     return [table for table in tables if isinstance(table, PartitionedTable)]
+
+
+def table_name(request: Mapping[str, Any]) -> str:
+    """Return the name of the table that a request is about; it may say the table's ARN instead."""
+    return str(request.get("TableName", "")).rpartition("/")[2]
 
 
 def install() -> None:

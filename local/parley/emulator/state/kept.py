@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Self
@@ -95,13 +95,11 @@ class KeptServices:
         self._objects = KeptObjects(journal)
         self._restored: set[str] = set()
 
-    def restore(self, service: str) -> None:
-        """Put what was kept into what the template has made of a service, once."""
-        if service in self._restored:
-            return
+    def restore(self, service: str, names: Collection[str] = ()) -> None:
+        """Put what was kept into what the template has made of a service; `names` are those of its new queues."""
         if service == "sqs":
-            self._queues.restore()
-        elif service == "s3":
+            self._queues.restore(names)
+        elif service == "s3" and service not in self._restored:
             self._objects.restore()
         self._restored.add(service)
 

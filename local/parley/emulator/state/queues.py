@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import sys
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from parley.account import ACCOUNT_ID, REGION
@@ -25,27 +26,40 @@ class KeptQueues:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._templates: frozenset[str] = frozenset()
+        self._templates: set[str] = set()
+        self._is_begun = False
         self._made: dict[str, str] = {}
         self._kept: dict[tuple[str, str], Version] = {}
 
-    def restore(self) -> None:
-        """Fill the queues, which the template has just made, with the messages that were kept."""
-        made = sorted(self._journal.read("SELECT name, attributes FROM queues"), key=_has_dead_letters)
+    def restore(self, names: Collection[str]) -> None:
+        """Fill these queues, which the template has just made, with the messages that were kept.
+
+        The first time, make and fill those that requests have made too.
+        """
+        made = [] if self._is_begun else self._journal.read("SELECT name, attributes FROM queues")
+        self._is_begun = True
         if not made and _MODELS not in sys.modules:
             return  # neither the template nor a request has made a queue, and moto's import takes long
-        from moto.sqs.models import Message, Queue
+        from moto.sqs.models import Queue
 
         queues = _queues()
-        self._templates = frozenset(queues)
-        for name, attributes in made:
+        self._templates |= set(names)
+        for name, attributes in sorted(made, key=_has_dead_letters):
             if name not in queues:
                 queues[name] = Queue(name, REGION, ACCOUNT_ID, **json.loads(attributes))  # type: ignore[abstract]
                 self._made[name] = attributes
+        self._fill({name: queues[name] for name in {*names, *dict(made)} if name in queues})
+
+    def _fill(self, queues: Mapping[str, Any]) -> None:
+        """Put the messages of queues into them. Those of others wait: the template may have them again."""
+        from moto.sqs.models import Message
+
         for name, content in self._journal.read("SELECT queue, content FROM messages ORDER BY number"):
             if name not in queues:
-                continue  # the queue may be in the template again at the next start
+                continue
             fields = json.loads(content, object_hook=_decoded)
+            if (name, fields["id"]) in self._kept:
+                continue  # it is there already
             message = Message(fields["id"], fields["body"])
             vars(message).update(fields)
             queues[name]._messages.append(message)

@@ -11,7 +11,6 @@ and no event loop.
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import json
 import os
@@ -20,13 +19,13 @@ import signal
 import socket
 import sys
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from parley.functions.processes import bootstrap
+from parley.functions.processes import bootstrap, orphans
 from parley.functions.processes.bootstrap import LaunchOrder, module_folders, own_modules
 from parley.functions.processes.exits import Exits
 from parley.functions.processes.loading import Libraries, load
@@ -42,6 +41,14 @@ _MAX_LOADS = 5
 """The number of times that the zygote begins afresh with fewer modules, before it loads none."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A process of a function: the emulator's number of it, and its variables."""
+
+    number: int
+    variables: Mapping[str, str]
+
+
 class Zygote:
     """The loop that carries out the emulator's orders and reports the ends of the children."""
 
@@ -54,7 +61,7 @@ class Zygote:
         self._loaded = loaded
         self._rest = b""
         self._outputs: deque[int] = deque()
-        self._children: dict[int, int] = {}
+        self._children: dict[int, _Child] = {}
         self._exits = Exits()
 
     def serve(self) -> LaunchOrder | None:
@@ -124,7 +131,7 @@ class Zygote:
         # Both the zygote and the child do this: whichever runs first, the group exists before anyone kills it.
         with suppress(OSError):
             os.setpgid(pid, pid)
-        self._children[pid] = number
+        self._children[pid] = _Child(number, order.variables)
         self._exits.add(pid)
         self._report(id=number, pid=pid)
         return None
@@ -168,14 +175,16 @@ class Zygote:
 
     def _report_exits(self) -> None:
         for pid, status in self._exits.ended():
-            # Processes that the function started and that still run end with their environment.
-            _kill_group(pid)
-            if pid in self._children:
-                self._report(id=self._children.pop(pid), status=status)
+            # Others are orphans that have ended by themselves.
+            if child := self._children.pop(pid, None):
+                # Processes that the function started and that still run end with their environment.
+                _kill_group(pid)
+                orphans.end_those_of(child.variables)
+                self._report(id=child.number, status=status)
 
     def _kill(self, number: int) -> None:
         for pid, child in self._children.items():
-            if child == number:
+            if child.number == number:
                 _kill_group(pid)
 
     def _kill_all(self) -> None:
@@ -183,12 +192,7 @@ class Zygote:
             _kill_group(pid)
         for pid in self._children:
             os.waitpid(pid, 0)
-        while orphans := _adopted():
-            for pid in orphans:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
-                with suppress(ChildProcessError):
-                    os.waitpid(pid, 0)
+        orphans.end_all()
 
     def _report(self, **fields: Any) -> None:
         # If the emulator is gone, the next read of an order finds that out.
@@ -238,23 +242,6 @@ def _spawn_python(order: LaunchOrder, output: int) -> int:
     )
 
 
-def _adopt_orphans() -> None:
-    """Become the parent of processes whose parents end: those that left an environment's group end with this one.
-
-    prctl(2), `PR_SET_CHILD_SUBREAPER`: Linux has it.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
-
-
-def _adopted() -> list[int]:
-    """Return the processes that are children of this one now."""
-    try:
-        return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text("ascii").split()]
-    except OSError:
-        return []
-
-
 def _kill_group(pid: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -273,7 +260,7 @@ def main(descriptor: str, method: str, libraries: str, loads: str = "1") -> None
         sys.path[:1] = wanted.packages[:1]
         sys.path += wanted.packages
     loaded = _load(wanted, int(loads)) if method == "fork" else ()
-    _adopt_orphans()
+    orphans.adopt()
     zygote = Zygote(control, method == "fork", loaded, wanted.packages)
     zygote.report_folders()
     order = zygote.serve()

@@ -155,6 +155,16 @@ async def test_messages_of_a_queue_that_the_template_has_no_more_wait_for_it(run
     assert await received(await run(), "work") == ["one"]
 
 
+async def test_a_queue_that_a_reload_brings_is_the_templates_and_has_what_was_kept_for_it(run):
+    await send(await run(), "work", "one")
+    second = await run(QUEUES[:1])
+    await second.provision(QUEUES[1:2], ())
+    await send(second, "work", "two")
+    assert await received(second, "work") == ["one", "two"]
+    third = await run(QUEUES[:1])
+    assert [each.rpartition("/")[2] for each in (await call(third, "ListQueues"))["QueueUrls"]] == ["dead"]
+
+
 async def test_a_message_that_cannot_be_kept_is_not_acknowledged(run, monkeypatch):
     services = await run()
 

@@ -134,7 +134,11 @@ async def test_a_process_that_a_handler_leaves_behind_ends_with_it(serve):
 
 
 async def test_a_handler_that_prints_without_end_is_read_and_ended(serve):
-    source = "const line = 'x'.repeat(2 ** 16); exports.handler = async () => { for (;;) process.stdout.write(line); };"
+    # It waits for each write. One that does not keeps them all in its memory: on a fast machine that is used up first.
+    source = """
+        const line = 'x'.repeat(2 ** 16);
+        exports.handler = async () => { for (;;) await new Promise((resolve) => process.stdout.write(line, resolve)); };
+    """
     service = await serve(javascript(timeout=2.0), f=source)
     assert (await service.failure("f"))["errorType"] == "Sandbox.Timedout"
 
