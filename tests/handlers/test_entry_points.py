@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -10,7 +11,9 @@ from aws_lambda_powertools.utilities.parser.models import APIGatewayProxyEventV2
 from parley.dev_tokens import token
 
 from handlers import api, connect, default, deliver, disconnect
+from handlers.chat.assistants import Assistant
 from handlers.chat.records import Connection
+from tests.support.assistants import assistants
 from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.runtime import FakeRuntime
@@ -77,6 +80,19 @@ class TestConnect:
         assert connect.handler(connect_event(), LambdaContext()) == {"statusCode": 200}
         connected_at = datetime.fromtimestamp(1731324924.553, UTC)
         assert store.connections.get(CONNECTION_ID) == Connection(CONNECTION_ID, connected_at)
+
+    def test_its_greeting_has_the_version_of_the_protocol_and_the_assistants(self, store, wired, monkeypatch):
+        tea = Assistant(title={"ru": "Чай", "en": "Tea"}, starters=("Which?",), instructions="Secret.")
+        monkeypatch.setattr(wired, "settings", replace(wired.settings, assistants=assistants(tea=tea)))
+        delivered = []
+        monkeypatch.setattr(wired, "deliver", delivered.append)
+        assert connect.handle(connect_event(), wired) == {"statusCode": 200}
+        greeting = delivered[0].payload()["frame"]["data"]
+        assert greeting["protocol"] == "1.1"
+        assert greeting["assistants"] == [
+            {"id": "default", "title": "default", "starters": []},
+            {"id": "tea", "title": "Чай", "starters": ["Which?"]},
+        ]
 
     def test_a_good_token_authenticates_it(self, store, functions):
         assert connect.handler(connect_event(token=token("alice", SECRET)), LambdaContext()) == {"statusCode": 200}

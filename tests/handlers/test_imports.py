@@ -102,10 +102,20 @@ print(sorted(name for name in set(sys.modules) - before if name.startswith("open
     assert output_of(code) == "[]"
 
 
+@pytest.mark.parametrize(
+    ("functions", "loaded"),
+    [(["connect", "default", "api", "generate"], "True"), (["disconnect", "deliver", "erase", "expire"], "False")],
+)
+def test_the_files_of_assistants_are_loaded_at_the_start_of_functions_that_need_them(functions, loaded):
+    for function in functions:
+        code = f"import sys, handlers.{function}; print('handlers.assistants.default' in sys.modules)"
+        assert output_of(code) == loaded
+
+
 def test_our_own_assistants_load_nothing_beside_their_files():
     """Four functions load the files of all assistants at their cold start."""
     code = """
-import sys
+import pkgutil, sys  # with pkgutil the files are found
 from handlers.chat.assistants.registry import load
 before = set(sys.modules)
 load()

@@ -32,6 +32,12 @@ def test_a_fake_is_used_by_everything_that_is_built_after_it(store):
     assert (wired.connections.gateway, wired.performer.functions) == (gateway, functions)
 
 
+def test_the_files_of_assistants_are_loaded_with_the_settings_where_they_are_needed():
+    [default, *_] = Wiring({}, has_assistants=True).settings.assistants
+    assert (default.id, default.title_in("en")) == ("default", "Assistant")
+    assert [each.title for each in Wiring({}).settings.assistants] == [""], "the plain one, without its file"
+
+
 def test_a_part_that_does_not_exist_cannot_be_built():
     with pytest.raises(AttributeError, match="gatway"):
         Wiring({}).build("gatway")

@@ -261,15 +261,24 @@ for name, private, kind in (
     assert run(bundles / "clients", code).split() == ["RS256", "ES256"]
 
 
+@pytest.mark.parametrize("with_assistants", ["generate", "clients"])
+def test_the_files_of_assistants_are_found_in_a_bundle(bundles, with_assistants):
+    code = "from handlers.chat.assistants.registry import load; print(*(each.id for each in load()))"
+    ours = {path.stem for path in (ROOT / "handlers" / "assistants").glob("[!_]*.py")}
+    assert set(run(bundles / with_assistants, code).split()) == ours
+
+
 def test_the_worker_asks_a_model_again_and_reads_its_answer_and_its_refusal(bundles):
     code = """
 import handlers.generate
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import Role
+from handlers.chat.replies.prompt import Question
 model = handlers.generate.worker._generation.model
-print("".join(delta.text for delta in model.answer(((Role.USER, "Hi"),))))
+question = Question(((Role.USER, "Hi"),))
+print("".join(delta.text for delta in model.answer(question)))
 try:
-    list(model.answer(((Role.USER, "Hi"),)))
+    list(model.answer(question))
 except ModelFailed as failure:
     print(failure)
 """

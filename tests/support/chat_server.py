@@ -13,6 +13,7 @@ class ChatServer:
     """One user's chats. It replies `You said: …` in pieces of four; the attributes make it misbehave.
 
     `chats` is the answer of the HTTP API to who asks for the list, `close_codes` are those of ended connections.
+    `assistants` are those of the greeting, None for a server of an earlier version.
     `fails` and `closes` hold the message, or the close code, with which the gateway answers one frame of a type.
     """
 
@@ -23,7 +24,9 @@ class ChatServer:
         self.asked_for_chats = []
         self.chats = HTTPStatus.OK, json.dumps({"chats": [], "cursor": None})
         self.messages = []
+        self.named = "default"
         self.greets = True
+        self.assistants = None
         self.answers_pings = True
         self.refuses = {}
         self.refuses_once = {}
@@ -42,7 +45,8 @@ class ChatServer:
         self.connection = connection
         with suppress(ConnectionClosed):
             if self.greets:
-                await self.send("connected", message="WebSocket connection established")
+                listed = {} if self.assistants is None else {"assistants": self.assistants}
+                await self.send("connected", message="WebSocket connection established", **listed)
             async for raw in connection:
                 frame = json.loads(raw)
                 self.received.append((frame["type"], frame["data"]))
@@ -88,10 +92,15 @@ class ChatServer:
         await self.send("authenticated", request_id, userId="alice")
         if "chatId" in data:
             page = {"messages": self.messages, "hasMore": False}
-            await self.send("chat_joined", request_id, chatId=data["chatId"], title="Talk", **page)
+            await self.send("chat_joined", request_id, chatId=data["chatId"], title="Talk", **page, **self.assistant())
 
     async def on_create_chat(self, data, request_id):
-        await self.send("chat_created", request_id, chatId="c1", title="New chat")
+        self.named = data.get("assistant", "default")
+        await self.send("chat_created", request_id, chatId="c1", title="New chat", **self.assistant())
+
+    def assistant(self):
+        """Return the field with the assistant of the chat, which servers of earlier versions do not have."""
+        return {} if self.assistants is None else {"assistant": self.named}
 
     async def on_load_history(self, data, request_id):
         page = [stored("u0", "user", "Before")]

@@ -50,13 +50,13 @@ class Terminal:
         await until(lambda: text in self.shown)
 
 
-async def piped(server, *lines, chat_id=None, http_url=None, costs=False):
+async def piped(server, *lines, chat_id=None, **more):
     """Pipe these lines into the client, and return what it printed."""
     terminal = Terminal()
     terminal.type(*lines)
     terminal.close()
     async with listening(server) as url, asyncio.timeout(HANGS):
-        await chat(url, "token", chat_id, terminal.screen, timing=FAST, http_url=http_url, costs=costs)
+        await chat(url, "token", chat_id, terminal.screen, timing=FAST, **more)
     return terminal.shown
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
@@ -30,9 +32,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def begin(store: Store) -> None:
+def begin(store: Store, assistant: str | None = None) -> None:
     """Make a chat of alice's with two devices in it."""
-    store.chats.add(Chat("alice", "chat"), now())
+    store.chats.add(Chat("alice", "chat", assistant=assistant), now())
     for name in ("c1=", "c2="):
         join(store, name, now=now())
 
@@ -43,6 +45,7 @@ def a_turn(
     number: int,
     limits: Mapping[str, str] = UNLIMITED,
     reply: str = "Once upon a time",
+    assistants: Assistants | None = None,
 ) -> tuple[float, float]:
     """Ask, and have the answer made. Returns read and write units, a failed condition counted as one write.
 
@@ -60,7 +63,7 @@ def a_turn(
     authenticator = Authenticator(
         SharedSecret("x" * 32), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
     )
-    settings = Settings.of(limits)
+    settings = replace(Settings.of(limits), assistants=assistants or Assistants())
     commands = Commands(store, authenticator, settings, FakeRuntime(now), NO_FRAME_LIMIT)
     body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
     commands.answer(json.dumps(body), "c1=", perform, reference="ref")
@@ -74,6 +77,7 @@ def a_turn(
         now=now,
         history_chars=48_000,
         tokens_per_day=settings.limits.tokens_per_day,
+        assistants=settings.assistants,
     )
     worker.make(handover, lambda: 900.0)
     return capacity.read_units - 1, capacity.write_units + len(capacity.refused)

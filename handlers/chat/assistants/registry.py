@@ -6,7 +6,6 @@ Nothing names the files: a new one is found by itself, in a folder and in a zip.
 from __future__ import annotations
 
 import importlib
-import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -70,17 +69,25 @@ def load(package: str = PACKAGE) -> Assistants:
     """Load the files of a package. Each one that is broken is logged, and left out."""
     found: dict[str, Assistant] = {}
     broken: dict[str, str] = {}
-    for name in sorted(_names(importlib.import_module(package)), key=lambda name: (name != DEFAULT_ASSISTANT, name)):
-        file = _file(package, name)
+
+    def leave_out(name: str, error: BaseException) -> None:
+        file = f"{package.replace('.', '/')}/{name}.py"
+        broken[file] = str(error) if isinstance(error, BrokenAssistant) else f"{type(error).__name__}: {error}"
+        logger.error("assistant_broken", file=file, problem=broken[file], exc_info=error)
+
+    names: list[str] = []
+    try:
+        names = _names(importlib.import_module(package))
+    except (Exception, SystemExit) as error:
+        leave_out("__init__", error)
+    for name in names:
         try:
             _check_id(name)
             found[name] = assistant_of(importlib.import_module(f"{package}.{name}"), name)
         except (Exception, SystemExit) as error:
-            broken[file] = str(error) if isinstance(error, BrokenAssistant) else f"{type(error).__name__}: {error}"
-            logger.error("assistant_broken", file=file, problem=broken[file], exc_info=error)
-    if DEFAULT_ASSISTANT not in found and not broken.get(default := _file(package, DEFAULT_ASSISTANT)):
-        broken[default] = "there is no such file"
-        logger.error("assistant_broken", file=default, problem=broken[default])
+            leave_out(name, error)
+    if DEFAULT_ASSISTANT not in (*found, *names):
+        leave_out(DEFAULT_ASSISTANT, BrokenAssistant("there is no such file"))
     return Assistants(found, broken)
 
 
@@ -106,11 +113,11 @@ def _check_id(name: str) -> None:
         )
 
 
-def _file(package: str, name: str) -> str:
-    return f"{package.replace('.', '/')}/{name}.py"
+def _names(package: ModuleType) -> list[str]:
+    """Return the names of the files that are assistants, the default one first."""
+    import pkgutil  # not at the top: every function loads this module with its settings, and four look for files
 
-
-def _names(package: ModuleType) -> Iterator[str]:
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.name.startswith(_PRIVATE):
-            yield module.name
+    names = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(
+        (name for name in names if not name.startswith(_PRIVATE)), key=lambda name: (name != DEFAULT_ASSISTANT, name)
+    )

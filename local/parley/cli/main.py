@@ -325,6 +325,7 @@ def token(user: str) -> None:
 @click.option("--port", default=8000, envvar="PORT", show_envvar=True, help="Port of the emulator.")
 @click.option("--http-url", show_default="http://127.0.0.1:PORT", help="URL of the HTTP API, for the list of chats.")
 @click.option("--cost", "costs", is_flag=True, help="Show the cost of each reply, if the server sends it.")
+@click.option("--assistant", help="Assistant that answers in new chats. Without it, the server's default one.")
 def chat(
     url: str | None,
     user: str,
@@ -333,6 +334,7 @@ def chat(
     port: int,
     http_url: str | None,
     costs: bool,
+    assistant: str | None,
 ) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
     try:
@@ -343,7 +345,8 @@ def chat(
         ) from None
 
     url = url or f"ws://127.0.0.1:{port}/ws/chat"
-    sys.exit(terminal.run(url, given_token or _token_for(user), chat_id, http_url=http_url, costs=costs))
+    given = given_token or _token_for(user)
+    sys.exit(terminal.run(url, given, chat_id, http_url=http_url, costs=costs, assistant=assistant))
 
 
 def _token_for(user: str) -> str:

@@ -13,7 +13,7 @@ from parley.client.texts import NOTHING_TO_STOP
 
 STOP = "/stop"
 HELP = """\
-/new           start a new chat
+/new [NAME]    start a new chat, with the assistant of this name
 /chats         list your chats
 /join CHAT     open another chat, by its number in the list or by its id
 /history       show earlier messages
@@ -64,8 +64,8 @@ class Commands:
         data = {"message": message, "clientMessageId": uuid.uuid4().hex}
         await self._session.ask("message", data, "user_message")
 
-    async def _create(self, _: str) -> None:
-        await self._session.ask("create_chat", {"clientChatId": uuid.uuid4().hex}, "chat_created")
+    async def _create(self, assistant: str) -> None:
+        await self._session.ask("create_chat", self._session.new_chat(uuid.uuid4().hex, assistant), "chat_created")
 
     async def _again(self, _: str) -> None:
         await self._session.ask("regenerate", {}, "assistant_message_start")

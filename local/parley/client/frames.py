@@ -64,6 +64,18 @@ class Frame:
             raise FrameError(f"{self.kind} without {name}")
         return value
 
+    def assistants(self) -> list[ListedAssistant]:
+        """Return the assistants of a greeting. Servers of earlier versions list none."""
+        listed = self.data.get("assistants")
+        frames = (
+            [Frame(self.kind, item) for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+        )
+        return [ListedAssistant(item.text("id"), item.text("title"), item._texts("starters")) for item in frames]
+
+    def _texts(self, name: str) -> tuple[str, ...]:
+        value = self.data.get(name)
+        return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
+
     def messages(self) -> list[StoredMessage]:
         """Return the page of messages, oldest first."""
         page = self.data.get("messages")
@@ -71,6 +83,15 @@ class Frame:
             raise FrameError(f"{self.kind} without messages")
         frames = [Frame(self.kind, item) for item in page if isinstance(item, dict)]
         return [StoredMessage(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedAssistant:
+    """An assistant that a new chat may name, with questions to begin with."""
+
+    id: str
+    title: str
+    starters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ PATIENT = replace(TIMING, retries=(*TIMING.retries, *[8.0] * 70))
 
 
 class Session:
-    """One user in one chat, over as many connections as necessary."""
+    """One user in one chat, over as many connections as necessary. `assistant` answers in new chats, None for any."""
 
     def __init__(
         self,
@@ -77,7 +77,9 @@ class Session:
         timing: Timing = TIMING,
         *,
         costs: bool = False,
+        assistant: str | None = None,
     ) -> None:
+        self.assistant = assistant
         self.transcript = Transcript(costs=costs)
         self._url = url
         self._token = token
@@ -186,7 +188,12 @@ class Session:
 
     async def _create(self, connection: ClientConnection) -> None:
         await self._request(connection, "join_chat", {"token": self._token}, "authenticated")
-        await self._request(connection, "create_chat", {"clientChatId": self._first_chat}, "chat_created")
+        await self._request(connection, "create_chat", self.new_chat(self._first_chat), "chat_created")
+
+    def new_chat(self, client_chat_id: str, assistant: str | None = None) -> dict[str, Any]:
+        """Return the data of a frame that creates a chat, with this assistant or that of the session."""
+        named = assistant or self.assistant
+        return {"clientChatId": client_chat_id, **({"assistant": named} if named else {})}
 
     async def _request(self, connection: ClientConnection, kind: str, data: Mapping[str, Any], answer: str) -> None:
         """Send a request while joining, and handle frames until its answer. Raises ClientError for a refusal."""
@@ -305,6 +312,7 @@ def _raise_refusal(error: Frame) -> None:
     step = {
         "invalid_token": "Make a token with `parley token USER`.",
         "chat_not_found": "Omit the chat to start a new one.",
+        "unknown_assistant": "Choose another one with --assistant, or none.",
     }.get(code or "", "See the server's log.")
     kind = ChatNotFound if code == "chat_not_found" else ClientError
     raise kind(f"The server refused: {text} ({code or 'error'}). {step}")

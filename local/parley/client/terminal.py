@@ -16,12 +16,22 @@ from parley.client.screen import PlainScreen, Screen, open_screen, sanitize
 from parley.client.session import PATIENT, TIMING, ClientError, Session, Timing
 
 
-def run(url: str, token: str, chat_id: str | None = None, *, http_url: str | None = None, costs: bool = False) -> int:
+def run(
+    url: str,
+    token: str,
+    chat_id: str | None = None,
+    *,
+    http_url: str | None = None,
+    costs: bool = False,
+    assistant: str | None = None,
+) -> int:
     """Chat in this process's terminal, or with piped lines. Return the exit code: 1 after an error."""
     screen = open_screen(Console())
     timing = TIMING if isinstance(screen, PlainScreen) else PATIENT
     try:
-        asyncio.run(chat(url, token, chat_id, screen, timing=timing, http_url=http_url, costs=costs))
+        asyncio.run(
+            chat(url, token, chat_id, screen, timing=timing, http_url=http_url, costs=costs, assistant=assistant)
+        )
     except KeyboardInterrupt:
         return 0
     except ClientError as error:
@@ -39,14 +49,15 @@ async def chat(
     timing: Timing = TIMING,
     http_url: str | None = None,
     costs: bool = False,
+    assistant: str | None = None,
 ) -> None:
     """Chat until the end of input, `/quit`, or a Ctrl-C while no reply is being stopped.
 
     `http_url` is that of the HTTP API; one on this machine is found by itself. With `costs` the cost of each reply is
-    shown after it. Raises ClientError if the server cannot be reached, refuses, or does not come back after a lost
-    connection.
+    shown after it. `assistant` answers in new chats, None for the server's default one. Raises ClientError if the
+    server cannot be reached, refuses, or does not come back after a lost connection.
     """
-    session = Session(url, token, chat_id, screen, timing, costs=costs)
+    session = Session(url, token, chat_id, screen, timing, costs=costs, assistant=assistant)
     commands = Commands(session, screen, Chats(http_url or http_url_of(url), token))
     leaving = asyncio.Event()
     reading = _read_commands(session, screen, commands, leaving.set)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from parley.client.actions import Line, Style
-from parley.client.frames import Frame, StoredMessage
+from parley.client.frames import Frame, ListedAssistant, StoredMessage
 
 NOTHING_TO_STOP = "No reply is running."
 MESSAGE_HELD = "A reply is running. Your message will be sent when it is complete."
+
+DEFAULT_ASSISTANT = "default"
 
 _FRIENDLY = {
     "busy": "A reply is already running. `/stop` stops it.",
@@ -34,6 +38,27 @@ def message(stored: StoredMessage) -> Line:
     if stored.role == "user":
         return Line(f"› {content}", Style.USER)
     return Line(content, Style.REPLY)
+
+
+def assistants(listed: Sequence[ListedAssistant]) -> list[Line]:
+    """Return the line about the assistants of a server, if there is a choice."""
+    if len(listed) < 2:
+        return []
+    names = ", ".join(each.id if each.title == each.id else f"{each.id} ({each.title})" for each in listed)
+    return [Line(f"Assistants: {names}. `/new ASSISTANT` starts a chat with one.")]
+
+
+def opened(chat: Frame, assistant: ListedAssistant | None) -> list[Line]:
+    """Return the lines about a chat that is open now. `assistant` answers in it, as far as it is known."""
+    own = assistant is not None and assistant.id != DEFAULT_ASSISTANT
+    name = f" · {assistant.title}" if assistant and own else ""
+    return [Line(f"{chat.text('title')} · chat {chat.text('chatId')}{name}")]
+
+
+def starters(assistant: ListedAssistant | None) -> list[Line]:
+    """Return the line with the questions that an assistant suggests for a new chat."""
+    suggested = assistant.starters if assistant else ()
+    return [Line(f"You may ask: {' · '.join(suggested)}")] if suggested else []
 
 
 _PARTS = {"frames": "frames", "units": "units", "functions": "Lambda", "tokens": "the model's tokens"}

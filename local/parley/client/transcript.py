@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from parley.client import texts
 from parley.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
-from parley.client.frames import GATEWAY_ERROR, Frame, StoredMessage
+from parley.client.frames import GATEWAY_ERROR, Frame, ListedAssistant, StoredMessage
 from parley.client.pending import Pending, PendingRequest
 from parley.client.reply import Reply
 
@@ -38,7 +38,9 @@ class Transcript:
         self._last_role: str | None = None
         self._shown: set[str] = set()
         self._notices: set[str] = set()
+        self._assistants: dict[str, ListedAssistant] = {}
         self._handlers: dict[str, Callable[[Frame], list[Action]]] = {
+            "connected": self._connected,
             "chat_created": self._chat_created,
             "chat_joined": self._chat_joined,
             "history": self._history,
@@ -135,15 +137,25 @@ class Transcript:
         self._end_reply()
         self._shown.clear()
 
+    def _connected(self, frame: Frame) -> list[Action]:
+        listed, known = frame.assistants(), self._assistants
+        self._assistants = {each.id: each for each in listed}
+        return [*texts.assistants(listed)] if self._assistants != known else []
+
+    def _assistant_of(self, frame: Frame) -> ListedAssistant | None:
+        named = frame.optional("assistant")
+        return self._assistants.get(named, ListedAssistant(named, named)) if named else None
+
     def _chat_created(self, frame: Frame) -> list[Action]:
         self._open_chat(frame.text("chatId"))
-        return [Line(f"{frame.text('title')} · chat {self.chat_id}")]
+        assistant = self._assistant_of(frame)
+        return [*texts.opened(frame, assistant), *texts.starters(assistant)]
 
     def _chat_joined(self, frame: Frame) -> list[Action]:
         actions: list[Action] = []
         if frame.text("chatId") != self.chat_id:
             self._open_chat(frame.text("chatId"))
-            actions.append(Line(f"{frame.text('title')} · chat {self.chat_id}"))
+            actions += texts.opened(frame, self._assistant_of(frame))
         for message in frame.messages():
             actions += self._show_missed(message)
         # No reply is running, and the last message is an answer: the reply ended while the client was away.

@@ -10,6 +10,7 @@ from itertools import count
 from parley.llm.tool_calls import Call, Step, step
 
 MAX_QUOTE_CHARS = 200
+_OF_THE_SYSTEM = ("system", "developer")
 MAX_LONG_TOKENS = 100_000
 
 _TOKEN = re.compile(r" ?\w{1,12}| ?[^\w\s]{1,12}|\n+|\s")
@@ -18,7 +19,7 @@ _LONG_COMMAND = re.compile(r"/long (\d{1,6})")
 
 _ENGLISH = """\
 I am the built-in model: no neural network, only enough text to show a conversation as it streams. \
-You wrote: “{quote}”
+You wrote: “{quote}”{instructions}
 
 Earlier messages that came with it, the system prompt aside: {earlier}. The whole way to this answer was \
 real: your message was stored, handed to a worker, and what you read now came over HTTP, token by token, \
@@ -29,7 +30,7 @@ in `.env` and start the emulator again."""
 
 _RUSSIAN = """\
 Я встроенная модель: не нейросеть, а лишь немного текста, чтобы показать, как ответ приходит по частям. \
-Вы написали: «{quote}»
+Вы написали: «{quote}»{instructions}
 
 Предыдущих сообщений в запросе, не считая системного: {earlier}. Весь путь до этого ответа настоящий: \
 ваше сообщение сохранено, передано обработчику, а то, что вы читаете, пришло по HTTP, токен за токеном, \
@@ -41,6 +42,10 @@ _RUSSIAN = """\
 
 _RETURNED = "The tool {name} returned: {result}"
 _RETURNED_IN_RUSSIAN = "Инструмент {name} вернул: {result}"
+_INSTRUCTIONS = {
+    _ENGLISH: " My instructions, which I do not understand, are: “{}”",
+    _RUSSIAN: " Мои указания, которых я не понимаю: «{}»",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,10 @@ def answer(messages: Sequence[PromptMessage]) -> str:
     if long:
         return _long_answer(min(int(long[1]), MAX_LONG_TOKENS))
     text = _RUSSIAN if _CYRILLIC.search(asked) else _ENGLISH
-    conversation = [message for message in messages if message.role not in ("system", "developer")]
-    return text.format(quote=_quote(asked), earlier=max(len(conversation) - 1, 0))
+    conversation = [message for message in messages if message.role not in _OF_THE_SYSTEM]
+    given = " ".join(message.text for message in messages if message.role in _OF_THE_SYSTEM)
+    instructions = _INSTRUCTIONS[text].format(_quote(given)) if given.strip() else ""
+    return text.format(quote=_quote(asked), instructions=instructions, earlier=max(len(conversation) - 1, 0))
 
 
 def _since_question(messages: Sequence[PromptMessage]) -> Sequence[PromptMessage]:

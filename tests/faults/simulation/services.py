@@ -25,7 +25,6 @@ from handlers.chat.records import (
     Turn,
 )
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.prompt import Question
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.tables import Tables, shown
@@ -495,7 +494,7 @@ class SimulatedModel:
     answers: list[SimulatedAnswer] = field(default_factory=list)
     prompts: list[list[tuple[str, str]]] = field(default_factory=list)
 
-    def answer(self, question: Question) -> SimulatedAnswer:
+    def answer(self, question: Any) -> SimulatedAnswer:
         self.prompts.append([(role.value, text) for role, text in question.prompt])
         self.answers.append(answer := SimulatedAnswer(self.services, len(self.answers), self))
         return answer

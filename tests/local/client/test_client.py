@@ -122,7 +122,7 @@ class TestCost:
         given = {}
         monkeypatch.setattr("parley.client.terminal.run", lambda *_, **more: given.update(more) or 0)
         assert CliRunner().invoke(main, ["chat", *options]).exit_code == 0
-        assert given == {"http_url": None, "costs": costs}
+        assert given == {"http_url": None, "costs": costs, "assistant": None}
 
 
 class TestOtherDevices:

@@ -41,6 +41,18 @@ def test_the_earlier_messages_are_counted_without_the_system_prompt():
     assert "the system prompt aside: 2." in text
 
 
+@pytest.mark.parametrize(("question", "shown"), [("Hi", "“Be {kind}. Always.”"), ("Привет", "«Be {kind}. Always.»")])
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_the_instructions_are_quoted(role, question, shown):
+    text = answer([PromptMessage(role, "Be {kind}.\nAlways."), PromptMessage("user", question)])
+    assert shown in text
+
+
+def test_without_instructions_none_are_mentioned():
+    assert asked("Hi") == answer([PromptMessage("system", " "), PromptMessage("user", "Hi")])
+    assert "instructions" not in asked("Hi")
+
+
 def test_the_same_question_gets_the_same_answer():
     assert asked("Hello") == asked("Hello")
 

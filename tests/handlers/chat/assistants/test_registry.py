@@ -91,6 +91,19 @@ def test_without_a_default_one_nobody_is_answered_by_another(loaded, log, files)
     assert refusal(assistants, None) is refusal(assistants, "default") is ErrorCode.UNAVAILABLE
 
 
+def test_a_folder_that_cannot_be_loaded_leaves_nobody_to_answer_and_the_function_starts(loaded, log):
+    assistants = loaded({"__init__.py": "1/0\n", "default.py": DEFAULT, "tea.py": TEA})
+    assert [*assistants] == []
+    assert [file.rpartition("/")[2] for file in assistants.broken] == ["__init__.py", "default.py"]
+    assert [event["message"] for event in log()] == ["assistant_broken"] * 2
+    assert refusal(assistants, None) is ErrorCode.UNAVAILABLE
+
+
+def test_a_folder_that_is_not_there_does_too(log):
+    assistants = load("handlers.no_such_assistants")
+    assert ([*assistants], len(assistants.broken)) == ([], 2)
+
+
 @pytest.mark.parametrize(
     "assistant_id", ["coffee", "", "..", "registry", "__init__", "_shared", "os", "Tea", "tea ", "tea.py", "\x00", "é"]
 )

@@ -9,7 +9,6 @@ from threading import Thread, Timer
 import pytest
 from openai import AsyncOpenAI
 
-from handlers.chat.assistants import Assistant
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
@@ -63,39 +62,6 @@ def test_pieces_come_as_they_are_then_the_reason_then_the_usage(server):
         Delta("", FinishReason.STOP),
         Delta("", None, Usage(prompt_tokens=3, completion_tokens=2)),
     ]
-
-
-def test_an_assistant_asks_its_model_with_its_instructions_first_and_its_parameters(server):
-    server.body = events(chunk("a", "stop"))
-    assistant = Assistant(
-        model="small", temperature=0, max_completion_tokens=5, parameters={"top_p": 0.5, "stop": ["END"]}
-    )
-    list(model(server, limit=100).answer(Question(PROMPT, assistant, "Be brief.")))
-    assert server.asked == {
-        "model": "small",
-        "temperature": 0,
-        "max_completion_tokens": 5,
-        "top_p": 0.5,
-        "stop": ["END"],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "messages": [
-            {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi"},
-            {"role": "assistant", "content": "Hello"},
-            {"role": "user", "content": "?"},
-        ],
-    }
-
-
-def test_what_one_model_refuses_another_one_still_gets(server):
-    server.body = events(chunk("a", "stop"))
-    server.answers = [(400, json.dumps({"error": {"message": "no", "param": "temperature"}}).encode())]
-    asked = model(server)
-    for name in ("small", "small", None):
-        assert [delta.text for delta in asked.answer(Question(PROMPT, Assistant(model=name)))] == ["a"]
-    sent = [(request["model"], "temperature" in request) for request in server.requests]
-    assert sent == [("small", True), ("small", False), ("small", False), ("gpt-4o", True)]
 
 
 def test_the_request_is_the_seeds(server):

@@ -7,11 +7,13 @@ import pytest
 from parley.dynamodb.capacity import charged, size
 from pynamodb.transactions import TransactWrite
 
+from handlers.chat.assistants import Assistant
 from handlers.chat.records import Chat, Connection
 from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
 from handlers.chat.turns import lifecycle
 from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS
 from tests.support import dynamodb
+from tests.support.assistants import assistants
 from tests.support.capacity import READS, Charge, metered
 from tests.support.conversation import answer, ask, claim
 from tests.support.runtime import FakeRuntime
@@ -21,6 +23,7 @@ from tests.support.unlimited import UNLIMITED
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
+TEA = assistants(tea=Assistant(instructions="Be brief."))
 CHATS = next(table for table in dynamodb.TABLES if table.name == "ChatsTable")
 KEY = {"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
 
@@ -168,6 +171,11 @@ class TestATurn:
         reads = [read for read, _ in costs]
         assert max(reads) <= 10
         assert reads[-1] == reads[-50]
+
+    def test_it_costs_the_same_in_a_chat_with_an_assistant(self, store, capacity):
+        begin(store, assistant="tea")
+        writes = [a_turn(store, capacity, number, assistants=TEA)[1] for number in range(3)]
+        assert writes == [16, 15, 15]
 
     @pytest.mark.parametrize(("kilobytes", "more"), [(1, 2), (2, 4), (7, 14)])
     def test_each_further_kilobyte_of_the_reply_costs_two_writes(self, store, capacity, kilobytes, more):

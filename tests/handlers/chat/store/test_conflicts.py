@@ -197,11 +197,11 @@ PARTS = {
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
     "connections": {"get", "of_user", "open_of_user", "page_of_user", "page_of_segment"},
-    "chats": {"get", "watch", "page", "count"},
+    "chats": {"get", "watch", "page", "with_assistants", "count"},
     "messages": {"get", "sent_as", "newest_first", "has_older", "oldest_first", "after"},
     "turns": set(),
 }
-"""The operations that write nothing: GetItem, Query and Scan meet no conflicts."""
+"""The operations that write nothing: GetItem, BatchGetItem, Query and Scan meet no conflicts."""
 
 EVERY_WRITE = pytest.mark.parametrize(
     "prepare",
