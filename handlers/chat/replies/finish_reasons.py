@@ -8,7 +8,7 @@ from handlers.chat.records import FinishReason
 
 _WORDS = {
     FinishReason.STOP: (
-        # OpenAI. We offer no tools, so an answer that asks for one is over.
+        # OpenAI. An answer that asks for tools is over too; Gemini and Ollama end such a one with `stop` anyway.
         *("stop", "tool_calls", "function_call"),
         # Anthropic and Amazon Bedrock (API_runtime_MessageStopEvent).
         *("end_turn", "stop_sequence", "tool_use"),

@@ -35,7 +35,7 @@ class Call:
 
 @dataclass(slots=True)
 class Step:
-    """What the model says and calls at once."""
+    """The text and the calls of one answer. With `again` it is the same after each result."""
 
     text: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)

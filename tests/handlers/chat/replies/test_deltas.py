@@ -349,7 +349,11 @@ ODD = st.recursive(
     max_leaves=5,
 )
 KEYS = st.sampled_from(
-    ["choices", "delta", "message", "content", "text", "type", "refusal", "usage", "error", "finish_reason"]
+    [
+        *("choices", "delta", "message", "content", "text", "type", "refusal", "usage", "error", "finish_reason"),
+        *("reasoning", "reasoning_content", "thinking", "tool_calls", "function_call"),
+        *("function", "name", "arguments", "index", "id", "extra_content"),
+    ]
 )
 SHAPED = st.recursive(ODD, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(KEYS, inner, max_size=3))
 BODY = st.lists(
