@@ -24,6 +24,9 @@ MAX_CALLS = 16
 CUT = " […]"
 """The mark at the end of a result that is not whole."""
 
+MAX_EXTRA_BYTES = 64 * 1024
+"""Bytes of what a server wants back with a call. More is left out, and the server may refuse the next question."""
+
 _FIELDS = ("tool_calls", "function_call")
 _NO_IDS = ("", "null", "none")
 _CALL_BYTES = 100
@@ -198,10 +201,10 @@ class CallReader:
         """
         fragments = list(_fragments(said))
         for fragment in fragments:
-            self._bytes += _CALL_BYTES + len(fragment.arguments.encode("utf-8", "surrogatepass"))
+            self._bytes += len(fragment.arguments.encode("utf-8", "surrogatepass"))
+            self._take(fragment)
             if self._bytes > MAX_CALLS_BYTES:
                 raise ModelFailed(f"tool calls of over {MAX_CALLS_BYTES} bytes")
-            self._take(fragment)
         return bool(fragments)
 
     def calls(self) -> tuple[ToolCall, ...]:
@@ -216,6 +219,7 @@ class CallReader:
         if call is None:
             call = _Collected(fragment.index)
             self._calls.append(call)
+            self._bytes += _CALL_BYTES
         call.id = call.id or fragment.id
         call.extra = call.extra or fragment.extra
         if fragment.name and fragment.name != call.name:
@@ -281,16 +285,26 @@ def _fragments(said: object) -> Iterator[_Fragment]:
 def _fragment(entry: Mapping[str, Any], index: int | None, place: int, alone: bool) -> _Fragment:
     function = entry.get("function")
     function = function if isinstance(function, dict) else entry
-    extra = entry.get("extra_content")
     return _Fragment(
         index,
         _id(entry.get("id")),
         _text(function.get("name"))[:_MAX_NAME_CHARS],
         _arguments(function.get("arguments")),
-        extra if isinstance(extra, dict) and extra else None,
+        _extra(entry.get("extra_content")),
         place,
         alone,
     )
+
+
+def _extra(value: object) -> Mapping[str, Any] | None:
+    """Return what can be sent back as it is."""
+    if not isinstance(value, dict) or not value:
+        return None
+    try:
+        size = len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
+    except (ValueError, RecursionError):
+        return None
+    return value if size <= MAX_EXTRA_BYTES else None
 
 
 def _index(value: object) -> int | None:

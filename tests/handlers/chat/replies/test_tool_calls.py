@@ -15,6 +15,7 @@ from handlers.chat.replies.deltas import DeltaReader
 from handlers.chat.replies.tool_calls import (
     MAX_CALLS,
     MAX_CALLS_BYTES,
+    MAX_EXTRA_BYTES,
     AnsweredCall,
     CallReader,
     Step,
@@ -344,7 +345,25 @@ def test_an_answer_has_a_number_of_calls():
 def test_calls_without_an_end_are_a_failure():
     piece = calling(call(arguments="x" * 10_000, index=0))
     with pytest.raises(ModelFailed, match="tool calls of over"):
-        read(*[piece] * (MAX_CALLS_BYTES // 10_000))
+        read(*[piece] * (MAX_CALLS_BYTES // 10_000 + 1))
+
+
+def test_many_small_fragments_are_one_call():
+    text = json.dumps({"x": "я" * 20_000}, ensure_ascii=False)
+    reader = CallReader()
+    reader.feed({"tool_calls": [call("f", "", index=0, id="1")]})
+    for piece in text:
+        reader.feed({"tool_calls": [call(None, piece, index=0)]})
+    assert reader.calls() == (ToolCall("f", text, "1"),)
+
+
+@pytest.mark.parametrize(
+    "extra", [None, [], {}, "x", {"x": "\ud83d"}, {"x": float("nan")}, {"x": "x" * MAX_EXTRA_BYTES}], ids=range(7)
+)
+def test_what_cannot_go_back_is_left_out(extra):
+    reader = CallReader()
+    reader.feed({"tool_calls": [{**call("f", "{}"), "extra_content": extra}]})
+    assert reader.calls() == (ToolCall("f", "{}"),)
 
 
 TOKENS = st.sampled_from(["", "{", "}", "{}", OSLO, '{"a": ', '"b"}', "\ud83d", "\ude42", "null", "12"])
@@ -353,6 +372,7 @@ ENTRY = st.fixed_dictionaries(
     optional={
         "index": st.sampled_from([0, 1, -1, None, "0"]),
         "id": st.sampled_from(["", "a", "b", None, 5]),
+        "extra_content": st.sampled_from([None, SIGNATURE, {"x": "\ud83d"}]),
         "function": st.fixed_dictionaries(
             {}, optional={"name": st.sampled_from(["", "f", "g", None]), "arguments": TOKENS | st.just({"a": 1})}
         ),
