@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic_core import to_json
+
 from handlers.chat.assistants import ToolError
 from handlers.chat.errors import Refused
 from handlers.chat.protocol.frames import clean
@@ -65,9 +67,6 @@ class NotJson(TypeError):
 
 
 def _json(value: object) -> str:
-    # Loaded with the schemas of the tools anyhow.
-    from pydantic_core import to_json
-
     # An iterator may have no end.
     if isinstance(value, Iterator):
         raise NotJson(type(value).__name__)

@@ -1,6 +1,7 @@
 """Schemas of tools by pydantic: what the model's server is told of a function, and the check of the arguments.
 
-Only `toolbox` imports this module, and only for an assistant with tools: others start without pydantic.
+The worker has pydantic anyhow, because `openai` loads it. The other functions that load the files of assistants need no
+schemas.
 """
 
 from __future__ import annotations

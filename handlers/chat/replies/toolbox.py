@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from handlers.chat.assistants import Assistant, Tool
 from handlers.chat.log import logger
+from handlers.chat.replies.schemas import Schema
 from handlers.chat.replies.tool_calls import WrongCall
-
-if TYPE_CHECKING:
-    from handlers.chat.replies.schemas import Schema
 
 MAX_ARGUMENTS_BYTES = 64 * 1024
 
@@ -31,7 +29,7 @@ class Toolbox:
     """
 
     def __init__(self, tools: Iterable[Tool] = ()) -> None:
-        self._tools = {tool.name: (tool, _schema(tool)) for tool in tools}
+        self._tools = {tool.name: (tool, Schema(tool)) for tool in tools}
         self.schemas: Sequence[Mapping[str, Any]] = tuple(
             {"type": "function", "function": schema.function} for _, schema in self._tools.values()
         )
@@ -70,10 +68,3 @@ def toolboxes(assistants: Iterable[Assistant]) -> Mapping[str, Toolbox]:
         except ValueError as error:
             logger.error("tools_broken", assistant=assistant.id, problem=str(error))
     return found
-
-
-def _schema(tool: Tool) -> Schema:
-    # Not at the top: a worker whose assistants have no tools starts without pydantic.
-    from handlers.chat.replies.schemas import Schema
-
-    return Schema(tool)
