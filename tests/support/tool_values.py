@@ -28,6 +28,14 @@ class Size:
     width: int
 
 
+class BrokenType:
+    """A type whose own schema cannot be made."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> object:
+        raise RuntimeError("broken")
+
+
 class BadText(ToolError):
     """An exception whose text cannot be made."""
 

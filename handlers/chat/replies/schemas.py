@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
-from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 
@@ -45,7 +44,7 @@ class Schema:
                 },
             )
             parameters = _described(self._model)
-        except (PydanticUserError, NameError, TypeError, ValueError) as error:
+        except Exception as error:  # also what a type of the developer's raises
             raise ValueError(f"{tool.place}: {_culprit(tool)}: {_first_line(error)}") from None
         parameters.pop("title", None)
         self.function: Mapping[str, Any] = {"name": tool.name, "description": said.text, "parameters": parameters}

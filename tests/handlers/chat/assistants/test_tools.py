@@ -152,7 +152,7 @@ def test_what_are_no_tools_is_refused(tools, reason):
 
 
 def test_a_file_with_tools_loads_no_library_for_schemas():
-    """The functions that only list assistants, and the worker until it asks a model with tools, need none."""
+    """The functions that only list assistants need none."""
     code = (
         "import sys\nfrom handlers.chat.assistants import Assistant\n"
         "def weather(city: str) -> str: return city\n"

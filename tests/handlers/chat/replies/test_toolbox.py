@@ -13,7 +13,7 @@ from handlers.chat.replies.docstrings import described
 from handlers.chat.replies.schemas import MAX_PROBLEMS
 from handlers.chat.replies.tool_calls import WrongCall
 from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES, Toolbox, toolboxes
-from tests.support.tool_values import Colour, Place, Size
+from tests.support.tool_values import BrokenType, Colour, Place, Size
 
 
 def weather(city: Annotated[str, Field(description="As people write it.")], days: int = 1) -> str:
@@ -213,8 +213,12 @@ def never(x: float = float("nan")) -> None: ...
 def with_field(x: int = Field(3)) -> None: ...
 
 
+def with_a_broken_type(size: BrokenType) -> None: ...
+
+
 @pytest.mark.parametrize(
-    ("function", "parameter"), [(broken, "when"), (called_back, "call"), (never, "x"), (with_field, "x")]
+    ("function", "parameter"),
+    [(broken, "when"), (called_back, "call"), (never, "x"), (with_field, "x"), (with_a_broken_type, "size")],
 )
 def test_a_type_without_a_schema_names_function_file_and_parameter(function, parameter):
     with pytest.raises(ValueError, match=r"cannot be described to the model: \w") as refusal:
