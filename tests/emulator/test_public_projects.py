@@ -114,6 +114,11 @@ def test_an_answer_with_the_keys_of_a_post_is_an_error_as_on_aws(client):
     assert json.loads(client.ask('{"action": "wrapped"}'))["message"] == "Internal server error"
 
 
+def test_a_custom_domain_name_in_a_variable_leads_here(habits, client):
+    assert client.ask('{"action": "public"}') == "by the domain name"
+    assert "ignored" not in "".join(habits.output)
+
+
 def test_a_bundle_keeps_its_own_urllib3_and_the_sdk_works_with_it(unbundled, client):
     if unbundled:
         pytest.skip(f"requests 2.28 cannot be installed: {unbundled}")

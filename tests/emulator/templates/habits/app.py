@@ -1,3 +1,8 @@
+import os
+
+import boto3
+
+
 def authorize(event, context):
     is_safe = event["headers"]["X-Forwarded-Proto"] == "https"
     statement = {
@@ -15,3 +20,9 @@ def connect(event, context):
 def wrapped(event, context):
     """Return what is meant for PostToConnection."""
     return {"statusCode": 200, "ConnectionId": event["requestContext"]["connectionId"], "Data": "hello"}
+
+
+def public(event, context):
+    client = boto3.client("apigatewaymanagementapi", endpoint_url=os.environ["CHAT_URL"])
+    client.post_to_connection(ConnectionId=event["requestContext"]["connectionId"], Data="by the domain name")
+    return {"statusCode": 200}
