@@ -2,7 +2,7 @@
 
 A test names the facts that it checks and the source that it relies on,
 `@pytest.mark.fact(14, source="aws/chalice#1406")`.
-`python -m tests.emulator.facts` writes the tables of docs/emulator.md from these rows and from the tests.
+`python -m tests.emulator.facts` writes the tables of docs/emulator/differences.md from these rows and from the tests.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The tables of docs/emulator.md: each fact, how it is reproduced, and the tests that hold it."""
+"""The tables of docs/emulator/differences.md: each fact, how it is reproduced, and the tests that hold it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.emulator.facts import FACTS, SECTIONS, Fact, Key
 
 ROOT = Path(__file__).parents[2]
-DOCUMENT = ROOT / "docs" / "emulator.md"
+DOCUMENT = ROOT / "docs" / "emulator" / "differences.md"
 BEGIN = "<!-- facts -->"
 END = "<!-- /facts -->"
 MARK = "pytest.mark.fact("
@@ -77,16 +77,16 @@ def _reproduced(fact: Fact) -> str:
 
 
 def _link(each: Holding) -> str:
-    return f"[{each.name.rpartition('::')[2]}](../{each.file.relative_to(ROOT)})"
+    return f"[{each.name.rpartition('::')[2]}](../../{each.file.relative_to(ROOT)})"
 
 
 def document() -> str:
-    """Return docs/emulator.md as it is to be."""
+    """Return docs/emulator/differences.md as it is to be."""
     text = DOCUMENT.read_text()
     before, after = text[: text.index(BEGIN)], text[text.index(END) :]
     return f"{before}{BEGIN}\n\n{tables()}\n\n{after}"
 
 
 def write() -> None:
-    """Bring docs/emulator.md up to date."""
+    """Bring docs/emulator/differences.md up to date."""
     DOCUMENT.write_text(document())

@@ -1,4 +1,4 @@
-"""The examples for Vitest and Jest in docs/emulator/tests.md, run by Node's own test runner in the place of these two.
+"""The examples for Vitest and Jest in the documentation, run by Node's own test runner in the place of these two.
 
 So the code of the examples is what is tested: the helper, the requests, what the emulator does. Vitest and Jest
 themselves are some hundred packages, which no test installs.
@@ -14,7 +14,7 @@ import pytest
 from tests.support import documentation, noting_project
 from tests.support.devices import PARLEY
 
-DOCUMENT = "docs/emulator/tests.md"
+DOCUMENT = "docs/emulator/other-test-frameworks.md"
 VITEST = """
 import assert from "node:assert";
 export { afterAll, beforeEach, test } from "./node-test.mjs";

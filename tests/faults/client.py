@@ -172,7 +172,9 @@ class ProtocolClient(ABC):
                 self._join()
             else:
                 self._send_first()
-        if self.joined and self.running and self.time - max(self._heard, self._asked) > self.SILENCE:
+        # Another device's message may come after the end of its reply. Then nothing more comes of what is awaited.
+        waits_for_a_reply = self.running is not None or self.awaiting
+        if self.joined and waits_for_a_reply and self.time - max(self._heard, self._asked) > self.SILENCE:
             self._join()
         until_ping = self._pinged + (self.PING if self._waits else self.IDLE_PING) - self.time
         if self.joined and until_ping <= 0:

@@ -36,7 +36,7 @@ def test_actionlint_accepts_them(actionlint):
 
 @pytest.mark.full
 def test_actionlint_accepts_the_one_of_the_documentation(actionlint):
-    blocks = documentation.blocks("docs/emulator/tests.md")
+    blocks = documentation.blocks("docs/emulator/other-test-frameworks.md")
     [(name, text)] = [(name, text) for name, (language, text) in blocks.items() if language == "yaml"]
     assert actionlint({name: text}) == []
     used = [line.split("uses:")[1].strip() for line in text.splitlines() if "uses:" in line]

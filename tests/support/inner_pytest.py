@@ -32,7 +32,9 @@ class InnerPytest:
 
     @property
     def variables(self) -> dict[str, str]:
-        return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "PARLEY_"))}
+        # With `CI` or `BUILD_NUMBER` pytest prints its summary in another form.
+        other = ("PYTEST_", "PARLEY_", "CI", "BUILD_NUMBER")
+        return {name: value for name, value in os.environ.items() if not name.startswith(other)}
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Return the exit code, and what was printed."""

@@ -29,7 +29,7 @@ DYNOXIDE_UNLIKE_AWS = {
     "query: from a key of another partition on": Unlike("takes the sort key of it", REFUSES),
     "transaction: two actions in one": Unlike("takes one of them", REFUSES),
 }
-"""docs/emulator.md lists them. What DynamoDB Local answers is AWS's here, and so are the messages of these errors."""
+"""docs/emulator/databases.md lists them. What DynamoDB Local answers is AWS's here, and so are the errors' messages."""
 
 LOCAL_UNLIKE_AWS = {
     "transaction: a sum of what is no number": "refuses the request; AWS cancels the transaction",

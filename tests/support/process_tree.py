@@ -38,6 +38,12 @@ def state(pid: int) -> str:
     return ""
 
 
+def threads_stand_still(pid: int) -> bool:
+    """Tell if each thread of a process stands still, some time after SIGSTOP."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+
+
 def is_running(pid: int) -> bool:
     """Tell if a process runs or stands still. One that has ended does not, though nobody may have waited for it."""
     return state(pid) not in ("", "Z", "X")

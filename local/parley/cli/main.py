@@ -224,7 +224,7 @@ _BEHAVIOUR_OPTIONS = options(
         "--faults",
         "PARLEY_FAULTS",
         type=click.Path(path_type=Path),
-        help="JSON file with a fault plan: the failures to inject. See docs/emulator.md.",
+        help="JSON file with a fault plan: the failures to inject. See docs/emulator/faults.md.",
     ),
     _setting(
         "--test-api",
@@ -273,7 +273,7 @@ _BEHAVIOUR_OPTIONS = options(
         "--assume",
         "PARLEY_ASSUME",
         multiple=True,
-        help="NAME=VALUE: a behaviour of AWS's that is not known for sure. See docs/emulator.md.",
+        help="NAME=VALUE: a behaviour of AWS's that is not known for sure. See docs/emulator/differences.md.",
     ),
 )
 

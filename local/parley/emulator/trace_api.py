@@ -1,6 +1,6 @@
 """The JSON API for what happened: the trace, with filters and live; invocations with their payloads; their replay.
 
-Its schema is in docs/emulator/looking-inside.md.
+Its schema is in docs/emulator/json-api.md.
 """
 
 from __future__ import annotations

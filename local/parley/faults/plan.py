@@ -1,7 +1,7 @@
 """The fault plan: faults that the emulator injects, and at which opportunities.
 
 A plan is a JSON object, `{"seed": 7, "faults": [{"point": "post", "do": "429", "match": "AbC=", "nth": 3}]}`.
-docs/emulator.md lists every point and its actions. Handlers do not know of the plan.
+docs/emulator/faults.md lists every point and its actions. Handlers do not know of the plan.
 """
 
 from __future__ import annotations

@@ -137,7 +137,9 @@ class Parley:
         return found[0]
 
     def fault(self, point: str, do: str, match: str | Sequence[str] = (), **more: Any) -> Fault:
-        """Return a fault that applies inside of a `with`. docs/emulator.md has the points and what can be done there.
+        """Return a fault that applies inside of a `with`.
+
+        docs/emulator/faults.md has the points and what can be done there.
 
         `more` are `nth`, `times`, `chance`, `seconds` and `after`.
         """

@@ -14,7 +14,7 @@ from tests.support.generated_requests import generated
 from tests.support.known_differences import DYNOXIDE_UNLIKE_AWS, LOCAL_UNLIKE_AWS, MOTO_UNLIKE_DYNOXIDE
 
 SEEDS = (1, 2, 3)
-DOCS = Path(__file__).parents[3] / "docs" / "emulator.md"
+DOCS = Path(__file__).parents[3] / "docs" / "emulator" / "databases.md"
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from parley.errors import StartError
 from parley.trace import Trace
 
 from tests.support import engines
+from tests.support.process_tree import threads_stand_still
+from tests.support.waiting import until
 
 TARGET = {"content-type": "application/x-amz-json-1.0"}
 PUT = {"TableName": "Rows", "Item": {"id": {"S": "a secret text"}}}
@@ -188,12 +190,19 @@ class TestTheProcessDies:
         [note] = trace.after(0)
         assert note.fields["text"] == "Dynoxide runs again, on the same data: it was ended by SIGKILL."
 
-    async def test_a_request_on_its_way_fails_with_the_cause(self, running):
+    async def test_a_request_on_its_way_fails_with_the_cause(self, running, monkeypatch):
         engine, database, trace = running
-        died = engine._run.process
+        died, client, is_on_its_way = engine._run.process, engine._run.client, asyncio.Event()
+
+        async def post(headers, body, post=client.post):
+            is_on_its_way.set()
+            return await post(headers, body)
+
+        monkeypatch.setattr(client, "post", post)
         os.kill(died.pid, signal.SIGSTOP)  # it takes requests, and answers none
+        await asyncio.to_thread(until, lambda: threads_stand_still(died.pid))
         asking = asyncio.create_task(ask(database, "GetItem", TableName="Rows", Key=PUT["Item"]))
-        await asyncio.sleep(0)
+        await is_on_its_way.wait()
         os.kill(died.pid, signal.SIGKILL)
 
         answer = await asking

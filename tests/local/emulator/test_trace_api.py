@@ -181,7 +181,7 @@ class TestPayloads:
 
 
 class TestTheSchemaOfTheDocs:
-    """docs/emulator/looking-inside.md says what answers are like, and nothing that they are not."""
+    """docs/emulator/json-api.md says what answers are like, and nothing that they are not."""
 
     @pytest.mark.parametrize("is_recording", [True, False])
     async def test_answers_are_as_it_says(self, api, recording, is_recording):
@@ -203,7 +203,7 @@ class TestTheSchemaOfTheDocs:
 
 
 def assert_valid(name, content):
-    text = (Path(__file__).parents[3] / "docs" / "emulator" / "looking-inside.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "emulator" / "json-api.md").read_text()
     schema = json.loads(text.partition("```json\n")[2].partition("```")[0])
     jsonschema.validate(content, {**schema, "$ref": f"#/$defs/{name}"})
 

@@ -1,7 +1,7 @@
 """Corrections of what Dynoxide answers unlike AWS, where applications meet it.
 
-All that is known to differ is in docs/emulator.md. These are here because an application that works locally would fail
-on AWS, or the other way round:
+All that is known to differ is in docs/emulator/databases.md. These are here because an application that works locally
+would fail on AWS, or the other way round:
 
 - a query whose key has another type than the table says finds nothing; AWS refuses it;
 - a filter or a projection with attributes that a global index does not hold finds nothing; AWS refuses it;

@@ -1,6 +1,6 @@
 """moto as the DynamoDB engine, in this process: for machines where Dynoxide cannot be had.
 
-It is good enough for an application that works. It takes much that AWS refuses (docs/emulator.md).
+It is good enough for an application that works. It takes much that AWS refuses (docs/emulator/databases.md).
 """
 
 from __future__ import annotations

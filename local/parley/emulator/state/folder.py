@@ -136,7 +136,7 @@ class DataFolder:
         (self.path / NEXT).rename(self.current)
 
 
-_ELSEWHERE = "choose another folder with --data DIR, or keep nothing with --no-data"
+_ELSEWHERE = "choose another folder with --data DIR (`parley up --no-data` keeps nothing)"
 
 
 def fill_empty(folder: Path) -> None:
@@ -251,6 +251,6 @@ def _in_use(path: Path, pid: int, port: int) -> StartError:
     at = f" on port {port}" if port else ""
     by = f"process {pid}{at}" if pid else "another process"
     return StartError(
-        f"{path} is in use by {by}. End that, give this emulator another folder with --data DIR, or keep nothing with "
-        "--no-data."
+        f"{path} is in use by {by}. End that, or name another folder with --data DIR (`parley up --no-data` keeps "
+        "nothing)."
     )
