@@ -57,11 +57,18 @@ def question(messages: Sequence[PromptMessage]) -> str:
     return next((message.text for message in reversed(messages) if message.role == "user"), messages[-1].text)
 
 
+def command(messages: Sequence[PromptMessage]) -> str:
+    """Return the last paragraph of the text to answer, which may be a command.
+
+    Backends join two messages of the user that come without an answer between them: the second one is the command.
+    """
+    return question(messages).strip().rpartition("\n\n")[2].strip()
+
+
 def answer(messages: Sequence[PromptMessage]) -> str:
     """Answer the last user message in its language. `messages` must not be empty."""
     asked = question(messages)
-    long = _LONG_COMMAND.fullmatch(asked.strip())
-    if long:
+    if long := _LONG_COMMAND.fullmatch(command(messages)):
         return _long_answer(min(int(long[1]), MAX_LONG_TOKENS))
     text = _RUSSIAN if _CYRILLIC.search(asked) else _ENGLISH
     conversation = [message for message in messages if message.role not in _OF_THE_SYSTEM]
