@@ -8,11 +8,25 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks import bundles, cold_start, emulator, gateway, posts, relay, soak, stream, turn, units, worker
+from tests.benchmarks import (
+    bundles,
+    cold_start,
+    emulator,
+    gateway,
+    node,
+    posts,
+    relay,
+    soak,
+    stream,
+    turn,
+    units,
+    worker,
+)
 from tests.benchmarks.versions import versions
 
 BENCHMARKS = {
     "gateway": gateway.table,
+    "node": node.table,
     "posts": posts.table,
     "relay": relay.table,
     "stream": stream.table,

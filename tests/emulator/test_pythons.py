@@ -15,6 +15,7 @@ from parley.emulator import packages
 from tests.support.devices import Emulator
 from tests.support.plain_client import PlainClient
 from tests.support.pythons import OWN, python
+from tests.support.waiting import until
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -79,4 +80,6 @@ def test_a_package_of_the_emulators_is_missing_as_on_aws_and_the_start_says_so(e
     assert "rich" in {each.name for each in Path(sys.prefix).glob("lib/python*/site-packages/rich")}
     answer = json.loads(PlainClient(emulator, "/live").ask('{"action": "rich"}'))
     assert answer["message"] == "Internal server error"
+    # Functions are tried one after the other, after the start: a message may come first.
+    until(lambda: any("Function Rich does not start" in line for line in emulator.output))
     assert any("Function Rich does not start" in line and "No module named 'rich'" in line for line in emulator.output)

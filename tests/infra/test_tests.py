@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
-MODULES = sorted(TESTS.rglob("*.py"))
+MODULES = sorted(module for module in TESTS.rglob("*.py") if "node_modules" not in module.parts)
 TEST_MODULES = [module for module in MODULES if module.name.startswith("test_")]
 MAX_LINES = 500
 

@@ -53,7 +53,8 @@ class Emulator:
 
     command: ClassVar[tuple[object, ...]] = (PARLEY,)
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, folder: Path = ROOT, **variables: str) -> None:
+        """Start it in a folder. `variables` are those of its environment."""
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.websocket_url = f"ws://127.0.0.1:{self.port}/ws/chat"
@@ -72,7 +73,7 @@ class Emulator:
             environment["PARLEY_IAM"] = "enforce"
         self.process = subprocess.Popen(
             [*map(str, self.command), "up"],
-            cwd=ROOT,
+            cwd=folder,
             env=environment | {"PORT": str(self.port), "PARLEY_TOKENS_PER_SECOND": "0"} | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from parley.asgi import Scope
 from parley.functions.processes import names
-from parley.template.model import Template
+from parley.template.model import Template, WebSocketApi
 
 _API_HOST = re.compile(rb"([a-z0-9]+)\.(?:execute-api|lambda-url)\.", re.IGNORECASE)
 
@@ -32,15 +32,27 @@ def with_own_path(scope: Scope, prefixes: Mapping[str, str]) -> Scope:
     return {**scope, "path": f"{prefix}{scope['path']}"} if prefix else scope
 
 
+def custom_domains(apis: Iterable[WebSocketApi], prefixes: Mapping[str, str]) -> dict[str, str]:
+    """Return the path at which the emulator serves a stage, by each custom domain name that leads to the stage."""
+    return {
+        domain: f"{prefixes[api.api_id]}/{stage.name}"
+        for api in apis
+        for stage in api.stages
+        for domain in stage.domains
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Hosts:
     """Hosts of the template's APIs on AWS, for the functions: the emulator at `url` stands for them.
 
-    `paths` are what the emulator puts before the paths of an API, by the id of the API.
+    `paths` are what the emulator puts before the paths of an API, by the id of the API. `domains` are the paths of
+    stages by their custom domain names.
     """
 
     url: str
     paths: Mapping[str, str]
+    domains: Mapping[str, str] = field(default_factory=dict)
 
     def variables(self) -> dict[str, str]:
         """Return what makes a function's process find the template's own APIs here by their names on AWS."""
@@ -54,4 +66,7 @@ class Hosts:
         here = self.url.partition("://")[2]
         for api, path in self.paths.items():
             value = re.sub(rf"{re.escape(api)}{names.DOMAIN}", here + path, value)
+        for domain in sorted(self.domains, key=len, reverse=True):
+            url = rf"(?:^|(?<=://)){re.escape(domain)}(?![\w-]|[.:][\w-])"
+            value = re.sub(url, here + self.domains[domain], value, flags=re.IGNORECASE)
         return value

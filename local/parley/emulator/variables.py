@@ -10,7 +10,7 @@ from parley import dev_tokens, proxies
 from parley.account import REGION
 from parley.emulator.certificate import Certificate, certificate
 from parley.emulator.developer import check_given, for_functions, given_to, refused_overrides
-from parley.emulator.hosts import Hosts, prefixes
+from parley.emulator.hosts import Hosts, custom_domains, prefixes
 from parley.emulator.options import Options
 from parley.emulator.paths import DYNAMODB_PATH, EVENTS, MODEL_PATH, SERVICES_PATH, path_of
 from parley.emulator.service_integrations import with_endpoints
@@ -44,14 +44,16 @@ class FunctionVariables:
 
         A variable that a function declares gets the developer's value, else the template's, else the emulator's own.
         Variables of `--env` need no declaration. The endpoints of DynamoDB, Lambda and `@connections` are always the
-        emulator's. In every value the hosts of the template's own APIs become this machine. A developer's value that a
+        emulator's. In every value the hosts of the template's own APIs,
+        and the custom domain names of its WebSocket APIs, become this machine. A developer's value that a
         deployment would refuse gets a note. Raises `StartError` for a variable of a function that does not exist.
         """
         check_given(template, self.options.functions)
         urls = self._endpoints("")
         endpoints = {service: urls[f"AWS_ENDPOINT_URL_{service.upper()}"] for service in ("dynamodb", "sqs", "sns")}
         apis = with_endpoints(self._staged(template.websocket_apis), endpoints)
-        hosts = Hosts(self.options.address.url, prefixes(template))
+        paths = prefixes(template)
+        hosts = Hosts(self.options.address.url, paths, custom_domains(apis, paths))
         functions = {
             name: replace(
                 function,

@@ -66,6 +66,14 @@ def question(messages: Sequence[PromptMessage]) -> str:
     return next((message.text for message in reversed(messages) if message.role == "user"), messages[-1].text)
 
 
+def command(messages: Sequence[PromptMessage]) -> str:
+    """Return the last paragraph of the text to answer, which may be a command.
+
+    Backends join two messages of the user that come without an answer between them: the second one is the command.
+    """
+    return question(messages).strip().rpartition("\n\n")[2].strip()
+
+
 def next_step(messages: Sequence[PromptMessage]) -> Step | None:
     """Return what the last user message tells the model to call next, None if nothing."""
     return step(question(messages), sum(bool(message.calls) for message in _since_question(messages)))
@@ -76,8 +84,7 @@ def answer(messages: Sequence[PromptMessage]) -> str:
     asked = question(messages)
     if returned := _returned(messages):
         return "\n".join(returned)
-    long = _LONG_COMMAND.fullmatch(asked.strip())
-    if long:
+    if long := _LONG_COMMAND.fullmatch(command(messages)):
         return _long_answer(min(int(long[1]), MAX_LONG_TOKENS))
     text = _RUSSIAN if _CYRILLIC.search(asked) else _ENGLISH
     conversation = [message for message in messages if message.role not in _OF_THE_SYSTEM]

@@ -1,7 +1,7 @@
 """Built-in model: an OpenAI-compatible server without a key, for development and tests.
 
-An ASGI application with `POST /v1/chat/completions` and `GET /v1/models`. It accepts any `Authorization`. Three user
-messages are commands:
+An ASGI application with `POST /v1/chat/completions` and `GET /v1/models`. It accepts any `Authorization`. The last
+paragraph of the user's message may be a command:
 
 - `/fail`: answers 500 before the first token,
 - `/fail mid`: breaks the connection in the middle of the answer,
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.asgi import Receive, Response, Scope, Send
-from parley.llm.answers import question
+from parley.llm.answers import command
 from parley.llm.completions import Completion
 from parley.llm.malformed_streams import MalformedStream, malformed_stream
 from parley.llm.requests import BadRequestError, parse
@@ -88,12 +88,12 @@ class BuiltInModel:
         self.report["requests"] += 1
         failure = self._failure_of(body.decode(errors="replace")) if self._failure_of else None
         request = parse(body, default_model=MODEL)
-        command = question(request.messages).strip()
-        if command == "/fail":
+        asked = command(request.messages)
+        if asked == "/fail":
             await Response.of_json(500, _error("The model fails because it was asked to.", "server_error")).send(send)
             return
         completion = Completion.of(request, f"chatcmpl-{uuid.uuid4().hex}", int(time.time()))
-        breaks_at = len(completion.deltas) // 2 if command == "/fail mid" else None
+        breaks_at = len(completion.deltas) // 2 if asked == "/fail mid" else None
         gone = asyncio.create_task(_disconnected(receive))
         self.report["open"] += 1
         try:

@@ -200,12 +200,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A stage. `throttle` applies to each route separately, unless `route_throttles` has settings for its key."""
+    """A stage. `throttle` applies to each route separately, unless `route_throttles` has settings for its key.
+
+    `domains` are the custom domain names that lead to the stage, each with its mapping's key: `ws.example.com/chat`.
+    """
 
     name: str
     variables: Mapping[str, str] = field(default_factory=dict)
     throttle: Throttle | None = None
     route_throttles: Mapping[str, Throttle] = field(default_factory=dict)
+    domains: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

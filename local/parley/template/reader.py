@@ -47,6 +47,8 @@ _IGNORED = {
     *("AWS::Events::EventBusPolicy", "AWS::Scheduler::ScheduleGroup"),
     *(
         "AWS::ApiGatewayV2::Deployment",
+        "AWS::ApiGatewayV2::DomainName",
+        "AWS::ApiGatewayV2::ApiMapping",
         "AWS::ApiGateway::Account",
         "AWS::Route53::*",
         "AWS::CertificateManager::*",

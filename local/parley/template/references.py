@@ -50,6 +50,7 @@ NAMES = {
     "AWS::SQS::Queue": "QueueName",
     "AWS::SSM::Parameter": "Name",
     "AWS::ApiGatewayV2::Stage": "StageName",
+    "AWS::ApiGatewayV2::DomainName": "DomainName",
     "AWS::ApiGateway::Stage": "StageName",
     "AWS::Events::Rule": "Name",
     "AWS::Events::EventBus": "Name",

@@ -65,7 +65,7 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     ),
     "AWS::Serverless::LayerVersion": _LAYER,
     "AWS::Lambda::LayerVersion": _LAYER,
-    "AWS::Serverless::WebSocketApi": ("Name", *_METRICS, "Routes.*.OperationName"),
+    "AWS::Serverless::WebSocketApi": ("Name", *_METRICS, "Routes.*.OperationName", "Domain.*"),
     "AWS::Serverless::HttpApi": ("Name", "FailOnWarnings", *_PROTECTION),
     "AWS::Serverless::Api": ("Name", "StageName", "OpenApiVersion", *_REST_STAGE),
     "AWS::ApiGateway::RestApi": ("Name", "FailOnWarnings", "Parameters", "CloneFrom", *_REST_STAGE),

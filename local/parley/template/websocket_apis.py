@@ -53,6 +53,17 @@ class _Api:
         self.logical_id = logical_id
         self.properties = properties
 
+    def _own_resources(self, kind: str) -> list[Properties]:
+        found = map(self.document.properties, self.document.of_type(kind))
+        return [each for each in found if each.text("ApiId") == api_id(self.logical_id)]
+
+    def domains(self, stage: str) -> Iterator[str]:
+        """Return the custom domain names that the template maps to a stage."""
+        for mapping in self._own_resources("AWS::ApiGatewayV2::ApiMapping"):
+            name, key = mapping.text("DomainName"), mapping.text("ApiMappingKey")
+            if name and mapping.text("Stage") == stage:
+                yield f"{name}/{key}".rstrip("/")
+
     def build(self, stages: tuple[Stage, ...], routes: Iterator[Route]) -> WebSocketApi:
         expression = self.properties.text("RouteSelectionExpression")
         if reason := route_selection_problem(expression):
@@ -103,7 +114,15 @@ class _Api:
 class _SamApi(_Api):
     def api(self) -> WebSocketApi:
         stage = stage_of(self.properties, self.properties.text("StageName", "default"))
+        stage = replace(stage, domains=(*self._domains(), *self.domains(stage.name)))
         return self.build((stage,), self._routes(stage.variables))
+
+    def _domains(self) -> list[str]:
+        """Return the custom domain name of `Domain`, once for each of its paths."""
+        domain = self.properties.part("Domain")
+        name = domain.text("DomainName")
+        paths = [path.strip("/") for path in domain.texts("BasePath")] or [""]
+        return [f"{name}/{path}".rstrip("/") for path in paths if name]
 
     def _routes(self, variables: Mapping[str, str]) -> Iterator[Route]:
         routes = self.properties.part("Routes")
@@ -141,13 +160,10 @@ class _CloudFormationApi(_Api):
             stages = (Stage("default"),)
         return self.build(stages, self._routes(stages[0].variables))
 
-    def _own_resources(self, kind: str) -> list[Properties]:
-        found = map(self.document.properties, self.document.of_type(kind))
-        return [each for each in found if each.text("ApiId") == api_id(self.logical_id)]
-
     def _stages(self) -> Iterator[Stage]:
         for properties in self._own_resources("AWS::ApiGatewayV2::Stage"):
-            yield stage_of(properties, properties.text("StageName", "default"))
+            stage = stage_of(properties, properties.text("StageName", "default"))
+            yield replace(stage, domains=tuple(self.domains(stage.name)))
 
     def _routes(self, variables: Mapping[str, str]) -> Iterator[Route]:
         integrations = IntegrationReader(self.document, variables)

@@ -62,6 +62,10 @@ def test_a_long_answer_has_the_length_that_was_asked_for(length):
     assert len(tokens(asked(f"/long {length}"))) == length
 
 
+def test_a_command_after_a_message_that_was_not_answered_is_one():
+    assert len(tokens(asked("/long 100000\n\n/long 3"))) == 3
+
+
 def test_no_answer_is_longer_than_the_limit():
     assert len(tokens(asked("/long 999999"))) == 100_000
 

@@ -1,0 +1,1 @@
+from fast._fast import run as run
