@@ -1,7 +1,7 @@
 """Deletion of a chat: its item at once, so that nothing can be written to it any more, and its messages later.
 
-The function `erase` deletes the messages. It is invoked before anything is deleted. So after a crash at any point there
-is an invocation that goes on, and there are never messages that nobody knows of.
+The function `erase` deletes the messages, and the steps of their turns. It is invoked before anything is deleted. So
+after a crash at any point there is an invocation that goes on, and there are never messages that nobody knows of.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], 
     if until is None:
         return
     count = 0
-    for delete in (store.messages.delete_until, store.messages.delete_markers_until):
+    for delete in (store.messages.delete_until, store.messages.delete_markers_until, store.steps.delete_until):
         for batch in delete(erasure.chat_id, until):
             count += batch
             if remaining() < RESERVE_SECONDS:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 ADMIN = "admin"
 """The role of administrators, the only user role that has a meaning here."""
@@ -102,7 +103,8 @@ class Turn:
     `attempt` counts the workers that have claimed the turn: 0 while it waits for the first. `worker` is the id of the
     last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
     the reply that a regenerated one replaces. `acknowledging` is True from the beginning until the posts of the user's
-    message have ended: nothing of the reply is sent before.
+    message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, and `since`
+    is the attempt that has stored the last of them: both are 0 if there is none.
     """
 
     message_id: str
@@ -112,6 +114,60 @@ class Turn:
     cancelled: bool = False
     replaces: str | None = None
     acknowledging: bool = field(default=False, compare=False)
+    steps: int = 0
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that a model asks for: the name of a tool, and its arguments, which should be JSON.
+
+    `id` is the server's, empty if it gave none. `extra` is what the server wants back as it is (`extra_content`).
+    """
+
+    name: str
+    arguments: str
+    id: str = ""
+    extra: Mapping[str, Any] | None = None
+
+
+class CallState(StrEnum):
+    """The states of a call that is over."""
+
+    DONE = "done"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The result of a call: its state, and the text for the model, which is never empty."""
+
+    state: CallState
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall:
+    """A call of a step. `result` is None until it is stored: from then on it does not change."""
+
+    asked: ToolCall
+    result: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stored answer of the model that was not its last one in a turn: it asked for calls.
+
+    `number` counts from 1. `attempt` is that of the worker that stored it.
+    """
+
+    number: int
+    attempt: int
+    calls: tuple[StepCall, ...]
+    text: str = ""
+    reasoning: str = ""
+    usage: Usage | None = None
 
 
 class Acceptance(Enum):

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.faults.simulation.interleaving import interleave, schedules
-from tests.faults.simulation.services import SimulatedChats, SimulatedConnections, SimulatedStore
+from tests.faults.simulation.services import SimulatedChats, SimulatedConnections
+from tests.faults.simulation.store import SimulatedStore
 from tests.faults.simulation.two_frames import BEFORE, FRAMES, TwoFrames
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from handlers.chat.records import Chat
-from tests.faults.simulation.services import SimulatedStore
+from tests.faults.simulation.store import SimulatedStore
+from tests.support.steps_contract import StepsContract
 from tests.support.store_contract import (
     NOON,
     AcceptContract,
@@ -46,4 +47,8 @@ class TestSeal(SealContract):
 
 
 class TestTokens(TokensContract):
+    pass
+
+
+class TestSteps(StepsContract):
     pass

@@ -8,7 +8,7 @@ class LossyStore:
     """A store that loses the first answer of one operation on turns: it raises an error or returns False instead."""
 
     def __init__(self, store, operation, lost):
-        self.chats, self.messages = store.chats, store.messages
+        self.chats, self.messages, self.steps = store.chats, store.messages, store.steps
         self.turns = _LossyTurns(store.turns, operation, lost)
 
 
@@ -40,7 +40,7 @@ class InterruptedStore:
         self._left = at
         self._interrupt = interrupt
         self.interrupted = False
-        for part in ("users", "connections", "chats", "messages", "turns"):
+        for part in ("users", "connections", "chats", "messages", "turns", "steps"):
             setattr(self, part, _InterruptedPart(getattr(store, part), self.before_call))
 
     def before_call(self):

@@ -19,9 +19,10 @@ from handlers.chat.assistants import Tool, ToolContext, ToolError
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Refused
 from handlers.chat.log import logger
+from handlers.chat.records import Result, ToolCall
 from handlers.chat.replies import results
-from handlers.chat.replies.results import CANCELLED, RESULT_BYTES, Result
-from handlers.chat.replies.tool_calls import ToolCall, WrongCall
+from handlers.chat.replies.results import CANCELLED, RESULT_BYTES
+from handlers.chat.replies.tool_calls import WrongCall
 from handlers.chat.replies.toolbox import Toolbox
 
 GRACE_SECONDS = 2.0

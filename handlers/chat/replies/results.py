@@ -4,34 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 
 from pydantic_core import to_json
 
 from handlers.chat.assistants import ToolError
 from handlers.chat.errors import Refused
 from handlers.chat.protocol.frames import clean
+from handlers.chat.records import CallState, Result
 from handlers.chat.replies.tool_calls import whole_characters
 
 RESULT_BYTES = 32 * 1024
 """Bytes of one result. A longer one is cut, with a mark: its beginning is of use, and the model can ask for less."""
-
-
-class CallState(StrEnum):
-    """The states of a call that is over."""
-
-    DONE = "done"
-    ERROR = "error"
-    CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The result of a call: its state, and the text for the model, which is never empty."""
-
-    state: CallState
-    text: str
 
 
 CANCELLED = Result(CallState.CANCELLED, "The call was cancelled.")

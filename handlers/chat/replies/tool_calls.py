@@ -14,6 +14,7 @@ from typing import Any
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
+from handlers.chat.records import ToolCall
 
 MAX_CALLS_BYTES = 1024 * 1024
 """Bytes of all calls in one answer. More is a fault, which must not fill the function's memory."""
@@ -40,19 +41,6 @@ _MAX_ID_CHARS = 128
 
 class WrongCall(ValueError):
     """A call that cannot be made. The text is for the model, which may correct it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """A call that a model asks for: the name of a tool, and its arguments, which should be JSON.
-
-    `id` is the server's, empty if it gave none. `extra` is what the server wants back as it is (`extra_content`).
-    """
-
-    name: str
-    arguments: str
-    id: str = ""
-    extra: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

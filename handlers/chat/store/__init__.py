@@ -1,4 +1,4 @@
-"""The store: users, connections, chats, messages and turns, kept in DynamoDB.
+"""The store: users, connections, chats, messages, turns and their steps, kept in DynamoDB.
 
 Callers see plain values, never PynamoDB's. A write with a condition returns False if the condition does not hold.
 A caller that gets False, or a `StoreError`, may still have written, because an answer can be lost on its way back:
@@ -13,6 +13,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
 from handlers.chat.store.messages import Messages
+from handlers.chat.store.steps import Steps
 from handlers.chat.store.tables import CONNECTION
 from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
@@ -22,7 +23,7 @@ StoreError = PynamoDBException
 
 
 class Store:
-    """The four tables, in five parts. Safe from any thread.
+    """The four tables, in six parts. Safe from any thread.
 
     All stores of a process share one connection, which pauses as the newest store's `runtime` says.
     """
@@ -35,3 +36,4 @@ class Store:
         self.connections = Connections()
         self.messages = Messages()
         self.turns = Turns()
+        self.steps = Steps()

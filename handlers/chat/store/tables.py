@@ -109,7 +109,9 @@ CONNECTION = _Connection(
 """The connection of all tables. By itself, PynamoDB makes a session and a client for each table."""
 
 
-class _Table(Model):
+class Table(Model):
+    """A table of the template, on the shared connection."""
+
     @classmethod
     def _get_connection(cls) -> TableConnection:
         table = super()._get_connection()
@@ -168,7 +170,7 @@ class ChatCountMap(MapAttribute[str, int]):
         return ChatCount(int(self.created), int(self.removed), int(self.at))
 
 
-class UserItem(_Table):
+class UserItem(Table):
     """A user, made by an administrator, by a first token (`AUTO_CREATE_USERS`), or by the emulator (`--users`)."""
 
     class Meta:
@@ -204,7 +206,7 @@ class _ConnectionsByUser(GlobalSecondaryIndex["ConnectionItem"]):  # type: ignor
     connected_at = UTCDateTimeAttribute(attr_name="connectedAt")
 
 
-class ConnectionItem(_Table):
+class ConnectionItem(Table):
     """An open connection. `$disconnect`, the first 410 or its time to live deletes it."""
 
     class Meta:
@@ -245,6 +247,8 @@ class TurnMap(MapAttribute[str, Any]):
     cancelled = BooleanAttribute(null=True)
     replaces = UnicodeAttribute(null=True)
     acknowledging = BooleanAttribute(null=True)
+    steps = NumberAttribute(null=True)
+    since = NumberAttribute(null=True)
 
     @classmethod
     def of(cls, turn: Turn) -> Self:
@@ -257,6 +261,8 @@ class TurnMap(MapAttribute[str, Any]):
             cancelled=turn.cancelled or None,
             replaces=turn.replaces,
             acknowledging=turn.acknowledging or None,
+            steps=turn.steps or None,
+            since=turn.since or None,
         )
 
     def turn(self) -> Turn:
@@ -269,6 +275,8 @@ class TurnMap(MapAttribute[str, Any]):
             cancelled=bool(self.cancelled),
             replaces=self.replaces,
             acknowledging=bool(self.acknowledging),
+            steps=int(self.steps or 0),
+            since=int(self.since or 0),
         )
 
 
@@ -281,7 +289,7 @@ class _ChatsByUpdatedAt(GlobalSecondaryIndex["ChatItem"]):  # type: ignore[no-un
     updated_at = UTCDateTimeAttribute(range_key=True, attr_name="updatedAt")
 
 
-class ChatItem(_Table):
+class ChatItem(Table):
     """A chat. `title` is absent until a user or the first turn gives one.
 
     `subscribers` maps a connection's id to its subscription. Each is added and removed by an update of its own, so two
@@ -389,7 +397,7 @@ class UsageMap(MapAttribute[str, int]):
         return Usage(prompt_tokens=int(self.prompt_tokens), completion_tokens=int(self.completion_tokens))
 
 
-class MessageItem(_Table):
+class MessageItem(Table):
     """A message of a chat, under an id that sorts by time."""
 
     class Meta:
@@ -441,7 +449,7 @@ class MessageItem(_Table):
         )
 
 
-class SentItem(_Table):
+class SentItem(Table):
     """A marker that a `clientMessageId` was used, with the id of the message that it was stored as.
 
     Markers are in a partition of their own beside the chat's messages. They never expire: the same message, sent again
@@ -461,7 +469,7 @@ class SentItem(_Table):
         return f"{chat_id}#sent"
 
 
-class TokensItem(_Table):
+class TokensItem(Table):
     """The model's tokens that a user has used on one day, and the reservations among them.
 
     They are in a partition of their own beside the messages, not on the user's item: a reply must not wait for writes

@@ -67,11 +67,11 @@ class Turns:
         # The fence: every later write of this worker names this attempt. The next claim raises it, and the writes of a
         # worker that only slept fail from then on.
         actions = [TURN.attempt.set(turn.attempt + 1), TURN.worker.set(worker), TURN.lease_until.set(lease_until)]
-        return update_chat(user_id, chat_id, actions, _is_at(turn))
+        return update_chat(user_id, chat_id, actions, is_at(turn))
 
     def extend(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> Chat | None:
         """Move the end of a turn's lease, and return the chat. Returns None if the turn has moved on."""
-        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], _is_at(turn))
+        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], is_at(turn))
 
     def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
         """Extend a lease that ran out. Returns True to one caller, if several try."""
@@ -102,7 +102,7 @@ class Turns:
         ]
         if title is not None:
             actions.append(ChatItem.title.set(ChatItem.title | title))
-        writes.append(updating(ChatItem(chat.user_id, chat.chat_id), actions, _is_at(turn)))
+        writes.append(updating(ChatItem(chat.user_id, chat.chat_id), actions, is_at(turn)))
         return transact(writes)
 
     def take_over_announcement(self, chat: Chat, old: Announcement, new: Announcement) -> bool:
@@ -142,7 +142,7 @@ def _is_free(previous: str | None) -> Condition:
     return condition
 
 
-def _is_at(turn: Turn) -> Condition:
-    """Hold if the turn is still this one, at this attempt."""
+def is_at(turn: Turn) -> Condition:
+    """Return the condition that the turn is still this one, at this attempt."""
     condition: Condition = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt)
     return condition

@@ -22,12 +22,8 @@ from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.faults.client import ProtocolClient
 from tests.faults.simulation.gateway import SimulatedGateway
-from tests.faults.simulation.services import (
-    SimulatedFaults,
-    SimulatedModel,
-    SimulatedServices,
-    SimulatedStore,
-)
+from tests.faults.simulation.services import SimulatedFaults, SimulatedModel, SimulatedServices
+from tests.faults.simulation.store import SimulatedStore
 from tests.faults.simulation.world import SimulatedProcess, SimulatedWorld
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 

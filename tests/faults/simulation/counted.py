@@ -42,7 +42,7 @@ class CountedDeployment(SimulatedDeployment):
         self.calls: list[Call] = []
         self.asked_at: float | None = None
         self.services.travel = lambda longest=0.0: self.world.sleep(TICK / 2)  # type: ignore[method-assign]
-        for name in ("users", "connections", "chats", "messages", "turns"):
+        for name in ("users", "connections", "chats", "messages", "turns", "steps"):
             setattr(self.store, name, _RecordedPart(name, getattr(self.store, name), self.note))
         post, answer = self.gateway.post, self.model.answer
 

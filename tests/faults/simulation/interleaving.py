@@ -8,7 +8,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-PARTS = ("users", "connections", "chats", "messages", "turns")
+PARTS = ("users", "connections", "chats", "messages", "turns", "steps")
 
 
 class SteppedStore:

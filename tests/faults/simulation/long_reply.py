@@ -10,7 +10,8 @@ from greenlet import getcurrent
 from handlers.chat.records import Connection, Role, Subscription
 from tests.faults.seeds import seed_bug
 from tests.faults.simulation.chat import CHAT, USER, SimulatedDeployment
-from tests.faults.simulation.services import SimulatedAnswer, SimulatedChats, SimulatedStore
+from tests.faults.simulation.services import SimulatedAnswer, SimulatedChats
+from tests.faults.simulation.store import SimulatedStore
 from tests.support.conversation import ask
 
 
@@ -85,7 +86,7 @@ class LongReply:
 
     def _unhindered(self):
         store = SimulatedStore()
-        for part in (store.chats, store.messages, store.turns, store.connections, store.users):
+        for part in (store.chats, store.messages, store.turns, store.connections, store.users, store.steps):
             part.tables = self.store.tables
         return store
 

@@ -120,7 +120,7 @@ class SimulatedServices:
         self.world.sleep(self.world.random.uniform(0.0005, longest))
 
 
-class _Part:
+class SimulatedPart:
     """A part of the simulated store: its calls take their time and fail. Without `services` they do neither."""
 
     def __init__(self, tables: Tables, services: SimulatedServices | None) -> None:
@@ -155,7 +155,7 @@ class _Part:
         return changed
 
 
-class SimulatedUsers(_Part):
+class SimulatedUsers(SimulatedPart):
     """Every user exists, and may use the deployment."""
 
     def is_enabled(self, user_id: str) -> bool:
@@ -202,7 +202,7 @@ class SimulatedUsers(_Part):
         return True
 
 
-class SimulatedConnections(_Part):
+class SimulatedConnections(SimulatedPart):
     def add(self, connection: Connection) -> None:
         self._call(lambda: self.tables.connections.__setitem__(connection.connection_id, connection))
 
@@ -240,7 +240,7 @@ class SimulatedConnections(_Part):
         self._call(effect)
 
 
-class SimulatedChats(_Part):
+class SimulatedChats(SimulatedPart):
     def __init__(self, tables: Tables, services: SimulatedServices | None) -> None:
         super().__init__(tables, services)
         self.looks: Counter[bool] = Counter()
@@ -285,7 +285,7 @@ class SimulatedChats(_Part):
         self._change(user_id, chat_id, change)
 
 
-class SimulatedMessages(_Part):
+class SimulatedMessages(SimulatedPart):
     def newest_first(self, chat_id: str, before: str | None = None, **_: Any) -> Iterator[Message]:
         items = self._call(lambda: dict(self.tables.messages.get(chat_id, {})), writes=False)
         for message_id in sorted(items, reverse=True):
@@ -303,7 +303,7 @@ class SimulatedMessages(_Part):
         return self._call(lambda: self.tables.sent.get((chat_id, client_message_id)), writes=False)
 
 
-class SimulatedTurns(_Part):
+class SimulatedTurns(SimulatedPart):
     def accept(self, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None = None) -> Acceptance:
         def effect() -> Acceptance:
             user_id, quotas = chat.user_id, self.tables.quotas
@@ -382,7 +382,7 @@ class SimulatedTurns(_Part):
             kept, sizes, count = arrived(chat, reply, turn.replaces)
 
             def change(now: Chat) -> Chat | None:
-                if not _is_at(now, turn):
+                if not is_at(now, turn):
                     return None
                 told = {"announcements": now.announcements | {announcement}, "title": now.title or title}
                 return replace(now, turn=None, message_count=count, sizes=sizes, **told)
@@ -412,7 +412,7 @@ class SimulatedTurns(_Part):
 
     def _at(self, user_id: str, chat_id: str, turn: Turn, **values: Any) -> Chat | None:
         def change(chat: Chat) -> Chat | None:
-            return replace(chat, turn=replace(chat.turn, **values)) if chat.turn and _is_at(chat, turn) else None
+            return replace(chat, turn=replace(chat.turn, **values)) if chat.turn and is_at(chat, turn) else None
 
         return self._change(user_id, chat_id, change)
 
@@ -421,23 +421,10 @@ def _is_free(chat: Chat, previous: str | None) -> bool:
     return chat.turn is None and chat.last_message_id == previous
 
 
-def _is_at(chat: Chat, turn: Turn) -> bool:
+def is_at(chat: Chat, turn: Turn) -> bool:
+    """Tell whether a chat's turn is still this one, at this attempt."""
     now = chat.turn
     return now is not None and (now.message_id, now.attempt) == (turn.message_id, turn.attempt)
-
-
-class SimulatedStore:
-    """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` nothing waits or fails."""
-
-    def __init__(self, services: SimulatedServices | None = None) -> None:
-        self.tables = Tables()
-        if services is not None:
-            self.tables.chats.time = lambda: services.world.time
-        self.users = SimulatedUsers(self.tables, services)
-        self.chats = SimulatedChats(self.tables, services)
-        self.connections = SimulatedConnections(self.tables, services)
-        self.messages = SimulatedMessages(self.tables, services)
-        self.turns = SimulatedTurns(self.tables, services)
 
 
 class SimulatedAnswer:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Chat, Connection, Message
+from handlers.chat.records import Chat, Connection, Message, Step
 
 
 class ChatHistory(dict[tuple[str, str], Chat]):
@@ -41,7 +41,8 @@ class ChatHistory(dict[tuple[str, str], Chat]):
 class Tables:
     """The rows of the simulated store.
 
-    `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day.
+    `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day,
+    `steps` by chat and reply, and then by their numbers.
     """
 
     chats: ChatHistory = field(default_factory=ChatHistory)
@@ -50,6 +51,7 @@ class Tables:
     connections: dict[str, Connection] = field(default_factory=dict)
     quotas: dict[str, QuotaUsage] = field(default_factory=dict)
     tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
+    steps: dict[tuple[str, str], dict[int, Step]] = field(default_factory=dict)
     taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
 

@@ -11,7 +11,7 @@ from handlers.chat.settings import Settings
 from handlers.chat.turns.actions import Begin
 from handlers.chat.turns.commands import Commands
 from tests.faults.simulation.interleaving import SteppedStore
-from tests.faults.simulation.services import SimulatedStore
+from tests.faults.simulation.store import SimulatedStore
 from tests.faults.simulation.two_frames import NamedTokens
 from tests.support.conversation import NOON
 from tests.support.runtime import FakeRuntime

@@ -10,7 +10,7 @@ from handlers.chat.records import Chat, Connection
 from handlers.chat.turns.actions import Begin, Post
 from handlers.chat.turns.commands import Commands
 from tests.faults.simulation.interleaving import SteppedStore
-from tests.faults.simulation.services import SimulatedStore
+from tests.faults.simulation.store import SimulatedStore
 from tests.faults.simulation.two_frames import SETTINGS, NamedTokens
 from tests.support.conversation import NOON, answer, ask
 from tests.support.runtime import FakeRuntime

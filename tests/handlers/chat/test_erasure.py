@@ -14,11 +14,13 @@ from handlers.chat.records import Acceptance, Chat, Connection, FinishReason, Me
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
-from tests.support.conversation import NOON, announcement_of, answer, ask
+from handlers.chat.turns.steps import store_step
+from tests.support.conversation import NOON, announcement_of, answer, ask, claim
 from tests.support.http_api import Invocations
 from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import ScriptedModel, reply_worker
+from tests.support.steps_contract import DONE, a_step
 from tests.support.stores import InterruptedStore
 from tests.support.subscribers import leave_behind
 from tests.support.wiring import wiring
@@ -108,6 +110,17 @@ def test_messages_stored_until_the_deletion_are_erased_too(store, chat):
     assert rows("MessagesTable") == []
 
 
+def test_the_steps_of_its_turns_go_with_it_and_those_of_another_chat_stay(store, chat):
+    running = ask(store, "m1", "m2")
+    store_step(store, chat, claim(store, running), a_step(), NOON)
+    handed = []
+    delete(store, handed)
+    new = store.chats.add(Chat("alice", "chat"), NOON + timedelta(hours=1))
+    store_step(store, new, claim(store, ask(store, "m3", "m4")), a_step(), NOON)
+    erase(store, handed[0])
+    assert (store.steps.of_turn("chat", "m2"), len(store.steps.of_turn("chat", "m4"))) == ((), 1)
+
+
 def test_another_chat_made_under_the_same_id_is_spared(store, chat):
     """The same `clientChatId` gives the same id; Lambda may deliver an old event again an hour later."""
     answer(store, ask(store, "m1", "m2", client_message_id="old"))
@@ -150,6 +163,8 @@ def test_no_write_brings_a_deleted_chat_back(store):
         store.turns.take_over("alice", "chat", turn, then),
         store.turns.acknowledged("alice", "chat", "m2"),
         store.turns.cancel("alice", "chat", "m2"),
+        store.steps.add(Chat("alice", "chat"), turn, a_step(), then, then),
+        store.steps.finish("chat", "m2", 1, 0, DONE),
         store.turns.seal(Chat("alice", "chat"), message, turn, "x", announcement_of("m2")),
         store.turns.take_over_announcement(unannounced, announcement_of("m2"), announcement_of("m2")),
         store.turns.announced("alice", "chat", announcement_of("m2")),

@@ -8,10 +8,10 @@ import pytest
 from parley.llm.completions import Completion
 from parley.llm.requests import BadRequestError, parse
 
-from handlers.chat.records import Role
+from handlers.chat.records import Role, ToolCall
 from handlers.chat.replies.deltas import DeltaReader
 from handlers.chat.replies.request import Request
-from handlers.chat.replies.tool_calls import AnsweredCall, Step, ToolCall
+from handlers.chat.replies.tool_calls import AnsweredCall, Step
 from tests.support.model_server import ModelServer
 from tests.support.streams import DONE, events
 

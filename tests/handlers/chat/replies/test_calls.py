@@ -14,10 +14,9 @@ import pytest
 from handlers.chat.assistants import ToolContext, ToolError, tool
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ErrorCode, Refused
+from handlers.chat.records import CallState, Result, ToolCall
 from handlers.chat.replies import calls as running_calls
 from handlers.chat.replies.calls import MAX_LEFT_BEHIND, Call, Caller, Calls
-from handlers.chat.replies.results import CallState, Result
-from handlers.chat.replies.tool_calls import ToolCall
 from handlers.chat.replies.toolbox import Toolbox
 from tests.support.log_lines import log_lines
 from tests.support.runtime import FakeRuntime

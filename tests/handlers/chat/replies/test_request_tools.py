@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.chat.records import Role
+from handlers.chat.records import Role, ToolCall
 from handlers.chat.replies.prompt import Question
 from handlers.chat.replies.request import SHORTENED_RESULT_CHARS, Dialect, Refusal, Request, after
-from handlers.chat.replies.tool_calls import CUT, AnsweredCall, Step, ToolCall
+from handlers.chat.replies.tool_calls import CUT, AnsweredCall, Step
 
 
 def openai(message, param=None, code=None):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.chat.errors import ModelFailed
-from handlers.chat.records import FinishReason
+from handlers.chat.records import FinishReason, ToolCall
 from handlers.chat.replies.deltas import DeltaReader
 from handlers.chat.replies.tool_calls import (
     MAX_CALLS,
@@ -19,7 +19,6 @@ from handlers.chat.replies.tool_calls import (
     AnsweredCall,
     CallReader,
     Step,
-    ToolCall,
     messages,
 )
 from tests.support.streams import DONE, call, calling, chunk, events

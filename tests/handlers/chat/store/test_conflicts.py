@@ -11,7 +11,21 @@ import pytest
 
 from handlers.chat.limits.budget import Reservation
 from handlers.chat.limits.policy import ChatCount, QuotaChange, QuotaUsage
-from handlers.chat.records import Acceptance, Chat, Connection, Message, Role, Subscription, Turn, User
+from handlers.chat.records import (
+    Acceptance,
+    CallState,
+    Chat,
+    Connection,
+    Message,
+    Result,
+    Role,
+    Step,
+    StepCall,
+    Subscription,
+    ToolCall,
+    Turn,
+    User,
+)
 from handlers.chat.store import Store, StoreError
 from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
 from tests.support.conflicts import ALWAYS, CONDITION_FAILED, CONFLICT, conflicts
@@ -187,12 +201,33 @@ def of_announcements() -> Iterator[tuple[str, Callable[[Store], Callable[[], obj
     yield "announced", announced
 
 
+def of_steps() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
+    def a_step(store: Store) -> Callable[[], object]:
+        a_chat(store)
+        turn = claim(store, ask(store, "m1", "m2"))
+        step = Step(1, 1, (StepCall(ToolCall("weather", "{}")),))
+        return partial(store.steps.add, Chat("alice", "chat"), turn, step, LATER, LATER)
+
+    def finish(store: Store) -> Callable[[], object]:
+        a_step(store)()
+        return partial(store.steps.finish, "chat", "m2", 1, 0, Result(CallState.DONE, "sun"))
+
+    def delete(store: Store) -> Callable[[], object]:
+        a_step(store)()
+        return lambda: list(store.steps.delete_until("chat", "m2"))
+
+    yield "add", a_step
+    yield "finish", finish
+    yield "delete_until", delete
+
+
 PARTS = {
     "users": of_users,
     "connections": of_connections,
     "chats": of_chats,
     "messages": of_messages,
     "turns": lambda: chain(of_turns(), of_announcements()),
+    "steps": of_steps,
 }
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
@@ -200,6 +235,7 @@ READS = {
     "chats": {"get", "watch", "page", "with_assistants", "count"},
     "messages": {"get", "sent_as", "newest_first", "has_older", "oldest_first", "after"},
     "turns": set(),
+    "steps": {"result", "attempt_of", "of_turn"},
 }
 """The operations that write nothing: GetItem, BatchGetItem, Query and Scan meet no conflicts."""
 

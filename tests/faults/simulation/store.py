@@ -1,0 +1,29 @@
+"""The store in dictionaries."""
+
+from __future__ import annotations
+
+from tests.faults.simulation.services import (
+    SimulatedChats,
+    SimulatedConnections,
+    SimulatedMessages,
+    SimulatedServices,
+    SimulatedTurns,
+    SimulatedUsers,
+)
+from tests.faults.simulation.steps import SimulatedSteps
+from tests.faults.simulation.tables import Tables
+
+
+class SimulatedStore:
+    """A `handlers.chat.store.Store` in dictionaries, for turns. Without `services` nothing waits or fails."""
+
+    def __init__(self, services: SimulatedServices | None = None) -> None:
+        self.tables = Tables()
+        if services is not None:
+            self.tables.chats.time = lambda: services.world.time
+        self.users = SimulatedUsers(self.tables, services)
+        self.chats = SimulatedChats(self.tables, services)
+        self.connections = SimulatedConnections(self.tables, services)
+        self.messages = SimulatedMessages(self.tables, services)
+        self.turns = SimulatedTurns(self.tables, services)
+        self.steps = SimulatedSteps(self.tables, services)
