@@ -8,15 +8,17 @@ from parley.dynamodb.capacity import charged, size
 from pynamodb.transactions import TransactWrite
 
 from handlers.chat.assistants import Assistant
-from handlers.chat.records import Chat, Connection
+from handlers.chat.records import CallState, Chat, Connection, Result
 from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
 from handlers.chat.turns import lifecycle
+from handlers.chat.turns.steps import load_steps, store_result, store_step
 from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS
 from tests.support import dynamodb
 from tests.support.assistants import assistants
 from tests.support.capacity import READS, Charge, metered
 from tests.support.conversation import answer, ask, claim
 from tests.support.runtime import FakeRuntime
+from tests.support.steps_contract import DONE, a_step
 from tests.support.subscribers import bind
 from tests.support.turn import a_turn, begin
 from tests.support.unlimited import UNLIMITED
@@ -212,6 +214,33 @@ class TestATurn:
             each.units for each in capacity.charges if each.what == "MessagesTable" and each.operation not in READS
         )
         assert (writes, of_messages) == (TURN_WRITE_UNITS, TURN_MESSAGE_UNITS)
+
+
+class TestSteps:
+    """The units that a step of a turn with tools adds. See docs/limits.md."""
+
+    def test_a_step_with_two_calls_costs_eight_and_each_result_one_for_a_kilobyte(self, store, capacity):
+        begin(store)
+        handover = ask(store, "m1", "m2", "Hi")
+        chat, turn = store.chats.get("alice", "chat"), claim(store, handover, now=NOON)
+        capacity.clear()
+        then = store_step(store, chat, turn, a_step(text="I look."), NOON)
+        assert capacity.writes == {"TransactWriteItems": 2 * (1 + 1 + 2)}
+        for place in range(2):
+            store_result(store, chat, then, 1, place, Result(CallState.DONE, "x" * 500))
+        store_result(store, chat, then, 1, 1, DONE)
+        assert capacity.writes == {"TransactWriteItems": 8, "UpdateItem": 1 + 1}
+        assert capacity.read_units == 1
+
+    def test_reading_the_steps_of_a_turn_that_is_taken_over_is_one_query(self, store, capacity):
+        begin(store)
+        handover = ask(store, "m1", "m2", "Hi")
+        chat, turn = store.chats.get("alice", "chat"), claim(store, handover, now=NOON)
+        assert load_steps(store, chat, turn) == ()
+        then = store_step(store, chat, turn, a_step(), NOON)
+        capacity.clear()
+        assert load_steps(store, chat, then)
+        assert capacity.reads == {"Query": 1}
 
 
 class TestLimits:
