@@ -12,7 +12,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
 from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Announcement, Chat, FinishReason, Role, Turn, Usage
+from handlers.chat.records import Announcement, Chat, FinishReason, Result, Role, Step, Turn, Usage
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Pace, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
@@ -51,12 +51,38 @@ class ReplySettings:
         )
 
 
+class Journal:
+    """The stored steps of a turn, as its attempt knows them. `progressed`: this attempt has stored one of them."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.progressed = False
+
+    def keep(self, step: Step, own: bool = False) -> None:
+        """Add the next step."""
+        self.steps.append(step)
+        self.progressed = self.progressed or own
+
+    def finish(self, place: int, result: Result) -> None:
+        """Note the stored result of a call of the last step."""
+        step = self.steps[-1]
+        calls = tuple(replace(call, result=result) if at == place else call for at, call in enumerate(step.calls))
+        self.steps[-1] = replace(step, calls=calls)
+
+    def usage_with(self, last: Usage | None) -> Usage | None:
+        """Return the tokens of all steps and of the last answer, as far as they were counted. None if none were."""
+        counted = [usage for usage in (*(step.usage for step in self.steps), last) if usage is not None]
+        if not counted:
+            return None
+        return Usage(sum(each.prompt_tokens for each in counted), sum(each.completion_tokens for each in counted))
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One worker's try at a turn that it has claimed. `remaining` returns the seconds that its function still has.
 
-    `began` is the moment of the monotonic clock at which its function began. `prompt` waits for
-    the prompt that is read since before the claim, and returns None if that failed.
+    `began` is the moment of the monotonic clock at which its function began. `prompt` waits for the prompt that is read
+    since before the claim, and returns None if that failed. `journal` has the steps of the turn.
     """
 
     handover: Handover
@@ -67,38 +93,51 @@ class Attempt:
     remaining: Callable[[], float]
     began: float
     prompt: Callable[[], tuple[tuple[Role, str], ...] | None]
+    journal: Journal = field(default_factory=Journal)
 
 
 class ModelCall:
-    """One request to a model, from now on, and the times of its answer. `model` is None for the deployment's.
+    """The requests to a model in one attempt, and the times of its answers. `model` is None for the deployment's.
 
-    `seconds` is the time until its end. `first_chunk_seconds` is the time until anything came, and `first_text_at` the
-    moment at which text came: None if nothing did.
+    `seconds` is the time of all answers together. `first_chunk_seconds` is the time until anything came of the first
+    one, and `first_text_at` the moment at which text came: None if nothing did.
     """
 
     def __init__(self, runtime: Runtime, model: str | None = None) -> None:
         self.model = model
         self._runtime = runtime
-        self._began = runtime.monotonic()
+        self._began: float | None = None
         self.seconds = 0.0
         self.first_chunk_seconds: float | None = None
         self.first_text_at: datetime | None = None
 
+    @property
+    def was_asked(self) -> bool:
+        """True from the first question on."""
+        return self._began is not None
+
+    def begin(self) -> None:
+        """Note that the model is asked now."""
+        self._began = self._runtime.monotonic()
+
     def note(self, text: str) -> None:
         """Note that a piece of the answer has come, which may have no text."""
         if self.first_chunk_seconds is None:
-            self.first_chunk_seconds = self._runtime.monotonic() - self._began
+            self.first_chunk_seconds = self._since_question()
         if text and self.first_text_at is None:
             self.first_text_at = self._runtime.now()
 
     def end(self) -> None:
         """Note that the answer is over, whatever came of it."""
-        self.seconds = self._runtime.monotonic() - self._began
+        self.seconds += self._since_question()
+
+    def _since_question(self) -> float:
+        return self._runtime.monotonic() - self._began if self._began is not None else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """The end of a reply, whose text is in the relay. `call` is the request to the model, None if it was not asked."""
+    """The end of a reply, whose text is in the relay. `call` are the questions to the model, None if there was none."""
 
     finish_reason: FinishReason
     usage: Usage | None = None

@@ -85,9 +85,9 @@ class Spending:
         bill = Bill(budget.estimate_prompt(prompt), longest, self.runtime.now())
         if not self.settings.tokens_per_day:
             return bill
-        turn = attempt.turn
+        turn, step = attempt.turn, len(attempt.journal.steps)
         reservation = bill.reservation = Reservation.of(
-            f"{turn.message_id}#{turn.attempt}",
+            f"{turn.message_id}#{turn.attempt}" + (f".{step}" if step else ""),
             bill.prompt + bill.longest,
             bill.asked_at,
             attempt.remaining(),

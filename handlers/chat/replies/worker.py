@@ -11,7 +11,7 @@ from handlers.chat.concurrency import Runtime, beside
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
-from handlers.chat.replies import generation, hold
+from handlers.chat.replies import asking, calls, generation, hold, making, spending, steps, toolbox
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
@@ -36,7 +36,10 @@ class ReplyWorker:
         self._connections = connections
         self._settings = settings
         self._runtime = runtime
-        self._generation = generation.Generation(store, model, settings, runtime)
+        boxes = toolbox.toolboxes(settings.assistants)
+        stepping = steps.Stepping(making.Making(store, runtime, calls.Calls(runtime), boxes))
+        asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime))
+        self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
@@ -103,9 +106,11 @@ class ReplyWorker:
 
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
         attempt.relay.follow(attempt.chat.subscribers)
-        if given_up or attempt.turn.attempt > lifecycle.MAX_ATTEMPTS:
+        if given_up or lifecycle.tries(attempt.turn) > lifecycle.MAX_ATTEMPTS:
+            self._generation.resume(attempt)
             return self._seal_apology(attempt)
         try:
+            self._generation.resume(attempt)
             question, completion = self._generation.generate(attempt)
         except Exception:
             self._fail(attempt)
@@ -117,11 +122,11 @@ class ReplyWorker:
 
     def _fail(self, attempt: Attempt) -> None:
         """End the lease, so that the next attempt can begin at once. The last attempt seals the apology instead."""
-        if attempt.turn.attempt >= lifecycle.MAX_ATTEMPTS:
+        if lifecycle.tries(attempt.turn) >= lifecycle.MAX_ATTEMPTS and not attempt.journal.progressed:
             return self._seal_apology(attempt)
         with suppress(StoreError):  # then the lease runs out by itself
             self._store.turns.extend(attempt.chat.user_id, attempt.chat.chat_id, attempt.turn, self._runtime.now())
         return None
 
     def _seal_apology(self, attempt: Attempt) -> None:
-        self._sealing.seal(attempt, self._generation.apologise(attempt), title=None)
+        self._sealing.seal(attempt, self._generation.give_up(attempt), title=None)

@@ -29,7 +29,7 @@ RENEWAL = timedelta(seconds=5)
 """The age of a lease at which its worker renews it."""
 
 MAX_ATTEMPTS = 3
-"""The number of workers that try to make a reply. The next one seals the apology."""
+"""The number of workers that try to make a reply, or its next step. The next one seals the apology."""
 
 MAX_TITLE_CHARS = 50
 _MAX_TRIES = 5
@@ -136,6 +136,11 @@ def check_lease(chat: Chat | None, own: Turn) -> LeaseCheck:
     if turn is None or (turn.message_id, turn.worker) != (own.message_id, own.worker):
         return LeaseCheck.LOST
     return LeaseCheck.CANCELLED if turn.cancelled else LeaseCheck.HELD
+
+
+def tries(turn: Turn) -> int:
+    """Return how many workers have tried to go on with a turn, since the last one that stored a step of it."""
+    return turn.attempt - turn.since
 
 
 def renewal_due(turn: Turn, now: datetime) -> bool:

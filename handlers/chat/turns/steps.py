@@ -49,9 +49,6 @@ def store_result(store: Store, chat: Chat, turn: Turn, number: int, place: int, 
     return store.steps.result(*key)
 
 
-def load_steps(store: Store, chat: Chat, turn: Turn) -> tuple[Step, ...] | None:
-    """Return the stored steps of a turn, without a read if there are none. Returns None if some have expired."""
-    if not turn.steps:
-        return ()
-    steps = store.steps.of_turn(chat.chat_id, turn.message_id)
-    return steps if len(steps) == turn.steps else None
+def load_steps(store: Store, chat: Chat, turn: Turn) -> tuple[Step, ...]:
+    """Return the stored steps of a turn, without a read if there are none. They are fewer if some have expired."""
+    return store.steps.of_turn(chat.chat_id, turn.message_id)[: turn.steps] if turn.steps else ()

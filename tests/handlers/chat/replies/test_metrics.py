@@ -26,6 +26,7 @@ MODEL = {"gen_ai.request.model": "gpt-4o"}
 def a_call(first=0.5, seconds=6.0):
     times = iter([100.0, 100.0 + first, 100.0 + seconds])
     call = ModelCall(FakeRuntime(monotonic=lambda: next(times)))
+    call.begin()
     call.note("Hello")
     call.end()
     return call

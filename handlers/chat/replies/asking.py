@@ -1,0 +1,70 @@
+"""Asking of a model: one question, within the user's budget, whose answer is relayed while it comes."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from handlers.chat.concurrency import Runtime
+from handlers.chat.errors import ModelFailed
+from handlers.chat.log import logger
+from handlers.chat.records import FinishReason
+from handlers.chat.replies import prompt, spending
+from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
+from handlers.chat.replies.hearing import Hearing, Said
+from handlers.chat.replies.model import AnyModel
+from handlers.chat.replies.monitor import TurnMonitor
+from handlers.chat.replies.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """The asking of models. `budget` is where the tokens are booked."""
+
+    model: AnyModel
+    settings: ReplySettings
+    runtime: Runtime
+    budget: spending.Spending
+
+    def ask(
+        self, question: prompt.Question, attempt: Attempt, work: Work, monitor: TurnMonitor, call: ModelCall
+    ) -> Said:
+        """Ask the model once, within the user's budget, and relay its answer."""
+        longest = question.assistant.max_completion_tokens or self.settings.max_completion_tokens
+        bill = self.budget.reserve(attempt, question.texts, longest)
+        if bill is None:
+            return Said(self.apologise(attempt))
+        call.begin()
+        heard = Hearing(attempt.relay, may_call=question.may_call)
+        try:
+            self._hear(question, heard, bill, call, work)
+            if monitor.stop_reason is None:
+                heard.check()
+        except ModelFailed as failure:
+            bill.billed = failure.billed
+            # A model that was stopped may fail because of the stop. Then the reason of the stop counts.
+            if monitor.stop_reason is None:
+                logger.warning("model_failed", reason=str(failure), length=len(attempt.relay.text))
+                return Said(replace(self.apologise(attempt), usage=heard.completion.usage))
+        finally:
+            call.end()
+            self.budget.settle(attempt, bill)
+        return heard.said()
+
+    def _hear(
+        self, question: prompt.Question, heard: Hearing, bill: spending.Bill, call: ModelCall, work: Work
+    ) -> None:
+        """Relay an answer of the model until its end, or until the reply is as long as it may be."""
+        answer = self.model.answer(question)
+        with closing(answer), work.under_way(answer.stop):
+            for delta in answer:
+                bill.add(delta, self.runtime.now())
+                call.note(delta.text)
+                if not heard.add(delta):
+                    break
+
+    def apologise(self, attempt: Attempt) -> Completion:
+        """Relay the apology, after the text that there is, and return the completion of a reply that failed."""
+        relay, apology = attempt.relay, self.settings.texts.apology
+        relay.add(f"{prompt.BREAK}{apology}" if relay.text else apology)
+        return Completion(FinishReason.ERROR)
