@@ -59,7 +59,10 @@ def test_what_can_be_used_is_taken(said):
         ({"parameters": None}, "parameters is no mapping"),
         ({"parameters": {"stop": {1}}}, "parameters cannot be sent as JSON"),
         ({"parameters": {"top_p": float("nan")}}, "parameters cannot be sent as JSON"),
-        *(({"parameters": {name: 1}}, f"parameters has {name}, which the worker sets itself") for name in OWN_FIELDS),
+        *(
+            ({"parameters": {name: 1}}, f"parameters has {name}, which the worker sets itself")
+            for name in sorted(OWN_FIELDS)
+        ),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_name_of_the_field(said, reason):
