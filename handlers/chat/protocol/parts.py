@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from handlers.chat.protocol.frames import PartView
 from handlers.chat.records import Part, PartKind, PartState
 
 MAX_ARGUMENTS_CHARS = 4_000
@@ -36,6 +37,11 @@ _CUTS = (MAX_TEXT_CHARS, 8_000, 4_000, 2_000, 1_000, HISTORY_CHARS, 200, 50, 0)
 """Characters of each text, tried one after the other until everything fits."""
 
 
+def whole_characters(text: str) -> str:
+    """Return a text that a frame can hold: surrogate pairs are joined, lone surrogates replaced by U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 def bounded(part: Part) -> Part:
     """Return a part whose texts are as long as they may be at most. One that was cut says so."""
     for chars in _CUTS:
@@ -47,14 +53,14 @@ def bounded(part: Part) -> Part:
 
 def shortened(part: Part, most: int) -> Part:
     """Return a part whose texts have so many characters at most. Names and addresses stay as they are."""
-    result = part.result if part.result is None else _whole(part.result[: min(most, MAX_RESULT_CHARS)])
+    result = part.result if part.result is None else whole_characters(part.result[: min(most, MAX_RESULT_CHARS)])
     shorter = replace(
         part,
-        text=_whole(part.text[: min(most, MAX_TEXT_CHARS if part.kind in TEXTS else MAX_RESULT_CHARS)]),
-        arguments=_whole(part.arguments[: min(most, MAX_ARGUMENTS_CHARS)]),
+        text=whole_characters(part.text[: min(most, MAX_TEXT_CHARS if part.kind in TEXTS else MAX_RESULT_CHARS)]),
+        arguments=whole_characters(part.arguments[: min(most, MAX_ARGUMENTS_CHARS)]),
         result=result,
-        name=_whole(part.name[:MAX_NAME_CHARS]),
-        url=_whole(part.url[:MAX_URL_CHARS]),
+        name=whole_characters(part.name[:MAX_NAME_CHARS]),
+        url=whole_characters(part.url[:MAX_URL_CHARS]),
     )
     return shorter if shorter == part else replace(shorter, cut=True)
 
@@ -71,40 +77,36 @@ def fitting(parts: Iterable[Part], most: int = MAX_KEPT_BYTES) -> tuple[Part, ..
     return fit
 
 
-def _whole(text: str) -> str:
-    """Return a text without halves of characters, which no frame can hold."""
-    return text.encode(errors="replace").decode()
-
-
-def as_json(part: Part) -> dict[str, Any]:
-    """Return the JSON object of a part on the wire."""
+def as_view(part: Part) -> PartView:
+    """Return a part as clients see it in a frame of its own."""
+    cut = part.cut or None
     match part.kind:
         case PartKind.TOOL_CALL:
-            shown: dict[str, Any] = {
-                "callId": part.call_id,
-                "name": part.name,
-                "arguments": part.arguments,
-                "state": (part.state or PartState.RUNNING).value,
-                "result": part.result,
-            }
+            return PartView(
+                kind=part.kind,
+                call_id=part.call_id,
+                name=part.name,
+                arguments=part.arguments,
+                state=part.state or PartState.RUNNING,
+                result=part.result,
+                cut=cut,
+            )
         case PartKind.SOURCE:
-            shown = {"url": part.url, "title": part.name or None, "text": part.text or None}
+            return PartView(kind=part.kind, url=part.url, title=part.name or None, text=part.text or None, cut=cut)
         case _:
-            shown = {"text": part.text}
-    named = {"type": part.kind.value, **shown, "cut": part.cut or None}
-    return {name: value for name, value in named.items() if value is not None}
+            return PartView(kind=part.kind, text=part.text, cut=cut)
 
 
-def placed(part: Part) -> dict[str, Any]:
-    """Return the JSON object of a part with its place, as history has it."""
-    return {"index": part.index or 0, "offset": part.offset, **as_json(part)}
+def placed(part: Part) -> PartView:
+    """Return a part as clients see it in a list, with its place."""
+    return replace(as_view(part), index=part.index or 0, offset=part.offset)
 
 
 def kept_parts(parts: Sequence[Part]) -> str | None:
     """Return the text that the store keeps of parts, None if there are none."""
     if not parts:
         return None
-    return json.dumps([placed(part) for part in parts], ensure_ascii=False, separators=(",", ":"))
+    return json.dumps([placed(part).as_data() for part in parts], ensure_ascii=False, separators=(",", ":"))
 
 
 def parts_in(text: str | None) -> tuple[Part, ...]:
@@ -115,7 +117,7 @@ def parts_in(text: str | None) -> tuple[Part, ...]:
 def _part(value: dict[str, Any]) -> Part | None:
     text: Callable[[str], str] = lambda name: value.get(name) or ""  # noqa: E731
     with suppress(ValueError, KeyError):
-        kind = PartKind(value["type"])
+        kind = PartKind(value["kind"])
         return Part(
             kind,
             index=value["index"],

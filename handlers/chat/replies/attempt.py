@@ -17,6 +17,10 @@ from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Pace, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
 
+MAX_REPLY_BYTES = 350_000
+"""Bytes of UTF-8 of a reply's text, and of its text and parts together. An item of DynamoDB holds 400 KB, and a reply
+has more attributes than these."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReplySettings:

@@ -11,14 +11,11 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
 from handlers.chat.replies import prompt, spending
-from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
+from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.briefing import Briefing
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.store import Store
-
-MAX_REPLY_BYTES = 350_000
-"""Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
 
 _FINISH_REASONS = {StopReason.CANCELLED: FinishReason.CANCELLED, StopReason.OUT_OF_TIME: FinishReason.LENGTH}
 

@@ -11,7 +11,7 @@ from handlers.chat.protocol.parts import (
     MAX_KEPT_BYTES,
     MAX_PART_BYTES,
     TEXTS,
-    as_json,
+    as_view,
     bounded,
     fitting,
     kept_parts,
@@ -24,13 +24,13 @@ from tests.support.parts import CALL, REASONING, REFUSAL, SOURCE, parts_of_repli
 @pytest.mark.parametrize(
     ("part", "shown"),
     [
-        (REASONING, {"type": "reasoning", "text": "Hm."}),
-        (REFUSAL, {"type": "refusal", "text": "No."}),
-        (CALL, {"type": "tool_call", "callId": "m-1-0", "name": "weather", "arguments": "{}", "state": "running"}),
+        (REASONING, {"kind": "reasoning", "text": "Hm."}),
+        (REFUSAL, {"kind": "refusal", "text": "No."}),
+        (CALL, {"kind": "tool_call", "callId": "m-1-0", "name": "weather", "arguments": "{}", "state": "running"}),
         (
             replace(CALL, state=PartState.DONE, result="sun"),
             {
-                "type": "tool_call",
+                "kind": "tool_call",
                 "callId": "m-1-0",
                 "name": "weather",
                 "arguments": "{}",
@@ -38,12 +38,12 @@ from tests.support.parts import CALL, REASONING, REFUSAL, SOURCE, parts_of_repli
                 "result": "sun",
             },
         ),
-        (SOURCE, {"type": "source", "url": "https://example.org", "title": "Tea"}),
-        (replace(REASONING, cut=True), {"type": "reasoning", "text": "Hm.", "cut": True}),
+        (SOURCE, {"kind": "source", "url": "https://example.org", "title": "Tea"}),
+        (replace(REASONING, cut=True), {"kind": "reasoning", "text": "Hm.", "cut": True}),
     ],
 )
 def test_parts_on_the_wire(part, shown):
-    assert as_json(part) == shown
+    assert as_view(part).as_data() == shown
 
 
 @given(st.lists(parts_of_replies(), max_size=5))
@@ -58,7 +58,7 @@ def test_a_reply_without_parts_keeps_nothing():
 
 def test_a_part_of_a_later_version_is_passed_over():
     kept = json.loads(kept_parts([CALL]))
-    later = json.dumps([{"index": 0, "offset": 0, "type": "hologram"}, {**kept[0], "state": "dreaming"}, *kept])
+    later = json.dumps([{"index": 0, "offset": 0, "kind": "hologram"}, {**kept[0], "state": "dreaming"}, *kept])
     assert parts_in(later) == (CALL,)
 
 
@@ -88,4 +88,4 @@ def test_many_long_parts_are_cut_and_none_is_left_out():
 
 
 def test_half_a_character_is_replaced():
-    assert bounded(Part(PartKind.REASONING, 0, text="a\ud83d")).text == "a?"
+    assert bounded(Part(PartKind.REASONING, 0, text="a\ud83d")).text == "a\ufffd"
