@@ -12,9 +12,9 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
 from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Announcement, Chat, FinishReason, Role, Turn, Usage
+from handlers.chat.records import Announcement, Chat, FinishReason, Part, PartKind, Role, Turn, Usage
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import Pace, Settings, Texts
+from handlers.chat.settings import Pace, Reasoning, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
@@ -24,7 +24,7 @@ has more attributes than these."""
 
 @dataclass(frozen=True, slots=True)
 class ReplySettings:
-    """The settings of replies. `pace` is the relay's.
+    """The settings of replies. `pace` is the relay's, `reasoning` what users see of the model's.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
@@ -39,6 +39,7 @@ class ReplySettings:
     max_completion_tokens: int
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
+    reasoning: Reasoning = Reasoning.HIDDEN
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -52,7 +53,18 @@ class ReplySettings:
             max_completion_tokens=settings.max_completion_tokens,
             memory=settings.memory,
             assistants=settings.assistants,
+            reasoning=settings.reasoning,
         )
+
+    @property
+    def shows_reasoning(self) -> bool:
+        """True if users see the model's reasoning while a reply runs."""
+        return self.reasoning is not Reasoning.HIDDEN
+
+    def kept(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Return the parts that are stored with a reply."""
+        stored = self.reasoning is Reasoning.STORED
+        return tuple(part for part in parts if stored or part.kind is not PartKind.REASONING)
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,7 @@ class Generation:
                 for delta in answer:
                     bill.add(delta, self.runtime.now())
                     call.note(delta.text)
+                    attempt.relay.reason(delta.reasoning if self.settings.shows_reasoning else "")
                     piece = _fitting(delta.text, room)
                     room -= len(piece.encode())
                     attempt.relay.add(piece)

@@ -70,7 +70,7 @@ class Sealing:
         self._announced(chat, announcement)
 
     def _reply(self, attempt: Attempt, completion: Completion) -> Message:
-        text, kept = attempt.relay.text, attempt.relay.parts
+        text, kept = attempt.relay.text, self.settings.kept(attempt.relay.parts)
         room = max(0, MAX_REPLY_BYTES - len(text.encode()))
         return Message(
             chat_id=attempt.chat.chat_id,
