@@ -32,6 +32,19 @@ class Reading:
         """The length of the text."""
         return len(self.text.encode("utf-16-le")) // 2
 
+    def take_frame(self, frame: dict[str, Any]) -> None:
+        """Take a frame of the reply, of any type."""
+        data = frame["data"]
+        match frame["type"].removeprefix("assistant_message_"):
+            case "part":
+                self.take_part(data)
+            case "complete":
+                self.end(data)
+            case "start":
+                self.take(data, data["content"])
+            case "token":
+                self.take(data, data["token"])
+
     def take(self, data: dict[str, Any], piece: str) -> None:
         """Take the data of a start or token frame."""
         if self._counts(data):
@@ -52,6 +65,12 @@ class Reading:
             if self.parts.get(data["index"], {}).get("cut"):
                 part["cut"] = True
         self.parts[data["index"]] = {"offset": data["offset"], **part}
+
+    def show(self, message: dict[str, Any]) -> None:
+        """Take the whole reply from a page of history. Parts that it has not are left as they are."""
+        self.text = message["content"]
+        for part in message.get("parts", ()):
+            self.parts[part["index"]] = {name: value for name, value in part.items() if name != "index"}
 
     def end(self, data: dict[str, Any]) -> None:
         """Take the data of a complete frame."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.chat.protocol import frames, views
-from handlers.chat.protocol.frames import AssistantMessageStart, utf16_length
+from handlers.chat.protocol.frames import AssistantMessagePart, AssistantMessageStart, utf16_length
 from handlers.chat.protocol.parts import MAX_TEXT_CHARS, placed
 from handlers.chat.protocol.stream import MAX_PIECE_CHARS, MAX_REASONING_PARTS, Cursor, Script, stored
 from handlers.chat.records import FinishReason, Message, Part, PartKind, PartState, Resume, Role
@@ -64,15 +64,8 @@ def seen_of(script):
 def take(reading, frame):
     """Give a frame to a client, and check its size."""
     assert len(frames.encode(frames.as_json(frame))) <= frames.MAX_FRAME_BYTES
-    data = frame.as_data()
-    match frame.type.removeprefix("assistant_message_"):
-        case "part":
-            reading.take_part(data)
-            assert data["offset"] <= reading.length, "the text before a part comes before the part"
-        case "complete":
-            reading.end(data)
-        case _:
-            reading.take(data, data["content"] if "content" in data else data["token"])
+    reading.take_frame(frames.as_json(frame))
+    assert not isinstance(frame, AssistantMessagePart) or frame.offset <= reading.length, "its text comes before it"
     assert not reading.missing
 
 

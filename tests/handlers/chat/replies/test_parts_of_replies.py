@@ -21,13 +21,7 @@ def reading(gateway, connection_id):
     """Return what a device has that keeps to the protocol."""
     read = Reading()
     for frame in gateway.to(connection_id):
-        data = frame["data"]
-        if frame["type"] == "assistant_message_part":
-            read.take_part(data)
-        elif frame["type"] == "assistant_message_complete":
-            read.end(data)
-        else:
-            read.take(data, data["content"] if "content" in data else data["token"])
+        read.take_frame(frame)
     return read
 
 
