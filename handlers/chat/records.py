@@ -252,6 +252,47 @@ class Chat:
         return frozenset(name for name, each in self.subscribers.items() if each.may_hear(now))
 
 
+class PartKind(StrEnum):
+    """The kinds of the parts of a reply. The text of the reply is none of them."""
+
+    REASONING = "reasoning"
+    TOOL_CALL = "tool_call"
+    SOURCE = "source"
+    REFUSAL = "refusal"
+
+
+class PartState(StrEnum):
+    """The states of a part that is a call of a tool. `waiting` is for the user's approval."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    DONE = "done"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a reply beside its text. `offset` is its place in the text, in UTF-16 code units.
+
+    Reasoning and a refusal have `text`. A call of a tool has `call_id` (ours), `name`, `arguments`, `state` and, once
+    it is over, `result`. A source has `url`, perhaps `name` (its title) and `text` (what it says). `cut` is True if one
+    of the texts is only its beginning. `index` names the part in its reply; it is None until the part has its place.
+    """
+
+    kind: PartKind
+    index: int | None = None
+    offset: int = 0
+    text: str = ""
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    state: PartState | None = None
+    result: str | None = None
+    url: str = ""
+    cut: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A stored message. Only a user's message has a `client_message_id`; only a reply has what follows it.
@@ -270,3 +311,4 @@ class Message:
     finish_reason: FinishReason | None = None
     usage: Usage | None = None
     attempt: int = 1
+    parts: tuple[Part, ...] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from urllib.parse import SplitResult, urlsplit
 
 from handlers.chat.assistants.registry import Assistants
@@ -110,6 +111,14 @@ class Pace:
         return min(longest, self.first + (longest - self.first) * growth)
 
 
+class Reasoning(StrEnum):
+    """The choice of what users see of the model's reasoning: nothing, or it while a reply runs, or stored parts too."""
+
+    HIDDEN = "hidden"
+    SHOWN = "shown"
+    STORED = "stored"
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one function. A variable that the function does not have leaves a default, or an empty text.
@@ -121,6 +130,7 @@ class Settings:
     - `limits`: the limits of one user.
     - `history_chars`: the length of the longest prompt, in characters.
     - `relay_pace`: the shortest time between two frames of a reply.
+    - `reasoning`: what users see of the model's reasoning.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
@@ -157,6 +167,7 @@ class Settings:
     prices: Prices
     memory: float | None
     metrics_namespace: str
+    reasoning: Reasoning = Reasoning.HIDDEN
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -182,6 +193,7 @@ class Settings:
             limits=_limits(environ),
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
+            reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),
@@ -335,6 +347,14 @@ def _texts(language: str) -> Texts:
     except KeyError:
         choice = " or ".join(_LANGUAGES)
         raise Misconfigured(f"CHAT_LANGUAGE is {language!r}; set it to {choice}", "CHAT_LANGUAGE") from None
+
+
+def _reasoning(shown: str) -> Reasoning:
+    try:
+        return Reasoning(shown)
+    except ValueError:
+        choice = ", ".join(Reasoning)
+        raise Misconfigured(f"REASONING is {shown!r}; set it to one of {choice}", "REASONING") from None
 
 
 def _temperature(environ: Mapping[str, str]) -> float | None:

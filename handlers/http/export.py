@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from handlers.chat.protocol.parts import placed
 from handlers.chat.records import DEFAULT_ASSISTANT, Message, Role
 from handlers.http.schemas import Export
 
@@ -27,7 +28,8 @@ def within(messages: Iterable[Message], limit: int | None = None) -> tuple[list[
     fitting: list[Message] = []
     size = 0
     for message in messages:
-        size += len(json.dumps(message.content, ensure_ascii=False).encode()) + _MESSAGE_OVERHEAD_BYTES
+        content = [message.content, *(placed(part).as_data() for part in message.parts)]
+        size += len(json.dumps(content, ensure_ascii=False).encode()) + _MESSAGE_OVERHEAD_BYTES
         if len(fitting) == limit or (fitting and size > MAX_RESPONSE_BYTES):
             return fitting, True
         fitting.append(message)

@@ -12,7 +12,18 @@ from pydantic.alias_generators import to_camel
 from handlers.chat.assistants import Assistant
 from handlers.chat.protocol import frames
 from handlers.chat.protocol.client_frames import Id, NonBlankText, Tag, Title
-from handlers.chat.records import MAX_USER_ID_CHARS, Chat, FinishReason, Message, Role, User, is_user_id
+from handlers.chat.protocol.parts import placed
+from handlers.chat.records import (
+    MAX_USER_ID_CHARS,
+    Chat,
+    FinishReason,
+    Message,
+    PartKind,
+    PartState,
+    Role,
+    User,
+    is_user_id,
+)
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
@@ -162,8 +173,33 @@ class TokenCount(ResponseBody):
     completion_tokens: int
 
 
+def _left_out() -> Any:
+    """Return a field that an answer leaves out if it is None."""
+    return Field(default=None, exclude_if=lambda value: value is None)
+
+
+class PartView(ResponseBody):
+    """A part of a reply beside its text. `offset` is its place in the text, in UTF-16 code units.
+
+    `cut` says that one of its texts is only its beginning.
+    """
+
+    index: int
+    offset: int
+    kind: PartKind
+    text: str | None = _left_out()
+    call_id: str | None = _left_out()
+    name: str | None = _left_out()
+    arguments: str | None = _left_out()
+    state: PartState | None = _left_out()
+    result: str | None = _left_out()
+    url: str | None = _left_out()
+    title: str | None = _left_out()
+    cut: bool | None = _left_out()
+
+
 class MessageView(ResponseBody):
-    """A message with its full text."""
+    """A message with its full text. A reply without parts has no `parts`."""
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     role: Role
@@ -171,6 +207,7 @@ class MessageView(ResponseBody):
     timestamp: Time
     finish_reason: FinishReason | None = None
     usage: TokenCount | None = None
+    parts: list[PartView] | None = _left_out()
 
     @classmethod
     def of(cls, message: Message) -> MessageView:
@@ -185,6 +222,7 @@ class MessageView(ResponseBody):
             usage=TokenCount(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)
             if usage
             else None,
+            parts=[PartView.model_validate(placed(each).as_data()) for each in message.parts] or None,
         )
 
 

@@ -111,7 +111,7 @@ def alice(emulator):
 
 def test_the_default_one_has_the_instructions_of_the_template(emulator, model):
     told = greeting(emulator)
-    assert told["protocol"] == "1.1"
+    assert told["protocol"] == "1.2"
     assert told["assistants"] == [{"id": "default", "title": "Assistant", "starters": []}]
     device = alice(emulator)
     device.create_chat()

@@ -11,7 +11,13 @@ from typing import Any
 
 from tests.faults.reading import Reading
 
-_OF_A_REPLY = ("chat_joined", "assistant_message_start", "assistant_message_token", "assistant_message_complete")
+_OF_A_REPLY = (
+    "chat_joined",
+    "assistant_message_start",
+    "assistant_message_token",
+    "assistant_message_part",
+    "assistant_message_complete",
+)
 """Frames that may come twice with one `requestId`: they have rules of their own."""
 
 
@@ -205,7 +211,7 @@ class ProtocolClient(ABC):
         for message in data["messages"]:
             reading = self.readings.get(message["messageId"])
             if reading is not None and not reading.completes:
-                reading.text = message["content"]
+                reading.show(message)
                 self.shown.add(message["messageId"])
                 if message["messageId"] == self.running:
                     self.running = None
@@ -256,9 +262,13 @@ class ProtocolClient(ABC):
         if reading.missing and not asked:
             self._join()
 
+    def _on_assistant_message_part(self, data: dict[str, Any]) -> None:
+        if data["messageId"] not in self.shown:
+            self._reading(data["messageId"]).take_part(data)
+
     def _on_assistant_message_complete(self, data: dict[str, Any]) -> None:
         reading = self._reading(data["messageId"])
-        if data["content"] is None and data["attempt"] >= reading.attempt and len(reading.text) < data["length"]:
+        if data["content"] is None and data["attempt"] >= reading.attempt and reading.length < data["length"]:
             self._join()
             return
         reading.end(data)

@@ -21,14 +21,10 @@ def read(device: Device, reading: Reading, frames: int | None) -> int:
     came = 0
     while (frames is None or came < frames) and not reading.completes:
         frame = device.receive_any()
-        if frame["type"] == "assistant_message_complete":
-            reading.end(frame["data"])
-        elif frame["type"].startswith("assistant_message"):
-            reading.take(frame["data"], frame["data"].get("token", frame["data"].get("content")))
+        if frame["type"].startswith("assistant_message"):
+            reading.take_frame(frame)
             assert not reading.missing
-        else:
-            continue
-        came += 1
+            came += 1
     return came
 
 

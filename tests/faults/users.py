@@ -146,11 +146,7 @@ class ChatUser:
             self.frames.append(frame)
             self.arrived.append(time.monotonic())
             if frame["type"].startswith("assistant_message"):
-                reading = self.readings.setdefault(data["messageId"], Reading())
-                if frame["type"] == "assistant_message_complete":
-                    reading.end(data)
-                else:
-                    reading.take(data, data.get("token", data.get("content", "")))
+                self.readings.setdefault(data["messageId"], Reading()).take_frame(frame)
             self.changed.notify_all()
 
     def _ping(self) -> None:

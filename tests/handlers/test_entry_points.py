@@ -88,7 +88,7 @@ class TestConnect:
         monkeypatch.setattr(wired, "deliver", delivered.append)
         assert connect.handle(connect_event(), wired) == {"statusCode": 200}
         greeting = delivered[0].payload()["frame"]["data"]
-        assert greeting["protocol"] == "1.1"
+        assert greeting["protocol"] == "1.2"
         assert greeting["assistants"] == [
             {"id": "default", "title": "default", "starters": []},
             {"id": "tea", "title": "Чай", "starters": ["Which?"]},

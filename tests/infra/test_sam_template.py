@@ -329,7 +329,7 @@ def test_the_declared_variables_are_those_that_are_read(template):
 def variables_read() -> set[str]:
     """Return the texts in `handlers` that look like the name of a variable and are an argument of a call.
 
-    A name without `_` is one if the call reads the process's environment.
+    A name without `_` is one if the call reads an environment.
     """
     return {
         argument.value
@@ -340,5 +340,5 @@ def variables_read() -> set[str]:
         if isinstance(argument, ast.Constant)
         and (name := str(argument.value)).isascii()
         and re.fullmatch(r"[A-Z]+(_[A-Z]+)*", name)
-        and ("_" in name or (ast.unparse(call.func) == "os.environ.get" and argument is call.args[0]))
+        and ("_" in name or (ast.unparse(call.func).endswith("environ.get") and argument is call.args[0]))
     }

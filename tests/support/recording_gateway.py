@@ -70,7 +70,7 @@ class RecordingGateway:
         """Return the text that a client shows which follows the protocol: overlaps are cut, gaps are errors."""
         text = ""
         for frame in self.to(connection_id):
-            if frame["type"] != "assistant_message_complete":
+            if frame["type"] not in ("assistant_message_complete", "assistant_message_part"):
                 assert frame["data"]["offset"] <= len(text), "a gap"
                 text = text[: frame["data"]["offset"]] + frame["data"].get("token", frame["data"].get("content"))
         return text

@@ -11,7 +11,7 @@ from handlers.chat.records import Connection, FinishReason, Subscription
 from handlers.chat.replies.attempt import ReplySettings
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.worker import ReplyWorker
-from handlers.chat.settings import RUSSIAN, Pace
+from handlers.chat.settings import RUSSIAN, Pace, Reasoning
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.runtime import FakeRuntime
 from tests.support.subscribers import subscribe
@@ -89,6 +89,7 @@ def reply_worker(
     monotonic=None,
     report=lambda record: None,
     assistants=None,
+    reasoning=Reasoning.HIDDEN,
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
     runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep, monotonic)
@@ -105,6 +106,7 @@ def reply_worker(
             max_completion_tokens,
             memory,
             assistants or Assistants(),
+            reasoning,
         ),
         lambda user, frame: sent.append((user, frame)),
         runtime,

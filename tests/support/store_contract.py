@@ -17,6 +17,7 @@ from handlers.chat.records import (
     Connection,
     FinishReason,
     Message,
+    PartState,
     Resume,
     Role,
     Subscription,
@@ -25,6 +26,7 @@ from handlers.chat.records import (
 )
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import announcement_of, answer, ask, claim, seal
+from tests.support.parts import CALL, REASONING
 from tests.support.subscribers import bind, subscribe
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -256,6 +258,11 @@ class SealContract:
         kept = store.chats.get("alice", "chat")
         assert (kept.title, kept.message_count, kept.turn) == ("Hi", 2, None)
         assert kept.announcements == {announcement_of("m2")}
+
+    def test_a_reply_is_kept_with_its_parts(self, store, chat):
+        parts = (REASONING, replace(CALL, index=1, offset=5, state=PartState.DONE, result="sun"))
+        seal(store, ask(store, "m1", "m2"), parts=parts)
+        assert store.messages.get("chat", "m2").parts == parts
 
     def test_a_title_that_somebody_gave_stays(self, store):
         store.chats.add(Chat("alice", "chat", "Mine"), NOON)

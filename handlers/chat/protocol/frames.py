@@ -18,9 +18,9 @@ from functools import cache
 from typing import Any, ClassVar, dataclass_transform
 
 from handlers.chat.errors import ErrorCode
-from handlers.chat.records import FinishReason, Role
+from handlers.chat.records import FinishReason, PartKind, PartState, Role
 
-PROTOCOL = "1.1"
+PROTOCOL = "1.2"
 """The version of `docs/protocol.md`, which says when it changes."""
 
 MAX_FRAME_BYTES = 32 * 1024
@@ -135,8 +135,32 @@ class ChatCreated(ServerFrame):
     assistant: str
 
 
+class PartView(ServerFrame):
+    """A part of a reply beside its text. `index` and `offset` are its place, where the frame does not say it.
+
+    `text` of a frame begins at `text_offset` of the part's whole text.
+    """
+
+    index: int | None = field(default=None, metadata=_LEFT_OUT)
+    offset: int | None = field(default=None, metadata=_LEFT_OUT)
+    kind: PartKind
+    text: str | None = field(default=None, metadata=_LEFT_OUT)
+    text_offset: int | None = field(default=None, metadata=_LEFT_OUT)
+    call_id: str | None = field(default=None, metadata=_LEFT_OUT)
+    name: str | None = field(default=None, metadata=_LEFT_OUT)
+    arguments: str | None = field(default=None, metadata=_LEFT_OUT)
+    state: PartState | None = field(default=None, metadata=_LEFT_OUT)
+    result: str | None = field(default=None, metadata=_LEFT_OUT)
+    url: str | None = field(default=None, metadata=_LEFT_OUT)
+    title: str | None = field(default=None, metadata=_LEFT_OUT)
+    cut: bool | None = field(default=None, metadata=_LEFT_OUT)
+
+
 class MessageView(ServerFrame):
-    """A stored message. If its text does not fit into a frame, `content` is None and `length` is given."""
+    """A stored message. If its text does not fit into a frame, `content` is None and `length` is given.
+
+    If its parts do not fit, they are left out and `part_count` is given.
+    """
 
     message_id: str
     content: str | None
@@ -144,6 +168,8 @@ class MessageView(ServerFrame):
     timestamp: str
     finish_reason: FinishReason | None = field(default=None, metadata=_LEFT_OUT)
     length: int | None = field(default=None, metadata=_LEFT_OUT)
+    parts: tuple[PartView, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    part_count: int | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class RunningReply(ServerFrame):
@@ -240,6 +266,17 @@ class AssistantMessageToken(ServerFrame):
     offset: int
 
 
+class AssistantMessagePart(ServerFrame):
+    """A part of a reply as it is now. `offset` is its place in the reply's text."""
+
+    type: ClassVar[str] = "assistant_message_part"
+    message_id: str
+    attempt: int = 1
+    index: int
+    offset: int
+    part: PartView
+
+
 class TokenUsage(ServerFrame):
     """The model's tokens of one reply, as the model's server counted them."""
 
@@ -272,7 +309,10 @@ class Cost(ServerFrame):
 
 
 class AssistantMessageComplete(ServerFrame):
-    """A reply is stored. `content` is None if it does not fit into a frame. `length` is always its length."""
+    """A reply is stored. `content` is None if it does not fit into a frame. `length` is always its length.
+
+    `part_count` is the number of its stored parts, None if there are none.
+    """
 
     type: ClassVar[str] = "assistant_message_complete"
     message_id: str
@@ -285,6 +325,7 @@ class AssistantMessageComplete(ServerFrame):
     finish_reason: FinishReason
     usage: TokenUsage | None = field(default=None, metadata=_LEFT_OUT)
     cost: Cost | None = field(default=None, metadata=_LEFT_OUT)
+    part_count: int | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class Error(ServerFrame):
@@ -317,7 +358,7 @@ SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
         Notice,
         UserMessage,
     ),
-    *(AssistantMessageStart, AssistantMessageToken, AssistantMessageComplete, Error, Pong),
+    *(AssistantMessageStart, AssistantMessageToken, AssistantMessagePart, AssistantMessageComplete, Error, Pong),
 )
 
 

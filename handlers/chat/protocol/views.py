@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from handlers.chat.errors import Refused
-from handlers.chat.protocol import frames
+from handlers.chat.protocol import frames, parts
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
     AssistantView,
@@ -41,8 +41,8 @@ def assistants(listed: Iterable[AssistantView]) -> tuple[AssistantView, ...]:
 
 
 def view(message: Message) -> MessageView:
-    """Return a message as clients see it, without its text if the message alone is larger than a page."""
-    shown = _whole_view(message)
+    """Return a message as clients see it, without its parts or its text if the message is larger than a page."""
+    shown = _fullest_view(message)
     if _bytes(shown) <= MAX_PAGE_BYTES:
         return shown
     return replace(shown, content=None, length=frames.utf16_length(message.content))
@@ -85,6 +85,7 @@ def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComple
         if usage
         else None,
         cost=cost,
+        part_count=len(reply.parts) or None,
     )
     if len(frames.encode(frames.as_json(frame))) <= frames.MAX_FRAME_BYTES:
         return frame
@@ -92,8 +93,8 @@ def complete(reply: Message, cost: Cost | None = None) -> AssistantMessageComple
 
 
 def bytes_in_page(message: Message) -> int:
-    """Return the bytes that a message takes in a page with all of its text."""
-    return _bytes(_whole_view(message))
+    """Return the bytes that a message takes in a page with all of its text, and with its parts if they fit too."""
+    return _bytes(_fullest_view(message))
 
 
 def page(
@@ -120,14 +121,20 @@ def page(
     return tuple(reversed(views)), False
 
 
-def _whole_view(message: Message) -> MessageView:
-    return MessageView(
+def _fullest_view(message: Message) -> MessageView:
+    """Return a message with its text, and with its parts if they fit into a page with it."""
+    shown = MessageView(
         message_id=message.message_id,
         content=message.content,
         role=message.role,
         timestamp=frames.timestamp(message.timestamp),
         finish_reason=message.finish_reason,
     )
+    if not message.parts:
+        return shown
+    short = tuple(parts.placed(parts.shortened(each, parts.HISTORY_CHARS)) for each in message.parts)
+    whole = replace(shown, parts=short)
+    return whole if _bytes(whole) <= MAX_PAGE_BYTES else replace(shown, part_count=len(short))
 
 
 def _bytes(shown: MessageView) -> int:

@@ -35,7 +35,8 @@ class Asking:
         if bill is None:
             return Said(self.apologise(attempt))
         call.begin()
-        heard = Hearing(attempt.relay, may_call=question.may_call)
+        shows_reasoning = self.settings.shows_reasoning
+        heard = Hearing(attempt.relay, may_call=question.may_call, shows_reasoning=shows_reasoning)
         try:
             self._hear(question, heard, bill, call, work)
             if monitor.stop_reason is None:

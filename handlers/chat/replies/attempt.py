@@ -12,15 +12,20 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices
 from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Announcement, Chat, FinishReason, Result, Role, Step, Turn, Usage
+from handlers.chat.records import Announcement, Chat, FinishReason, Part, PartKind, Role, Turn, Usage
+from handlers.chat.replies.journal import Journal
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import Pace, Settings, Texts
+from handlers.chat.settings import Pace, Reasoning, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
+
+MAX_REPLY_BYTES = 350_000
+"""Bytes of UTF-8 of a reply's text, and of its text and parts together. An item of DynamoDB holds 400 KB, and a reply
+has more attributes than these."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplySettings:
-    """The settings of replies. `pace` is the relay's.
+    """The settings of replies. `pace` is the relay's, `reasoning` what users see of the model's.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
@@ -35,6 +40,7 @@ class ReplySettings:
     max_completion_tokens: int
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
+    reasoning: Reasoning = Reasoning.HIDDEN
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -48,33 +54,18 @@ class ReplySettings:
             max_completion_tokens=settings.max_completion_tokens,
             memory=settings.memory,
             assistants=settings.assistants,
+            reasoning=settings.reasoning,
         )
 
+    @property
+    def shows_reasoning(self) -> bool:
+        """True if users see the model's reasoning while a reply runs."""
+        return self.reasoning is not Reasoning.HIDDEN
 
-class Journal:
-    """The stored steps of a turn, as its attempt knows them. `progressed`: this attempt has stored one of them."""
-
-    def __init__(self) -> None:
-        self.steps: list[Step] = []
-        self.progressed = False
-
-    def keep(self, step: Step, own: bool = False) -> None:
-        """Add the next step."""
-        self.steps.append(step)
-        self.progressed = self.progressed or own
-
-    def finish(self, place: int, result: Result) -> None:
-        """Note the stored result of a call of the last step."""
-        step = self.steps[-1]
-        calls = tuple(replace(call, result=result) if at == place else call for at, call in enumerate(step.calls))
-        self.steps[-1] = replace(step, calls=calls)
-
-    def usage_with(self, last: Usage | None) -> Usage | None:
-        """Return the tokens of all steps and of the last answer, as far as they were counted. None if none were."""
-        counted = [usage for usage in (*(step.usage for step in self.steps), last) if usage is not None]
-        if not counted:
-            return None
-        return Usage(sum(each.prompt_tokens for each in counted), sum(each.completion_tokens for each in counted))
+    def kept(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        """Return the parts that are stored with a reply."""
+        stored = self.reasoning is Reasoning.STORED
+        return tuple(part for part in parts if stored or part.kind is not PartKind.REASONING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +84,7 @@ class Attempt:
     remaining: Callable[[], float]
     began: float
     prompt: Callable[[], tuple[tuple[Role, str], ...] | None]
-    journal: Journal = field(default_factory=Journal)
+    journal: Journal
 
 
 class ModelCall:

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason, ToolCall
-from handlers.chat.replies.attempt import Completion
+from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Completion
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.prompt import BREAK
 from handlers.chat.replies.relay import Relay
-
-MAX_REPLY_BYTES = 350_000
-"""Bytes of UTF-8. An item of DynamoDB holds 400 KB, and a reply has more attributes than its text."""
 
 MAX_REASONING_CHARS = 64 * 1024
 """Characters of the reasoning that is kept with a step, for servers that want it back."""
@@ -34,10 +31,11 @@ class Hearing:
     `completion` is that of the reply, if the answer ended now.
     """
 
-    def __init__(self, relay: Relay, may_call: bool) -> None:
+    def __init__(self, relay: Relay, *, may_call: bool, shows_reasoning: bool) -> None:
         self.completion = Completion(FinishReason.STOP)
         self._relay = relay
         self._may_call = may_call
+        self._shows_reasoning = shows_reasoning
         earlier = relay.text
         self._room = MAX_REPLY_BYTES - len(earlier.encode())
         # The answers of one reply are parted as two messages of one author are.
@@ -48,6 +46,7 @@ class Hearing:
 
     def add(self, delta: Delta) -> bool:
         """Take one more piece. Returns False if the reply is as long as it may be."""
+        self._relay.reason(delta.reasoning if self._shows_reasoning else "")
         before = self._break if delta.text and not self._text else ""
         piece = _fitting(before + delta.text, self._room)
         cut = piece != before + delta.text

@@ -13,10 +13,10 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.gateway import Gateway, pause
 from handlers.chat.errors import ConnectionGone, PostFailed
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames
+from handlers.chat.protocol import frames, views
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, ServerFrame
 from handlers.chat.protocol.stream import Cursor, Script
-from handlers.chat.records import Subscription
+from handlers.chat.records import Message, Part, Subscription
 from handlers.chat.settings import Pace
 
 POLL_SECONDS = 0.9
@@ -62,7 +62,7 @@ class Relay:
         self._cursors: dict[str, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._followed = False
-        self._text_since: float | None = None
+        self._since: float | None = None
         self._sending: set[str] = set()
         self._hungry = 0
         self._posted = 0
@@ -71,6 +71,12 @@ class Relay:
     def text(self) -> str:
         """The text of the reply so far."""
         return self._script.text
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the reply as they are by now."""
+        with self._changed:
+            return self._script.parts
 
     @property
     def frames(self) -> int:
@@ -100,14 +106,14 @@ class Relay:
             self._followed = True
             self._changed.notify_all()
 
-    def announce(self, subscribers: Mapping[str, Subscription], text: str, frame: AssistantMessageComplete) -> None:
+    def announce(self, subscribers: Mapping[str, Subscription], reply: Message) -> None:
         """Send a stored reply from its beginning, and wait as `finish` does. Clients cut the text that they have."""
-        self.add(text)
         with self._changed:
+            self._script.fill(reply.content, reply.parts)
             self._subscriptions = dict(subscribers)
             for connection_id in subscribers:
                 self._admit(connection_id, self._script.late())
-        self.finish(frame)
+        self.finish(views.complete(reply))
 
     def _admit(self, connection_id: str, cursor: Cursor) -> None:
         self._cursors[connection_id] = cursor
@@ -125,12 +131,32 @@ class Relay:
     def add(self, text: str) -> None:
         """Send a piece of the reply. Returns at once."""
         with self._changed:
+            is_first = bool(text) and not self._script.has_text
             self._script.add(text)
-            if text and self._text_since is None:
-                self._text_since = self._runtime.monotonic()
-            # A sender whose next frame waits for the pace has text already: it is not woken up for more.
-            if self._hungry:
-                self._changed.notify_all()
+            self._grown(bool(text), wake=is_first)
+
+    def show(self, part: Part) -> Part:
+        """Send a part, or a new state of one, and return it with its place. Returns at once. See `Script.show`."""
+        with self._changed:
+            shown = self._script.show(part)
+            self._grown(True)
+            return shown
+
+    def reason(self, text: str) -> None:
+        """Send a piece of the reasoning. Returns at once."""
+        with self._changed:
+            if text:
+                self._script.reason(text)
+            self._grown(bool(text))
+
+    def _grown(self, is_more: bool, *, wake: bool = False) -> None:
+        """Note that something may have come, and wake the senders that wait for it."""
+        if is_more and self._since is None:
+            self._since = self._runtime.monotonic()
+        # A sender whose next frame waits for the pace has something to send already: it is not woken up for more,
+        # except for the first text.
+        if self._hungry or wake:
+            self._changed.notify_all()
 
     def finish(self, frame: AssistantMessageComplete) -> None:
         """Send the end of the reply, and wait until all connections have it, for `FINISH_SECONDS` at most."""
@@ -216,7 +242,7 @@ class Relay:
         """Return the moment from which a connection may get the frame after the one that is posted now."""
         now = self._runtime.monotonic()
         # The start frame is no text: it does not count.
-        return now + self._pace.after(then.frames - 1, now - (now if self._text_since is None else self._text_since))
+        return now + self._pace.after(then.frames - 1, now - (now if self._since is None else self._since))
 
     def _next(self, connection_id: str, not_before: float) -> tuple[ServerFrame, Cursor, Cursor] | None:
         """Wait for the next frame of a connection. Returns the frame, the cursor, and the cursor after the frame.
@@ -229,7 +255,7 @@ class Relay:
             while (cursor := self._cursors.get(connection_id)) and not cursor.ended and self._may_send(connection_id):
                 step = None if self._held or self._waits_for_end else self._script.after(cursor)
                 # Pacing lets more text join the frame. After the end no more comes, so it would only be late.
-                early = not_before - self._runtime.monotonic() if self._script.end is None else 0.0
+                early = not_before - self._runtime.monotonic() if self._is_paced(cursor) else 0.0
                 if step is not None and early <= 0:
                     return step[0], cursor, step[1]
                 if step is not None:
@@ -243,6 +269,10 @@ class Relay:
             self._sending.discard(connection_id)
             self._changed.notify_all()
         return None
+
+    def _is_paced(self, cursor: Cursor) -> bool:
+        """Return True if the next frame of a connection may have to wait. The first text waits for nothing."""
+        return self._script.end is None and (cursor.characters > 0 or not self._script.has_text)
 
     def _move(self, connection_id: str, cursor: Cursor, then: Cursor) -> None:
         """Note that a frame has arrived."""

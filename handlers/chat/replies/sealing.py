@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from handlers.chat.concurrency import Runtime
 from handlers.chat.cost import Use, gb_seconds
 from handlers.chat.log import logger
-from handlers.chat.protocol import frames, views
+from handlers.chat.protocol import frames, parts, views
 from handlers.chat.records import Announcement, Chat, Message, Role
-from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
+from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Attempt, Completion, ReplySettings
 from handlers.chat.replies.metrics import TurnRecord
 from handlers.chat.replies.relay import LINGER_SECONDS, Relay
 from handlers.chat.store import Store, StoreError
@@ -43,6 +43,7 @@ class Sealing:
         """
         # Before the seal, because from then on anybody may announce the reply, whom nothing holds.
         attempt.relay.wait_for_release()
+        attempt.journal.end(completion.finish_reason)
         chat, turn, reply = attempt.chat, attempt.turn, self._reply(attempt, completion)
         # First the store, then the announcement. A client that hears of the end may ask for the reply at once. And a
         # worker that has lost its turn learns it here, before it announces anything.
@@ -66,19 +67,22 @@ class Sealing:
         `reply` is None if another reply has replaced it since then.
         """
         if reply is not None:
-            relay.announce(lifecycle.not_shown(chat, reply.message_id), reply.content, views.complete(reply))
+            relay.announce(lifecycle.not_shown(chat, reply.message_id), reply)
         self._announced(chat, announcement)
 
     def _reply(self, attempt: Attempt, completion: Completion) -> Message:
+        text, kept = attempt.relay.text, self.settings.kept(attempt.relay.parts)
+        room = max(0, MAX_REPLY_BYTES - len(text.encode()))
         return Message(
             chat_id=attempt.chat.chat_id,
             message_id=attempt.turn.message_id,
             role=Role.ASSISTANT,
-            content=attempt.relay.text,
+            content=text,
             timestamp=self.runtime.now(),
             finish_reason=completion.finish_reason,
             usage=completion.usage,
             attempt=attempt.turn.attempt,
+            parts=parts.fitting(kept, min(parts.MAX_KEPT_BYTES, room)),
         )
 
     def _follow_newcomers(self, attempt: Attempt) -> str | None:

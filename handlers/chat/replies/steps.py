@@ -36,8 +36,8 @@ class Stepping:
     def resume(self, attempt: Attempt) -> None:
         """Load what earlier attempts have stored, and relay its text."""
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
-            attempt.journal.keep(step)
             attempt.relay.add(f"{BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
+            attempt.journal.keep(step)  # its calls are shown after its text
 
     def can_answer(self, question: Question, attempt: Attempt) -> bool:
         """Return True if the tools of a question's assistant can be used, and no step has expired."""

@@ -11,7 +11,7 @@ from handlers.chat.concurrency import Runtime, beside
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
-from handlers.chat.replies import asking, calls, generation, hold, making, spending, steps, toolbox
+from handlers.chat.replies import asking, calls, generation, hold, journal, making, spending, steps, toolbox
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
@@ -79,7 +79,8 @@ class ReplyWorker:
                 # Lambda gives up minutes after the first invocation: whoever acknowledged the message has ended.
                 turn = replace(chat.turn, acknowledging=False) if given_up else chat.turn
                 relay = relay_of(chat, turn, turn.attempt, self._connections, self._settings, self._runtime)
-                attempt = Attempt(handover, chat, turn, relay, meter, remaining, began, prompt)
+                notes = journal.Journal(turn, relay)
+                attempt = Attempt(handover, chat, turn, relay, meter, remaining, began, prompt, notes)
                 try:
                     with hold.Hold(self._store, attempt, self._runtime):
                         self._bring_to_end(attempt, given_up)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from handlers.chat.protocol.parts import kept_parts
 from handlers.chat.records import Message
 from handlers.chat.store.tables import MessageItem, SentItem
 from handlers.chat.store.writes import delete_in_batches
@@ -22,9 +23,9 @@ _OVERHEAD_BYTES = 150
 """The bytes of a message beside its text, in a frame and about as many in its item."""
 
 
-def bytes_of(text: str) -> int:
-    """Return the bytes of a message with this text."""
-    return len(text.encode()) + _OVERHEAD_BYTES
+def bytes_of(message: Message) -> int:
+    """Return the bytes of a message."""
+    return len(message.content.encode()) + len((kept_parts(message.parts) or "").encode()) + _OVERHEAD_BYTES
 
 
 def next_page(seen: int, filled: int, room: int, most: int) -> int:
@@ -61,14 +62,15 @@ class Messages:
         *,
         most: int = _MAX_PAGE_ITEMS,
         room: int = ROOM_BYTES,
-        size: Callable[[str], int] = bytes_of,
+        size: Callable[[str], int] | None = None,
         first: int | None = None,
         by_page: bool = False,
     ) -> Iterator[Message]:
         """Yield a chat's messages, the newest first. With `before`, only those that are older than this id.
 
         A read is charged by what it returns, so it returns little more than the reader needs: about `most` messages
-        whose texts fill the `room` together, in the reader's own measure of a text, `size`. Who takes more gets more.
+        that fill the `room` together, in the reader's own measure of a text, `size`, or else in bytes of all of the
+        message. Who takes more gets more.
 
         `first` is how many to read first, if that is known. With `by_page`, what the messages say of pages is followed.
         """
@@ -88,7 +90,7 @@ class Messages:
             for item in page:
                 message = item.message()
                 known = known if seen else message.page or 0
-                seen, filled = seen + 1, filled + size(message.content)
+                seen, filled = seen + 1, filled + (size(message.content) if size else bytes_of(message))
                 yield message
             start = page.last_evaluated_key
             if start is None or message.page == 0:

@@ -33,6 +33,7 @@ from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TI
 from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
+from handlers.chat.protocol.parts import kept_parts, parts_in
 from handlers.chat.records import (
     Announcement,
     Chat,
@@ -413,6 +414,7 @@ class MessageItem(Table):
     usage = UsageMap(null=True)  # type: ignore[no-untyped-call]
     attempt = NumberAttribute(null=True)
     page = NumberAttribute(null=True)
+    parts = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -429,6 +431,7 @@ class MessageItem(Table):
             usage=UsageMap.of(usage) if usage else None,
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
             page=message.page,
+            parts=kept_parts(message.parts),
         )
 
     def message(self) -> Message:
@@ -446,6 +449,7 @@ class MessageItem(Table):
             usage=usage.usage() if usage is not None else None,
             attempt=int(self.attempt or 1),
             page=int(page) if page is not None else None,
+            parts=parts_in(self.parts),
         )
 
 

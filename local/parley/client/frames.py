@@ -64,6 +64,18 @@ class Frame:
             raise FrameError(f"{self.kind} without {name}")
         return value
 
+    def part(self) -> Frame:
+        """Return the part of a reply in a frame."""
+        value = self.data.get("part")
+        if not isinstance(value, dict):
+            raise FrameError(f"{self.kind} without part")
+        return Frame(self.kind, value)
+
+    def _parts(self) -> tuple[Frame, ...]:
+        value = self.data.get("parts")
+        listed = value if isinstance(value, list) else []
+        return tuple(Frame(self.kind, each) for each in listed if isinstance(each, dict))
+
     def assistants(self) -> list[ListedAssistant]:
         """Return the assistants of a greeting. Servers of earlier versions list none."""
         listed = self.data.get("assistants")
@@ -82,7 +94,10 @@ class Frame:
         if not isinstance(page, list):
             raise FrameError(f"{self.kind} without messages")
         frames = [Frame(self.kind, item) for item in page if isinstance(item, dict)]
-        return [StoredMessage(item.text("messageId"), item.text("role"), item.optional("content")) for item in frames]
+        return [
+            StoredMessage(item.text("messageId"), item.text("role"), item.optional("content"), item._parts())
+            for item in frames
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +116,4 @@ class StoredMessage:
     id: str
     role: str
     content: str | None
+    parts: tuple[Frame, ...] = ()

@@ -21,7 +21,7 @@ from parley.client.frames import GATEWAY_ERROR, Frame, FrameError
 
 QUESTION = "Hello! Please answer in one short sentence."
 _REPLY = ("assistant_message_start", "assistant_message_token", "assistant_message_complete")
-_ANY_TIME = ("connected", "chat_updated", "notice")
+_ANY_TIME = ("connected", "chat_updated", "notice", "assistant_message_part")
 """Frames that may come between any two others."""
 _GOOD_ENDS = ("stop", "length")
 

@@ -8,6 +8,8 @@ from enum import Enum, auto
 from parley.client import texts
 from parley.client.actions import Action, Cancel, End, Line, Resume, Send, Stream, Style
 from parley.client.frames import GATEWAY_ERROR, Frame, ListedAssistant, StoredMessage
+from parley.client.parts import Parts
+from parley.client.parts import stored as stored_parts
 from parley.client.pending import Pending, PendingRequest
 from parley.client.reply import Reply
 
@@ -29,6 +31,7 @@ class Transcript:
         """Id of the oldest message shown. `/history` loads the messages before it."""
         self.reply: Reply | None = None
         self._costs = costs
+        self._parts = Parts()
         self._pending = Pending()
         self._held_id: str | None = None
         self._offline = False
@@ -49,6 +52,7 @@ class Transcript:
             "user_message": self._user_message,
             "assistant_message_start": self._start,
             "assistant_message_token": self._token,
+            "assistant_message_part": self._part,
             "assistant_message_complete": self._complete,
             "error": self._error,
             "notice": self._notice,
@@ -174,7 +178,7 @@ class Transcript:
             actions = self._show_complete(self.reply, self.reply.attempt, message.content)
             self.reply = None
             return actions
-        return [texts.message(message)]
+        return _shown(message)
 
     def _history(self, frame: Frame) -> list[Action]:
         messages = frame.messages()
@@ -184,7 +188,7 @@ class Transcript:
             return [Line("There are no earlier messages.")]
         self.oldest = messages[0].id
         self._shown.update(message.id for message in messages)
-        return [texts.message(message) for message in messages]
+        return [action for message in messages for action in _shown(message)]
 
     def _chat_updated(self, frame: Frame) -> list[Action]:
         return [Line(f"Title: {frame.text('title')}")] if frame.text("chatId") == self.chat_id else []
@@ -221,7 +225,7 @@ class Transcript:
                 actions.append(End())
             elif "replaces" in frame.data:
                 actions.append(Line("The reply is written again."))
-            self.reply = Reply(frame.text("messageId"), frame.number("attempt"))
+            self.reply, self._parts = Reply(frame.text("messageId"), frame.number("attempt")), Parts()
             if left_behind:
                 # The end of the earlier reply comes 15 s later or more. `chat_joined` shows the whole of it at once.
                 actions.append(Resume())
@@ -232,15 +236,23 @@ class Transcript:
             return []
         return self._take_text(self.reply, frame, "token")
 
+    def _part(self, frame: Frame) -> list[Action]:
+        reply = self.reply
+        if reply is None or reply.message_id != frame.text("messageId") or frame.number("attempt") != reply.attempt:
+            return []
+        return [*self._parts.take(frame)]
+
     def _take_text(self, reply: Reply, frame: Frame, name: str) -> list[Action]:
         taken = reply.take(frame.number("attempt"), frame.number("offset"), frame.text(name))
+        if taken.restarted:
+            self._parts = Parts()
         # Offsets decide. A piece of a newer attempt voids all text; a piece that overlaps adds only its rest; a piece
         # after a gap adds nothing. One `resume` per gap is enough: more pieces may arrive before its answer.
         actions: list[Action] = [Line("The reply starts over.")] if taken.restarted else []
         if taken.missing and not self._resuming:
             self._resuming = True
             actions.append(Resume())
-        return [*actions, Stream(taken.text)] if taken.text else actions
+        return [*actions, *self._parts.texts(), Stream(taken.text)] if taken.text else actions
 
     def _complete(self, frame: Frame) -> list[Action]:
         message_id, attempt = frame.text("messageId"), frame.number("attempt")
@@ -254,7 +266,7 @@ class Transcript:
             return [Resume()]
         self._end_reply()
         self._mark_shown(message_id, "assistant")
-        actions = self._show_complete(reply, attempt, frame.optional("content"))
+        actions = [*self._parts.texts(), *self._show_complete(reply, attempt, frame.optional("content"))]
         reason = frame.text("finishReason")
         if reason != "stop":
             actions.append(Line(f"The reply ended early: {reason}."))
@@ -307,3 +319,8 @@ class Transcript:
         self._shown.add(message_id)
         self._last_role = role
         self.oldest = self.oldest or message_id
+
+
+def _shown(message: StoredMessage) -> list[Action]:
+    """Return the lines of a stored message, its parts before its text."""
+    return [*stored_parts(message.parts), texts.message(message)]

@@ -1,6 +1,7 @@
 """The HTTP API, on moto's DynamoDB: what each request answers, stores, and tells the user's connections."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import jwt
@@ -10,12 +11,13 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 from handlers import api
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.protocol.frames import timestamp
-from handlers.chat.records import Chat, Connection, User
+from handlers.chat.records import Chat, Connection, PartState, User
 from handlers.chat.store import StoreError
 from handlers.chat.store.tables import TokensItem
 from tests.support.conversation import answer, ask, claim
 from tests.support.http_api import SECRET, event, request
 from tests.support.lambda_context import LambdaContext
+from tests.support.parts import CALL, SOURCE
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -166,6 +168,27 @@ class TestMessages:
                 "usage": None,
             }
         ]
+
+    def test_a_reply_that_has_parts_shows_them(self, store):
+        parts = (replace(CALL, state=PartState.DONE, result="sun"), replace(SOURCE, index=1, offset=3))
+        answer(store, ask(store, "m7", "m8"), parts=parts)
+        shown = [
+            {
+                "index": 0,
+                "offset": 0,
+                "kind": "tool_call",
+                "callId": "m-1-0",
+                "name": "weather",
+                "arguments": "{}",
+                "state": "done",
+                "result": "sun",
+            },
+            {"index": 1, "offset": 3, "kind": "source", "url": "https://example.org", "title": "Tea"},
+        ]
+        [message] = request("GET", "/chats/chat/messages", "alice", limit=1).json["messages"]
+        assert message["parts"] == shown
+        exported = request("GET", "/chats/chat/export", "alice").json["messages"]
+        assert [each.get("parts") for each in exported] == [*[None] * 7, shown]
 
     def test_both_directions_at_once_are_refused(self):
         refused = request("GET", "/chats/chat/messages", "alice", before="m1", after="m2")

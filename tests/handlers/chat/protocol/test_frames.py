@@ -43,7 +43,7 @@ class TestServerFrames:
             "type": "connected",
             "data": {
                 "message": "WebSocket connection established",
-                "protocol": "1.1",
+                "protocol": "1.2",
                 "connectionId": "c=",
                 "serverTime": "2026-11-23T10:00:00.000Z",
                 "reconnectBefore": "2026-11-23T11:55:00.000Z",

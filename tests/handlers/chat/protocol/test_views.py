@@ -1,11 +1,18 @@
 """Messages as they fit into a frame."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.chat.assistants.assistant import MAX_STARTER_CHARS, MAX_STARTERS, MAX_TITLE_CHARS
 from handlers.chat.protocol import frames, views
 from handlers.chat.protocol.frames import AssistantView, ChatJoined, ClientLimits, Connected
-from handlers.chat.records import FinishReason, Message, Role
+from handlers.chat.protocol.parts import fitting
+from handlers.chat.protocol.sizes import arrived
+from handlers.chat.records import Chat, FinishReason, Message, Role
+from tests.support.parts import CALL, SOURCE, parts_of_replies
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -90,3 +97,51 @@ class TestPage:
         reply, question = views.view(message("2", role=Role.ASSISTANT)), views.view(message("1"))
         assert reply.as_data()["finishReason"] == "stop"
         assert "finishReason" not in question.as_data()
+
+
+class TestParts:
+    """A reply that has parts, in a page of history."""
+
+    def reply(self, *parts, content="text"):
+        return replace(message("2", content, Role.ASSISTANT), parts=parts)
+
+    def test_a_message_without_parts_says_nothing_of_them(self):
+        shown = views.view(message("2", role=Role.ASSISTANT)).as_data()
+        assert list(shown) == ["messageId", "content", "role", "timestamp", "finishReason"]
+        assert "partCount" not in views.complete(message("2", role=Role.ASSISTANT)).as_data()
+
+    def test_parts_have_their_place(self):
+        shown = views.view(self.reply(CALL, replace(SOURCE, index=1, offset=4))).as_data()
+        assert [(each["index"], each["offset"], each["kind"]) for each in shown["parts"]] == [
+            (0, 0, "tool_call"),
+            (1, 4, "source"),
+        ]
+
+    def test_long_texts_of_parts_are_cut(self):
+        [shown] = views.view(self.reply(replace(CALL, result="x" * 501))).parts
+        assert (len(shown.result), shown.cut) == (500, True)
+
+    def test_parts_that_do_not_fit_with_the_text_are_counted(self):
+        shown = views.view(self.reply(CALL, CALL, content="x" * 30_400))
+        assert (len(shown.content), shown.parts, shown.part_count) == (30_400, None, 2)
+        shown = views.view(self.reply(CALL, CALL, content="x" * 31_000))
+        assert (shown.content, shown.parts, shown.part_count) == (None, None, 2)
+
+    def test_the_end_of_a_reply_counts_its_parts(self):
+        assert views.complete(self.reply(CALL, CALL)).as_data()["partCount"] == 2
+
+    @given(st.lists(st.tuples(st.integers(0, 40_000), st.lists(parts_of_replies(2_000), max_size=4)), max_size=5))
+    def test_pages_fit_into_a_frame_and_sizes_tell_what_fits(self, replies):
+        """The page that a message's own size tells is the page that is shown."""
+        chat, stored = Chat("alice", "chat"), []
+        for number, (length, parts) in enumerate(replies):
+            new = replace(message(str(number), "x" * length, Role.ASSISTANT), parts=fitting(parts))
+            sized, sizes, count = arrived(chat, new)
+            chat = replace(chat, sizes=sizes, message_count=count)
+            stored.insert(0, sized)
+        shown, more = views.page(stored, 50, lambda oldest: oldest != "0")
+        frame = ChatJoined(chat_id="c" * 36, title="ж" * 200, assistant="a" * 64, messages=shown, has_more=more)
+        assert len(frames.encode(frames.as_json(frame, "𐍈" * 64))) <= frames.MAX_FRAME_BYTES
+        assert more == (len(shown) < len(stored))
+        if stored and stored[0].page:
+            assert len(shown) == stored[0].page

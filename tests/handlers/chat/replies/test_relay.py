@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from handlers.chat.concurrency import Runtime
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, utf16_length
 from handlers.chat.protocol.stream import MAX_PIECE_CHARS, Cursor, Script
-from handlers.chat.records import FinishReason, Resume, Subscription
+from handlers.chat.records import FinishReason, Message, Resume, Role, Subscription
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Pace
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
@@ -39,6 +39,10 @@ def complete(text):
         length=utf16_length(text),
         finish_reason=FinishReason.STOP,
     )
+
+
+def stored_reply(text):
+    return Message("c", "m", Role.ASSISTANT, text, NOON, finish_reason=FinishReason.STOP)
 
 
 class TestScript:
@@ -358,7 +362,7 @@ class TestTheEndOfASession:
         now[0] = NOON + SECOND
         relay = self.relay(gateway := RecordingGateway(), now)
         subscriptions = {"a=": Subscription("first", until=now[0]), "b=": Subscription("first")}
-        relay.announce(subscriptions, "x", complete("x"))
+        relay.announce(subscriptions, stored_reply("x"))
         assert (gateway.kinds("a="), gateway.kinds("b=")) == ([], ["start", "complete"])
 
 
@@ -378,7 +382,7 @@ def test_an_announcement_is_the_whole_reply_from_its_beginning():
     gateway = RecordingGateway(gone={"gone="}, failing={"b=": 1})
     relay = Relay(gateway, START, lambda gone: None, Runtime())
     text = "x" * (MAX_PIECE_CHARS + 1)
-    relay.announce(subscribers("a=", "b=", "gone="), text, complete(text))
+    relay.announce(subscribers("a=", "b=", "gone="), stored_reply(text))
     for device in ("a=", "b="):
         assert gateway.kinds(device) == ["start", "token", "complete"]
         assert gateway.to(device)[0]["data"]["offset"] == 0

@@ -6,7 +6,7 @@ import pytest
 
 from handlers.chat.assistants import ToolContext, tool
 from handlers.chat.errors import ModelFailed
-from handlers.chat.records import CallState, FinishReason, Result, Step, StepCall, ToolCall, Usage
+from handlers.chat.records import CallState, FinishReason, PartState, Result, Step, StepCall, ToolCall, Usage
 from handlers.chat.replies.steps import MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle, steps
@@ -43,6 +43,11 @@ def reply(store):
 
 def turn_of(store):
     return store.chats.get("alice", "chat").turn
+
+
+def shown(parts):
+    """The id, the state and the result of each call."""
+    return [(part.call_id, part.state, part.result) for part in parts]
 
 
 def a_stored_step(store, turn, *results, number=1, text="I look."):
@@ -144,6 +149,37 @@ class TestAReply:
         assert store.steps.of_turn("chat", "m2") == ()
 
 
+class TestParts:
+    def test_the_stored_reply_has_its_calls_at_their_places(self, store, gateway, chat):
+        first = ("Я смотрю.", calls(("sun", '{"city": "Осло"}'), "rain"))
+        make_with(store, gateway, SteppedModel(first, ("Done.", STOP)), sun, rain)
+        [one, other] = reply(store).parts
+        assert (one.name, one.arguments, one.offset, one.index) == ("sun", '{"city": "Осло"}', len("Я смотрю."), 0)
+        assert shown([one, other])[1] == ("m2-01-01", PartState.DONE, "rain")
+
+    def test_devices_see_each_call_before_it_runs_and_its_result_before_the_end(self, store, gateway, chat):
+        make_with(store, gateway, SteppedModel(("I look.", calls("sun")), ("Done.", STOP)), sun)
+        states = [
+            frame["data"]["part"]["state"] for frame in gateway.to("c1=") if frame["type"] == "assistant_message_part"
+        ]
+        assert states[-1] == "done"
+        assert gateway.to("c1=")[-1]["type"] == "assistant_message_complete"
+
+    def test_a_worker_that_takes_over_shows_the_same_parts(self, store, gateway, chat):
+        a_stored_step(store, claim(store, TURN), "first", None)
+        make_with(store, gateway, SteppedModel(("Done.", STOP)), counted([], "second"), now=LATER)
+        assert shown(reply(store).parts) == [
+            ("m2-01-00", PartState.DONE, "first"),
+            ("m2-01-01", PartState.DONE, "second"),
+        ]
+        assert {part.offset for part in reply(store).parts} == {len("I look.")}
+
+    def test_a_call_without_a_result_has_the_state_that_its_reply_has_come_to(self, store, gateway, chat):
+        a_stored_step(store, claim(store, TURN), "first", None)
+        tool_worker(store, gateway, SteppedModel(), counted([]), now=LATER).give_up(TURN, lambda: 60.0)
+        assert shown(reply(store).parts) == [("m2-01-00", PartState.DONE, "first"), ("m2-01-01", PartState.ERROR, None)]
+
+
 class TestBeforeItIsUsed:
     def test_a_step_is_stored_before_its_tools_run_and_a_result_before_the_next_question(self, store, gateway, chat):
         seen = []
@@ -222,6 +258,7 @@ class TestStopped:
         store.turns.cancel("alice", "chat", "m2")
         make_with(store, gateway, model := SteppedModel(), counted([]), now=LATER)
         assert (model.questions, reply(store).content) == ([], "I look.")
+        assert [part.state for part in reply(store).parts] == [PartState.DONE, PartState.CANCELLED]
         assert (reply(store).finish_reason, reply(store).usage) == (FinishReason.CANCELLED, Usage(1, 2))
 
     def test_a_lost_turn_cancels_the_tools_and_stores_no_result_of_them(self, store, gateway, chat):

@@ -10,8 +10,8 @@ from handlers.chat.cost import Prices
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import ChatUpdated
 from handlers.chat.records import Connection, FinishReason, Resume, Turn, Usage
+from handlers.chat.replies.attempt import MAX_REPLY_BYTES
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.hearing import MAX_REPLY_BYTES
 from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from tests.support.conversation import ask, claim
