@@ -28,6 +28,7 @@ worker = ReplyWorker(
     lambda user_id, frame: wired.deliver(delivery.to_user(user_id, frame)),
     wired.runtime,
     report_of(settings, wired.runtime),
+    lambda handover: wired.functions.invoke(os.environ["AWS_LAMBDA_FUNCTION_NAME"], handover.payload()),
 )
 wired.build("functions")
 collector.wake()

@@ -88,6 +88,7 @@ def reply_worker(
     memory=None,
     monotonic=None,
     report=lambda record: None,
+    hand_on=lambda handover: None,
     assistants=None,
     reasoning=Reasoning.HIDDEN,
 ):
@@ -111,6 +112,7 @@ def reply_worker(
         lambda user, frame: sent.append((user, frame)),
         runtime,
         report,
+        hand_on,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Self
 from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import OpenConnections
-from handlers.chat.cost import Meter, Prices
+from handlers.chat.cost import Meter, Prices, Use, gb_seconds
 from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Announcement, Chat, FinishReason, Part, PartKind, Role, Turn, Usage
 from handlers.chat.replies.journal import Journal
@@ -85,6 +85,10 @@ class Attempt:
     began: float
     prompt: Callable[[], tuple[tuple[Role, str], ...] | None]
     journal: Journal
+
+    def use(self, memory: float | None, now: float) -> Use:
+        """Return what the turn has used of AWS until a moment, with the frames that are still to be posted."""
+        return self.handover.use + Use(self.relay.frames, self.meter.units, 1, gb_seconds(memory, now - self.began))
 
 
 class ModelCall:

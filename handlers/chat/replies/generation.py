@@ -31,7 +31,10 @@ class Generation:
     stepping: Stepping
 
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
-        """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost."""
+        """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost.
+
+        Raises `HandedOn`.
+        """
         messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
@@ -51,7 +54,7 @@ class Generation:
         return replace(self.asking.apologise(attempt), usage=attempt.journal.usage_with(None))
 
     def _answer(self, question: Question, attempt: Attempt) -> Completion | None:
-        """Ask the model until it has answered. Returns None if the turn is lost meanwhile."""
+        """Ask the model until it has answered. Returns None if the turn is lost meanwhile. Raises `HandedOn`."""
         work, call = Work(self.runtime), ModelCall(self.runtime, question.assistant.model)
         try:
             with self._monitor(attempt, work.stop) as monitor:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from handlers.chat.concurrency import Runtime
-from handlers.chat.cost import Use, gb_seconds
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, parts, views
 from handlers.chat.records import Announcement, Chat, Message, Role
@@ -113,8 +112,7 @@ class Sealing:
 
     def _cost(self, attempt: Attempt, completion: Completion) -> frames.Cost:
         """Return the cost of the turn until now, with the frames that are still to be posted."""
-        time = gb_seconds(self.settings.memory, self.runtime.monotonic() - attempt.began)
-        use = attempt.handover.use + Use(attempt.relay.frames, attempt.meter.units, 1, time)
+        use = attempt.use(self.settings.memory, self.runtime.monotonic())
         call, prices = completion.call, self.settings.prices
         if call is not None and call.model is not None:
             prices = prices.of_model(call.model)

@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Step, StepCall, ToolCall
-from handlers.chat.replies import results, tool_calls
+from handlers.chat.replies import prompt, results, tool_calls
 from handlers.chat.replies.attempt import Attempt, Completion
+from handlers.chat.replies.handing import Handing
 from handlers.chat.replies.hearing import Said
 from handlers.chat.replies.making import Making
-from handlers.chat.replies.prompt import BREAK, Question
 from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES
-from handlers.chat.replies.work import Lost, Work
+from handlers.chat.replies.work import HandedOn, Lost, Work
 from handlers.chat.turns import steps
 
 MAX_STEPS = 8
 """Steps of one reply with calls. After them the model is asked a last time, and has to answer."""
 
-Ask = Callable[[Question], Said]
+Ask = Callable[[prompt.Question], Said]
 """Asks the model once, and relays its answer."""
 
 
@@ -32,26 +32,30 @@ class Stepping:
     """The steps of replies."""
 
     making: Making
+    handing: Handing
 
     def resume(self, attempt: Attempt) -> None:
         """Load what earlier attempts have stored, and relay its text."""
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
-            attempt.relay.add(f"{BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
+            attempt.relay.add(f"{prompt.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
             attempt.journal.keep(step)  # its calls are shown after its text
 
-    def can_answer(self, question: Question, attempt: Attempt) -> bool:
+    def can_answer(self, question: prompt.Question, attempt: Attempt) -> bool:
         """Return True if the tools of a question's assistant can be used, and no step has expired."""
         kept, stored = len(attempt.journal.steps), attempt.turn.steps
         if kept != stored:
             logger.error("steps_expired", kept=kept, stored=stored)
         return kept == stored and question.assistant.id in self.making.toolboxes
 
-    def run(self, question: Question, attempt: Attempt, ask: Ask, work: Work) -> Completion:
-        """Ask the model until it answers without calls, or the work is stopped. Raises `Lost`."""
+    def run(self, question: prompt.Question, attempt: Attempt, ask: Ask, work: Work) -> Completion:
+        """Ask the model until it answers without calls, or the work is stopped. Raises `Lost` and `HandedOn`."""
         box, journal = self.making.toolboxes[question.assistant.id], attempt.journal
         if journal.steps:
             self.making.make(attempt, box, work, since=None)
         while not work.is_stopped:
+            if self.handing.is_due(attempt):
+                self.handing.hand_on(attempt)
+                raise HandedOn
             may_call = len(journal.steps) < MAX_STEPS and bool(box.schemas)
             said = ask(replace(question, tools=box.schemas, steps=_read(journal.steps), may_call=may_call))
             if not said.calls:

@@ -12,6 +12,10 @@ class Lost(Exception):
     """The turn is another worker's by now, or is gone with its chat."""
 
 
+class HandedOn(Exception):
+    """The next invocation goes on with the turn."""
+
+
 class Work:
     """The work of an attempt, one part after the other. A stop ends the part that is under way, and each after it."""
 

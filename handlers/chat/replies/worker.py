@@ -11,7 +11,19 @@ from handlers.chat.concurrency import Runtime, beside
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
-from handlers.chat.replies import asking, calls, generation, hold, journal, making, spending, steps, toolbox
+from handlers.chat.replies import (
+    asking,
+    calls,
+    generation,
+    handing,
+    hold,
+    journal,
+    making,
+    spending,
+    steps,
+    toolbox,
+    work,
+)
 from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
@@ -20,7 +32,10 @@ from handlers.chat.turns import lifecycle
 
 
 class ReplyWorker:
-    """The maker of replies. `send_to_user` sends a frame to all connections of a user, `report` takes measurements."""
+    """The maker of replies. `send_to_user` sends a frame to all connections of a user, `report` takes measurements.
+
+    `hand_on` invokes the next worker of a turn.
+    """
 
     def __init__(
         self,
@@ -31,13 +46,15 @@ class ReplyWorker:
         send_to_user: SendToUser,
         runtime: Runtime,
         report: Report = lambda record: None,
+        hand_on: Callable[[lifecycle.Handover], None] = lambda handover: None,
     ) -> None:
         self._store = store
         self._connections = connections
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        stepping = steps.Stepping(making.Making(store, runtime, calls.Calls(runtime), boxes))
+        made = making.Making(store, runtime, calls.Calls(runtime), boxes)
+        stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
         asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime))
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
@@ -113,6 +130,8 @@ class ReplyWorker:
         try:
             self._generation.resume(attempt)
             question, completion = self._generation.generate(attempt)
+        except work.HandedOn:
+            return None
         except Exception:
             self._fail(attempt)
             raise

@@ -41,6 +41,7 @@ class Handover:
 
     `attempt` is the number that the worker's own attempt will have, `replaces` the reply that this one replaces.
     `assistant` is the chat's, None for the default one.
+    `hops` counts the workers that have handed the turn on while they lived, None if none has.
     `chars` are the lengths of the texts for the prompt, the newest first, as far as they are known (`protocol.sizes`).
     `frames`, `read_units`, `write_units`, `invocations` and `gb_seconds` are what the turn has used before (see
     `cost.Use`). `asked_at` is the Unix time, in milliseconds, at which API Gateway got the user's frame. It is None if
@@ -59,6 +60,7 @@ class Handover:
     gb_seconds: float | None = None
     asked_at: int | None = None
     assistant: str | None = None
+    hops: int | None = None
     chars: tuple[int, ...] = field(default=(), compare=False)
 
     @classmethod

@@ -7,9 +7,11 @@ import pytest
 from handlers.chat.assistants import ToolContext, tool
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import CallState, FinishReason, PartState, Result, Step, StepCall, ToolCall, Usage
+from handlers.chat.replies.handing import MAX_HOPS
 from handlers.chat.replies.steps import MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle, steps
+from handlers.chat.turns.lifecycle import Handover
 from tests.support.conversation import claim
 from tests.support.reply_worker import APOLOGY, LATER, NOON, STOP, TURN
 from tests.support.tool_worker import SteppedModel, calls, make_with, tool_worker
@@ -338,6 +340,57 @@ class TestTakenOver:
         a_stored_step(store, claim(store, TURN), None)
         tool_worker(store, gateway, SteppedModel(), counted([]), now=LATER).give_up(TURN, lambda: 60.0)
         assert (reply(store).content, reply(store).usage) == (f"I look.\n\n{APOLOGY}", Usage(1, 2))
+
+
+class TestHandedOn:
+    def made(self, store, gateway, remaining, model, hops=None):
+        handed = []
+        worker = tool_worker(store, gateway, model, sun, hand_on=handed.append, monotonic=lambda: 900.0 - remaining[0])
+        worker.make(Handover("alice", "chat", "m2", hops=hops), lambda: remaining[0])
+        return handed
+
+    def test_a_worker_whose_time_ends_hands_the_turn_on_between_two_steps(self, store, gateway, chat):
+        remaining = [900.0]
+        first = ("I look.", lambda: remaining.__setitem__(0, 299.0), calls("sun"))
+        [handover] = self.made(store, gateway, remaining, SteppedModel(first))
+        assert (reply(store), handover.attempt, handover.hops) == (None, 2, 1)
+        make_with(store, gateway, model := SteppedModel(("Done.", STOP)), sun, turn=handover)
+        assert model.read == [[["sun"]]]
+        assert (reply(store).content, reply(store).attempt) == ("I look.\n\nDone.", 2)
+
+    def test_the_same_handover_again_makes_nothing(self, store, gateway, chat):
+        remaining = [900.0]
+        first = ("I look.", lambda: remaining.__setitem__(0, 299.0), calls("sun"))
+        [handover] = self.made(store, gateway, remaining, SteppedModel(first))
+        again = SteppedModel()
+        answer = ("Done.", lambda: make_with(store, gateway, again, sun, turn=handover), STOP)
+        make_with(store, gateway, SteppedModel(answer), sun, turn=handover)
+        assert (again.questions, reply(store).content) == ([], "I look.\n\nDone.")
+
+    @pytest.mark.parametrize(("left", "hops"), [(301.0, None), (299.0, MAX_HOPS)])
+    def test_it_goes_on_itself_while_it_has_time_or_nobody_may_follow(self, store, gateway, chat, left, hops):
+        first = ("I look.", lambda: remaining.__setitem__(0, left), calls("sun"))
+        remaining = [900.0]
+        assert self.made(store, gateway, remaining, SteppedModel(first, ("Done.", STOP)), hops) == []
+        assert reply(store).content == "I look.\n\nDone."
+
+    def test_an_invocation_that_fails_ends_the_lease_and_the_next_try_goes_on(self, store, gateway, chat):
+        remaining = [900.0]
+
+        def fail(handover):
+            raise ConnectionError
+
+        first = ("I look.", lambda: remaining.__setitem__(0, 299.0), calls("sun"))
+        worker = tool_worker(
+            store, gateway, SteppedModel(first), sun, hand_on=fail, monotonic=lambda: 900.0 - remaining[0]
+        )
+        with pytest.raises(ConnectionError):
+            worker.make(TURN, lambda: remaining[0])
+        make_with(store, gateway, SteppedModel(("Done.", STOP)), sun)
+        assert reply(store).content == "I look.\n\nDone."
+
+    def test_a_handover_without_hops_is_read_by_an_earlier_version(self):
+        assert "hops" not in Handover("alice", "chat", "m2").payload()
 
 
 def test_each_question_of_a_reply_has_a_reservation_of_its_own(store, gateway, chat):
