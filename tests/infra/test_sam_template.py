@@ -195,7 +195,7 @@ def test_a_function_that_is_told_of_another_one_may_invoke_it(template):
         told = properties.get("Environment", {}).get("Variables", {})
         named = {value["Ref"] for variable, value in told.items() if variable.endswith("_FUNCTION")}
         destination = properties.get("EventInvokeConfig", {}).get("DestinationConfig", {})
-        itself = {name} if name == "DeliverFunction" else set()
+        itself = {name} & {"DeliverFunction", "GenerateFunction"}
         invoked = {resource for actions, resource in statements(template, name) if "lambda:InvokeFunction" in actions}
         assert invoked == {f"{each}.Arn" for each in named | itself | set(named_in(destination))}, name
 

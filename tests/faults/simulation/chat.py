@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+from handlers.chat.assistants.registry import Assistants
 from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Prices
 from handlers.chat.identity.tokens import Identity
@@ -149,7 +150,7 @@ class SimulatedDeployment:
         self.world.spawn(process, work, after)
         self.world.later(after, watch)
 
-    def _worker(self, process: SimulatedProcess) -> ReplyWorker:
+    def _worker(self, process: SimulatedProcess, assistants: Assistants | None = None) -> ReplyWorker:
         connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
         settings = ReplySettings(
             RUSSIAN,
@@ -159,6 +160,7 @@ class SimulatedDeployment:
             tokens_per_day=self.settings.limits.tokens_per_day,
             max_completion_tokens=self.settings.max_completion_tokens,
             memory=1.0,
+            assistants=assistants or Assistants(),
         )
         return ReplyWorker(
             self.store,  # type: ignore[arg-type]
@@ -167,6 +169,7 @@ class SimulatedDeployment:
             settings,
             lambda user_id, frame: None,
             process,  # type: ignore[arg-type]
+            hand_on=lambda handover: self.invoke(handover.payload()),
         )
 
     def _process(self, name: str) -> SimulatedProcess:
