@@ -1,0 +1,152 @@
+"""Workers that die around a call of a tool, through real processes. All scenarios run at once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.chat.turns.lifecycle import MAX_ATTEMPTS
+from tests.faults.users import APOLOGY, USERS, ChatUser, check
+from tests.support.devices import ROOT, Emulator
+from tests.support.unlimited import UNLIMITED
+
+END = 900.0
+"""Seconds after which a turn hangs."""
+
+ASSISTANT = """
+import os
+import pathlib
+import signal
+
+from handlers.chat.assistants import Assistant, ToolContext
+
+RUNS = pathlib.Path({runs!r})
+
+
+def work(context: ToolContext, dies: str = "never") -> str:
+    \"\"\"Do something once, and perhaps die at it.\"\"\"
+    def note(what):
+        with (RUNS / f"{{context.chat_id}}.txt").open("a") as file:
+            file.write(f"{{what}} {{context.call_id}}\\n")
+
+    first = not (RUNS / context.call_id).exists()
+    (RUNS / context.call_id).touch()
+    note("begun")
+    if dies == "always" or dies == "before" and first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    note("done")
+    if dies == "after" and first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return context.call_id
+
+
+assistant = Assistant(tools=(work,))
+"""
+
+CALL = "/tool work"
+DIES = '/tool work {{"dies": "{}"}}'
+TWO_STEPS = f"{CALL}\n{CALL}\n/then\n{CALL}"
+
+POINTS: dict[str, tuple[tuple[Any, ...] | None, str, dict[str, int]]] = {
+    "before its step is stored": (("TransactWriteItems", "#steps", {}), TWO_STEPS, {}),
+    "when its step is stored": (("TransactWriteItems", "#steps", {"after": True}), TWO_STEPS, {}),
+    "before the second step is stored": (("TransactWriteItems", "#steps", {"nth": 2}), TWO_STEPS, {}),
+    "before a tool has done anything": (None, f"{DIES.format('before')}\n/then\n{CALL}", {"01-00": 2}),
+    "when a tool has done everything": (None, f"{DIES.format('after')}\n/then\n{CALL}", {"01-00": 2}),
+    "before the only result is stored": (("UpdateItem", "#steps", {}), f"{CALL}\n/then\n{CALL}", {"01-00": 2}),
+    "when the only result is stored": (("UpdateItem", "#steps", {"after": True}), f"{CALL}\n/then\n{CALL}", {}),
+    "before the seal": (("TransactWriteItems", "announcements", {}), TWO_STEPS, {}),
+    "after the seal": (("TransactWriteItems", "announcements", {"after": True}), TWO_STEPS, {}),
+}
+"""Where the worker is killed: the request of the store and what it says, the question, and the calls that run again."""
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which each chat's runs of the tool are noted."""
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory, runs: Path):
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "handlers" / "assistants" / "default.py").write_text(ASSISTANT.format(runs=str(runs)))
+    (folder / "infra").mkdir()
+    shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
+    plan = folder / "plan.json"
+    plan.write_text("{}")
+    emulator = Emulator(
+        PARLEY_TEMPLATE=str(folder / "infra" / "template.yaml"),
+        PARLEY_IAM="enforce",
+        PARLEY_FAULTS=str(plan),
+        PARLEY_USERS=",".join(f"user{number}" for number in range(USERS)),
+        PARLEY_RETRY_DELAY="16",
+        PARLEY_ENVIRONMENTS="40",
+        ANONYMOUS_SECONDS="600",
+        CHAT_LANGUAGE="en",
+        **UNLIMITED,
+    )
+    yield emulator
+    missing = emulator.missing()
+    emulator.stop()
+    assert missing == []
+
+
+def scenario(emulator: Emulator, point: str) -> tuple[ChatUser, dict[str, Any]]:
+    """Ask, let the worker die at a point, and return the user and the stored reply."""
+    fault, question, _ = POINTS[point]
+    user = ChatUser(emulator)
+    if fault is not None:
+        operation, says, options = fault
+        user.fault("store", "kill", user.chat_id, "GenerateFunction", operation, says, **options)
+    user.say(question)
+    user.reply(END)
+    check(user)
+    return user, user.stored()[1]
+
+
+@pytest.fixture(scope="module")
+def outcomes(emulator: Emulator) -> dict[str, Future[tuple[ChatUser, dict[str, Any]]]]:
+    pool = ThreadPoolExecutor(len(POINTS))
+    return {point: pool.submit(scenario, emulator, point) for point in POINTS}
+
+
+def test_a_call_that_kills_every_worker_ends_with_the_apology(emulator, runs):
+    """Nobody pings, so the function that gives up ends the turn. It reads the steps with a role of its own."""
+    user = ChatUser(emulator, pinging=False)
+    user.say(f"{DIES.format('always')}\n{CALL}")
+    complete = user.reply(END).completes[0]
+    check(user)
+    assert (complete["content"], complete["finishReason"]) == (APOLOGY, "error")
+    reply = user.stored()[1]
+    states = [part["state"] for part in json.loads(reply["parts"])]
+    assert (states[0], len(states)) == ("error", 2)
+    lines = (runs / f"{user.chat_id}.txt").read_text().split("\n")
+    begun = Counter(line.partition(" ")[2] for line in lines if line.startswith("begun"))
+    assert begun[f"{reply['messageId']}-01-00"] == MAX_ATTEMPTS
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_what_is_finished_is_not_repeated_and_the_reply_is_whole(outcomes, runs, point):
+    user, reply = outcomes[point].result(2 * END)
+    lines = (runs / f"{user.chat_id}.txt").read_text().split("\n")
+    begun = Counter(line.partition(" ")[2] for line in lines if line.startswith("begun"))
+    again = {call_id.partition(f"{reply['messageId']}-")[2]: times for call_id, times in begun.items() if times > 1}
+    assert again == POINTS[point][2]
+    parts = json.loads(reply["parts"])
+    assert [(part["callId"], part["state"], part["result"]) for part in parts] == [
+        (call_id, "done", call_id) for call_id in sorted(begun)
+    ]
+    assert reply["finishReason"] == "stop"
+    for call_id in begun:
+        assert reply["content"].count(call_id) == 1, "the model has read each result once"
+    assert int(reply["attempt"]) == (1 if point == "after the seal" else 2)
+    reading = user.reply()
+    assert reading.text == reading.completes[0]["content"] == reply["content"]
