@@ -268,7 +268,9 @@ class ProtocolClient(ABC):
 
     def _on_assistant_message_complete(self, data: dict[str, Any]) -> None:
         reading = self._reading(data["messageId"])
-        if data["content"] is None and data["attempt"] >= reading.attempt and reading.length < data["length"]:
+        lacks_text = data["content"] is None and reading.length < data["length"]
+        lacks_parts = data["messageId"] not in self.shown and len(reading.parts) < data.get("partCount", 0)
+        if data["attempt"] >= reading.attempt and (lacks_text or lacks_parts):
             self._join()
             return
         reading.end(data)

@@ -38,6 +38,7 @@ def emulator():
         OPENAI_TOKEN_SECONDS="8",
         ANONYMOUS_SECONDS="600",
         CHAT_LANGUAGE="en",
+        REASONING="stored",
         # Replies as long as a test asks for: one must not end by itself before the test has done what it came for.
         MAX_COMPLETION_TOKENS="1000000",
         **UNLIMITED,

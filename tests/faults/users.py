@@ -164,10 +164,12 @@ def check(user: ChatUser, readings: int = 1) -> None:
     assert [message["role"] for message in stored] == ["user", "assistant"] * (len(stored) // 2)
     assert int(user.chat()["messageCount"]["N"]) == len(stored)
     replies = {message["messageId"]: message["content"] for message in stored if message["role"] == "assistant"}
+    parts = {message["messageId"]: json.loads(message.get("parts", "[]")) for message in stored}
     ended = {message_id: reading for message_id, reading in user.readings.items() if reading.completes}
     assert len(ended) >= readings
     for message_id, reading in ended.items():
         assert reading.completes[0]["content"] in (replies[message_id], None)
+        assert [{"index": index, **part} for index, part in sorted(reading.parts.items())] == parts[message_id]
         assert len(reading.completes) == 1, "not exactly one end"
         assert reading.late == [], "something after the end"
 

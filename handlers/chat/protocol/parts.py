@@ -33,8 +33,8 @@ HISTORY_CHARS = 500
 TEXTS = (PartKind.REASONING, PartKind.REFUSAL)
 """The kinds that are text, which grows and is sent in pieces."""
 
-_CUTS = (MAX_TEXT_CHARS, 8_000, 4_000, 2_000, 1_000, HISTORY_CHARS, 200, 50, 0)
-"""Characters of each text, tried one after the other until everything fits."""
+_CUTS = (MAX_TEXT_CHARS, 8_000, 4_000, 2_000, 1_000, HISTORY_CHARS, 200, 50, 10)
+"""Characters of each text, tried one after the other until everything fits. Never 0: a text without text is no part."""
 
 
 def whole_characters(text: str) -> str:

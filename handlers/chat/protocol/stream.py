@@ -21,7 +21,6 @@ from handlers.chat.records import Message, Part, PartKind, Resume
 MAX_PIECE_CHARS = 5_000
 """Characters in one frame. At 4 bytes of UTF-8 each, or 6 for those that JSON escapes, a frame stays below 32 KB."""
 
-
 _SECOND_HALVES = frozenset(bytes([byte]) for byte in range(0xDC, 0xE0))
 """The high bytes of the second half of a character that takes two code units of UTF-16."""
 
@@ -139,7 +138,8 @@ class Script:
         last = self._events[-1] if self._events else None
         if last is None or last.text is None or last.part.kind is not PartKind.REASONING or self._is_closed(last):
             if len(self._newest) < MAX_REASONING_PARTS:
-                self.show(Part(PartKind.REASONING, text=text))
+                # One that is full counts as cut: no frame would tell that more came.
+                self.show(Part(PartKind.REASONING, text=text, cut=len(text) >= MAX_TEXT_CHARS))
             return
         room = MAX_TEXT_CHARS - last.text.characters
         last.text.add(whole_characters(text[:room]))

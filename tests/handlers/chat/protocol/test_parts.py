@@ -80,6 +80,9 @@ def test_parts_fit_into_what_is_left(parts, most):
     fit = fitting(parts, most)
     assert len((kept_parts(fit) or "").encode()) <= most
     assert [each.index for each in fit] == [each.index for each in parts[: len(fit)]]
+    assert [bool(each.text) for each in fit] == [bool(each.text) for each in parts[: len(fit)]], (
+        "one without is no part"
+    )
 
 
 def test_many_long_parts_are_cut_and_none_is_left_out():

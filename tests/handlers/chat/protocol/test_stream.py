@@ -201,11 +201,12 @@ def test_reasoning_after_anything_else_is_a_part_of_its_own(between):
     assert [part.text for part in script.parts if part.kind is PartKind.REASONING] == ["one", "two"]
 
 
-def test_reasoning_without_end_is_cut_and_says_so():
+@pytest.mark.parametrize("piece", [3_000, MAX_TEXT_CHARS // 2, MAX_TEXT_CHARS, MAX_TEXT_CHARS + 1])
+def test_reasoning_without_end_is_cut_and_says_so(piece):
     script, reading = Script(START), Reading()
     cursor = Cursor()
     for _ in range(9):
-        script.reason("🙂" * 3_000)
+        script.reason("🙂" * piece)
         cursor = read(script, cursor, reading)
     script.end = end_of(script)
     read(script, cursor, reading)
