@@ -53,17 +53,21 @@ class Stepping:
         if journal.steps:
             self.making.make(attempt, box, work, since=None)
         while not work.is_stopped:
-            if self.handing.is_due(attempt):
-                self.handing.hand_on(attempt)
-                raise HandedOn
+            self._hand_on_in_time(attempt)
             may_call = len(journal.steps) < MAX_STEPS and bool(box.schemas)
             said = ask(replace(question, tools=box.schemas, steps=_read(journal.steps), may_call=may_call))
             if not said.calls:
                 return replace(said.completion, usage=journal.usage_with(said.completion.usage))
             began = self.making.runtime.monotonic()
             self._store(attempt, said)
+            self._hand_on_in_time(attempt)
             self.making.make(attempt, box, work, since=began)
         return Completion(FinishReason.STOP, journal.usage_with(None))  # the reason of the stop takes its place
+
+    def _hand_on_in_time(self, attempt: Attempt) -> None:
+        if self.handing.is_due(attempt):
+            self.handing.hand_on(attempt)
+            raise HandedOn
 
     def _store(self, attempt: Attempt, said: Said) -> None:
         calls = tuple(StepCall(_kept(call)) for call in said.calls)

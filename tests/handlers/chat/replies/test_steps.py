@@ -358,6 +358,36 @@ class TestHandedOn:
         assert model.read == [[["sun"]]]
         assert (reply(store).content, reply(store).attempt) == ("I look.\n\nDone.", 2)
 
+    def test_calls_that_would_begin_too_late_are_left_to_the_next_worker(self, store, gateway, chat):
+        remaining, ran = [900.0], []
+        first = (lambda: remaining.__setitem__(0, 299.0), calls("count"))
+        worker = tool_worker(
+            store,
+            gateway,
+            SteppedModel(first),
+            counted(ran),
+            hand_on=ran.append,
+            monotonic=lambda: 900.0 - remaining[0],
+        )
+        worker.make(TURN, lambda: remaining[0])
+        [handover] = ran
+        make_with(store, gateway, SteppedModel(("Done.", STOP)), counted(ran), turn=handover)
+        assert ran == [handover, "m2-01-00"]
+
+    def test_after_a_tool_that_took_long_too(self, store, gateway, chat):
+        remaining, handed = [900.0], []
+
+        def long() -> str:
+            """Take long."""
+            remaining[0] = 299.0
+            return "long"
+
+        model = SteppedModel((calls("long"),))
+        worker = tool_worker(store, gateway, model, long, hand_on=handed.append, monotonic=lambda: 900.0 - remaining[0])
+        worker.make(TURN, lambda: remaining[0])
+        assert (len(handed), len(model.questions)) == (1, 1)
+        assert store.steps.result("chat", "m2", 1, 0).text == "long"
+
     def test_the_same_handover_again_makes_nothing(self, store, gateway, chat):
         remaining = [900.0]
         first = ("I look.", lambda: remaining.__setitem__(0, 299.0), calls("sun"))
