@@ -29,10 +29,11 @@ class Handing:
 
     def is_due(self, attempt: Attempt) -> bool:
         """Return True if another invocation is to make the next step. A worker without a step of its own says no."""
+        if not attempt.journal.progressed or (attempt.handover.hops or 0) >= MAX_HOPS:
+            return False
         remaining = attempt.remaining()
         whole = self.runtime.monotonic() - attempt.began + remaining
-        late = remaining < min(HANDOVER_SECONDS, whole / 3)
-        return late and attempt.journal.progressed and (attempt.handover.hops or 0) < MAX_HOPS
+        return remaining < min(HANDOVER_SECONDS, whole / 3)
 
     def hand_on(self, attempt: Attempt) -> None:
         """Start the next worker, which claims the turn while this one still has the lease. Raises botocore's errors."""
