@@ -185,7 +185,7 @@ class TestReturned:
             (sys, "module"),
             (["\ud800"], "list"),
         ],
-        ids=repr,
+        ids=lambda value: type(value).__name__,
     )
     def test_what_is_no_json_is_an_error(self, value, name):
         def give():
