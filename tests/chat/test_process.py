@@ -23,7 +23,8 @@ AN_HOUR = "/long 18000"
 
 def start(*arguments, cwd=ROOT, **variables):
     kept = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")}
-    environment = kept | {"PARLEY_NO_DATA": "1"} | variables
+    # A developer's own emulator may have the port that is used by default.
+    environment = kept | {"PARLEY_NO_DATA": "1", "PORT": str(free_port())} | variables
     return subprocess.run(
         [PARLEY, "up", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
     )

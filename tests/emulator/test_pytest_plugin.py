@@ -165,13 +165,10 @@ def test_no_emulator_outlives_its_session(project, how):
     project.write(
         "test_app.py",
         """
-        import signal
         import time
         from pathlib import Path
 
         def test_it(parley):
-            # A shell lets what it starts in the background ignore Ctrl-C.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             Path("pid").write_text(f"{parley.process.pid}.")
             time.sleep(600)
         """,

@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
 from tests.support.dead_letter_queues import Queues
+from tests.support.http_server import serving
 from tests.support.stacks import Stacks
 
 ACCOUNT = "123456789012"
@@ -124,14 +124,9 @@ class Account:
 def running() -> Iterator[Account]:
     """Run an account that has nothing yet."""
     account = Account()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"account": account}))
-    account.url = f"http://127.0.0.1:{server.server_port}"
-    Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
+    with serving(type("Handler", (_Handler,), {"account": account})) as port:
+        account.url = f"http://127.0.0.1:{port}"
         yield account
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The @connections API of a gateway in this process, over HTTP, for SDKs."""
+"""HTTP servers in this process: any, and the @connections API of a gateway, for SDKs."""
 
 from __future__ import annotations
 
@@ -34,10 +34,17 @@ def http_server(gateway: GatewayStage) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(Handler) as port:
+        yield f"http://127.0.0.1:{port}/live"
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    """Serve requests in a thread of this process; give the port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/live"
+        yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
