@@ -1,6 +1,22 @@
-"""Assistants: what their files say (`assistant`, `tools`), and the search for these files (`registry`)."""
+"""Assistants: what their files say (`assistant`, `tools`, `agents`), and the search for these files (`registry`)."""
 
+from handlers.chat.assistants.agents import Call, ChatMessage, Delta, Reply, Source, Turn
 from handlers.chat.assistants.assistant import Assistant
 from handlers.chat.assistants.tools import Tool, ToolContext, ToolError, tool
+from handlers.chat.records import FinishReason, Usage
 
-__all__ = ["Assistant", "Tool", "ToolContext", "ToolError", "tool"]
+__all__ = [
+    "Assistant",
+    "Call",
+    "ChatMessage",
+    "Delta",
+    "FinishReason",
+    "Reply",
+    "Source",
+    "Tool",
+    "ToolContext",
+    "ToolError",
+    "Turn",
+    "Usage",
+    "tool",
+]

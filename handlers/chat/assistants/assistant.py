@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from handlers.chat.assistants.agents import Reply, check_reply
 from handlers.chat.assistants.tools import Tool, ToolFunction, check_tools, tool
 from handlers.chat.records import Chat, User
 
@@ -43,6 +44,7 @@ class Assistant:
     - `temperature`, `max_completion_tokens`: OpenAI's.
     - `parameters`: more fields of the request to the model's server, by their names there.
     - `tools`: functions that the model may call, as they are or made with `tool`.
+    - `reply`: an own agent, which makes the replies in place of a model.
     - `starters`: questions that a user may begin with.
     - `history_chars`: the length of the longest prompt, in characters, without the instructions.
     - `id`: the name of its file. The registry sets it.
@@ -55,6 +57,7 @@ class Assistant:
     max_completion_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool | ToolFunction, ...] = ()
+    reply: Reply | None = None
     starters: tuple[str, ...] = ()
     history_chars: int | None = None
     id: str = ""
@@ -72,6 +75,9 @@ class Assistant:
         _check_number(self.history_chars, "history_chars", 1, 10_000_000, whole=True)
         _check_parameters(self.parameters)
         check_tools(self.tools)
+        if self.reply is not None:
+            check_reply(self.reply)
+            _check_unused(self)
 
     @property
     def own_tools(self) -> tuple[Tool, ...]:
@@ -83,6 +89,13 @@ class Assistant:
         if isinstance(self.title, str):
             return self.title or self.id
         return self.title.get(language) or next(filter(None, self.title.values()), self.id)
+
+
+def _check_unused(assistant: Assistant) -> None:
+    """Raise `ValueError` for a field that nobody would read, because an own agent asks its model itself."""
+    for name in ("temperature", "parameters", "tools"):
+        if getattr(assistant, name) not in (None, {}, (), []):
+            raise ValueError(f"{name} is for the model that `reply` takes the place of; use it in `reply` instead")
 
 
 def check_instructions(text: object) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
-from handlers.chat.records import FinishReason, ToolCall, Usage
+from handlers.chat.records import FinishReason, Part, ToolCall, Usage
 from handlers.chat.replies import finish_reasons
 from handlers.chat.replies.reasoning import reasoning
 from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
@@ -43,6 +43,8 @@ class Delta:
     `thinking` is the most tokens that the piece has beside its text: thinking, or anything else that is not shown.
     `reasoning` is the thinking that people can read. `calls` are all calls of tools in the answer; they come once, at
     its end, and only if the model has ended it by itself: what was cut may lack its last call, or half of it.
+
+    Only an own agent has a `refusal` apart from the text, and a `part`: a source, or the state of a call of its own.
     """
 
     text: str = ""
@@ -51,6 +53,8 @@ class Delta:
     thinking: int = 0
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
+    refusal: str = ""
+    part: Part | None = None
 
 
 class DeltaReader:

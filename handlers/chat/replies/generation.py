@@ -46,8 +46,12 @@ class Generation:
         return question, self._answer(asked, attempt) if asked and usable else self.give_up(attempt)
 
     def resume(self, attempt: Attempt) -> None:
-        """Take over what earlier attempts have stored."""
-        self.stepping.resume(attempt)
+        """Take over what earlier attempts have stored: with an own agent, its named steps."""
+        assistant = self.settings.assistants.find(attempt.chat.assistant)
+        if assistant is not None and assistant.reply is not None:
+            self.asking.own.resume(attempt)
+        else:
+            self.stepping.resume(attempt)
 
     def give_up(self, attempt: Attempt) -> Completion:
         """Relay the apology instead of an answer of the model, and return the completion of the reply."""
@@ -64,6 +68,8 @@ class Generation:
             return None
         if monitor.stop_reason is StopReason.LOST:
             return None
+        if monitor.stop_reason is StopReason.OUT_OF_TIME and not attempt.relay.text:
+            return replace(self.give_up(attempt), call=call if call.was_asked else None)
         if monitor.stop_reason is not None:
             completion = replace(completion, finish_reason=_FINISH_REASONS[monitor.stop_reason])
         return replace(completion, call=call if call.was_asked else None)

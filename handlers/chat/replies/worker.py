@@ -12,6 +12,7 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
 from handlers.chat.replies import (
+    agents,
     asking,
     calls,
     generation,
@@ -53,9 +54,10 @@ class ReplyWorker:
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        made = making.Making(store, runtime, calls.Calls(runtime), boxes)
-        stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
-        asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime))
+        running, handed = calls.Calls(runtime), handing.Handing(hand_on, runtime, settings.memory)
+        stepping = steps.Stepping(making.Making(store, runtime, running, boxes), handed)
+        own = agents.Agents(store, runtime, running, handed)
+        asked = asking.Asking(model, own, settings, runtime, spending.Spending(store, settings, runtime))
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 

@@ -1,0 +1,432 @@
+"""Own agents: the developer's function replies in place of the model, and its turn ends as every other one."""
+
+import asyncio
+import sys
+import threading
+from functools import partial
+
+import pytest
+
+from handlers.chat.assistants import Assistant, Call, ChatMessage, Delta, Source, Turn, Usage
+from handlers.chat.concurrency import Runtime
+from handlers.chat.limits.budget import Reservation
+from handlers.chat.records import PartKind, PartState
+from handlers.chat.replies import agent_answers
+from handlers.chat.replies.attempt import MAX_REPLY_BYTES
+from handlers.chat.replies.calls import MAX_LEFT_BEHIND, Calls
+from handlers.chat.replies.journal import MAX_OWN_PARTS
+from handlers.chat.settings import Reasoning
+from tests.support.agent_worker import agent_worker, reply_with
+from tests.support.conversation import claim
+from tests.support.log_lines import log_lines
+from tests.support.reply_worker import APOLOGY, LATER, NOON, TURN, ScriptedModel, text_of
+from tests.support.waiting import HANGS, until
+
+
+@pytest.fixture
+def released():
+    """An event that frees everything that hangs, at the end of the test."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def no_grace(monkeypatch):
+    """Agents that are stopped have no time to end."""
+    monkeypatch.setattr(agent_answers, "GRACE_SECONDS", 0.0)
+
+
+def shown(reply):
+    """The kind, the offset and the text of each part."""
+    return [(part.kind, part.offset, part.text or part.url or part.result) for part in reply.parts]
+
+
+def only(lines, event):
+    """The one line of an event."""
+    [line] = [line for line in lines if line["message"] == event]
+    return line
+
+
+class TestAReply:
+    def test_it_is_what_the_agent_yields_and_the_model_is_not_asked(self, store, gateway, chat):
+        async def reply(turn):
+            yield "Hel"
+            await asyncio.sleep(0)
+            yield Delta("lo.")
+
+        model = ScriptedModel("no")
+        kept = reply_with(store, gateway, reply, model=model)
+        assert (kept.content, kept.finish_reason, kept.usage) == ("Hello.", "stop", None)
+        assert (model.questions, text_of(gateway.to("c1="))) == ([], "Hello.")
+        assert gateway.to("c1=")[-1]["type"] == "assistant_message_complete"
+
+    def test_the_agent_knows_its_turn(self, store, gateway, chat):
+        seen = []
+
+        async def reply(turn):
+            seen.append((turn, turn.cancelled.is_set()))
+            yield f"{turn.remaining():.0f}"
+
+        assistant = Assistant(reply=reply, instructions=lambda user, chat: f"For {user.user_id}.")
+        assert reply_with(store, gateway, reply, assistant=assistant).content == "885"
+        [(turn, was_cancelled)] = seen
+        assert (turn.user_id, turn.chat_id, turn.message_id, turn.attempt) == ("alice", "chat", "m2", 1)
+        assert (turn.messages, turn.question) == ((ChatMessage("user", "Как дела?"),), "Как дела?")
+        assert (turn.instructions, was_cancelled) == ("For alice.", False)
+
+    def test_any_function_that_returns_an_iterator_is_an_agent(self, store, gateway, chat):
+        async def pieces(word, turn):
+            yield f"{word} {turn.question}"
+
+        assert reply_with(store, gateway, partial(pieces, "You:")).content == "You: Как дела?"
+
+    def test_the_first_piece_goes_out_before_the_last_one_is_there(self, store, gateway, chat):
+        async def reply(turn):
+            yield "first"
+            await asyncio.to_thread(until, lambda: "first" in text_of(gateway.to("c1=")))
+            yield " last"
+
+        assert reply_with(store, gateway, reply).content == "first last"
+
+    @pytest.mark.parametrize("reason", ["length", "content_filter"])
+    def test_its_reason_for_the_end_counts(self, store, gateway, chat, reason):
+        async def reply(turn):
+            yield Delta("half", finish_reason=reason)
+
+        assert reply_with(store, gateway, reply).finish_reason == reason
+
+    def test_control_characters_and_half_characters_are_cleaned(self, store, gateway, chat):
+        async def reply(turn):
+            yield "a\x00b\ud83d"
+
+        assert reply_with(store, gateway, reply).content == "ab\ufffd"
+
+    def test_more_pieces_than_may_wait_all_come(self, store, gateway, chat, monkeypatch):
+        monkeypatch.setattr(agent_answers, "MOST_WAITING", 2)
+
+        async def reply(turn):
+            for number in range(50):
+                yield f"{number} "
+
+        assert reply_with(store, gateway, reply).content == "".join(f"{number} " for number in range(50))
+
+
+class TestParts:
+    def test_sources_calls_and_refusals_have_their_places(self, store, gateway, chat):
+        async def reply(turn):
+            yield "I look"
+            yield Delta(call=Call("x", "search", {"word": "Осло"}))
+            yield Delta(call=Call("x", "search", {"word": "Осло"}, state="done", result="found"))
+            yield ". Here"
+            yield Delta(source=Source("https://example.com/a", "A", "says so"))
+            yield Delta(refusal="No ")
+            yield Delta(refusal="more.")
+
+        [call, source, refusal] = reply_with(store, gateway, reply).parts
+        assert (call.kind, call.call_id, call.name, call.offset) == (PartKind.TOOL_CALL, "m2-own-00", "search", 6)
+        assert (call.arguments, call.state, call.result) == ('{"word": "Осло"}', PartState.DONE, "found")
+        assert (source.url, source.name, source.text, source.offset) == ("https://example.com/a", "A", "says so", 12)
+        assert (refusal.kind, refusal.text) == (PartKind.REFUSAL, "No more.")
+
+    @pytest.mark.parametrize(("setting", "stored"), [(Reasoning.HIDDEN, 0), (Reasoning.STORED, 1)])
+    def test_reasoning_is_shown_as_the_operator_says(self, store, gateway, chat, setting, stored):
+        async def reply(turn):
+            yield Delta(reasoning="hm")
+            yield Delta(reasoning="hm")
+            yield "So."
+
+        kept = reply_with(store, gateway, reply, reasoning=setting)
+        assert (kept.content, shown(kept)) == ("So.", [(PartKind.REASONING, 0, "hmhm")] * stored)
+
+    def test_a_call_that_is_still_open_has_the_state_that_its_reply_has_come_to(self, store, gateway, chat):
+        async def reply(turn):
+            yield "I look"
+            yield Delta(call=Call("x", "search"))
+            raise ValueError
+
+        [call] = reply_with(store, gateway, reply).parts
+        assert call.state is PartState.ERROR
+
+    def test_a_refusal_alone_is_the_text_too(self, store, gateway, chat):
+        async def reply(turn):
+            yield Delta(refusal="I must not.")
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, kept.finish_reason, [part.text for part in kept.parts]) == (
+            "I must not.",
+            "stop",
+            ["I must not."],
+        )
+
+    def test_there_are_not_more_of_them_than_a_reply_may_have(self, store, gateway, chat):
+        async def reply(turn):
+            for number in range(MAX_OWN_PARTS + 5):
+                yield Delta("x", call=Call(f"{number}", "search", state="done"))
+
+        kept = reply_with(store, gateway, reply)
+        assert (len(kept.content), len(kept.parts)) == (MAX_OWN_PARTS + 5, MAX_OWN_PARTS)
+
+
+async def yields_a_number(turn):
+    yield "So far"
+    yield 5
+
+
+async def raises(turn):
+    yield "So far"
+    raise ValueError("secret")
+
+
+async def exits(turn):
+    yield "So far"
+    sys.exit("secret")
+
+
+async def exits_in_a_task(turn):
+    async def leave():
+        raise SystemExit("secret")
+
+    yield "So far"
+    await asyncio.ensure_future(leave())
+
+
+async def recurses(turn):
+    yield "So far"
+
+    def deeper():
+        return deeper()
+
+    deeper()
+
+
+async def cancels_itself(turn):
+    yield "So far"
+    raise asyncio.CancelledError
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("reply", "error"),
+        [
+            (yields_a_number, "WrongReply"),
+            (raises, "ValueError"),
+            (exits, "SystemExit"),
+            (exits_in_a_task, "SystemExit"),
+            (recurses, "RecursionError"),
+            (cancels_itself, "CancelledError"),
+        ],
+    )
+    def test_a_failing_agent_is_the_apology_after_its_text(self, store, gateway, chat, reply, error):
+        with log_lines() as lines:
+            kept = reply_with(store, gateway, reply)
+        assert (kept.content, kept.finish_reason) == (f"So far\n\n{APOLOGY}", "error")
+        failed = only(lines, "agent_failed")
+        assert (failed["error"], failed["level"]) == (error, "WARNING")
+        assert failed["place"].startswith("test_agents.py:")
+        assert "secret" not in str(lines)
+
+    def test_a_wrong_value_is_named(self, store, gateway, chat):
+        with log_lines() as lines:
+            reply_with(store, gateway, yields_a_number)
+        assert only(lines, "agent_failed")["problem"] == "reply yields a value of the type int; yield a Delta or a text"
+
+    def test_an_agent_that_says_nothing_is_the_apology(self, store, gateway, chat):
+        async def reply(turn):
+            yield Delta(source=Source("https://example.com"))
+            yield ""
+
+        assert reply_with(store, gateway, reply).content == APOLOGY
+
+    def test_a_function_that_yields_nothing_that_can_be_iterated_is_the_apology(self, store, gateway, chat):
+        with log_lines() as lines:
+            assert reply_with(store, gateway, lambda turn: "text").content == APOLOGY
+        assert only(lines, "agent_failed")["problem"] == "reply returns a value of the type str; let it yield"
+
+    def test_no_thread_is_the_apology(self, store, gateway, chat, monkeypatch):
+        start = Runtime.start
+
+        def no_thread(self, work, name):
+            if name.startswith("agent"):
+                raise RuntimeError("can't start new thread")
+            return start(self, work, name)
+
+        monkeypatch.setattr(Runtime, "start", no_thread)
+        assert reply_with(store, gateway, raises).content == APOLOGY
+
+    def test_with_too_many_threads_left_behind_none_is_started(self, store, gateway, chat, monkeypatch):
+        monkeypatch.setattr(Calls, "left_behind", MAX_LEFT_BEHIND, raising=False)
+        monkeypatch.setattr(Calls, "__init__", lambda self, runtime: None)
+        assert reply_with(store, gateway, raises).content == APOLOGY
+
+    def test_a_reply_that_is_too_long_is_cut_and_its_agent_ended(self, store, gateway, chat):
+        ended = threading.Event()
+
+        async def reply(turn):
+            try:
+                while True:
+                    yield "x" * 10_000
+            finally:
+                ended.set()
+
+        kept = reply_with(store, gateway, reply)
+        assert (len(kept.content), kept.finish_reason, ended.is_set()) == (MAX_REPLY_BYTES, "length", True)
+
+
+class TestStopped:
+    def test_a_cancellation_reaches_the_agent_and_keeps_its_text(self, store, gateway, chat):
+        ended = []
+
+        async def reply(turn):
+            yield "So far"
+            store.turns.cancel("alice", "chat", "m2")
+            try:
+                await asyncio.sleep(HANGS)
+            finally:
+                ended.append(turn.cancelled.is_set())
+                turn.report(10, 1)
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, kept.finish_reason, kept.usage) == ("So far", "cancelled", Usage(10, 1))
+        assert ended == [True]
+
+    def test_an_agent_that_never_waits_is_ended_where_it_yields(self, store, gateway, chat):
+        ended = threading.Event()
+
+        async def reply(turn):
+            try:
+                yield "So far"
+                store.turns.cancel("alice", "chat", "m2")
+                assert turn.cancelled.wait(HANGS)
+                while True:
+                    yield "more"
+            finally:
+                ended.set()
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, kept.finish_reason) == ("So far", "cancelled")
+        assert ended.wait(HANGS)
+
+    def test_one_that_ignores_it_is_left_behind(self, store, gateway, chat, no_grace, released):
+        async def reply(turn):
+            yield "So far"
+            store.turns.cancel("alice", "chat", "m2")
+            released.wait(HANGS)
+            yield "late"
+
+        with log_lines() as lines:
+            assert reply_with(store, gateway, reply).content == "So far"
+            assert only(lines, "agent_left_behind")["left_behind"] == 1
+            released.set()
+            until(lambda: any(line["message"] == "agent_ended_late" for line in list(lines)))
+
+    def test_one_that_yields_at_its_cancellation_ends_all_the_same(self, store, gateway, chat):
+        async def reply(turn):
+            yield "So far"
+            store.turns.cancel("alice", "chat", "m2")
+            while True:
+                try:
+                    await asyncio.sleep(HANGS)
+                except asyncio.CancelledError:
+                    yield "never"
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, kept.finish_reason) == ("So far", "cancelled")
+
+    @pytest.mark.parametrize(("text", "stored"), [("So far", ("So far", "length")), ("", (APOLOGY, "error"))])
+    def test_at_the_end_of_the_functions_time_the_text_so_far_is_the_reply(self, store, gateway, chat, text, stored):
+        remaining = [900.0]
+
+        async def reply(turn):
+            yield text
+            remaining[0] = 10.0
+            await asyncio.sleep(HANGS)
+
+        agent_worker(store, gateway, reply).make(TURN, lambda: remaining[0])
+        kept = store.messages.get("chat", "m2")
+        assert (kept.content, kept.finish_reason) == stored
+
+    def test_a_lost_turn_ends_the_agent_and_stores_nothing(self, store, gateway, chat):
+        ended = threading.Event()
+
+        async def reply(turn):
+            yield "So far"
+            claim(store, TURN, now=LATER, worker="other")
+            try:
+                await asyncio.sleep(HANGS)
+            finally:
+                ended.set()
+
+        assert reply_with(store, gateway, reply) is None
+        assert ended.is_set()
+
+    def test_a_turn_that_was_cancelled_before_starts_no_agent(self, store, gateway, chat):
+        store.turns.cancel("alice", "chat", "m2")
+        assert reply_with(store, gateway, raises).finish_reason == "cancelled"
+
+    def test_a_turn_that_is_given_up_is_the_apology(self, store, gateway, chat):
+        agent_worker(store, gateway, raises, now=LATER).give_up(TURN, lambda: 60.0)
+        assert store.messages.get("chat", "m2").content == APOLOGY
+
+
+class TestUsage:
+    def test_what_is_reported_is_added_up(self, store, gateway, chat):
+        async def reply(turn):
+            turn.report(prompt_tokens=10, completion_tokens=1)
+            yield Delta("So.", usage=Usage(5, 2))
+            await asyncio.to_thread(turn.report, 1, 1)
+
+        assert reply_with(store, gateway, reply).usage == Usage(16, 4)
+
+    def booked(self, store):
+        use = store.users.token_use("alice", NOON.date().isoformat())
+        return use.tokens, use.reservations
+
+    def test_the_budget_has_a_reservation_while_the_agent_runs_and_the_usage_after_it(self, store, gateway, chat):
+        seen = []
+
+        async def reply(turn):
+            turn.report(30, 7)
+            seen.append(self.booked(store))
+            yield "So."
+
+        reply_with(store, gateway, reply, tokens_per_day=100_000)
+        [(tokens, [reservation])] = seen
+        assert (reservation.attempt, tokens) == ("m2#1", reservation.tokens)
+        assert self.booked(store) == (37, frozenset())
+
+    def test_an_agent_that_reports_nothing_takes_nothing(self, store, gateway, chat):
+        async def reply(turn):
+            yield "So."
+
+        reply_with(store, gateway, reply, tokens_per_day=100_000)
+        assert self.booked(store) == (0, frozenset())
+
+    def test_one_that_did_not_come_to_its_end_takes_no_less_than_what_was_said(self, store, gateway, chat):
+        reply_with(store, gateway, raises, tokens_per_day=100_000)
+        prompt = len("Как дела?".encode()) + 10
+        assert self.booked(store) == (prompt + len("So far"), frozenset())
+
+    def test_without_tokens_the_agent_does_not_run(self, store, gateway, chat):
+        store.users.reserve_tokens("alice", Reservation.of("earlier", 100, NOON, 900.0), 100)
+        kept = reply_with(store, gateway, raises, tokens_per_day=100)
+        assert (kept.content, kept.finish_reason) == (APOLOGY, "error")
+
+    @pytest.mark.parametrize("count", [-1, 10**10, True, 1.5, "7", None])
+    def test_a_count_that_cannot_be_is_refused(self, count):
+        with pytest.raises(ValueError, match="usage has the count"):
+            Turn().report(count)
+
+    def test_the_agent_is_measured_as_a_model_is(self, store, gateway, chat):
+        records = []
+
+        async def reply(turn):
+            turn.report(1_000_000, 0)
+            yield "So."
+
+        assistant = Assistant(reply=reply, model="gpt-4o")
+        reply_with(store, gateway, reply, assistant=assistant, report=records.append)
+        [record] = records
+        assert (record.call.model, record.usage, record.finish_reason) == ("gpt-4o", Usage(1_000_000, 0), "stop")
+        assert record.call.first_chunk_seconds is not None
+        assert "tokens" in record.cost.covers
