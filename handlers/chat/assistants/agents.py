@@ -31,14 +31,6 @@ STATES = (PartState.RUNNING, PartState.DONE, PartState.ERROR, PartState.CANCELLE
 
 
 @dataclass(frozen=True, slots=True)
-class ChatMessage:
-    """A message of the chat: `role` is `user` or `assistant`."""
-
-    role: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Source:
     """A source that a reply rests on: its address, perhaps its title, and what it says."""
 
@@ -80,6 +72,15 @@ class Call:
     def arguments_text(self) -> str:
         """The arguments as a text."""
         return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message of the chat: `role` is `user` or `assistant`. A reply may have `calls`, each with its result."""
+
+    role: str
+    text: str
+    calls: tuple[Call, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

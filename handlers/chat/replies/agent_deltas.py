@@ -10,9 +10,9 @@ from typing import Self
 from handlers.chat import assistants
 from handlers.chat.limits import budget
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.parts import whole_characters
 from handlers.chat.records import Part, PartKind, PartState
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.tool_calls import whole_characters
 
 
 class WrongReply(TypeError):

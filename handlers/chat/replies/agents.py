@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from handlers.chat.assistants import ChatMessage, Turn
+from handlers.chat.assistants import Call, ChatMessage, Turn
 from handlers.chat.concurrency import Runtime
 from handlers.chat.identity import secrets
-from handlers.chat.replies import calls, handing, llm, monitor, named_steps
+from handlers.chat.replies import calls, handing, llm, messages, monitor, named_steps
 from handlers.chat.replies.agent_answers import AgentAnswer
 from handlers.chat.replies.attempt import Attempt
 from handlers.chat.replies.prompt import Question
@@ -31,8 +31,10 @@ class Agents:
     handing: handing.Handing
 
     def resume(self, attempt: Attempt) -> None:
-        """Load what earlier attempts of an agent have stored."""
-        attempt.journal.named = steps.load_named(self.store, attempt.chat, attempt.turn)
+        """Load what earlier attempts of an agent have stored. Does nothing if that is done. Raises `StoreError`."""
+        if not attempt.journal.resumed:
+            attempt.journal.named = steps.load_named(self.store, attempt.chat, attempt.turn)
+            attempt.journal.resumed = True
 
     def answer(self, question: Question, attempt: Attempt) -> AgentAnswer:
         """Start the agent of a question's assistant, and return its answer."""
@@ -59,5 +61,14 @@ class Agents:
 
 
 def messages_of(question: Question) -> tuple[ChatMessage, ...]:
-    """Return the messages of a question as an agent gets them."""
-    return tuple(ChatMessage(role.value, text) for role, text in question.prompt)
+    """Return the messages of a question as an agent gets them. None is blank."""
+    return tuple(
+        ChatMessage(message.role.value, message.text or messages.NO_ANSWER, tuple(_calls(message)))
+        for message in question.prompt
+    )
+
+
+def _calls(message: messages.PromptMessage) -> Iterator[Call]:
+    answered = (each for step in message.calls for each in step.calls)
+    for number, each in enumerate(answered):
+        yield Call(f"{number}", each.call.name, each.call.arguments, "done", each.result)

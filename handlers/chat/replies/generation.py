@@ -33,29 +33,34 @@ class Generation:
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
         """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost.
 
-        Raises `HandedOn`.
+        It goes on after what earlier attempts have stored. Raises `HandedOn`.
         """
+        self._resume(attempt)
         messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
-        question = messages[0][1]
+        question = messages[0].text
         if attempt.turn.cancelled:
             return question, Completion(FinishReason.CANCELLED, attempt.journal.usage_with(None))
         asked = self.briefing.question(messages, attempt)
         usable = asked is not None and self.stepping.can_answer(asked, attempt)
         return question, self._answer(asked, attempt) if asked and usable else self.give_up(attempt)
 
-    def resume(self, attempt: Attempt) -> None:
-        """Take over what earlier attempts have stored: with an own agent, its named steps."""
+    def give_up(self, attempt: Attempt) -> Completion:
+        """Relay the apology instead of an answer of the model, and return the completion of the reply.
+
+        It comes after the text that is stored. Raises `StoreError` if that cannot be read: no reply may lack it.
+        """
+        self._resume(attempt)
+        return replace(self.asking.apologise(attempt), usage=attempt.journal.usage_with(None))
+
+    def _resume(self, attempt: Attempt) -> None:
+        """Take over what earlier attempts have stored: steps of the model, or named steps of an own agent."""
         assistant = self.settings.assistants.find(attempt.chat.assistant)
         if assistant is not None and assistant.reply is not None:
             self.asking.own.resume(attempt)
         else:
             self.stepping.resume(attempt)
-
-    def give_up(self, attempt: Attempt) -> Completion:
-        """Relay the apology instead of an answer of the model, and return the completion of the reply."""
-        return replace(self.asking.apologise(attempt), usage=attempt.journal.usage_with(None))
 
     def _answer(self, question: Question, attempt: Attempt) -> Completion | None:
         """Ask the model until it has answered. Returns None if the turn is lost meanwhile. Raises `HandedOn`."""

@@ -8,7 +8,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason, PartKind, ToolCall
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Attempt, Completion
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.prompt import BREAK
+from handlers.chat.replies.messages import BREAK
 
 MAX_REASONING_CHARS = 64 * 1024
 """Characters of the reasoning that is kept with a step, for servers that want it back."""

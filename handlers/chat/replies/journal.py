@@ -23,15 +23,15 @@ MAX_OWN_PARTS = 256
 
 
 class Journal:
-    """The stored steps of a turn, in order. `progressed` says that this attempt has stored one of them.
+    """The stored steps of a turn, in order. `named` are those of an own agent that earlier attempts have stored.
 
-    `named` are those of an own agent that earlier attempts have stored.
+    `progressed` says that this attempt has stored one of them, `resumed` that those of earlier attempts are in it.
     """
 
     def __init__(self, turn: Turn, relay: Relay) -> None:
         self.steps: list[Step] = []
         self.named: tuple[NamedStep, ...] = ()
-        self.progressed = False
+        self.progressed = self.resumed = False
         self._turn = turn
         self._relay = relay
         self._parts: list[Part] = []

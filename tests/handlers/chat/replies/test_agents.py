@@ -15,9 +15,11 @@ from handlers.chat.replies import agent_answers
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES
 from handlers.chat.replies.calls import MAX_LEFT_BEHIND, Calls
 from handlers.chat.replies.journal import MAX_OWN_PARTS
+from handlers.chat.replies.messages import NO_ANSWER
 from handlers.chat.settings import Reasoning
+from handlers.chat.turns.lifecycle import Handover
 from tests.support.agent_worker import agent_worker, reply_with
-from tests.support.conversation import claim
+from tests.support.conversation import ask, claim
 from tests.support.log_lines import log_lines
 from tests.support.reply_worker import APOLOGY, LATER, NOON, TURN, ScriptedModel, text_of
 from tests.support.waiting import HANGS, until
@@ -74,6 +76,24 @@ class TestAReply:
         assert (turn.user_id, turn.chat_id, turn.message_id, turn.attempt) == ("alice", "chat", "m2", 1)
         assert (turn.messages, turn.question) == ((ChatMessage("user", "Как дела?"),), "Как дела?")
         assert (turn.instructions, was_cancelled) == ("For alice.", False)
+
+    def test_it_knows_the_calls_of_earlier_replies(self, store, gateway, chat):
+        seen = []
+
+        async def reply(turn):
+            seen.append(turn.messages)
+            yield Delta(call=Call("x", "search", "{}", "done", "found"))
+            yield " "  # without any text it would be the apology
+
+        reply_with(store, gateway, reply)
+        ask(store, "m3", "m4", "And?")
+        reply_with(store, gateway, reply, turn=Handover("alice", "chat", "m4"))
+        call = Call("0", "search", "{}", "done", "found")
+        assert seen[1] == (
+            ChatMessage("user", "Как дела?"),
+            ChatMessage("assistant", NO_ANSWER, (call,)),
+            ChatMessage("user", "And?"),
+        )
 
     def test_any_function_that_returns_an_iterator_is_an_agent(self, store, gateway, chat):
         async def pieces(word, turn):
