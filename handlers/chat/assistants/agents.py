@@ -10,13 +10,15 @@ import inspect
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
 from aws_lambda_powertools import Logger
 
+from handlers.chat.assistants.tools import Tool, ToolContext, ToolError, ToolFunction, tool
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, PartState, Usage
 
@@ -128,6 +130,10 @@ def _not_counted(usage: Usage) -> None:
     pass
 
 
+def _not_shown(said: Delta | str) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """The turn that an agent replies to. A test makes one of its own, with the fields that it needs.
@@ -152,9 +158,11 @@ class Turn:
     remaining: Callable[[], float] = lambda: 900.0
     cancelled: threading.Event = field(default_factory=threading.Event)
     log: Logger = logger
+    counts: Counter[str] = field(default_factory=Counter, repr=False)
     run_step: Callable[[str, Callable[[], Any]], Awaitable[Any]] = field(default=_not_kept, repr=False)
     read_secret: Callable[[str], Awaitable[str]] = field(default=_as_it_is, repr=False)
     take_usage: Callable[[Usage], None] = field(default=_not_counted, repr=False)
+    take_delta: Callable[[Delta | str], object] = field(default=_not_shown, repr=False)
 
     @property
     def question(self) -> str:
@@ -169,6 +177,50 @@ class Turn:
         step of a name is another one than the first. What the function raises is raised here, and nothing is stored.
         """
         return await self.run_step(name, partial(function, *arguments, **named))
+
+    async def call(self, function: Tool | ToolFunction, /, **arguments: Any) -> Any:
+        """Call one of your tools as a step of its name, show users the call and its result, and return the result.
+
+        What the tool raises is raised here, and `TimeoutError` after its `timeout`. Raises `ToolError` for a tool that
+        needs the user's approval: nobody can be asked for it.
+        """
+        # Not at the top: three functions load this module that have no event loop.
+        import asyncio
+
+        made = tool(function)
+        if made.needs_approval:
+            raise ToolError(f"{made.name} needs the user's approval, and nobody can be asked for it.")
+        self.counts[made.name] += 1
+        name = f"{made.name}-{self.counts[made.name]}"
+        shown = Call(name, made.name, json.dumps(arguments, ensure_ascii=False, default=str))
+        self.show(Delta(call=shown))
+        if (context := made.context_parameter) is not None:
+            arguments[context] = self._context(name, made.timeout)
+        try:
+            result = await asyncio.wait_for(self.step(made.name, made.function, **arguments), made.timeout)
+        except Exception:
+            self.show(Delta(call=replace(shown, state=PartState.ERROR)))
+            raise
+        text = result if isinstance(result, str) else json.dumps(result, ensure_ascii=False)
+        self.show(Delta(call=replace(shown, state=PartState.DONE, result=text)))
+        return result
+
+    def _context(self, call: str, timeout: float) -> ToolContext:
+        return ToolContext(
+            user_id=self.user_id,
+            chat_id=self.chat_id,
+            call_id=f"{self.message_id}-{call}",
+            remaining=lambda: min(timeout, self.remaining()),
+            log=self.log,
+            cancelled=self.cancelled,
+        )
+
+    def show(self, delta: Delta | str) -> None:
+        """Say something from elsewhere than `reply`: from a callback of a framework, or from a thread.
+
+        It comes after what `reply` has yielded by now.
+        """
+        self.take_delta(delta)
 
     async def secret(self, variable: str) -> str:
         """Return the secret of a variable, such as `OPENAI_API_KEY`, also if the variable only names its place.

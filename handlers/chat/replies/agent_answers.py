@@ -112,6 +112,10 @@ class AgentAnswer:
             self._failure = self._failure or failure
         self.stop()
 
+    def show(self, said: object) -> None:
+        """Take what the agent says beside what it yields. Safe from any thread. Raises `WrongReply`."""
+        self._take(said)
+
     def report(self, usage: Usage) -> None:
         """Add to the tokens that models have taken. Safe from any thread."""
         named_steps.note(usage)

@@ -52,6 +52,7 @@ class Agents:
             run_step=named.run,
             read_secret=self._secret,
             take_usage=answer.report,
+            take_delta=answer.show,
         )
         answer.start(turn)
         return answer

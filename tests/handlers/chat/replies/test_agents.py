@@ -7,7 +7,18 @@ from functools import partial
 
 import pytest
 
-from handlers.chat.assistants import Assistant, Call, ChatMessage, Delta, Source, Turn, Usage
+from handlers.chat.assistants import (
+    Assistant,
+    Call,
+    ChatMessage,
+    Delta,
+    Source,
+    ToolContext,
+    ToolError,
+    Turn,
+    Usage,
+    tool,
+)
 from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation
 from handlers.chat.records import PartKind, PartState
@@ -132,6 +143,82 @@ class TestAReply:
         assert reply_with(store, gateway, reply).content == "".join(f"{number} " for number in range(50))
 
 
+class TestShown:
+    def test_a_tool_is_called_as_a_step_and_shown(self, store, gateway, chat):
+        seen = []
+
+        @tool(timeout=60)
+        async def weather(context: ToolContext, city: str) -> dict:
+            """Tell the weather."""
+            seen.append((context.call_id, context.user_id, 0 < context.remaining() <= 60))
+            return {"sky": f"sun in {city}"}
+
+        async def reply(turn):
+            sky = await turn.call(weather, city="Осло")
+            yield sky["sky"]
+            yield await turn.call(shout, word="!")
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, seen) == ("sun in Осло!!", [("m2-weather-1", "alice", True)])
+        assert [(part.name, part.arguments, part.state, part.result, part.offset) for part in kept.parts] == [
+            ("weather", '{"city": "Осло"}', PartState.DONE, '{"sky": "sun in Осло"}', 0),
+            ("shout", '{"word": "!"}', PartState.DONE, "!!", 11),
+        ]
+        assert {step.name for step in store.steps.named("chat", "m2")} == {"weather", "shout"}
+
+    def test_a_tool_that_fails_is_shown_and_the_agents_to_handle(self, store, gateway, chat):
+        def fail() -> str:
+            """Fail."""
+            raise ToolError("no such city")
+
+        async def reply(turn):
+            try:
+                await turn.call(fail)
+            except ToolError as error:
+                yield str(error)
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, [part.state for part in kept.parts]) == ("no such city", [PartState.ERROR])
+
+    def test_a_tool_out_of_time_is_left_behind(self, store, gateway, chat, released):
+        @tool(timeout=0.01)
+        def hang() -> str:
+            """Hang."""
+            return str(released.wait(HANGS))
+
+        async def reply(turn):
+            try:
+                await turn.call(hang)
+            except TimeoutError:
+                yield "Too late."
+
+        assert reply_with(store, gateway, reply).content == "Too late."
+        assert store.steps.named("chat", "m2") == ()
+
+    def test_a_tool_that_needs_approval_is_refused(self, store, gateway, chat):
+        async def reply(turn):
+            with pytest.raises(ToolError, match="approval"):
+                await turn.call(tool(needs_approval=True)(shout), word="!")
+            yield "So."
+
+        assert reply_with(store, gateway, reply).content == "So."
+
+    def test_a_thread_says_something_after_what_was_yielded(self, store, gateway, chat):
+        async def reply(turn):
+            yield "a"
+            await asyncio.to_thread(turn.show, "b")
+            turn.show(Delta(source=Source("https://example.com")))
+            yield "c"
+
+        kept = reply_with(store, gateway, reply)
+        assert (kept.content, shown(kept)) == ("abc", [(PartKind.SOURCE, 2, "https://example.com")])
+
+    async def test_a_turn_of_a_test_shows_nothing_and_calls_tools(self):
+        turn = Turn()
+        turn.show("nothing")
+        assert await turn.call(shout, word="!") == "!!"
+
+
 class TestParts:
     def test_sources_calls_and_refusals_have_their_places(self, store, gateway, chat):
         async def reply(turn):
@@ -186,6 +273,11 @@ class TestParts:
 
         kept = reply_with(store, gateway, reply)
         assert (len(kept.content), len(kept.parts)) == (MAX_OWN_PARTS + 5, MAX_OWN_PARTS)
+
+
+def shout(word: str) -> str:
+    """Shout."""
+    return word * 2
 
 
 async def yields_a_number(turn):
