@@ -44,10 +44,15 @@ def released():
     event.set()
 
 
-@pytest.fixture
-def no_grace(monkeypatch):
-    """Agents that are stopped have no time to end."""
-    monkeypatch.setattr(agent_answers, "GRACE_SECONDS", 0.0)
+@pytest.fixture(autouse=True)
+def grace(monkeypatch):
+    """Return a function that sets the time which agents have to end: here they have as long as they need."""
+
+    def set_grace(seconds):
+        monkeypatch.setattr(agent_answers, "GRACE_SECONDS", seconds)
+
+    set_grace(HANGS)
+    return set_grace
 
 
 def shown(reply):
@@ -419,7 +424,9 @@ class TestStopped:
         assert (kept.content, kept.finish_reason) == ("So far", "cancelled")
         assert ended.wait(HANGS)
 
-    def test_one_that_ignores_it_is_left_behind(self, store, gateway, chat, no_grace, released):
+    def test_one_that_ignores_it_is_left_behind(self, store, gateway, chat, grace, released):
+        grace(0.0)
+
         async def reply(turn):
             yield "So far"
             store.turns.cancel("alice", "chat", "m2")
