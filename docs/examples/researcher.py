@@ -34,11 +34,15 @@ async def reply(turn: Turn):
     async with agent.run_stream_events(turn.question, message_history=history) as events:
         async for event in events:
             match event:
-                case said.PartStartEvent(part=said.TextPart(content=text)):
+                case (
+                    said.PartStartEvent(part=said.TextPart(content=text))
+                    | said.PartDeltaEvent(delta=said.TextPartDelta(content_delta=text))
+                ):
                     yield text
-                case said.PartDeltaEvent(delta=said.TextPartDelta(content_delta=text)):
-                    yield text
-                case said.PartDeltaEvent(delta=said.ThinkingPartDelta(content_delta=text)):
+                case (
+                    said.PartStartEvent(part=said.ThinkingPart(content=text))
+                    | said.PartDeltaEvent(delta=said.ThinkingPartDelta(content_delta=text))
+                ):
                     yield Delta(reasoning=text or "")
                 case said.FunctionToolCallEvent(part=part):
                     calls[part.tool_call_id] = (part.tool_name, part.args_as_json_str())

@@ -6,6 +6,7 @@ agents (`handlers.chat.replies.agents`).
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import os
@@ -179,10 +180,11 @@ class Turn:
         return await self.run_step(name, partial(function, *arguments, **named))
 
     async def call(self, function: Tool | ToolFunction, /, **arguments: Any) -> Any:
-        """Call one of your tools as a step of its name, show users the call and its result, and return the result.
+        """Call one of your tools as a step, show users the call and its result, and return the result.
 
-        What the tool raises is raised here, and `TimeoutError` after its `timeout`. Raises `ToolError` for a tool that
-        needs the user's approval: nobody can be asked for it.
+        The step is that of the tool with these arguments: another attempt may call its tools in another order. What the
+        tool raises is raised here, and `TimeoutError` after its `timeout`. Raises `ToolError` for a tool that needs the
+        user's approval: nobody can be asked for it.
         """
         # Not at the top: three functions load this module that have no event loop.
         import asyncio
@@ -190,14 +192,15 @@ class Turn:
         made = tool(function)
         if made.needs_approval:
             raise ToolError(f"{made.name} needs the user's approval, and nobody can be asked for it.")
-        self.counts[made.name] += 1
-        name = f"{made.name}-{self.counts[made.name]}"
-        shown = Call(name, made.name, json.dumps(arguments, ensure_ascii=False, default=str))
+        text = json.dumps(arguments, ensure_ascii=False, default=str)
+        step = f"{made.name[:40]}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+        self.counts[step] += 1
+        shown = Call(f"{step}-{self.counts[step]}", made.name, text)
         self.show(Delta(call=shown))
         if (context := made.context_parameter) is not None:
-            arguments[context] = self._context(name, made.timeout)
+            arguments[context] = self._context(shown.id, made.timeout)
         try:
-            result = await asyncio.wait_for(self.step(made.name, made.function, **arguments), made.timeout)
+            result = await asyncio.wait_for(self.step(step, made.function, **arguments), made.timeout)
         except Exception:
             self.show(Delta(call=replace(shown, state=PartState.ERROR)))
             raise

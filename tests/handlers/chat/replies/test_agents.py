@@ -1,8 +1,10 @@
 """Own agents: the developer's function replies in place of the model, and its turn ends as every other one."""
 
 import asyncio
+import re
 import sys
 import threading
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -164,12 +166,33 @@ class TestShown:
             yield await turn.call(shout, word="!")
 
         kept = reply_with(store, gateway, reply)
-        assert (kept.content, seen) == ("sun in Осло!!", [("m2-weather-1", "alice", True)])
+        [(call_id, user_id, has_time)] = seen
+        assert (kept.content, user_id, has_time) == ("sun in Осло!!", "alice", True)
+        assert re.fullmatch("m2-weather-[0-9a-f]{16}-1", call_id)
         assert [(part.name, part.arguments, part.state, part.result, part.offset) for part in kept.parts] == [
             ("weather", '{"city": "Осло"}', PartState.DONE, '{"sky": "sun in Осло"}', 0),
             ("shout", '{"word": "!"}', PartState.DONE, "!!", 11),
         ]
-        assert {step.name for step in store.steps.named("chat", "m2")} == {"weather", "shout"}
+        assert {step.name.partition("-")[0] for step in store.steps.named("chat", "m2")} == {"weather", "shout"}
+
+    def test_a_call_that_was_made_is_known_by_its_arguments_and_not_by_its_order(self, store, gateway, chat):
+        ran = []
+
+        def look(city: str) -> str:
+            """Look."""
+            ran.append(city)
+            return f"sun in {city}, "
+
+        async def reply(turn):
+            for city in ("Oslo", "Rome") if turn.attempt == 1 else ("Rome", "Oslo", "Oslo"):
+                yield await turn.call(look, city=city)
+            if turn.attempt == 1:
+                await turn.step("lost", claim, store, TURN, now=LATER, worker="other")
+
+        assert reply_with(store, gateway, reply) is None
+        again = Handover("alice", "chat", "m2", 3)
+        kept = reply_with(store, gateway, reply, turn=again, now=LATER + timedelta(minutes=1))
+        assert (kept.content, ran) == ("sun in Rome, sun in Oslo, sun in Oslo, ", ["Oslo", "Rome", "Oslo"])
 
     def test_a_tool_that_fails_is_shown_and_the_agents_to_handle(self, store, gateway, chat):
         def fail() -> str:
