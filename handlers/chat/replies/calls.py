@@ -193,7 +193,7 @@ class RunningCalls:
             return CANCELLED
         if not isinstance(failure, ToolError | Refused):
             # No text of the exception: it may quote what the user wrote. At DEBUG the developer sees it.
-            logger.warning("tool_failed", error=type(failure).__name__, place=_place(run.tool, failure))
+            logger.warning("tool_failed", error=type(failure).__name__, place=place_of(run.tool.function, failure))
             logger.debug("tool_failed_with", exc_info=failure)
         return results.raised(failure, self._calls.result_bytes)
 
@@ -234,9 +234,9 @@ class RunningCalls:
             )
 
 
-def _place(tool: Tool, failure: BaseException) -> str:
-    """Return the line in which a tool failed: in its own file, if there is one, else the innermost."""
-    own = getattr(getattr(tool.function, "__code__", None), "co_filename", None)
+def place_of(function: object, failure: BaseException) -> str:
+    """Return the line in which a function failed: in its own file, if there is one, else the innermost."""
+    own = getattr(getattr(function, "__code__", None), "co_filename", None)
     frames = []
     trace = failure.__traceback__
     while trace is not None:
