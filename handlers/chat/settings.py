@@ -51,6 +51,7 @@ class Texts:
     new_chat: str
     typing: str
     apology: str
+    refusal: str
 
 
 RUSSIAN = Texts(
@@ -58,12 +59,14 @@ RUSSIAN = Texts(
     new_chat="Новый чат",
     typing="Ассистент печатает...",
     apology="Извините, произошла ошибка при обработке вашего сообщения.",
+    refusal="На этот вопрос я не могу ответить.",
 )
 ENGLISH = Texts(
     language="en",
     new_chat="New chat",
     typing="Assistant is typing...",
     apology="Sorry, something went wrong while processing your message.",
+    refusal="I cannot answer that.",
 )
 _LANGUAGES = {texts.language: texts for texts in (RUSSIAN, ENGLISH)}
 

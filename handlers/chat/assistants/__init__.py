@@ -1,7 +1,8 @@
-"""Assistants: what their files say (`assistant`, `tools`, `agents`), and the search for these files (`registry`)."""
+"""Assistants: what their files say (`assistant`, `tools`, `hooks`, `agents`), and the search for these (`registry`)."""
 
 from handlers.chat.assistants.agents import Call, ChatMessage, Delta, Reply, Source, Turn
 from handlers.chat.assistants.assistant import Assistant
+from handlers.chat.assistants.hooks import HookContext, Refusal
 from handlers.chat.assistants.tools import Tool, ToolContext, ToolError, tool
 from handlers.chat.records import FinishReason, Usage
 
@@ -11,6 +12,8 @@ __all__ = [
     "ChatMessage",
     "Delta",
     "FinishReason",
+    "HookContext",
+    "Refusal",
     "Reply",
     "Source",
     "Tool",

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from handlers.chat.assistants.agents import Reply, check_reply
+from handlers.chat.assistants.hooks import MAX_WINDOW, Hook, check_hook
 from handlers.chat.assistants.tools import Tool, ToolFunction, check_tools, tool
 from handlers.chat.records import Chat, User
 
@@ -30,7 +31,7 @@ OWN_FIELDS = frozenset(
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-Instructions = Callable[[User, Chat], str]
+Instructions = Callable[[User, Chat], str | Awaitable[str]]
 """Makes the instructions of one turn, for its user and its chat as they are stored."""
 
 
@@ -45,6 +46,9 @@ class Assistant:
     - `parameters`: more fields of the request to the model's server, by their names there.
     - `tools`: functions that the model may call, as they are or made with `tool`.
     - `reply`: an own agent, which makes the replies in place of a model.
+    - `on_question`: sees each text of the user before the model does. It returns the text to ask with, or refuses.
+    - `on_answer`: sees the text of replies before users do. It returns the text to show, or ends the reply.
+    - `answer_window`: the longest text, in characters, that `on_answer` is sure to see in one piece.
     - `starters`: questions that a user may begin with.
     - `history_chars`: the length of the longest prompt, in characters, without the instructions.
     - `id`: the name of its file. The registry sets it.
@@ -58,6 +62,9 @@ class Assistant:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool | ToolFunction, ...] = ()
     reply: Reply | None = None
+    on_question: Hook | None = None
+    on_answer: Hook | None = None
+    answer_window: int | None = None
     starters: tuple[str, ...] = ()
     history_chars: int | None = None
     id: str = ""
@@ -78,6 +85,10 @@ class Assistant:
         if self.reply is not None:
             check_reply(self.reply)
             _check_unused(self)
+        for name, hook in (("on_question", self.on_question), ("on_answer", self.on_answer)):
+            if hook is not None:
+                check_hook(hook, name)
+        _check_number(self.answer_window, "answer_window", 1, MAX_WINDOW, whole=True)
 
     @property
     def own_tools(self) -> tuple[Tool, ...]:

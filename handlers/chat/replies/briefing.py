@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from handlers.chat.log import logger
 from handlers.chat.protocol.sizes import chars_of
 from handlers.chat.replies.attempt import Attempt, ReplySettings
+from handlers.chat.replies.hooks import HookFailed
 from handlers.chat.replies.instructions import instructions_of
 from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, known_items, prompt, up_to_known
+from handlers.chat.replies.screening import Screening
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns.lifecycle import Handover
 
@@ -20,6 +22,7 @@ class Briefing:
 
     store: Store
     settings: ReplySettings
+    screening: Screening
 
     def read_ahead(self, handover: Handover) -> Prompt | None:
         """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
@@ -47,7 +50,7 @@ class Briefing:
     def question(self, messages: Prompt, attempt: Attempt) -> Question | None:
         """Return the question with a prompt, None if the chat's assistant cannot be asked. Then a log event says why.
 
-        Raises `StoreError`.
+        Raises `StoreError`, and `Refusal` if the assistant does not take the question.
         """
         chat = attempt.chat
         assistant = self.settings.assistants.find(chat.assistant)
@@ -55,8 +58,12 @@ class Briefing:
             # Its file is gone or broken since the message was accepted.
             logger.error("assistant_missing", assistant=chat.assistant_id)
             return None
-        instructions = instructions_of(assistant, chat, self.store)
-        return None if instructions is None else Question(messages, assistant, instructions)
+        try:
+            messages = self.screening.prompt(messages, assistant, attempt)
+            instructions = instructions_of(assistant, chat, self.store, self.screening.hooks, attempt.remaining)
+        except HookFailed:
+            return None
+        return Question(messages, assistant, instructions)
 
     def _read_prompt(self, chat_id: str, before: str, assistant_id: str | None, chars: Sequence[int]) -> Prompt:
         """Read a prompt. `chars` are the lengths of its messages as far as they are known."""

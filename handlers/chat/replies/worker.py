@@ -18,9 +18,11 @@ from handlers.chat.replies import (
     generation,
     handing,
     hold,
+    hooks,
     journal,
     making,
     relays,
+    screening,
     spending,
     steps,
     toolbox,
@@ -58,7 +60,9 @@ class ReplyWorker:
         running, handed = calls.Calls(runtime), handing.Handing(hand_on, runtime, settings.memory)
         stepping = steps.Stepping(making.Making(store, runtime, running, boxes), handed)
         own = agents.Agents(store, runtime, running, handed)
-        asked = asking.Asking(model, own, settings, runtime, spending.Spending(store, settings, runtime))
+        screened = screening.Screening(hooks.Hooks(runtime), runtime)
+        booked = spending.Spending(store, settings, runtime)
+        asked = asking.Asking(model, own, settings, runtime, booked, screened)
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 
@@ -138,7 +142,7 @@ class ReplyWorker:
             raise
         if completion is None:
             return logger.info("turn_lost")
-        title = lifecycle.title_of(question) if attempt.chat.title is None else None
+        title = lifecycle.title_of(question) or None if attempt.chat.title is None else None
         return self._sealing.seal(attempt, completion, title)
 
     def _fail(self, attempt: Attempt) -> None:
