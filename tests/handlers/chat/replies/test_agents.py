@@ -21,6 +21,7 @@ from handlers.chat.assistants import (
     Usage,
     tool,
 )
+from handlers.chat.identity import secrets
 from handlers.chat.limits.budget import Reservation
 from handlers.chat.records import PartKind, PartState
 from handlers.chat.replies import agent_answers
@@ -102,6 +103,16 @@ class TestAReply:
             ChatMessage("assistant", NO_ANSWER, (call,)),
             ChatMessage("user", "And?"),
         )
+
+    def test_it_gets_secrets_also_those_that_are_only_named(self, store, gateway, chat, monkeypatch):
+        monkeypatch.setenv("PLAIN", " a ")
+        monkeypatch.setenv("NAMED", "ssm:/b")
+        monkeypatch.setattr(secrets, "value_of", lambda setting: f"<{setting}>")
+
+        async def reply(turn):
+            yield "".join([await turn.secret(name) for name in ("PLAIN", "NAMED", "MISSING")])
+
+        assert reply_with(store, gateway, reply).content == "<a><ssm:/b><>"
 
     def test_any_function_that_returns_an_iterator_is_an_agent(self, store, gateway, chat):
         async def pieces(word, turn):
