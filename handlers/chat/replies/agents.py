@@ -43,7 +43,9 @@ class Agents:
     def answer(self, question: Question, attempt: Attempt) -> AgentAnswer:
         """Start the agent of a question's assistant, and return its answer."""
         answer = AgentAnswer(question.assistant, self.runtime, self.calls, self.refusal)
-        named = named_steps.NamedSteps(self.store, attempt, self.handing, self.runtime, answer.fail, answer.is_stopped)
+        named = named_steps.NamedSteps(
+            self.store, attempt, self.handing, self.runtime, answer.fail, answer.is_stopped, self.calls.count
+        )
         reserve = min(monitor.RESERVE_SECONDS, attempt.remaining() / 2)
         turn = Turn(
             user_id=attempt.chat.user_id,
