@@ -20,6 +20,10 @@ MAX_STARTERS = 10
 MAX_STARTER_CHARS = 300
 MAX_INSTRUCTIONS_CHARS = 100_000
 
+DEFAULT_STEPS = 8
+MAX_STEPS = 32
+"""The parts of a reply have 48 KB together: of many more steps little would be kept."""
+
 OWN_FIELDS = frozenset(
     {
         *("model", "messages", "stream", "stream_options", "n", "tools", "tool_choice"),
@@ -43,6 +47,7 @@ class Assistant:
     - `model`: the name of the model, as its server knows it.
     - `temperature`, `max_completion_tokens`: OpenAI's.
     - `parameters`: more fields of the request to the model's server, by their names there.
+    - `max_steps`: the most answers with calls in one reply, before the model has to answer without.
     - `tools`: functions that the model may call, as they are or made with `tool`.
     - `on_question`: sees each text of the user before the model does. It returns the text to ask with, or refuses.
     - `on_answer`: sees the text of replies before users do. It returns the text to show, or ends the reply.
@@ -59,6 +64,7 @@ class Assistant:
     max_completion_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool | ToolFunction, ...] = ()
+    max_steps: int = DEFAULT_STEPS
     on_question: Hook | None = None
     on_answer: Hook | None = None
     answer_window: int | None = None
@@ -79,6 +85,7 @@ class Assistant:
         _check_number(self.history_chars, "history_chars", 1, 10_000_000, whole=True)
         _check_parameters(self.parameters)
         check_tools(self.tools)
+        _check_number(self.max_steps, "max_steps", 1, MAX_STEPS, whole=True)
         for name, hook in (("on_question", self.on_question), ("on_answer", self.on_answer)):
             if hook is not None:
                 check_hook(hook, name)

@@ -56,7 +56,7 @@ class ReplyWorker:
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        made = making.Making(store, runtime, calls.Calls(runtime), boxes)
+        made = making.Making(store, runtime, calls.Calls(runtime, settings.tool_result_bytes), boxes)
         stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
         screened = screening.Screening(hooks.Hooks(runtime), runtime)
         asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime), screened)
