@@ -204,6 +204,20 @@ class TestParts:
         assert states[-1] == "done"
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_complete"
 
+    def test_after_a_takeover_the_parts_have_the_places_that_they_had(self, store, gateway, chat):
+        """Of one reply that is made at once, and of one whose two steps an earlier worker has stored."""
+        script = (("I look.", calls("count", "count")), (calls("count"),), ("Done.", STOP))
+        make_with(store, gateway, SteppedModel(*script), counted([]))
+        at_once = reply(store)
+        turn = ask(store, "m3", "m4", "Again")
+        claimed = a_stored_step(store, claim(store, turn), "once", "once")
+        a_stored_step(store, claimed, "once", number=2, text="")
+        make_with(store, gateway, SteppedModel(script[-1]), counted([]), turn=turn, now=LATER)
+        taken_over = store.messages.get("chat", "m4")
+        assert taken_over.content == at_once.content == "I look.\n\nDone."
+        places = [[(part.index, part.offset, part.result) for part in each.parts] for each in (at_once, taken_over)]
+        assert places[0] == places[1] == [(0, 7, "once"), (1, 7, "once"), (2, 7, "once")]
+
     def test_a_worker_that_takes_over_shows_the_same_parts(self, store, gateway, chat):
         a_stored_step(store, claim(store, TURN), "first", None)
         make_with(store, gateway, SteppedModel(("Done.", STOP)), counted([], "second"), now=LATER)
