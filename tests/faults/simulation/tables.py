@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Chat, Connection, Message, Step
+from handlers.chat.records import Chat, Connection, Message, NamedStep, Step
 
 
 class ChatHistory(dict[tuple[str, str], Chat]):
@@ -42,7 +42,7 @@ class Tables:
     """The rows of the simulated store.
 
     `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day,
-    `steps` by chat and reply, and then by their numbers.
+    `steps` by chat and reply, and then by their numbers, `named_steps` by chat and reply, and then by name and number.
     """
 
     chats: ChatHistory = field(default_factory=ChatHistory)
@@ -52,6 +52,7 @@ class Tables:
     quotas: dict[str, QuotaUsage] = field(default_factory=dict)
     tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
     steps: dict[tuple[str, str], dict[int, Step]] = field(default_factory=dict)
+    named_steps: dict[tuple[str, str], dict[tuple[str, int], NamedStep]] = field(default_factory=dict)
     taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
 
