@@ -12,7 +12,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from handlers.chat.assistants import Assistant, Turn
+from handlers.chat import assistants
+from handlers.chat.assistants import Assistant, Refusal, Turn
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Misconfigured, ModelFailed
 from handlers.chat.log import logger
@@ -28,10 +29,11 @@ MOST_WAITING = 1_000
 class AgentAnswer:
     """The answer of one agent, while it comes. Iterate over it once, for its `Delta`s."""
 
-    def __init__(self, assistant: Assistant, runtime: Runtime, calls: Calls) -> None:
+    def __init__(self, assistant: Assistant, runtime: Runtime, calls: Calls, refusal: str) -> None:
         self._assistant = assistant
         self._runtime = runtime
         self._calls = calls
+        self._refusal = refusal
         self._changed = runtime.condition()
         self._said: list[Delta] = []
         self._usage = Usage(0, 0)
@@ -143,6 +145,9 @@ class AgentAnswer:
         try:
             if not self.is_stopped():
                 await self._hear(turn)
+        except Refusal as refusal:
+            said = str(refusal).strip() or self._refusal
+            self._take(assistants.Delta(refusal=said, finish_reason=FinishReason.CONTENT_FILTER))
         except asyncio.CancelledError as cancelled:
             if not turn.cancelled.is_set():
                 raise  # a task of the agent has ended the loop, and `asyncio.run` says with what

@@ -23,12 +23,16 @@ Answer = llm.ModelAnswer | AgentAnswer
 
 @dataclass(frozen=True, slots=True)
 class Agents:
-    """The running of own agents in one environment. `calls` counts the threads that are left behind."""
+    """The running of own agents in one environment. `calls` counts the threads that are left behind.
+
+    `refusal` is what the user reads if an agent refuses without a text.
+    """
 
     store: Store
     runtime: Runtime
     calls: calls.Calls
     handing: handing.Handing
+    refusal: str
 
     def resume(self, attempt: Attempt) -> None:
         """Load what earlier attempts of an agent have stored. Does nothing if that is done. Raises `StoreError`."""
@@ -38,8 +42,10 @@ class Agents:
 
     def answer(self, question: Question, attempt: Attempt) -> AgentAnswer:
         """Start the agent of a question's assistant, and return its answer."""
-        answer = AgentAnswer(question.assistant, self.runtime, self.calls)
-        named = named_steps.NamedSteps(self.store, attempt, self.handing, self.runtime, answer.fail, answer.is_stopped)
+        answer = AgentAnswer(question.assistant, self.runtime, self.calls, self.refusal)
+        named = named_steps.NamedSteps(
+            self.store, attempt, self.handing, self.runtime, answer.fail, answer.is_stopped, self.calls.count
+        )
         reserve = min(monitor.RESERVE_SECONDS, attempt.remaining() / 2)
         turn = Turn(
             user_id=attempt.chat.user_id,

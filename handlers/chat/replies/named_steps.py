@@ -43,7 +43,8 @@ class WrongStep(ValueError):
 class NamedSteps:
     """The named steps of one attempt, in the agent's loop.
 
-    `fail` ends the agent with what it is given. `is_stopped` says that nobody waits for the agent any more.
+    `fail` ends the agent with what it is given. `is_stopped` says that nobody waits for the agent any more. `count`
+    counts threads that are left behind.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class NamedSteps:
         runtime: Runtime,
         fail: Callable[[Exception], None],
         is_stopped: Callable[[], bool],
+        count: Callable[[int], int],
     ) -> None:
         self._store = store
         self._attempt = attempt
@@ -61,6 +63,7 @@ class NamedSteps:
         self._runtime = runtime
         self._fail = fail
         self._is_stopped = is_stopped
+        self._count = count
         self._kept = {(step.name, step.number): step for step in attempt.journal.named}
         self._begun: Counter[str] = Counter()
         self._stored = attempt.turn.steps
@@ -121,7 +124,7 @@ class NamedSteps:
     async def _made(self, function: Callable[[], Any]) -> Any:
         if inspect.iscoroutinefunction(inspect.unwrap(_inner(function))):
             return await function()
-        value = await apart(self._runtime, function)
+        value = await apart(self._runtime, function, self._count)
         return await value if inspect.isawaitable(value) else value
 
     async def _apart(self, work: Callable[[], None]) -> None:
@@ -141,10 +144,37 @@ def note(usage: Usage) -> None:
         reported.append(usage)
 
 
-async def apart(runtime: Runtime, work: Callable[[], Value]) -> Value:
-    """Do something in a thread of its own, and return or raise what it does. A cancellation leaves it behind."""
+class _Thread:
+    """A thread that may be left behind. It counts until it ends."""
+
+    def __init__(self, runtime: Runtime, count: Callable[[int], int]) -> None:
+        self._changing = runtime.condition()
+        self._count = count
+        self._is_over = self._is_left_behind = False
+
+    def leave(self) -> None:
+        """Note that nobody waits for it any more."""
+        with self._changing:
+            if not self._is_over:
+                self._is_left_behind = True
+                self._count(1)
+
+    def end(self) -> None:
+        """Note that it has ended."""
+        with self._changing:
+            self._is_over = True
+            if self._is_left_behind:
+                self._count(-1)
+
+
+async def apart(runtime: Runtime, work: Callable[[], Value], count: Callable[[int], int] = lambda more: 0) -> Value:
+    """Do something in a thread of its own, and return or raise what it does.
+
+    A cancellation leaves the thread behind: `count` counts it until it ends.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Callable[[], Value]] = loop.create_future()
+    thread = _Thread(runtime, count)
 
     def settle(outcome: Callable[[], Value]) -> None:
         if not future.done():
@@ -158,11 +188,17 @@ async def apart(runtime: Runtime, work: Callable[[], Value]) -> Value:
             outcome = partial(_raised, failure)
         else:
             outcome = partial(_given, value)
+        thread.end()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, outcome)
 
     runtime.start(run, "step of an agent")
-    return (await future)()
+    try:
+        outcome = await future
+    except asyncio.CancelledError:
+        thread.leave()
+        raise
+    return outcome()
 
 
 def _raised(failure: BaseException) -> Any:

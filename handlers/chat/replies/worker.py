@@ -60,7 +60,7 @@ class ReplyWorker:
         running = calls.Calls(runtime, settings.tool_result_bytes)
         handed = handing.Handing(hand_on, runtime, settings.memory)
         stepping = steps.Stepping(making.Making(store, runtime, running, boxes), handed)
-        own = agents.Agents(store, runtime, running, handed)
+        own = agents.Agents(store, runtime, running, handed, settings.texts.refusal)
         screened = screening.Screening(hooks.Hooks(runtime), runtime)
         booked = spending.Spending(store, settings, runtime)
         asked = asking.Asking(model, own, settings, runtime, booked, screened)

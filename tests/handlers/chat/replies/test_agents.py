@@ -21,12 +21,13 @@ from handlers.chat.assistants import (
     Usage,
     tool,
 )
+from handlers.chat.identity import secrets
 from handlers.chat.limits.budget import Reservation
 from handlers.chat.records import PartKind, PartState
 from handlers.chat.replies import agent_answers
 from handlers.chat.replies.journal import MAX_OWN_PARTS
 from handlers.chat.replies.messages import NO_ANSWER
-from handlers.chat.settings import Reasoning
+from handlers.chat.settings import RUSSIAN, Reasoning
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.agent_worker import reply_with
 from tests.support.conversation import ask, claim
@@ -102,6 +103,16 @@ class TestAReply:
             ChatMessage("assistant", NO_ANSWER, (call,)),
             ChatMessage("user", "And?"),
         )
+
+    def test_it_gets_secrets_also_those_that_are_only_named(self, store, gateway, chat, monkeypatch):
+        monkeypatch.setenv("PLAIN", " a ")
+        monkeypatch.setenv("NAMED", "ssm:/b")
+        monkeypatch.setattr(secrets, "value_of", lambda setting: f"<{setting}>")
+
+        async def reply(turn):
+            yield "".join([await turn.secret(name) for name in ("PLAIN", "NAMED", "MISSING")])
+
+        assert reply_with(store, gateway, reply).content == "<a><ssm:/b><>"
 
     def test_any_function_that_returns_an_iterator_is_an_agent(self, store, gateway, chat):
         async def pieces(word, turn):
@@ -316,6 +327,16 @@ class TestParts:
         assistant = Assistant(reply=reply, on_answer=refuse)
         kept = reply_with(store, gateway, reply, assistant=assistant)
         assert (kept.content, kept.finish_reason, ended.is_set()) == ("Not that.", "content_filter", True)
+
+    @pytest.mark.parametrize(("said", "shown"), [("Not that.", "Not that."), ("", RUSSIAN.refusal)])
+    def test_an_agent_may_raise_a_refusal(self, store, gateway, chat, said, shown):
+        async def reply(turn):
+            yield "Well."
+            raise Refusal(said)
+
+        kept = reply_with(store, gateway, reply, tokens_per_day=100_000)
+        assert (kept.content, kept.finish_reason) == (f"Well.\n\n{shown}", "content_filter")
+        assert [(part.kind, part.text) for part in kept.parts] == [(PartKind.REFUSAL, shown)]
 
     def test_there_are_not_more_of_them_than_a_reply_may_have(self, store, gateway, chat):
         async def reply(turn):

@@ -8,6 +8,8 @@ import pytest
 
 from handlers.chat.assistants import Delta, Source, Usage
 from handlers.chat.concurrency import Runtime
+from handlers.chat.errors import Misconfigured
+from handlers.chat.identity import secrets
 from handlers.chat.replies import agent_answers
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES
 from handlers.chat.replies.calls import MAX_LEFT_BEHIND, Calls
@@ -105,6 +107,19 @@ class TestFailures:
         with log_lines() as lines:
             reply_with(store, gateway, yields_a_number)
         assert only(lines, "agent_failed")["problem"] == "reply yields a value of the type int; yield a Delta or a text"
+
+    def test_a_secret_that_cannot_be_read_is_named(self, store, gateway, chat, monkeypatch):
+        def unreadable(setting):
+            raise Misconfigured("The secret ssm:/b cannot be read")
+
+        monkeypatch.setattr(secrets, "value_of", unreadable)
+
+        async def reply(turn):
+            yield await turn.secret("NAMED")
+
+        with log_lines() as lines:
+            assert reply_with(store, gateway, reply).content == APOLOGY
+        assert only(lines, "agent_failed")["problem"] == "The secret ssm:/b cannot be read"
 
     def test_an_agent_that_says_nothing_is_the_apology(self, store, gateway, chat):
         async def reply(turn):

@@ -8,6 +8,7 @@ import pytest
 
 from handlers.chat.assistants import Assistant, Turn, Usage
 from handlers.chat.records import NamedStep
+from handlers.chat.replies.calls import Calls
 from handlers.chat.replies.named_steps import MAX_RESULT_BYTES, MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle, steps
@@ -16,7 +17,7 @@ from tests.support.agent_worker import agent_worker, reply_with
 from tests.support.conversation import claim
 from tests.support.log_lines import log_lines
 from tests.support.reply_worker import APOLOGY, LATER, NOON, TURN
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, until
 
 
 def stored(store):
@@ -234,6 +235,44 @@ class TestTakenOver:
         with pytest.raises(StoreError):
             reply_with(store, gateway, agent("a", "b"), turn=Handover("alice", "chat", "m2", 3))
         assert (turn_of(store).since, turn_of(store).lease_until) == (3, NOON)
+
+
+class TestStopped:
+    def test_a_function_that_goes_on_is_counted_until_it_ends(self, store, gateway, chat, monkeypatch):
+        counted, free, begun = [], threading.Event(), threading.Event()
+        count = Calls.count
+        monkeypatch.setattr(Calls, "count", lambda self, more: counted.append(more) or count(self, more))
+
+        def hang():
+            begun.set()
+            assert free.wait(HANGS)
+
+        async def reply(turn):
+            yield "So far"
+            step = asyncio.create_task(turn.step("hang", hang))
+            await asyncio.to_thread(begun.wait, HANGS)
+            store.turns.cancel("alice", "chat", "m2")
+            await step
+
+        assert reply_with(store, gateway, reply).finish_reason == "cancelled"
+        assert counted == [1]
+        free.set()
+        until(lambda: counted == [1, -1])
+        assert stored(store) == {}
+
+    def test_an_agent_that_was_stopped_begins_no_step(self, store, gateway, chat):
+        ran = []
+
+        async def reply(turn):
+            yield "So far"
+            store.turns.cancel("alice", "chat", "m2")
+            try:
+                await asyncio.sleep(HANGS)
+            finally:
+                await turn.step("late", ran.append, 1)
+
+        assert reply_with(store, gateway, reply).finish_reason == "cancelled"
+        assert ran == []
 
 
 class TestAWorkerThatLostItsTurn:
