@@ -24,6 +24,9 @@ MAX_MESSAGE_CHARS = 10_000
 MAX_CONCURRENT_REPLIES = 100
 """Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
 
+DEFAULT_TOOL_RESULT_BYTES = 32 * 1024
+"""At most 250,000: an item of DynamoDB holds 400 KB, and a result is stored with its call."""
+
 MIN_SECRET_BYTES = 32
 """At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
 
@@ -134,6 +137,7 @@ class Settings:
     - `history_chars`: the length of the longest prompt, in characters.
     - `relay_pace`: the shortest time between two frames of a reply.
     - `reasoning`: what users see of the model's reasoning.
+    - `tool_result_bytes`: the bytes of one result of a tool.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
@@ -171,6 +175,7 @@ class Settings:
     memory: float | None
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
+    tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -197,6 +202,7 @@ class Settings:
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
+            tool_result_bytes=_integer(environ, "TOOL_RESULT_BYTES", DEFAULT_TOOL_RESULT_BYTES, 1_000, 250_000),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),

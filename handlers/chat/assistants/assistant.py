@@ -21,6 +21,10 @@ MAX_STARTERS = 10
 MAX_STARTER_CHARS = 300
 MAX_INSTRUCTIONS_CHARS = 100_000
 
+DEFAULT_STEPS = 8
+MAX_STEPS = 32
+"""The parts of a reply have 48 KB together: of many more steps little would be kept."""
+
 OWN_FIELDS = frozenset(
     {
         *("model", "messages", "stream", "stream_options", "n", "tools", "tool_choice"),
@@ -44,6 +48,7 @@ class Assistant:
     - `model`: the name of the model, as its server knows it.
     - `temperature`, `max_completion_tokens`: OpenAI's.
     - `parameters`: more fields of the request to the model's server, by their names there.
+    - `max_steps`: the most answers with calls in one reply, before the model has to answer without.
     - `tools`: functions that the model may call, as they are or made with `tool`.
     - `reply`: an own agent, which makes the replies in place of a model.
     - `on_question`: sees each text of the user before the model does. It returns the text to ask with, or refuses.
@@ -61,6 +66,7 @@ class Assistant:
     max_completion_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool | ToolFunction, ...] = ()
+    max_steps: int = DEFAULT_STEPS
     reply: Reply | None = None
     on_question: Hook | None = None
     on_answer: Hook | None = None
@@ -82,6 +88,7 @@ class Assistant:
         _check_number(self.history_chars, "history_chars", 1, 10_000_000, whole=True)
         _check_parameters(self.parameters)
         check_tools(self.tools)
+        _check_number(self.max_steps, "max_steps", 1, MAX_STEPS, whole=True)
         if self.reply is not None:
             check_reply(self.reply)
             _check_unused(self)

@@ -21,9 +21,10 @@ from handlers.chat.errors import Refused
 from handlers.chat.log import logger
 from handlers.chat.records import Result, ToolCall
 from handlers.chat.replies import results
-from handlers.chat.replies.results import CANCELLED, RESULT_BYTES
+from handlers.chat.replies.results import CANCELLED
 from handlers.chat.replies.tool_calls import WrongCall
 from handlers.chat.replies.toolbox import Toolbox
+from handlers.chat.settings import DEFAULT_TOOL_RESULT_BYTES
 
 GRACE_SECONDS = 2.0
 """The time that cancelled calls have to end by themselves."""
@@ -50,9 +51,12 @@ class Caller:
 
 
 class Calls:
-    """The runner of calls in one environment. `left_behind` is the number of threads that it waits for no longer."""
+    """The runner of calls in one environment. `left_behind` is the number of threads that it waits for no longer.
 
-    def __init__(self, runtime: Runtime, result_bytes: int = RESULT_BYTES) -> None:
+    A result over `result_bytes` is cut, with a mark: its beginning is of use, and the model can ask for less.
+    """
+
+    def __init__(self, runtime: Runtime, result_bytes: int = DEFAULT_TOOL_RESULT_BYTES) -> None:
         self.left_behind = 0
         self.result_bytes = result_bytes
         self._runtime = runtime

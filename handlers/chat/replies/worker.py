@@ -57,7 +57,8 @@ class ReplyWorker:
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        running, handed = calls.Calls(runtime), handing.Handing(hand_on, runtime, settings.memory)
+        running = calls.Calls(runtime, settings.tool_result_bytes)
+        handed = handing.Handing(hand_on, runtime, settings.memory)
         stepping = steps.Stepping(making.Making(store, runtime, running, boxes), handed)
         own = agents.Agents(store, runtime, running, handed, settings.texts.refusal)
         screened = screening.Screening(hooks.Hooks(runtime), runtime)

@@ -65,6 +65,8 @@ def test_what_can_be_used_is_taken(said):
         ({"on_question": lambda: ""}, "on_question must take a text, or a text and a HookContext"),
         ({"on_answer": lambda text, context, more: ""}, "on_answer must take a text, or a text and a HookContext"),
         ({"on_answer": lambda text: (yield text)}, "on_answer yields its texts; let it return one"),
+        ({"max_steps": 0}, "max_steps is 0; set it to a whole number from 1 to 32"),
+        ({"max_steps": 33}, "max_steps is 33;"),
         ({"answer_window": 0}, "answer_window is 0; set it to a whole number from 1 to 10000"),
         ({"parameters": None}, "parameters is no mapping"),
         ({"parameters": {"stop": {1}}}, "parameters cannot be sent as JSON"),

@@ -146,7 +146,7 @@ class TestFailures:
 
     def test_with_too_many_threads_left_behind_none_is_started(self, store, gateway, chat, monkeypatch):
         monkeypatch.setattr(Calls, "left_behind", MAX_LEFT_BEHIND, raising=False)
-        monkeypatch.setattr(Calls, "__init__", lambda self, runtime: None)
+        monkeypatch.setattr(Calls, "__init__", lambda self, runtime, result_bytes: None)
         assert reply_with(store, gateway, raises).content == APOLOGY
 
     def test_a_reply_that_is_too_long_is_cut_and_its_agent_ended(self, store, gateway, chat):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from handlers.chat.assistants import Assistant, HookContext, Refusal
+from handlers.chat.assistants import Assistant, HookContext, Refusal, agents
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, FinishReason, Part, PartKind, Usage
@@ -355,6 +355,36 @@ class TestModelsRefusals:
         assert reply.content == f"I keep {MASK} for me."
         assert [part.text for part in reply.parts] == [reply.content]
         assert NUMBER[:9] not in seen(gateway)
+
+
+class TestOwnAgents:
+    def test_an_agent_reads_and_says_only_what_the_hooks_let_through(self, talk, gateway):
+        read = []
+
+        async def reply(turn):
+            read.extend((each.role, each.text) for each in turn.messages)
+            for piece in (f"It is {NUMBER[:10]}", NUMBER[10:], ". Yes."):
+                yield agents.Delta(text=piece)
+
+        tea = Assistant(reply=reply, on_question=masked, on_answer=masked)
+        _, answer = talk(tea, f"My card is {NUMBER}.")
+        assert read == [("user", f"My card is {MASK}.")]
+        assert answer.content == f"It is {MASK}. Yes."
+        assert NUMBER[:9] not in seen(gateway)
+
+    def test_an_agent_is_ended_by_a_hook(self, talk):
+        ended = []
+
+        async def reply(turn):
+            try:
+                while True:
+                    yield agents.Delta(text="A bomb. " * 100)
+            finally:
+                ended.append(True)
+
+        _, answer = talk(Assistant(reply=reply, on_answer=refuse), "Hi")
+        assert (answer.content, answer.finish_reason) == ("I do not talk about that.", FinishReason.CONTENT_FILTER)
+        assert ended == [True]
 
 
 class TestWithoutHooks:

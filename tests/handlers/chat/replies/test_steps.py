@@ -5,10 +5,10 @@ from threading import Barrier, Event
 import pytest
 
 from handlers.chat.assistants import ToolContext, tool
+from handlers.chat.assistants.assistant import DEFAULT_STEPS
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import CallState, FinishReason, PartState, Result, Step, StepCall, ToolCall, Usage
 from handlers.chat.replies.handing import MAX_HOPS
-from handlers.chat.replies.steps import MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle, steps
 from handlers.chat.turns.lifecycle import Handover
@@ -90,11 +90,11 @@ class TestAReply:
     def test_a_model_that_calls_for_ever_is_asked_a_last_time_and_may_not_call(self, store, gateway, chat):
         ran = []
         last = ("Enough.", calls("count"))
-        model = SteppedModel(*[(calls("count"),)] * MAX_STEPS, last)
+        model = SteppedModel(*[(calls("count"),)] * DEFAULT_STEPS, last)
         make_with(store, gateway, model, counted(ran))
-        assert [asked.may_call for asked in model.questions] == [True] * MAX_STEPS + [False]
+        assert [asked.may_call for asked in model.questions] == [True] * DEFAULT_STEPS + [False]
         assert all(asked.tools for asked in model.questions)
-        assert len(set(ran)) == len(ran) == MAX_STEPS
+        assert len(set(ran)) == len(ran) == DEFAULT_STEPS
         assert (reply(store).content, reply(store).finish_reason) == ("Enough.", "stop")
 
     def test_an_answer_of_nothing_after_a_step_with_text_is_an_end(self, store, gateway, chat):
@@ -151,23 +151,6 @@ class TestAReply:
         assert store.steps.of_turn("chat", "m2") == ()
 
 
-class TestLaterTurns:
-    def test_the_model_reads_the_calls_of_earlier_replies(self, store, gateway, chat):
-        make_with(store, gateway, SteppedModel(("I look.", calls("sun", "rain")), ("Sun.", STOP)), sun, rain)
-        turn = ask(store, "m3", "m4", "Sure?")
-        model = SteppedModel(("Yes.", STOP))
-        make_with(store, gateway, model, sun, rain, turn=turn)
-        [question, earlier, last] = model.questions[0].prompt
-        assert (question.text, earlier.answer, last.text) == ("Как дела?", "Sun.", "Sure?")
-        [step] = earlier.steps
-        assert (step.text, [each.result for each in step.calls]) == ("I look.", ["sun", "rain"])
-
-    def test_the_chat_knows_how_long_they_are_in_a_prompt(self, store, gateway, chat):
-        make_with(store, gateway, SteppedModel(("I look.", calls("sun")), ("Sun.", STOP)), sun)
-        sizes = store.chats.get("alice", "chat").sizes
-        assert sizes[0].chars == len("I look.\n\nSun.") + len("sun" + "{}" + "sun")
-
-
 class TestParts:
     def test_the_stored_reply_has_its_calls_at_their_places(self, store, gateway, chat):
         first = ("Я смотрю.", calls(("sun", '{"city": "Осло"}'), "rain"))
@@ -183,6 +166,20 @@ class TestParts:
         ]
         assert states[-1] == "done"
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_complete"
+
+    def test_after_a_takeover_the_parts_have_the_places_that_they_had(self, store, gateway, chat):
+        """Of one reply that is made at once, and of one whose two steps an earlier worker has stored."""
+        script = (("I look.", calls("count", "count")), (calls("count"),), ("Done.", STOP))
+        make_with(store, gateway, SteppedModel(*script), counted([]))
+        at_once = reply(store)
+        turn = ask(store, "m3", "m4", "Again")
+        claimed = a_stored_step(store, claim(store, turn), "once", "once")
+        a_stored_step(store, claimed, "once", number=2, text="")
+        make_with(store, gateway, SteppedModel(script[-1]), counted([]), turn=turn, now=LATER)
+        taken_over = store.messages.get("chat", "m4")
+        assert taken_over.content == at_once.content == "I look.\n\nDone."
+        places = [[(part.index, part.offset, part.result) for part in each.parts] for each in (at_once, taken_over)]
+        assert places[0] == places[1] == [(0, 7, "once"), (1, 7, "once"), (2, 7, "once")]
 
     def test_a_worker_that_takes_over_shows_the_same_parts(self, store, gateway, chat):
         a_stored_step(store, claim(store, TURN), "first", None)
@@ -319,7 +316,7 @@ class TestTakenOver:
 
     def test_the_steps_of_earlier_attempts_count(self, store, gateway, chat):
         turn = claim(store, TURN)
-        for number in range(1, MAX_STEPS + 1):
+        for number in range(1, DEFAULT_STEPS + 1):
             turn = a_stored_step(store, turn, "once", number=number)
         make_with(store, gateway, model := SteppedModel(("Enough.", calls("count"))), counted([]), now=LATER)
         assert [asked.may_call for asked in model.questions] == [False]
@@ -456,21 +453,3 @@ class TestHandedOn:
 
     def test_a_handover_without_hops_is_read_by_an_earlier_version(self):
         assert "hops" not in Handover("alice", "chat", "m2").payload()
-
-
-def test_each_question_of_a_reply_has_a_reservation_of_its_own(store, gateway, chat):
-    reserved = []
-    reserve = store.users.reserve_tokens
-    store.users.reserve_tokens = lambda user, reservation, most: (
-        reserved.append(reservation.attempt) or reserve(user, reservation, most)
-    )
-    model = SteppedModel(("I look.", calls("sun", usage=Usage(10, 1))), ("Done.", STOP))
-    make_with(store, gateway, model, sun, tokens_per_day=100_000, now=NOON)
-    assert reserved == ["m2#1", "m2#1.1"]
-    assert store.users.token_use("alice", "2026-11-23").reservations == frozenset()
-
-
-def test_a_budget_that_ends_between_two_steps_ends_the_reply_with_the_apology(store, gateway, chat):
-    model = SteppedModel(("I look.", calls("sun", usage=Usage(10_000, 900))), ("Done.", STOP))
-    make_with(store, gateway, model, sun, tokens_per_day=10_000)
-    assert (len(model.questions), reply(store).content) == (1, f"I look.\n\n{APOLOGY}")
