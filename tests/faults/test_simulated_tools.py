@@ -83,9 +83,9 @@ def test_a_step_that_a_worker_stores_after_another_one_has_taken_over(monkeypatc
 
 def test_a_takeover_that_forgets_the_results(monkeypatch):
     def forgetful(keep):
-        def call(self, step, *, own=False):
-            keep(self, step, own=own)
-            if not own:
+        def call(self, step, turn=None):
+            keep(self, step, turn)
+            if turn is None:
                 self.steps[-1] = type(step)(
                     step.number,
                     step.attempt,

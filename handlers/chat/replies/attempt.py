@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from handlers.chat.assistants.registry import Assistants
@@ -15,7 +15,7 @@ from handlers.chat.protocol.frames import AssistantMessageStart
 from handlers.chat.records import Announcement, Chat, FinishReason, Part, PartKind, Role, Turn, Usage
 from handlers.chat.replies.journal import Journal
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import Pace, Reasoning, Settings, Texts
+from handlers.chat.settings import DEFAULT_APPROVAL_DAYS, Pace, Reasoning, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
@@ -29,7 +29,7 @@ class ReplySettings:
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
-    counts.
+    counts. `time_to_approve` is the time that a user has to approve a call.
     """
 
     texts: Texts
@@ -41,6 +41,7 @@ class ReplySettings:
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
     reasoning: Reasoning = Reasoning.HIDDEN
+    time_to_approve: timedelta = timedelta(days=DEFAULT_APPROVAL_DAYS)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -55,6 +56,7 @@ class ReplySettings:
             memory=settings.memory,
             assistants=settings.assistants,
             reasoning=settings.reasoning,
+            time_to_approve=timedelta(days=settings.approval_days),
         )
 
     @property

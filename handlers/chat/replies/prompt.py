@@ -15,6 +15,7 @@ from typing import Any
 
 from handlers.chat.assistants import Assistant
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.stream import BREAK
 from handlers.chat.records import FinishReason, Message, Role
 from handlers.chat.replies.tool_calls import Step
 from handlers.chat.settings import APOLOGIES
@@ -22,9 +23,6 @@ from handlers.chat.settings import APOLOGIES
 MAX_MESSAGES = 100
 """Stored messages that are read for a prompt, however short they are: so the cost of a turn does not grow with its
 chat."""
-
-BREAK = "\n\n"
-"""The text between two messages of one author that the model gets as one, and before our apology in a reply."""
 
 Prompt = tuple[tuple[Role, str], ...]
 """Texts with their authors, oldest first."""

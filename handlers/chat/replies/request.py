@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from handlers.chat.replies.prompt import BREAK, Prompt, halved
+from handlers.chat.protocol.stream import BREAK
+from handlers.chat.replies.prompt import Prompt, halved
 from handlers.chat.replies.tool_calls import Step, messages, shortened
 
 MAX_HALVINGS = 2
