@@ -60,7 +60,7 @@ class Stepping:
         """
         box, journal = self.making.toolboxes[question.assistant.id], attempt.journal
         if journal.steps:
-            self.making.make(attempt, box, work, since=None)
+            self.making.make(attempt, box, work, since=attempt.began)
         while not work.is_stopped:
             self._hand_on_in_time(attempt)
             may_call = len(journal.steps) < MAX_STEPS and bool(box.schemas)
