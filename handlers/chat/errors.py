@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
+    NOTHING_TO_APPROVE = "nothing_to_approve"
     UNKNOWN_ASSISTANT = "unknown_assistant"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -44,6 +45,7 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.BUSY: "A reply is already being generated in this chat",
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
+    ErrorCode.NOTHING_TO_APPROVE: "There is no such call to approve",
     ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
     ErrorCode.FORBIDDEN: "This takes an administrator",
     ErrorCode.NOT_FOUND: "There is nothing at this path",

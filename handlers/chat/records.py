@@ -105,6 +105,9 @@ class Turn:
     the reply that a regenerated one replaces. `acknowledging` is True from the beginning until the posts of the user's
     message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, or of an
     own agent, and `since` is the attempt that has stored the last of them: both are 0 if there is none.
+
+    `awaits` are the ids of calls that the user has still to approve or to refuse. While the turn is `waiting` for that,
+    no worker has it, and `lease_until` is the end of the time to answer.
     """
 
     message_id: str
@@ -116,6 +119,8 @@ class Turn:
     acknowledging: bool = field(default=False, compare=False)
     steps: int = 0
     since: int = 0
+    awaits: frozenset[str] = frozenset()
+    waiting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +154,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """A call of a step. `result` is None until it is stored: from then on it does not change."""
+    """A call of a step. `result` is None until it is stored: from then on it does not change.
+
+    One that `needs_approval` is not made before the user has `approved` it: True or False, None if they have not said.
+    """
 
     asked: ToolCall
     result: Result | None = None
+    needs_approval: bool = False
+    approved: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ MAX_CONCURRENT_REPLIES = 100
 
 DEFAULT_TOOL_RESULT_BYTES = 32 * 1024
 """At most 250,000: an item of DynamoDB holds 400 KB, and a result is stored with its call."""
+DEFAULT_APPROVAL_DAYS = 7
+"""The most are 28: the steps of a turn, with the calls that wait, are kept for 30 days (`turns.steps.KEPT`)."""
 
 MIN_SECRET_BYTES = 32
 """At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
@@ -145,6 +147,7 @@ class Settings:
     - `prices`: the prices that the cost of a turn is estimated with.
     - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
     - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
+    - `approval_days`: the days that a user has to approve a call of a tool.
     - `assistants`: those of `handlers/assistants`. A function that needs none has the plain default one.
     """
 
@@ -176,6 +179,7 @@ class Settings:
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
+    approval_days: int = DEFAULT_APPROVAL_DAYS
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -203,6 +207,7 @@ class Settings:
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
             tool_result_bytes=_integer(environ, "TOOL_RESULT_BYTES", DEFAULT_TOOL_RESULT_BYTES, 1_000, 250_000),
+            approval_days=_integer(environ, "APPROVAL_DAYS", DEFAULT_APPROVAL_DAYS, 1, 28),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),

@@ -19,8 +19,8 @@ from tests.faults.simulation.services import (
     SimulatedAnswer,
     SimulatedFaults,
     SimulatedMessages,
-    SimulatedTurns,
 )
+from tests.faults.simulation.turns import SimulatedTurns
 
 WORLDS = 40
 

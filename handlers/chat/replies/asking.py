@@ -10,9 +10,9 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, PartKind
-from handlers.chat.replies import agents, messages, prompt, screening, spending
+from handlers.chat.replies import agents, prompt, screening, spending
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
-from handlers.chat.replies.hearing import Hearing, Said
+from handlers.chat.replies.hearing import Hearing, Said, break_after
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.monitor import TurnMonitor
 from handlers.chat.replies.work import Work
@@ -84,11 +84,11 @@ class Asking:
         logger.info("question_refused")
         relay, text = attempt.relay, refusal.strip() or self.settings.texts.refusal
         relay.reason(text, PartKind.REFUSAL)
-        relay.add(f"{messages.BREAK}{text}" if relay.text else text)
+        relay.add(f"{break_after(relay)}{text}")
         return Completion(FinishReason.CONTENT_FILTER)
 
     def apologise(self, attempt: Attempt) -> Completion:
         """Relay the apology, after the text that there is, and return the completion of a reply that failed."""
         relay, apology = attempt.relay, self.settings.texts.apology
-        relay.add(f"{messages.BREAK}{apology}" if relay.text else apology)
+        relay.add(f"{break_after(relay)}{apology}")
         return Completion(FinishReason.ERROR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from handlers.chat.assistants.registry import Assistants
@@ -14,7 +14,14 @@ from handlers.chat.records import Chat, FinishReason, Part, PartKind, Turn, Usag
 from handlers.chat.replies.journal import Journal
 from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import DEFAULT_TOOL_RESULT_BYTES, Pace, Reasoning, Settings, Texts
+from handlers.chat.settings import (
+    DEFAULT_APPROVAL_DAYS,
+    DEFAULT_TOOL_RESULT_BYTES,
+    Pace,
+    Reasoning,
+    Settings,
+    Texts,
+)
 from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
@@ -29,7 +36,7 @@ class ReplySettings:
     `tool_result_bytes` is the most of one result of a tool.
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
-    counts.
+    counts. `time_to_approve` is the time that a user has to approve a call.
     """
 
     texts: Texts
@@ -42,6 +49,7 @@ class ReplySettings:
     assistants: Assistants = field(default_factory=Assistants)
     reasoning: Reasoning = Reasoning.HIDDEN
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
+    time_to_approve: timedelta = timedelta(days=DEFAULT_APPROVAL_DAYS)
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -57,6 +65,7 @@ class ReplySettings:
             assistants=settings.assistants,
             reasoning=settings.reasoning,
             tool_result_bytes=settings.tool_result_bytes,
+            time_to_approve=timedelta(days=settings.approval_days),
         )
 
     @property

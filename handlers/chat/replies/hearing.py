@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from handlers.chat.assistants import Refusal
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
+from handlers.chat.protocol.stream import BREAK
 from handlers.chat.records import FinishReason, PartKind, ToolCall
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Attempt, Completion
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.hooks import HookFailed
-from handlers.chat.replies.messages import BREAK
+from handlers.chat.replies.relay import Relay
 from handlers.chat.replies.screen import Screen
 
 MAX_REASONING_CHARS = 64 * 1024
@@ -52,10 +53,8 @@ class Hearing:
         self._shows_reasoning = shows_reasoning
         self._screen, self._reasoning_screen = screen(), screen()
         self._default_refusal = refusal
-        earlier = relay.text
-        self._room = MAX_REPLY_BYTES - len(earlier.encode())
-        # The answers of one reply are parted as two messages of one author are.
-        self._break = BREAK if earlier else ""
+        self._room = MAX_REPLY_BYTES - len(relay.text.encode())
+        self._break = break_after(relay)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._refusal: list[str] = []
@@ -156,6 +155,11 @@ class Hearing:
     def _is_silent(self) -> bool:
         """Return True if the reply would have ended, and nobody has said anything in it."""
         return self.completion.finish_reason is FinishReason.STOP and not self._calls and not self._relay.text
+
+
+def break_after(relay: Relay) -> str:
+    """Return what parts more text from the text that a reply has: nothing, if it has none."""
+    return BREAK if relay.text else ""
 
 
 def _fitting(text: str, room: int) -> str:

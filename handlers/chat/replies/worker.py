@@ -59,7 +59,7 @@ class ReplyWorker:
         boxes = toolbox.toolboxes(settings.assistants)
         running = calls.Calls(runtime, settings.tool_result_bytes)
         handed = handing.Handing(hand_on, runtime, settings.memory)
-        stepping = steps.Stepping(making.Making(store, runtime, running, boxes), handed)
+        stepping = steps.Stepping(making.Making(store, runtime, running, boxes, settings.time_to_approve), handed)
         own = agents.Agents(store, runtime, running, handed, settings.texts.refusal)
         screened = screening.Screening(hooks.Hooks(runtime), runtime)
         booked = spending.Spending(store, settings, runtime)
