@@ -19,6 +19,7 @@ from handlers.chat.settings import RUSSIAN, Reasoning
 from tests.support.assistants import assistants
 from tests.support.conversation import ask
 from tests.support.reply_worker import APOLOGY, NOON, STOP, ScriptedModel, join, reply_worker, text_of
+from tests.support.runtime import FakeRuntime
 from tests.support.tool_worker import SteppedModel, calls
 from tests.support.waiting import HANGS
 
@@ -199,6 +200,22 @@ class TestQuestions:
             over.set()
         late = ["TimeoutError", "TimeoutError" if left_behind > 1 else "RuntimeError"]
         assert [event["error"] for event in log("hook_failed")] == late
+
+    def test_earlier_texts_for_which_no_time_is_left_are_left_out_unchecked(self, talk, monkeypatch):
+        """A new environment checks all of a chat, which its clock allows for two texts here: the question is one."""
+        checked, clock = [], iter(range(1_000_000))
+
+        def hook(text):
+            checked.append(text)
+            return text
+
+        for question in ("One", "Two", "Three"):
+            talk(Assistant(), question)
+        monkeypatch.setattr(FakeRuntime, "monotonic", lambda runtime: float(next(clock)))
+        model, _ = talk(Assistant(on_question=hook), "Four")
+        assert checked[0] == "Four"
+        assert len(checked) < 4
+        assert [text for role, text in model.asked[0] if role == "user"] == checked[::-1]
 
     def test_an_earlier_text_for_which_the_hook_fails_is_left_out(self, talk):
         broken = []
