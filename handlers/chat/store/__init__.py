@@ -12,9 +12,9 @@ from pynamodb.exceptions import PynamoDBException
 from handlers.chat.concurrency import Runtime
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
+from handlers.chat.store.dynamodb import CONNECTION
 from handlers.chat.store.messages import Messages
 from handlers.chat.store.steps import Steps
-from handlers.chat.store.tables import CONNECTION
 from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
 

@@ -13,7 +13,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from handlers.chat.store.tables import CONNECTION
+from handlers.chat.store.dynamodb import CONNECTION
 
 MAX_BATCH_ITEMS = 25
 """Items that one BatchWriteItem of DynamoDB takes."""

@@ -26,7 +26,7 @@ from handlers.chat.records import (
 )
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
-from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
+from handlers.chat.store.dynamodb import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.tables import Tables, shown
 from tests.faults.simulation.world import SimulatedWorld
 

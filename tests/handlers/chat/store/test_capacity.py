@@ -9,7 +9,8 @@ from pynamodb.transactions import TransactWrite
 
 from handlers.chat.assistants import Assistant
 from handlers.chat.records import CallState, Chat, Connection, Result
-from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
+from handlers.chat.store.dynamodb import CONNECTION
+from handlers.chat.store.tables import ChatItem, MessageItem
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.steps import load_steps, store_result, store_step
 from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS

@@ -27,7 +27,7 @@ from handlers.chat.records import (
     User,
 )
 from handlers.chat.store import Store, StoreError
-from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
+from handlers.chat.store.dynamodb import CONFLICT_PAUSES_SECONDS
 from tests.support.conflicts import ALWAYS, CONDITION_FAILED, CONFLICT, conflicts
 from tests.support.conversation import announcement_of, answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
