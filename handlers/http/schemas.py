@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -199,7 +200,11 @@ class PartView(ResponseBody):
 
 
 class MessageView(ResponseBody):
-    """A message with its full text. A reply without parts has no `parts`."""
+    """A message with its full text. A reply without parts has no `parts`.
+
+    `after` is the message before it on its path, `-` for none. It is given only where a branch begins. `siblings` are
+    all messages that come after the same one, if there are others.
+    """
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     role: Role
@@ -208,10 +213,12 @@ class MessageView(ResponseBody):
     finish_reason: FinishReason | None = None
     usage: TokenCount | None = None
     parts: list[PartView] | None = _left_out()
+    after: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
+    siblings: list[str] | None = _left_out()
 
     @classmethod
-    def of(cls, message: Message) -> MessageView:
-        """Return the view of a message."""
+    def of(cls, message: Message, siblings: Mapping[str, tuple[str, ...]]) -> MessageView:
+        """Return the view of a message. `siblings` are those of the messages that have some."""
         usage = message.usage
         return cls(
             message_id=message.message_id,
@@ -223,6 +230,8 @@ class MessageView(ResponseBody):
             if usage
             else None,
             parts=[PartView.model_validate(placed(each).as_data()) for each in message.parts] or None,
+            after=message.after,
+            siblings=list(siblings.get(message.message_id, ())) or None,
         )
 
 
@@ -239,10 +248,15 @@ class MessageList(ResponseBody):
 
 
 class Export(ResponseBody):
-    """A whole chat."""
+    """A whole chat, with the messages of all its branches, the oldest first.
+
+    A message comes after the one before it in the list, unless it says `after`. `leaf` is the last message of the path
+    that is shown, if that is not the newest one.
+    """
 
     chat: ChatView
     messages: list[MessageView]
+    leaf: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
 
 
 class Frame(RequestBody):

@@ -164,6 +164,8 @@ class TurnMap(MapAttribute[str, Any]):
     acknowledging = BooleanAttribute(null=True)
     steps = NumberAttribute(null=True)
     since = NumberAttribute(null=True)
+    after = UnicodeAttribute(null=True)
+    fork = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, turn: Turn) -> Self:
@@ -178,6 +180,8 @@ class TurnMap(MapAttribute[str, Any]):
             acknowledging=turn.acknowledging or None,
             steps=turn.steps or None,
             since=turn.since or None,
+            after=turn.after,
+            fork=turn.fork,
         )
 
     def turn(self) -> Turn:
@@ -192,6 +196,8 @@ class TurnMap(MapAttribute[str, Any]):
             acknowledging=bool(self.acknowledging),
             steps=int(self.steps or 0),
             since=int(self.since or 0),
+            after=self.after,
+            fork=self.fork,
         )
 
 
@@ -225,6 +231,8 @@ class ChatItem(Table):
     announcements = UnicodeSetAttribute(null=True)
     sizes = BinaryAttribute(null=True, legacy_encoding=False)
     assistant = UnicodeAttribute(null=True)
+    leaf = UnicodeAttribute(null=True)
+    branches = NumberAttribute(null=True)
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
     by_updated_at = _ChatsByUpdatedAt()
@@ -244,6 +252,8 @@ class ChatItem(Table):
             announcements=frozenset(_announcement(kept) for kept in self.announcements or ()),
             sizes=sizes_in(self.sizes, int(self.message_count or 0)),
             assistant=self.assistant,
+            leaf=self.leaf,
+            branches=int(self.branches or 0),
             created_at=self.created_at,
             updated_at=self.updated_at,
         )
@@ -329,6 +339,8 @@ class MessageItem(Table):
     attempt = NumberAttribute(null=True)
     page = NumberAttribute(null=True)
     parts = UnicodeAttribute(null=True)
+    after = UnicodeAttribute(null=True)
+    fork = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -346,6 +358,8 @@ class MessageItem(Table):
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
             page=message.page,
             parts=kept_parts(message.parts),
+            after=message.after,
+            fork=message.fork,
         )
 
     def message(self) -> Message:
@@ -364,6 +378,8 @@ class MessageItem(Table):
             attempt=int(self.attempt or 1),
             page=int(page) if page is not None else None,
             parts=parts_in(self.parts),
+            after=self.after,
+            fork=self.fork,
         )
 
 

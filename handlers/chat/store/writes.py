@@ -58,7 +58,7 @@ def _written(write: Callable[[], object], failure: type[PynamoDBException]) -> b
     return True
 
 
-def putting(item: Model, condition: Condition) -> Write:
+def putting(item: Model, condition: Condition | None = None) -> Write:
     """Return the write of a whole item."""
     return Write(2, lambda transaction: transaction.save(item, condition))
 
