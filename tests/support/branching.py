@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from handlers.chat.protocol import frames
+from handlers.chat.protocol.sizes import chars_of
 from handlers.chat.records import NOTHING, Chat, Connection, FinishReason, Message, Role
 from handlers.chat.settings import Settings
 from handlers.chat.turns import branches, lifecycle
@@ -213,7 +214,7 @@ class BranchedChat:
         assert shown == {each: tuple(siblings) if len(siblings) > 1 else None for each, siblings in found.items()}
         newest = list(store.messages.newest_first("chat", leaf=chat.leaf, most=1))
         assert [each.message_id for each in newest] == path[::-1]
-        assert [each.chars for each in chat.sizes] == [len(each.content) for each in newest][: len(chat.sizes)]
+        assert [each.chars for each in chat.sizes] == [chars_of(each) for each in newest][: len(chat.sizes)]
         for seen in tree.parents:
             later = branches.after(store, chat, seen, 2)
             assert [each.message_id for each in later] == [each for each in path if each > seen]

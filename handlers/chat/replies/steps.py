@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Step, StepCall, ToolCall
-from handlers.chat.replies import prompt, results, tool_calls
+from handlers.chat.replies import messages, prompt, results, tool_calls
 from handlers.chat.replies.attempt import Attempt, Completion
 from handlers.chat.replies.handing import Handing
 from handlers.chat.replies.hearing import Said
@@ -35,10 +35,13 @@ class Stepping:
     handing: Handing
 
     def resume(self, attempt: Attempt) -> None:
-        """Load what earlier attempts have stored, and relay its text."""
+        """Load what earlier attempts have stored, and relay its text. Does nothing if that is done. Raises `StoreError`."""
+        if attempt.journal.resumed:
+            return
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
-            attempt.relay.add(f"{prompt.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
+            attempt.relay.add(f"{messages.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
             attempt.journal.keep(step)  # its calls are shown after its text
+        attempt.journal.resumed = True
 
     def can_answer(self, question: prompt.Question, attempt: Attempt) -> bool:
         """Return True if the tools of a question's assistant can be used, and no step has expired."""

@@ -19,12 +19,13 @@ from handlers.chat.replies import (
     hold,
     journal,
     making,
+    relays,
     spending,
     steps,
     toolbox,
     work,
 )
-from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
+from handlers.chat.replies.attempt import Attempt, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
@@ -95,7 +96,7 @@ class ReplyWorker:
                 logger.info("turn_claimed", attempt=chat.turn.attempt)
                 # Lambda gives up minutes after the first invocation: whoever acknowledged the message has ended.
                 turn = replace(chat.turn, acknowledging=False) if given_up else chat.turn
-                relay = relay_of(chat, turn, turn.attempt, self._connections, self._settings, self._runtime)
+                relay = relays.relay_of(chat, turn, turn.attempt, self._connections, self._settings, self._runtime)
                 notes = journal.Journal(turn, relay)
                 attempt = Attempt(handover, chat, turn, relay, meter, remaining, began, prompt, notes)
                 try:
@@ -117,7 +118,7 @@ class ReplyWorker:
         reply = self._store.messages.get(handover.chat_id, handover.message_id)
         reply = reply if branches.is_shown(self._store, chat, handover.message_id) else None
         attempt = reply.attempt if reply else handover.attempt
-        relay = relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
+        relay = relays.relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
         try:
             self._sealing.announce_again(chat, announcement, relay, reply)
         finally:
@@ -126,10 +127,8 @@ class ReplyWorker:
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
         attempt.relay.follow(attempt.chat.subscribers)
         if given_up or lifecycle.tries(attempt.turn) > lifecycle.MAX_ATTEMPTS:
-            self._generation.resume(attempt)
             return self._seal_apology(attempt)
         try:
-            self._generation.resume(attempt)
             question, completion = self._generation.generate(attempt)
         except work.HandedOn:
             return None
