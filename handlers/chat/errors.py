@@ -23,6 +23,7 @@ class ErrorCode(StrEnum):
     NOTHING_TO_EDIT = "nothing_to_edit"
     NOTHING_TO_SELECT = "nothing_to_select"
     TOO_MANY_BRANCHES = "too_many_branches"
+    MESSAGE_NOT_FOUND = "message_not_found"
     UNKNOWN_ASSISTANT = "unknown_assistant"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -49,6 +50,7 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
     ErrorCode.NOTHING_TO_EDIT: "The conversation as it is shown has no such message of the user",
     ErrorCode.NOTHING_TO_SELECT: "The conversation as it is shown has no message with such a sibling",
+    ErrorCode.MESSAGE_NOT_FOUND: "There is no such reply in this chat",
     ErrorCode.TOO_MANY_BRANCHES: "This message has as many siblings as it can have",
     ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
     ErrorCode.FORBIDDEN: "This takes an administrator",

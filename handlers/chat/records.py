@@ -302,6 +302,25 @@ class Part:
     cut: bool = False
 
 
+class Rating(StrEnum):
+    """The rating of a reply by its user."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """The feedback of a user on a reply: a rating, and perhaps a text."""
+
+    user_id: str
+    chat_id: str
+    message_id: str
+    rating: Rating
+    text: str | None
+    given_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """A stored message. Only a user's message has a `client_message_id`; only a reply has what follows it.
@@ -310,7 +329,8 @@ class Message:
     is 0 if none is older, and None if it is not known.
 
     `after` is the message before it on its path, if that is not the one with the next lower id: then the message begins
-    a branch. `fork` is the eldest of its siblings, None if that is itself, or if it has none.
+    a branch. `fork` is the eldest of its siblings, None if that is itself, or if it has none. `feedback` is the user's
+    rating of a reply.
     """
 
     chat_id: str
@@ -326,6 +346,7 @@ class Message:
     parts: tuple[Part, ...] = ()
     after: str | None = None
     fork: str | None = None
+    feedback: Rating | None = None
 
     @property
     def fork_id(self) -> str:

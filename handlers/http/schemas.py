@@ -17,10 +17,12 @@ from handlers.chat.protocol.parts import placed
 from handlers.chat.records import (
     MAX_USER_ID_CHARS,
     Chat,
+    Feedback,
     FinishReason,
     Message,
     PartKind,
     PartState,
+    Rating,
     Role,
     User,
     is_user_id,
@@ -49,6 +51,7 @@ def _user_id(value: str) -> str:
 
 
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
+ReplyId = Annotated[str, Path(alias="messageId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[
     str,
     Path(
@@ -215,6 +218,7 @@ class MessageView(ResponseBody):
     parts: list[PartView] | None = _left_out()
     after: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
     siblings: list[str] | None = _left_out()
+    feedback: Rating | None = _left_out()
 
     @classmethod
     def of(cls, message: Message, siblings: Mapping[str, tuple[str, ...]]) -> MessageView:
@@ -232,6 +236,7 @@ class MessageView(ResponseBody):
             parts=[PartView.model_validate(placed(each).as_data()) for each in message.parts] or None,
             after=message.after,
             siblings=list(siblings.get(message.message_id, ())) or None,
+            feedback=message.feedback,
         )
 
 
@@ -257,6 +262,43 @@ class Export(ResponseBody):
     chat: ChatView
     messages: list[MessageView]
     leaf: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
+
+
+class NewFeedback(RequestBody):
+    """The feedback on a reply."""
+
+    rating: Annotated[Rating, Field(strict=False, examples=["up"])]
+    text: Annotated[NonBlankText, Field(min_length=1, max_length=2_000, examples=["Just what I needed"])] | None = None
+
+
+class FeedbackView(ResponseBody):
+    """The feedback of a user on a reply, for administrators."""
+
+    user_id: Annotated[str, Field(examples=["alice"])]
+    chat_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
+    message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
+    rating: Rating
+    text: str | None
+    given_at: Time
+
+    @classmethod
+    def of(cls, feedback: Feedback) -> FeedbackView:
+        """Return the view of feedback."""
+        return cls(
+            user_id=feedback.user_id,
+            chat_id=feedback.chat_id,
+            message_id=feedback.message_id,
+            rating=feedback.rating,
+            text=feedback.text,
+            given_at=frames.timestamp(feedback.given_at),
+        )
+
+
+class FeedbackList(ResponseBody):
+    """Feedback, that on the newest reply first. `cursor` gives the next page, and is null at the end."""
+
+    feedback: list[FeedbackView]
+    cursor: str | None
 
 
 class Frame(RequestBody):

@@ -18,7 +18,7 @@ from functools import cache
 from typing import Any, ClassVar, dataclass_transform
 
 from handlers.chat.errors import ErrorCode
-from handlers.chat.records import FinishReason, PartKind, PartState, Role
+from handlers.chat.records import FinishReason, PartKind, PartState, Rating, Role
 
 PROTOCOL = "1.2"
 """The version of `docs/protocol.md`, which says when it changes."""
@@ -172,6 +172,7 @@ class MessageView(ServerFrame):
     parts: tuple[PartView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     part_count: int | None = field(default=None, metadata=_LEFT_OUT)
     siblings: tuple[str, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    feedback: Rating | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class RunningReply(ServerFrame):

@@ -169,6 +169,7 @@ def _fullest_view(message: Message) -> MessageView:
         role=message.role,
         timestamp=frames.timestamp(message.timestamp),
         finish_reason=message.finish_reason,
+        feedback=message.feedback,
     )
     if not message.parts:
         return shown

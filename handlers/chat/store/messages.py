@@ -10,6 +10,7 @@ from pynamodb.pagination import ResultIterator
 
 from handlers.chat.protocol.parts import kept_parts
 from handlers.chat.records import NOTHING, Message
+from handlers.chat.store.feedback import FeedbackItem
 from handlers.chat.store.tables import MessageItem, SentItem
 from handlers.chat.store.writes import delete_in_batches
 
@@ -53,6 +54,14 @@ def _newest(chat_id: str, until: Condition | None, items: int, start: Any = None
         page_size=items,
         last_evaluated_key=start,
     )
+
+
+def _without_feedback(item: MessageItem) -> MessageItem:
+    """Return a message that is to be deleted next, after its feedback: nobody finds that without it."""
+    if item.feedback is not None:
+        with FeedbackItem.batch_write() as writes:
+            writes.delete(FeedbackItem.at(item.chat_id, item.message_id, item.timestamp))
+    return item
 
 
 class _Path:
@@ -191,9 +200,9 @@ class Messages:
             MessageItem.message_id <= until,
             consistent_read=True,
             page_size=_DELETION_PAGE_ITEMS,
-            attributes_to_get=_KEYS,
+            attributes_to_get=[*_KEYS, "timestamp", "feedback"],
         )
-        return delete_in_batches(MessageItem, found)
+        return delete_in_batches(MessageItem, map(_without_feedback, found))
 
     def delete_markers_until(self, chat_id: str, until: str) -> Iterator[int]:
         """Delete the markers of a chat's messages up to this id, and yield after each batch how many it had."""

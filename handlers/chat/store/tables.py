@@ -33,6 +33,7 @@ from handlers.chat.records import (
     Connection,
     FinishReason,
     Message,
+    Rating,
     Resume,
     Role,
     Subscription,
@@ -341,6 +342,7 @@ class MessageItem(Table):
     parts = UnicodeAttribute(null=True)
     after = UnicodeAttribute(null=True)
     fork = UnicodeAttribute(null=True)
+    feedback = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -360,6 +362,7 @@ class MessageItem(Table):
             parts=kept_parts(message.parts),
             after=message.after,
             fork=message.fork,
+            feedback=message.feedback and message.feedback.value,
         )
 
     def message(self) -> Message:
@@ -380,6 +383,7 @@ class MessageItem(Table):
             parts=parts_in(self.parts),
             after=self.after,
             fork=self.fork,
+            feedback=Rating(self.feedback) if self.feedback else None,
         )
 
 

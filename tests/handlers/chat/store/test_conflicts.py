@@ -16,8 +16,10 @@ from handlers.chat.records import (
     CallState,
     Chat,
     Connection,
+    Feedback,
     Fork,
     Message,
+    Rating,
     Result,
     Role,
     Step,
@@ -238,6 +240,20 @@ def of_branches() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]
     yield "delete_until", delete
 
 
+def of_feedback() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
+    def give(store: Store) -> Callable[[], object]:
+        an_answered_message(store)
+        feedback = Feedback("alice", "chat", "m2", Rating.UP, "Fine", NOON)
+        return partial(store.feedback.give, feedback, store.messages.get("chat", "m2"))
+
+    def remove(store: Store) -> Callable[[], object]:
+        give(store)()
+        return partial(store.feedback.remove, store.messages.get("chat", "m2"))
+
+    yield "give", give
+    yield "remove", remove
+
+
 PARTS = {
     "users": of_users,
     "connections": of_connections,
@@ -246,6 +262,7 @@ PARTS = {
     "turns": lambda: chain(of_turns(), of_announcements()),
     "steps": of_steps,
     "branches": of_branches,
+    "feedback": of_feedback,
 }
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
@@ -255,6 +272,7 @@ READS = {
     "turns": set(),
     "steps": {"result", "attempt_of", "of_turn"},
     "branches": {"fork", "forks", "newest_first"},
+    "feedback": {"page"},
 }
 """The operations that write nothing: GetItem, BatchGetItem, Query and Scan meet no conflicts."""
 
