@@ -131,6 +131,7 @@ class Settings:
     - `history_chars`: the length of the longest prompt, in characters.
     - `relay_pace`: the shortest time between two frames of a reply.
     - `reasoning`: what users see of the model's reasoning.
+    - `title_model`: the model that makes the titles of chats. If it is empty, they are the beginnings of the questions.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
@@ -168,6 +169,7 @@ class Settings:
     memory: float | None
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
+    title_model: str = ""
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -194,6 +196,7 @@ class Settings:
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
+            title_model=environ.get("TITLE_MODEL", "").strip(),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),

@@ -69,6 +69,16 @@ class ScriptedModel:
         self.closed = True
 
 
+class TwoModels:
+    """A model that answers, and one that makes titles, with the name "cheap"."""
+
+    def __init__(self, reply, title):
+        self.reply, self.title = reply, title
+
+    def answer(self, question):
+        return (self.title if question.assistant.model == "cheap" else self.reply).answer(question)
+
+
 def join(store, name, resume=None, shown=None, now=NOON):
     store.connections.add(Connection(name, now))
     subscribe(store, name, Subscription("first", resume, shown))
@@ -91,6 +101,7 @@ def reply_worker(
     hand_on=lambda handover: None,
     assistants=None,
     reasoning=Reasoning.HIDDEN,
+    title_model="",
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
     runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep, monotonic)
@@ -108,6 +119,7 @@ def reply_worker(
             memory,
             assistants or Assistants(),
             reasoning,
+            title_model,
         ),
         lambda user, frame: sent.append((user, frame)),
         runtime,

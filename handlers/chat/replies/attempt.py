@@ -26,6 +26,8 @@ has more attributes than these."""
 class ReplySettings:
     """The settings of replies. `pace` is the relay's, `reasoning` what users see of the model's.
 
+    `title_model` makes the titles of chats, none if it is empty.
+
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
     counts.
@@ -40,6 +42,7 @@ class ReplySettings:
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
     reasoning: Reasoning = Reasoning.HIDDEN
+    title_model: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -54,6 +57,7 @@ class ReplySettings:
             memory=settings.memory,
             assistants=settings.assistants,
             reasoning=settings.reasoning,
+            title_model=settings.title_model,
         )
 
     @property

@@ -22,6 +22,7 @@ from handlers.chat.replies import (
     relays,
     spending,
     steps,
+    titles,
     toolbox,
     work,
 )
@@ -56,9 +57,11 @@ class ReplyWorker:
         boxes = toolbox.toolboxes(settings.assistants)
         made = making.Making(store, runtime, calls.Calls(runtime), boxes)
         stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
-        asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime))
+        budget = spending.Spending(store, settings, runtime)
+        asked = asking.Asking(model, settings, runtime, budget)
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
+        self._titles = titles.Titles(store, model, settings, runtime, budget, send_to_user)
 
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to the subscribers of the chat.
@@ -138,7 +141,9 @@ class ReplyWorker:
         if completion is None:
             return logger.info("turn_lost")
         title = lifecycle.title_of(question) if attempt.chat.title is None else None
-        return self._sealing.seal(attempt, completion, title)
+        if self._sealing.seal(attempt, completion, title):
+            self._titles.replace(attempt, completion, question, title)
+        return None
 
     def _fail(self, attempt: Attempt) -> None:
         """End the lease, so that the next attempt can begin at once. The last attempt seals the apology instead."""

@@ -98,6 +98,10 @@ class Chats:
         """Give a chat a title, and return it, None if it does not exist or is another user's."""
         return update_chat(user_id, chat_id, [ChatItem.title.set(title)], ChatItem.chat_id.exists())
 
+    def retitle(self, user_id: str, chat_id: str, before: str, title: str) -> bool:
+        """Give a chat another title in place of `before`. Returns False if it has another one by now, or is gone."""
+        return update_chat(user_id, chat_id, [ChatItem.title.set(title)], ChatItem.title == before) is not None
+
     def delete(self, user_id: str, chat_id: str, created_at: datetime) -> Chat | None:
         """Delete a chat and return it as it was, None if it is gone or was made at another time.
 
