@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
+    NOTHING_TO_APPROVE = "nothing_to_approve"
     NOTHING_TO_EDIT = "nothing_to_edit"
     NOTHING_TO_SELECT = "nothing_to_select"
     TOO_MANY_BRANCHES = "too_many_branches"
@@ -48,6 +49,7 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.BUSY: "A reply is already being generated in this chat",
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
+    ErrorCode.NOTHING_TO_APPROVE: "There is no such call to approve",
     ErrorCode.NOTHING_TO_EDIT: "The conversation as it is shown has no such message of the user",
     ErrorCode.NOTHING_TO_SELECT: "The conversation as it is shown has no message with such a sibling",
     ErrorCode.MESSAGE_NOT_FOUND: "There is no such reply in this chat",

@@ -109,6 +109,9 @@ class Turn:
     message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, and `since`
     is the attempt that has stored the last of them: both are 0 if there is none. `after` and `fork` are those of a
     reply that begins a branch (see `Message`).
+
+    `awaits` are the ids of calls that the user has still to approve or to refuse. While the turn is `waiting` for that,
+    no worker has it, and `lease_until` is the end of the time to answer.
     """
 
     message_id: str
@@ -120,6 +123,8 @@ class Turn:
     acknowledging: bool = field(default=False, compare=False)
     steps: int = 0
     since: int = 0
+    awaits: frozenset[str] = frozenset()
+    waiting: bool = False
     after: str | None = None
     fork: str | None = None
 
@@ -155,10 +160,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class StepCall:
-    """A call of a step. `result` is None until it is stored: from then on it does not change."""
+    """A call of a step. `result` is None until it is stored: from then on it does not change.
+
+    One that `needs_approval` is not made before the user has `approved` it: True or False, None if they have not said.
+    """
 
     asked: ToolCall
     result: Result | None = None
+    needs_approval: bool = False
+    approved: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ MAX_MESSAGE_CHARS = 10_000
 MAX_CONCURRENT_REPLIES = 100
 """Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
 
+DEFAULT_APPROVAL_DAYS = 7
+"""The most are 28: the steps of a turn, with the calls that wait, are kept for 30 days (`turns.steps.KEPT`)."""
+
 MIN_SECRET_BYTES = 32
 """At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
 
@@ -139,6 +142,7 @@ class Settings:
     - `prices`: the prices that the cost of a turn is estimated with.
     - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
     - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
+    - `approval_days`: the days that a user has to approve a call of a tool.
     - `assistants`: those of `handlers/assistants`. A function that needs none has the plain default one.
     """
 
@@ -169,6 +173,7 @@ class Settings:
     memory: float | None
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
+    approval_days: int = DEFAULT_APPROVAL_DAYS
     title_model: str = ""
     assistants: Assistants = field(default_factory=Assistants)
 
@@ -196,6 +201,7 @@ class Settings:
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
+            approval_days=_integer(environ, "APPROVAL_DAYS", DEFAULT_APPROVAL_DAYS, 1, 28),
             title_model=environ.get("TITLE_MODEL", "").strip(),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),

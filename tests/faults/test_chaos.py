@@ -12,7 +12,8 @@ from handlers.chat.records import Chat
 from handlers.chat.turns.join import Joining
 from tests.faults.seeds import SEED, seed_bug
 from tests.faults.simulation.chaos import check_chaos, simulate_chaos
-from tests.faults.simulation.services import SimulatedServices, SimulatedTurns
+from tests.faults.simulation.services import SimulatedServices
+from tests.faults.simulation.turns import SimulatedTurns
 
 CONNECTIONS = 1_000
 

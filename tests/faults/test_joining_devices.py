@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tests.faults.seeds import seed_bug
 from tests.faults.simulation.interleaving import interleave, schedules
-from tests.faults.simulation.services import SimulatedTurns
+from tests.faults.simulation.turns import SimulatedTurns
 from tests.faults.simulation.two_devices import TwoDevices
 
 

@@ -19,8 +19,8 @@ from tests.faults.simulation.scenario import check, check_without_faults, simula
 from tests.faults.simulation.services import (
     SimulatedAnswer,
     SimulatedFaults,
-    SimulatedTurns,
 )
+from tests.faults.simulation.turns import SimulatedTurns
 
 WORLDS = 40
 

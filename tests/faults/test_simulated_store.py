@@ -4,6 +4,7 @@ import pytest
 
 from handlers.chat.records import Chat
 from tests.faults.simulation.store import SimulatedStore
+from tests.support.approvals_contract import ApprovalsContract
 from tests.support.steps_contract import StepsContract
 from tests.support.store_contract import (
     NOON,
@@ -51,4 +52,8 @@ class TestTokens(TokensContract):
 
 
 class TestSteps(StepsContract):
+    pass
+
+
+class TestApprovals(ApprovalsContract):
     pass

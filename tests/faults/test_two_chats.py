@@ -7,7 +7,7 @@ import pytest
 from handlers.chat.limits.policy import QuotaChange, QuotaUsage
 from tests.faults.seeds import seed_bug
 from tests.faults.simulation.interleaving import interleave, schedules
-from tests.faults.simulation.services import SimulatedTurns
+from tests.faults.simulation.turns import SimulatedTurns
 from tests.faults.simulation.two_chats import TwoChats
 
 

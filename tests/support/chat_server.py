@@ -14,6 +14,7 @@ class ChatServer:
 
     `chats` is the answer of the HTTP API to who asks for the list, `close_codes` are those of ended connections.
     `assistants` are those of the greeting, None for a server of an earlier version.
+    `asks` are ids of calls that each reply waits with until the user has answered for them.
     `fails` and `closes` hold the message, or the close code, with which the gateway answers one frame of a type.
     """
 
@@ -36,6 +37,7 @@ class ChatServer:
         self.cuts_reply_at = None
         self.pauses_reply_at = None
         self.cost = None
+        self.asks = ()
         self.cuts_before_acknowledging = False
         self.goes_on = asyncio.Event()
         self.goes_on.set()
@@ -123,6 +125,21 @@ class ChatServer:
             self.replying.cancel()
             await self.complete(data["messageId"], "You ", "cancelled")
 
+    async def on_approve(self, data, request_id):
+        await self.send("call_answered", request_id, messageId=self.asking, **data)
+        self.unanswered.discard(data["callId"])
+        if not self.unanswered:
+            self.answered.set()
+
+    async def ask(self, message_id):
+        """Ask the user, and wait for the answers."""
+        self.asking, self.answered, self.unanswered = message_id, asyncio.Event(), set(self.asks)
+        common = {"messageId": message_id, "attempt": 1, "offset": 0}
+        for index, call_id in enumerate(self.asks):
+            call = {"kind": "tool_call", "callId": call_id, "name": "pay", "arguments": "{}", "state": "waiting"}
+            await self.send("assistant_message_part", index=index, part=call, **common)
+        await self.answered.wait()
+
     async def on_regenerate(self, data, request_id):
         replaced = self.messages.pop()
         text = f"Again: {replaced['content']}"
@@ -133,6 +150,8 @@ class ChatServer:
         whole = stored(message_id, "assistant", text)
         common = {"messageId": message_id, "attempt": 1}
         await self.send("assistant_message_start", chatId="c1", message="…", offset=0, content="", **common, **more)
+        if self.asks:
+            await self.ask(message_id)
         for offset in range(0, len(text), 4):
             if offset == self.pauses_reply_at:
                 await asyncio.Future()

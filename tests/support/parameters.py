@@ -196,6 +196,7 @@ ROWS = {
         {"x" * 1001: "the variables of a function have 4 KB together", "a\x00": "no variable can hold it"},
     ),
     "Reasoning": one_of("REASONING", "hidden", "shown", "stored"),
+    "ApprovalDays": whole("APPROVAL_DAYS", 1, 28),
     "ChatLanguage": one_of("CHAT_LANGUAGE", "ru", "en"),
     "HistoryChars": whole("HISTORY_CHARS", 1, 10_000_000),
     "FirstTokenSeconds": seconds("OPENAI_FIRST_TOKEN_SECONDS"),

@@ -119,7 +119,7 @@ def reply_worker(
             memory,
             assistants or Assistants(),
             reasoning,
-            title_model,
+            title_model=title_model,
         ),
         lambda user, frame: sent.append((user, frame)),
         runtime,

@@ -59,7 +59,7 @@ class StepsContract:
     def test_the_first_result_counts(self, store, chat):
         turn = self.begun(store)
         steps.store_step(store, chat, turn, a_step(), NOON)
-        assert store.steps.result("chat", "m2", 1, 1) is None
+        assert store.steps.call("chat", "m2", 1, 1).result is None
         assert steps.store_result(store, chat, turn, 1, 1, DONE) == DONE
         assert steps.store_result(store, chat, turn, 1, 1, OTHER) == DONE
         [step] = store.steps.of_turn("chat", "m2")

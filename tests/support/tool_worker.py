@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.chat.assistants import Assistant
+from handlers.chat.assistants import Assistant, tool
 from handlers.chat.records import FinishReason, ToolCall
 from handlers.chat.replies.deltas import Delta
 from tests.support.assistants import assistants
@@ -24,6 +24,28 @@ class SteppedModel:
     def read(self):
         """The results that each question had, by step."""
         return [[[each.result for each in step.calls] for step in asked.steps] for asked in self.questions]
+
+
+class Shop:
+    """Tools, of which `pay` needs approval. `ran` are the calls that were made."""
+
+    def __init__(self):
+        self.ran = []
+
+    @property
+    def tools(self):
+        @tool(needs_approval=True)
+        def pay(amount: int = 1) -> str:
+            """Pay."""
+            self.ran.append("pay")
+            return "paid"
+
+        def look() -> str:
+            """Look."""
+            self.ran.append("look")
+            return "sun"
+
+        return pay, look
 
 
 def calls(*named, usage=None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,9 +13,10 @@ from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
 from handlers.chat.records import Chat, FinishReason
 from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.model import AnyModel
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store
-from handlers.chat.turns.actions import Action, Begin
+from handlers.chat.turns.actions import Action, Begin, Generate
 from handlers.chat.turns.commands import Commands
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.capacity import Capacity
@@ -46,10 +47,13 @@ def a_turn(
     limits: Mapping[str, str] = UNLIMITED,
     reply: str = "Once upon a time",
     assistants: Assistants | None = None,
+    model: AnyModel | None = None,
+    approved: Sequence[str] = (),
 ) -> tuple[float, float]:
     """Ask, and have the answer made. Returns read and write units, a failed condition counted as one write.
 
-    Not counted is the read of the connection's row, which every frame of a client costs.
+    Not counted is the read of the connection's row, which every frame of a client costs. The calls at the places
+    `approved` (`01-00`) wait for approval, and get it.
     """
     capacity.clear()
     handovers: list[Handover] = []
@@ -58,17 +62,20 @@ def a_turn(
         if isinstance(action, Begin):
             handover = action.handover
             store.turns.acknowledged(handover.user_id, handover.chat_id, handover.message_id)
-            handovers.append(handover)
+        if isinstance(action, Begin | Generate):
+            handovers.append(action.handover)
+
+    def send(kind: str, **data: object) -> None:
+        commands.answer(json.dumps({"type": kind, "data": data}), "c1=", perform, reference="ref")
 
     authenticator = Authenticator(
         SharedSecret("x" * 32), lambda identity: store.users.get(identity.user_id) is not None, Runtime()
     )
     settings = replace(Settings.of(limits), assistants=assistants or Assistants())
     commands = Commands(store, authenticator, settings, FakeRuntime(now), NO_FRAME_LIMIT)
-    body = {"type": "message", "data": {"message": QUESTION, "clientMessageId": f"tag-{number}"}}
-    commands.answer(json.dumps(body), "c1=", perform, reference="ref")
+    send("message", message=QUESTION, clientMessageId=f"tag-{number}")
     [handover] = handovers
-    model = ScriptedModel(reply[:5], reply[5:], Delta("", FinishReason.STOP))
+    model = model or ScriptedModel(reply[:5], reply[5:], Delta("", FinishReason.STOP))
     worker = reply_worker(
         store,
         RecordingGateway(),
@@ -80,4 +87,8 @@ def a_turn(
         assistants=settings.assistants,
     )
     worker.make(handover, lambda: 900.0)
-    return capacity.read_units - 1, capacity.write_units + len(capacity.refused)
+    for place in approved:
+        send("approve", callId=f"{handover.message_id}-{place}", approved=True)
+    for later in handovers[1:]:
+        worker.make(later, lambda: 900.0)
+    return capacity.read_units - 1 - len(approved), capacity.write_units + len(capacity.refused)

@@ -91,6 +91,14 @@ class Cancel(ClientFrame):
     message_id: Id | None = None
 
 
+class Approve(ClientFrame):
+    """Let a call of a tool be made that waits for its user, or refuse it."""
+
+    type: ClassVar[str] = "approve"
+    call_id: Id
+    approved: bool
+
+
 class Regenerate(ClientFrame):
     """Make the last reply again."""
 
@@ -136,7 +144,7 @@ class Ping(ClientFrame):
 CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
     frame.type: frame
     for frame in (
-        *(JoinChat, CreateChat, SendMessage, Cancel, Regenerate, Edit, Select),
+        *(JoinChat, CreateChat, SendMessage, Cancel, Approve, Regenerate, Edit, Select),
         *(LoadHistory, LeaveChat, Ping),
     )
 }

@@ -292,6 +292,15 @@ class AssistantMessagePart(ServerFrame):
     part: PartView
 
 
+class CallAnswered(ServerFrame):
+    """The user has approved a call, or refused it. `message_id` is the reply's."""
+
+    type: ClassVar[str] = "call_answered"
+    message_id: str
+    call_id: str
+    approved: bool
+
+
 class TokenUsage(ServerFrame):
     """The model's tokens of one reply, as the model's server counted them."""
 
@@ -374,7 +383,8 @@ SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
         UserMessage,
         BranchSelected,
     ),
-    *(AssistantMessageStart, AssistantMessageToken, AssistantMessagePart, AssistantMessageComplete, Error, Pong),
+    *(AssistantMessageStart, AssistantMessageToken, AssistantMessagePart, AssistantMessageComplete),
+    *(CallAnswered, Error, Pong),
 )
 
 

@@ -24,6 +24,9 @@ MAX_PIECE_CHARS = 5_000
 _SECOND_HALVES = frozenset(bytes([byte]) for byte in range(0xDC, 0xE0))
 """The high bytes of the second half of a character that takes two code units of UTF-16."""
 
+BREAK = "\n\n"
+"""The text between two answers of the model in one reply, as between two messages of one author."""
+
 MAX_REASONING_PARTS = 256
 """Parts of a reply from which on no new reasoning begins. A model may change to and fro between text and reasoning."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Self
 
 from handlers.chat.assistants.registry import Assistants
@@ -14,7 +14,7 @@ from handlers.chat.records import Chat, FinishReason, Part, PartKind, Turn, Usag
 from handlers.chat.replies.journal import Journal
 from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import Pace, Reasoning, Settings, Texts
+from handlers.chat.settings import DEFAULT_APPROVAL_DAYS, Pace, Reasoning, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
@@ -30,7 +30,7 @@ class ReplySettings:
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
-    counts.
+    counts. `time_to_approve` is the time that a user has to approve a call.
     """
 
     texts: Texts
@@ -42,6 +42,7 @@ class ReplySettings:
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
     reasoning: Reasoning = Reasoning.HIDDEN
+    time_to_approve: timedelta = timedelta(days=DEFAULT_APPROVAL_DAYS)
     title_model: str = ""
 
     @classmethod
@@ -57,6 +58,7 @@ class ReplySettings:
             memory=settings.memory,
             assistants=settings.assistants,
             reasoning=settings.reasoning,
+            time_to_approve=timedelta(days=settings.approval_days),
             title_model=settings.title_model,
         )
 

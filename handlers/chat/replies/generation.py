@@ -14,7 +14,7 @@ from handlers.chat.replies.briefing import Briefing
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
 from handlers.chat.replies.prompt import Question
 from handlers.chat.replies.steps import Stepping
-from handlers.chat.replies.work import Lost, Work
+from handlers.chat.replies.work import Cancelled, Lost, Work
 from handlers.chat.store import Store
 
 _FINISH_REASONS = {StopReason.CANCELLED: FinishReason.CANCELLED, StopReason.OUT_OF_TIME: FinishReason.LENGTH}
@@ -63,6 +63,8 @@ class Generation:
                 completion = self.stepping.run(question, attempt, ask, work)
         except Lost:
             return None
+        except Cancelled:
+            completion = Completion(FinishReason.CANCELLED, attempt.journal.usage_with(None))
         if monitor.stop_reason is StopReason.LOST:
             return None
         if monitor.stop_reason is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from handlers.chat.errors import ModelFailed
+from handlers.chat.protocol.stream import BREAK
 from handlers.chat.records import FinishReason, ToolCall
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Completion
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.messages import BREAK
 from handlers.chat.replies.relay import Relay
 
 MAX_REASONING_CHARS = 64 * 1024
@@ -36,10 +36,8 @@ class Hearing:
         self._relay = relay
         self._may_call = may_call
         self._shows_reasoning = shows_reasoning
-        earlier = relay.text
-        self._room = MAX_REPLY_BYTES - len(earlier.encode())
-        # The answers of one reply are parted as two messages of one author are.
-        self._break = BREAK if earlier else ""
+        self._room = MAX_REPLY_BYTES - len(relay.text.encode())
+        self._break = break_after(relay)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._calls: tuple[ToolCall, ...] = ()
@@ -70,6 +68,11 @@ class Hearing:
         reasoning = "".join(self._reasoning)[:MAX_REASONING_CHARS]
         calls = self._calls if self.completion.finish_reason is FinishReason.STOP else ()
         return Said(self.completion, "".join(self._text), reasoning, calls)
+
+
+def break_after(relay: Relay) -> str:
+    """Return what parts more text from the text that a reply has: nothing, if it has none."""
+    return BREAK if relay.text else ""
 
 
 def _fitting(text: str, room: int) -> str:

@@ -4,54 +4,53 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from handlers.chat.records import FinishReason, Part, PartKind, PartState, Result, Step, Turn, Usage
+from handlers.chat.records import FinishReason, Part, PartState, Result, Step, StepCall, Turn, Usage
 from handlers.chat.replies.relay import Relay
-from handlers.chat.turns.steps import call_id
+from handlers.chat.turns.steps import part_of
 
 
 class Journal:
     """The stored steps of a turn, in order.
 
     `progressed` says that this attempt has stored one of them, `resumed` that those of earlier attempts are in it.
+    `turn` is the attempt's own, as it is with these steps.
     """
 
     def __init__(self, turn: Turn, relay: Relay) -> None:
         self.steps: list[Step] = []
         self.progressed = self.resumed = False
-        self._turn = turn
+        self.turn = turn
         self._relay = relay
         self._parts: list[Part] = []
 
-    def keep(self, step: Step, *, own: bool = False) -> None:
-        """Add the next step, and show its calls."""
-        self.steps.append(replace(step, calls=tuple(replace(call, result=None) for call in step.calls)))
-        self.progressed = self.progressed or own
-        self._parts = []
-        for place, call in enumerate(step.calls):
-            part = Part(
-                PartKind.TOOL_CALL,
-                call_id=call_id(self._turn, step.number, place),
-                name=call.asked.name,
-                arguments=call.asked.arguments,
-                state=PartState.RUNNING,
-            )
-            self._parts.append(self._relay.show(part))
-            if call.result is not None:
-                self.finish(place, call.result)
+    def keep(self, step: Step, turn: Turn | None = None) -> None:
+        """Add the next step, and show its calls. `turn` is the turn with it, if this attempt has stored it."""
+        self.steps.append(step)
+        self.progressed, self.turn = self.progressed or turn is not None, turn or self.turn
+        self._parts = [self._relay.show(part_of(self.turn, step, place)) for place in range(len(step.calls))]
 
     def finish(self, place: int, result: Result) -> None:
         """Note the stored result of a call of the last step, and show it."""
+        self.note(place, replace(self.steps[-1].calls[place], result=result))
+
+    def note(self, place: int, call: StepCall) -> None:
+        """Note a call of the last step as it is stored by now, and show it."""
         step = self.steps[-1]
-        calls = tuple(replace(call, result=result) if at == place else call for at, call in enumerate(step.calls))
+        calls = (*step.calls[:place], call, *step.calls[place + 1 :])
         self.steps[-1] = replace(step, calls=calls)
-        part = replace(self._parts[place], state=PartState(result.state.value), result=result.text)
-        self._parts[place] = self._relay.show(part)
+        self._parts[place] = self._relay.show(
+            replace(
+                part_of(self.turn, self.steps[-1], place),
+                index=self._parts[place].index,
+                offset=self._parts[place].offset,
+            )
+        )
 
     def end(self, reason: FinishReason) -> None:
         """Show calls that have no result as what they are, once the reply is over."""
         state = PartState.CANCELLED if reason is FinishReason.CANCELLED else PartState.ERROR
         for place, part in enumerate(self._parts):
-            if part.state is PartState.RUNNING:
+            if part.state in (PartState.RUNNING, PartState.WAITING):
                 self._parts[place] = self._relay.show(replace(part, state=state))
 
     def usage_with(self, last: Usage | None) -> Usage | None:

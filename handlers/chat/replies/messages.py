@@ -12,13 +12,10 @@ from typing import Self
 
 from handlers.chat.protocol import parts
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.stream import BREAK
 from handlers.chat.records import FinishReason, Message, Part, Role, ToolCall
 from handlers.chat.replies.tool_calls import AnsweredCall, Step
 from handlers.chat.settings import APOLOGIES
-
-BREAK = "\n\n"
-"""The text between two messages of one author that the model gets as one, between the texts of two steps of a reply,
-and before our apology in a reply."""
 
 NO_RESULT = "The call has no result."
 """The result of a call in an earlier reply that ended before the call did."""

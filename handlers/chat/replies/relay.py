@@ -58,7 +58,7 @@ class Relay:
         # Everything below is guarded by this condition's lock. Each change of it is notified.
         self._changed = runtime.condition()
         self._abandoned = False
-        self._held = self._waits_for_end = False
+        self._held = self._waits_for_end = self._drains = False
         self._cursors: dict[str, Cursor] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._followed = False
@@ -168,11 +168,24 @@ class Relay:
 
     def wait(self, seconds: float) -> None:
         """Wait until all connections have the end, for this time at most. Those that leave the chat get no more."""
-        # The turn is sealed, so its monitor does not poll any more. A slow connection may still leave the chat.
+        self._wait_for(lambda: not self._sending, seconds)
+
+    def drain(self) -> None:
+        """Wait until all connections have what there is by now, for `FINISH_SECONDS` at most."""
+        with self._changed:
+            self._drains = True
+        self._wait_for(lambda: all(self._has_all(each) for each in self._sending), FINISH_SECONDS)
+
+    def _has_all(self, connection_id: str) -> bool:
+        cursor = self._cursors.get(connection_id)
+        return cursor is None or self._script.after(cursor) is None
+
+    def _wait_for(self, over: Callable[[], bool], seconds: float) -> None:
+        # The turn's monitor may not poll any more. A slow connection may still leave the chat.
         end = self._runtime.monotonic() + seconds
         while (left := end - self._runtime.monotonic()) > 0:
             with self._changed:
-                if self._changed.wait_for(lambda: not self._sending, min(left, POLL_SECONDS)):
+                if self._changed.wait_for(over, min(left, POLL_SECONDS)):
                     return
             self._drop_departed()
 
@@ -201,6 +214,11 @@ class Relay:
         """
         with self._changed:
             self._waits_for_end = self._held
+        self.wait_until_released()
+
+    def wait_until_released(self) -> None:
+        """Wait as long as it is held, unless it is abandoned."""
+        with self._changed:
             self._changed.wait_for(lambda: not self._held or self._abandoned)
 
     def abandon(self) -> None:
@@ -281,6 +299,8 @@ class Relay:
             # Not if the connection was admitted again while the post was under way: then its cursor is a new one.
             if self._cursors.get(connection_id) is cursor:
                 self._cursors[connection_id] = then
+            if self._drains:
+                self._changed.notify_all()
 
     def _rest(self, seconds: float) -> None:
         with self._changed:

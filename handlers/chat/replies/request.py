@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from handlers.chat.protocol.parts import PROMPT_RESULT_CHARS
-from handlers.chat.replies.messages import BREAK, PromptMessage
+from handlers.chat.protocol.stream import BREAK
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Prompt, halved
 from handlers.chat.replies.tool_calls import Step, messages, shortened
 

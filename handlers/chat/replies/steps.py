@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Step, StepCall, ToolCall
-from handlers.chat.replies import messages, prompt, results, tool_calls
+from handlers.chat.replies import prompt, results, tool_calls
 from handlers.chat.replies.attempt import Attempt, Completion
 from handlers.chat.replies.handing import Handing
 from handlers.chat.replies.hearing import Said
 from handlers.chat.replies.making import Making
-from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES
+from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES, Toolbox
 from handlers.chat.replies.work import HandedOn, Lost, Work
 from handlers.chat.turns import steps
 
@@ -35,11 +35,14 @@ class Stepping:
     handing: Handing
 
     def resume(self, attempt: Attempt) -> None:
-        """Load what earlier attempts have stored, and relay its text. Does nothing if that is done. Raises `StoreError`."""
+        """Load what earlier attempts have stored, and relay its text, if that is still to be done.
+
+        Raises `StoreError`.
+        """
         if attempt.journal.resumed:
             return
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
-            attempt.relay.add(f"{messages.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
+            attempt.relay.add(steps.text_of(step, after_text=bool(attempt.relay.text)))
             attempt.journal.keep(step)  # its calls are shown after its text
         attempt.journal.resumed = True
 
@@ -51,10 +54,13 @@ class Stepping:
         return kept == stored and question.assistant.id in self.making.toolboxes
 
     def run(self, question: prompt.Question, attempt: Attempt, ask: Ask, work: Work) -> Completion:
-        """Ask the model until it answers without calls, or the work is stopped. Raises `Lost` and `HandedOn`."""
+        """Ask the model until it answers without calls, or the work is stopped.
+
+        Raises `Lost`, `HandedOn`, also if the turn waits for its user, and `Cancelled`.
+        """
         box, journal = self.making.toolboxes[question.assistant.id], attempt.journal
         if journal.steps:
-            self.making.make(attempt, box, work, since=None)
+            self.making.make(attempt, box, work, since=attempt.began)
         while not work.is_stopped:
             self._hand_on_in_time(attempt)
             may_call = len(journal.steps) < MAX_STEPS and bool(box.schemas)
@@ -62,7 +68,7 @@ class Stepping:
             if not said.calls:
                 return replace(said.completion, usage=journal.usage_with(said.completion.usage))
             began = self.making.runtime.monotonic()
-            self._store(attempt, said)
+            self._store(attempt, box, said)
             self._hand_on_in_time(attempt)
             self.making.make(attempt, box, work, since=began)
         return Completion(FinishReason.STOP, journal.usage_with(None))  # the reason of the stop takes its place
@@ -72,14 +78,16 @@ class Stepping:
             self.handing.hand_on(attempt)
             raise HandedOn
 
-    def _store(self, attempt: Attempt, said: Said) -> None:
-        calls = tuple(StepCall(_kept(call)) for call in said.calls)
+    def _store(self, attempt: Attempt, box: Toolbox, said: Said) -> None:
+        kept = map(_kept, said.calls)
+        calls = tuple(StepCall(call, needs_approval=box.needs_approval(call.name, call.arguments)) for call in kept)
         number = len(attempt.journal.steps) + 1
         step = Step(number, attempt.turn.attempt, calls, said.text, said.reasoning, said.completion.usage)
         making = self.making
-        if steps.store_step(making.store, attempt.chat, attempt.turn, step, making.runtime.now()) is None:
+        turn = steps.store_step(making.store, attempt.chat, attempt.turn, step, making.runtime.now())
+        if turn is None:
             raise Lost
-        attempt.journal.keep(step, own=True)
+        attempt.journal.keep(step, turn)
 
 
 def _kept(call: ToolCall) -> ToolCall:

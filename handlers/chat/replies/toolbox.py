@@ -34,9 +34,15 @@ class Toolbox:
             {"type": "function", "function": schema.function} for _, schema in self._tools.values()
         )
 
-    def needs_approval(self, name: str) -> bool:
-        """Return True if the user has to agree before this tool runs."""
-        return name in self._tools and self._tools[name][0].needs_approval
+    def needs_approval(self, name: str, arguments: str) -> bool:
+        """Return True if the user has to agree before this call is made. Nobody is asked for one that cannot be."""
+        if name not in self._tools or not self._tools[name][0].needs_approval:
+            return False
+        try:
+            self.prepare(name, arguments)
+        except WrongCall:
+            return False
+        return True
 
     def prepare(self, name: str, arguments: str) -> Prepared:
         """Return a call that can be made. `arguments` is the model's JSON. Raises `WrongCall`."""

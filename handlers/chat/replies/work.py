@@ -12,8 +12,12 @@ class Lost(Exception):
     """The turn is another worker's by now, or is gone with its chat."""
 
 
+class Cancelled(Exception):
+    """The turn is to end, as a client wants it."""
+
+
 class HandedOn(Exception):
-    """The next invocation goes on with the turn."""
+    """The next invocation goes on with the turn: at once, or when its user has answered."""
 
 
 class Work:

@@ -55,7 +55,7 @@ class ReplyWorker:
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        made = making.Making(store, runtime, calls.Calls(runtime), boxes)
+        made = making.Making(store, runtime, calls.Calls(runtime), boxes, settings.time_to_approve)
         stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
         budget = spending.Spending(store, settings, runtime)
         asked = asking.Asking(model, settings, runtime, budget)

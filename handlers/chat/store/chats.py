@@ -122,7 +122,8 @@ class Chats:
         """Let a connection hear a chat. `chat` is the chat as it was shown to the client.
 
         Returns False if the connection's row is no longer `connection`, if the chat is gone, or if a message or a reply
-        came after it was shown. Then it has to be shown again: nobody sends what came in between.
+        came after it was shown, or a turn has begun to wait for its user, or goes on. Then it has to be shown again:
+        nobody sends what came in between.
         """
         # One transaction: a row that goes to another user or chat at the same moment must not leave a subscription
         # behind. The condition on the chat is that of its newest turn too. After the seal the worker reads the
@@ -163,6 +164,9 @@ def _is_as_shown(chat: Chat) -> Condition:
         condition &= ChatItem.turn.does_not_exist()
     else:
         condition &= TURN.message_id == turn.message_id
+        # While a turn waits, no worker sends what there is of its reply: who joins then is sent it at once.
+        waits = TURN.waiting.exists() & (TURN.attempt == turn.attempt)
+        condition &= waits if turn.waiting else TURN.waiting.does_not_exist()
     return condition
 
 

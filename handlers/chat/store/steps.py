@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from itertools import takewhile
 from typing import Self
 
-from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, TTLAttribute, UnicodeAttribute
 
 from handlers.chat.records import CallState, Chat, Result, Step, StepCall, ToolCall, Turn
 from handlers.chat.store.dynamodb import Table
-from handlers.chat.store.tables import TURN, ChatItem, UsageMap
+from handlers.chat.store.tables import TURN, ChatItem, UsageMap, kept_awaits
 from handlers.chat.store.turns import is_at
 from handlers.chat.store.writes import Write, delete_in_batches, putting, transact, update, updating
 
@@ -49,6 +49,8 @@ class StepItem(Table):
     arguments = UnicodeAttribute(null=True)
     model_call_id = UnicodeAttribute(null=True, attr_name="modelCallId")
     extra = UnicodeAttribute(null=True)
+    needs_approval = BooleanAttribute(null=True, attr_name="needsApproval")
+    approved = BooleanAttribute(null=True)
     state = UnicodeAttribute(null=True)
     result = UnicodeAttribute(null=True)
 
@@ -72,8 +74,9 @@ class StepItem(Table):
         )
 
     @classmethod
-    def of_call(cls, chat_id: str, key: str, asked: ToolCall, expires_at: datetime) -> Self:
+    def of_call(cls, chat_id: str, key: str, call: StepCall, expires_at: datetime) -> Self:
         """Return the item of a call that has no result."""
+        asked = call.asked
         return cls(
             cls.partition_of(chat_id),
             key,
@@ -82,6 +85,7 @@ class StepItem(Table):
             arguments=asked.arguments,
             model_call_id=asked.id or None,
             extra=json.dumps(asked.extra) if asked.extra else None,
+            needs_approval=call.needs_approval or None,
         )
 
     def step(self, number: int, calls: tuple[StepCall, ...]) -> Step:
@@ -100,27 +104,37 @@ class StepItem(Table):
         """Return the call."""
         extra = json.loads(self.extra) if self.extra else None
         return StepCall(
-            ToolCall(self.name or "", self.arguments or "", self.model_call_id or "", extra), self.outcome()
+            ToolCall(self.name or "", self.arguments or "", self.model_call_id or "", extra),
+            Result(CallState(self.state), self.result or "") if self.state else None,
+            bool(self.needs_approval),
+            self.approved,
         )
-
-    def outcome(self) -> Result | None:
-        """Return the result of the call, None if there is none."""
-        return Result(CallState(self.state), self.result or "") if self.state else None
 
 
 class Steps:
     """The steps of turns."""
 
-    def add(self, chat: Chat, turn: Turn, step: Step, lease_until: datetime, expires_at: datetime) -> bool:
+    def add(
+        self,
+        chat: Chat,
+        turn: Turn,
+        step: Step,
+        lease_until: datetime,
+        expires_at: datetime,
+        awaits: Collection[str] = (),
+    ) -> bool:
         """Store a step without results, and renew the lease, all or nothing. Returns False if the turn has moved on.
 
-        `turn` is the turn as its worker has it, and `step` the next one of it.
+        `turn` is the turn as its worker has it, and `step` the next one of it. `awaits` are the ids of its calls that
+        the user has to answer.
         """
         progress = [
             TURN.steps.set(step.number),
             TURN.since.set(turn.attempt),
             TURN.lease_until.set(lease_until),
         ]
+        if awaits:
+            progress.append(TURN.awaits.set(kept_awaits(awaits)))
         new = StepItem.key.does_not_exist()
         key = _key(turn.message_id, step.number)
         writes: list[Write] = [
@@ -128,9 +142,7 @@ class Steps:
             putting(StepItem.of(chat.chat_id, key, step, expires_at), new),
         ]
         for place, call in enumerate(step.calls):
-            item = StepItem.of_call(
-                chat.chat_id, _call_key(turn.message_id, step.number, place), call.asked, expires_at
-            )
+            item = StepItem.of_call(chat.chat_id, _call_key(turn.message_id, step.number, place), call, expires_at)
             writes.append(putting(item, new))
         return transact(writes)
 
@@ -140,10 +152,32 @@ class Steps:
         actions = [StepItem.state.set(result.state.value), StepItem.result.set(result.text)]
         return update(item, actions, StepItem.key.exists() & StepItem.state.does_not_exist())
 
-    def result(self, chat_id: str, message_id: str, number: int, place: int) -> Result | None:
-        """Return the result of a call, None if it has none, or is gone."""
+    def answer(
+        self, chat: Chat, message_id: str, place: tuple[int, int], call_id: str, approved: bool, result: Result | None
+    ) -> bool:
+        """Store what the user says to a call, and that the turn does not await it any more, all or nothing.
+
+        `place` are the numbers of the step and of the call in it. `result` is that of a refused call. Returns False if
+        the turn does not await the call, or is gone.
+        """
+        item = StepItem(StepItem.partition_of(chat.chat_id), _call_key(message_id, *place))
+        said = [StepItem.approved.set(approved)]
+        if result is not None:
+            said += [StepItem.state.set(result.state.value), StepItem.result.set(result.text)]
+        open_still = StepItem.key.exists() & StepItem.approved.does_not_exist() & StepItem.state.does_not_exist()
+        awaited = TURN.awaits[call_id]
+        awaits = (TURN.message_id == message_id) & awaited.exists()
+        return transact(
+            [
+                updating(item, said, open_still),
+                updating(ChatItem(chat.user_id, chat.chat_id), [awaited.remove()], awaits),
+            ]
+        )
+
+    def call(self, chat_id: str, message_id: str, number: int, place: int) -> StepCall | None:
+        """Return a call, None if it is gone."""
         item = self._item(chat_id, _call_key(message_id, number, place))
-        return item.outcome() if item else None
+        return item.call() if item else None
 
     def attempt_of(self, chat_id: str, message_id: str, number: int) -> int | None:
         """Return the attempt that has stored a step, None if it is not stored."""

@@ -165,6 +165,9 @@ class TurnMap(MapAttribute[str, Any]):
     acknowledging = BooleanAttribute(null=True)
     steps = NumberAttribute(null=True)
     since = NumberAttribute(null=True)
+    # A map, not a set: DELETE takes an element out of a set only if that is an attribute of its own.
+    awaits: MapAttribute[str, Any] = MapAttribute(null=True)  # type: ignore[no-untyped-call]
+    waiting = BooleanAttribute(null=True)
     after = UnicodeAttribute(null=True)
     fork = UnicodeAttribute(null=True)
 
@@ -181,12 +184,15 @@ class TurnMap(MapAttribute[str, Any]):
             acknowledging=turn.acknowledging or None,
             steps=turn.steps or None,
             since=turn.since or None,
+            awaits=kept_awaits(turn.awaits) or None,
+            waiting=turn.waiting or None,
             after=turn.after,
             fork=turn.fork,
         )
 
     def turn(self) -> Turn:
         """Return the turn."""
+        awaits: MapAttribute[str, Any] | None = self.awaits
         return Turn(
             message_id=self.message_id,
             lease_until=self.lease_until,
@@ -197,6 +203,8 @@ class TurnMap(MapAttribute[str, Any]):
             acknowledging=bool(self.acknowledging),
             steps=int(self.steps or 0),
             since=int(self.since or 0),
+            awaits=frozenset(awaits.as_dict() if awaits is not None else ()),  # type: ignore[no-untyped-call]
+            waiting=bool(self.waiting),
             after=self.after,
             fork=self.fork,
         )
@@ -261,6 +269,11 @@ class ChatItem(Table):
 
     def _subscribers(self) -> Iterable[tuple[str, dict[str, Any]]]:
         return self.subscribers.as_dict().items()  # type: ignore[no-untyped-call, no-any-return]
+
+
+def kept_awaits(call_ids: Iterable[str]) -> dict[str, bool]:
+    """Return the map that a turn keeps of the calls which the user has still to answer."""
+    return dict.fromkeys(sorted(call_ids), True)
 
 
 TURN: Any = ChatItem.turn

@@ -7,8 +7,9 @@ deleted chat back.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.condition import Condition, size
 from pynamodb.expressions.update import Action
 
 from handlers.chat.limits.policy import QuotaChange
@@ -20,6 +21,9 @@ from handlers.chat.store.kept_sizes import kept_sizes
 from handlers.chat.store.tables import TURN, ChatItem, MessageItem, SentItem, TurnMap, kept_announcement
 from handlers.chat.store.users import quota_write
 from handlers.chat.store.writes import Write, putting, refused, transact, updating
+
+_SIZE: Any = size
+"""The size of a value in conditions, without a type, as `TURN`."""
 
 
 class Turns:
@@ -91,11 +95,37 @@ class Turns:
     def take_over(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
         """Extend a lease that ran out. Returns True to one caller, if several try."""
         condition = (TURN.message_id == turn.message_id) & (TURN.lease_until == turn.lease_until)
-        return update_chat(user_id, chat_id, [TURN.lease_until.set(lease_until)], condition) is not None
+        actions: list[Action] = [TURN.lease_until.set(lease_until)]
+        if turn.waiting:  # the time to answer is over, so from now on nobody may
+            actions += [TURN.waiting.remove(), TURN.awaits.remove()]
+        return update_chat(user_id, chat_id, actions, condition) is not None
 
-    def cancel(self, user_id: str, chat_id: str, message_id: str) -> bool:
-        """Mark the running turn as cancelled. Returns False if it is another turn, or has ended."""
-        return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], TURN.message_id == message_id) is not None
+    def wait(self, user_id: str, chat_id: str, turn: Turn, until: datetime) -> Chat | None:
+        """Let a turn wait for its user until a moment, and return the chat. No worker has it from then on.
+
+        Returns None if the turn has moved on, or is cancelled, or if the user has answered for all calls.
+        """
+        asks = (_SIZE(TURN.awaits) > 0) & TURN.cancelled.does_not_exist()
+        actions = [TURN.waiting.set(True), TURN.lease_until.set(until)]
+        return update_chat(user_id, chat_id, actions, is_at(turn) & asks)
+
+    def resume(self, user_id: str, chat_id: str, turn: Turn, lease_until: datetime) -> bool:
+        """End the waiting of a turn. Returns True to one caller, if several try.
+
+        The answers are progress, as a stored step is. The worker that has let the turn wait is its worker no more.
+        """
+        waits = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt) & TURN.waiting.exists()
+        actions = [
+            TURN.waiting.remove(),
+            TURN.worker.remove(),
+            TURN.since.set(turn.attempt),
+            TURN.lease_until.set(lease_until),
+        ]
+        return update_chat(user_id, chat_id, actions, waits) is not None
+
+    def cancel(self, user_id: str, chat_id: str, message_id: str) -> Chat | None:
+        """Mark the running turn as cancelled, and return the chat. Returns None if it is another turn, or has ended."""
+        return update_chat(user_id, chat_id, [TURN.cancelled.set(True)], TURN.message_id == message_id)
 
     def seal(
         self,
@@ -179,6 +209,7 @@ def _is_free(chat: Chat) -> Condition:
 
 
 def is_at(turn: Turn) -> Condition:
-    """Return the condition that the turn is still this one, at this attempt."""
-    condition: Condition = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt)
+    """Return the condition that the turn is still this one, at this attempt, and does not wait for its user."""
+    same = (TURN.message_id == turn.message_id) & (TURN.attempt == turn.attempt)
+    condition: Condition = same & TURN.waiting.does_not_exist()
     return condition

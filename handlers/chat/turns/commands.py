@@ -156,6 +156,8 @@ class Commands:
                 return self._sending.send_message(frame, connection)
             case client_frames.Cancel():
                 return self._sending.cancel(frame, connection)
+            case client_frames.Approve():
+                return self._sending.approve(frame, connection)
             case client_frames.Regenerate():
                 return self._sending.regenerate(connection)
             case client_frames.Edit():

@@ -16,7 +16,7 @@ from handlers.chat.protocol import client_frames, frames, sizes, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns import actions, branches, creation, lifecycle, send
+from handlers.chat.turns import actions, branches, creation, lifecycle, send, steps
 
 LEAVING_SECONDS = 2.5
 """The wait before a connection hears that it has another user, if it was in a chat of the old one. After it no frame of
@@ -171,13 +171,16 @@ class Joining:
         """Yield the part of a stored reply that a client has not got: a start at its offset, tokens, the end.
 
         `chat` is the chat as it was at the subscription. If the reply was not sealed then, its worker sends the rest,
-        even if it is stored by now.
+        even if it is stored by now. But a turn that waited for its user had no worker: what there is of its reply is
+        sent from here, whether the client asks for the rest or not.
         """
-        turn = chat.turn
-        if resume is None or (turn and turn.message_id == resume.message_id):
-            return
-        if reply := self._stored_reply(resume, chat):
-            script = stream.stored(reply, self.settings.texts.typing)
+        turn, typing = chat.turn, self.settings.texts.typing
+        is_over = resume is not None and not (turn and turn.message_id == resume.message_id)
+        if resume and is_over and (reply := self._stored_reply(resume, chat)):
+            script = stream.stored(reply, typing)
+            yield from script.from_here(script.resume(resume))
+        if turn and turn.waiting:
+            script = steps.script_of(self.store, chat, turn, typing)
             yield from script.from_here(script.resume(resume))
 
     def _title(self, chat: Chat) -> str:

@@ -121,6 +121,7 @@ class TurnState(Enum):
 
     IDLE = "no reply is to be made"
     RUNNING = "a worker has the lease"
+    WAITING = "its user has still to approve calls, or to refuse them"
     ABANDONED = "the lease ran out before the reply was stored"
 
 
@@ -136,7 +137,9 @@ def state_of(turn: Turn | None, now: datetime) -> TurnState:
     """Return the state of a turn."""
     if turn is None:
         return TurnState.IDLE
-    return TurnState.ABANDONED if turn.lease_until <= now else TurnState.RUNNING
+    if turn.lease_until <= now:
+        return TurnState.ABANDONED
+    return TurnState.WAITING if turn.waiting else TurnState.RUNNING
 
 
 def overdue(chat: Chat, now: datetime) -> list[Announcement]:
@@ -270,16 +273,18 @@ def begin(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
     )
 
 
-def cancel(store: Store, chat: Chat, message_id: str | None) -> None:
-    """Mark the running reply as cancelled. `message_id` None means whichever reply runs.
+def cancel(store: Store, chat: Chat, message_id: str | None) -> Chat:
+    """Mark the running reply as cancelled, and return the chat. `message_id` None means whichever reply runs.
 
     Raises `Refused` with `nothing_to_cancel` if no reply runs, or another one.
     """
     turn = chat.turn
     if turn is None or message_id not in (None, turn.message_id):
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
-    if not store.turns.cancel(chat.user_id, chat.chat_id, turn.message_id):
+    cancelled = store.turns.cancel(chat.user_id, chat.chat_id, turn.message_id)
+    if cancelled is None:
         raise Refused(ErrorCode.NOTHING_TO_CANCEL)
+    return cancelled
 
 
 def take_over(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
@@ -319,8 +324,13 @@ def claim_announcement(store: Store, handover: Handover, now: datetime) -> tuple
 
 
 def unfinished(store: Store, handover: Handover) -> Turn | Announcement | None:
-    """Read what is still to be done about a reply: its turn, or its announcement. Returns None if it is over."""
+    """Read what a worker has still to do about a reply: its turn, or its announcement. Returns None if it is over.
+
+    A turn that waits for its user is no work: a frame goes on with it, when the user has answered or the time is up.
+    """
     chat = store.chats.get(handover.user_id, handover.chat_id)
+    if chat is not None and chat.turn is not None and chat.turn.waiting:
+        chat = replace(chat, turn=None)
     work = (chat.turn, *chat.announcements) if chat else ()
     return next((each for each in work if each and each.message_id == handover.message_id), None)
 

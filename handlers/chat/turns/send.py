@@ -13,11 +13,11 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
-from handlers.chat.protocol.client_frames import Cancel, Edit, Select, SendMessage
+from handlers.chat.protocol.client_frames import Approve, Cancel, Edit, Select, SendMessage
 from handlers.chat.records import Announcement, Chat, Connection, Message
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
-from handlers.chat.turns import actions, branches, lifecycle, quotas
+from handlers.chat.turns import actions, approvals, branches, lifecycle, quotas
 
 Read = TypeVar("Read")
 
@@ -86,8 +86,21 @@ class Sending:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
         user_id, chat_id = require_joined(connection)
         chat = lifecycle.find_chat(self.store, user_id, chat_id)
-        lifecycle.cancel(self.store, chat, frame.message_id)
-        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
+        cancelled = lifecycle.cancel(self.store, chat, frame.message_id)
+        yield from recover_turn(self.store, self.settings.texts, cancelled, self.runtime.now())
+
+    def approve(self, frame: Approve, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Let a call be made, or refuse it. After the last one that its turn has waited for, the turn goes on."""
+        user_id, chat_id = require_joined(connection)
+        chat = lifecycle.find_chat(self.store, user_id, chat_id)
+        if not approvals.answer(self.store, chat, frame.call_id, frame.approved):
+            raise Refused(ErrorCode.NOTHING_TO_APPROVE)
+        message_id = chat.turn.message_id if chat.turn else ""
+        answered = frames.CallAnswered(message_id=message_id, call_id=frame.call_id, approved=frame.approved)
+        yield answered
+        chat, now = lifecycle.find_chat(self.store, user_id, chat_id), self.runtime.now()
+        yield from recover_turn(self.store, self.settings.texts, chat, now)
+        yield actions.FanOut((answered,), chat.listeners(now) - {connection.connection_id})
 
     def regenerate(self, connection: Connection) -> Iterator[actions.Action]:
         """Have the last reply made again."""
@@ -144,7 +157,7 @@ class Sending:
 
 
 def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Iterator[actions.Action]:
-    """Announce replies that were stored and not announced. Hand on a turn whose worker is gone.
+    """Announce replies that were stored and not announced. Hand on a turn whose worker is gone, or need not wait.
 
     There is no timer for this: the next frame of any client in the chat does it. Taking over is a conditional write,
     so of several frames at the same moment one goes on.
@@ -153,10 +166,18 @@ def recover_turn(store: Store, texts: Texts, chat: Chat, now: datetime) -> Itera
     for announcement in lifecycle.overdue(chat, now)[:1]:
         yield from _announce(store, texts, chat, announcement, now)
     turn = chat.turn
+    if turn is None:
+        return
     abandoned = lifecycle.state_of(turn, now) is lifecycle.TurnState.ABANDONED
-    if turn and abandoned and lifecycle.take_over(store, chat, turn, now):
+    if approvals.is_over(turn):
+        if not approvals.resume(store, chat, turn, now):
+            return
+        logger.info("turn_resumed", message_id=turn.message_id, attempt=turn.attempt)
+    elif abandoned and lifecycle.take_over(store, chat, turn, now):
         logger.info("turn_taken_over", message_id=turn.message_id, attempt=turn.attempt)
-        yield actions.Generate(lifecycle.handover_of(chat, turn))
+    else:
+        return
+    yield actions.Generate(lifecycle.handover_of(chat, turn))
 
 
 def _announce(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import uuid
 
+from parley.client import texts
 from parley.client.actions import Style
 from parley.client.chats import Chats, ChatsUnavailable
 from parley.client.screen import Screen
 from parley.client.session import Session
-from parley.client.texts import NOTHING_TO_STOP
 
 STOP = "/stop"
 HELP = """\
@@ -17,6 +17,7 @@ HELP = """\
 /chats         list your chats
 /join CHAT     open another chat, by its number in the list or by its id
 /history       show earlier messages
+/approve       let the tool be called that waits for it (/reject does not)
 /stop          stop the running reply (also Ctrl-C)
 /again         write the last reply again
 /quit          quit (also Ctrl-D, or Ctrl-C while no reply is running)
@@ -41,6 +42,8 @@ class Commands:
             "/chats": self._list,
             "/join": self._join,
             "/history": self._history,
+            "/approve": self._approve,
+            "/reject": self._reject,
             STOP: self._stop,
             "/again": self._again,
             "/help": self._help,
@@ -61,6 +64,10 @@ class Commands:
         return True
 
     async def _send(self, message: str) -> None:
+        if self._session.transcript.asking:
+            # The chat is busy until then, and a message that is held would keep the user from answering.
+            self._screen.line(texts.ANSWER_FIRST, Style.ERROR.value)
+            return
         data = {"message": message, "clientMessageId": uuid.uuid4().hex}
         await self._session.ask("message", data, "user_message")
 
@@ -70,8 +77,21 @@ class Commands:
     async def _again(self, _: str) -> None:
         await self._session.ask("regenerate", {}, "assistant_message_start")
 
+    async def _approve(self, _: str) -> None:
+        await self._answer(approved=True)
+
+    async def _reject(self, _: str) -> None:
+        await self._answer(approved=False)
+
+    async def _answer(self, *, approved: bool) -> None:
+        """Answer for the first call that waits."""
+        if asking := self._session.transcript.asking:
+            await self._session.ask("approve", {"callId": asking[0], "approved": approved}, "call_answered")
+        else:
+            self._screen.line(texts.NOTHING_TO_APPROVE, Style.NOTE.value)
+
     async def _stop(self, _: str) -> None:
-        self._screen.line(NOTHING_TO_STOP, Style.NOTE.value)
+        self._screen.line(texts.NOTHING_TO_STOP, Style.NOTE.value)
 
     async def _help(self, _: str) -> None:
         self._screen.line(HELP, Style.NOTE.value)

@@ -13,7 +13,7 @@ MAX_CHARS = 100
 
 _STATES = {
     "running": "is called",
-    "waiting": "waits for your approval",
+    "waiting": "waits for your approval, `/approve` or `/reject`",
     "error": "failed",
     "cancelled": "was cancelled",
 }
@@ -28,6 +28,26 @@ class Parts:
         self._texts: dict[int, Reply] = {}
         self._told: dict[int, str] = {}
         self._kinds: dict[int, str] = {}
+        self._waiting: dict[str, str] = {}
+        self._answered: set[str] = set()
+
+    @property
+    def waiting(self) -> list[str]:
+        """Ids of the calls that wait for the user's approval, in order."""
+        return list(self._waiting)
+
+    def answer(self, call_id: str, approved: bool) -> list[Line]:
+        """Note that the user has answered for a call. Return the line about it, if it waits here."""
+        self._answered.add(call_id)
+        name = self._waiting.pop(call_id, None)
+        return [Line(f"Tool {name}: {'approved' if approved else 'rejected'}")] if name is not None else []
+
+    def _note_call(self, part: Frame) -> None:
+        call_id = part.optional("callId")
+        if call_id is not None and part.optional("state") == "waiting" and call_id not in self._answered:
+            self._waiting[call_id] = part.text("name")
+        elif call_id is not None:
+            self._waiting.pop(call_id, None)
 
     def take(self, frame: Frame) -> list[Line]:
         """Take a frame with a part. Return the line about it, if it says something new. Unknown kinds are ignored."""
@@ -41,6 +61,7 @@ class Parts:
             return [*self.texts(but=index)]
         lines = self.texts()
         line = _line(part)
+        self._note_call(part)
         if line is None or self._shown.get(index) == line:
             return lines
         self._shown[index] = line

@@ -8,6 +8,8 @@ from parley.client.actions import Line, Style
 from parley.client.frames import Frame, ListedAssistant, StoredMessage
 
 NOTHING_TO_STOP = "No reply is running."
+NOTHING_TO_APPROVE = "No tool waits for your approval."
+ANSWER_FIRST = "A tool waits for your approval: `/approve`, `/reject`, or `/stop` ends the reply."
 MESSAGE_HELD = "A reply is running. Your message will be sent when it is complete."
 
 DEFAULT_ASSISTANT = "default"
@@ -15,6 +17,7 @@ DEFAULT_ASSISTANT = "default"
 _FRIENDLY = {
     "busy": "A reply is already running. `/stop` stops it.",
     "nothing_to_cancel": NOTHING_TO_STOP,
+    "nothing_to_approve": NOTHING_TO_APPROVE,
     "nothing_to_regenerate": "There is no reply yet to write again.",
 }
 

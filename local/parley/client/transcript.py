@@ -54,6 +54,7 @@ class Transcript:
             "assistant_message_token": self._token,
             "assistant_message_part": self._part,
             "assistant_message_complete": self._complete,
+            "call_answered": self._call_answered,
             "error": self._error,
             "notice": self._notice,
             GATEWAY_ERROR: self._gateway_error,
@@ -66,8 +67,14 @@ class Transcript:
 
     @property
     def busy(self) -> bool:
-        """True while an answer to a request, or a reply, is to come."""
-        return bool(self._pending) or self._replying or self.reply is not None
+        """True while an answer to a request, or a reply that waits for nobody here, is to come."""
+        replying = self._replying or self.reply is not None
+        return bool(self._pending) or (replying and not self.asking)
+
+    @property
+    def asking(self) -> list[str]:
+        """Ids of the calls that the running reply waits with until the user approves or rejects them."""
+        return self._parts.waiting if self.reply is not None else []
 
     @property
     def replying(self) -> bool:
@@ -241,6 +248,11 @@ class Transcript:
         if reply is None or reply.message_id != frame.text("messageId") or frame.number("attempt") != reply.attempt:
             return []
         return [*self._parts.take(frame)]
+
+    def _call_answered(self, frame: Frame) -> list[Action]:
+        if self.reply is None or self.reply.message_id != frame.text("messageId"):
+            return []
+        return [*self._parts.answer(frame.text("callId"), frame.data.get("approved") is True)]
 
     def _take_text(self, reply: Reply, frame: Frame, name: str) -> list[Action]:
         taken = reply.take(frame.number("attempt"), frame.number("offset"), frame.text(name))

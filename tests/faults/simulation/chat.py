@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -150,7 +150,12 @@ class SimulatedDeployment:
         self.world.spawn(process, work, after)
         self.world.later(after, watch)
 
-    def _worker(self, process: SimulatedProcess, assistants: Assistants | None = None) -> ReplyWorker:
+    def _worker(
+        self,
+        process: SimulatedProcess,
+        assistants: Assistants | None = None,
+        time_to_approve: timedelta = timedelta(days=7),
+    ) -> ReplyWorker:
         connections = OpenConnections(self.store, self.gateway, process)  # type: ignore[arg-type]
         settings = ReplySettings(
             RUSSIAN,
@@ -161,6 +166,7 @@ class SimulatedDeployment:
             max_completion_tokens=self.settings.max_completion_tokens,
             memory=1.0,
             assistants=assistants or Assistants(),
+            time_to_approve=time_to_approve,
         )
         return ReplyWorker(
             self.store,  # type: ignore[arg-type]

@@ -7,11 +7,11 @@ from tests.faults.simulation.services import (
     SimulatedChats,
     SimulatedConnections,
     SimulatedServices,
-    SimulatedTurns,
     SimulatedUsers,
 )
 from tests.faults.simulation.steps import SimulatedSteps
 from tests.faults.simulation.tables import Tables
+from tests.faults.simulation.turns import SimulatedTurns
 
 
 class SimulatedStore:

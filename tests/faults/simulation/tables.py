@@ -63,7 +63,8 @@ class Tables:
 def shown(chat: Chat) -> tuple[object, ...]:
     """Return the part of a chat that must be as it was shown when a connection subscribes."""
     turn = chat.turn
-    return chat.last_message_id, chat.message_count, chat.branches, turn.message_id if turn else None
+    waiting = turn.attempt if turn and turn.waiting else None
+    return chat.last_message_id, chat.message_count, chat.branches, turn.message_id if turn else None, waiting
 
 
 def is_free(now: Chat, read: Chat) -> bool:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
-from handlers.chat.assistants import Assistant, ToolContext
+from handlers.chat.assistants import Assistant, ToolContext, tool
 from handlers.chat.assistants.registry import Assistants
-from handlers.chat.records import CallState, FinishReason, Message, PartState, Role, Step, ToolCall
+from handlers.chat.protocol.stream import BREAK
+from handlers.chat.records import CallState, FinishReason, Message, PartState, Role, StepCall, ToolCall
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.prompt import BREAK
 from handlers.chat.replies.worker import ReplyWorker
+from handlers.chat.turns.approvals import NOT_ANSWERED
+from handlers.chat.turns.lifecycle import Handover
 from tests.faults.simulation.chat import CHAT, SimulatedDeployment, SimulatedDevice, running
 from tests.faults.simulation.scenario import QUIET_AFTER, SimulationRun, check_order, check_what_was_read
 from tests.faults.simulation.services import SimulatedAnswer, SimulatedFaults, SimulatedModel
@@ -21,6 +24,7 @@ from tests.faults.simulation.world import SimulatedProcess
 
 APOLOGY = "Извините, произошла ошибка при обработке вашего сообщения."
 MOST_STEPS = 3
+TIME_TO_APPROVE = timedelta(seconds=240)
 
 
 class _Answer(SimulatedAnswer):
@@ -47,7 +51,8 @@ class ToolModel(SimulatedModel):
         self.answers.append(answer := _Answer(self.services, len(self.answers), self))
         random = self.services.world.random
         if question.tools and question.may_call and random.random() < 1 - len(question.steps) / MOST_STEPS:
-            answer.calls = tuple(ToolCall("work", "{}") for _ in range(random.randint(1, 3)))
+            names = [random.choice(["work", "work", "pay"]) for _ in range(random.randint(1, 3))]
+            answer.calls = tuple(ToolCall(name, "{}") for name in names)
         return answer
 
 
@@ -60,7 +65,7 @@ class Run:
 
 
 class ToolDeployment(SimulatedDeployment):
-    """A deployment whose assistant has a tool."""
+    """A deployment whose assistant has a tool, and one that needs approval."""
 
     def __init__(self, seed: object, faults: SimulatedFaults | None = None) -> None:
         super().__init__(seed, faults)
@@ -68,6 +73,21 @@ class ToolDeployment(SimulatedDeployment):
         self.runs: dict[str, list[Run]] = defaultdict(list)
         self.repeated: list[str] = []
         """The calls that ran although their result was stored."""
+        self.not_approved: list[str] = []
+        """The calls that ran although nobody had approved them."""
+        self.wishes: dict[str, set[bool]] = defaultdict(set)
+        """What the user has said to each call, on any device."""
+        self.giving_up: list[float] = []
+        """How many seconds each worker took that gave a turn up."""
+        self.ignored: dict[str, bool] = {}
+        """For each call, whether the user answers for it on none of the devices."""
+        self.pay = tool(name="pay", needs_approval=True)(self._pay)
+
+    def _pay(self, context: ToolContext) -> str:
+        """Do something that the user has to approve."""
+        if context.call_id not in self.approved():
+            self.not_approved.append(context.call_id)
+        return self.work(context)
 
     def work(self, context: ToolContext) -> str:
         """Do something that takes its time."""
@@ -80,21 +100,77 @@ class ToolDeployment(SimulatedDeployment):
         run.over = True
         return text
 
+    def is_ignored(self, call_id: str) -> bool:
+        """Tell whether the user answers for a call on none of the devices."""
+        return self.ignored.setdefault(call_id, self.world.random.random() < 0.07)
+
+    def approved(self) -> set[str]:
+        """The ids of all calls that are approved."""
+        return {call_id for call_id, call in self.calls() if call.approved}
+
+    def calls(self) -> Iterator[tuple[str, StepCall]]:
+        """All stored calls, with their ids."""
+        for (_, message_id), kept in self.store.tables.steps.items():
+            for step in kept.values():
+                for place, call in enumerate(step.calls):
+                    yield f"{message_id}-{step.number:02}-{place:02}", call
+
     def stored_results(self) -> set[str]:
         """The texts of all stored results."""
-        steps: list[Step] = [step for kept in self.store.tables.steps.values() for step in kept.values()]
-        return {call.result.text for step in steps for call in step.calls if call.result}
+        return {call.result.text for _, call in self.calls() if call.result}
 
     def _worker(self, process: SimulatedProcess) -> ReplyWorker:
-        assistants = Assistants({"default": Assistant(id="default", tools=(self.work,))})
-        return super()._worker(process, assistants)
+        assistants = Assistants({"default": Assistant(id="default", tools=(self.work, self.pay))})
+        worker = super()._worker(process, assistants, TIME_TO_APPROVE)
+        give_up = worker.give_up
+
+        def timed(handover: Handover, remaining: Callable[[], float]) -> None:
+            began = self.world.time
+            give_up(handover, remaining)
+            self.giving_up.append(self.world.time - began)
+
+        worker.give_up = timed  # type: ignore[method-assign]
+        return worker
+
+
+class DecidingDevice(SimulatedDevice):
+    """A device whose user approves calls or refuses them: soon or late, and again until that is noted."""
+
+    deployment: ToolDeployment
+
+    def __init__(self, deployment: ToolDeployment, name: str) -> None:
+        super().__init__(deployment, name)
+        self._decided: set[str] = set()
+
+    def _on_assistant_message_part(self, data: dict[str, Any]) -> None:
+        super()._on_assistant_message_part(data)
+        part = data["part"]
+        if part.get("state") == "waiting" and part["callId"] not in self._decided:
+            self._decided.add(part["callId"])
+            if not self.deployment.is_ignored(part["callId"]):
+                approved = self.random.random() < 0.6
+                after = self.random.choice([0.01, self.random.uniform(0, 3), self.random.uniform(0, 40)])
+                self.later(after, lambda: self._decide(data["messageId"], part["callId"], approved))
+
+    def _on_error(self, data: dict[str, Any]) -> None:
+        super()._on_error(data)
+        if data["code"] == "nothing_to_approve":
+            self.resume()  # it still shows a call as one that waits
+
+    def _decide(self, message_id: str, call_id: str, approved: bool) -> None:
+        reading = self.readings[message_id]
+        states = {part.get("callId"): part.get("state") for part in reading.parts.values()}
+        if not reading.completes and message_id not in self.shown and states.get(call_id, "waiting") == "waiting":
+            self.deployment.wishes[call_id].add(approved)
+            self._send("approve", callId=call_id, approved=approved)
+            self.later(10.0, lambda: self._decide(message_id, call_id, approved))
 
 
 def simulate_tools(seed: object, faults: SimulatedFaults | None = None, questions: int = 8) -> SimulationRun:
     """Let two devices talk with an assistant that has a tool, then wait until everything is over."""
     deployment = ToolDeployment(seed, faults)
     world, random = deployment.world, deployment.world.random
-    devices = [SimulatedDevice(deployment, name) for name in "ab"]
+    devices: list[SimulatedDevice] = [DecidingDevice(deployment, name) for name in "ab"]
     run = SimulationRun(deployment, devices)
     for device in devices:
         device.connect()
@@ -111,7 +187,9 @@ def simulate_tools(seed: object, faults: SimulatedFaults | None = None, question
         at += random.choice([random.uniform(0, 5), random.uniform(0, 60)])
     for device in devices:
         world.later(at + 60, device.connect)
-    world.run(max(at + 60, SimulatedFaults.NONE_AFTER) + QUIET_AFTER)
+    # A turn may wait in vain in each of its steps, and the next question is asked after it.
+    in_vain = MOST_STEPS * TIME_TO_APPROVE.total_seconds()
+    world.run(max(at + 60, SimulatedFaults.NONE_AFTER) + QUIET_AFTER + questions * in_vain)
     return run
 
 
@@ -120,6 +198,10 @@ def check_tools(run: SimulationRun) -> None:
     deployment = run.deployment
     assert deployment.world.failures == [], "an unexpected exception"
     assert not running(deployment), "a turn never came to its end"
+    assert deployment.not_approved == [], "a call ran that nobody had approved"
+    against = [call_id for call_id in deployment.runs if deployment.wishes.get(call_id) == {False}]
+    assert against == [], "a call ran that its user had refused"
+    assert max(deployment.giving_up, default=0.0) < TIME_TO_APPROVE.total_seconds() / 2, "a worker waits for the user"
     roles = [message.role for message in deployment.messages]
     assert roles == [Role.USER, Role.ASSISTANT] * (len(roles) // 2), "not one reply to one message"
     check_order(run)
@@ -128,6 +210,12 @@ def check_tools(run: SimulationRun) -> None:
     for message in deployment.messages:
         if message.role is Role.ASSISTANT:
             _check_reply(deployment, message)
+
+
+def check_no_apology(run: SimulationRun) -> None:
+    """Check that each reply is the model's, as it has to be without faults."""
+    contents = [message.content for message in run.deployment.messages]
+    assert not any(APOLOGY in content for content in contents), "an apology without a fault"
 
 
 def check_not_repeated(run: SimulationRun) -> None:
@@ -139,6 +227,8 @@ def check_runs(run: SimulationRun) -> None:
     """Check that nothing ran again but what its worker had died in."""
     deployment = run.deployment
     check_not_repeated(run)
+    for call_id, call in deployment.calls():
+        assert call.result != NOT_ANSWERED or deployment.ignored.get(call_id, True), "the time to answer was too short"
     for call_id, runs in deployment.runs.items():
         again = [each for each in runs[:-1] if not each.process.dead]
         assert not again, f"{call_id} ran again although its worker lived"

@@ -76,6 +76,7 @@ class TestCommands:
             "/chats",
             "/join",
             "/history",
+            "/approve",
             "/stop",
             "/again",
             "/quit",
@@ -130,3 +131,35 @@ class TestStopping:
             terminal.type("/stop")
             await until(lambda: server.sent("cancel") == [{"messageId": "r1"}])
             await terminal.shows("The reply ended early: cancelled.")
+
+
+class TestApproval:
+    async def test_the_calls_that_wait_are_answered_one_after_the_other(self, server):
+        server.asks = ("one", "two")
+
+        shown = await piped(server, "Hi", "/approve", "/reject")
+
+        assert server.sent("approve") == [{"callId": "one", "approved": True}, {"callId": "two", "approved": False}]
+        assert shown.count("Tool pay waits for your approval, `/approve` or `/reject`: {}") == 2
+        assert "You said: Hi" in shown
+
+    async def test_a_message_has_to_wait_until_the_user_has_answered(self, server):
+        server.asks = ("one",)
+
+        shown = await piped(server, "Hi", "And more", "/approve")
+
+        assert "A tool waits for your approval: `/approve`, `/reject`, or `/stop` ends the reply." in shown
+        assert [data["message"] for data in server.sent("message")] == ["Hi"]
+
+    @pytest.mark.parametrize("line", ["/approve", "/reject"])
+    async def test_there_may_be_nothing_to_answer(self, server, line):
+        assert "No tool waits for your approval." in await piped(server, line)
+        assert server.sent("approve") == []
+
+    async def test_an_answer_that_came_too_late_is_said(self, server):
+        server.asks = ("one",)
+        server.refuses_once = {"approve": "nothing_to_approve"}
+
+        shown = await piped(server, "Hi", "/approve", "/approve")
+
+        assert "No tool waits for your approval." in shown

@@ -10,6 +10,9 @@ from tests.support.server_frames import complete, frame, joined, message, start,
 CALL = {"kind": "tool_call", "callId": "r1-1-0", "name": "weather", "arguments": '{"city":\n "Oslo"}'}
 
 
+WAITS = "waits for your approval, `/approve` or `/reject`"
+
+
 def part(index: int = 0, attempt: int = 1, message_id: str = "r1", **fields: object) -> Frame:
     data = {"messageId": message_id, "attempt": attempt, "index": index, "offset": 0, "part": fields}
     return frame("assistant_message_part", **data)
@@ -27,7 +30,7 @@ def transcript() -> Transcript:
     ("fields", "line"),
     [
         (CALL | {"state": "running"}, Line('Tool weather is called: {"city": "Oslo"}')),
-        (CALL | {"state": "waiting"}, Line('Tool weather waits for your approval: {"city": "Oslo"}')),
+        (CALL | {"state": "waiting"}, Line(f'Tool weather {WAITS}: {{"city": "Oslo"}}')),
         (CALL | {"state": "done", "result": "sun\nfor days"}, Line("Tool weather: sun for days")),
         (CALL | {"state": "done", "result": "x" * 200}, Line(f"Tool weather: {'x' * 99}…")),
         (CALL | {"state": "error", "result": "no such city"}, Line("Tool weather failed: no such city", Style.ERROR)),
@@ -90,3 +93,42 @@ def test_history_shows_parts_before_the_text(transcript):
     }
     lines = [Line("Thinking: Hm."), Line("Tool weather: sun"), Line("Sun", Style.REPLY)]
     assert transcript.take(joined(stored)) == lines
+
+
+def answered(call_id: str = CALL["callId"], approved: bool = True, message_id: str = "r1") -> Frame:
+    return frame("call_answered", messageId=message_id, callId=call_id, approved=approved)
+
+
+class TestApproval:
+    def test_while_a_call_waits_the_user_may_answer_and_after_that_the_reply_is_awaited(self, transcript):
+        assert (transcript.busy, transcript.asking) == (True, [])
+        transcript.take(part(**CALL, state="waiting"))
+        assert (transcript.busy, transcript.asking) == (False, [CALL["callId"]])
+        assert transcript.take(answered()) == [Line("Tool weather: approved")]
+        assert (transcript.busy, transcript.asking) == (True, [])
+        transcript.take(complete(""))
+        assert not transcript.busy
+
+    def test_several_calls_are_answered_one_by_one(self, transcript):
+        transcript.take(part(0, **CALL, state="waiting"))
+        transcript.take(part(1, **(CALL | {"callId": "r1-1-1"}), state="waiting"))
+        assert transcript.take(answered(approved=False)) == [Line("Tool weather: rejected")]
+        assert transcript.asking == ["r1-1-1"]
+
+    def test_an_answer_of_another_device_counts_even_if_it_comes_before_the_part(self, transcript):
+        assert transcript.take(answered()) == []
+        transcript.take(part(**CALL, state="waiting"))
+        assert transcript.asking == []
+
+    def test_a_reply_that_is_over_asks_for_nothing(self, transcript):
+        transcript.take(part(**CALL, state="waiting"))
+        transcript.take(complete(""))
+        assert transcript.asking == []
+        assert transcript.take(answered()) == []
+
+    def test_a_new_attempt_asks_anew(self, transcript):
+        transcript.take(part(**CALL, state="waiting"))
+        transcript.take(start(attempt=2))
+        assert (transcript.busy, transcript.asking) == (True, [])
+        transcript.take(part(attempt=2, **CALL, state="waiting"))
+        assert transcript.asking == [CALL["callId"]]

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from handlers.chat.protocol import sizes
 from handlers.chat.protocol.frames import utf16_length
 from handlers.chat.protocol.parts import CUT, PROMPT_CALLS_CHARS, PROMPT_RESULT_CHARS, kept_parts, parts_in
+from handlers.chat.protocol.stream import BREAK
 from handlers.chat.records import FinishReason, Message, Part, PartKind, PartState, Role, ToolCall
-from handlers.chat.replies.messages import BREAK, NO_ANSWER, NO_RESULT, EarlierCalls, PromptMessage
+from handlers.chat.replies.messages import NO_ANSWER, NO_RESULT, EarlierCalls, PromptMessage
 from handlers.chat.replies.prompt import halved, prompt
 from handlers.chat.replies.request import Request
 from handlers.chat.replies.tool_calls import AnsweredCall, Step

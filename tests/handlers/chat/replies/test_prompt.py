@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.stream import BREAK
 from handlers.chat.records import FinishReason, Message, Role
-from handlers.chat.replies.messages import BREAK, PromptMessage
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import MAX_MESSAGES, chars, halved, prompt
 from handlers.chat.settings import APOLOGIES, ENGLISH, RUSSIAN
 

@@ -4,7 +4,7 @@ from threading import Barrier, Event
 
 import pytest
 
-from handlers.chat.assistants import ToolContext, tool
+from handlers.chat.assistants import ToolContext
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import CallState, FinishReason, PartState, Result, Step, StepCall, ToolCall, Usage
 from handlers.chat.replies.handing import MAX_HOPS
@@ -130,14 +130,6 @@ class TestAReply:
             "There is no tool 'none'. The tools are: fail, sun.",
         )
         assert "cannot be used" in wrong
-
-    def test_a_tool_that_needs_approval_does_not_run_without_it(self, store, gateway, chat):
-        ran = []
-        pay = tool(counted(ran), needs_approval=True, name="pay")
-        make_with(store, gateway, model := SteppedModel((calls("pay", "sun"),), ("No.", STOP)), pay, sun)
-        [[refused, other]] = model.read[1]
-        assert (ran, other) == ([], "sun")
-        assert "approval" in refused
 
     def test_tools_that_cannot_be_described_are_the_apology(self, store, gateway, chat):
         def broken(of: Event) -> str:
@@ -421,7 +413,7 @@ class TestHandedOn:
         worker = tool_worker(store, gateway, model, long, hand_on=handed.append, monotonic=lambda: 900.0 - remaining[0])
         worker.make(TURN, lambda: remaining[0])
         assert (len(handed), len(model.questions)) == (1, 1)
-        assert store.steps.result("chat", "m2", 1, 0).text == "long"
+        assert store.steps.call("chat", "m2", 1, 0).result.text == "long"
 
     def test_the_same_handover_again_makes_nothing(self, store, gateway, chat):
         remaining = [900.0]

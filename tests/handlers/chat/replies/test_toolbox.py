@@ -196,9 +196,19 @@ def test_an_unknown_tool_is_answered_with_those_there_are():
         Toolbox().prepare("weather", "{}")
 
 
-def test_only_a_tool_that_says_so_needs_approval():
+@pytest.mark.parametrize(
+    ("name", "arguments", "needs"),
+    [
+        ("weather", '{"city": "Oslo"}', False),
+        ("pay", '{"city": "Oslo"}', True),
+        ("unknown", "{}", False),
+        ("pay", "{}", False),
+        ("pay", "[", False),
+    ],
+)
+def test_only_a_call_that_can_be_made_of_a_tool_that_says_so_needs_approval(name, arguments, needs):
     box = Toolbox([tool(weather), tool(name="pay", needs_approval=True)(weather)])
-    assert [box.needs_approval(name) for name in ("weather", "pay", "unknown")] == [False, True, False]
+    assert box.needs_approval(name, arguments) is needs
 
 
 def broken(city: str, when: threading.Event) -> None: ...

@@ -19,9 +19,11 @@ from tests.support.assistants import assistants
 from tests.support.capacity import READS, Charge, metered
 from tests.support.command_client import CommandClient
 from tests.support.conversation import answer, ask, claim
+from tests.support.reply_worker import STOP
 from tests.support.runtime import FakeRuntime
 from tests.support.steps_contract import DONE, a_step
 from tests.support.subscribers import bind
+from tests.support.tool_worker import Shop, SteppedModel, calls
 from tests.support.turn import a_turn, begin
 from tests.support.unlimited import UNLIMITED
 
@@ -259,6 +261,43 @@ class TestSteps:
         capacity.clear()
         assert load_steps(store, chat, then)
         assert capacity.reads == {"Query": 1}
+
+
+class TestATurnWithCalls:
+    """A whole turn whose model makes calls, against one without. See docs/limits.md."""
+
+    def cost(self, store, capacity, *scripts, approved=()):
+        """Units of the second turn: the first one gives the chat its title."""
+        begin(store)
+        a_turn(store, capacity, 0)
+        shop = assistants(default=Assistant(tools=Shop().tools))
+        read, write = a_turn(
+            store, capacity, 1, assistants=shop, model=SteppedModel(*scripts, ("Done.", STOP)), approved=approved
+        )
+        return read, write
+
+    def test_two_calls_of_one_step_cost_a_step_of_eight_and_two_results(self, store, capacity):
+        _, write = self.cost(store, capacity, ("I look.", calls("look", "look")))
+        assert write == 15 + 8 + 2
+
+    def test_two_calls_of_two_steps_cost_six_and_a_result_each(self, store, capacity):
+        _, write = self.cost(store, capacity, (calls("look"),), (calls("look"),))
+        assert write == 15 + 2 * (6 + 1)
+
+    def test_the_parts_of_the_reply_are_charged_as_its_text(self, store, capacity):
+        long = ("look", '{"what": "' + "x" * 1100 + '"}')
+        _, write = self.cost(store, capacity, (calls(("look", "{}"), long),))
+        # The item of the second call has a KB more: in a transaction, and when its result comes. So has the reply.
+        assert write == 15 + (8 + 2) + (1 + 2) + 2
+
+    def test_an_approval_costs_seven(self, store, capacity):
+        _, write = self.cost(store, capacity, ("I look.", calls("pay")), approved=["01-00"])
+        # One to wait, four for the answer, one to go on, one to claim.
+        assert write == 15 + (6 + 1) + 1 + 4 + 1 + 1
+
+    def test_each_further_approval_of_a_step_costs_four_and_the_result(self, store, capacity):
+        _, write = self.cost(store, capacity, ("I look.", calls("pay", "pay")), approved=["01-00", "01-01"])
+        assert write == 15 + (8 + 2) + 1 + 2 * 4 + 1 + 1
 
 
 class TestLimits:

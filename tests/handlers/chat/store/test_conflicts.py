@@ -31,6 +31,7 @@ from handlers.chat.records import (
 )
 from handlers.chat.store import Store, StoreError
 from handlers.chat.store.dynamodb import CONFLICT_PAUSES_SECONDS
+from handlers.chat.turns import steps
 from handlers.chat.turns.lifecycle import Handover
 from tests.support.conflicts import ALWAYS, CONDITION_FAILED, CONFLICT, conflicts
 from tests.support.conversation import announcement_of, answer, ask, claim, regenerating, seal
@@ -130,8 +131,14 @@ def of_chats() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
 
         return prepare
 
+    def retitle(store: Store) -> Callable[[], object]:
+        a_chat(store)
+        store.chats.rename("alice", "chat", "Hi")
+        return partial(store.chats.retitle, "alice", "chat", "Hi", "Title")
+
     yield "add", lambda store: partial(store.chats.add, Chat("alice", "chat"), NOON)
     yield "rename", with_chat(lambda store: partial(store.chats.rename, "alice", "chat", "Title"))
+    yield "retitle", retitle
     yield "delete", with_chat(lambda store: partial(store.chats.delete, "alice", "chat", NOON))
     yield "subscribe", subscribe_first
     yield "unsubscribe", with_chat(lambda store: partial(store.chats.unsubscribe, "alice", "chat", "c1="))
@@ -195,6 +202,19 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
     yield "seal", seal_last
 
 
+def of_waiting_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
+    def wait(store: Store) -> Callable[[], object]:
+        return partial(store.turns.wait, "alice", "chat", an_asking_turn(store), LATER)
+
+    def resume(store: Store) -> Callable[[], object]:
+        turn = an_asking_turn(store)
+        assert store.turns.wait("alice", "chat", turn, LATER)
+        return partial(store.turns.resume, "alice", "chat", turn, LATER)
+
+    yield "wait", wait
+    yield "resume", resume
+
+
 def of_announcements() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
     def take_over_announcement(store: Store) -> Callable[[], object]:
         seal_last(store)()
@@ -210,6 +230,16 @@ def of_announcements() -> Iterator[tuple[str, Callable[[Store], Callable[[], obj
     yield "announced", announced
 
 
+def an_asking_turn(store: Store) -> Turn:
+    """A turn that awaits the user's answer to a call."""
+    chat = a_chat(store)
+    turn = claim(store, ask(store, "m1", "m2"))
+    step = Step(1, 1, (StepCall(ToolCall("pay", "{}"), needs_approval=True),))
+    asking = steps.store_step(store, chat, turn, step, NOON)
+    assert asking is not None
+    return asking
+
+
 def of_steps() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
     def a_step(store: Store) -> Callable[[], object]:
         a_chat(store)
@@ -221,12 +251,17 @@ def of_steps() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
         a_step(store)()
         return partial(store.steps.finish, "chat", "m2", 1, 0, Result(CallState.DONE, "sun"))
 
+    def answer(store: Store) -> Callable[[], object]:
+        an_asking_turn(store)
+        return partial(store.steps.answer, Chat("alice", "chat"), "m2", (1, 0), "m2-01-00", True, None)
+
     def delete(store: Store) -> Callable[[], object]:
         a_step(store)()
         return lambda: list(store.steps.delete_until("chat", "m2"))
 
     yield "add", a_step
     yield "finish", finish
+    yield "answer", answer
     yield "delete_until", delete
 
 
@@ -259,7 +294,7 @@ PARTS = {
     "connections": of_connections,
     "chats": of_chats,
     "messages": of_messages,
-    "turns": lambda: chain(of_turns(), of_announcements()),
+    "turns": lambda: chain(of_turns(), of_waiting_turns(), of_announcements()),
     "steps": of_steps,
     "branches": of_branches,
     "feedback": of_feedback,
@@ -270,7 +305,7 @@ READS = {
     "chats": {"get", "watch", "page", "with_assistants", "count"},
     "messages": {"get", "sent_as", "newest_first", "has_older", "with_previous", "oldest_first", "after"},
     "turns": set(),
-    "steps": {"result", "attempt_of", "of_turn"},
+    "steps": {"call", "attempt_of", "of_turn"},
     "branches": {"fork", "forks", "newest_first"},
     "feedback": {"page"},
 }

@@ -7,6 +7,7 @@ import pytest
 
 from handlers.chat.records import Chat
 from handlers.chat.turns import steps
+from tests.support.approvals_contract import ApprovalsContract
 from tests.support.conversation import ask, claim
 from tests.support.steps_contract import DONE, FIRST, NOON, StepsContract, a_step
 
@@ -17,6 +18,10 @@ def chat(store):
 
 
 class TestSteps(StepsContract):
+    pass
+
+
+class TestApprovals(ApprovalsContract):
     pass
 
 
@@ -37,7 +42,7 @@ def test_a_plain_turn_has_no_attribute_of_steps(store, chat):
     claim(store, ask(store, "m1", "m2"))
     key = {"userId": {"S": "alice"}, "chatId": {"S": "chat"}}
     turn = boto3.client("dynamodb").get_item(TableName="ChatsTable", Key=key)["Item"]["turn"]["M"]
-    assert not turn.keys() & {"steps", "since"}
+    assert not turn.keys() & {"steps", "since", "awaits", "waiting"}
 
 
 def test_nothing_comes_back_to_a_deleted_chat(store, chat):

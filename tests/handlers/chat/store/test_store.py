@@ -133,7 +133,7 @@ class TestTurns(TurnsContract):
         assert store.turns.claim("alice", "chat", turn, "w2", LATER) is None
         assert store.turns.extend("alice", "chat", turn, LATER) is None
         assert store.turns.take_over("alice", "chat", turn, LATER) is False
-        assert store.turns.cancel("alice", "chat", "m2") is False
+        assert store.turns.cancel("alice", "chat", "m2") is None
         assert seal(store, handover, turn=turn) is False
         assert store.turns.take_over_announcement(unannounced, announcement_of("m2"), announcement_of("m2")) is False
         store.turns.announced("alice", "chat", announcement_of("m2"))

@@ -12,7 +12,7 @@ from handlers.chat.protocol import frames, views
 from handlers.chat.records import NOTHING, Branch, Message, Role
 from handlers.chat.turns import branches, lifecycle
 from tests.faults.seeds import seed_bug
-from tests.faults.simulation import services
+from tests.faults.simulation import turns
 from tests.faults.simulation.interleaving import SteppedStore, interleave
 from tests.faults.simulation.store import SimulatedStore
 from tests.support.branching import BranchedChat, Operation
@@ -255,7 +255,7 @@ def test_this_finds_a_message_that_is_stored_whichever_branch_is_shown(monkeypat
     def careless(is_free):
         return lambda now, read: now.turn is None and now.last_message_id == read.last_message_id
 
-    seed_bug(monkeypatch, services, "is_free", careless)
+    seed_bug(monkeypatch, turns, "is_free", careless)
     branched = conversation(2)
     turn(branched, "regenerate")
     with pytest.raises(AssertionError):
