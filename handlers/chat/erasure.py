@@ -85,7 +85,13 @@ def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], 
     if until is None:
         return
     count = 0
-    for delete in (store.messages.delete_until, store.messages.delete_markers_until, store.steps.delete_until):
+    messages = store.messages
+    for delete in (
+        messages.delete_until,
+        messages.delete_markers_until,
+        store.steps.delete_until,
+        store.branches.delete_until,
+    ):
         for batch in delete(erasure.chat_id, until):
             count += batch
             if remaining() < RESERVE_SECONDS:

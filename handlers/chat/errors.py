@@ -21,6 +21,10 @@ class ErrorCode(StrEnum):
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
     NOTHING_TO_APPROVE = "nothing_to_approve"
+    NOTHING_TO_EDIT = "nothing_to_edit"
+    NOTHING_TO_SELECT = "nothing_to_select"
+    TOO_MANY_BRANCHES = "too_many_branches"
+    MESSAGE_NOT_FOUND = "message_not_found"
     UNKNOWN_ASSISTANT = "unknown_assistant"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
@@ -46,6 +50,10 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
     ErrorCode.NOTHING_TO_APPROVE: "There is no such call to approve",
+    ErrorCode.NOTHING_TO_EDIT: "The conversation as it is shown has no such message of the user",
+    ErrorCode.NOTHING_TO_SELECT: "The conversation as it is shown has no message with such a sibling",
+    ErrorCode.MESSAGE_NOT_FOUND: "There is no such reply in this chat",
+    ErrorCode.TOO_MANY_BRANCHES: "This message has as many siblings as it can have",
     ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
     ErrorCode.FORBIDDEN: "This takes an administrator",
     ErrorCode.NOT_FOUND: "There is nothing at this path",

@@ -140,6 +140,7 @@ class Settings:
     - `relay_pace`: the shortest time between two frames of a reply.
     - `reasoning`: what users see of the model's reasoning.
     - `tool_result_bytes`: the bytes of one result of a tool.
+    - `title_model`: the model that makes the titles of chats. If it is empty, they are the beginnings of the questions.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
@@ -180,6 +181,7 @@ class Settings:
     reasoning: Reasoning = Reasoning.HIDDEN
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     approval_days: int = DEFAULT_APPROVAL_DAYS
+    title_model: str = ""
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -208,6 +210,7 @@ class Settings:
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
             tool_result_bytes=_integer(environ, "TOOL_RESULT_BYTES", DEFAULT_TOOL_RESULT_BYTES, 1_000, 250_000),
             approval_days=_integer(environ, "APPROVAL_DAYS", DEFAULT_APPROVAL_DAYS, 1, 28),
+            title_model=environ.get("TITLE_MODEL", "").strip(),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -16,10 +17,12 @@ from handlers.chat.protocol.parts import placed
 from handlers.chat.records import (
     MAX_USER_ID_CHARS,
     Chat,
+    Feedback,
     FinishReason,
     Message,
     PartKind,
     PartState,
+    Rating,
     Role,
     User,
     is_user_id,
@@ -48,6 +51,7 @@ def _user_id(value: str) -> str:
 
 
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
+ReplyId = Annotated[str, Path(alias="messageId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[
     str,
     Path(
@@ -199,7 +203,11 @@ class PartView(ResponseBody):
 
 
 class MessageView(ResponseBody):
-    """A message with its full text. A reply without parts has no `parts`."""
+    """A message with its full text. A reply without parts has no `parts`.
+
+    `after` is the message before it on its path, `-` for none. It is given only where a branch begins. `siblings` are
+    all messages that come after the same one, if there are others.
+    """
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     role: Role
@@ -208,10 +216,13 @@ class MessageView(ResponseBody):
     finish_reason: FinishReason | None = None
     usage: TokenCount | None = None
     parts: list[PartView] | None = _left_out()
+    after: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
+    siblings: list[str] | None = _left_out()
+    feedback: Rating | None = _left_out()
 
     @classmethod
-    def of(cls, message: Message) -> MessageView:
-        """Return the view of a message."""
+    def of(cls, message: Message, siblings: Mapping[str, tuple[str, ...]]) -> MessageView:
+        """Return the view of a message. `siblings` are those of the messages that have some."""
         usage = message.usage
         return cls(
             message_id=message.message_id,
@@ -223,6 +234,9 @@ class MessageView(ResponseBody):
             if usage
             else None,
             parts=[PartView.model_validate(placed(each).as_data()) for each in message.parts] or None,
+            after=message.after,
+            siblings=list(siblings.get(message.message_id, ())) or None,
+            feedback=message.feedback,
         )
 
 
@@ -239,10 +253,52 @@ class MessageList(ResponseBody):
 
 
 class Export(ResponseBody):
-    """A whole chat."""
+    """A whole chat, with the messages of all its branches, the oldest first.
+
+    A message comes after the one before it in the list, unless it says `after`. `leaf` is the last message of the path
+    that is shown, if that is not the newest one.
+    """
 
     chat: ChatView
     messages: list[MessageView]
+    leaf: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
+
+
+class NewFeedback(RequestBody):
+    """The feedback on a reply."""
+
+    rating: Annotated[Rating, Field(strict=False, examples=["up"])]
+    text: Annotated[NonBlankText, Field(min_length=1, max_length=2_000, examples=["Just what I needed"])] | None = None
+
+
+class FeedbackView(ResponseBody):
+    """The feedback of a user on a reply, for administrators."""
+
+    user_id: Annotated[str, Field(examples=["alice"])]
+    chat_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
+    message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
+    rating: Rating
+    text: str | None
+    given_at: Time
+
+    @classmethod
+    def of(cls, feedback: Feedback) -> FeedbackView:
+        """Return the view of feedback."""
+        return cls(
+            user_id=feedback.user_id,
+            chat_id=feedback.chat_id,
+            message_id=feedback.message_id,
+            rating=feedback.rating,
+            text=feedback.text,
+            given_at=frames.timestamp(feedback.given_at),
+        )
+
+
+class FeedbackList(ResponseBody):
+    """Feedback, that on the newest reply first. `cursor` gives the next page, and is null at the end."""
+
+    feedback: list[FeedbackView]
+    cursor: str | None
 
 
 class Frame(RequestBody):

@@ -60,7 +60,7 @@ class TestInTicks:
             "connections.get",
             "chats.get | users.quota_usage",
             "users.replace_quota_usage",
-            "messages.newest_first",
+            "messages.with_previous",
             "turns.begin",
             "Invoke",
             "messages.newest_first | turns.claim",

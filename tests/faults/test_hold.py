@@ -247,8 +247,8 @@ def test_a_regenerated_reply_is_not_held(deployment):
 def test_a_turn_of_a_version_that_noted_nothing_is_not_held(deployment):
     accept = deployment.store.turns.accept
 
-    def older(chat, message, turn, change):
-        return accept(chat, message, replace(turn, acknowledging=False), change)
+    def older(chat, message, turn, change, fork):
+        return accept(chat, message, replace(turn, acknowledging=False), change, fork)
 
     deployment.store.turns.accept = older
     slow(deployment, "a=", 5.0)

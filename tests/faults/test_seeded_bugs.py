@@ -14,11 +14,11 @@ from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.turns.actions import Performer
 from tests.faults.seeds import seed_bug
 from tests.faults.simulation.gateway import SimulatedGateway
+from tests.faults.simulation.messages import SimulatedMessages
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
     SimulatedAnswer,
     SimulatedFaults,
-    SimulatedMessages,
 )
 from tests.faults.simulation.turns import SimulatedTurns
 
@@ -43,8 +43,8 @@ def test_without_a_seeded_bug_nothing_is_found():
 
 def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
     def forgetful(seal):
-        def call(self, chat, reply, turn, title, announcement):
-            sealed = seal(self, chat, reply, turn, title, announcement)
+        def call(self, chat, reply, turn, title, announcement, fork):
+            sealed = seal(self, chat, reply, turn, title, announcement, fork)
             messages = self.tables.messages[reply.chat_id]
             del messages[min(messages)]
             return sealed
@@ -57,9 +57,9 @@ def test_a_message_that_is_acknowledged_and_lost(monkeypatch):
 
 def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
     def without_marker(accept):
-        def call(self, chat, message, turn, change=None):
+        def call(self, chat, message, turn, change=None, fork=None):
             self.tables.sent.clear()
-            return accept(self, chat, message, turn, change)
+            return accept(self, chat, message, turn, change, fork)
 
         return call
 
@@ -71,10 +71,11 @@ def test_a_message_that_is_stored_again_when_it_is_sent_again(monkeypatch):
 
 def test_a_turn_that_begins_while_another_runs(monkeypatch):
     def always_free(begun):
-        def call(self, user_id, chat_id, turn, previous, **values):
-            chat = self.tables.chats[user_id, chat_id]
-            self.tables.chats[user_id, chat_id] = replace(chat, turn=None, last_message_id=previous)
-            return begun(self, user_id, chat_id, turn, previous, **values)
+        def call(self, read, turn, **values):
+            key, last = (read.user_id, read.chat_id), read.last_message_id
+            free = replace(self.tables.chats[key], turn=None, last_message_id=last, branches=read.branches)
+            self.tables.chats[key] = free
+            return begun(self, read, turn, **values)
 
         return call
 
@@ -85,10 +86,10 @@ def test_a_turn_that_begins_while_another_runs(monkeypatch):
 
 def test_a_reply_that_is_not_counted(monkeypatch):
     def uncounted(seal):
-        def call(self, chat, reply, turn, title, announcement):
+        def call(self, chat, reply, turn, title, announcement, fork):
             key = chat.user_id, chat.chat_id
             count = self.tables.chats[key].message_count
-            sealed = seal(self, chat, reply, turn, title, announcement)
+            sealed = seal(self, chat, reply, turn, title, announcement, fork)
             self.tables.chats[key] = replace(self.tables.chats[key], message_count=count)
             return sealed
 

@@ -176,6 +176,12 @@ ROWS = {
         dict.fromkeys(["", " ", " gpt-4o", "gpt-4o\n"], "no blanks around it")
         | dict.fromkeys(['my "model"', "a\\b"], "it would break the JSON of the dashboard"),
     ),
+    "TitleModel": Row(
+        "TITLE_MODEL",
+        ("", "gpt-4o-mini", "my model"),
+        (),
+        dict.fromkeys([" ", " gpt-4o", "gpt-4o\n"], "no blanks around it"),
+    ),
     "OpenAiTemperature": Row(
         "OPENAI_TEMPERATURE",
         ("", "0", "0.7", "1", "1.99", "2", "2.0"),

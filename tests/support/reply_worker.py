@@ -69,6 +69,16 @@ class ScriptedModel:
         self.closed = True
 
 
+class TwoModels:
+    """A model that answers, and one that makes titles, with the name "cheap"."""
+
+    def __init__(self, reply, title):
+        self.reply, self.title = reply, title
+
+    def answer(self, question):
+        return (self.title if question.assistant.model == "cheap" else self.reply).answer(question)
+
+
 def join(store, name, resume=None, shown=None, now=NOON):
     store.connections.add(Connection(name, now))
     subscribe(store, name, Subscription("first", resume, shown))
@@ -92,6 +102,7 @@ def reply_worker(
     assistants=None,
     reasoning=Reasoning.HIDDEN,
     tool_result_bytes=32 * 1024,
+    title_model="",
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
     runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep, monotonic)
@@ -109,7 +120,8 @@ def reply_worker(
             memory,
             assistants or Assistants(),
             reasoning,
-            tool_result_bytes,
+            tool_result_bytes=tool_result_bytes,
+            title_model=title_model,
         ),
         lambda user, frame: sent.append((user, frame)),
         runtime,

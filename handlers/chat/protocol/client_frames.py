@@ -105,6 +105,22 @@ class Regenerate(ClientFrame):
     type: ClassVar[str] = "regenerate"
 
 
+class Edit(ClientFrame):
+    """Put a message into the place of one of the user's, and have it answered. The old one stays on its branch."""
+
+    type: ClassVar[str] = "edit"
+    message_id: Id
+    message: Text
+    client_message_id: Tag | None = None
+
+
+class Select(ClientFrame):
+    """Show the branch of a message instead of the one of its sibling that is shown."""
+
+    type: ClassVar[str] = "select"
+    message_id: Id
+
+
 class LoadHistory(ClientFrame):
     """Ask for the messages that are older than one that the client has."""
 
@@ -127,5 +143,8 @@ class Ping(ClientFrame):
 
 CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
     frame.type: frame
-    for frame in (JoinChat, CreateChat, SendMessage, Cancel, Approve, Regenerate, LoadHistory, LeaveChat, Ping)
+    for frame in (
+        *(JoinChat, CreateChat, SendMessage, Cancel, Approve, Regenerate, Edit, Select),
+        *(LoadHistory, LeaveChat, Ping),
+    )
 }

@@ -33,6 +33,8 @@ has more attributes than these."""
 class ReplySettings:
     """The settings of replies. `pace` is the relay's, `reasoning` what users see of the model's.
 
+    `title_model` makes the titles of chats, none if it is empty.
+
     `tool_result_bytes` is the most of one result of a tool.
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
@@ -50,6 +52,7 @@ class ReplySettings:
     reasoning: Reasoning = Reasoning.HIDDEN
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     time_to_approve: timedelta = timedelta(days=DEFAULT_APPROVAL_DAYS)
+    title_model: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -66,6 +69,7 @@ class ReplySettings:
             reasoning=settings.reasoning,
             tool_result_bytes=settings.tool_result_bytes,
             time_to_approve=timedelta(days=settings.approval_days),
+            title_model=settings.title_model,
         )
 
     @property

@@ -35,10 +35,10 @@ class Sealing:
     runtime: Runtime
     report: Report
 
-    def seal(self, attempt: Attempt, completion: Completion, title: str | None) -> None:
+    def seal(self, attempt: Attempt, completion: Completion, title: str | None) -> bool:
         """Store the reply, announce it, and wait for slow connections as long as the function may.
 
-        `title` is for a chat that has none. Does nothing if the turn is another worker's by now.
+        `title` is for a chat that has none. Does nothing if the turn is another worker's by now, and returns False.
         """
         # Before the seal, because from then on anybody may announce the reply, whom nothing holds.
         attempt.relay.wait_for_release()
@@ -48,7 +48,8 @@ class Sealing:
         # worker that has lost its turn learns it here, before it announces anything.
         announcement = lifecycle.seal(self.store, chat, turn, reply, title, self.runtime.now())
         if announcement is None:
-            return logger.info("turn_lost")
+            logger.info("turn_lost")
+            return False
         logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
         stored_title = self._follow_newcomers(attempt)
         cost = self._cost(attempt, completion)
@@ -58,12 +59,12 @@ class Sealing:
         if title and stored_title:
             self._send_title(attempt, stored_title)
         attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
-        return None
+        return True
 
     def announce_again(self, chat: Chat, announcement: Announcement, relay: Relay, reply: Message | None) -> None:
         """Announce a reply that an earlier worker has stored. With its text, which that worker may not have sent.
 
-        `reply` is None if another reply has replaced it since then.
+        `reply` is None if it is not on the active path any more: another reply has replaced it, for example.
         """
         if reply is not None:
             relay.announce(lifecycle.not_shown(chat, reply.message_id), reply)

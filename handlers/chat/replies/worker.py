@@ -25,6 +25,7 @@ from handlers.chat.replies import (
     screening,
     spending,
     steps,
+    titles,
     toolbox,
     work,
 )
@@ -32,7 +33,7 @@ from handlers.chat.replies.attempt import Attempt, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns import lifecycle
+from handlers.chat.turns import branches, lifecycle
 
 
 class ReplyWorker:
@@ -66,6 +67,7 @@ class ReplyWorker:
         asked = asking.Asking(model, own, settings, runtime, booked, screened)
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
+        self._titles = titles.Titles(store, model, settings, runtime, booked, send_to_user)
 
     def make(self, handover: lifecycle.Handover, remaining: Callable[[], float]) -> None:
         """Bring a turn to its end: exactly one stored reply, announced to the subscribers of the chat.
@@ -123,6 +125,7 @@ class ReplyWorker:
         chat, announcement = claimed
         logger.info("announcement_taken_over", message_id=announcement.message_id)
         reply = self._store.messages.get(handover.chat_id, handover.message_id)
+        reply = reply if branches.is_shown(self._store, chat, handover.message_id) else None
         attempt = reply.attempt if reply else handover.attempt
         relay = relays.relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
         try:
@@ -144,7 +147,9 @@ class ReplyWorker:
         if completion is None:
             return logger.info("turn_lost")
         title = lifecycle.title_of(question) or None if attempt.chat.title is None else None
-        return self._sealing.seal(attempt, completion, title)
+        if self._sealing.seal(attempt, completion, title):
+            self._titles.replace(attempt, completion, question, title)
+        return None
 
     def _fail(self, attempt: Attempt) -> None:
         """End the lease, so that the next attempt can begin at once. The last attempt seals the apology instead."""

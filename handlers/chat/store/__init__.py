@@ -1,4 +1,4 @@
-"""The store: users, connections, chats, messages, turns and their steps, kept in DynamoDB.
+"""The store: users, connections, chats, messages with branches and feedback, turns and their steps, kept in DynamoDB.
 
 Callers see plain values, never PynamoDB's. A write with a condition returns False if the condition does not hold.
 A caller that gets False, or a `StoreError`, may still have written, because an answer can be lost on its way back:
@@ -10,11 +10,13 @@ from __future__ import annotations
 from pynamodb.exceptions import PynamoDBException
 
 from handlers.chat.concurrency import Runtime
+from handlers.chat.store.branches import Branches
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
+from handlers.chat.store.dynamodb import CONNECTION
+from handlers.chat.store.feedback import Feedbacks
 from handlers.chat.store.messages import Messages
 from handlers.chat.store.steps import Steps
-from handlers.chat.store.tables import CONNECTION
 from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
 
@@ -23,7 +25,7 @@ StoreError = PynamoDBException
 
 
 class Store:
-    """The four tables, in six parts. Safe from any thread.
+    """The four tables, in eight parts. Safe from any thread.
 
     All stores of a process share one connection, which pauses as the newest store's `runtime` says.
     """
@@ -37,3 +39,5 @@ class Store:
         self.messages = Messages()
         self.turns = Turns()
         self.steps = Steps()
+        self.branches = Branches()
+        self.feedback = Feedbacks()

@@ -190,9 +190,19 @@ class SimulatedDeployment:
 
     @property
     def messages(self) -> list[Any]:
-        """The stored messages, oldest first."""
+        """The stored messages of all branches, oldest first."""
         items = self.store.tables.messages.get(CHAT, {})
         return [items[message_id] for message_id in sorted(items)]
+
+    @property
+    def path(self) -> list[Any]:
+        """The messages of the active path, oldest first."""
+        found, after = [], self.chat.leaf if self.chat else None
+        for message in reversed(self.messages):
+            if after is None or message.message_id <= after:
+                found.append(message)
+                after = message.after
+        return found[::-1]
 
 
 class SimulatedDevice(ProtocolClient):

@@ -93,7 +93,7 @@ def check_what_is_stored(run: SimulationRun) -> None:
         assert data["messageId"] in stored, "an acknowledged message is lost"
     tags = [message.client_message_id for message in messages if message.role is Role.USER]
     assert len(tags) == len(set(tags)), "a message is stored twice"
-    roles = [message.role for message in messages]
+    roles = [message.role for message in run.deployment.path]
     assert roles == [Role.USER, Role.ASSISTANT] * (len(roles) // 2), "not one reply to one message"
     assert chat is not None
     assert chat.message_count == len(messages), "a message is not counted"

@@ -17,12 +17,11 @@ from handlers.chat.records import (
     Chat,
     Connection,
     FinishReason,
-    Message,
     Subscription,
 )
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
-from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
+from handlers.chat.store.dynamodb import CONFLICT_PAUSES_SECONDS
 from tests.faults.simulation.tables import Tables, shown
 from tests.faults.simulation.world import SimulatedWorld
 
@@ -279,24 +278,6 @@ class SimulatedChats(SimulatedPart):
             return replace(chat, subscribers=left)
 
         self._change(user_id, chat_id, change)
-
-
-class SimulatedMessages(SimulatedPart):
-    def newest_first(self, chat_id: str, before: str | None = None, **_: Any) -> Iterator[Message]:
-        items = self._call(lambda: dict(self.tables.messages.get(chat_id, {})), writes=False)
-        for message_id in sorted(items, reverse=True):
-            if before is None or message_id < before:
-                yield items[message_id]
-
-    def get(self, chat_id: str, message_id: str) -> Message | None:
-        return self._call(lambda: self.tables.messages.get(chat_id, {}).get(message_id), writes=False)
-
-    def has_older(self, chat_id: str, message_id: str) -> bool:
-        messages = self.tables.messages
-        return self._call(lambda: any(each < message_id for each in messages.get(chat_id, {})), writes=False)
-
-    def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
-        return self._call(lambda: self.tables.sent.get((chat_id, client_message_id)), writes=False)
 
 
 class SimulatedAnswer:

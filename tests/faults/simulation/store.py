@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from tests.faults.simulation.messages import SimulatedBranches, SimulatedMessages
 from tests.faults.simulation.services import (
     SimulatedChats,
     SimulatedConnections,
-    SimulatedMessages,
     SimulatedServices,
     SimulatedUsers,
 )
@@ -27,3 +27,4 @@ class SimulatedStore:
         self.messages = SimulatedMessages(self.tables, services)
         self.turns = SimulatedTurns(self.tables, services)
         self.steps = SimulatedSteps(self.tables, services)
+        self.branches = SimulatedBranches(self.tables, services)

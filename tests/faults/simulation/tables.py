@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Chat, Connection, Message, NamedStep, Step
+from handlers.chat.records import Chat, Connection, Fork, Message, NamedStep, Step
 
 
 class ChatHistory(dict[tuple[str, str], Chat]):
@@ -43,6 +44,8 @@ class Tables:
 
     `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day,
     `steps` by chat and reply, and then by their numbers, `named_steps` by chat and reply, and then by name and number.
+    `forks` are by chat and eldest message. `branches` are by chat
+    and first message, and say what that comes after.
     """
 
     chats: ChatHistory = field(default_factory=ChatHistory)
@@ -53,6 +56,8 @@ class Tables:
     tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
     steps: dict[tuple[str, str], dict[int, Step]] = field(default_factory=dict)
     named_steps: dict[tuple[str, str], dict[tuple[str, int], NamedStep]] = field(default_factory=dict)
+    forks: dict[tuple[str, str], Fork] = field(default_factory=dict)
+    branches: dict[tuple[str, str], str] = field(default_factory=dict)
     taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
 
@@ -61,4 +66,15 @@ def shown(chat: Chat) -> tuple[object, ...]:
     """Return the part of a chat that must be as it was shown when a connection subscribes."""
     turn = chat.turn
     waiting = turn.attempt if turn and turn.waiting else None
-    return chat.last_message_id, chat.message_count, turn.message_id if turn else None, waiting
+    return chat.last_message_id, chat.message_count, chat.branches, turn.message_id if turn else None, waiting
+
+
+def is_free(now: Chat, read: Chat) -> bool:
+    """Tell whether no turn runs, and no message and no branch came since a chat was read."""
+    same = (now.last_message_id, now.branches) == (read.last_message_id, read.branches)
+    return now.turn is None and same
+
+
+def active(chat: Chat, message: Message) -> dict[str, Any]:
+    """Return what a new message changes of the active path."""
+    return {"leaf": None, "branches": chat.branches + 1} if message.after is not None else {}
