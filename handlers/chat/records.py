@@ -107,8 +107,8 @@ class Turn:
     last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
     the reply that a regenerated one replaces. `acknowledging` is True from the beginning until the posts of the user's
     message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, or of an
-    own agent, and `since` is the attempt that has stored the last of them: both are 0 if there is none. `after` and `fork` are
-    those of a reply that begins a branch (see `Message`).
+    own agent, and `since` is the attempt that has stored the last of them: both are 0 if there is none. `after` and
+    `fork` are those of a reply that begins a branch (see `Message`).
 
     `awaits` are the ids of calls that the user has still to approve or to refuse. While the turn is `waiting` for that,
     no worker has it, and `lease_until` is the end of the time to answer.

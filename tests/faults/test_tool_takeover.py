@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -12,9 +15,10 @@ from typing import Any
 import pytest
 
 from handlers.chat.turns.lifecycle import MAX_ATTEMPTS
-from tests.faults.users import APOLOGY, USERS, ChatUser, check
+from tests.faults.users import APOLOGY, USERS, ChatUser, check, plan
 from tests.support.devices import ROOT, Emulator
 from tests.support.unlimited import UNLIMITED
+from tests.support.waiting import until
 
 END = 900.0
 """Seconds after which a turn hangs."""
@@ -24,7 +28,7 @@ import os
 import pathlib
 import signal
 
-from handlers.chat.assistants import Assistant, ToolContext
+from handlers.chat.assistants import Assistant, ToolContext, tool
 
 RUNS = pathlib.Path({runs!r})
 
@@ -46,7 +50,18 @@ def work(context: ToolContext, dies: str = "never") -> str:
     return context.call_id
 
 
-assistant = Assistant(tools=(work,))
+def stand(context: ToolContext) -> str:
+    \"\"\"Stand still where it runs first, until somebody lets it go on.\"\"\"
+    notes = RUNS / f"{{context.chat_id}}.stand"
+    if notes.exists():
+        return "in time"
+    notes.write_text(str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGSTOP)
+    notes.write_text("late")
+    return "late"
+
+
+assistant = Assistant(tools=(work, stand, tool(name="pay", needs_approval=True)(work)))
 """
 
 AGENT = """
@@ -107,6 +122,20 @@ AGENT_POINTS: dict[str, tuple[tuple[Any, ...] | None, list[str], str]] = {
 """Where the worker of an own agent is killed: the fault if it does not kill itself, what runs, and the reply."""
 
 
+ASKING = f"/tool pay\n{CALL}"
+
+APPROVALS: dict[str, tuple[str, str, str, dict[str, Any], int]] = {
+    "before the turn waits": ("GenerateFunction", "UpdateItem", "size (", {}, 3),
+    "when the turn waits": ("GenerateFunction", "UpdateItem", "size (", {"after": True}, 2),
+    "before the answer is stored": ("DefaultFunction", "TransactWriteItems", "approved", {}, 2),
+    "when the answer is stored": ("DefaultFunction", "TransactWriteItems", "approved", {"after": True}, 2),
+    "before the turn goes on": ("DefaultFunction", "UpdateItem", "since", {}, 2),
+    "when the turn goes on": ("DefaultFunction", "UpdateItem", "since", {"after": True}, 2),
+    "before the approved call has its result": ("GenerateFunction", "UpdateItem", "-01-00", {}, 3),
+}
+"""Where which function is killed around an approval, at which request, and the attempt that makes the reply."""
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which each chat's runs of the tool are noted."""
@@ -165,6 +194,31 @@ def scenario(emulator: Emulator, point: str) -> tuple[ChatUser, dict[str, Any]]:
     return user, user.stored()[1]
 
 
+def waiting(user: ChatUser) -> str | None:
+    """The id of the reply that waits for this user, if one does."""
+    turn = user.chat().get("turn", {}).get("M", {})
+    return turn["messageId"]["S"] if "waiting" in turn else None
+
+
+def asking_scenario(emulator: Emulator, point: str) -> tuple[ChatUser, dict[str, Any]]:
+    """Ask for a call that needs approval, approve it, let a function die at a point, and return the same."""
+    function, operation, says, options, _ = APPROVALS[point]
+    user = ChatUser(emulator)
+    user.fault("store", "kill", user.chat_id, function, operation, says, **options)
+    user.say(ASKING)
+    until(lambda: waiting(user), END)
+    message_id = waiting(user)
+    while waiting(user) == message_id:
+        # The function that takes it may be killed. Then nothing says so, and a client asks again.
+        user.send("approve", callId=f"{message_id}-01-00", approved=True)
+        time.sleep(3)
+    user.reply(END)
+    check(user)
+    [hits] = [fault["hits"] for fault in plan(emulator, "GET")["faults"] if user.chat_id in fault["match"]]
+    assert hits == 1, "nobody was killed"
+    return user, user.stored()[1]
+
+
 @pytest.fixture(scope="module")
 def agent_outcomes(emulator: Emulator) -> dict[str, Future[ChatUser]]:
     pool = ThreadPoolExecutor(len(AGENT_POINTS))
@@ -173,8 +227,9 @@ def agent_outcomes(emulator: Emulator) -> dict[str, Future[ChatUser]]:
 
 @pytest.fixture(scope="module")
 def outcomes(emulator: Emulator) -> dict[str, Future[tuple[ChatUser, dict[str, Any]]]]:
-    pool = ThreadPoolExecutor(len(POINTS))
-    return {point: pool.submit(scenario, emulator, point) for point in POINTS}
+    pool = ThreadPoolExecutor(len(POINTS) + len(APPROVALS))
+    plain = {point: pool.submit(scenario, emulator, point) for point in POINTS}
+    return plain | {point: pool.submit(asking_scenario, emulator, point) for point in APPROVALS}
 
 
 def test_a_call_that_kills_every_worker_ends_with_the_apology(emulator, runs, outcomes, agent_outcomes):
@@ -220,3 +275,47 @@ def test_a_named_step_that_is_stored_is_not_made_again(agent_outcomes, runs, poi
     assert (reply["content"], reply["finishReason"], int(reply["attempt"])) == (text, "stop", 2)
     reading = user.reply()
     assert reading.text == reading.completes[0]["content"] == text
+
+
+@pytest.mark.parametrize("point", APPROVALS)
+def test_a_call_that_was_approved_runs_once_and_the_reply_is_whole(outcomes, runs, point):
+    user, reply = outcomes[point].result(2 * END)
+    lines = (runs / f"{user.chat_id}.txt").read_text().split("\n")
+    begun = Counter(line.partition(" ")[2] for line in lines if line.startswith("begun"))
+    in_the_call = point == "before the approved call has its result"
+    assert begun == {f"{reply['messageId']}-01-00": 2 if in_the_call else 1, f"{reply['messageId']}-01-01": 1}
+    parts = json.loads(reply["parts"])
+    assert [(part["callId"], part["state"], part["result"]) for part in parts] == [
+        (call_id, "done", call_id) for call_id in sorted(begun)
+    ]
+    assert (int(reply["attempt"]), reply["finishReason"]) == (APPROVALS[point][4], "stop")
+    reading = user.reply()
+    assert reading.text == reading.completes[0]["content"] == reply["content"]
+
+
+def results(emulator: Emulator, user: ChatUser) -> list[str]:
+    """The results that are stored of the calls of a chat's turns."""
+    items = emulator.client("dynamodb").query(
+        TableName="MessagesTable",
+        KeyConditionExpression="chatId = :steps",
+        ExpressionAttributeValues={":steps": {"S": f"{user.chat_id}#steps"}},
+        ConsistentRead=True,
+    )["Items"]
+    return [item["result"]["S"] for item in items if "result" in item]
+
+
+def test_a_worker_that_stands_still_in_a_tool_changes_nothing_when_it_goes_on(emulator, runs):
+    user = ChatUser(emulator)
+    user.say("/tool stand")
+    user.reply(END)
+    check(user)
+    before = user.stored()
+    assert results(emulator, user) == ["in time"]
+    notes = runs / f"{user.chat_id}.stand"
+    if (stopped := notes.read_text()) != "late":  # nor has the emulator let it go on
+        os.kill(int(stopped), signal.SIGCONT)
+    until(lambda: notes.read_text() == "late")
+    # Its function is over when it takes another turn, or has ended. A message of another user needs one.
+    assert ChatUser(emulator).ask("Hi", END).completes[0]["finishReason"] == "stop"
+    assert (results(emulator, user), user.stored()) == (["in time"], before)
+    check(user)

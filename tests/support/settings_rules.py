@@ -7,6 +7,7 @@ RULES = {
     "CHAT_LANGUAGE": (["", "ru", "en"], ["de", "RU", " en"]),
     "REASONING": (["", "hidden", "shown", "stored"], ["Shown", "yes", " hidden"]),
     "TOOL_RESULT_BYTES": (["1000", "250000"], ["999", "250001", "32 KB"]),
+    "APPROVAL_DAYS": (["1", "28"], ["0", "29", "1.5", "a week"]),
     "AUTO_CREATE_USERS": (["", "true", "false"], ["yes", "True", "1"]),
     "ANONYMOUS_SECONDS": (["", "0", "60", "900"], ["-1", "901", "1.5", "x"]),
     "MESSAGE_CHARS": (["1", "10000"], ["0", "10001", "x"]),
