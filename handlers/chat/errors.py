@@ -21,6 +21,9 @@ class ErrorCode(StrEnum):
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
     UNKNOWN_ASSISTANT = "unknown_assistant"
+    ATTACHMENT_NOT_FOUND = "attachment_not_found"
+    ATTACHMENT_TOO_LARGE = "attachment_too_large"
+    ATTACHMENT_TYPE = "attachment_type"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -45,6 +48,9 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
     ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
+    ErrorCode.ATTACHMENT_NOT_FOUND: "There is no such attachment in this chat, or nothing was uploaded for it",
+    ErrorCode.ATTACHMENT_TOO_LARGE: "The attachment is too large",
+    ErrorCode.ATTACHMENT_TYPE: "Files of this type are not taken",
     ErrorCode.FORBIDDEN: "This takes an administrator",
     ErrorCode.NOT_FOUND: "There is nothing at this path",
     ErrorCode.METHOD_NOT_ALLOWED: "This path does not take this method",

@@ -24,6 +24,10 @@ MAX_MESSAGE_CHARS = 10_000
 MAX_CONCURRENT_REPLIES = 100
 """Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
 
+MAX_ATTACHMENT_MEGABYTES = 10
+MAX_PROMPT_IMAGES = 20
+"""A worker holds the images of a question several times, as bytes and as text."""
+
 MIN_SECRET_BYTES = 32
 """At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
 
@@ -138,6 +142,8 @@ class Settings:
     - `prices`: the prices that the cost of a turn is estimated with.
     - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
     - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
+    - `attachment_megabytes`: the size of the largest attachment, 0 if there may be none.
+    - `prompt_images`: the most images that the model gets with one question, 0 if it takes none.
     - `assistants`: those of `handlers/assistants`. A function that needs none has the plain default one.
     """
 
@@ -168,6 +174,8 @@ class Settings:
     memory: float | None
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
+    attachment_megabytes: int = 5
+    prompt_images: int = 8
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -194,6 +202,8 @@ class Settings:
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
+            attachment_megabytes=_integer(environ, "ATTACHMENT_MEGABYTES", 5, 0, MAX_ATTACHMENT_MEGABYTES),
+            prompt_images=_integer(environ, "PROMPT_IMAGES", 8, 0, MAX_PROMPT_IMAGES),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from handlers.chat.errors import Refused
-from handlers.http import admin, assistants, chats, me, messages, problems
+from handlers.http import admin, assistants, attachments, chats, me, messages, problems
 from handlers.http.dependencies import Services, ServicesDep
 from handlers.http.middleware import HEALTH_PATH, Guard
 from handlers.http.problems import Problem
@@ -56,7 +56,7 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
     app.add_exception_handler(Refused, problems.on_refused)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http)
-    for router in (chats.router, messages.router, assistants.router, me.router, admin.router):
+    for router in (chats.router, messages.router, attachments.router, assistants.router, me.router, admin.router):
         app.include_router(router)
     app.get(HEALTH_PATH, tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
     app.add_middleware(Guard)

@@ -77,11 +77,12 @@ class CreateChat(ClientFrame):
 
 
 class SendMessage(ClientFrame):
-    """Send a message to the joined chat."""
+    """Send a message to the joined chat, perhaps with attachments that were uploaded for it."""
 
     type: ClassVar[str] = "message"
     message: Text
     client_message_id: Tag | None = None
+    attachments: Annotated[tuple[Id, ...] | None, Field(strict=False)] = None
 
 
 class Cancel(ClientFrame):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from handlers.chat.errors import Refused
-from handlers.chat.protocol import frames, parts
+from handlers.chat.protocol import attachments, frames, parts
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
     AssistantView,
@@ -57,6 +57,7 @@ def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
         chat_id=message.chat_id,
         client_message_id=message.client_message_id,
         duplicate=True if duplicate else None,
+        attachments=attachments.views(message.attachments),
     )
 
 
@@ -129,6 +130,7 @@ def _fullest_view(message: Message) -> MessageView:
         role=message.role,
         timestamp=frames.timestamp(message.timestamp),
         finish_reason=message.finish_reason,
+        attachments=attachments.views(message.attachments),
     )
     if not message.parts:
         return shown

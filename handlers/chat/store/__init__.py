@@ -1,4 +1,4 @@
-"""The store: users, connections, chats, messages, turns and their steps, kept in DynamoDB.
+"""The store: users, connections, chats, messages, turns and their steps, kept in DynamoDB, and attachments, kept in S3.
 
 Callers see plain values, never PynamoDB's. A write with a condition returns False if the condition does not hold.
 A caller that gets False, or a `StoreError`, may still have written, because an answer can be lost on its way back:
@@ -10,6 +10,7 @@ from __future__ import annotations
 from pynamodb.exceptions import PynamoDBException
 
 from handlers.chat.concurrency import Runtime
+from handlers.chat.store.attachments import Attachments
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
 from handlers.chat.store.messages import Messages
@@ -23,7 +24,7 @@ StoreError = PynamoDBException
 
 
 class Store:
-    """The four tables, in six parts. Safe from any thread.
+    """The four tables, in six parts, and the bucket of attachments. Safe from any thread.
 
     All stores of a process share one connection, which pauses as the newest store's `runtime` says.
     """
@@ -37,3 +38,4 @@ class Store:
         self.messages = Messages()
         self.turns = Turns()
         self.steps = Steps()
+        self.attachments = Attachments()

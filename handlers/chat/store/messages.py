@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from handlers.chat.protocol.attachments import kept_attachments
 from handlers.chat.protocol.parts import kept_parts
 from handlers.chat.records import Message
 from handlers.chat.store.tables import MessageItem, SentItem
@@ -25,7 +26,8 @@ _OVERHEAD_BYTES = 150
 
 def bytes_of(message: Message) -> int:
     """Return the bytes of a message."""
-    return len(message.content.encode()) + len((kept_parts(message.parts) or "").encode()) + _OVERHEAD_BYTES
+    kept = (kept_parts(message.parts) or "") + (kept_attachments(message.attachments) or "")
+    return len(message.content.encode()) + len(kept.encode()) + _OVERHEAD_BYTES
 
 
 def next_page(seen: int, filled: int, room: int, most: int) -> int:

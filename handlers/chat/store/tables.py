@@ -33,6 +33,7 @@ from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TI
 from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
+from handlers.chat.protocol.attachments import attachments_in, kept_attachments
 from handlers.chat.protocol.parts import kept_parts, parts_in
 from handlers.chat.records import (
     Announcement,
@@ -415,6 +416,7 @@ class MessageItem(Table):
     attempt = NumberAttribute(null=True)
     page = NumberAttribute(null=True)
     parts = UnicodeAttribute(null=True)
+    attachments = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -432,6 +434,7 @@ class MessageItem(Table):
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
             page=message.page,
             parts=kept_parts(message.parts),
+            attachments=kept_attachments(message.attachments),
         )
 
     def message(self) -> Message:
@@ -450,6 +453,7 @@ class MessageItem(Table):
             attempt=int(self.attempt or 1),
             page=int(page) if page is not None else None,
             parts=parts_in(self.parts),
+            attachments=attachments_in(self.attachments),
         )
 
 

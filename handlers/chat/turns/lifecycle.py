@@ -97,6 +97,10 @@ The flag says that the usage has changed since the last decision. Raises `Refuse
 """
 
 
+Attach = Callable[[Message], Message]
+"""Returns a message with its attachments, which are kept from then on. Raises `Refused`."""
+
+
 class TurnState(Enum):
     """The state of a chat's turn."""
 
@@ -179,10 +183,12 @@ def accept(
     client_message_id: str | None,
     runtime: Runtime,
     charge: Charge = lambda chat, moved: None,
+    attach: Attach = lambda message: message,
 ) -> Accepted:
     """Store a user message, exactly once for one `client_message_id`, and begin its turn.
 
-    `chat` is the chat as it was just read. Raises `Refused` with `busy` or `chat_not_found`, or as `charge` does.
+    `chat` is the chat as it was just read. Raises `Refused` with `busy` or `chat_not_found`, or as `charge` and
+    `attach` do.
     """
     now, tries, moved = runtime.now(), 0, False
     while tries < _MAX_TRIES:
@@ -191,7 +197,7 @@ def accept(
         check_free(chat)
         # Ids sort messages, and the clock that made the chat's last id may be ahead of this one: `after` keeps order.
         message_id = ids.after(chat.last_message_id, runtime.new_id())
-        message = Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id)
+        message = attach(Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id))
         turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE, acknowledging=True)
         outcome = _accepted(store, chat, message, turn, charge(chat, moved))
         if outcome is Acceptance.STORED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -17,7 +17,7 @@ from handlers.chat.protocol.client_frames import Cancel, SendMessage
 from handlers.chat.records import Announcement, Chat, Connection, Message
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
-from handlers.chat.turns import actions, lifecycle, quotas
+from handlers.chat.turns import actions, attaching, lifecycle, quotas
 
 Read = TypeVar("Read")
 
@@ -34,14 +34,15 @@ class Sending:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
+        files = attaching.Attaching(self.store, self.runtime, frame.attachments or ())
+        files.check()
         chat, (usage, repeated) = self._read_beside_chat(
             user_id, chat_id, lambda: self._usage_and_repeated(user_id, chat_id, frame.client_message_id)
         )
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
         repeated = repeated or self._repeated_without_assistant(chat, frame.client_message_id)
         if repeated is None:
-            charge = self._quota.charge(usage)
-            accepted = lifecycle.accept(self.store, chat, text, frame.client_message_id, self.runtime, charge)
+            accepted = self._accept(chat, text, frame.client_message_id, usage, files)
         else:
             accepted = lifecycle.Accepted(repeated, None, chat)
         acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
@@ -50,6 +51,27 @@ class Sending:
             return
         others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
         yield actions.Begin(actions.Post(acknowledgement, connection.connection_id), others, accepted.handover)
+
+    def _accept(
+        self,
+        chat: Chat,
+        text: str,
+        client_message_id: str | None,
+        usage: QuotaUsage | None,
+        files: attaching.Attaching,
+    ) -> lifecycle.Accepted:
+        def attach(message: Message) -> Message:
+            whole = replace(message, attachments=files.take(chat))
+            files.check_room(whole)
+            return whole
+
+        charge = self._quota.charge(usage)
+        try:
+            return lifecycle.accept(self.store, chat, text, client_message_id, self.runtime, charge, attach)
+        except Refused as refusal:
+            if refusal.code is ErrorCode.CHAT_NOT_FOUND:
+                files.drop(chat)
+            raise
 
     def cancel(self, frame: Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
