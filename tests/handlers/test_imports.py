@@ -89,6 +89,7 @@ import sys, threading, handlers.generate
 from handlers.chat.records import Role
 from tests.support.completions_server import CompletionsServer
 from handlers.chat.replies.llm import Model
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
 from handlers.chat.settings import Settings
 server = CompletionsServer()
@@ -96,7 +97,7 @@ server.body = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"sto
 threading.Thread(target=server.serve_forever, daemon=True).start()
 before = {name for name in sys.modules if name.startswith("openai")}
 model = Model.of(Settings.of({"OPENAI_BASE_URL": f"http://127.0.0.1:{server.server_port}/v1"}), "k")
-assert [delta.text for delta in model.answer(Question(((Role.USER, "Hi"),)))] == ["Hi"]
+assert [delta.text for delta in model.answer(Question((PromptMessage(Role.USER, "Hi"),)))] == ["Hi"]
 print(sorted(name for name in set(sys.modules) - before if name.startswith("openai")))
 """
     assert output_of(code) == "[]"

@@ -57,7 +57,7 @@ def test_handlers_do_import_the_packages_that_make_clients(service):
 
 def test_only_services_that_are_used_stay(tmp_path):
     data = "botocore/data"
-    write(tmp_path, f"{data}/endpoints.json", f"{data}/sqs/2012/service-2.json.gz", f"{data}/sns/2010/service-2.json.gz")
+    write(tmp_path, f"{data}/endpoints.json", f"{data}/sqs/2012/service-2.json.gz", f"{data}/sns/1/service-2.json.gz")
     bundle.prune(tmp_path)
     assert left(tmp_path) == {f"{data}/endpoints.json", f"{data}/sqs/2012/service-2.json.gz"}
 

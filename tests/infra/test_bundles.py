@@ -273,9 +273,10 @@ def test_the_worker_asks_a_model_again_and_reads_its_answer_and_its_refusal(bund
 import handlers.generate
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import Role
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
 model = handlers.generate.worker._generation.model
-question = Question(((Role.USER, "Hi"),))
+question = Question((PromptMessage(Role.USER, "Hi"),))
 print("".join(delta.text for delta in model.answer(question)))
 try:
     list(model.answer(question))

@@ -44,7 +44,7 @@ class ScriptedModel:
 
     def answer(self, question):
         self.questions.append(question)
-        self.asked.append([(role.value, text) for role, text in question.prompt])
+        self.asked.append([(each.role.value, each.text) for each in question.prompt])
         return self
 
     def __iter__(self):

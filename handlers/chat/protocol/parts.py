@@ -30,6 +30,15 @@ MAX_KEPT_BYTES = 48 * 1024
 HISTORY_CHARS = 500
 """Characters of each text of a part in a page of history."""
 
+PROMPT_RESULT_CHARS = 2_000
+"""Characters of each result of an earlier reply that a model reads again."""
+
+PROMPT_CALLS_CHARS = 12_000
+"""Characters of all calls of an earlier reply, with their results, that a model reads again."""
+
+CUT = " […]"
+"""The mark at the end of a result that is not whole."""
+
 TEXTS = (PartKind.REASONING, PartKind.REFUSAL)
 """The kinds that are text, which grows and is sent in pieces."""
 
@@ -75,6 +84,34 @@ def fitting(parts: Iterable[Part], most: int = MAX_KEPT_BYTES) -> tuple[Part, ..
     while fit and _bytes(fit) > most:
         fit = fit[: len(fit) * 3 // 4]
     return fit
+
+
+def in_prompt(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Return the calls of a reply as its model reads them again in later turns.
+
+    Results are cut with a mark, and more of them if they are too long together. Then the first calls are left out.
+    """
+    calls = tuple(part for part in parts if part.kind is PartKind.TOOL_CALL)
+    for chars in (PROMPT_RESULT_CHARS, 1_000, 500, 200):
+        shorter = tuple(replace(part, result=_marked(part.result, chars)) for part in calls)
+        if sum(map(_chars, shorter)) <= PROMPT_CALLS_CHARS:
+            break
+    while sum(map(_chars, shorter)) > PROMPT_CALLS_CHARS:
+        shorter = shorter[1:]
+    return shorter
+
+
+def chars_in_prompt(parts: Iterable[Part]) -> int:
+    """Return the number of characters that a model reads again."""
+    return sum(map(_chars, in_prompt(parts)))
+
+
+def _chars(call: Part) -> int:
+    return len(call.name) + len(call.arguments) + len(call.result or "")
+
+
+def _marked(result: str | None, most: int) -> str | None:
+    return result if result is None or len(result) <= most else result[: most - len(CUT)] + CUT
 
 
 def as_view(part: Part) -> PartView:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import takewhile
 
-from handlers.chat.protocol import views
+from handlers.chat.protocol import parts, views
 from handlers.chat.records import Chat, FinishReason, Message, Size
 
 MAX_SIZES = views.MAX_PAGE_MESSAGES
@@ -23,8 +23,13 @@ UNKNOWN = 2**16 - 1
 def size_of(message: Message) -> Size:
     """Return the size of a message."""
     whole = message.finish_reason is not FinishReason.ERROR  # the others may end with an apology
-    chars = len(message.content) if whole else UNKNOWN
+    chars = chars_of(message) if whole else UNKNOWN
     return Size(min(chars, UNKNOWN), min(views.bytes_in_page(message), UNKNOWN))
+
+
+def chars_of(message: Message) -> int:
+    """Return the characters that a message takes in a prompt: its text, and its calls with their results."""
+    return len(message.content) + parts.chars_in_prompt(message.parts)
 
 
 def sizes_with(chat: Chat, message: Message, replaces: str | None = None) -> tuple[Size, ...]:
@@ -61,5 +66,5 @@ def first_items(chat: Chat) -> int | None:
 
 
 def known_chars(sizes: Sequence[Size]) -> tuple[int, ...]:
-    """Return the lengths of the texts for a prompt, up to the first that is not known."""
+    """Return the lengths of the messages for a prompt, up to the first that is not known."""
     return tuple(takewhile(lambda chars: chars < UNKNOWN, (each.chars for each in sizes)))

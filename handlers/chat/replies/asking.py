@@ -9,7 +9,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason
-from handlers.chat.replies import prompt, spending
+from handlers.chat.replies import messages, prompt, spending
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.hearing import Hearing, Said
 from handlers.chat.replies.model import AnyModel
@@ -67,5 +67,5 @@ class Asking:
     def apologise(self, attempt: Attempt) -> Completion:
         """Relay the apology, after the text that there is, and return the completion of a reply that failed."""
         relay, apology = attempt.relay, self.settings.texts.apology
-        relay.add(f"{prompt.BREAK}{apology}" if relay.text else apology)
+        relay.add(f"{messages.BREAK}{apology}" if relay.text else apology)
         return Completion(FinishReason.ERROR)

@@ -9,11 +9,10 @@ from typing import Self
 
 from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
-from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import Meter, Prices, Use, gb_seconds
-from handlers.chat.protocol.frames import AssistantMessageStart
-from handlers.chat.records import Announcement, Chat, FinishReason, Part, PartKind, Role, Turn, Usage
+from handlers.chat.records import Chat, FinishReason, Part, PartKind, Turn, Usage
 from handlers.chat.replies.journal import Journal
+from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import Pace, Reasoning, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
@@ -83,7 +82,7 @@ class Attempt:
     meter: Meter
     remaining: Callable[[], float]
     began: float
-    prompt: Callable[[], tuple[tuple[Role, str], ...] | None]
+    prompt: Callable[[], Prompt | None]
     journal: Journal
 
     def use(self, memory: float | None, now: float) -> Use:
@@ -142,30 +141,3 @@ class Completion:
         """Return the completion after one more delta. A reply that was `cut` has reached the length of an item."""
         finish_reason = FinishReason.LENGTH if cut else finish_reason or self.finish_reason
         return replace(self, finish_reason=finish_reason, usage=usage or self.usage)
-
-
-def relay_of(
-    chat: Chat,
-    work: Turn | Announcement,
-    attempt: int,
-    connections: OpenConnections,
-    settings: ReplySettings,
-    runtime: Runtime,
-) -> Relay:
-    """Return the relay of one attempt's reply, with its start frame: of a turn, or to announce it again."""
-    start = AssistantMessageStart(
-        message=settings.texts.typing,
-        message_id=work.message_id,
-        chat_id=chat.chat_id,
-        attempt=attempt,
-        replaces=work.replaces,
-    )
-
-    return Relay(
-        connections.gateway,
-        start,
-        lambda gone: connections.forget(gone, chat),
-        runtime,
-        settings.pace,
-        lambda: connections.subscribers(chat),
-    )

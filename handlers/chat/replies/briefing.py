@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from handlers.chat.log import logger
+from handlers.chat.protocol.sizes import chars_of
 from handlers.chat.replies.attempt import Attempt, ReplySettings
 from handlers.chat.replies.instructions import instructions_of
 from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, known_items, prompt, up_to_known
@@ -62,5 +63,7 @@ class Briefing:
         assistant = self.settings.assistants.find(assistant_id)
         room = (assistant and assistant.history_chars) or self.settings.history_chars
         known = known_items(chars, room)
-        earlier = self.store.messages.newest_first(chat_id, before, most=MAX_MESSAGES, room=room, size=len, first=known)
+        earlier = self.store.messages.newest_first(
+            chat_id, before, most=MAX_MESSAGES, room=room, size=chars_of, first=known
+        )
         return prompt(up_to_known(earlier, chars, known), room)

@@ -14,11 +14,12 @@ from typing import Any
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.parts import whole_characters
 from handlers.chat.records import FinishReason, ToolCall, Usage
 from handlers.chat.replies import finish_reasons
 from handlers.chat.replies.reasoning import reasoning
 from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
-from handlers.chat.replies.tool_calls import CallReader, spoken, whole_characters
+from handlers.chat.replies.tool_calls import CallReader, spoken
 
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 """Bytes that may come before the first event: the byte order mark and white space."""

@@ -38,7 +38,7 @@ class Generation:
         messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
-        question = messages[0][1]
+        question = messages[0].text
         if attempt.turn.cancelled:
             return question, Completion(FinishReason.CANCELLED, attempt.journal.usage_with(None))
         asked = self.briefing.question(messages, attempt)

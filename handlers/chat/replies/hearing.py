@@ -8,7 +8,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.records import FinishReason, ToolCall
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Completion
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.prompt import BREAK
+from handlers.chat.replies.messages import BREAK
 from handlers.chat.replies.relay import Relay
 
 MAX_REASONING_CHARS = 64 * 1024

@@ -14,20 +14,17 @@ from itertools import accumulate, islice
 from typing import Any
 
 from handlers.chat.assistants import Assistant
-from handlers.chat.protocol.frames import clean
-from handlers.chat.records import FinishReason, Message, Role
+from handlers.chat.protocol import sizes
+from handlers.chat.records import Message, Role
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.tool_calls import Step
-from handlers.chat.settings import APOLOGIES
 
 MAX_MESSAGES = 100
 """Stored messages that are read for a prompt, however short they are: so the cost of a turn does not grow with its
 chat."""
 
-BREAK = "\n\n"
-"""The text between two messages of one author that the model gets as one, and before our apology in a reply."""
-
-Prompt = tuple[tuple[Role, str], ...]
-"""Texts with their authors, oldest first."""
+Prompt = tuple[PromptMessage, ...]
+"""Messages, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,8 @@ class Question:
         """The texts that the model reads."""
         if self.instructions:
             yield self.instructions
-        yield from (text for _, text in self.prompt)
+        for message in self.prompt:
+            yield from message.texts
         yield from (json.dumps(tool, ensure_ascii=False) for tool in self.tools)
         for step in self.steps:
             yield step.text + step.reasoning
@@ -62,15 +60,16 @@ class Question:
 def prompt(newest_first: Iterable[Message], max_chars: int) -> Prompt:
     """Return the newest messages that have at most `max_chars` characters together.
 
-    The newest message of the user is always among them, because it is the question. Replies without a text of the
-    model are left out, and two messages of the user that come together become one.
+    The newest message of the user is always among them, because it is the question. Replies in which the model said and
+    called nothing are left out, and two messages of the user that come together become one. A reply is taken with its
+    calls and their results, or not at all.
     """
-    said = ((message.role, _said(message)) for message in islice(newest_first, MAX_MESSAGES))
-    return _newest(((role, text) for role, text in said if text), max_chars)
+    said = (PromptMessage.of(message) for message in islice(newest_first, MAX_MESSAGES))
+    return _newest((each for each in said if each), max_chars)
 
 
 def known_items(chars: Sequence[int], max_chars: int) -> int:
-    """Return how many messages a prompt takes if their texts have these lengths, the newest first, as far as known."""
+    """Return how many messages a prompt takes if they have these lengths, the newest first, as far as known."""
     fitting = sum(filled <= max_chars for filled in accumulate(chars))
     # Questions and replies alternate, and no prompt begins with a reply.
     reply = fitting < len(chars) and fitting % 2 == 0
@@ -80,19 +79,19 @@ def known_items(chars: Sequence[int], max_chars: int) -> int:
 def up_to_known(newest_first: Iterable[Message], known: Sequence[int], fitting: int) -> Iterator[Message]:
     """Yield messages, but none after the `fitting` ones if the next is known to be of no use for a prompt.
 
-    `known` are the lengths of the newest texts. They count only if those of the messages that were read are right.
+    `known` are the lengths of the newest ones. They count only if those of the messages that were read are right.
     """
     read: list[int] = []
     for message in newest_first:
         yield message
-        read.append(len(message.content))
+        read.append(sizes.chars_of(message))
         if len(read) == fitting < len(known) and tuple(read) == tuple(known[:fitting]) and message.role is Role.USER:
             return
 
 
 def chars(messages: Prompt) -> int:
     """Return the number of characters in a prompt."""
-    return sum(len(text) for _, text in messages)
+    return sum(message.chars for message in messages)
 
 
 def halved(messages: Prompt) -> Prompt | None:
@@ -100,32 +99,21 @@ def halved(messages: Prompt) -> Prompt | None:
     return _newest(reversed(messages), chars(messages) // 2) if len(messages) > 1 else None
 
 
-def _newest(newest_first: Iterable[tuple[Role, str]], max_chars: int) -> Prompt:
+def _newest(newest_first: Iterable[PromptMessage], max_chars: int) -> Prompt:
     # Stops at the first message that does not fit. A shorter one before it must not take its place: the model would
     # see a conversation with a hole.
-    chosen: list[tuple[Role, str]] = []
-    for role, text in newest_first:
-        if not chosen and role is not Role.USER:
+    chosen: list[PromptMessage] = []
+    for message in newest_first:
+        if not chosen and message.role is not Role.USER:
             continue
-        joins = bool(chosen) and chosen[-1][0] is role
-        max_chars -= len(text) + (len(BREAK) if joins else 0)
+        joined = chosen[-1].after(message) if chosen and chosen[-1].role is message.role else message
+        max_chars -= joined.chars - (chosen[-1].chars if joined is not message else 0)
         if chosen and max_chars < 0:
             break
-        if joins:
-            chosen[-1] = (role, f"{text}{BREAK}{chosen[-1][1]}")
+        if joined is not message:
+            chosen[-1] = joined
         else:
-            chosen.append((role, text))
-    if chosen and chosen[-1][0] is not Role.USER:
+            chosen.append(message)
+    if chosen and chosen[-1].role is not Role.USER:
         chosen.pop()
     return tuple(reversed(chosen))
-
-
-def _said(message: Message) -> str:
-    """Return what the author of a message said: no control characters, no apology of ours. Empty for a blank text."""
-    text = message.content
-    if message.role is Role.ASSISTANT and message.finish_reason is FinishReason.ERROR:
-        for apology in APOLOGIES:
-            text = text.removesuffix(apology)
-        text = text.removesuffix(BREAK)
-    text = clean(text)
-    return text if text.strip() else ""

@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from handlers.chat.replies.prompt import BREAK, Prompt, halved
+from handlers.chat.protocol.parts import PROMPT_RESULT_CHARS
+from handlers.chat.replies.messages import BREAK, PromptMessage
+from handlers.chat.replies.prompt import Prompt, halved
 from handlers.chat.replies.tool_calls import Step, messages, shortened
 
 MAX_HALVINGS = 2
-SHORTENED_RESULT_CHARS = 2_000
 
 _STATUSES = (400, 404, 413, 416, 422, 500)
 """Statuses of a refusal. 404 is OpenAI's and OpenRouter's for a model without tools, 413 Groq's for a large prompt, 416
@@ -92,8 +93,9 @@ class Dialect:
     """The options that a model takes, as far as refusals have told. `limit` is its name for the longest reply.
 
     With `system` False it takes no message of the system, with `tools` False it calls no tools, and with `tool_choice`
-    False it cannot be told to call none. With `reasoning` it wants its reasoning back beside its calls. `refused` are
-    the parameters that it does not take.
+    False it cannot be told to call none. With `reasoning` it wants its reasoning back beside its calls. With
+    `earlier_calls` False it does not take the calls of earlier replies. `refused` are the parameters that it does not
+    take.
     """
 
     temperature: bool = True
@@ -103,6 +105,7 @@ class Dialect:
     tools: bool = True
     tool_choice: bool = True
     reasoning: bool = False
+    earlier_calls: bool = True
     refused: frozenset[str] = frozenset()
 
 
@@ -136,14 +139,30 @@ class Request:
 
     def conversation(self) -> list[dict[str, Any]]:
         """Return the messages that are sent. A model without messages of the system reads them with the first one."""
-        said: list[dict[str, Any]] = [{"role": role.value, "content": text} for role, text in self.messages]
-        said += messages(self.steps, self.dialect.reasoning)
+        ids = set[str]()
+        said = [each for message in self.messages for each in self._sent(message, ids)]
+        said += messages(self.steps, self.dialect.reasoning, ids)
         if self.instructions and self.dialect.system:
             return [{"role": "system", "content": self.instructions}, *said]
         if self.instructions:
             first, *others = said
             return [{**first, "content": f"{self.instructions}{BREAK}{first['content']}"}, *others]
         return said
+
+    @property
+    def has_earlier_calls(self) -> bool:
+        """True if the calls of earlier replies are sent. Without tools they are not: servers refuse the one without."""
+        takes = bool(self.tools) and self.dialect.tools and self.dialect.earlier_calls
+        return takes and any(message.calls for message in self.messages)
+
+    def _sent(self, message: PromptMessage, ids: set[str]) -> Iterator[dict[str, Any]]:
+        """Yield what is sent of a message: its text, or the texts of its steps with their calls and results between."""
+        if not message.calls or not self.has_earlier_calls:
+            yield {"role": message.role.value, "content": message.text or message.answer}
+            return
+        # Nothing is known of its reasoning any more, which says nothing of the answer that is asked for.
+        yield from messages(message.steps, self.dialect.reasoning, ids)
+        yield {"role": message.role.value, "content": message.answer}
 
     def options(self) -> dict[str, Any]:
         """Return the options that are sent, by their names in the API."""
@@ -195,7 +214,7 @@ def after(request: Request, refusal: Refusal) -> Request | None:
         if _TOO_MANY.search(refusal.text):
             return replace(request, limited=False)
         return replace(request, dialect=replace(dialect, limit=_LIMITS[_LIMITS.index(dialect.limit) + 1]))
-    return _about_tools(request, refusal) or _plainer(request, refusal)
+    return _about_tools(request, refusal) or _plainer(request, refusal) or _without_earlier_calls(request)
 
 
 def _about_tools(request: Request, refusal: Refusal) -> Request | None:
@@ -205,7 +224,8 @@ def _about_tools(request: Request, refusal: Refusal) -> Request | None:
     # Once the model has called, it takes tools, and its steps make no sense without them.
     if "tools" in sent and not request.steps and _NO_TOOLS.search(refusal.text):
         return replace(request, dialect=replace(dialect, tools=False))
-    if request.steps and not dialect.reasoning and _WANTS_REASONING.search(refusal.text.replace("`", "")):
+    called = request.steps or request.has_earlier_calls
+    if called and not dialect.reasoning and _WANTS_REASONING.search(refusal.text.replace("`", "")):
         return replace(request, dialect=replace(dialect, reasoning=True))
     if "tools" in sent and not request.repeated and refusal.code == _CALLED_BADLY:
         return replace(request, repeated=True)
@@ -222,6 +242,17 @@ def _plainer(request: Request, refusal: Refusal) -> Request | None:
     return None
 
 
+def _without_earlier_calls(request: Request) -> Request | None:
+    """Return a request without the calls of earlier replies, whatever a server has against them.
+
+    Servers differ in what they demand of calls, and their texts say enough for the conversation to go on: DeepSeek
+    wants the reasoning of all earlier ones (api-docs.deepseek.com/guides/thinking_mode), which is not kept.
+    """
+    return (
+        replace(request, dialect=replace(request.dialect, earlier_calls=False)) if request.has_earlier_calls else None
+    )
+
+
 def _shorter(request: Request, refusal: Refusal) -> Request | None:
     """Return a request that needs less room in the context of the model."""
     half = halved(request.messages) if request.halvings < MAX_HALVINGS else None
@@ -232,7 +263,7 @@ def _shorter(request: Request, refusal: Refusal) -> Request | None:
         return replace(request, limited=False)
     if half:
         return replace(request, messages=half, halvings=request.halvings + 1)
-    steps = shortened(request.steps, SHORTENED_RESULT_CHARS)
+    steps = shortened(request.steps, PROMPT_RESULT_CHARS)
     return replace(request, steps=steps) if steps != request.steps else None
 
 

@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from handlers.chat.assistants import ToolError
 from handlers.chat.errors import Refused
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.parts import whole_characters
 from handlers.chat.records import CallState, Result
-from handlers.chat.replies.tool_calls import whole_characters
 
 RESULT_BYTES = 32 * 1024
 """Bytes of one result. A longer one is cut, with a mark: its beginning is of use, and the model can ask for less."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Step, StepCall, ToolCall
-from handlers.chat.replies import prompt, results, tool_calls
+from handlers.chat.replies import messages, prompt, results, tool_calls
 from handlers.chat.replies.attempt import Attempt, Completion
 from handlers.chat.replies.handing import Handing
 from handlers.chat.replies.hearing import Said
@@ -37,7 +37,7 @@ class Stepping:
     def resume(self, attempt: Attempt) -> None:
         """Load what earlier attempts have stored, and relay its text."""
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
-            attempt.relay.add(f"{prompt.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
+            attempt.relay.add(f"{messages.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
             attempt.journal.keep(step)  # its calls are shown after its text
 
     def can_answer(self, question: prompt.Question, attempt: Attempt) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
+from handlers.chat.protocol.parts import CUT, whole_characters
 from handlers.chat.records import ToolCall
 
 MAX_CALLS_BYTES = 1024 * 1024
@@ -21,9 +22,6 @@ MAX_CALLS_BYTES = 1024 * 1024
 
 MAX_CALLS = 16
 """Calls of one answer. Those after them are left out, as if the model had not asked for them: it can ask again."""
-
-CUT = " […]"
-"""The mark at the end of a result that is not whole."""
 
 MAX_EXTRA_BYTES = 64 * 1024
 """Bytes of what a server wants back with a call. More is left out, and the server may refuse the next question."""
@@ -60,15 +58,15 @@ class Step:
     reasoning: str = ""
 
 
-def messages(steps: Iterable[Step], with_reasoning: bool) -> Iterator[dict[str, Any]]:
-    """Yield the messages of steps in OpenAI's words.
+def messages(steps: Iterable[Step], with_reasoning: bool, ids: set[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the messages of steps in OpenAI's words. `ids` are those of the calls before, to which theirs are added.
 
     Servers are strict with what they have sent themselves. An id that is missing or comes twice is replaced by one of
     nine letters and digits (Mistral: karthink/gptel#1203). Arguments that are no JSON object are left out
     (vllm-project/vllm#43995: the server refuses the conversation from then on), and so are the characters of a name
     that no name has.
     """
-    ids = set[str]()
+    ids = set() if ids is None else ids
     for step in steps:
         named = [(_own_id(each.call.id, ids), each) for each in step.calls]
         calls = [_sent(call_id, each.call) for call_id, each in named]
@@ -311,11 +309,6 @@ def _text(value: object) -> str:
 def _arguments(value: object) -> str:
     """Return arguments as their text. Some servers send the object itself (Ollama's own API, behind a gateway)."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else _text(value)
-
-
-def whole_characters(text: str) -> str:
-    """Return a text that can be encoded: surrogate pairs are joined, lone surrogates replaced by U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def spoken(said: object) -> dict[str, Any]:

@@ -19,12 +19,13 @@ from handlers.chat.replies import (
     hold,
     journal,
     making,
+    relays,
     spending,
     steps,
     toolbox,
     work,
 )
-from handlers.chat.replies.attempt import Attempt, ReplySettings, relay_of
+from handlers.chat.replies.attempt import Attempt, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
@@ -95,7 +96,7 @@ class ReplyWorker:
                 logger.info("turn_claimed", attempt=chat.turn.attempt)
                 # Lambda gives up minutes after the first invocation: whoever acknowledged the message has ended.
                 turn = replace(chat.turn, acknowledging=False) if given_up else chat.turn
-                relay = relay_of(chat, turn, turn.attempt, self._connections, self._settings, self._runtime)
+                relay = relays.relay_of(chat, turn, turn.attempt, self._connections, self._settings, self._runtime)
                 notes = journal.Journal(turn, relay)
                 attempt = Attempt(handover, chat, turn, relay, meter, remaining, began, prompt, notes)
                 try:
@@ -116,7 +117,7 @@ class ReplyWorker:
         logger.info("announcement_taken_over", message_id=announcement.message_id)
         reply = self._store.messages.get(handover.chat_id, handover.message_id)
         attempt = reply.attempt if reply else handover.attempt
-        relay = relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
+        relay = relays.relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
         try:
             self._sealing.announce_again(chat, announcement, relay, reply)
         finally:

@@ -64,15 +64,15 @@ class Messages:
         *,
         most: int = _MAX_PAGE_ITEMS,
         room: int = ROOM_BYTES,
-        size: Callable[[str], int] | None = None,
+        size: Callable[[Message], int] | None = None,
         first: int | None = None,
         by_page: bool = False,
     ) -> Iterator[Message]:
         """Yield a chat's messages, the newest first. With `before`, only those that are older than this id.
 
         A read is charged by what it returns, so it returns little more than the reader needs: about `most` messages
-        that fill the `room` together, in the reader's own measure of a text, `size`, or else in bytes of all of the
-        message. Who takes more gets more.
+        that fill the `room` together, in the reader's own measure of one, `size`, or else in bytes. Who takes more gets
+        more.
 
         `first` is how many to read first, if that is known. With `by_page`, what the messages say of pages is followed.
         """
@@ -92,7 +92,7 @@ class Messages:
             for item in page:
                 message = item.message()
                 known = known if seen else message.page or 0
-                seen, filled = seen + 1, filled + (size(message.content) if size else bytes_of(message))
+                seen, filled = seen + 1, filled + (size or bytes_of)(message)
                 yield message
             start = page.last_evaluated_key
             if start is None or message.page == 0:

@@ -482,6 +482,6 @@ class SimulatedModel:
     prompts: list[list[tuple[str, str]]] = field(default_factory=list)
 
     def answer(self, question: Any) -> SimulatedAnswer:
-        self.prompts.append([(role.value, text) for role, text in question.prompt])
+        self.prompts.append([(each.role.value, each.text) for each in question.prompt])
         self.answers.append(answer := SimulatedAnswer(self.services, len(self.answers), self))
         return answer

@@ -14,6 +14,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.records import Chat, Connection, FinishReason, Usage
 from handlers.chat.replies.deltas import Delta
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
 from handlers.chat.store import StoreError
 from tests.faults.simulation.chat import USER, SimulatedDeployment
@@ -70,10 +71,10 @@ class Ending:
 class BilledAnswer(SimulatedAnswer):
     """An answer with a fate, whose true tokens are known."""
 
-    def __init__(self, model: BilledModel, number: int, ending: Ending, prompt: list[tuple[Any, str]]) -> None:
+    def __init__(self, model: BilledModel, number: int, ending: Ending, prompt: list[PromptMessage]) -> None:
         super().__init__(model.user.deployment.services, number, model)  # type: ignore[arg-type]
         self._user, self._ending = model.user, ending
-        size = sum(len(text.encode()) + 8 for _, text in prompt)
+        size = sum(len(each.text.encode()) + 8 for each in prompt)
         self.prompt_tokens, self._bytes = ceil(ending.density * size), 0
         self._thought = 0
 
@@ -152,7 +153,7 @@ class BilledModel:
 
     def answer(self, question: Question) -> BilledAnswer:
         prompt = list(question.prompt)
-        ending = self.user.endings[int(prompt[-1][1].split()[-1])]
+        ending = self.user.endings[int(prompt[-1].text.split()[-1])]
         self.answers.append(answer := BilledAnswer(self, len(self.answers), ending, prompt))
         return answer
 

@@ -43,7 +43,7 @@ class ToolModel(SimulatedModel):
         for step in question.steps:
             for each in step.calls:
                 assert each.result in self.deployment.stored_results(), "a result was used before it was stored"
-        self.prompts.append([(role.value, text) for role, text in question.prompt])
+        self.prompts.append([(each.role.value, each.text) for each in question.prompt])
         self.answers.append(answer := _Answer(self.services, len(self.answers), self))
         random = self.services.world.random
         if question.tools and question.may_call and random.random() < 1 - len(question.steps) / MOST_STEPS:

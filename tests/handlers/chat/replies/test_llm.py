@@ -14,6 +14,7 @@ from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Role, Usage
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.llm import Model
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
 from handlers.chat.settings import ModelTimeouts, Settings
 from tests.support.completions_server import CompletionsServer
@@ -44,7 +45,7 @@ def stream(server, *, body=None, status=200):
     return list(model(server).answer(Question(PROMPT)))
 
 
-PROMPT = ((Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?"))
+PROMPT = (PromptMessage(Role.USER, "Hi"), PromptMessage(Role.ASSISTANT, "Hello"), PromptMessage(Role.USER, "?"))
 
 
 def model(server, retries=0, temperature=0.7, limit=None, **timeouts):
@@ -205,7 +206,7 @@ def test_a_connection_is_used_again_for_the_next_answer(server):
 def test_a_server_that_is_not_there_is_a_failure():
     client = AsyncOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", max_retries=0)
     with pytest.raises(ModelFailed):
-        list(Model(client, "gpt-4o", 0.7).answer(Question(((Role.USER, "Hi"),))))
+        list(Model(client, "gpt-4o", 0.7).answer(Question((PromptMessage(Role.USER, "Hi"),))))
 
 
 WHOLE = events(chunk("a"), chunk(finish_reason="stop"))

@@ -9,10 +9,11 @@ from openai import AsyncOpenAI
 from handlers.chat.assistants import Assistant
 from handlers.chat.records import Role
 from handlers.chat.replies.llm import Model
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
 from tests.support.completions_server import CompletionsServer
 
-PROMPT = ((Role.USER, "Hi"), (Role.ASSISTANT, "Hello"), (Role.USER, "?"))
+PROMPT = (PromptMessage(Role.USER, "Hi"), PromptMessage(Role.ASSISTANT, "Hello"), PromptMessage(Role.USER, "?"))
 SAID = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}, {"role": "user", "content": "?"}]
 NO_TEMPERATURE = {"error": {"message": "no", "param": "temperature"}}
 NO_SYSTEM = {"error": {"message": "System role not supported"}}

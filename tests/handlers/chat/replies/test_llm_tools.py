@@ -10,6 +10,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.records import FinishReason, Role
 from handlers.chat.replies.calls import Call, Caller, Calls
 from handlers.chat.replies.llm import Model
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
 from handlers.chat.replies.tool_calls import AnsweredCall, Step
 from handlers.chat.replies.toolbox import Toolbox
@@ -45,7 +46,7 @@ def model() -> Iterator[Model]:
 
 def asked(model, text, *steps, may_call=True):
     """Return the text of one answer, its calls, and its finish reason."""
-    question = Question(((Role.USER, text),), ASSISTANT, tools=BOX.schemas, steps=steps, may_call=may_call)
+    question = Question((PromptMessage(Role.USER, text),), ASSISTANT, tools=BOX.schemas, steps=steps, may_call=may_call)
     deltas = list(model.answer(question))
     [reason] = [delta.finish_reason for delta in deltas if delta.finish_reason]
     return "".join(delta.text for delta in deltas), [call for delta in deltas for call in delta.calls], reason

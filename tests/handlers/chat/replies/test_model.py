@@ -7,13 +7,14 @@ import pytest
 from handlers.chat.errors import Misconfigured, ModelFailed
 from handlers.chat.identity import secrets
 from handlers.chat.records import FinishReason, Role
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.model import UnusableModel, model_of
 from handlers.chat.replies.prompt import Question
 from handlers.chat.settings import Settings
 from tests.support.completions_server import CompletionsServer
 from tests.support.reply_worker import APOLOGY, make_reply
 
-PROMPT = ((Role.USER, "Hi"),)
+PROMPT = (PromptMessage(Role.USER, "Hi"),)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from handlers.chat.protocol.frames import clean
 from handlers.chat.records import FinishReason, Message, Role
-from handlers.chat.replies.prompt import BREAK, MAX_MESSAGES, chars, halved, prompt
+from handlers.chat.replies.messages import BREAK, PromptMessage
+from handlers.chat.replies.prompt import MAX_MESSAGES, chars, halved, prompt
 from handlers.chat.settings import APOLOGIES, ENGLISH, RUSSIAN
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -29,7 +30,7 @@ def reply(content, finish_reason=FinishReason.STOP):
 
 
 def prompt_of(*oldest_first, max_chars=1_000):
-    return list(prompt(reversed(oldest_first), max_chars))
+    return [(each.role, each.text) for each in prompt(reversed(oldest_first), max_chars)]
 
 
 TEXTS = st.text(alphabet=st.sampled_from("ab \n\t\x00\x1b\x9f\u0306и🙂"), max_size=12)
@@ -46,14 +47,14 @@ CHATS = st.tuples(st.lists(st.one_of(QUESTIONS, REPLIES), max_size=150), QUESTIO
 
 
 def assert_strict(messages, question):
-    roles = [role for role, _ in messages]
+    roles = [each.role for each in messages]
     assert roles == list(itertools.islice(itertools.cycle([USER, ASSISTANT]), len(roles)))
     assert roles[-1] is USER
-    assert messages[-1][1].endswith(question.content)
-    for role, text in messages:
-        assert text.strip()
-        assert text == clean(text)
-        assert role is USER or not any(apology in text for apology in APOLOGIES)
+    assert messages[-1].text.endswith(question.content)
+    for each in messages:
+        assert each.text.strip()
+        assert each.text == clean(each.text)
+        assert each.role is USER or not any(apology in each.text for apology in APOLOGIES)
 
 
 class TestWhateverAChatHolds:
@@ -75,7 +76,7 @@ class TestWhateverAChatHolds:
 
     @given(CHATS)
     def test_no_text_of_a_user_within_the_budget_is_lost(self, chat):
-        sent = "".join(text for role, text in prompt(reversed(chat), 1_000_000) if role is USER)
+        sent = "".join(each.text for each in prompt(reversed(chat), 1_000_000) if each.role is USER)
         assert all(each.content in sent for each in chat[-MAX_MESSAGES:] if each.role is USER)
 
 
@@ -97,7 +98,7 @@ def test_however_short_they_are_no_more_than_a_hundred_are_read():
     chat = (read.append(number) or (user if number % 2 else reply)(f"{number}.") for number in itertools.count(1, -1))
     messages = prompt(chat, max_chars=100_000)
     assert len(read) == MAX_MESSAGES
-    assert (len(messages), messages[0][0]) == (MAX_MESSAGES - 1, USER)
+    assert (len(messages), messages[0].role) == (MAX_MESSAGES - 1, USER)
 
 
 @pytest.mark.parametrize("apology", [RUSSIAN.apology, ENGLISH.apology])
@@ -122,4 +123,4 @@ def test_the_models_control_characters_are_not_sent_back():
 
 
 def test_a_prompt_with_the_question_alone_has_no_half():
-    assert halved(((USER, "a"),)) is None
+    assert halved((PromptMessage(USER, "a"),)) is None

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handlers.chat.records import Role
+from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.request import MAX_HALVINGS, Dialect, Refusal, Request, after, may_bill
 
 CONTEXT = "This model's maximum context length is 4097 tokens. However, "
@@ -178,7 +179,7 @@ NOTHING_TO_CHANGE = {
 }  # fmt: skip
 
 LONG = tuple(
-    (role, letter * 100)
+    PromptMessage(role, letter * 100)
     for role, letter in zip([Role.USER, Role.ASSISTANT] * 4 + [Role.USER], "abcdefghi", strict=True)
 )
 REQUEST = Request(LONG, temperature=0.7, max_tokens=4000)

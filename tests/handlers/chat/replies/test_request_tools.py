@@ -6,10 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.chat.protocol.parts import CUT, PROMPT_RESULT_CHARS
 from handlers.chat.records import Role, ToolCall
+from handlers.chat.replies.messages import NO_ANSWER, EarlierCalls, PromptMessage
 from handlers.chat.replies.prompt import Question
-from handlers.chat.replies.request import SHORTENED_RESULT_CHARS, Dialect, Refusal, Request, after
-from handlers.chat.replies.tool_calls import CUT, AnsweredCall, Step
+from handlers.chat.replies.request import Dialect, Refusal, Request, after
+from handlers.chat.replies.tool_calls import AnsweredCall, Step
 
 
 def openai(message, param=None, code=None):
@@ -64,9 +66,11 @@ NOTHING_TO_CHANGE = {
 
 WEATHER = {"type": "function", "function": {"name": "weather", "description": "Tell it.", "parameters": {}}}
 STEP = Step((AnsweredCall(ToolCall("weather", '{"city": "Oslo"}', "c1"), "sun"),), "I look.", "Hm.")
-FIRST = Request(((Role.USER, "Hello"),), tools=[WEATHER])
+FIRST = Request((PromptMessage(Role.USER, "Hello"),), tools=[WEATHER])
 LATER = replace(FIRST, steps=(STEP,))
 LAST = replace(LATER, may_call=False)
+EARLIER = PromptMessage(Role.ASSISTANT, "I look.\n\nSun.", (EarlierCalls(7, STEP.calls),))
+NEXT = replace(FIRST, messages=(*FIRST.messages, EARLIER, PromptMessage(Role.USER, "And Rome?")))
 
 
 def follows(refusal, request):
@@ -99,6 +103,72 @@ def test_calls_and_results_follow_the_prompt(system):
     roles = [message["role"] for message in request.conversation()]
     assert roles == [*(["system"] if system else []), "user", "assistant", "tool"]
     assert request.conversation()[-2:] == LATER.conversation()[-2:]
+
+
+def test_earlier_calls_are_sent_between_the_texts_of_their_reply_each_with_its_result():
+    call = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    assert NEXT.conversation() == [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "I look.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "sun"},
+        {"role": "assistant", "content": "Sun."},
+        {"role": "user", "content": "And Rome?"},
+    ]
+
+
+def test_the_ids_of_earlier_calls_are_no_ids_of_this_answers_calls():
+    named = replace(STEP, calls=(AnsweredCall(ToolCall("weather", "{}", "call00000"), "sun"),))
+    sent = [each["id"] for message in replace(NEXT, steps=(named, STEP, named)).conversation()
+            for each in message.get("tool_calls", ())]  # fmt: skip
+    assert len(sent) == len(set(sent)) == 4
+
+
+WITHOUT_EARLIER_CALLS = {
+    "no tools of the assistant": replace(NEXT, tools=()),
+    "a server without tools": replace(NEXT, dialect=Dialect(tools=False)),
+    "a server that does not take them": replace(NEXT, dialect=Dialect(earlier_calls=False)),
+}
+
+
+@pytest.mark.parametrize("request_", WITHOUT_EARLIER_CALLS.values(), ids=WITHOUT_EARLIER_CALLS.keys())
+def test_without_tools_only_the_texts_of_earlier_replies_are_sent(request_):
+    silent = replace(EARLIER, text="", calls=(EarlierCalls(0, STEP.calls),))
+    for reply, text in ((EARLIER, "I look.\n\nSun."), (silent, NO_ANSWER)):
+        asked = replace(request_, messages=(NEXT.messages[0], reply, NEXT.messages[-1]))
+        assert asked.conversation()[1] == {"role": "assistant", "content": text}
+        assert len(asked.conversation()) == 3
+
+
+@table(NO_TOOLS)
+def test_a_model_without_tools_is_asked_without_earlier_calls_too(refusal):
+    assert follows(refusal, NEXT).dialect == Dialect(tools=False)
+
+
+@table(WANTS_REASONING)
+def test_a_server_that_wants_the_reasoning_of_earlier_calls_gets_none_of_them(refusal):
+    """DeepSeek V4: the reasoning of earlier calls has to come back, and nobody has kept it."""
+    second = follows(refusal, NEXT)
+    assert second.conversation()[1]["reasoning_content"] == ""
+    third = follows(refusal, second)
+    assert [message["role"] for message in third.conversation()] == ["user", "assistant", "user"]
+    assert follows(refusal, third) is None
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        # github.com/NousResearch/hermes-agent/issues/20154
+        (400, {"object": "error", "message": "Unexpected role 'user' after role 'tool'",
+               "type": "invalid_request_message_order", "code": "3230"}),
+        (422, {"detail": "messages.1.tool_calls: extra inputs are not permitted"}),
+    ],
+    ids=["Mistral", "a server of its own"],
+)  # fmt: skip
+def test_whatever_a_server_has_against_earlier_calls_it_is_asked_without_them(refusal):
+    request = follows(refusal, NEXT)
+    assert request == replace(NEXT, dialect=Dialect(earlier_calls=False))
+    assert follows(refusal, request) is None
+    assert follows(refusal, FIRST) is None
 
 
 @table(NO_TOOLS)
@@ -151,18 +221,22 @@ def test_a_prompt_that_is_too_long_is_halved_first_and_then_the_results_are_cut(
         openai("This model's maximum context length is 4097 tokens.", "messages", "context_length_exceeded"),
     )
     long = AnsweredCall(ToolCall("weather", "{}", "c2"), "x" * 50_000)
-    prompt = ((Role.USER, "a" * 99), (Role.ASSISTANT, "b" * 99), (Role.USER, "c"))
+    prompt = (
+        PromptMessage(Role.USER, "a" * 99),
+        PromptMessage(Role.ASSISTANT, "b" * 99),
+        PromptMessage(Role.USER, "c"),
+    )
     request = replace(LATER, messages=prompt, steps=(STEP, Step((long,))))
     first = follows(too_long, request)
     second = follows(too_long, first)
     assert (len(first.messages), first.steps) == (1, request.steps)
     assert second.steps[0] == STEP
     [cut] = second.steps[1].calls
-    assert cut.result == "x" * (SHORTENED_RESULT_CHARS - len(CUT)) + CUT
+    assert cut.result == "x" * (PROMPT_RESULT_CHARS - len(CUT)) + CUT
     assert follows(too_long, second) is None
 
 
-@pytest.mark.parametrize("request_", [FIRST, LATER, LAST], ids=["first", "later", "last"])
+@pytest.mark.parametrize("request_", [FIRST, LATER, LAST, NEXT], ids=["first", "later", "last", "next"])
 @given(st.data())
 def test_no_series_of_refusals_goes_on_for_ever(request_, data):
     cases = (NO_TOOLS, NO_TOOL_CHOICE, WANTS_REASONING, NOTHING_TO_CHANGE)
@@ -181,3 +255,4 @@ def test_the_budget_counts_what_the_model_reads_of_tools():
     for text in ("Hello", "Tell it.", "weather", "Oslo", "sun", "I look.", "Hm."):
         assert text in read
     assert list(Question(FIRST.messages).texts) == ["Hello"]
+    assert "".join(Question(NEXT.messages).texts) == 'HelloI look.\n\nSun.weather{"city": "Oslo"}sunAnd Rome?'

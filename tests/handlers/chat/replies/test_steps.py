@@ -12,7 +12,7 @@ from handlers.chat.replies.steps import MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle, steps
 from handlers.chat.turns.lifecycle import Handover
-from tests.support.conversation import claim
+from tests.support.conversation import ask, claim
 from tests.support.reply_worker import APOLOGY, LATER, NOON, STOP, TURN
 from tests.support.tool_worker import SteppedModel, calls, make_with, tool_worker
 from tests.support.waiting import HANGS
@@ -149,6 +149,23 @@ class TestAReply:
     def test_the_calls_of_a_plain_answer_store_nothing(self, store, gateway, chat):
         make_with(store, gateway, SteppedModel(("Hi.", STOP)), sun)
         assert store.steps.of_turn("chat", "m2") == ()
+
+
+class TestLaterTurns:
+    def test_the_model_reads_the_calls_of_earlier_replies(self, store, gateway, chat):
+        make_with(store, gateway, SteppedModel(("I look.", calls("sun", "rain")), ("Sun.", STOP)), sun, rain)
+        turn = ask(store, "m3", "m4", "Sure?")
+        model = SteppedModel(("Yes.", STOP))
+        make_with(store, gateway, model, sun, rain, turn=turn)
+        [question, earlier, last] = model.questions[0].prompt
+        assert (question.text, earlier.answer, last.text) == ("Как дела?", "Sun.", "Sure?")
+        [step] = earlier.steps
+        assert (step.text, [each.result for each in step.calls]) == ("I look.", ["sun", "rain"])
+
+    def test_the_chat_knows_how_long_they_are_in_a_prompt(self, store, gateway, chat):
+        make_with(store, gateway, SteppedModel(("I look.", calls("sun")), ("Sun.", STOP)), sun)
+        sizes = store.chats.get("alice", "chat").sizes
+        assert sizes[0].chars == len("I look.\n\nSun.") + len("sun" + "{}" + "sun")
 
 
 class TestParts:

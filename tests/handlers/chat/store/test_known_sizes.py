@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from parley.dynamodb.capacity import size
 
-from handlers.chat.protocol import frames, sizes, views
-from handlers.chat.records import Chat, FinishReason, Message, Role, Size, Turn
+from handlers.chat.protocol import frames, parts, sizes, views
+from handlers.chat.records import Chat, FinishReason, Message, Part, PartKind, PartState, Role, Size, Turn
 from handlers.chat.replies.prompt import MAX_MESSAGES, known_items, prompt, up_to_known
 from handlers.chat.store.kept_sizes import kept_sizes, sizes_in
 from handlers.chat.store.messages import Messages
@@ -52,6 +52,23 @@ def conversation(texts: list[str]) -> list[Message]:
         Message("chat", f"{number:036}", kinds[number % 2][0], text, NOON, finish_reason=kinds[number % 2][1])
         for number, text in enumerate(texts)
     ]
+
+
+@st.composite
+def with_calls(draw: st.DrawFn, messages: list[Message]) -> list[Message]:
+    """Return a conversation in which some replies have calls with results."""
+    return [
+        replace(each, parts=tuple(call(number, draw(LENGTHS)) for number in range(draw(st.integers(0, 4)))))
+        if each.role is Role.ASSISTANT
+        else each
+        for each in messages
+    ]
+
+
+def call(number: int, length: int) -> Part:
+    """Return a call whose result has a length."""
+    more = {"state": PartState.DONE, "result": "y" * min(length, parts.MAX_RESULT_CHARS)}
+    return Part(PartKind.TOOL_CALL, number, call_id=f"r-01-{number}", name="find", arguments="{}", **more)
 
 
 def runs(texts: st.SearchStrategy[str], least: int = 1, most: int = 70) -> st.SearchStrategy[list[str]]:
@@ -144,7 +161,7 @@ class TestPages:
 def asked(known):
     """Return what the model is asked, with the lengths that a handover names."""
     fitting = known_items(known, ROOM)
-    newest = Messages().newest_first("chat", most=MAX_MESSAGES, room=ROOM, size=len, first=fitting)
+    newest = Messages().newest_first("chat", most=MAX_MESSAGES, room=ROOM, size=sizes.chars_of, first=fitting)
     return prompt(up_to_known(newest, known, fitting), ROOM)
 
 
@@ -156,6 +173,16 @@ class TestPrompts:
             sent = asked(sizes.known_chars(chat.sizes))
         assert sent == prompt(messages[:-101:-1], ROOM)
         assert table.queries == 1
+        assert table.read_units <= allowed(sum(map(bytes_of_item, table.items[-len(sent) :])))
+
+    @given(runs(TEXTS, most=49), st.data())
+    def test_calls_of_earlier_replies_cost_what_is_sent_and_one_query(self, texts, data):
+        messages = data.draw(with_calls(conversation(texts if len(texts) % 2 else texts[1:] or ["x"])))
+        with messages_in_memory(Chat("alice", "chat"), messages) as (table, chat):
+            sent = asked(sizes.known_chars(chat.sizes))
+        assert sent == prompt(messages[:-101:-1], ROOM)
+        assert table.queries == 1
+        # A long result is read whole, although only its beginning is sent.
         assert table.read_units <= allowed(sum(map(bytes_of_item, table.items[-len(sent) :])))
 
     @given(runs(st.one_of(TEXTS, HUGE)), st.lists(NUMBERS, max_size=50))

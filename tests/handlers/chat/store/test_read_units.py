@@ -15,6 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from handlers.chat.protocol import frames, views
+from handlers.chat.protocol.sizes import chars_of
 from handlers.chat.records import Chat, Connection, Message, Role
 from handlers.chat.replies.prompt import MAX_MESSAGES, chars, prompt
 from handlers.chat.store.messages import FIRST_PAGE_ITEMS, next_page
@@ -79,8 +80,8 @@ class TestSixtyLongMessages:
     def test_a_prompt_costs_no_more_than_one_that_does_not_fit(self, store, fill, reads):
         fill([30_000] * 60 + [2])
         reads.clear()
-        sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=len), 48_000)
-        assert [len(text) for _, text in sent] == [2]
+        sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=chars_of), 48_000)
+        assert [each.chars for each in sent] == [2]
         assert reads.read_units <= allowed(30_000) + 30_000 / UNIT
 
 
@@ -92,7 +93,7 @@ def test_messages_of_one_length_cost_what_they_are(store, fill, reads, length):
     # The bytes of an item beside its text, and the one that does not fit.
     assert reads.read_units <= allowed((len(shown) + 1) * (length + 160))
     reads.clear()
-    sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=len), 48_000)
+    sent = prompt(store.messages.newest_first("chat", most=MAX_MESSAGES, room=48_000, size=chars_of), 48_000)
     assert reads.read_units <= allowed(chars(sent) + length + (len(sent) + 3) * 160)
 
 
