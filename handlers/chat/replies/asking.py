@@ -31,7 +31,7 @@ class Asking:
     ) -> Said:
         """Ask the model once, within the user's budget, and relay its answer."""
         longest = question.assistant.max_completion_tokens or self.settings.max_completion_tokens
-        bill = self.budget.reserve(attempt, question.texts, longest)
+        bill = self.budget.reserve(attempt, question.texts, longest, question.images)
         if bill is None:
             return Said(self.apologise(attempt))
         call.begin()

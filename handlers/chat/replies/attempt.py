@@ -27,8 +27,8 @@ class ReplySettings:
     """The settings of replies. `pace` is the relay's, `reasoning` what users see of the model's.
 
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
-    most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
-    counts.
+    most in one answer. `memory` is the worker's, in GB, None if it is not known. `prompt_images` is the most images
+    of a question. Where an assistant says otherwise, it counts.
     """
 
     texts: Texts
@@ -40,6 +40,7 @@ class ReplySettings:
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
     reasoning: Reasoning = Reasoning.HIDDEN
+    prompt_images: int = 8
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -54,6 +55,7 @@ class ReplySettings:
             memory=settings.memory,
             assistants=settings.assistants,
             reasoning=settings.reasoning,
+            prompt_images=settings.prompt_images,
         )
 
     @property

@@ -71,7 +71,7 @@ class Generation:
     @property
     def briefing(self) -> Briefing:
         """The briefing of the model."""
-        return Briefing(self.store, self.settings)
+        return Briefing(self.store, self.settings, self.runtime)
 
     def _monitor(self, attempt: Attempt, stop: Callable[[], None]) -> TurnMonitor:
         return TurnMonitor(

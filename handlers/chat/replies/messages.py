@@ -12,7 +12,7 @@ from typing import Self
 
 from handlers.chat.protocol import parts
 from handlers.chat.protocol.frames import clean
-from handlers.chat.records import FinishReason, Message, Part, Role, ToolCall
+from handlers.chat.records import Attachment, FinishReason, Message, Part, Role, ToolCall
 from handlers.chat.replies.tool_calls import AnsweredCall, Step
 from handlers.chat.settings import APOLOGIES
 
@@ -38,11 +38,15 @@ class EarlierCalls:
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """A message of a prompt. `text` is all that its author said. A reply may have `calls` of tools."""
+    """A message of a prompt. `text` is all that its author said.
+
+    A reply may have `calls` of tools, and a message of the user `attachments`.
+    """
 
     role: Role
     text: str
     calls: tuple[EarlierCalls, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
     @classmethod
     def of(cls, message: Message) -> Self | None:
@@ -54,7 +58,7 @@ class PromptMessage:
         said = clean(raw)
         said = said if said.strip() else ""
         calls = tuple(_calls(message, raw, len(said))) if message.parts else ()
-        return cls(message.role, said, calls) if said or calls else None
+        return cls(message.role, said, calls, message.attachments) if said or calls else None
 
     @property
     def texts(self) -> Iterator[str]:
@@ -90,7 +94,8 @@ class PromptMessage:
         """Return one message for two of one author that come together."""
         before = f"{earlier.text}{BREAK}" if earlier.text and self.text else earlier.text
         moved = (replace(step, at=step.at + len(before)) for step in self.calls)
-        return replace(self, text=before + self.text, calls=(*earlier.calls, *moved))
+        attachments = (*earlier.attachments, *self.attachments)
+        return replace(self, text=before + self.text, calls=(*earlier.calls, *moved), attachments=attachments)
 
 
 def _without_apology(message: Message) -> str:
