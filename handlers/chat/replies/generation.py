@@ -33,8 +33,9 @@ class Generation:
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
         """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost.
 
-        Raises `HandedOn`.
+        It goes on after what earlier attempts have stored. Raises `HandedOn`.
         """
+        self.stepping.resume(attempt)
         messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
@@ -45,12 +46,12 @@ class Generation:
         usable = asked is not None and self.stepping.can_answer(asked, attempt)
         return question, self._answer(asked, attempt) if asked and usable else self.give_up(attempt)
 
-    def resume(self, attempt: Attempt) -> None:
-        """Take over what earlier attempts have stored."""
-        self.stepping.resume(attempt)
-
     def give_up(self, attempt: Attempt) -> Completion:
-        """Relay the apology instead of an answer of the model, and return the completion of the reply."""
+        """Relay the apology instead of an answer of the model, and return the completion of the reply.
+
+        It comes after the text that is stored. Raises `StoreError` if that cannot be read: no reply may lack it.
+        """
+        self.stepping.resume(attempt)
         return replace(self.asking.apologise(attempt), usage=attempt.journal.usage_with(None))
 
     def _answer(self, question: Question, attempt: Attempt) -> Completion | None:

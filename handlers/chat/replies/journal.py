@@ -10,11 +10,14 @@ from handlers.chat.turns.steps import call_id
 
 
 class Journal:
-    """The stored steps of a turn, in order. `progressed` says that this attempt has stored one of them."""
+    """The stored steps of a turn, in order.
+
+    `progressed` says that this attempt has stored one of them, `resumed` that those of earlier attempts are in it.
+    """
 
     def __init__(self, turn: Turn, relay: Relay) -> None:
         self.steps: list[Step] = []
-        self.progressed = False
+        self.progressed = self.resumed = False
         self._turn = turn
         self._relay = relay
         self._parts: list[Part] = []

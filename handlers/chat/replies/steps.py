@@ -35,10 +35,13 @@ class Stepping:
     handing: Handing
 
     def resume(self, attempt: Attempt) -> None:
-        """Load what earlier attempts have stored, and relay its text."""
+        """Load what earlier attempts have stored, and relay its text. Does nothing if that is done. Raises `StoreError`."""
+        if attempt.journal.resumed:
+            return
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
             attempt.relay.add(f"{messages.BREAK}{step.text}" if step.text and attempt.relay.text else step.text)
             attempt.journal.keep(step)  # its calls are shown after its text
+        attempt.journal.resumed = True
 
     def can_answer(self, question: prompt.Question, attempt: Attempt) -> bool:
         """Return True if the tools of a question's assistant can be used, and no step has expired."""

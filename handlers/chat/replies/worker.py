@@ -126,10 +126,8 @@ class ReplyWorker:
     def _bring_to_end(self, attempt: Attempt, given_up: bool) -> None:
         attempt.relay.follow(attempt.chat.subscribers)
         if given_up or lifecycle.tries(attempt.turn) > lifecycle.MAX_ATTEMPTS:
-            self._generation.resume(attempt)
             return self._seal_apology(attempt)
         try:
-            self._generation.resume(attempt)
             question, completion = self._generation.generate(attempt)
         except work.HandedOn:
             return None

@@ -358,6 +358,24 @@ class TestTakenOver:
         tool_worker(store, gateway, SteppedModel(), counted([]), now=LATER).give_up(TURN, lambda: 60.0)
         assert (reply(store).content, reply(store).usage) == (f"I look.\n\n{APOLOGY}", Usage(1, 2))
 
+    def test_a_last_attempt_that_cannot_read_the_steps_stores_no_reply_without_them(
+        self, store, gateway, chat, monkeypatch
+    ):
+        a_stored_step(store, claim(store, TURN), None)
+        for number in range(2, 4):
+            claim(store, Handover("alice", "chat", "m2", number), now=LATER, worker=f"w{number}")
+
+        def fails(*_):
+            raise StoreError("down")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(type(store.steps), "of_turn", fails)
+            with pytest.raises(StoreError):
+                make_with(store, gateway, SteppedModel(), turn=Handover("alice", "chat", "m2", 4), now=LATER)
+        assert reply(store) is None
+        make_with(store, gateway, SteppedModel(), turn=Handover("alice", "chat", "m2", 5), now=LATER)
+        assert reply(store).content == f"I look.\n\n{APOLOGY}"
+
 
 class TestHandedOn:
     def made(self, store, gateway, remaining, model, hops=None):
