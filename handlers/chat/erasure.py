@@ -94,8 +94,14 @@ def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], 
 
 def _deletions(store: Store, erasure: Erasure, created_at: datetime, until: str | None) -> Iterator[int]:
     """Delete what belongs to a chat, batch by batch, and yield the size of each."""
+    messages, steps, branches = store.messages, store.steps, store.branches
     if until is not None:
-        for delete in (store.messages.delete_until, store.messages.delete_markers_until, store.steps.delete_until):
+        for delete in (
+            messages.delete_until,
+            messages.delete_markers_until,
+            steps.delete_until,
+            branches.delete_until,
+        ):
             yield from delete(erasure.chat_id, until)
     if store.attachments.is_there:
         yield from store.attachments.delete_all(Place(erasure.user_id, erasure.chat_id, created_at))

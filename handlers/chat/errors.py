@@ -20,6 +20,9 @@ class ErrorCode(StrEnum):
     RATE_LIMITED = "rate_limited"
     NOTHING_TO_CANCEL = "nothing_to_cancel"
     NOTHING_TO_REGENERATE = "nothing_to_regenerate"
+    NOTHING_TO_EDIT = "nothing_to_edit"
+    NOTHING_TO_SELECT = "nothing_to_select"
+    TOO_MANY_BRANCHES = "too_many_branches"
     UNKNOWN_ASSISTANT = "unknown_assistant"
     ATTACHMENT_NOT_FOUND = "attachment_not_found"
     ATTACHMENT_TOO_LARGE = "attachment_too_large"
@@ -47,6 +50,9 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.BUSY: "A reply is already being generated in this chat",
     ErrorCode.NOTHING_TO_CANCEL: "There is no such reply to cancel",
     ErrorCode.NOTHING_TO_REGENERATE: "There is no reply to regenerate",
+    ErrorCode.NOTHING_TO_EDIT: "The conversation as it is shown has no such message of the user",
+    ErrorCode.NOTHING_TO_SELECT: "The conversation as it is shown has no message with such a sibling",
+    ErrorCode.TOO_MANY_BRANCHES: "This message has as many siblings as it can have",
     ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
     ErrorCode.ATTACHMENT_NOT_FOUND: "There is no such attachment in this chat, or nothing was uploaded for it",
     ErrorCode.ATTACHMENT_TOO_LARGE: "The attachment is too large",

@@ -13,6 +13,9 @@ ADMIN = "admin"
 """The role of administrators, the only user role that has a meaning here."""
 
 
+NOTHING = "-"
+"""What the first message of a chat comes after, if it has siblings: no message has this id, and it sorts before all."""
+
 DEFAULT_ASSISTANT = "default"
 """The id of the assistant of every chat that names none."""
 
@@ -104,7 +107,8 @@ class Turn:
     last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
     the reply that a regenerated one replaces. `acknowledging` is True from the beginning until the posts of the user's
     message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, and `since`
-    is the attempt that has stored the last of them: both are 0 if there is none.
+    is the attempt that has stored the last of them: both are 0 if there is none. `after` and `fork` are those of a
+    reply that begins a branch (see `Message`).
     """
 
     message_id: str
@@ -116,6 +120,8 @@ class Turn:
     acknowledging: bool = field(default=False, compare=False)
     steps: int = 0
     since: int = 0
+    after: str | None = None
+    fork: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +231,8 @@ class Chat:
     subscriptions that were ever made. `announcements` are nearly always none or one: a message may come while an
     earlier reply is still announced. `sizes` are those of its newest messages, the newest first, as far as they are
     known: a hint (`protocol.sizes`). `assistant` is the id of the assistant that answers in it, None for the default
-    one. The times are None if they were not read.
+    one. `leaf` is the last message of the active path, None if that is the newest one. `branches` counts the changes of
+    branches, 0 in nearly all chats. The times are None if they were not read.
     """
 
     user_id: str
@@ -239,6 +246,8 @@ class Chat:
     announcements: frozenset[Announcement] = frozenset()
     sizes: tuple[Size, ...] = field(default=(), compare=False)
     assistant: str | None = None
+    leaf: str | None = None
+    branches: int = 0
     created_at: datetime | None = field(default=None, compare=False)
     updated_at: datetime | None = field(default=None, compare=False)
 
@@ -314,6 +323,9 @@ class Message:
 
     Any message may have a `page`: the number of messages that fill a page of history, with this one as the newest. It
     is 0 if none is older, and None if it is not known.
+
+    `after` is the message before it on its path, if that is not the one with the next lower id: then the message begins
+    a branch. `fork` is the eldest of its siblings, None if that is itself, or if it has none.
     """
 
     chat_id: str
@@ -327,4 +339,36 @@ class Message:
     usage: Usage | None = None
     attempt: int = 1
     parts: tuple[Part, ...] = ()
+    after: str | None = None
+    fork: str | None = None
     attachments: tuple[Attachment, ...] = field(default=(), kw_only=True)
+
+    @property
+    def fork_id(self) -> str:
+        """The key of its fork, if it has siblings."""
+        return self.fork or self.message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The messages that come after the same one: siblings, each the beginning of branches. `eldest` is the first.
+
+    `leaves` has the last message of each sibling's path, as it was when that path was left. That of the sibling on the
+    active path is out of date.
+    """
+
+    eldest: str
+    leaves: Mapping[str, str]
+
+    @property
+    def siblings(self) -> tuple[str, ...]:
+        """The ids of the siblings, the eldest first."""
+        return tuple(sorted(self.leaves))
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A run of messages, each after the one with the next lower id. `first` alone is after another one: `after`."""
+
+    first: str
+    after: str

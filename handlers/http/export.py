@@ -43,8 +43,12 @@ def markdown(export: Export) -> str:
     parts = [f"# {' '.join(export.chat.title.split())}"]
     if export.chat.assistant != DEFAULT_ASSISTANT:
         parts.append(f"Assistant: {export.chat.assistant}")
+    times = {message.message_id: message.timestamp for message in export.messages}
     for message in export.messages:
-        parts += [f"## {_NAMES[message.role]}, {message.timestamp}", message.content]
+        parts.append(f"## {_NAMES[message.role]}, {message.timestamp}")
+        if message.after is not None:
+            parts.append(f"*Another branch, after {times.get(message.after, 'nothing')}*")
+        parts.append(message.content)
         files = message.attachments or ()
         parts += [f"{each.name} ({each.type}): /chats/{export.chat.chat_id}/attachments/{each.id}" for each in files]
     return "\n\n".join(parts) + "\n"

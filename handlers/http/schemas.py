@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -256,7 +257,11 @@ class LinkView(AttachmentView):
 
 
 class MessageView(ResponseBody):
-    """A message with its full text. A reply without parts has no `parts`, a message without files no `attachments`."""
+    """A message with its full text. A reply without parts has no `parts`, a message without files no `attachments`.
+
+    `after` is the message before it on its path, `-` for none. It is given only where a branch begins. `siblings` are
+    all messages that come after the same one, if there are others.
+    """
 
     message_id: Annotated[str, Field(examples=[ID_EXAMPLE])]
     role: Role
@@ -266,10 +271,12 @@ class MessageView(ResponseBody):
     usage: TokenCount | None = None
     parts: list[PartView] | None = _left_out()
     attachments: list[AttachmentView] | None = _left_out()
+    after: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
+    siblings: list[str] | None = _left_out()
 
     @classmethod
-    def of(cls, message: Message) -> MessageView:
-        """Return the view of a message."""
+    def of(cls, message: Message, siblings: Mapping[str, tuple[str, ...]]) -> MessageView:
+        """Return the view of a message. `siblings` are those of the messages that have some."""
         usage = message.usage
         return cls(
             message_id=message.message_id,
@@ -282,6 +289,8 @@ class MessageView(ResponseBody):
             else None,
             parts=[PartView.model_validate(placed(each).as_data()) for each in message.parts] or None,
             attachments=[AttachmentView.of(each) for each in message.attachments] or None,
+            after=message.after,
+            siblings=list(siblings.get(message.message_id, ())) or None,
         )
 
 
@@ -298,10 +307,15 @@ class MessageList(ResponseBody):
 
 
 class Export(ResponseBody):
-    """A whole chat."""
+    """A whole chat, with the messages of all its branches, the oldest first.
+
+    A message comes after the one before it in the list, unless it says `after`. `leaf` is the last message of the path
+    that is shown, if that is not the newest one.
+    """
 
     chat: ChatView
     messages: list[MessageView]
+    leaf: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
 
 
 class Frame(RequestBody):

@@ -50,7 +50,7 @@ def _measure() -> list[tuple[float, float]]:
 
     from handlers.chat.concurrency import Runtime
     from handlers.chat.store import Store
-    from handlers.chat.store.tables import CONNECTION
+    from handlers.chat.store.dynamodb import CONNECTION
     from tests.support import dynamodb
     from tests.support.capacity import metered
     from tests.support.turn import a_turn, begin

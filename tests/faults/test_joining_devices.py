@@ -38,9 +38,9 @@ def test_a_device_that_joins_again_does_not_miss_it():
 
 def test_this_finds_a_message_that_is_stored_whoever_has_joined(monkeypatch):
     def careless(accept):
-        def call(self, chat, message, turn, change=None):
+        def call(self, chat, message, turn, change=None, fork=None):
             joins = self.tables.chats[chat.user_id, chat.chat_id].joins
-            return accept(self, replace(chat, joins=joins), message, turn, change)
+            return accept(self, replace(chat, joins=joins), message, turn, change, fork)
 
         return call
 

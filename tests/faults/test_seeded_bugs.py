@@ -14,11 +14,11 @@ from handlers.chat.replies.worker import ReplyWorker
 from handlers.chat.turns.actions import Performer
 from tests.faults.seeds import seed_bug
 from tests.faults.simulation.gateway import SimulatedGateway
+from tests.faults.simulation.messages import SimulatedMessages
 from tests.faults.simulation.scenario import check, check_without_faults, simulate
 from tests.faults.simulation.services import (
     SimulatedAnswer,
     SimulatedFaults,
-    SimulatedMessages,
     SimulatedTurns,
 )
 

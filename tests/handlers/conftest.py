@@ -17,7 +17,8 @@ from parley.dynamodb.provision import create_tables
 from handlers.chat.concurrency import Runtime
 from handlers.chat.store import Store
 from handlers.chat.store.attachments import Attachments
-from handlers.chat.store.tables import CONNECTION, UserItem
+from handlers.chat.store.dynamodb import CONNECTION
+from handlers.chat.store.tables import UserItem
 from tests.support import dynamodb
 from tests.support.capacity import Capacity, metered, metered_reads
 from tests.support.files import create_bucket

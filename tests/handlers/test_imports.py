@@ -78,7 +78,7 @@ print(len(collected), gc.isenabled(), gc.get_freeze_count() > 10_000)
 
 @pytest.mark.parametrize("function", [*LOADED, "generate", "api"])
 def test_the_client_of_the_tables_is_there_before_the_first_event(function):
-    code = "from handlers.chat.store.tables import CONNECTION; print(CONNECTION._client is not None)"
+    code = "from handlers.chat.store.dynamodb import CONNECTION; print(CONNECTION._client is not None)"
     assert output_of(f"import handlers.{function}; {code}") == "True"
 
 

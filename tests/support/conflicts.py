@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from handlers.chat.store.tables import CONNECTION
+from handlers.chat.store.dynamodb import CONNECTION
 
 TRANSACTION = "TransactWriteItems"
 WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", TRANSACTION)

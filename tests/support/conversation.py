@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from handlers.chat.records import Acceptance, Announcement, Chat, FinishReason, Message, Role, Turn
+from handlers.chat.records import Acceptance, Announcement, Chat, FinishReason, Fork, Message, Role, Turn
 from handlers.chat.turns import lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover
 
@@ -28,9 +28,16 @@ def seal(store, handover, text="Hello", *, turn=None, now=NOON, title=None, **mo
     """Store the reply of a turn. Returns whether it was stored."""
     turn = turn or claim(store, handover, now=now)
     more = {"finish_reason": FinishReason.STOP, "attempt": turn.attempt} | more
+    more |= {"after": turn.after, "fork": turn.fork}
     reply = Message(handover.chat_id, handover.message_id, Role.ASSISTANT, text, now, **more)
     chat = store.chats.get(handover.user_id, handover.chat_id) or Chat(handover.user_id, handover.chat_id)
-    return store.turns.seal(chat, reply, turn, title, announcement_of(handover.message_id, now))
+    fork = turn.fork and Fork(turn.fork, {turn.replaces: turn.replaces, turn.message_id: turn.message_id})
+    return store.turns.seal(chat, reply, turn, title, announcement_of(handover.message_id, now), fork)
+
+
+def regenerating(reply_id, replaced_id, *, after, now=NOON):
+    """Return a turn whose reply replaces the one before it, which has no siblings."""
+    return Turn(reply_id, now + LEASE, replaces=replaced_id, after=after, fork=replaced_id)
 
 
 def talk(store, texts):

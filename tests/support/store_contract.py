@@ -25,7 +25,7 @@ from handlers.chat.records import (
     Usage,
 )
 from handlers.chat.turns.lifecycle import Handover
-from tests.support.conversation import announcement_of, answer, ask, claim, seal
+from tests.support.conversation import announcement_of, answer, ask, claim, regenerating, seal
 from tests.support.parts import CALL, REASONING
 from tests.support.subscribers import bind, subscribe
 
@@ -279,14 +279,15 @@ class SealContract:
 
     def test_a_regenerated_reply_takes_the_place_of_the_old_one(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
-        turn = Turn("m3", LATER, replaces="m2")
-        assert store.turns.begin("alice", "chat", turn, "m2", LATER)
+        turn = regenerating("m3", "m2", after="m1")
+        assert store.turns.begin(store.chats.get("alice", "chat"), turn, LATER)
         claimed = store.turns.claim("alice", "chat", turn, "w", LATER).turn
         assert [each.message_id for each in store.messages.newest_first("chat")] == ["m2", "m1"]
         handover = Handover("alice", "chat", "m3")
         seal(store, handover, "Better", turn=claimed)
         assert [each.content for each in store.messages.newest_first("chat")] == ["Better", "Hi"]
-        assert store.chats.get("alice", "chat").message_count == 2
+        assert [each.content for each in store.messages.newest_first("chat", leaf="m2")] == ["Hello", "Hi"]
+        assert store.chats.get("alice", "chat").message_count == 3
 
     def test_an_empty_reply_is_stored_as_such(self, store, chat):
         seal(store, ask(store, "m1", "m2"), "")
@@ -313,8 +314,8 @@ class AnnouncementsContract:
 
     def test_the_announcement_of_a_regenerated_reply_names_the_reply_that_it_replaced(self, store, chat):
         answer(store, ask(store, "m1", "m2"))
-        turn = Turn("m3", LATER, replaces="m2")
-        store.turns.begin("alice", "chat", turn, "m2", LATER)
+        turn = regenerating("m3", "m2", after="m1")
+        store.turns.begin(store.chats.get("alice", "chat"), turn, LATER)
         claimed = store.turns.claim("alice", "chat", turn, "w", LATER)
         reply = Message("chat", "m3", Role.ASSISTANT, "Better", NOON)
         announcement = Announcement("m3", LATER, replaces="m2")

@@ -8,7 +8,7 @@ class LossyStore:
     """A store that loses the first answer of one operation on turns: it raises an error or returns False instead."""
 
     def __init__(self, store, operation, lost):
-        self.chats, self.messages, self.steps = store.chats, store.messages, store.steps
+        self.chats, self.messages, self.steps, self.branches = store.chats, store.messages, store.steps, store.branches
         self.attachments = store.attachments
         self.turns = _LossyTurns(store.turns, operation, lost)
 
@@ -41,7 +41,7 @@ class InterruptedStore:
         self._left = at
         self._interrupt = interrupt
         self.interrupted = False
-        for part in ("users", "connections", "chats", "messages", "turns", "steps"):
+        for part in ("users", "connections", "chats", "messages", "turns", "steps", "branches"):
             setattr(self, part, _InterruptedPart(getattr(store, part), self.before_call))
         self.attachments = store.attachments
 
@@ -83,6 +83,6 @@ class CountingTurns(Turns):
     def __init__(self, users):
         self._users = users
 
-    def accept(self, chat, message, turn, change=None):
+    def accept(self, chat, message, turn, change=None, fork=None):
         self._users.attempts += change is not None
-        return super().accept(chat, message, turn, change)
+        return super().accept(chat, message, turn, change, fork)

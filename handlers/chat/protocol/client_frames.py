@@ -32,6 +32,9 @@ Title = Annotated[NonBlankText, Field(min_length=1, max_length=200)]
 """A title that somebody gives to a chat."""
 
 Id = Annotated[str, Field(min_length=1, max_length=128)]
+AttachmentIds = Annotated[tuple[Id, ...], Field(strict=False)]
+"""Not strict: JSON has lists only."""
+
 Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
 """An id that a client chooses: at most 64 characters, no control characters."""
 
@@ -82,7 +85,7 @@ class SendMessage(ClientFrame):
     type: ClassVar[str] = "message"
     message: Text
     client_message_id: Tag | None = None
-    attachments: Annotated[tuple[Id, ...] | None, Field(strict=False)] = None
+    attachments: AttachmentIds | None = None
 
 
 class Cancel(ClientFrame):
@@ -96,6 +99,23 @@ class Regenerate(ClientFrame):
     """Make the last reply again."""
 
     type: ClassVar[str] = "regenerate"
+
+
+class Edit(ClientFrame):
+    """Put a message into the place of one of the user's, and have it answered. The old one stays on its branch."""
+
+    type: ClassVar[str] = "edit"
+    message_id: Id
+    message: Text
+    client_message_id: Tag | None = None
+    attachments: AttachmentIds | None = None
+
+
+class Select(ClientFrame):
+    """Show the branch of a message instead of the one of its sibling that is shown."""
+
+    type: ClassVar[str] = "select"
+    message_id: Id
 
 
 class LoadHistory(ClientFrame):
@@ -119,5 +139,9 @@ class Ping(ClientFrame):
 
 
 CLIENT_FRAMES: dict[str, type[ClientFrame]] = {
-    frame.type: frame for frame in (JoinChat, CreateChat, SendMessage, Cancel, Regenerate, LoadHistory, LeaveChat, Ping)
+    frame.type: frame
+    for frame in (
+        *(JoinChat, CreateChat, SendMessage, Cancel, Regenerate, Edit, Select),
+        *(LoadHistory, LeaveChat, Ping),
+    )
 }

@@ -168,7 +168,8 @@ class AttachmentView(ServerFrame):
 class MessageView(ServerFrame):
     """A stored message. If its text does not fit into a frame, `content` is None and `length` is given.
 
-    If its parts do not fit, they are left out and `part_count` is given.
+    If its parts do not fit, they are left out and `part_count` is given. `siblings` are the ids of all messages that
+    come after the same one, this one too, if there are others.
     """
 
     message_id: str
@@ -180,6 +181,7 @@ class MessageView(ServerFrame):
     parts: tuple[PartView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     part_count: int | None = field(default=None, metadata=_LEFT_OUT)
     attachments: tuple[AttachmentView, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    siblings: tuple[str, ...] | None = field(default=None, metadata=_LEFT_OUT)
 
 
 class RunningReply(ServerFrame):
@@ -241,7 +243,10 @@ class Notice(ServerFrame):
 
 
 class UserMessage(ServerFrame):
-    """A user's message is stored. With `duplicate`, it was stored before under this `client_message_id`."""
+    """A user's message is stored. With `duplicate`, it was stored before under this `client_message_id`.
+
+    An edited one replaces the message `replaces`, and all that came after that.
+    """
 
     type: ClassVar[str] = "user_message"
     message_id: str
@@ -252,6 +257,15 @@ class UserMessage(ServerFrame):
     client_message_id: str | None = field(default=None, metadata=_LEFT_OUT)
     duplicate: bool | None = field(default=None, metadata=_LEFT_OUT)
     attachments: tuple[AttachmentView, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    replaces: str | None = field(default=None, metadata=_LEFT_OUT)
+
+
+class BranchSelected(ServerFrame):
+    """The chat shows the branch of this message now. Clients join the chat again to see it."""
+
+    type: ClassVar[str] = "branch_selected"
+    chat_id: str
+    message_id: str
 
 
 class AssistantMessageStart(ServerFrame):
@@ -368,6 +382,7 @@ SERVER_FRAMES: tuple[type[ServerFrame], ...] = (
         ChatDeleted,
         Notice,
         UserMessage,
+        BranchSelected,
     ),
     *(AssistantMessageStart, AssistantMessageToken, AssistantMessagePart, AssistantMessageComplete, Error, Pong),
 )

@@ -1,4 +1,4 @@
-"""Sizes of the newest messages of a chat: a hint, kept with the chat, for how many of them one read is to ask for.
+"""Sizes of the newest messages of a chat's path: a hint, kept with the chat, for how many one read is to ask for.
 
 A read is charged by what it returns. So who knows the sizes reads as many messages as fit, and not the next one.
 A missing hint, or a wrong one, costs units or one more read, and nothing else.
@@ -33,14 +33,21 @@ def chars_of(message: Message) -> int:
 
 
 def sizes_with(chat: Chat, message: Message, replaces: str | None = None) -> tuple[Size, ...]:
-    """Return the sizes of a chat to which a message comes, perhaps instead of its newest one."""
-    older = chat.sizes if replaces is None else chat.sizes[1:]
+    """Return the sizes of a chat's active path with a message that comes, perhaps instead of the last one there."""
+    if replaces is not None:
+        return (size_of(message), *chat.sizes[1:])[:MAX_SIZES]
+    # Nobody knows how many of the sizes are those of messages before an edited one.
+    older = chat.sizes if message.after in (None, chat.leaf) else ()
     return (size_of(message), *older)[:MAX_SIZES]
 
 
 def arrived(chat: Chat, message: Message, replaces: str | None = None) -> tuple[Message, tuple[Size, ...], int]:
-    """Return a new message with its page, and then the sizes and the number of messages that its chat has with it."""
-    sizes, count = sizes_with(chat, message, replaces), chat.message_count + (replaces is None)
+    """Return a new message with its page, and then the sizes and the number of messages that its chat has with it.
+
+    The number is that of all branches. It is the more of the path's messages, so a page says too little, and nothing
+    wrong.
+    """
+    sizes, count = sizes_with(chat, message, replaces), chat.message_count + 1
     return replace(message, page=page_items(sizes, count)), sizes, count
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from handlers.chat.errors import Refused
@@ -16,7 +16,7 @@ from handlers.chat.protocol.frames import (
     TokenUsage,
     UserMessage,
 )
-from handlers.chat.records import FinishReason, Message
+from handlers.chat.records import NOTHING, FinishReason, Message
 
 MAX_PAGE_BYTES = frames.MAX_FRAME_BYTES - 2 * 1024
 """The share of a frame that a page of messages may take. The rest is for the title, the ids and the request id."""
@@ -48,8 +48,11 @@ def view(message: Message) -> MessageView:
     return replace(shown, content=None, length=frames.utf16_length(message.content))
 
 
-def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
-    """Return the frame that says that a user message is stored, or with `duplicate`, that it was stored before."""
+def acknowledgement(message: Message, *, duplicate: bool, replaces: str | None = None) -> UserMessage:
+    """Return the frame that says that a user message is stored, or with `duplicate`, that it was stored before.
+
+    An edited one replaces the message with the id `replaces`.
+    """
     return UserMessage(
         message_id=message.message_id,
         content=message.content,
@@ -58,6 +61,7 @@ def acknowledgement(message: Message, *, duplicate: bool) -> UserMessage:
         client_message_id=message.client_message_id,
         duplicate=True if duplicate else None,
         attachments=attachments.views(message.attachments),
+        replaces=replaces,
     )
 
 
@@ -99,9 +103,39 @@ def bytes_in_page(message: Message) -> int:
 
 
 def page(
-    newest_first: Iterable[Message], limit: int, has_older: Callable[[str], bool]
+    newest_first: Iterable[Message],
+    limit: int,
+    has_older: Callable[[str], bool],
+    siblings: Callable[[Sequence[Message]], Mapping[str, tuple[str, ...]]] = lambda shown: {},
 ) -> tuple[tuple[MessageView, ...], bool]:
-    """Return the newest messages that fit into one frame, at most `limit`, oldest first, and True if there are more."""
+    """Return the newest messages that fit into one frame, at most `limit`, oldest first, and True if there are more.
+
+    `siblings` returns the siblings of the messages that have some.
+    """
+    shown: list[Message] = []
+    fitting, older = _fitting(_noting(newest_first, shown), limit, has_older)
+    found = siblings(shown[: len(fitting)]) if fitting else {}
+    views = [replace(each, siblings=found.get(each.message_id)) for each in fitting]
+    while found and sum(map(_bytes, views)) > MAX_PAGE_BYTES:
+        if len(views) == 1:
+            # A message that fills the page is shown without them, rather than not at all.
+            return tuple(fitting[:1]), older
+        del views[-1]
+        older = True
+    return tuple(reversed(views)), older
+
+
+def _noting(messages: Iterable[Message], shown: list[Message]) -> Iterator[Message]:
+    """Yield messages, and put them into a list."""
+    for message in messages:
+        shown.append(message)
+        yield message
+
+
+def _fitting(
+    newest_first: Iterable[Message], limit: int, has_older: Callable[[str], bool]
+) -> tuple[list[MessageView], bool]:
+    """Return the newest messages that fit into one frame, at most `limit`, newest first, and True if there are more."""
     # `newest_first` reads the table as we go, and a read is charged by what it returns. So this takes no message
     # that it does not show: the newest one says how many fit, or else one turns out not to fit. `has_older` is the
     # cheap way to know of one more, if the message itself does not say it.
@@ -111,15 +145,21 @@ def page(
         shown = view(message)
         size += _bytes(shown)
         if size > MAX_PAGE_BYTES:
-            return tuple(reversed(views)), True
+            return views, True
         if not views and message.page:
             full = MAX_PAGE_BYTES
             limit = min(limit, message.page) if message.page < MAX_PAGE_MESSAGES else limit
         views.append(shown)
         if len(views) == limit or size > full:
-            older = has_older(message.message_id) if message.page is None else message.page > 0
-            return tuple(reversed(views)), older
-    return tuple(reversed(views)), False
+            return views, _has_older(message, has_older)
+    return views, False
+
+
+def _has_older(message: Message, has_older: Callable[[str], bool]) -> bool:
+    """Return True if a message is not the first of its path. `has_older` says whether one with a lower id is stored."""
+    if message.after is not None:
+        return message.after != NOTHING
+    return has_older(message.message_id) if message.page is None else message.page > 0
 
 
 def _fullest_view(message: Message) -> MessageView:

@@ -33,7 +33,7 @@ class Briefing:
         """
         before = handover.replaces or handover.message_id
         try:
-            return self._read_prompt(handover.chat_id, before, handover.assistant, handover.chars)
+            return self._read_prompt(handover.chat_id, before, handover.parent, handover.assistant, handover.chars)
         except StoreError:
             # Read again with the turn claimed: a failure there ends the attempt as it should.
             logger.exception("prompt_not_read_ahead")
@@ -44,8 +44,10 @@ class Briefing:
         turn, chat, ahead = attempt.turn, attempt.chat, attempt.prompt()
         handover = attempt.handover
         # A handover of an earlier version does not say what is replaced, and which assistant answers.
-        if ahead is None or (handover.replaces, handover.assistant) != (turn.replaces, chat.assistant):
-            return self._read_prompt(chat.chat_id, turn.replaces or turn.message_id, chat.assistant, ())
+        told = handover.replaces, handover.parent, handover.assistant
+        if ahead is None or told != (turn.replaces, turn.after, chat.assistant):
+            before = turn.replaces or turn.message_id
+            return self._read_prompt(chat.chat_id, before, turn.after, chat.assistant, ())
         return ahead
 
     def question(self, messages: Prompt, attempt: Attempt) -> Question | None:
@@ -72,12 +74,17 @@ class Briefing:
     def _room(self, assistant: Assistant | None) -> int:
         return (assistant and assistant.history_chars) or self.settings.history_chars
 
-    def _read_prompt(self, chat_id: str, before: str, assistant_id: str | None, chars: Sequence[int]) -> Prompt:
-        """Read a prompt. `chars` are the lengths of its messages as far as they are known."""
+    def _read_prompt(
+        self, chat_id: str, before: str, leaf: str | None, assistant_id: str | None, chars: Sequence[int]
+    ) -> Prompt:
+        """Read the prompt that ends with a message, `leaf`, or else before one.
+
+        `chars` are the lengths of its messages as far as they are known.
+        """
         assistant = self.settings.assistants.find(assistant_id)
         room = self._room(assistant)
         known = known_items(chars, room)
         earlier = self.store.messages.newest_first(
-            chat_id, before, most=MAX_MESSAGES, room=room, size=chars_of, first=known
+            chat_id, before, leaf=leaf, most=MAX_MESSAGES, room=room, size=chars_of, first=known
         )
         return prompt(up_to_known(earlier, chars, known), room)

@@ -63,7 +63,7 @@ class Sealing:
     def announce_again(self, chat: Chat, announcement: Announcement, relay: Relay, reply: Message | None) -> None:
         """Announce a reply that an earlier worker has stored. With its text, which that worker may not have sent.
 
-        `reply` is None if another reply has replaced it since then.
+        `reply` is None if it is not on the active path any more: another reply has replaced it, for example.
         """
         if reply is not None:
             relay.announce(lifecycle.not_shown(chat, reply.message_id), reply)

@@ -35,7 +35,7 @@ class Stepping:
     handing: Handing
 
     def resume(self, attempt: Attempt) -> None:
-        """Load what earlier attempts have stored, and relay its text. Does nothing if that is done. Raises `StoreError`."""
+        """Load what earlier attempts have stored, and relay its text. Done once. Raises `StoreError`."""
         if attempt.journal.resumed:
             return
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):

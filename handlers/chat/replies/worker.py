@@ -29,7 +29,7 @@ from handlers.chat.replies.attempt import Attempt, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.replies.sealing import Report, Sealing, SendToUser
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns import lifecycle
+from handlers.chat.turns import branches, lifecycle
 
 
 class ReplyWorker:
@@ -116,6 +116,7 @@ class ReplyWorker:
         chat, announcement = claimed
         logger.info("announcement_taken_over", message_id=announcement.message_id)
         reply = self._store.messages.get(handover.chat_id, handover.message_id)
+        reply = reply if branches.is_shown(self._store, chat, handover.message_id) else None
         attempt = reply.attempt if reply else handover.attempt
         relay = relays.relay_of(chat, announcement, attempt, self._connections, self._settings, self._runtime)
         try:

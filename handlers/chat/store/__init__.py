@@ -1,4 +1,6 @@
-"""The store: users, connections, chats, messages, turns and their steps, kept in DynamoDB, and attachments, kept in S3.
+"""The store: users, connections, chats, messages and their branches, turns and their steps, kept in DynamoDB.
+
+Attachments are kept in S3.
 
 Callers see plain values, never PynamoDB's. A write with a condition returns False if the condition does not hold.
 A caller that gets False, or a `StoreError`, may still have written, because an answer can be lost on its way back:
@@ -11,11 +13,12 @@ from pynamodb.exceptions import PynamoDBException
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.store.attachments import Attachments
+from handlers.chat.store.branches import Branches
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
+from handlers.chat.store.dynamodb import CONNECTION
 from handlers.chat.store.messages import Messages
 from handlers.chat.store.steps import Steps
-from handlers.chat.store.tables import CONNECTION
 from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
 
@@ -24,7 +27,7 @@ StoreError = PynamoDBException
 
 
 class Store:
-    """The four tables, in six parts, and the bucket of attachments. Safe from any thread.
+    """The four tables, in seven parts, and the bucket of attachments. Safe from any thread.
 
     All stores of a process share one connection, which pauses as the newest store's `runtime` says.
     """
@@ -39,3 +42,4 @@ class Store:
         self.turns = Turns()
         self.steps = Steps()
         self.attachments = Attachments()
+        self.branches = Branches()

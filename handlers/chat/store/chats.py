@@ -143,11 +143,18 @@ def update_chat(user_id: str, chat_id: str, actions: list[Action], condition: Co
     return item.chat() if update(item, actions, condition) else None
 
 
+def has_branches_of(chat: Chat) -> Condition:
+    """Return the condition that no branch was begun or selected since a chat was read: no other leaf, no other fork."""
+    condition: Condition = ChatItem.branches == chat.branches if chat.branches else ChatItem.branches.does_not_exist()
+    return condition
+
+
 def _is_as_shown(chat: Chat) -> Condition:
-    """Return the condition that a chat has the messages, and the running turn, with which it was read."""
+    """Return the condition that a chat has the messages, the path and the running turn with which it was read."""
     last, turn = chat.last_message_id, chat.turn
     condition: Condition = ChatItem.chat_id.exists() & (ChatItem.message_count == chat.message_count)
     condition &= ChatItem.last_message_id.does_not_exist() if last is None else ChatItem.last_message_id == last
+    condition &= has_branches_of(chat)
     if turn is None:
         condition &= ChatItem.turn.does_not_exist()
     else:

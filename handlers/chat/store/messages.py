@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.pagination import ResultIterator
 
 from handlers.chat.protocol.attachments import kept_attachments
 from handlers.chat.protocol.parts import kept_parts
-from handlers.chat.records import Message
+from handlers.chat.records import NOTHING, Message
 from handlers.chat.store.tables import MessageItem, SentItem
 from handlers.chat.store.writes import delete_in_batches
 
@@ -20,6 +24,7 @@ _GROWTH = 8
 _MAX_PAGE_ITEMS = 100
 _DELETION_PAGE_ITEMS = 100
 _KEYS = ["chatId", "messageId"]
+_JUST_ABOVE = "\x01"
 _OVERHEAD_BYTES = 150
 """The bytes of a message beside its text, in a frame and about as many in its item."""
 
@@ -37,6 +42,41 @@ def next_page(seen: int, filled: int, room: int, most: int) -> int:
     """
     fitting = (room - filled) * seen // max(1, filled)
     return max(1, min(fitting, most - seen, seen * _GROWTH, _MAX_PAGE_ITEMS))
+
+
+def _newest(chat_id: str, until: Condition | None, items: int, start: Any = None) -> ResultIterator[MessageItem]:
+    """Return one page of a chat's messages, the newest first. `start` is where the page before it has ended."""
+    return MessageItem.query(
+        chat_id,
+        until,
+        consistent_read=True,
+        scan_index_forward=False,
+        limit=items,
+        page_size=items,
+        last_evaluated_key=start,
+    )
+
+
+class _Path:
+    """A path that is read from its end on, page by page. The messages of other branches lie between its own."""
+
+    def __init__(self) -> None:
+        self.goes_on_with: str | None = None
+        """The message that comes next, if that is not the one with the next lower id."""
+        self.is_over = False
+
+    def among(self, items: Iterable[MessageItem]) -> Iterator[Message]:
+        """Yield the messages of a page that are on the path. It is over with its first message, or if there is none."""
+        self.is_over = True
+        for item in items:
+            if self.goes_on_with is None or item.message_id <= self.goes_on_with:
+                message = item.message()
+                self.goes_on_with, self.is_over = message.after, message.after == NOTHING
+                yield message
+            if self.is_over:
+                break
+        if self.is_over:
+            self.goes_on_with = None
 
 
 class Messages:
@@ -62,13 +102,17 @@ class Messages:
         chat_id: str,
         before: str | None = None,
         *,
+        leaf: str | None = None,
         most: int = _MAX_PAGE_ITEMS,
         room: int = ROOM_BYTES,
         size: Callable[[Message], int] | None = None,
         first: int | None = None,
         by_page: bool = False,
     ) -> Iterator[Message]:
-        """Yield a chat's messages, the newest first. With `before`, only those that are older than this id.
+        """Yield the messages of a path, the newest first: those that end with `leaf`, or else with the newest message.
+
+        With `before`, they end with the newest message that is older than this id. What lies between the first message
+        of a branch and the one that it comes after is read at most to the end of the page, and left out.
 
         A read is charged by what it returns, so it returns little more than the reader needs: about `most` messages
         that fill the `room` together, in the reader's own measure of one, `size`, or else in bytes. Who takes more gets
@@ -77,29 +121,25 @@ class Messages:
         `first` is how many to read first, if that is known. With `by_page`, what the messages say of pages is followed.
         """
         older = MessageItem.message_id < before if before else None
+        older = MessageItem.message_id <= leaf if leaf else older
         items, seen, filled, start = min(most, first or FIRST_PAGE_ITEMS), 0, 0, None
-        known = 0
+        known, path = 0, _Path()
         while True:
-            page = MessageItem.query(
-                chat_id,
-                older,
-                consistent_read=True,
-                scan_index_forward=False,
-                limit=items,
-                page_size=items,
-                last_evaluated_key=start,
-            )
-            for item in page:
-                message = item.message()
+            page = _newest(chat_id, older, items, start)
+            for message in path.among(page):
                 known = known if seen else message.page or 0
                 seen, filled = seen + 1, filled + (size or bytes_of)(message)
                 yield message
             start = page.last_evaluated_key
-            if start is None or message.page == 0:
+            if path.goes_on_with is not None:
+                older, start = MessageItem.message_id <= path.goes_on_with, None
+            elif path.is_over or start is None or message.page == 0:
                 return
             items = next_page(seen, filled, room, most)
             if by_page and seen < known:
                 items = min(known, most) - seen
+            elif first and seen < first:
+                items = min(first - seen, items)  # others of another branch lay between
             elif by_page and message.page:
                 items = min(items, max(1, message.page - 1))
 
@@ -121,14 +161,28 @@ class Messages:
         )
         return next(found, None) is not None
 
+    def with_previous(self, chat_id: str, message_id: str | None) -> tuple[Message, ...]:
+        """Return a message and the one with the next lower id, as far as they are stored. None means the newest one."""
+        until = MessageItem.message_id <= message_id if message_id else None
+        messages = tuple(item.message() for item in _newest(chat_id, until, 2))
+        return messages if messages and message_id in (None, messages[0].message_id) else ()
+
     def oldest_first(self, chat_id: str) -> Iterator[Message]:
-        """Yield all messages of a chat, the oldest first."""
+        """Yield all messages of a chat, of all branches, the oldest first."""
         for item in MessageItem.query(chat_id, consistent_read=True):
             yield item.message()
 
-    def after(self, chat_id: str, message_id: str, page_items: int) -> Iterator[Message]:
-        """Yield a chat's messages that are newer than this id, the oldest of them first."""
-        newer = MessageItem.message_id > message_id
+    def after(
+        self, chat_id: str, message_id: str, page_items: int, first: str = "", last: str | None = None
+    ) -> Iterator[Message]:
+        """Yield a chat's messages that are newer than this id, the oldest of them first.
+
+        With `last`, only those from `first` to that one.
+        """
+        newer: Condition = MessageItem.message_id > message_id
+        if last is not None:
+            # A key condition has one range, and `between` includes both ends: no id ends with this character.
+            newer = MessageItem.message_id.between(max(first, f"{message_id}{_JUST_ABOVE}"), last)
         for item in MessageItem.query(chat_id, newer, consistent_read=True, page_size=page_items):
             yield item.message()
 

@@ -16,7 +16,8 @@ from typing import Self
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 
 from handlers.chat.records import CallState, Chat, Result, Step, StepCall, ToolCall, Turn
-from handlers.chat.store.tables import TURN, ChatItem, Table, UsageMap
+from handlers.chat.store.dynamodb import Table
+from handlers.chat.store.tables import TURN, ChatItem, UsageMap
 from handlers.chat.store.turns import is_at
 from handlers.chat.store.writes import Write, delete_in_batches, putting, transact, update, updating
 

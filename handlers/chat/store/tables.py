@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pynamodb.attributes import (
     BinaryAttribute,
@@ -21,16 +21,9 @@ from pynamodb.attributes import (
     UnicodeSetAttribute,
     UTCDateTimeAttribute,
 )
-from pynamodb.connection import Connection as TablesConnection
-from pynamodb.connection import TableConnection
-from pynamodb.exceptions import TableError, VerboseClientError
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
-from pynamodb.models import Model
 
-from handlers.chat import cost
-from handlers.chat.aws import BOTOCORE_SESSION, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS, RETRIES
-from handlers.chat.concurrency import Runtime
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
 from handlers.chat.protocol.attachments import attachments_in, kept_attachments
@@ -48,87 +41,8 @@ from handlers.chat.records import (
     Usage,
     User,
 )
+from handlers.chat.store.dynamodb import Table
 from handlers.chat.store.kept_sizes import sizes_in
-
-if TYPE_CHECKING:
-    from botocore.session import Session
-
-
-CONFLICT_PAUSES_SECONDS = (0.03, 0.075, 0.15)
-"""Pauses before a request is sent again after a conflict, at most: jitter takes up to half of each away."""
-
-
-class _Connection(TablesConnection):
-    """PynamoDB's connection, on the process's one session.
-
-    It counts the units of its answers, and sends a request again that met a transaction at one of its items.
-    """
-
-    runtime = Runtime()
-    """The pauses between the tries, as the process's `Store` has them."""
-
-    @property
-    def session(self) -> Session:
-        return BOTOCORE_SESSION
-
-    def open(self) -> None:
-        """Make the client now: every first request needs it, and Lambda gives a starting environment more CPU."""
-        _ = self.client
-
-    def dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
-        # Here and not at each write: every request of the store comes through here. DynamoDB refuses a write, and
-        # cancels a transaction, while another transaction is at the same item. Nothing was written then, and neither
-        # botocore nor PynamoDB tries again (docs/aws.md section 10). A conflict says nothing about a condition, so it
-        # must not become a "no".
-        for pause in CONFLICT_PAUSES_SECONDS:
-            try:
-                return self._dispatch(operation_name, operation_kwargs)
-            except VerboseClientError as error:
-                if not _is_conflict(error):
-                    raise
-            self.runtime.sleep(pause * self.runtime.jitter())
-        return self._dispatch(operation_name, operation_kwargs)
-
-    def _dispatch(self, operation_name: str, operation_kwargs: dict[str, Any]) -> dict[str, Any]:
-        # A copy: botocore adds the token of a transaction, and the next try is another transaction.
-        answer: dict[str, Any] = super().dispatch(operation_name, dict(operation_kwargs))
-        cost.count(operation_name, answer or {})
-        return answer
-
-
-def _is_conflict(error: VerboseClientError) -> bool:
-    """Return True if another transaction was at the item of a write, or at an item of a transaction."""
-    if error.response["Error"].get("Code") == "TransactionConflictException":
-        return True
-    return any(reason and reason.code == "TransactionConflict" for reason in error.cancellation_reasons)
-
-
-CONNECTION = _Connection(
-    connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
-    read_timeout_seconds=READ_TIMEOUT_SECONDS,
-    max_retry_attempts=RETRIES,
-)
-"""The connection of all tables. By itself, PynamoDB makes a session and a client for each table."""
-
-
-class Table(Model):
-    """A table of the template, on the shared connection."""
-
-    @classmethod
-    def _get_connection(cls) -> TableConnection:
-        table = super()._get_connection()
-        if table.connection is not CONNECTION:
-            _share(table)
-        return table
-
-
-def _share(table: TableConnection) -> None:
-    """Put a table on the shared connection. Two models may have the same table."""
-    try:
-        CONNECTION.get_meta_table(table.table_name)
-    except TableError:
-        CONNECTION.add_meta_table(table.connection.get_meta_table(table.table_name))
-    table.connection = CONNECTION
 
 
 class QuotaUsageMap(MapAttribute[str, Any]):
@@ -251,6 +165,8 @@ class TurnMap(MapAttribute[str, Any]):
     acknowledging = BooleanAttribute(null=True)
     steps = NumberAttribute(null=True)
     since = NumberAttribute(null=True)
+    after = UnicodeAttribute(null=True)
+    fork = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, turn: Turn) -> Self:
@@ -265,6 +181,8 @@ class TurnMap(MapAttribute[str, Any]):
             acknowledging=turn.acknowledging or None,
             steps=turn.steps or None,
             since=turn.since or None,
+            after=turn.after,
+            fork=turn.fork,
         )
 
     def turn(self) -> Turn:
@@ -279,6 +197,8 @@ class TurnMap(MapAttribute[str, Any]):
             acknowledging=bool(self.acknowledging),
             steps=int(self.steps or 0),
             since=int(self.since or 0),
+            after=self.after,
+            fork=self.fork,
         )
 
 
@@ -312,6 +232,8 @@ class ChatItem(Table):
     announcements = UnicodeSetAttribute(null=True)
     sizes = BinaryAttribute(null=True, legacy_encoding=False)
     assistant = UnicodeAttribute(null=True)
+    leaf = UnicodeAttribute(null=True)
+    branches = NumberAttribute(null=True)
     created_at = UTCDateTimeAttribute(attr_name="createdAt")
     updated_at = UTCDateTimeAttribute(attr_name="updatedAt")
     by_updated_at = _ChatsByUpdatedAt()
@@ -331,6 +253,8 @@ class ChatItem(Table):
             announcements=frozenset(_announcement(kept) for kept in self.announcements or ()),
             sizes=sizes_in(self.sizes, int(self.message_count or 0)),
             assistant=self.assistant,
+            leaf=self.leaf,
+            branches=int(self.branches or 0),
             created_at=self.created_at,
             updated_at=self.updated_at,
         )
@@ -417,6 +341,8 @@ class MessageItem(Table):
     page = NumberAttribute(null=True)
     parts = UnicodeAttribute(null=True)
     attachments = UnicodeAttribute(null=True)
+    after = UnicodeAttribute(null=True)
+    fork = UnicodeAttribute(null=True)
 
     @classmethod
     def of(cls, message: Message) -> Self:
@@ -435,6 +361,8 @@ class MessageItem(Table):
             page=message.page,
             parts=kept_parts(message.parts),
             attachments=kept_attachments(message.attachments),
+            after=message.after,
+            fork=message.fork,
         )
 
     def message(self) -> Message:
@@ -454,6 +382,8 @@ class MessageItem(Table):
             page=int(page) if page is not None else None,
             parts=parts_in(self.parts),
             attachments=attachments_in(self.attachments),
+            after=self.after,
+            fork=self.fork,
         )
 
 

@@ -13,7 +13,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 from pynamodb.transactions import TransactWrite
 
-from handlers.chat.store.tables import CONNECTION
+from handlers.chat.store.dynamodb import CONNECTION
 
 MAX_BATCH_ITEMS = 25
 """Items that one BatchWriteItem of DynamoDB takes."""
@@ -58,7 +58,7 @@ def _written(write: Callable[[], object], failure: type[PynamoDBException]) -> b
     return True
 
 
-def putting(item: Model, condition: Condition) -> Write:
+def putting(item: Model, condition: Condition | None = None) -> Write:
     """Return the write of a whole item."""
     return Write(2, lambda transaction: transaction.save(item, condition))
 

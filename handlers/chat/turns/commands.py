@@ -127,7 +127,7 @@ class Commands:
 
         Raises `Refused`, and before the first action `Misconfigured` and `ConnectionChanged`.
         """
-        begins_turn = isinstance(frame, client_frames.SendMessage | client_frames.Regenerate)
+        begins_turn = isinstance(frame, client_frames.SendMessage | client_frames.Regenerate | client_frames.Edit)
         refuse_wrong(self._wrong_settings, None if begins_turn else ACCESS)
         self._check_session(frame, connection)
         for answer in self._dispatch(frame, connection):
@@ -158,6 +158,10 @@ class Commands:
                 return self._sending.cancel(frame, connection)
             case client_frames.Regenerate():
                 return self._sending.regenerate(connection)
+            case client_frames.Edit():
+                return self._sending.edit_message(frame, connection)
+            case client_frames.Select():
+                return self._sending.select(frame, connection)
             case client_frames.Ping():
                 return self._ping(connection)
             case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.connections import connections_to_evict
@@ -15,7 +16,7 @@ from handlers.chat.protocol import client_frames, frames, sizes, stream, views
 from handlers.chat.records import Chat, Connection, Message, Resume, Role, Subscription
 from handlers.chat.settings import Settings
 from handlers.chat.store import Store, StoreError
-from handlers.chat.turns import actions, creation, lifecycle, send
+from handlers.chat.turns import actions, branches, creation, lifecycle, send
 
 LEAVING_SECONDS = 2.5
 """The wait before a connection hears that it has another user, if it was in a chat of the old one. After it no frame of
@@ -200,12 +201,19 @@ class Joining:
         stored, chat_id = self.store.messages, chat.chat_id
         # The newest message of the page says how many fit. It is read with them if the chat says it too, else alone.
         first = sizes.first_items(chat) if before is None else 1
-        newest = stored.newest_first(chat_id, before, most=limit, room=views.MAX_PAGE_BYTES, first=first, by_page=True)
-        return views.page(newest, limit, lambda oldest: stored.has_older(chat_id, oldest))
+        before, leaf = branches.end_of_page(self.store, chat, before)
+        newest = stored.newest_first(
+            chat_id, before, leaf=leaf, most=limit, room=views.MAX_PAGE_BYTES, first=first, by_page=True
+        )
+        siblings = partial(branches.siblings, self.store, chat)
+        return views.page(newest, limit, lambda oldest: stored.has_older(chat_id, oldest), siblings)
 
     def _stored_reply(self, resume: Resume, chat: Chat) -> Message | None:
+        """Return the stored reply that a client has a part of, None if it is not on the active path."""
         reply = self.store.messages.get(chat.chat_id, resume.message_id)
-        return reply if reply and reply.role is Role.ASSISTANT else None
+        if reply is None or reply.role is not Role.ASSISTANT:
+            return None
+        return reply if branches.is_shown(self.store, chat, reply.message_id) else None
 
 
 def _bound(connection: Connection, user_id: str, chat_id: str | None, until: datetime | None = None) -> Connection:

@@ -19,7 +19,7 @@ from handlers.chat.cost import Units, Use
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaChange
 from handlers.chat.protocol import sizes
-from handlers.chat.records import Acceptance, Announcement, Chat, Message, Role, Subscription, Turn
+from handlers.chat.records import Acceptance, Announcement, Chat, Fork, Message, Role, Subscription, Turn
 from handlers.chat.store import Store, StoreError
 
 LEASE = timedelta(seconds=15)
@@ -32,7 +32,8 @@ MAX_ATTEMPTS = 3
 """The number of workers that try to make a reply, or its next step. The next one seals the apology."""
 
 MAX_TITLE_CHARS = 50
-_MAX_TRIES = 5
+MAX_TRIES = 5
+"""The most tries of a write that begins a turn. A failed try means that the chat has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Handover:
     """The payload of a worker's invocation: the reply that it is to make, without any text.
 
     `attempt` is the number that the worker's own attempt will have, `replaces` the reply that this one replaces.
+    `parent` is the message that it comes after, if it replaces one.
     `assistant` is the chat's, None for the default one.
     `hops` counts the workers that have handed the turn on while they lived, None if none has.
     `chars` are the lengths of the texts for the prompt, the newest first, as far as they are known (`protocol.sizes`).
@@ -61,6 +63,7 @@ class Handover:
     asked_at: int | None = None
     assistant: str | None = None
     hops: int | None = None
+    parent: str | None = None
     chars: tuple[int, ...] = field(default=(), compare=False)
 
     @classmethod
@@ -88,6 +91,22 @@ class Handover:
             gb_seconds=use.gb_seconds,
             asked_at=asked_at if self.attempt == 1 else None,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a new message in its chat: what it comes `after`, None for the newest message.
+
+    `fork` is its fork without it, None if it has no siblings.
+    """
+
+    after: str | None = None
+    fork: Fork | None = None
+
+    def fork_with(self, message_id: str) -> Fork | None:
+        """Return the fork with the new message, whose path ends with itself as yet."""
+        fork = self.fork
+        return fork and replace(fork, leaves={**fork.leaves, message_id: message_id})
 
 
 Charge = Callable[[Chat, bool], QuotaChange | None]
@@ -183,23 +202,27 @@ def accept(
     client_message_id: str | None,
     runtime: Runtime,
     charge: Charge = lambda chat, moved: None,
+    find_place: Callable[[Chat], Place] = lambda chat: Place(chat.leaf),
     attach: Attach = lambda message: message,
 ) -> Accepted:
     """Store a user message, exactly once for one `client_message_id`, and begin its turn.
 
-    `chat` is the chat as it was just read. Raises `Refused` with `busy` or `chat_not_found`, or as `charge` and
-    `attach` do.
+    `chat` is the chat as it was just read. `find_place` says where the message goes, at the end of the active path if
+    nothing else is said. Raises `Refused` with `busy` or `chat_not_found`, or as the three functions do.
     """
     now, tries, moved = runtime.now(), 0, False
-    while tries < _MAX_TRIES:
+    while tries < MAX_TRIES:
         if first := client_message_id and _sent_before(store, chat, client_message_id):
             return Accepted(first, None, chat)
         check_free(chat)
+        place = find_place(chat)
         # Ids sort messages, and the clock that made the chat's last id may be ahead of this one: `after` keeps order.
         message_id = ids.after(chat.last_message_id, runtime.new_id())
-        message = attach(Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id))
+        message = attach(Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id, after=place.after))
         turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE, acknowledging=True)
-        outcome = _accepted(store, chat, message, turn, charge(chat, moved))
+        fork = place.fork_with(message_id)
+        message = replace(message, fork=fork.eldest if fork else None)
+        outcome = _accepted(store, chat, message, turn, charge(chat, moved), fork)
         if outcome is Acceptance.STORED:
             known = sizes.known_chars(sizes.sizes_with(chat, message))
             handover = Handover(chat.user_id, chat.chat_id, turn.message_id, assistant=chat.assistant, chars=known)
@@ -216,12 +239,14 @@ def accept(
     raise Refused(ErrorCode.BUSY)
 
 
-def _accepted(store: Store, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None) -> Acceptance:
+def _accepted(
+    store: Store, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None, fork: Fork | None
+) -> Acceptance:
     outcome = Acceptance.CHAT_CHANGED
 
     def accept() -> bool:
         nonlocal outcome
-        outcome = store.turns.accept(chat, message, turn, change)
+        outcome = store.turns.accept(chat, message, turn, change, fork)
         return outcome is Acceptance.STORED
 
     stored = write_then_verify(accept, lambda: store.messages.get(chat.chat_id, message.message_id) is not None)
@@ -242,27 +267,10 @@ def message_sent_as(store: Store, chat_id: str, client_message_id: str) -> Messa
     return store.messages.get(chat_id, message_id) if message_id else None
 
 
-def regenerate(store: Store, chat: Chat, runtime: Runtime) -> Handover:
-    """Begin a turn whose reply replaces the last one of the chat.
-
-    Raises `Refused` with `busy`, `nothing_to_regenerate` or `chat_not_found`.
-    """
-    for _ in range(_MAX_TRIES):
-        check_free(chat)
-        last = next(store.messages.newest_first(chat.chat_id, most=1), None)
-        if last is None or last.role is not Role.ASSISTANT:
-            raise Refused(ErrorCode.NOTHING_TO_REGENERATE)
-        reply_id, now = ids.after(chat.last_message_id, runtime.new_id()), runtime.now()
-        turn = Turn(reply_id, now + LEASE, replaces=last.message_id)
-        if _begun(store, chat, turn, now):
-            return handover_of(chat, turn)
-        chat = find_chat(store, chat.user_id, chat.chat_id)
-    raise Refused(ErrorCode.BUSY)
-
-
-def _begun(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
+def begin(store: Store, chat: Chat, turn: Turn, now: datetime) -> bool:
+    """Begin a turn without a new message. Returns False if the chat is no longer as it was read."""
     return write_then_verify(
-        lambda: store.turns.begin(chat.user_id, chat.chat_id, turn, chat.last_message_id, now),
+        lambda: store.turns.begin(chat, turn, now),
         lambda: (then := _turn_of(store, chat)) is not None and then.message_id == turn.message_id,
     )
 
@@ -340,6 +348,7 @@ def handover_of(chat: Chat, turn: Turn) -> Handover:
         turn.attempt + 1,
         turn.replaces,
         assistant=chat.assistant,
+        parent=turn.after,
         chars=known,
     )
 
@@ -382,13 +391,23 @@ def _after_claiming(store: Store, handover: Handover, turn: Turn, worker: str, n
 def seal(store: Store, chat: Chat, turn: Turn, reply: Message, title: str | None, now: datetime) -> Announcement | None:
     """Store the reply of a turn, and return its announcement. Returns None if the turn is another worker's by now."""
     announcement = Announcement(turn.message_id, now + LEASE, turn.replaces)
+    fork = _fork_of(store, turn, chat.chat_id) if turn.fork is not None else None
+    reply = replace(reply, after=turn.after, fork=turn.fork)
 
     def applied() -> bool:
         stored = store.messages.get(reply.chat_id, reply.message_id)
         return stored is not None and stored.attempt == reply.attempt
 
-    sealed = write_then_verify(lambda: store.turns.seal(chat, reply, turn, title, announcement), applied)
+    sealed = write_then_verify(lambda: store.turns.seal(chat, reply, turn, title, announcement, fork), applied)
     return announcement if sealed else None
+
+
+def _fork_of(store: Store, turn: Turn, chat_id: str) -> Fork:
+    """Return the fork of a turn's reply, with it. The reply that it replaces was the last message of its path."""
+    # Nobody else writes it while the turn runs.
+    kept = store.branches.fork(chat_id, turn.fork or "")
+    ends = {each: each for each in (turn.replaces, turn.message_id) if each}
+    return Fork(turn.fork or "", {**(kept.leaves if kept else {}), **ends})
 
 
 def title_of(text: str) -> str:

@@ -13,11 +13,11 @@ from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.limits.policy import QuotaUsage
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames, stream, views
-from handlers.chat.protocol.client_frames import Cancel, SendMessage
+from handlers.chat.protocol.client_frames import Cancel, Edit, Select, SendMessage
 from handlers.chat.records import Announcement, Chat, Connection, Message
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
-from handlers.chat.turns import actions, attaching, lifecycle, quotas
+from handlers.chat.turns import actions, attaching, branches, lifecycle, quotas
 
 Read = TypeVar("Read")
 
@@ -32,6 +32,16 @@ class Sending:
 
     def send_message(self, frame: SendMessage, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
         """Store a message, acknowledge it to all devices in the chat, and have its reply made."""
+        yield from self._send(frame, connection, None)
+
+    def edit_message(self, frame: Edit, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Store a message in the place of another one, and go on as with any message."""
+        yield from self._send(frame, connection, frame.message_id)
+
+    def _send(
+        self, frame: SendMessage | Edit, connection: Connection, replaced: str | None
+    ) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Store a message at the end of the active path, or else in the place of the message with the id `replaced`."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
         files = attaching.Attaching(self.store, self.runtime, frame.attachments or ())
@@ -41,11 +51,17 @@ class Sending:
         )
         yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
         repeated = repeated or self._repeated_without_assistant(chat, frame.client_message_id)
+        if replaced is not None and frame.client_message_id and repeated is None:
+            # After the chat was read: if it is not stored by then, that chat shows the message that it replaces.
+            repeated = lifecycle.message_sent_as(self.store, chat_id, frame.client_message_id)
         if repeated is None:
-            accepted = self._accept(chat, text, frame.client_message_id, usage, files)
+            find_place = partial(self._place, replaced)
+            accepted = self._accept(chat, text, frame.client_message_id, usage, find_place, files)
         else:
             accepted = lifecycle.Accepted(repeated, None, chat)
-        acknowledgement = views.acknowledgement(accepted.message, duplicate=accepted.handover is None)
+        acknowledgement = views.acknowledgement(
+            accepted.message, duplicate=accepted.handover is None, replaces=replaced
+        )
         if accepted.handover is None:
             yield acknowledgement
             return
@@ -58,6 +74,7 @@ class Sending:
         text: str,
         client_message_id: str | None,
         usage: QuotaUsage | None,
+        find_place: Callable[[Chat], lifecycle.Place],
         files: attaching.Attaching,
     ) -> lifecycle.Accepted:
         def attach(message: Message) -> Message:
@@ -67,11 +84,24 @@ class Sending:
 
         charge = self._quota.charge(usage)
         try:
-            return lifecycle.accept(self.store, chat, text, client_message_id, self.runtime, charge, attach)
+            return lifecycle.accept(self.store, chat, text, client_message_id, self.runtime, charge, find_place, attach)
         except Refused as refusal:
             if refusal.code is ErrorCode.CHAT_NOT_FOUND:
                 files.drop(chat)
             raise
+
+    def _place(self, replaced: str | None, chat: Chat) -> lifecycle.Place:
+        return lifecycle.Place(chat.leaf) if replaced is None else branches.edited_place(self.store, chat, replaced)
+
+    def select(self, frame: Select, connection: Connection) -> Iterator[frames.ServerFrame | actions.Action]:
+        """Show another branch on all devices in the chat."""
+        user_id, chat_id = require_joined(connection)
+        chat = lifecycle.find_chat(self.store, user_id, chat_id)
+        yield from recover_turn(self.store, self.settings.texts, chat, self.runtime.now())
+        chat = branches.select(self.store, chat, frame.message_id)
+        selected = frames.BranchSelected(chat_id=chat_id, message_id=frame.message_id)
+        yield selected
+        yield actions.FanOut((selected,), chat.listeners(self.runtime.now()) - {connection.connection_id})
 
     def cancel(self, frame: Cancel, connection: Connection) -> Iterator[actions.Action]:
         """End the running reply. Its worker sees the mark and seals what there is of the reply."""
@@ -89,7 +119,7 @@ class Sending:
         lifecycle.check_free(chat)
         self.settings.assistants.get(chat.assistant)
         self._quota.use_message(chat, usage)
-        yield actions.Generate(lifecycle.regenerate(self.store, chat, self.runtime))
+        yield actions.Generate(branches.regenerate(self.store, chat, self.runtime))
 
     def _repeated_without_assistant(self, chat: Chat, client_message_id: str | None) -> Message | None:
         """Return None if a chat has its assistant; if not, the message if it is stored already. Raises `Refused`."""
@@ -158,7 +188,8 @@ def _announce(
     if own is None:
         return
     logger.info("announcement_taken_over", message_id=own.message_id)
-    if reply := store.messages.get(chat.chat_id, own.message_id):
+    reply = store.messages.get(chat.chat_id, own.message_id)
+    if reply and branches.is_shown(store, chat, reply.message_id):
         script = stream.stored(reply, texts.typing, own.replaces)
         receivers = chat.listeners(now) & lifecycle.not_shown(chat, reply.message_id).keys()
         yield actions.FanOut(tuple(script.from_here(script.late())), receivers)

@@ -8,7 +8,7 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-PARTS = ("users", "connections", "chats", "messages", "turns", "steps")
+PARTS = ("users", "connections", "chats", "messages", "turns", "steps", "branches")
 
 
 class SteppedStore:

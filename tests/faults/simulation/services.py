@@ -20,14 +20,15 @@ from handlers.chat.records import (
     Chat,
     Connection,
     FinishReason,
+    Fork,
     Message,
     Subscription,
     Turn,
 )
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
-from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
-from tests.faults.simulation.tables import Tables, shown
+from handlers.chat.store.dynamodb import CONFLICT_PAUSES_SECONDS
+from tests.faults.simulation.tables import Tables, active, is_free, shown
 from tests.faults.simulation.world import SimulatedWorld
 
 
@@ -285,40 +286,23 @@ class SimulatedChats(SimulatedPart):
         self._change(user_id, chat_id, change)
 
 
-class SimulatedMessages(SimulatedPart):
-    def newest_first(self, chat_id: str, before: str | None = None, **_: Any) -> Iterator[Message]:
-        items = self._call(lambda: dict(self.tables.messages.get(chat_id, {})), writes=False)
-        for message_id in sorted(items, reverse=True):
-            if before is None or message_id < before:
-                yield items[message_id]
-
-    def get(self, chat_id: str, message_id: str) -> Message | None:
-        return self._call(lambda: self.tables.messages.get(chat_id, {}).get(message_id), writes=False)
-
-    def has_older(self, chat_id: str, message_id: str) -> bool:
-        messages = self.tables.messages
-        return self._call(lambda: any(each < message_id for each in messages.get(chat_id, {})), writes=False)
-
-    def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
-        return self._call(lambda: self.tables.sent.get((chat_id, client_message_id)), writes=False)
-
-
 class SimulatedTurns(SimulatedPart):
-    def accept(self, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None = None) -> Acceptance:
+    def accept(
+        self, chat: Chat, message: Message, turn: Turn, change: QuotaChange | None = None, fork: Fork | None = None
+    ) -> Acceptance:
         def effect() -> Acceptance:
             user_id, quotas = chat.user_id, self.tables.quotas
             now = self.tables.chats.get((user_id, chat.chat_id))
             if now is None or now.joins != chat.joins or not self._is_new(message):
                 return Acceptance.CHAT_CHANGED
             if change is not None and quotas.get(user_id, QuotaUsage()) != change.before:
-                is_free = _is_free(now, chat.last_message_id)
-                return Acceptance.QUOTA_CHANGED if is_free else Acceptance.CHAT_CHANGED
+                return Acceptance.QUOTA_CHANGED if is_free(now, chat) else Acceptance.CHAT_CHANGED
             kept, sizes, count = arrived(chat, message)
-            if not self._begun(user_id, chat.chat_id, turn, chat.last_message_id, sizes=sizes, message_count=count):
+            if not self._begun(chat, turn, sizes=sizes, message_count=count, **active(now, message)):
                 return Acceptance.CHAT_CHANGED
             if change is not None:
                 quotas[user_id] = change.after
-            self.tables.messages.setdefault(chat.chat_id, {})[message.message_id] = kept
+            self._keep(kept, fork)
             if message.client_message_id:
                 self.tables.sent[chat.chat_id, message.client_message_id] = message.message_id
             return Acceptance.STORED
@@ -329,16 +313,36 @@ class SimulatedTurns(SimulatedPart):
         is_sent = (message.chat_id, message.client_message_id) in self.tables.sent
         return not is_sent and message.message_id not in self.tables.messages.get(message.chat_id, {})
 
-    def begin(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, now: datetime) -> bool:
-        return self._call(lambda: self._begun(user_id, chat_id, turn, previous), False)
+    def _keep(self, message: Message, fork: Fork | None) -> None:
+        """Keep a message, and the branch that it begins."""
+        self.tables.messages.setdefault(message.chat_id, {})[message.message_id] = message
+        if fork is not None:
+            self.tables.forks[message.chat_id, fork.eldest] = fork
+        if message.after is not None:
+            self.tables.branches[message.chat_id, message.message_id] = message.after
 
-    def _begun(self, user_id: str, chat_id: str, turn: Turn, previous: str | None, **values: Any) -> bool:
+    def begin(self, chat: Chat, turn: Turn, now: datetime) -> bool:
+        return self._call(lambda: self._begun(chat, turn), False)
+
+    def _begun(self, read: Chat, turn: Turn, **values: Any) -> bool:
         def change(chat: Chat) -> Chat | None:
-            if not _is_free(chat, previous):
+            if not is_free(chat, read):
                 return None
             return replace(chat, turn=turn, last_message_id=turn.message_id, **values)
 
-        return self._changed(user_id, chat_id, change) is not None
+        return self._changed(read.user_id, read.chat_id, change) is not None
+
+    def select(self, chat: Chat, fork: Fork, leaf: str | None) -> bool:
+        def change(now: Chat) -> Chat | None:
+            return replace(now, leaf=leaf, branches=now.branches + 1, sizes=()) if is_free(now, chat) else None
+
+        def effect() -> bool:
+            if self._changed(chat.user_id, chat.chat_id, change) is None:
+                return False
+            self.tables.forks[chat.chat_id, fork.eldest] = fork
+            return True
+
+        return self._call(effect, False)
 
     def acknowledged(self, user_id: str, chat_id: str, message_id: str) -> None:
         def change(chat: Chat) -> Chat | None:
@@ -373,10 +377,17 @@ class SimulatedTurns(SimulatedPart):
 
         return self._change(user_id, chat_id, change) is not None
 
-    def seal(self, chat: Chat, reply: Message, turn: Turn, title: str | None, announcement: Announcement) -> bool:
+    def seal(
+        self,
+        chat: Chat,
+        reply: Message,
+        turn: Turn,
+        title: str | None,
+        announcement: Announcement,
+        fork: Fork | None = None,
+    ) -> bool:
         def effect() -> bool:
-            messages = self.tables.messages.get(reply.chat_id, {})
-            if reply.message_id in messages:
+            if reply.message_id in self.tables.messages.get(reply.chat_id, {}):
                 return False
 
             kept, sizes, count = arrived(chat, reply, turn.replaces)
@@ -385,12 +396,11 @@ class SimulatedTurns(SimulatedPart):
                 if not is_at(now, turn):
                     return None
                 told = {"announcements": now.announcements | {announcement}, "title": now.title or title}
-                return replace(now, turn=None, message_count=count, sizes=sizes, **told)
+                return replace(now, turn=None, message_count=count, sizes=sizes, **told, **active(now, reply))
 
             if self._changed(chat.user_id, reply.chat_id, change) is None:
                 return False
-            messages[reply.message_id] = kept
-            messages.pop(turn.replaces or "", None)
+            self._keep(kept, fork)
             return True
 
         return self._call(effect, False)
@@ -415,10 +425,6 @@ class SimulatedTurns(SimulatedPart):
             return replace(chat, turn=replace(chat.turn, **values)) if chat.turn and is_at(chat, turn) else None
 
         return self._change(user_id, chat_id, change)
-
-
-def _is_free(chat: Chat, previous: str | None) -> bool:
-    return chat.turn is None and chat.last_message_id == previous
 
 
 def is_at(chat: Chat, turn: Turn) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from handlers.chat.store.attachments import Attachments
+from tests.faults.simulation.messages import SimulatedBranches, SimulatedMessages
 from tests.faults.simulation.services import (
     SimulatedChats,
     SimulatedConnections,
-    SimulatedMessages,
     SimulatedServices,
     SimulatedTurns,
     SimulatedUsers,
@@ -29,3 +29,4 @@ class SimulatedStore:
         self.turns = SimulatedTurns(self.tables, services)
         self.steps = SimulatedSteps(self.tables, services)
         self.attachments = Attachments("")
+        self.branches = SimulatedBranches(self.tables, services)

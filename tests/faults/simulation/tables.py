@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Chat, Connection, Message, Step
+from handlers.chat.records import Chat, Connection, Fork, Message, Step
 
 
 class ChatHistory(dict[tuple[str, str], Chat]):
@@ -42,7 +43,8 @@ class Tables:
     """The rows of the simulated store.
 
     `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day,
-    `steps` by chat and reply, and then by their numbers.
+    `steps` by chat and reply, and then by their numbers. `forks` are by chat and eldest message. `branches` are by chat
+    and first message, and say what that comes after.
     """
 
     chats: ChatHistory = field(default_factory=ChatHistory)
@@ -52,6 +54,8 @@ class Tables:
     quotas: dict[str, QuotaUsage] = field(default_factory=dict)
     tokens: dict[tuple[str, str], TokenUse] = field(default_factory=dict)
     steps: dict[tuple[str, str], dict[int, Step]] = field(default_factory=dict)
+    forks: dict[tuple[str, str], Fork] = field(default_factory=dict)
+    branches: dict[tuple[str, str], str] = field(default_factory=dict)
     taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
 
@@ -59,4 +63,15 @@ class Tables:
 def shown(chat: Chat) -> tuple[object, ...]:
     """Return the part of a chat that must be as it was shown when a connection subscribes."""
     turn = chat.turn
-    return chat.last_message_id, chat.message_count, turn.message_id if turn else None
+    return chat.last_message_id, chat.message_count, chat.branches, turn.message_id if turn else None
+
+
+def is_free(now: Chat, read: Chat) -> bool:
+    """Tell whether no turn runs, and no message and no branch came since a chat was read."""
+    same = (now.last_message_id, now.branches) == (read.last_message_id, read.branches)
+    return now.turn is None and same
+
+
+def active(chat: Chat, message: Message) -> dict[str, Any]:
+    """Return what a new message changes of the active path."""
+    return {"leaf": None, "branches": chat.branches + 1} if message.after is not None else {}

@@ -10,13 +10,24 @@ from handlers import erase as function
 from handlers.chat import erasure
 from handlers.chat.erasure import Erasure, Unfinished
 from handlers.chat.errors import Refused
-from handlers.chat.records import Acceptance, Chat, Connection, FinishReason, Message, Role, Subscription, Turn
+from handlers.chat.records import (
+    Acceptance,
+    Branch,
+    Chat,
+    Connection,
+    FinishReason,
+    Fork,
+    Message,
+    Role,
+    Subscription,
+    Turn,
+)
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store.attachments import Place
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from handlers.chat.turns.steps import store_step
-from tests.support.conversation import NOON, announcement_of, answer, ask, claim
+from tests.support.conversation import NOON, announcement_of, answer, ask, claim, regenerating
 from tests.support.files import keys, upload
 from tests.support.http_api import Invocations
 from tests.support.lambda_context import LambdaContext
@@ -169,6 +180,24 @@ def test_another_chat_made_under_the_same_id_is_spared(store, chat):
     assert (store.messages.sent_as("chat", "old"), store.messages.sent_as("chat", "new")) == (None, "m3")
 
 
+def test_branches_go_with_their_chat_and_those_of_a_new_chat_with_the_same_id_stay(store, chat):
+    def branch(first, reply, again):
+        answer(store, ask(store, first, reply))
+        turn = regenerating(again, reply, after=first)
+        assert store.turns.begin(store.chats.get("alice", "chat"), turn, NOON)
+        answer(store, Handover("alice", "chat", again))
+
+    handed = []
+    branch("m1", "m2", "m3")
+    delete(store, handed)
+    store.chats.add(Chat("alice", "chat"), NOON + timedelta(hours=1))
+    branch("m4", "m5", "m6")
+    erase(store, handed[0])
+    assert store.branches.fork("chat", "m2") is None
+    assert store.branches.fork("chat", "m5").siblings == ("m5", "m6")
+    assert list(store.branches.newest_first("chat", "m6")) == [Branch("m6", "m4")]
+
+
 def test_a_deleted_chat_stays_deleted_at_every_step_of_a_worker(store):
     for steps in range(40):
         store.chats.add(Chat("alice", "chat"), NOON)
@@ -192,7 +221,8 @@ def test_no_write_brings_a_deleted_chat_back(store):
         store.chats.subscribe(Connection("c1=", NOON), Chat("alice", "chat"), Subscription("j")),
         store.chats.unsubscribe("alice", "chat", "c1="),
         store.turns.accept(Chat("alice", "chat"), message, turn) is Acceptance.STORED,
-        store.turns.begin("alice", "chat", turn, None, NOON),
+        store.turns.begin(Chat("alice", "chat"), turn, NOON),
+        store.turns.select(Chat("alice", "chat"), Fork("m1", {}), "m1"),
         store.turns.claim("alice", "chat", turn, "w", then),
         store.turns.extend("alice", "chat", turn, then),
         store.turns.take_over("alice", "chat", turn, then),

@@ -9,12 +9,12 @@ import pytest
 from handlers.chat.cost import Prices
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import ChatUpdated
-from handlers.chat.records import Connection, FinishReason, Resume, Turn, Usage
+from handlers.chat.records import Connection, FinishReason, Fork, Resume, Usage
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import StoreError
-from handlers.chat.turns.lifecycle import LEASE, Handover
-from tests.support.conversation import ask, claim
+from handlers.chat.turns.lifecycle import Handover
+from tests.support.conversation import ask, claim, regenerating
 from tests.support.reply_worker import (
     APOLOGY,
     LATER,
@@ -84,8 +84,7 @@ def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(sto
     # None: a handover of a version that did not say what is replaced.
     make_reply(store, gateway, ScriptedModel("Плохо", STOP))
     kept = store.chats.get("alice", "chat")
-    turn = Turn("m3", NOON + LEASE, replaces="m2")
-    assert store.turns.begin("alice", "chat", turn, kept.last_message_id, NOON)
+    assert store.turns.begin(kept, regenerating("m3", "m2", after="m1"), NOON)
     gateway.frames.clear()
     handover = Handover("alice", "chat", "m3", replaces=told)
     make_reply(store, gateway, model := ScriptedModel("Хорошо", STOP), handover)
@@ -94,6 +93,8 @@ def test_a_regenerated_reply_is_made_without_the_old_one_and_takes_its_place(sto
     assert (start["data"]["messageId"], start["data"]["replaces"]) == ("m3", "m2")
     assert (complete["data"]["content"], complete["data"]["messageId"]) == ("Хорошо", "m3")
     assert [each.content for each in store.messages.newest_first("chat")] == ["Хорошо", "Как дела?"]
+    assert store.messages.get("chat", "m2").content == "Плохо"
+    assert store.branches.fork("chat", "m2") == Fork("m2", {"m2": "m2", "m3": "m3"})
 
 
 class TestReadingAhead:

@@ -5,10 +5,10 @@ from threading import Event
 
 import pytest
 
-from handlers.chat.records import FinishReason, Turn
+from handlers.chat.records import FinishReason
 from handlers.chat.store import StoreError
 from handlers.chat.turns.lifecycle import LEASE, Handover
-from tests.support.conversation import answer, ask, claim, seal
+from tests.support.conversation import answer, ask, claim, regenerating, seal
 from tests.support.reply_worker import (
     APOLOGY,
     LATER,
@@ -57,7 +57,7 @@ class TestInvokedTwice:
 
     def test_a_reply_that_was_replaced_before_it_was_announced_is_not(self, store, gateway, chat):
         seal(store, TURN, "первый")
-        assert store.turns.begin("alice", "chat", Turn("m3", NOON + LEASE, replaces="m2"), "m2", NOON)
+        assert store.turns.begin(store.chats.get("alice", "chat"), regenerating("m3", "m2", after="m1"), NOON)
         seal(store, Handover("alice", "chat", "m3"), "второй")
         make_reply(store, gateway, ScriptedModel(), now=LATER)
         assert gateway.frames == []

@@ -9,13 +9,15 @@ from pynamodb.transactions import TransactWrite
 
 from handlers.chat.assistants import Assistant
 from handlers.chat.records import CallState, Chat, Connection, Result
-from handlers.chat.store.tables import CONNECTION, ChatItem, MessageItem
-from handlers.chat.turns import lifecycle
+from handlers.chat.store.dynamodb import CONNECTION
+from handlers.chat.store.tables import ChatItem, MessageItem
+from handlers.chat.turns import branches
 from handlers.chat.turns.steps import load_steps, store_result, store_step
 from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS
 from tests.support import dynamodb
 from tests.support.assistants import assistants
 from tests.support.capacity import READS, Charge, metered
+from tests.support.command_client import CommandClient
 from tests.support.conversation import answer, ask, claim
 from tests.support.runtime import FakeRuntime
 from tests.support.steps_contract import DONE, a_step
@@ -195,17 +197,33 @@ class TestATurn:
         assert store.turns.extend("alice", "chat", turn, NOON + timedelta(seconds=20))
         assert (capacity.read_units, capacity.write_units) == (0, 1)
 
-    def test_a_regenerated_reply_costs_eleven_and_moves_the_chat_up_in_its_index_once(self, store, capacity):
+    def test_an_edit_costs_four_more_than_a_message_and_a_selection_four(self, store, capacity):
+        begin(store)
+        for number in range(2):
+            a_turn(store, capacity, number)
+        client = CommandClient(store, "c3=")
+        client.now = datetime.now(UTC)
+        client.joins("alice", "chat")
+        [edited, *_] = store.messages.oldest_first("chat")
+        capacity.clear()
+        [begun] = client.sends("edit", messageId=edited.message_id, message="Hi", clientMessageId="mine")
+        assert capacity.write_units == 9 + 4  # message, marker, chat with its index; fork and branch
+        answer(store, begun.handover)
+        capacity.clear()
+        client.is_answered("select", messageId=edited.message_id)
+        assert capacity.write_units == 4
+
+    def test_a_regenerated_reply_costs_thirteen_and_moves_the_chat_up_in_its_index_once(self, store, capacity):
         begin(store)
         for number in range(2):
             a_turn(store, capacity, number)
         chat = store.chats.get("alice", "chat")
         capacity.clear()
-        handover = lifecycle.regenerate(store, chat, FakeRuntime(lambda: datetime.now(UTC)))
+        handover = branches.regenerate(store, chat, FakeRuntime(lambda: datetime.now(UTC)))
         answer(store, handover)
         of_index = [each for each in capacity.charges if each.what == "ChatsTable/byUpdatedAt"]
         assert [each.operation for each in of_index] == ["UpdateItem"]
-        assert capacity.write_units == 3 + 1 + 6 + 1
+        assert capacity.write_units == 3 + 1 + 8 + 1
 
     def test_the_model_of_a_deployment_counts_with_the_same_units(self, store, capacity):
         begin(store)

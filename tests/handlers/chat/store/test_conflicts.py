@@ -16,6 +16,7 @@ from handlers.chat.records import (
     CallState,
     Chat,
     Connection,
+    Fork,
     Message,
     Result,
     Role,
@@ -27,9 +28,10 @@ from handlers.chat.records import (
     User,
 )
 from handlers.chat.store import Store, StoreError
-from handlers.chat.store.tables import CONFLICT_PAUSES_SECONDS
+from handlers.chat.store.dynamodb import CONFLICT_PAUSES_SECONDS
+from handlers.chat.turns.lifecycle import Handover
 from tests.support.conflicts import ALWAYS, CONDITION_FAILED, CONFLICT, conflicts
-from tests.support.conversation import announcement_of, answer, ask, claim, seal
+from tests.support.conversation import announcement_of, answer, ask, claim, regenerating, seal
 from tests.support.runtime import FakeRuntime
 from tests.support.store_contract import LATER, NOON
 from tests.support.subscribers import bind, subscribe
@@ -166,7 +168,11 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
 
     def begin(store: Store) -> Callable[[], object]:
         an_answered_message(store)
-        return partial(store.turns.begin, "alice", "chat", Turn("m3", LATER, replaces="m2"), "m2", LATER)
+        return partial(store.turns.begin, store.chats.get("alice", "chat"), regenerating("m3", "m2", after="m1"), LATER)
+
+    def select(store: Store) -> Callable[[], object]:
+        an_answered_message(store)
+        return partial(store.turns.select, store.chats.get("alice", "chat"), Fork("m2", {"m2": "m2"}), None)
 
     def acknowledged(store: Store) -> Callable[[], object]:
         a_turn(store)
@@ -178,6 +184,7 @@ def of_turns() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
 
     yield "accept", accept
     yield "begin", begin
+    yield "select", select
     yield "acknowledged", acknowledged
     yield "claim", with_turn("claim", "w1", LATER)
     yield "extend", with_turn("extend", LATER)
@@ -221,6 +228,16 @@ def of_steps() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
     yield "delete_until", delete
 
 
+def of_branches() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
+    def delete(store: Store) -> Callable[[], object]:
+        an_answered_message(store)
+        store.turns.begin(store.chats.get("alice", "chat"), regenerating("m3", "m2", after="m1"), LATER)
+        seal(store, Handover("alice", "chat", "m3"))
+        return lambda: list(store.branches.delete_until("chat", "m2"))
+
+    yield "delete_until", delete
+
+
 PARTS = {
     "users": of_users,
     "connections": of_connections,
@@ -228,14 +245,16 @@ PARTS = {
     "messages": of_messages,
     "turns": lambda: chain(of_turns(), of_announcements()),
     "steps": of_steps,
+    "branches": of_branches,
 }
 READS = {
     "users": {"get", "is_enabled", "page", "quota_usage", "chat_count", "token_use"},
     "connections": {"get", "of_user", "open_of_user", "page_of_user", "page_of_segment"},
     "chats": {"get", "watch", "page", "with_assistants", "count"},
-    "messages": {"get", "sent_as", "newest_first", "has_older", "oldest_first", "after"},
+    "messages": {"get", "sent_as", "newest_first", "has_older", "with_previous", "oldest_first", "after"},
     "turns": set(),
     "steps": {"result", "attempt_of", "of_turn"},
+    "branches": {"fork", "forks", "newest_first"},
 }
 """The operations that write nothing: GetItem, BatchGetItem, Query and Scan meet no conflicts."""
 

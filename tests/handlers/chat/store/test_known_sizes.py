@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from parley.dynamodb.capacity import size
 
 from handlers.chat.protocol import frames, parts, sizes, views
-from handlers.chat.records import Chat, FinishReason, Message, Part, PartKind, PartState, Role, Size, Turn
+from handlers.chat.records import Chat, FinishReason, Message, Part, PartKind, PartState, Role, Size
 from handlers.chat.replies.prompt import MAX_MESSAGES, known_items, prompt, up_to_known
 from handlers.chat.store.kept_sizes import kept_sizes, sizes_in
 from handlers.chat.store.messages import Messages
 from handlers.chat.store.tables import ChatItem, MessageItem
 from handlers.chat.turns import lifecycle
-from tests.support.conversation import answer, ask, seal, talk
+from tests.support.conversation import answer, ask, regenerating, seal, talk
 from tests.support.messages_in_memory import bytes_of_item, messages_in_memory
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -211,10 +211,11 @@ class TestWhatAChatKeeps:
 
     def test_a_regenerated_reply_takes_the_place_of_the_one_before(self, store, chat):
         talk(store, ["a", "bb"])
-        turn = Turn("m3", NOON, replaces=f"{1:036}")
-        assert store.turns.begin("alice", "chat", turn, f"{1:036}", NOON)
+        turn = regenerating("m3", f"{1:036}", after=f"{0:036}")
+        assert store.turns.begin(store.chats.get("alice", "chat"), turn, NOON)
         seal(store, lifecycle.handover_of(chat, turn), "ccc")
-        assert self.kept(store) == ([3, 1], [2, 0])
+        # The chat has three messages, and nobody has counted those of the path: so its page is not known.
+        assert self.kept(store) == ([3, 1], [None, 0])
 
     def test_a_message_of_an_earlier_version_makes_them_unknown(self, store, chat):
         talk(store, ["a", "bb"])

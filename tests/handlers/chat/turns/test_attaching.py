@@ -66,6 +66,17 @@ class TestMessage:
         alice.sends("message", message="Again", attachments=["one"])
         assert stored(store)[0] == (one,)
 
+    def test_an_edited_one_has_the_files_that_it_names_and_the_old_one_keeps_its_own(self, alice, store):
+        one, two = upload(store, "one"), upload(store, "two")
+        [begin] = alice.sends("message", message="Hi", attachments=["one"])
+        answer(store, begin.handover)
+        edited = begin.acknowledgement.frame.message_id
+        [begin] = alice.sends("edit", messageId=edited, message="Hello", attachments=["two", "one"])
+        assert begin.acknowledgement.frame.attachments[1] == VIEW
+        assert store.messages.get("chat", edited).attachments == (one,)
+        assert store.messages.get("chat", begin.acknowledgement.frame.message_id).attachments == (two, one)
+        assert sorted(kept()) == ["one", "two"]
+
     def test_history_shows_them(self, alice, store):
         upload(store, "one")
         alice.sends("message", message="Hi", attachments=["one"])

@@ -11,7 +11,7 @@ from handlers.chat import ids
 from handlers.chat.errors import ErrorCode, Refused
 from handlers.chat.records import Chat, FinishReason, Message, Role, Turn
 from handlers.chat.store import StoreError
-from handlers.chat.turns import lifecycle
+from handlers.chat.turns import branches, lifecycle
 from handlers.chat.turns.lifecycle import LEASE, Handover, LeaseCheck, TurnState
 from tests.support.conversation import announcement_of, answer, ask, claim, seal
 from tests.support.runtime import FakeRuntime
@@ -271,24 +271,25 @@ class TestCancel:
 class TestRegenerate:
     def test_the_last_reply_is_to_be_replaced(self, store, chat, new_id):
         answer(store, accept(store, new_id).handover)
-        handover = lifecycle.regenerate(store, store.chats.get("alice", "chat"), FakeRuntime(NOON, new_id))
+        handover = branches.regenerate(store, store.chats.get("alice", "chat"), FakeRuntime(NOON, new_id))
         assert (handover.message_id, handover.attempt) == ("m03", 1)
-        assert store.chats.get("alice", "chat").turn == Turn("m03", NOON + LEASE, replaces="m02")
+        turn = Turn("m03", NOON + LEASE, replaces="m02", after="m01", fork="m02")
+        assert store.chats.get("alice", "chat").turn == turn
 
     def test_while_a_reply_runs_it_is_busy(self, store, chat, new_id):
         accept(store, new_id)
         seen = store.chats.get("alice", "chat")
-        assert refusal(lifecycle.regenerate, store, seen, FakeRuntime(NOON, new_id)) is ErrorCode.BUSY
+        assert refusal(branches.regenerate, store, seen, FakeRuntime(NOON, new_id)) is ErrorCode.BUSY
 
     def test_without_a_reply_there_is_nothing_to_regenerate(self, store, chat, new_id):
-        assert refusal(lifecycle.regenerate, store, chat, FakeRuntime(NOON, new_id)) is ErrorCode.NOTHING_TO_REGENERATE
+        assert refusal(branches.regenerate, store, chat, FakeRuntime(NOON, new_id)) is ErrorCode.NOTHING_TO_REGENERATE
 
     @LOST
     def test_a_lost_answer_is_not_mistaken_for_a_refusal(self, store, chat, new_id, lost):
         answer(store, accept(store, new_id).handover)
         seen = store.chats.get("alice", "chat")
         assert (
-            lifecycle.regenerate(LossyStore(store, "begin", lost), seen, FakeRuntime(NOON, new_id)).message_id == "m03"
+            branches.regenerate(LossyStore(store, "begin", lost), seen, FakeRuntime(NOON, new_id)).message_id == "m03"
         )
 
 

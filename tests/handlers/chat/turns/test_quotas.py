@@ -105,10 +105,10 @@ class TestAMessageTooMany:
     def test_a_message_that_another_device_has_overtaken_takes_nothing(self, user):
         store, accept = user.store, user.store.turns.accept
 
-        def overtaken(chat, message, turn, change):
+        def overtaken(chat, message, turn, change, fork):
             store.turns.accept = accept
             ask(store, "m1", "m2")
-            return accept(chat, message, turn, change)
+            return accept(chat, message, turn, change, fork)
 
         store.turns.accept = overtaken
         [post] = user.sends("message", message="Hi")
@@ -118,10 +118,10 @@ class TestAMessageTooMany:
     def test_a_message_of_another_chat_that_comes_first_is_counted_before_it(self, user):
         store, accept, usage = user.store, user.store.turns.accept, QuotaUsage("2026-11-23", 1, microseconds(NOON))
 
-        def overtaken(chat, message, turn, change):
+        def overtaken(chat, message, turn, change, fork):
             store.turns.accept = accept
             assert store.users.replace_quota_usage("alice", QuotaUsage(), usage)
-            return accept(chat, message, turn, change)
+            return accept(chat, message, turn, change, fork)
 
         store.turns.accept = overtaken
         assert isinstance(user.says(), UserMessage)
@@ -131,11 +131,11 @@ class TestAMessageTooMany:
     def test_a_message_that_others_overtake_each_time_is_refused_in_the_end(self, user):
         store, accept, passed = user.store, user.store.turns.accept, []
 
-        def overtaken(chat, message, turn, change):
+        def overtaken(chat, message, turn, change, fork):
             passed.append(change)
             after = replace(change.before, day="2026-11-23", messages=len(passed), full_at=0)
             assert store.users.replace_quota_usage("alice", change.before, after)
-            return accept(chat, message, turn, change)
+            return accept(chat, message, turn, change, fork)
 
         store.turns.accept = overtaken
         refusal = user.says()
