@@ -28,6 +28,9 @@ MAX_ATTACHMENT_MEGABYTES = 10
 MAX_PROMPT_IMAGES = 20
 """A worker holds the images of a question several times, as bytes and as text."""
 
+DEFAULT_TOOL_RESULT_BYTES = 32 * 1024
+"""At most 250,000: an item of DynamoDB holds 400 KB, and a result is stored with its call."""
+
 MIN_SECRET_BYTES = 32
 """At least as long as the hash of HS256 (RFC 7518 section 3.2)."""
 
@@ -55,6 +58,7 @@ class Texts:
     new_chat: str
     typing: str
     apology: str
+    refusal: str
 
 
 RUSSIAN = Texts(
@@ -62,12 +66,14 @@ RUSSIAN = Texts(
     new_chat="Новый чат",
     typing="Ассистент печатает...",
     apology="Извините, произошла ошибка при обработке вашего сообщения.",
+    refusal="На этот вопрос я не могу ответить.",
 )
 ENGLISH = Texts(
     language="en",
     new_chat="New chat",
     typing="Assistant is typing...",
     apology="Sorry, something went wrong while processing your message.",
+    refusal="I cannot answer that.",
 )
 _LANGUAGES = {texts.language: texts for texts in (RUSSIAN, ENGLISH)}
 
@@ -135,6 +141,7 @@ class Settings:
     - `history_chars`: the length of the longest prompt, in characters.
     - `relay_pace`: the shortest time between two frames of a reply.
     - `reasoning`: what users see of the model's reasoning.
+    - `tool_result_bytes`: the bytes of one result of a tool.
     - `allowed_origins`: scheme and host of the web pages whose scripts may connect and use the HTTP API.
     - `max_completion_tokens`: the most tokens that the model may write in one answer.
     - `management_endpoint`: the URL of the `@connections` API, with its stage.
@@ -176,6 +183,7 @@ class Settings:
     reasoning: Reasoning = Reasoning.HIDDEN
     attachment_megabytes: int = 5
     prompt_images: int = 8
+    tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     assistants: Assistants = field(default_factory=Assistants)
 
     @classmethod
@@ -204,6 +212,7 @@ class Settings:
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
             attachment_megabytes=_integer(environ, "ATTACHMENT_MEGABYTES", 5, 0, MAX_ATTACHMENT_MEGABYTES),
             prompt_images=_integer(environ, "PROMPT_IMAGES", 8, 0, MAX_PROMPT_IMAGES),
+            tool_result_bytes=_integer(environ, "TOOL_RESULT_BYTES", DEFAULT_TOOL_RESULT_BYTES, 1_000, 250_000),
             generate_function=environ.get("GENERATE_FUNCTION", ""),
             deliver_function=environ.get("DELIVER_FUNCTION", ""),
             erase_function=environ.get("ERASE_FUNCTION", ""),

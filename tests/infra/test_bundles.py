@@ -275,7 +275,7 @@ from handlers.chat.errors import ModelFailed
 from handlers.chat.records import Role
 from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.prompt import Question
-model = handlers.generate.worker._generation.model
+model = handlers.generate.worker._generation.asking.model
 question = Question((PromptMessage(Role.USER, "Hi"),))
 print("".join(delta.text for delta in model.answer(question)))
 try:

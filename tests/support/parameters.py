@@ -189,6 +189,12 @@ ROWS = {
         (),
         {"x" * 1001: "the variables of a function have 4 KB together", "a\x00": "no variable can hold it"},
     ),
+    "ToolResultBytes": Row(
+        "TOOL_RESULT_BYTES",
+        ("1000", "1001", "9999", "10000", "32768", "99999", "100000", "199999", "200000", "249999", "250000"),
+        ("999", "250001", "2500000", "1.5", "x", "-1", "nan", "1,000"),
+        dict.fromkeys([" 1000", "01000", "1_000"], _ONE_WAY),
+    ),
     "Reasoning": one_of("REASONING", "hidden", "shown", "stored"),
     "ChatLanguage": one_of("CHAT_LANGUAGE", "ru", "en"),
     "HistoryChars": whole("HISTORY_CHARS", 1, 10_000_000),

@@ -91,6 +91,7 @@ def reply_worker(
     hand_on=lambda handover: None,
     assistants=None,
     reasoning=Reasoning.HIDDEN,
+    tool_result_bytes=32 * 1024,
 ):
     workers = (f"worker {number}" for number in itertools.count(1))
     runtime = FakeRuntime(now, lambda: f"{id(model)} {next(workers)}", sleep, monotonic)
@@ -108,6 +109,7 @@ def reply_worker(
             memory,
             assistants or Assistants(),
             reasoning,
+            tool_result_bytes,
         ),
         lambda user, frame: sent.append((user, frame)),
         runtime,

@@ -6,6 +6,7 @@ PROVIDER = {"JWT_JWKS_URL": "https://id.example/keys", "JWT_ISSUER": "https://id
 RULES = {
     "CHAT_LANGUAGE": (["", "ru", "en"], ["de", "RU", " en"]),
     "REASONING": (["", "hidden", "shown", "stored"], ["Shown", "yes", " hidden"]),
+    "TOOL_RESULT_BYTES": (["1000", "250000"], ["999", "250001", "32 KB"]),
     "AUTO_CREATE_USERS": (["", "true", "false"], ["yes", "True", "1"]),
     "ANONYMOUS_SECONDS": (["", "0", "60", "900"], ["-1", "901", "1.5", "x"]),
     "MESSAGE_CHARS": (["1", "10000"], ["0", "10001", "x"]),

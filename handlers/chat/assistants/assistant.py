@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from handlers.chat.assistants.hooks import MAX_WINDOW, Hook, check_hook
 from handlers.chat.assistants.tools import Tool, ToolFunction, check_tools, tool
 from handlers.chat.records import Chat, User
 
@@ -18,6 +19,10 @@ MAX_TITLE_CHARS = 100
 MAX_STARTERS = 10
 MAX_STARTER_CHARS = 300
 MAX_INSTRUCTIONS_CHARS = 100_000
+
+DEFAULT_STEPS = 8
+MAX_STEPS = 32
+"""The parts of a reply have 48 KB together: of many more steps little would be kept."""
 
 OWN_FIELDS = frozenset(
     {
@@ -29,7 +34,7 @@ OWN_FIELDS = frozenset(
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
-Instructions = Callable[[User, Chat], str]
+Instructions = Callable[[User, Chat], str | Awaitable[str]]
 """Makes the instructions of one turn, for its user and its chat as they are stored."""
 
 
@@ -42,7 +47,11 @@ class Assistant:
     - `model`: the name of the model, as its server knows it.
     - `temperature`, `max_completion_tokens`: OpenAI's.
     - `parameters`: more fields of the request to the model's server, by their names there.
+    - `max_steps`: the most answers with calls in one reply, before the model has to answer without.
     - `tools`: functions that the model may call, as they are or made with `tool`.
+    - `on_question`: sees each text of the user before the model does. It returns the text to ask with, or refuses.
+    - `on_answer`: sees the text of replies before users do. It returns the text to show, or ends the reply.
+    - `answer_window`: the longest text, in characters, that `on_answer` is sure to see in one piece.
     - `starters`: questions that a user may begin with.
     - `history_chars`: the length of the longest prompt, in characters, without the instructions.
     - `id`: the name of its file. The registry sets it.
@@ -55,6 +64,10 @@ class Assistant:
     max_completion_tokens: int | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool | ToolFunction, ...] = ()
+    max_steps: int = DEFAULT_STEPS
+    on_question: Hook | None = None
+    on_answer: Hook | None = None
+    answer_window: int | None = None
     starters: tuple[str, ...] = ()
     history_chars: int | None = None
     id: str = ""
@@ -72,6 +85,11 @@ class Assistant:
         _check_number(self.history_chars, "history_chars", 1, 10_000_000, whole=True)
         _check_parameters(self.parameters)
         check_tools(self.tools)
+        _check_number(self.max_steps, "max_steps", 1, MAX_STEPS, whole=True)
+        for name, hook in (("on_question", self.on_question), ("on_answer", self.on_answer)):
+            if hook is not None:
+                check_hook(hook, name)
+        _check_number(self.answer_window, "answer_window", 1, MAX_WINDOW, whole=True)
 
     @property
     def own_tools(self) -> tuple[Tool, ...]:

@@ -133,13 +133,13 @@ class Script:
             self._events.append(_Event(self._text.characters, part, text))
         return part
 
-    def reason(self, text: str) -> None:
-        """Append a piece of reasoning: to the reasoning before it, or as a new part if anything came in between."""
+    def reason(self, text: str, kind: PartKind = PartKind.REASONING) -> None:
+        """Append a piece of reasoning or a refusal: to the one before it, or as a new part if anything came between."""
         last = self._events[-1] if self._events else None
-        if last is None or last.text is None or last.part.kind is not PartKind.REASONING or self._is_closed(last):
+        if last is None or last.text is None or last.part.kind is not kind or self._is_closed(last):
             if len(self._newest) < MAX_REASONING_PARTS:
                 # One that is full counts as cut: no frame would tell that more came.
-                self.show(Part(PartKind.REASONING, text=text, cut=len(text) >= MAX_TEXT_CHARS))
+                self.show(Part(kind, text=text, cut=len(text) >= MAX_TEXT_CHARS))
             return
         room = MAX_TEXT_CHARS - last.text.characters
         last.text.add(whole_characters(text[:room]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
-from handlers.chat.records import FinishReason
-from handlers.chat.replies import messages, prompt, spending
+from handlers.chat.records import FinishReason, PartKind
+from handlers.chat.replies import messages, prompt, screening, spending
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.hearing import Hearing, Said
 from handlers.chat.replies.model import AnyModel
@@ -25,6 +26,7 @@ class Asking:
     settings: ReplySettings
     runtime: Runtime
     budget: spending.Spending
+    screens: screening.Screening
 
     def ask(
         self, question: prompt.Question, attempt: Attempt, work: Work, monitor: TurnMonitor, call: ModelCall
@@ -35,17 +37,17 @@ class Asking:
         if bill is None:
             return Said(self.apologise(attempt))
         call.begin()
-        shows_reasoning = self.settings.shows_reasoning
-        heard = Hearing(attempt.relay, may_call=question.may_call, shows_reasoning=shows_reasoning)
+        heard = self._hearing(question, attempt)
         try:
             self._hear(question, heard, bill, call, work)
             if monitor.stop_reason is None:
-                heard.check()
+                heard.end()
         except ModelFailed as failure:
             bill.billed = failure.billed
             # A model that was stopped may fail because of the stop. Then the reason of the stop counts.
             if monitor.stop_reason is None:
                 logger.warning("model_failed", reason=str(failure), length=len(attempt.relay.text))
+                heard.show_rest()
                 return Said(replace(self.apologise(attempt), usage=heard.completion.usage))
         finally:
             call.end()
@@ -63,6 +65,23 @@ class Asking:
                 call.note(delta.text)
                 if not heard.add(delta):
                     break
+
+    def _hearing(self, question: prompt.Question, attempt: Attempt) -> Hearing:
+        return Hearing(
+            attempt.relay,
+            may_call=question.may_call,
+            shows_reasoning=self.settings.shows_reasoning,
+            screen=partial(self.screens.screen, question.assistant, attempt),
+            refusal=self.settings.texts.refusal,
+        )
+
+    def refuse(self, attempt: Attempt, refusal: str) -> Completion:
+        """Relay a refusal instead of an answer, after the text that there is, and return the completion."""
+        logger.info("question_refused")
+        relay, text = attempt.relay, refusal.strip() or self.settings.texts.refusal
+        relay.reason(text, PartKind.REFUSAL)
+        relay.add(f"{messages.BREAK}{text}" if relay.text else text)
+        return Completion(FinishReason.CONTENT_FILTER)
 
     def apologise(self, attempt: Attempt) -> Completion:
         """Relay the apology, after the text that there is, and return the completion of a reply that failed."""

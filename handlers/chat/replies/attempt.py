@@ -14,7 +14,7 @@ from handlers.chat.records import Chat, FinishReason, Part, PartKind, Turn, Usag
 from handlers.chat.replies.journal import Journal
 from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.relay import Relay
-from handlers.chat.settings import Pace, Reasoning, Settings, Texts
+from handlers.chat.settings import DEFAULT_TOOL_RESULT_BYTES, Pace, Reasoning, Settings, Texts
 from handlers.chat.turns.lifecycle import Handover
 
 MAX_REPLY_BYTES = 350_000
@@ -26,6 +26,7 @@ has more attributes than these."""
 class ReplySettings:
     """The settings of replies. `pace` is the relay's, `reasoning` what users see of the model's.
 
+    `tool_result_bytes` is the most of one result of a tool.
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
     most in one answer. `memory` is the worker's, in GB, None if it is not known. `prompt_images` is the most images
     of a question. Where an assistant says otherwise, it counts.
@@ -40,6 +41,7 @@ class ReplySettings:
     memory: float | None
     assistants: Assistants = field(default_factory=Assistants)
     reasoning: Reasoning = Reasoning.HIDDEN
+    tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     prompt_images: int = 8
 
     @classmethod
@@ -56,6 +58,7 @@ class ReplySettings:
             assistants=settings.assistants,
             reasoning=settings.reasoning,
             prompt_images=settings.prompt_images,
+            tool_result_bytes=settings.tool_result_bytes,
         )
 
     @property

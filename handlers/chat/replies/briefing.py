@@ -9,10 +9,10 @@ from handlers.chat.assistants import Assistant
 from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.protocol.sizes import chars_of
-from handlers.chat.replies import files
+from handlers.chat.replies import files, hooks, instructions
 from handlers.chat.replies.attempt import Attempt, ReplySettings
-from handlers.chat.replies.instructions import instructions_of
 from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, attached, known_items, prompt, up_to_known
+from handlers.chat.replies.screening import Screening
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns.lifecycle import Handover
 
@@ -24,6 +24,7 @@ class Briefing:
     store: Store
     settings: ReplySettings
     runtime: Runtime
+    screening: Screening
 
     def read_ahead(self, handover: Handover) -> Prompt | None:
         """Read the prompt of a turn that is still to be claimed. Returns None if the store fails.
@@ -53,7 +54,7 @@ class Briefing:
     def question(self, messages: Prompt, attempt: Attempt) -> Question | None:
         """Return the question with a prompt, None if the chat's assistant cannot be asked. Then a log event says why.
 
-        Raises `StoreError`.
+        Raises `StoreError`, and `Refusal` if the assistant does not take the question.
         """
         chat = attempt.chat
         assistant = self.settings.assistants.find(chat.assistant)
@@ -61,15 +62,18 @@ class Briefing:
             # Its file is gone or broken since the message was accepted.
             logger.error("assistant_missing", assistant=chat.assistant_id)
             return None
-        instructions = instructions_of(assistant, chat, self.store)
-        if instructions is None:
+        try:
+            messages = self.screening.prompt(messages, assistant, attempt)
+            told = instructions.instructions_of(assistant, chat, self.store, self.screening.hooks, attempt.remaining)
+        except hooks.HookFailed:
             return None
-        return Question(messages, assistant, instructions, files=self._files(messages, attempt, assistant))
+        return Question(messages, assistant, told, files=self._files(messages, attempt, assistant))
 
     def _files(self, messages: Prompt, attempt: Attempt, assistant: Assistant) -> files.Files:
         """Read the attachments that the model gets. Without any in the prompt, nothing is asked."""
         room = files.Room(self.settings.prompt_images, self._room(assistant))
-        return files.load(attached(messages), room, attempt.chat, self.store.attachments, self.runtime)
+        found = files.load(attached(messages), room, attempt.chat, self.store.attachments, self.runtime)
+        return self.screening.files(found, assistant, attempt)
 
     def _room(self, assistant: Assistant | None) -> int:
         return (assistant and assistant.history_chars) or self.settings.history_chars

@@ -21,9 +21,10 @@ from handlers.chat.errors import Refused
 from handlers.chat.log import logger
 from handlers.chat.records import Result, ToolCall
 from handlers.chat.replies import results
-from handlers.chat.replies.results import CANCELLED, RESULT_BYTES
+from handlers.chat.replies.results import CANCELLED
 from handlers.chat.replies.tool_calls import WrongCall
 from handlers.chat.replies.toolbox import Toolbox
+from handlers.chat.settings import DEFAULT_TOOL_RESULT_BYTES
 
 GRACE_SECONDS = 2.0
 """The time that cancelled calls have to end by themselves."""
@@ -50,9 +51,12 @@ class Caller:
 
 
 class Calls:
-    """The runner of calls in one environment. `left_behind` is the number of threads that it waits for no longer."""
+    """The runner of calls in one environment. `left_behind` is the number of threads that it waits for no longer.
 
-    def __init__(self, runtime: Runtime, result_bytes: int = RESULT_BYTES) -> None:
+    A result over `result_bytes` is cut, with a mark: its beginning is of use, and the model can ask for less.
+    """
+
+    def __init__(self, runtime: Runtime, result_bytes: int = DEFAULT_TOOL_RESULT_BYTES) -> None:
         self.left_behind = 0
         self.result_bytes = result_bytes
         self._runtime = runtime
@@ -193,7 +197,7 @@ class RunningCalls:
             return CANCELLED
         if not isinstance(failure, ToolError | Refused):
             # No text of the exception: it may quote what the user wrote. At DEBUG the developer sees it.
-            logger.warning("tool_failed", error=type(failure).__name__, place=_place(run.tool, failure))
+            logger.warning("tool_failed", error=type(failure).__name__, place=place_of(run.tool.function, failure))
             logger.debug("tool_failed_with", exc_info=failure)
         return results.raised(failure, self._calls.result_bytes)
 
@@ -234,9 +238,9 @@ class RunningCalls:
             )
 
 
-def _place(tool: Tool, failure: BaseException) -> str:
-    """Return the line in which a tool failed: in its own file, if there is one, else the innermost."""
-    own = getattr(getattr(tool.function, "__code__", None), "co_filename", None)
+def place_of(function: object, failure: BaseException) -> str:
+    """Return the line in which a function failed: in its own file, if there is one, else the innermost."""
+    own = getattr(getattr(function, "__code__", None), "co_filename", None)
     frames = []
     trace = failure.__traceback__
     while trace is not None:

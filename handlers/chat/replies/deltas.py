@@ -44,6 +44,7 @@ class Delta:
     `thinking` is the most tokens that the piece has beside its text: thinking, or anything else that is not shown.
     `reasoning` is the thinking that people can read. `calls` are all calls of tools in the answer; they come once, at
     its end, and only if the model has ended it by itself: what was cut may lack its last call, or half of it.
+    `refusal` is what the model says instead of an answer.
     """
 
     text: str = ""
@@ -52,6 +53,7 @@ class Delta:
     thinking: int = 0
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
+    refusal: str = ""
 
 
 class DeltaReader:
@@ -82,7 +84,7 @@ class DeltaReader:
         self._events: EventDecoder | None = None
         self._whole: list[bytes] | None = None
         self._whole_size = 0
-        self._text, self._reasoning = _Pieces(), _Pieces()
+        self._text, self._reasoning, self._refusal = _Pieces(), _Pieces(), _Pieces()
         self._calls = CallReader()
         self._was_plain = False
 
@@ -129,8 +131,9 @@ class DeltaReader:
                 yield Delta(finish_reason=self.finish_reason)
         elif self._events is not None and not self.done:
             yield from self._read(self._events.end())
-        if rest := self._text.rest():
-            yield Delta(rest)
+        text, refusal = self._text.rest(), self._refusal.rest()
+        if text or refusal:
+            yield Delta(text, refusal=refusal)
         if self.finish_reason is None:
             raise ModelFailed("the stream ended without a finish reason")
         if self.finish_reason is FinishReason.ERROR:
@@ -170,20 +173,21 @@ class DeltaReader:
         usage, choice = _usage(chunk.get("usage")), _first(chunk.get("choices"))
         said = self._said(choice)
         word, thinking = choice.get("finish_reason"), _thinking(said)
-        raw, reason = _said_text(said), finish_reasons.finish_reason(word)
+        raw, refused, reason = _said_text(said), _refusal(said), finish_reasons.finish_reason(word)
         text, thought = self._text.add(raw), self._reasoning.add(reasoning(said))
+        refusal = self._refusal.add(refused)
         repeated = bool(self._calls) and said is choice.get("message")
         called = not repeated and self._calls.feed(said)
         # Characters that are removed are tokens too.
-        thinking += max(0, _size(raw) - _size(text))
-        self.has_text = self.has_text or bool(text)
-        self._was_plain = self._was_plain or (reason is None and bool(text or called))
+        thinking += max(0, _size(raw) - _size(text)) + _size(refused)
+        self.has_text = self.has_text or bool(text or refusal)
+        self._was_plain = self._was_plain or (reason is None and bool(text or refusal or called))
         self.tokens_seen += _size(text) + thinking
         self.tokens_counted = usage.completion_tokens if usage else self.tokens_counted
         self.unknown_reason = self.unknown_reason or finish_reasons.unknown_word(word)
         reason = self._standing(reason, _carries(said), usage is not None)
-        if text or reason or usage or thinking or thought:
-            yield Delta(text, reason, usage, thinking, thought)
+        if text or reason or usage or thinking or thought or refusal:
+            yield Delta(text, reason, usage, thinking, thought, refusal=refusal)
 
     def _said(self, choice: Mapping[str, Any]) -> object:
         """Return what a chunk adds: its delta, or a message.
@@ -260,10 +264,15 @@ def _first(choices: object) -> Mapping[str, Any]:
 
 
 def _said_text(said: object) -> str:
-    """Return the text of a delta or of a message. A refusal is text for people too."""
+    """Return the text of a delta or of a message."""
     if isinstance(said, dict):
-        return _text(said.get("content")) + _text(said.get("refusal"))
+        return _text(said.get("content"))
     return said if isinstance(said, str) else ""
+
+
+def _refusal(said: object) -> str:
+    """Return what a model says instead of an answer (OpenAI: `refusal`)."""
+    return _text(said.get("refusal")) if isinstance(said, dict) else ""
 
 
 def _text(content: object) -> str:

@@ -32,6 +32,8 @@ FRAME = '<image name="" type=""></image>' + NOT_SHOWN
 
 _END = re.compile("</(file)", re.IGNORECASE)
 
+_NOT_DATA = "\n"
+
 Files = Mapping[str, str]
 """The contents of attachments, by their ids: the data URL of an image, or a text."""
 
@@ -125,6 +127,16 @@ def texts(files: Files) -> Iterator[str]:
     return (each for each in files.values() if not _is_data(each))
 
 
+def text_files(files: Files) -> Iterator[tuple[str, str]]:
+    """Yield the ids of the texts among the contents, each with its text."""
+    return ((name, each.removeprefix(_NOT_DATA)) for name, each in files.items() if not _is_data(each))
+
+
+def as_text(text: str) -> str:
+    """Return a text as a content, which never looks like an image."""
+    return _NOT_DATA + text
+
+
 def _is_data(content: str) -> bool:
     return content.startswith("data:image/")
 
@@ -132,9 +144,8 @@ def _is_data(content: str) -> bool:
 def _form(attachment: Attachment, content: bytes, chars: int) -> str:
     if attachment.is_image:
         return f"data:{attachment.type};base64,{b64encode(content).decode()}"
-    # A text never looks like an image.
     text = clean(content.decode(errors="replace").removeprefix("\ufeff").replace("\r\n", "\n"))
-    return "\n" + _cut(text, chars)
+    return as_text(_cut(text, chars))
 
 
 def _cut(text: str, chars: int) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
+from handlers.chat.assistants import Refusal
 from handlers.chat.concurrency import Runtime
 from handlers.chat.records import FinishReason
+from handlers.chat.replies import prompt, steps
 from handlers.chat.replies.asking import Asking
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.briefing import Briefing
 from handlers.chat.replies.monitor import StopReason, TurnMonitor
-from handlers.chat.replies.prompt import Question
-from handlers.chat.replies.steps import Stepping
 from handlers.chat.replies.work import Lost, Work
 from handlers.chat.store import Store
 
@@ -28,10 +28,10 @@ class Generation:
     settings: ReplySettings
     runtime: Runtime
     asking: Asking
-    stepping: Stepping
+    stepping: steps.Stepping
 
     def generate(self, attempt: Attempt) -> tuple[str, Completion | None]:
-        """Relay the model's answer. Return the first message of its prompt, and the completion, None if it is lost.
+        """Relay the model's answer. Return the first text of its prompt, and the completion, None if it is lost.
 
         It goes on after what earlier attempts have stored. Raises `HandedOn`.
         """
@@ -39,12 +39,19 @@ class Generation:
         messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
-        question = messages[0].text
+        # The chat gets its title from it: not from a text that a hook has not seen.
+        assistant = self.settings.assistants.find(attempt.chat.assistant)
+        question = "" if assistant is not None and assistant.on_question else messages[0].text
         if attempt.turn.cancelled:
             return question, Completion(FinishReason.CANCELLED, attempt.journal.usage_with(None))
-        asked = self.briefing.question(messages, attempt)
-        usable = asked is not None and self.stepping.can_answer(asked, attempt)
-        return question, self._answer(asked, attempt) if asked and usable else self.give_up(attempt)
+        try:
+            asked = self.briefing.question(messages, attempt)
+        except Refusal as refusal:
+            refused = self.asking.refuse(attempt, str(refusal))
+            return "", replace(refused, usage=attempt.journal.usage_with(None))
+        if asked is None or not self.stepping.can_answer(asked, attempt):
+            return question, self.give_up(attempt)
+        return asked.prompt[0].text, self._answer(asked, attempt)
 
     def give_up(self, attempt: Attempt) -> Completion:
         """Relay the apology instead of an answer of the model, and return the completion of the reply.
@@ -54,7 +61,7 @@ class Generation:
         self.stepping.resume(attempt)
         return replace(self.asking.apologise(attempt), usage=attempt.journal.usage_with(None))
 
-    def _answer(self, question: Question, attempt: Attempt) -> Completion | None:
+    def _answer(self, question: prompt.Question, attempt: Attempt) -> Completion | None:
         """Ask the model until it has answered. Returns None if the turn is lost meanwhile. Raises `HandedOn`."""
         work, call = Work(self.runtime), ModelCall(self.runtime, question.assistant.model)
         try:
@@ -72,7 +79,7 @@ class Generation:
     @property
     def briefing(self) -> Briefing:
         """The briefing of the model."""
-        return Briefing(self.store, self.settings, self.runtime)
+        return Briefing(self.store, self.settings, self.runtime, self.asking.screens)
 
     def _monitor(self, attempt: Attempt, stop: Callable[[], None]) -> TurnMonitor:
         return TurnMonitor(

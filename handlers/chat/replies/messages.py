@@ -121,4 +121,5 @@ def _step_of(part: Part) -> tuple[int, str]:
 
 
 def _answered(part: Part) -> AnsweredCall:
-    return AnsweredCall(ToolCall(part.name, part.arguments), part.result or NO_RESULT)
+    result = part.result if part.result and part.result.strip() else NO_RESULT
+    return AnsweredCall(ToolCall(part.name, part.arguments), result)

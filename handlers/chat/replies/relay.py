@@ -16,7 +16,7 @@ from handlers.chat.log import logger
 from handlers.chat.protocol import frames, views
 from handlers.chat.protocol.frames import AssistantMessageComplete, AssistantMessageStart, ServerFrame
 from handlers.chat.protocol.stream import Cursor, Script
-from handlers.chat.records import Message, Part, Subscription
+from handlers.chat.records import Message, Part, PartKind, Subscription
 from handlers.chat.settings import Pace
 
 POLL_SECONDS = 0.9
@@ -142,11 +142,11 @@ class Relay:
             self._grown(True)
             return shown
 
-    def reason(self, text: str) -> None:
-        """Send a piece of the reasoning. Returns at once."""
+    def reason(self, text: str, kind: PartKind = PartKind.REASONING) -> None:
+        """Send a piece of the reasoning, or of a refusal. Returns at once."""
         with self._changed:
             if text:
-                self._script.reason(text)
+                self._script.reason(text, kind)
             self._grown(bool(text))
 
     def _grown(self, is_more: bool, *, wake: bool = False) -> None:

@@ -13,10 +13,6 @@ from handlers.chat.protocol.frames import clean
 from handlers.chat.protocol.parts import whole_characters
 from handlers.chat.records import CallState, Result
 
-RESULT_BYTES = 32 * 1024
-"""Bytes of one result. A longer one is cut, with a mark: its beginning is of use, and the model can ask for less."""
-
-
 CANCELLED = Result(CallState.CANCELLED, "The call was cancelled.")
 
 

@@ -20,16 +20,13 @@ from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES
 from handlers.chat.replies.work import HandedOn, Lost, Work
 from handlers.chat.turns import steps
 
-MAX_STEPS = 8
-"""Steps of one reply with calls. After them the model is asked a last time, and has to answer."""
-
 Ask = Callable[[prompt.Question], Said]
 """Asks the model once, and relays its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stepping:
-    """The steps of replies."""
+    """The steps of replies. After the most that an assistant may have, the model is asked a last time."""
 
     making: Making
     handing: Handing
@@ -57,7 +54,7 @@ class Stepping:
             self.making.make(attempt, box, work, since=None)
         while not work.is_stopped:
             self._hand_on_in_time(attempt)
-            may_call = len(journal.steps) < MAX_STEPS and bool(box.schemas)
+            may_call = len(journal.steps) < question.assistant.max_steps and bool(box.schemas)
             said = ask(replace(question, tools=box.schemas, steps=_read(journal.steps), may_call=may_call))
             if not said.calls:
                 return replace(said.completion, usage=journal.usage_with(said.completion.usage))

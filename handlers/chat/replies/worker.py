@@ -17,9 +17,11 @@ from handlers.chat.replies import (
     generation,
     handing,
     hold,
+    hooks,
     journal,
     making,
     relays,
+    screening,
     spending,
     steps,
     toolbox,
@@ -54,9 +56,10 @@ class ReplyWorker:
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        made = making.Making(store, runtime, calls.Calls(runtime), boxes)
+        made = making.Making(store, runtime, calls.Calls(runtime, settings.tool_result_bytes), boxes)
         stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
-        asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime))
+        screened = screening.Screening(hooks.Hooks(runtime), runtime)
+        asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime), screened)
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 
@@ -137,7 +140,7 @@ class ReplyWorker:
             raise
         if completion is None:
             return logger.info("turn_lost")
-        title = lifecycle.title_of(question) if attempt.chat.title is None else None
+        title = lifecycle.title_of(question) or None if attempt.chat.title is None else None
         return self._sealing.seal(attempt, completion, title)
 
     def _fail(self, attempt: Attempt) -> None:

@@ -17,7 +17,8 @@ _STATES = {
     "error": "failed",
     "cancelled": "was cancelled",
 }
-_TEXTS = {"reasoning": "Thinking", "refusal": "Refused"}
+_TEXTS = {"reasoning": "Thinking"}
+"""The kinds that are text. A refusal is in the text of the reply too, which is shown."""
 
 
 class Parts:

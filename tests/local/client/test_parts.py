@@ -53,8 +53,14 @@ def test_a_call_and_the_end_show_the_reasoning_before_them(transcript):
     transcript.take(part(kind="reasoning", text="Hm.", textOffset=0))
     called = Line('Tool weather is called: {"city": "Oslo"}')
     assert transcript.take(part(1, **CALL, state="running")) == [Line("Thinking: Hm."), called]
-    transcript.take(part(2, kind="refusal", text="No.", textOffset=0))
-    assert transcript.take(complete("")) == [Line("Refused: No."), End()]
+    transcript.take(part(2, kind="reasoning", text="Well.", textOffset=0))
+    assert transcript.take(complete("")) == [Line("Thinking: Well."), End()]
+
+
+def test_a_refusal_is_shown_once_as_the_text_of_the_reply(transcript):
+    assert transcript.take(part(kind="refusal", text="No.", textOffset=0)) == []
+    assert transcript.take(token("No.", 0)) == [Stream("No.")]
+    assert transcript.take(complete("No.")) == [End()]
 
 
 @pytest.mark.parametrize(

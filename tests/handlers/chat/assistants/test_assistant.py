@@ -1,5 +1,7 @@
 """The values that an assistant may have."""
 
+import functools
+
 import pytest
 
 from handlers.chat.assistants import Assistant
@@ -24,6 +26,9 @@ from handlers.chat.assistants.assistant import (
         {"temperature": 2.0, "max_completion_tokens": 1_000_000, "history_chars": 10_000_000},
         {"parameters": {"top_p": 0.5, "response_format": {"type": "json_object"}, "stop": ["\n"], "seed": None}},
         {"instructions": lambda user, chat: ""},
+        {"on_question": lambda text: text, "on_answer": lambda text, context: text, "answer_window": 10_000},
+        {"on_question": str.strip, "on_answer": functools.partial(lambda of, text: text, "x")},
+        {"on_question": lambda text, *, context=None: text, "on_answer": lambda *texts: texts[0]},
         {"instructions": "x" * MAX_INSTRUCTIONS_CHARS},
     ],
 )
@@ -56,6 +61,13 @@ def test_what_can_be_used_is_taken(said):
         ({"max_completion_tokens": 0}, "max_completion_tokens is 0; set it to a whole number from 1"),
         ({"max_completion_tokens": 1.5}, "max_completion_tokens is 1.5"),
         ({"history_chars": -1}, "history_chars is -1"),
+        ({"on_question": "no"}, "on_question is of the type str; set it to a function, or leave it out"),
+        ({"on_question": lambda: ""}, "on_question must take a text, or a text and a HookContext"),
+        ({"on_answer": lambda text, context, more: ""}, "on_answer must take a text, or a text and a HookContext"),
+        ({"on_answer": lambda text: (yield text)}, "on_answer yields its texts; let it return one"),
+        ({"max_steps": 0}, "max_steps is 0; set it to a whole number from 1 to 32"),
+        ({"max_steps": 33}, "max_steps is 33;"),
+        ({"answer_window": 0}, "answer_window is 0; set it to a whole number from 1 to 10000"),
         ({"parameters": None}, "parameters is no mapping"),
         ({"parameters": {"stop": {1}}}, "parameters cannot be sent as JSON"),
         ({"parameters": {"top_p": float("nan")}}, "parameters cannot be sent as JSON"),

@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from io import StringIO
+from threading import Event
 
 import pytest
 
@@ -12,6 +13,7 @@ from handlers.chat.cost import TOKEN_PRICES, Prices
 from handlers.chat.limits.budget import MESSAGE_TOKENS
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, FinishReason, Usage, User
+from handlers.chat.replies import instructions
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.metrics import MODEL, MetricWriter
 from handlers.chat.store import StoreError
@@ -20,6 +22,7 @@ from tests.support.assistants import assistants
 from tests.support.conversation import ask
 from tests.support.reply_worker import APOLOGY, NOON, STOP, ScriptedModel, join, make_reply
 from tests.support.runtime import FakeRuntime
+from tests.support.waiting import HANGS
 
 QUESTION = "Which tea?"
 
@@ -43,6 +46,13 @@ def replied(store, gateway, turn, tea, *script, **more):
     known = assistants(tea=tea) if tea else assistants()
     make_reply(store, gateway, model := ScriptedModel(*(script or ("Green", STOP))), turn, assistants=known, **more)
     return model
+
+
+def async_instructions(text):
+    async def instructions(user, chat):
+        return text
+
+    return instructions
 
 
 def apologised(store):
@@ -84,6 +94,23 @@ class TestInstructions:
         monkeypatch.setattr(store.users, "get", lambda user_id: pytest.fail("nobody needs the user"))
         assert replied(store, gateway, turn, Assistant(instructions="Be brief.")).asked
 
+    def test_a_function_may_be_a_coroutine_function(self, store, gateway, turn):
+        [question] = replied(store, gateway, turn, Assistant(instructions=async_instructions("Be brief."))).questions
+        assert question.instructions == "Be brief."
+
+    def test_a_function_that_never_ends_is_the_apology(self, store, gateway, turn, log, monkeypatch):
+        """The time of hooks is zero here: nobody waits for this one, which goes on until the test ends."""
+        monkeypatch.setattr(instructions, "HOOK_SECONDS", 0.0)
+        over = Event()
+        try:
+            tea = Assistant(instructions=lambda user, chat: str(over.wait(HANGS)))
+            assert replied(store, gateway, turn, tea).asked == []
+        finally:
+            over.set()
+        assert apologised(store)
+        [event] = log("hook_failed")
+        assert event["error"] == "TimeoutError"
+
     def test_a_function_may_say_nothing(self, store, gateway, turn):
         [question] = replied(store, gateway, turn, Assistant(instructions=lambda user, chat: " \n")).questions
         assert question.instructions == ""
@@ -91,23 +118,26 @@ class TestInstructions:
     @pytest.mark.parametrize(
         "function",
         [
-            lambda user, chat: 1 / 0,
+            lambda user, chat: int("no text"),
             lambda user, chat: None,
             lambda user, chat: b"Be brief.",
             lambda user, chat: "\ud800",
             lambda user, chat: "x" * 100_001,
             lambda user, chat: sys.exit("no"),
             lambda user: "one parameter too few",
+            async_instructions(None),
         ],
-        ids=["raises", "None", "bytes", "half a pair", "too long", "exits", "parameters"],
+        ids=["raises", "None", "bytes", "half a pair", "too long", "exits", "parameters", "a coroutine of None"],
     )
     def test_a_function_that_fails_ends_in_the_apology_and_one_event(self, store, gateway, turn, log, function):
         model = replied(store, gateway, turn, Assistant(instructions=function), tokens_per_day=1_000)
         assert model.asked == []
         assert apologised(store)
         assert gateway.to("c1=")[-1]["data"]["content"] == APOLOGY
-        [event] = log("instructions_failed")
-        assert (event["level"], event["assistant"]) == ("ERROR", "tea")
+        [event] = log("hook_failed")
+        assert (event["level"], event["hook"], event["assistant"]) == ("ERROR", "instructions", "tea")
+        assert event["error"]
+        assert "no text" not in json.dumps(event)
         assert store.users.token_use("alice", "2026-11-23").tokens == 0
 
     def test_a_store_that_fails_is_tried_again_and_is_no_failure_of_the_function(self, store, gateway, turn, log):
@@ -120,7 +150,7 @@ class TestInstructions:
             replied(store, gateway, turn, tea)
         store.users.get = get
         assert replied(store, gateway, turn, tea).questions[0].instructions == "Alice"
-        assert log("instructions_failed") == []
+        assert log("hook_failed") == []
 
     def test_a_reply_that_is_cancelled_before_it_began_needs_none(self, store, gateway, turn):
         store.turns.cancel("alice", "chat", "m2")

@@ -71,13 +71,24 @@ def test_what_is_not_understood_is_passed_over(odd):
         (chunk([{"type": "text", "text": "a"}, {"text": "b"}, "c", {"type": "output_text", "text": "d"}]), "abcd"),
         (chunk({"type": "text", "text": "a"}), "a"),
         ({"choices": [{"delta": "a"}]}, "a"),
-        (chunk(refusal="I can't."), "I can't."),
         ({"choices": [{"message": {"content": "a"}}]}, "a"),
     ],
     ids=repr,
 )
 def test_text_is_text_wherever_it_is(value, text):
     assert said(value) == (text, FinishReason.STOP)
+
+
+def test_a_refusal_is_apart_from_the_text_and_counts_as_said():
+    reader = DeltaReader()
+    body = (
+        events(chunk(refusal="I can"), chunk(refusal="'t \ud83d"), chunk(refusal="\ude42."), chunk("", "stop")) + DONE
+    )
+    deltas = [*reader.feed(body), *reader.end()]
+    assert "".join(delta.refusal for delta in deltas) == "I can't 🙂."
+    assert not any(delta.text for delta in deltas)
+    assert (reader.has_said, reader.finish_reason) == (True, FinishReason.STOP)
+    assert reader.tokens_seen >= len("I can't 🙂.")
 
 
 def test_a_message_that_repeats_what_was_streamed_is_not_shown_twice():

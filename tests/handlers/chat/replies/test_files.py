@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.chat.assistants import Assistant, Refusal
 from handlers.chat.limits.budget import IMAGE_TOKENS
 from handlers.chat.records import Acceptance, Attachment, Chat, Message, Role, Turn
 from handlers.chat.replies import files as module
@@ -11,8 +12,9 @@ from handlers.chat.replies.files import CUT, MAX_IMAGE_BYTES, NOT_READ, NOT_SHOW
 from handlers.chat.store import StoreError
 from handlers.chat.store.attachments import Attachments, Place
 from handlers.chat.turns.lifecycle import LEASE, Handover
+from tests.support.assistants import assistants
 from tests.support.conversation import NOON
-from tests.support.files import TEXT, upload
+from tests.support.files import PNG, TEXT, upload
 from tests.support.recording_gateway import RecordingGateway
 from tests.support.reply_worker import STOP, ScriptedModel, make_reply
 from tests.support.runtime import FakeRuntime
@@ -152,6 +154,28 @@ class TestWorker:
         files.discard(Place.of(store.chats.get("alice", "chat")), "tea")
         make_reply(store, RecordingGateway(), model := ScriptedModel("Tea", STOP), asked)
         assert list(model.questions[0].files) == ["notes"]
+
+    def test_a_hook_sees_texts_and_those_that_it_refuses_are_left_out(self, store, files):
+        chat = store.chats.add(Chat("alice", "chat", assistant="tea", created_at=NOON), NOON)
+        contents = {"good": b"Tea", "bad": b"a bomb", "tea": PNG}
+        types = {"tea": "image/png"}
+        attachments = tuple(upload(store, name, each, types.get(name, "text/plain")) for name, each in contents.items())
+        for each in attachments:
+            files.keep(Place.of(chat), files.uploaded(Place.of(chat), each.attachment_id))
+        message = Message("chat", "m1", Role.USER, "What is this?", NOON, attachments=attachments)
+        assert store.turns.accept(chat, message, Turn("m2", NOON + LEASE)) is Acceptance.STORED
+
+        def hook(text):
+            if "bomb" in text:
+                raise Refusal("No.")
+            return text.upper()
+
+        turn = Handover("alice", "chat", "m2", assistant="tea")
+        some = assistants(tea=Assistant(on_question=hook))
+        make_reply(store, RecordingGateway(), model := ScriptedModel("Tea", STOP), turn, assistants=some)
+        [question] = model.questions
+        assert question.prompt[0].text == "WHAT IS THIS?"
+        assert (question.files.get("good"), question.images, "bad" in question.files) == ("\nTEA", 1, False)
 
     def test_an_image_is_reserved_in_the_budget_of_tokens(self, store, asked, monkeypatch):
         reserved, reserve = [], store.users.reserve_tokens

@@ -159,7 +159,7 @@ ODD_STREAMS = {
 @pytest.mark.parametrize("body", ODD_STREAMS.values(), ids=ODD_STREAMS)
 def test_odd_streams_are_answers(server, body):
     deltas = stream(server, body=body + events(chunk(finish_reason="stop")) + b"data: [DONE]\n\n")
-    assert "".join(delta.text for delta in deltas) == "a"
+    assert "".join(delta.text + delta.refusal for delta in deltas) == "a"
     assert deltas[-1] == Delta("", FinishReason.STOP)
 
 

@@ -4,16 +4,17 @@ from threading import Barrier, Event
 
 import pytest
 
-from handlers.chat.assistants import ToolContext, tool
+from handlers.chat.assistants import Assistant, ToolContext, tool
+from handlers.chat.assistants.assistant import DEFAULT_STEPS
 from handlers.chat.errors import ModelFailed
 from handlers.chat.records import CallState, FinishReason, PartState, Result, Step, StepCall, ToolCall, Usage
 from handlers.chat.replies.handing import MAX_HOPS
-from handlers.chat.replies.steps import MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import lifecycle, steps
 from handlers.chat.turns.lifecycle import Handover
+from tests.support.assistants import assistants
 from tests.support.conversation import ask, claim
-from tests.support.reply_worker import APOLOGY, LATER, NOON, STOP, TURN
+from tests.support.reply_worker import APOLOGY, LATER, NOON, STOP, TURN, reply_worker
 from tests.support.tool_worker import SteppedModel, calls, make_with, tool_worker
 from tests.support.waiting import HANGS
 
@@ -90,12 +91,31 @@ class TestAReply:
     def test_a_model_that_calls_for_ever_is_asked_a_last_time_and_may_not_call(self, store, gateway, chat):
         ran = []
         last = ("Enough.", calls("count"))
-        model = SteppedModel(*[(calls("count"),)] * MAX_STEPS, last)
+        model = SteppedModel(*[(calls("count"),)] * DEFAULT_STEPS, last)
         make_with(store, gateway, model, counted(ran))
-        assert [asked.may_call for asked in model.questions] == [True] * MAX_STEPS + [False]
+        assert [asked.may_call for asked in model.questions] == [True] * DEFAULT_STEPS + [False]
         assert all(asked.tools for asked in model.questions)
-        assert len(set(ran)) == len(ran) == MAX_STEPS
+        assert len(set(ran)) == len(ran) == DEFAULT_STEPS
         assert (reply(store).content, reply(store).finish_reason) == ("Enough.", "stop")
+
+    @pytest.mark.parametrize("most", [1, 20])
+    def test_an_assistant_may_have_its_own_number_of_steps(self, store, gateway, chat, most):
+        model = SteppedModel(*[(calls("sun"),)] * most, ("Enough.", STOP))
+        known = assistants(default=Assistant(tools=(sun,), max_steps=most))
+        reply_worker(store, gateway, model, [], assistants=known).make(TURN, lambda: 900.0)
+        assert [asked.may_call for asked in model.questions] == [True] * most + [False]
+        assert len(reply(store).parts) == most
+
+    def test_a_result_has_the_bytes_of_the_setting(self, store, gateway, chat):
+        def long() -> str:
+            """Return much."""
+            return "x" * 5_000_000
+
+        model = SteppedModel((calls("long"),), ("Done.", STOP))
+        make_with(store, gateway, model, long, tool_result_bytes=2_000)
+        [[[result]]] = model.read[1:]
+        assert len(result.encode()) <= 2_000
+        assert "the whole has 5000000 bytes" in result
 
     def test_an_answer_of_nothing_after_a_step_with_text_is_an_end(self, store, gateway, chat):
         make_with(store, gateway, SteppedModel(("I look.", calls("sun")), (STOP,)), sun)
@@ -183,6 +203,20 @@ class TestParts:
         ]
         assert states[-1] == "done"
         assert gateway.to("c1=")[-1]["type"] == "assistant_message_complete"
+
+    def test_after_a_takeover_the_parts_have_the_places_that_they_had(self, store, gateway, chat):
+        """Of one reply that is made at once, and of one whose two steps an earlier worker has stored."""
+        script = (("I look.", calls("count", "count")), (calls("count"),), ("Done.", STOP))
+        make_with(store, gateway, SteppedModel(*script), counted([]))
+        at_once = reply(store)
+        turn = ask(store, "m3", "m4", "Again")
+        claimed = a_stored_step(store, claim(store, turn), "once", "once")
+        a_stored_step(store, claimed, "once", number=2, text="")
+        make_with(store, gateway, SteppedModel(script[-1]), counted([]), turn=turn, now=LATER)
+        taken_over = store.messages.get("chat", "m4")
+        assert taken_over.content == at_once.content == "I look.\n\nDone."
+        places = [[(part.index, part.offset, part.result) for part in each.parts] for each in (at_once, taken_over)]
+        assert places[0] == places[1] == [(0, 7, "once"), (1, 7, "once"), (2, 7, "once")]
 
     def test_a_worker_that_takes_over_shows_the_same_parts(self, store, gateway, chat):
         a_stored_step(store, claim(store, TURN), "first", None)
@@ -319,7 +353,7 @@ class TestTakenOver:
 
     def test_the_steps_of_earlier_attempts_count(self, store, gateway, chat):
         turn = claim(store, TURN)
-        for number in range(1, MAX_STEPS + 1):
+        for number in range(1, DEFAULT_STEPS + 1):
             turn = a_stored_step(store, turn, "once", number=number)
         make_with(store, gateway, model := SteppedModel(("Enough.", calls("count"))), counted([]), now=LATER)
         assert [asked.may_call for asked in model.questions] == [False]
@@ -474,3 +508,15 @@ def test_a_budget_that_ends_between_two_steps_ends_the_reply_with_the_apology(st
     model = SteppedModel(("I look.", calls("sun", usage=Usage(10_000, 900))), ("Done.", STOP))
     make_with(store, gateway, model, sun, tokens_per_day=10_000)
     assert (len(model.questions), reply(store).content) == (1, f"I look.\n\n{APOLOGY}")
+
+
+def test_a_loop_of_calls_is_ended_by_the_budget(store, gateway, chat):
+    ran = []
+    model = SteppedModel(*[(calls("count", usage=Usage(2_000, 100)),)] * DEFAULT_STEPS, ("Enough.", STOP))
+    make_with(store, gateway, model, counted(ran), tokens_per_day=12_000)
+    # Five steps have taken 10,500, so that something is left. The sixth takes the rest.
+    assert (len(model.questions), len(ran)) == (6, 6)
+    kept = reply(store)
+    assert (kept.content, kept.finish_reason) == (APOLOGY, "error")
+    assert kept.usage == Usage(12_000, 600)
+    assert store.users.token_use("alice", "2026-11-23").tokens == 12_600
