@@ -33,22 +33,27 @@ smoke: .venv/up-to-date
 LAMBDA_PYTHON = 3.13
 LAMBDA_PLATFORM = aarch64-manylinux2014
 
+# AGENTS=agents: the dependency groups with what own agents import (docs/assistants.md). Without it none is deployed. Then
+# the worker's bundle is larger, and its packages stay whole: a framework may use parts of them that our code does not.
+AGENTS =
+WHOLE_generate = $(if $(AGENTS),whole)
+
 # The kinds of bundles: the dependency groups of each, what it lacks of handlers, and the size below which its archive must
 # stay, in MB.
 KINDS = functions generate clients
 GROUPS_functions = functions
-GROUPS_generate = functions generate
+GROUPS_generate = functions generate $(AGENTS)
 GROUPS_clients = functions identity api
 # The folders of handlers that the import rules (pyproject.toml) close to the functions of a kind.
 WITHOUT_functions = handlers/http handlers/chat/replies
 WITHOUT_generate = handlers/http
 WITHOUT_clients = handlers/chat/replies
 MEGABYTES_functions = 7
-MEGABYTES_generate = 13
+MEGABYTES_generate = $(if $(AGENTS),50,13)
 MEGABYTES_clients = 13
 
 # Each kind is built once, and copied for each function that has it: SAM uploads equal bundles once.
-BUNDLES = .aws-sam/bundles
+BUNDLES = .aws-sam/bundles$(if $(AGENTS),-with-agents)
 
 build-DisconnectFunction build-DeliverFunction build-EraseFunction build-ExpireFunction: $(BUNDLES)/functions.built
 	$(copy)
@@ -76,7 +81,7 @@ $(BUNDLES)/%.built: $(SOURCES) uv.lock infra/build.mk infra/bundle.py | $(UV)
 	@$(UV) pip install --quiet --requirements "$(@:.built=.txt)" --target "$(@:.built=)" \
 		--python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM) --only-binary :all: --link-mode copy \
 		|| { echo $(no_packages) >&2; exit 1; }
-	@"$$($(find_python))" infra/bundle.py "$(@:.built=)" $(MEGABYTES_$*) > "$@.part"
+	@"$$($(find_python))" infra/bundle.py "$(@:.built=)" $(MEGABYTES_$*) $(WHOLE_$*) > "$@.part"
 	@mv "$@.part" "$@"
 
 # Bytecode is of one version of Python. pyenv offers a version only to those who name it.

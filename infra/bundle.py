@@ -1,7 +1,8 @@
 """The last steps of a bundle: removal of what no function uses, shorter files of botocore, bytecode, check of the size.
 
-`infra/build.mk` runs `bundle.py FOLDER MEGABYTES` with the Python of the functions. The same packages and the same code
-give the same bytes: SAM uploads a bundle once for all functions that have it, and not at all if nothing has changed.
+`infra/build.mk` runs `bundle.py FOLDER MEGABYTES [whole]` with the Python of the functions. The same packages and the
+same code give the same bytes: SAM uploads a bundle once for all functions that have it, and not at all if nothing has
+changed.
 """
 
 from __future__ import annotations
@@ -70,6 +71,17 @@ UNUSED = {
 }
 """The paths that no function uses, as patterns, and why not. A test imports and calls what is left."""
 
+ALWAYS_UNUSED = {
+    "**/*.pyi",
+    "**/py.typed",
+    ".lock",
+    "bin",
+    "boto3/examples",
+    "botocore/data/**/examples-1.json",
+    "fastapi/.agents",
+}
+"""Those that nobody uses, whoever imports the packages. The framework of an own agent may import the others."""
+
 EMPTIED = {
     f"openai/{package}/__init__.py": "names of all modules in it; openai imports those that it needs by themselves"
     for package in ("types", "types/responses")
@@ -84,15 +96,16 @@ EPOCH = 315_532_800
 """1980-01-01, the earliest time that a zip archive can hold, and the time of every file."""
 
 
-def prune(folder: Path) -> None:
-    """Remove what no function uses."""
-    unused = [path for pattern in UNUSED for path in folder.glob(pattern)]
-    for path in [*unused, *_services(folder), *_metadata(folder)]:
+def prune(folder: Path, *, whole: bool = False) -> None:
+    """Remove what no function uses. With `whole`, packages stay whole: an own agent may use more than our code does."""
+    unused = [path for pattern in (ALWAYS_UNUSED if whole else UNUSED) for path in folder.glob(pattern)]
+    metadata = [] if whole else _metadata(folder)
+    for path in [*unused, *_services(folder), *metadata]:
         if path.is_dir():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-    for name in EMPTIED:
+    for name in () if whole else EMPTIED:
         if (folder / name).exists():
             (folder / name).write_text("")
 
@@ -191,9 +204,9 @@ def zipped_bytes(folder: Path) -> int:
         return archive.tell()
 
 
-def main(folder: Path, megabytes: float) -> None:
+def main(folder: Path, megabytes: float, *, whole: bool = False) -> None:
     """Finish a bundle and print its size. Raises `SystemExit` if its archive is not smaller than `megabytes`."""
-    prune(folder)
+    prune(folder, whole=whole)
     slim(folder)
     for library in folder.rglob("*.so"):
         strip(library)
@@ -210,4 +223,4 @@ def main(folder: Path, megabytes: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]))
+    main(Path(sys.argv[1]), float(sys.argv[2]), whole=sys.argv[3:] == ["whole"])

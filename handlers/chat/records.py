@@ -106,9 +106,9 @@ class Turn:
     `attempt` counts the workers that have claimed the turn: 0 while it waits for the first. `worker` is the id of the
     last claim. The worker has the turn until `lease_until`; then another one may take it over. `replaces` is the id of
     the reply that a regenerated one replaces. `acknowledging` is True from the beginning until the posts of the user's
-    message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, and `since`
-    is the attempt that has stored the last of them: both are 0 if there is none. `after` and `fork` are those of a
-    reply that begins a branch (see `Message`).
+    message have ended: nothing of the reply is sent before. `steps` counts the stored steps of the model, or of an
+    own agent, and `since` is the attempt that has stored the last of them: both are 0 if there is none. `after` and
+    `fork` are those of a reply that begins a branch (see `Message`).
     """
 
     message_id: str
@@ -173,6 +173,21 @@ class Step:
     calls: tuple[StepCall, ...]
     text: str = ""
     reasoning: str = ""
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedStep:
+    """A stored step of an own agent: what one of its functions has returned, as JSON.
+
+    `number` counts the steps of one name in a turn, from 1. `attempt` is that of the worker that stored it. `usage` are
+    the tokens that were reported inside of it.
+    """
+
+    name: str
+    number: int
+    attempt: int
+    result: str
     usage: Usage | None = None
 
 

@@ -1,4 +1,4 @@
-"""Workers that die around a call of a tool, through real processes. All scenarios run at once."""
+"""Workers that die around a call of a tool, or a step of an own agent, through real processes. All run at once."""
 
 from __future__ import annotations
 
@@ -49,6 +49,31 @@ def work(context: ToolContext, dies: str = "never") -> str:
 assistant = Assistant(tools=(work,))
 """
 
+AGENT = """
+import os
+import pathlib
+import signal
+
+RUNS = pathlib.Path({runs!r})
+
+
+async def reply(turn):
+    def die_at(point):
+        if turn.attempt == 1 and turn.question == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def work(name):
+        with (RUNS / f"{{turn.chat_id}}.txt").open("a") as file:
+            file.write(f"{{name}}\\n")
+        die_at(f"inside {{name}}")
+        return f"{{name}} by {{turn.attempt}}"
+
+    yield f"{{await turn.step('one', work, 'one')}}, "
+    die_at("between")
+    yield await turn.step("two", work, "two")
+    die_at("after")
+"""
+
 CALL = "/tool work"
 DIES = '/tool work {{"dies": "{}"}}'
 TWO_STEPS = f"{CALL}\n{CALL}\n/then\n{CALL}"
@@ -66,6 +91,21 @@ POINTS: dict[str, tuple[tuple[Any, ...] | None, str, dict[str, int]]] = {
 }
 """Where the worker is killed: the request of the store and what it says, the question, and the calls that run again."""
 
+AGENT_POINTS: dict[str, tuple[tuple[Any, ...] | None, list[str], str]] = {
+    "inside one": (None, ["one", "one", "two"], "one by 2, two by 2"),
+    "before one is stored": (("TransactWriteItems", "#steps", {}), ["one", "one", "two"], "one by 2, two by 2"),
+    "when one is stored": (("TransactWriteItems", "#steps", {"after": True}), ["one", "two"], "one by 1, two by 2"),
+    "between": (None, ["one", "two"], "one by 1, two by 2"),
+    "inside two": (None, ["one", "two", "two"], "one by 1, two by 2"),
+    "before two is stored": (
+        ("TransactWriteItems", "#steps", {"nth": 2}),
+        ["one", "two", "two"],
+        "one by 1, two by 2",
+    ),
+    "after": (None, ["one", "two"], "one by 1, two by 1"),
+}
+"""Where the worker of an own agent is killed: the fault if it does not kill itself, what runs, and the reply."""
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -78,6 +118,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, runs: Path):
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "handlers" / "assistants" / "default.py").write_text(ASSISTANT.format(runs=str(runs)))
+    (folder / "handlers" / "assistants" / "agent.py").write_text(AGENT.format(runs=str(runs)))
     (folder / "infra").mkdir()
     shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
     plan = folder / "plan.json"
@@ -99,6 +140,18 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, runs: Path):
     assert missing == []
 
 
+def agent_scenario(emulator: Emulator, point: str) -> ChatUser:
+    """Ask an own agent, let its worker die at a point, and return the user once the reply is whole."""
+    user = ChatUser(emulator, assistant="agent")
+    if (fault := AGENT_POINTS[point][0]) is not None:
+        operation, says, options = fault
+        user.fault("store", "kill", user.chat_id, "GenerateFunction", operation, says, **options)
+    user.say(point)
+    user.reply(END)
+    check(user)
+    return user
+
+
 def scenario(emulator: Emulator, point: str) -> tuple[ChatUser, dict[str, Any]]:
     """Ask, let the worker die at a point, and return the user and the stored reply."""
     fault, question, _ = POINTS[point]
@@ -113,12 +166,18 @@ def scenario(emulator: Emulator, point: str) -> tuple[ChatUser, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
+def agent_outcomes(emulator: Emulator) -> dict[str, Future[ChatUser]]:
+    pool = ThreadPoolExecutor(len(AGENT_POINTS))
+    return {point: pool.submit(agent_scenario, emulator, point) for point in AGENT_POINTS}
+
+
+@pytest.fixture(scope="module")
 def outcomes(emulator: Emulator) -> dict[str, Future[tuple[ChatUser, dict[str, Any]]]]:
     pool = ThreadPoolExecutor(len(POINTS))
     return {point: pool.submit(scenario, emulator, point) for point in POINTS}
 
 
-def test_a_call_that_kills_every_worker_ends_with_the_apology(emulator, runs):
+def test_a_call_that_kills_every_worker_ends_with_the_apology(emulator, runs, outcomes, agent_outcomes):
     """Nobody pings, so the function that gives up ends the turn. It reads the steps with a role of its own."""
     user = ChatUser(emulator, pinging=False)
     user.say(f"{DIES.format('always')}\n{CALL}")
@@ -150,3 +209,14 @@ def test_what_is_finished_is_not_repeated_and_the_reply_is_whole(outcomes, runs,
     assert int(reply["attempt"]) == (1 if point == "after the seal" else 2)
     reading = user.reply()
     assert reading.text == reading.completes[0]["content"] == reply["content"]
+
+
+@pytest.mark.parametrize("point", AGENT_POINTS)
+def test_a_named_step_that_is_stored_is_not_made_again(agent_outcomes, runs, point):
+    user = agent_outcomes[point].result(2 * END)
+    _, ran, text = AGENT_POINTS[point]
+    assert (runs / f"{user.chat_id}.txt").read_text().split() == ran
+    reply = user.stored()[1]
+    assert (reply["content"], reply["finishReason"], int(reply["attempt"])) == (text, "stop", 2)
+    reading = user.reply()
+    assert reading.text == reading.completes[0]["content"] == text

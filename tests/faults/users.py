@@ -34,10 +34,18 @@ def plan(emulator: Emulator, method: str, **content: Any) -> dict[str, Any]:
 
 
 class ChatUser:
-    """A user of their own, with one device in one chat. The device pings while `pinging`, as the protocol advises."""
+    """A user of their own, with one device in one chat. The device pings while `pinging`, as the protocol advises.
+
+    `chat` is what a new chat is created with.
+    """
 
     def __init__(
-        self, emulator: Emulator, user_id: str | None = None, chat_id: str | None = None, pinging: bool = True
+        self,
+        emulator: Emulator,
+        user_id: str | None = None,
+        chat_id: str | None = None,
+        pinging: bool = True,
+        **chat: str,
     ):
         self.emulator = emulator
         self.user_id = user_id or f"user{next(_USERS)}"
@@ -50,7 +58,7 @@ class ChatUser:
         self.connection_id = self.device.connection_id()
         self.device.join(self.user_id)
         if chat_id is None:
-            self.chat_id = self.device.create_chat()
+            self.chat_id = self.device.create_chat(**chat)
         else:
             self.chat_id = chat_id
         Thread(target=self._listen, daemon=True).start()

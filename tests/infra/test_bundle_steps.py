@@ -74,6 +74,27 @@ def test_what_is_unused_goes(tmp_path):
     assert left(tmp_path) == {"pydantic/main.py"}
 
 
+def test_a_whole_bundle_keeps_what_our_code_does_not_use(tmp_path):
+    kept = {"pydantic/v1/main.py", "boto3-1.0.dist-info/METADATA", "openai/types/beta/x.py", *bundle.EMPTIED}
+    write(tmp_path, *kept, "bin/httpx", "pydantic/main.pyi", "botocore/data/s3/2006/service-2.json.gz")
+    for module in bundle.EMPTIED:
+        (tmp_path / module).write_text("from . import x\n")
+    bundle.prune(tmp_path, whole=True)
+    assert left(tmp_path) == kept
+    assert all((tmp_path / module).read_text() for module in bundle.EMPTIED)
+    assert bundle.UNUSED.keys() >= bundle.ALWAYS_UNUSED
+
+
+@pytest.mark.parametrize(("variables", "deployed"), [([], False), (["AGENTS=agents"], True)], ids=["without", "with"])
+def test_frameworks_of_own_agents_are_deployed_on_demand_and_in_the_worker_only(tmp_path, variables, deployed):
+    bundles = [f"{tmp_path}/{kind}.built" for kind in ("functions", "generate", "clients")]
+    command = ["make", "--silent", "--dry-run", *bundles, f"BUNDLES={tmp_path}", *variables]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    exports = [line for line in done.stdout.splitlines() if " export " in line]
+    assert ["--only-group agents" in line for line in exports] == [False, deployed, False]
+    assert done.stdout.count(" whole > ") == deployed
+
+
 @pytest.mark.parametrize("module", bundle.EMPTIED)
 def test_a_module_that_is_emptied_only_imports_others(module, tmp_path):
     source = Path(boto3.__file__).parents[1] / module

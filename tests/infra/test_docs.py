@@ -144,6 +144,13 @@ def test_each_link_leads_to_a_file_and_a_heading_that_exist():
     assert wrong == []
 
 
+def test_the_examples_in_the_documentation_are_those_that_are_tested():
+    page = read(Path("docs/assistants.md"))
+    examples = sorted((ROOT / "docs" / "examples").glob("*.py"))
+    assert examples
+    assert [file.name for file in examples if f"```python\n{file.read_text()}```\n" not in page] == []
+
+
 def test_the_cited_documents_have_their_sections_and_rows():
     there = targets({path: read(Path(path)) for path in CITED})
     assert there["docs/aws.md section"] == set(range(12))

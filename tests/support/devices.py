@@ -190,8 +190,8 @@ class Device:
         assert self.receive("authenticated")["data"] == {"userId": user}
         return self.receive("chat_joined")["data"] if chat_id else None
 
-    def create_chat(self) -> str:
-        self.send("create_chat")
+    def create_chat(self, **data: Any) -> str:
+        self.send("create_chat", **data)
         return self.receive("chat_created")["data"]["chatId"]
 
     def reply(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from handlers.chat.records import CallState, Result, Step, StepCall, ToolCall, Usage
+from handlers.chat.records import CallState, NamedStep, Result, Step, StepCall, ToolCall, Usage
 from handlers.chat.store import StoreError
 from handlers.chat.turns import steps
 from handlers.chat.turns.lifecycle import LEASE
@@ -21,6 +21,11 @@ SECOND = ToolCall("weather", "{", "")
 def a_step(number=1, attempt=1, calls=(FIRST, SECOND), **more):
     """A step that asks for calls."""
     return Step(number, attempt, tuple(StepCall(call) for call in calls), **more)
+
+
+def a_named_step(name="look", number=1, attempt=1, result="null", usage=None):
+    """A step of an own agent."""
+    return NamedStep(name, number, attempt, result, usage)
 
 
 class StepsContract:
@@ -120,3 +125,66 @@ class StepsContract:
             steps.store_step(store, chat, then, a_step(2), NOON)
         with pytest.raises(StoreError):
             steps.store_result(store, chat, then, 1, 0, DONE)
+
+    def test_a_named_step_is_kept_as_it_is_and_the_turn_counts_it(self, store, chat):
+        turn = self.begun(store)
+        first, second = a_named_step(result='"Осло"', usage=Usage(7, 3)), a_named_step(number=2)
+        other = a_named_step("a-b_1")
+        assert all(
+            steps.store_named(store, chat, turn, step, count, LATER)
+            for count, step in enumerate([second, first, other], start=1)
+        )
+        kept = store.chats.get("alice", "chat").turn
+        assert (kept.steps, kept.since, kept.lease_until) == (3, 1, LATER + LEASE)
+        assert set(steps.load_named(store, chat, kept)) == {first, second, other}
+        assert store.steps.named("chat", "m") == store.steps.named("chat", "m3") == ()
+
+    def test_a_worker_that_was_overtaken_stores_no_named_step(self, store, chat):
+        turn = self.begun(store)
+        store.turns.claim("alice", "chat", turn, "w2", LATER)
+        assert not steps.store_named(store, chat, turn, a_named_step(), 1, NOON)
+        assert (store.steps.named("chat", "m2"), store.chats.get("alice", "chat").turn.steps) == ((), 0)
+
+    def test_a_named_step_is_stored_once(self, store, chat):
+        turn = self.begun(store)
+        assert store.steps.keep(chat, turn, a_named_step(result="1"), 1, LATER, LATER)
+        assert not store.steps.keep(chat, turn, a_named_step(result="2"), 2, LATER, LATER)
+        assert ([step.result for step in store.steps.named("chat", "m2")], self.count(store)) == (["1"], 1)
+
+    def count(self, store):
+        return store.chats.get("alice", "chat").turn.steps
+
+    def test_deletion_takes_named_steps_along(self, store, chat):
+        first = ask(store, "m1", "m2")
+        turn = claim(store, first)
+        steps.store_named(store, chat, turn, a_named_step(), 1, NOON)
+        seal(store, first, turn=turn)
+        later = claim(store, ask(store, "m3", "m4"))
+        steps.store_named(store, chat, later, a_named_step(), 1, NOON)
+        assert sum(store.steps.delete_until("chat", "m2")) == 1
+        assert (store.steps.named("chat", "m2"), len(store.steps.named("chat", "m4"))) == ((), 1)
+
+    @pytest.mark.parametrize("lost", [False, StoreError("lost")], ids=["no", "error"])
+    def test_a_lost_answer_to_a_named_step_changes_nothing(self, store, chat, monkeypatch, lost):
+        turn = self.begun(store)
+        keep = store.steps.keep
+
+        def lose(*arguments):
+            keep(*arguments)
+            if isinstance(lost, Exception):
+                raise lost
+            return lost
+
+        monkeypatch.setattr(store.steps, "keep", lose)
+        assert steps.store_named(store, chat, turn, a_named_step(), 1, NOON)
+        assert store.steps.named("chat", "m2") == (a_named_step(),)
+
+    def test_a_store_that_failed_at_a_named_step_is_no_lost_turn(self, store, chat, monkeypatch):
+        turn = self.begun(store)
+
+        def fail(*_):
+            raise StoreError("down")
+
+        monkeypatch.setattr(store.steps, "keep", fail)
+        with pytest.raises(StoreError):
+            steps.store_named(store, chat, turn, a_named_step(), 1, NOON)

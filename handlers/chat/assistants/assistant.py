@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from handlers.chat.assistants.agents import Reply, check_reply
 from handlers.chat.assistants.hooks import MAX_WINDOW, Hook, check_hook
 from handlers.chat.assistants.tools import Tool, ToolFunction, check_tools, tool
 from handlers.chat.records import Chat, User
@@ -49,6 +50,7 @@ class Assistant:
     - `parameters`: more fields of the request to the model's server, by their names there.
     - `max_steps`: the most answers with calls in one reply, before the model has to answer without.
     - `tools`: functions that the model may call, as they are or made with `tool`.
+    - `reply`: an own agent, which makes the replies in place of a model.
     - `on_question`: sees each text of the user before the model does. It returns the text to ask with, or refuses.
     - `on_answer`: sees the text of replies before users do. It returns the text to show, or ends the reply.
     - `answer_window`: the longest text, in characters, that `on_answer` is sure to see in one piece.
@@ -65,6 +67,7 @@ class Assistant:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Tool | ToolFunction, ...] = ()
     max_steps: int = DEFAULT_STEPS
+    reply: Reply | None = None
     on_question: Hook | None = None
     on_answer: Hook | None = None
     answer_window: int | None = None
@@ -86,6 +89,9 @@ class Assistant:
         _check_parameters(self.parameters)
         check_tools(self.tools)
         _check_number(self.max_steps, "max_steps", 1, MAX_STEPS, whole=True)
+        if self.reply is not None:
+            check_reply(self.reply)
+            _check_unused(self)
         for name, hook in (("on_question", self.on_question), ("on_answer", self.on_answer)):
             if hook is not None:
                 check_hook(hook, name)
@@ -101,6 +107,13 @@ class Assistant:
         if isinstance(self.title, str):
             return self.title or self.id
         return self.title.get(language) or next(filter(None, self.title.values()), self.id)
+
+
+def _check_unused(assistant: Assistant) -> None:
+    """Raise `ValueError` for a field that nobody would read, because an own agent asks its model itself."""
+    for name in ("temperature", "parameters", "tools"):
+        if getattr(assistant, name) not in (None, {}, (), []):
+            raise ValueError(f"{name} is for the model that `reply` takes the place of; use it in `reply` instead")
 
 
 def check_instructions(text: object) -> str:

@@ -96,11 +96,18 @@ class BrokenAssistant(ValueError):
 
 
 def assistant_of(module: ModuleType, assistant_id: str) -> Assistant:
-    """Return the assistant of a module. Raises `BrokenAssistant` if it has none."""
-    assistant = getattr(module, "assistant", None)
+    """Return the assistant of a module. Raises `BrokenAssistant` if it has none.
+
+    A function `reply` of the module is the assistant's own agent. Then the module needs no `assistant`.
+    """
+    assistant, reply = getattr(module, "assistant", None), getattr(module, "reply", None)
+    if assistant is None and reply is not None:
+        assistant = Assistant()
     if not isinstance(assistant, Assistant):
         what = "no `assistant`" if assistant is None else f"an `assistant` of the type {type(assistant).__name__}"
         raise BrokenAssistant(f"the file has {what}; it must say `assistant = Assistant(…)`")
+    if reply is not None and assistant.reply is None:
+        assistant = replace(assistant, reply=reply)
     if assistant.id not in ("", assistant_id):
         raise BrokenAssistant(f"the id is {assistant.id!r}; the name of the file is the id, so leave `id` out")
     return replace(assistant, id=assistant_id)

@@ -10,7 +10,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, PartKind
-from handlers.chat.replies import messages, prompt, screening, spending
+from handlers.chat.replies import agents, messages, prompt, screening, spending
 from handlers.chat.replies.attempt import Attempt, Completion, ModelCall, ReplySettings
 from handlers.chat.replies.hearing import Hearing, Said
 from handlers.chat.replies.model import AnyModel
@@ -20,9 +20,10 @@ from handlers.chat.replies.work import Work
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """The asking of models. `budget` is where the tokens are booked."""
+    """The asking of models, and of own agents in their place. `budget` is where the tokens are booked."""
 
     model: AnyModel
+    own: agents.Agents
     settings: ReplySettings
     runtime: Runtime
     budget: spending.Spending
@@ -33,13 +34,14 @@ class Asking:
     ) -> Said:
         """Ask the model once, within the user's budget, and relay its answer."""
         longest = question.assistant.max_completion_tokens or self.settings.max_completion_tokens
-        bill = self.budget.reserve(attempt, question.texts, longest, question.images)
+        kind = spending.AgentBill if question.assistant.reply else spending.Bill
+        bill = self.budget.reserve(attempt, question.texts, longest, kind, question.images)
         if bill is None:
             return Said(self.apologise(attempt))
         call.begin()
         heard = self._hearing(question, attempt)
         try:
-            self._hear(question, heard, bill, call, work)
+            self._hear(self._answer(question, attempt), heard, bill, call, work)
             if monitor.stop_reason is None:
                 heard.end()
         except ModelFailed as failure:
@@ -54,11 +56,13 @@ class Asking:
             self.budget.settle(attempt, bill)
         return heard.said()
 
-    def _hear(
-        self, question: prompt.Question, heard: Hearing, bill: spending.Bill, call: ModelCall, work: Work
-    ) -> None:
-        """Relay an answer of the model until its end, or until the reply is as long as it may be."""
-        answer = self.model.answer(question)
+    def _answer(self, question: prompt.Question, attempt: Attempt) -> agents.Answer:
+        if question.assistant.reply:
+            return self.own.answer(question, attempt)
+        return self.model.answer(question)
+
+    def _hear(self, answer: agents.Answer, heard: Hearing, bill: spending.Bill, call: ModelCall, work: Work) -> None:
+        """Relay an answer until its end, or until the reply is as long as it may be."""
         with closing(answer), work.under_way(answer.stop):
             for delta in answer:
                 bill.add(delta, self.runtime.now())
@@ -68,7 +72,7 @@ class Asking:
 
     def _hearing(self, question: prompt.Question, attempt: Attempt) -> Hearing:
         return Hearing(
-            attempt.relay,
+            attempt,
             may_call=question.may_call,
             shows_reasoning=self.settings.shows_reasoning,
             screen=partial(self.screens.screen, question.assistant, attempt),

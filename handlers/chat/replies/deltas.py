@@ -15,7 +15,7 @@ from typing import Any
 from handlers.chat.errors import ModelFailed
 from handlers.chat.protocol.frames import clean
 from handlers.chat.protocol.parts import whole_characters
-from handlers.chat.records import FinishReason, ToolCall, Usage
+from handlers.chat.records import FinishReason, Part, ToolCall, Usage
 from handlers.chat.replies import finish_reasons
 from handlers.chat.replies.reasoning import reasoning
 from handlers.chat.replies.sse import MAX_EVENT_BYTES, Event, EventDecoder
@@ -44,7 +44,8 @@ class Delta:
     `thinking` is the most tokens that the piece has beside its text: thinking, or anything else that is not shown.
     `reasoning` is the thinking that people can read. `calls` are all calls of tools in the answer; they come once, at
     its end, and only if the model has ended it by itself: what was cut may lack its last call, or half of it.
-    `refusal` is what the model says instead of an answer.
+    `refusal` is what the model says instead of an answer. Only an own agent has a `part`: a source, or the state of a
+    call of its own.
     """
 
     text: str = ""
@@ -54,6 +55,7 @@ class Delta:
     reasoning: str = ""
     calls: tuple[ToolCall, ...] = ()
     refusal: str = ""
+    part: Part | None = None
 
 
 class DeltaReader:

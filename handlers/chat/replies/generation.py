@@ -35,7 +35,7 @@ class Generation:
 
         It goes on after what earlier attempts have stored. Raises `HandedOn`.
         """
-        self.stepping.resume(attempt)
+        self._resume(attempt)
         messages = self.briefing.prompt(attempt)
         if not messages:
             return "", None  # the chat was deleted, and its messages with it
@@ -58,8 +58,16 @@ class Generation:
 
         It comes after the text that is stored. Raises `StoreError` if that cannot be read: no reply may lack it.
         """
-        self.stepping.resume(attempt)
+        self._resume(attempt)
         return replace(self.asking.apologise(attempt), usage=attempt.journal.usage_with(None))
+
+    def _resume(self, attempt: Attempt) -> None:
+        """Take over what earlier attempts have stored: steps of the model, or named steps of an own agent."""
+        assistant = self.settings.assistants.find(attempt.chat.assistant)
+        if assistant is not None and assistant.reply is not None:
+            self.asking.own.resume(attempt)
+        else:
+            self.stepping.resume(attempt)
 
     def _answer(self, question: prompt.Question, attempt: Attempt) -> Completion | None:
         """Ask the model until it has answered. Returns None if the turn is lost meanwhile. Raises `HandedOn`."""
@@ -72,6 +80,8 @@ class Generation:
             return None
         if monitor.stop_reason is StopReason.LOST:
             return None
+        if monitor.stop_reason is StopReason.OUT_OF_TIME and not attempt.relay.text:
+            return replace(self.give_up(attempt), call=call if call.was_asked else None)
         if monitor.stop_reason is not None:
             completion = replace(completion, finish_reason=_FINISH_REASONS[monitor.stop_reason])
         return replace(completion, call=call if call.was_asked else None)

@@ -9,11 +9,10 @@ from handlers.chat.assistants import Refusal
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, PartKind, ToolCall
-from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Completion
+from handlers.chat.replies.attempt import MAX_REPLY_BYTES, Attempt, Completion
 from handlers.chat.replies.deltas import Delta
 from handlers.chat.replies.hooks import HookFailed
 from handlers.chat.replies.messages import BREAK
-from handlers.chat.replies.relay import Relay
 from handlers.chat.replies.screen import Screen
 
 MAX_REASONING_CHARS = 64 * 1024
@@ -39,7 +38,7 @@ class Hearing:
 
     def __init__(
         self,
-        relay: Relay,
+        attempt: Attempt,
         *,
         may_call: bool,
         shows_reasoning: bool,
@@ -47,7 +46,8 @@ class Hearing:
         refusal: str = "",
     ) -> None:
         self.completion = Completion(FinishReason.STOP)
-        self._relay = relay
+        self._relay = relay = attempt.relay
+        self._journal = attempt.journal
         self._may_call = may_call
         self._shows_reasoning = shows_reasoning
         self._screen, self._reasoning_screen = screen(), screen()
@@ -106,7 +106,10 @@ class Hearing:
             self._refusal.append(delta.refusal)
             if not self._screen:
                 self._relay.reason(delta.refusal, PartKind.REFUSAL)
-        return self._add(self._screen.add(delta.text) if self._screen else delta.text)
+        whole = self._add(self._screen.add(delta.text) if self._screen else delta.text)
+        if delta.part is not None:
+            self._journal.show(delta.part)
+        return whole
 
     def _reason(self, delta: Delta) -> None:
         screen = self._reasoning_screen

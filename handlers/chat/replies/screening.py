@@ -47,9 +47,9 @@ class Screening:
         kept = [replace(question, text=self._remembered(check, question.text, assistant, attempt))]
         until = self._runtime.monotonic() + HOOK_SECONDS
         for asked, answered in zip(earlier[-2::-2], earlier[::-2], strict=True):
-            in_time = partial(check, seconds=max(0.0, until - self._runtime.monotonic()))
             try:
-                text = self._remembered(in_time, asked.text, assistant, attempt)
+                left = until - self._runtime.monotonic()
+                text = self._remembered(partial(check, seconds=left), asked.text, assistant, attempt)
             except (Refusal, HookFailed):
                 logger.info("question_left_out")
             else:
@@ -88,6 +88,8 @@ class Screening:
         """Return a hook as a function of a text, and of its seconds. It raises `Refusal` and `HookFailed`."""
 
         def check(text: str, seconds: float = HOOK_SECONDS) -> str:
+            if seconds < 0:
+                raise HookFailed("no time is left")
             began, seconds = self._runtime.monotonic(), min(seconds, HOOK_SECONDS, attempt.remaining())
 
             def remaining() -> float:
@@ -108,10 +110,10 @@ class Screening:
             try:
                 self._known[key] = check(text)
             except Refusal as refusal:
-                self._known[key] = refusal
+                self._known[key] = Refusal(str(refusal))  # without the frames of the hook
         known = self._known[key]
         if isinstance(known, Refusal):
-            raise known
+            raise known.with_traceback(None)
         return known
 
 

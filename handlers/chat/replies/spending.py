@@ -68,6 +68,23 @@ class Bill:
         return max(counted, budget.estimate_answer(self._text, self._thinking, wait, self.longest))
 
 
+@dataclass(slots=True)
+class AgentBill(Bill):
+    """The tokens of an own agent's reply: those that it has reported.
+
+    One that did not come to its end may not have reported everything: then it took no less than the estimate of the
+    prompt and of what it has said.
+    """
+
+    def tokens(self, now: datetime) -> int:
+        """Return the tokens that the agent's models have taken until now."""
+        usage = self._usage or Usage(0, 0)
+        reported = usage.prompt_tokens + usage.completion_tokens
+        if self._ended or not self.billed:
+            return reported
+        return max(reported, self.prompt + self._text + self._thinking)
+
+
 @dataclass(frozen=True, slots=True)
 class Spending:
     """The spending of the model's tokens. Users without a budget cost no read and no write."""
@@ -76,13 +93,15 @@ class Spending:
     settings: ReplySettings
     runtime: Runtime
 
-    def reserve(self, attempt: Attempt, prompt: Iterable[str], longest: int, images: int = 0) -> Bill | None:
+    def reserve(
+        self, attempt: Attempt, prompt: Iterable[str], longest: int, kind: type[Bill] = Bill, images: int = 0
+    ) -> Bill | None:
         """Reserve the most tokens that an answer to this prompt can take, and open its bill.
 
-        `longest` is the most tokens that the answer may have. Returns None if the user's tokens of the day are used up.
-        Then the model must not be asked.
+        `longest` is the most tokens that the answer may have, `kind` the bill's. Returns None if the
+        user's tokens of the day are used up. Then the model must not be asked.
         """
-        bill = Bill(budget.estimate_prompt(prompt, images), longest, self.runtime.now())
+        bill = kind(budget.estimate_prompt(prompt, images), longest, self.runtime.now())
         if not self.settings.tokens_per_day:
             return bill
         turn, step = attempt.turn, len(attempt.journal.steps)

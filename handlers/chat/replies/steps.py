@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from handlers.chat.log import logger
 from handlers.chat.records import FinishReason, Step, StepCall, ToolCall
@@ -17,7 +18,7 @@ from handlers.chat.replies.handing import Handing
 from handlers.chat.replies.hearing import Said
 from handlers.chat.replies.making import Making
 from handlers.chat.replies.toolbox import MAX_ARGUMENTS_BYTES
-from handlers.chat.replies.work import HandedOn, Lost, Work
+from handlers.chat.replies.work import HandedOn, HandOnDue, Lost, Work
 from handlers.chat.turns import steps
 
 Ask = Callable[[prompt.Question], Said]
@@ -32,7 +33,7 @@ class Stepping:
     handing: Handing
 
     def resume(self, attempt: Attempt) -> None:
-        """Load what earlier attempts have stored, and relay its text. Done once. Raises `StoreError`."""
+        """Load what earlier attempts have stored, and relay its text, unless that is done. Raises `StoreError`."""
         if attempt.journal.resumed:
             return
         for step in steps.load_steps(self.making.store, attempt.chat, attempt.turn):
@@ -42,7 +43,7 @@ class Stepping:
 
     def can_answer(self, question: prompt.Question, attempt: Attempt) -> bool:
         """Return True if the tools of a question's assistant can be used, and no step has expired."""
-        kept, stored = len(attempt.journal.steps), attempt.turn.steps
+        kept, stored = attempt.journal.stored, attempt.turn.steps
         if kept != stored:
             logger.error("steps_expired", kept=kept, stored=stored)
         return kept == stored and question.assistant.id in self.making.toolboxes
@@ -55,7 +56,10 @@ class Stepping:
         while not work.is_stopped:
             self._hand_on_in_time(attempt)
             may_call = len(journal.steps) < question.assistant.max_steps and bool(box.schemas)
-            said = ask(replace(question, tools=box.schemas, steps=_read(journal.steps), may_call=may_call))
+            try:
+                said = ask(replace(question, tools=box.schemas, steps=_read(journal.steps), may_call=may_call))
+            except HandOnDue:
+                self._hand_on(attempt)
             if not said.calls:
                 return replace(said.completion, usage=journal.usage_with(said.completion.usage))
             began = self.making.runtime.monotonic()
@@ -66,8 +70,11 @@ class Stepping:
 
     def _hand_on_in_time(self, attempt: Attempt) -> None:
         if self.handing.is_due(attempt):
-            self.handing.hand_on(attempt)
-            raise HandedOn
+            self._hand_on(attempt)
+
+    def _hand_on(self, attempt: Attempt) -> NoReturn:
+        self.handing.hand_on(attempt)
+        raise HandedOn
 
     def _store(self, attempt: Attempt, said: Said) -> None:
         calls = tuple(StepCall(_kept(call)) for call in said.calls)

@@ -16,6 +16,10 @@ class HandedOn(Exception):
     """The next invocation goes on with the turn."""
 
 
+class HandOnDue(Exception):
+    """The next step is for another invocation. Whoever is under way ends first."""
+
+
 class Work:
     """The work of an attempt, one part after the other. A stop ends the part that is under way, and each after it."""
 

@@ -12,6 +12,7 @@ from handlers.chat.connections import OpenConnections
 from handlers.chat.cost import metered
 from handlers.chat.log import logger
 from handlers.chat.replies import (
+    agents,
     asking,
     calls,
     generation,
@@ -56,10 +57,13 @@ class ReplyWorker:
         self._settings = settings
         self._runtime = runtime
         boxes = toolbox.toolboxes(settings.assistants)
-        made = making.Making(store, runtime, calls.Calls(runtime, settings.tool_result_bytes), boxes)
-        stepping = steps.Stepping(made, handing.Handing(hand_on, runtime, settings.memory))
+        running = calls.Calls(runtime, settings.tool_result_bytes)
+        handed = handing.Handing(hand_on, runtime, settings.memory)
+        stepping = steps.Stepping(making.Making(store, runtime, running, boxes), handed)
+        own = agents.Agents(store, runtime, running, handed, settings.texts.refusal)
         screened = screening.Screening(hooks.Hooks(runtime), runtime)
-        asked = asking.Asking(model, settings, runtime, spending.Spending(store, settings, runtime), screened)
+        booked = spending.Spending(store, settings, runtime)
+        asked = asking.Asking(model, own, settings, runtime, booked, screened)
         self._generation = generation.Generation(store, settings, runtime, asked, stepping)
         self._sealing = Sealing(store, settings, send_to_user, runtime, report)
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from pynamodb.attributes import NumberAttribute, TTLAttribute, UnicodeAttribute
 
-from handlers.chat.records import CallState, Chat, Result, Step, StepCall, ToolCall, Turn
+from handlers.chat.records import CallState, Chat, NamedStep, Result, Step, StepCall, ToolCall, Turn
 from handlers.chat.store.dynamodb import Table
 from handlers.chat.store.tables import TURN, ChatItem, UsageMap
 from handlers.chat.store.turns import is_at
@@ -25,13 +25,15 @@ _DELETION_PAGE_ITEMS = 100
 _KEYS = ["chatId", "messageId"]
 _LAST = "~"
 """A character that sorts after all that follow a reply's id in a key."""
+_NAMED, _NUMBER = "/s/", "#"
+"""The marks before the name of a named step, and before its number. Neither is part of a name."""
 
 
 class StepItem(Table):
-    """A stored step of a turn, or one call of it. They are in a partition of their own beside the chat's messages.
+    """A stored step of a turn, one call of it, or a named step of an own agent.
 
-    They are needed until the reply is stored, and their time to live deletes them after it. What devices are shown of
-    them later is part of the reply.
+    They are in a partition of their own beside the chat's messages. They are needed until the reply is stored, and
+    their time to live deletes them after it. What devices are shown of them later is part of the reply.
     """
 
     class Meta:
@@ -84,6 +86,30 @@ class StepItem(Table):
             extra=json.dumps(asked.extra) if asked.extra else None,
         )
 
+    @classmethod
+    def of_named(cls, chat_id: str, key: str, step: NamedStep, expires_at: datetime) -> Self:
+        """Return the item of a named step."""
+        return cls(
+            cls.partition_of(chat_id),
+            key,
+            expires_at=expires_at,
+            attempt=step.attempt,
+            result=step.result,
+            usage=UsageMap.of(step.usage) if step.usage else None,
+        )
+
+    def named(self) -> NamedStep:
+        """Return the named step."""
+        name, _, number = self.key.rpartition("/")[2].rpartition(_NUMBER)
+        usage: UsageMap | None = self.usage
+        return NamedStep(
+            name=name,
+            number=int(number),
+            attempt=int(self.attempt or 0),
+            result=self.result or "",
+            usage=usage.usage() if usage is not None else None,
+        )
+
     def step(self, number: int, calls: tuple[StepCall, ...]) -> Step:
         """Return the step with these calls."""
         usage: UsageMap | None = self.usage
@@ -116,15 +142,10 @@ class Steps:
 
         `turn` is the turn as its worker has it, and `step` the next one of it.
         """
-        progress = [
-            TURN.steps.set(step.number),
-            TURN.since.set(turn.attempt),
-            TURN.lease_until.set(lease_until),
-        ]
         new = StepItem.key.does_not_exist()
         key = _key(turn.message_id, step.number)
-        writes: list[Write] = [
-            updating(ChatItem(chat.user_id, chat.chat_id), progress, is_at(turn)),
+        writes = [
+            _progress(chat, turn, step.number, lease_until),
             putting(StepItem.of(chat.chat_id, key, step, expires_at), new),
         ]
         for place, call in enumerate(step.calls):
@@ -133,6 +154,30 @@ class Steps:
             )
             writes.append(putting(item, new))
         return transact(writes)
+
+    def keep(
+        self, chat: Chat, turn: Turn, step: NamedStep, count: int, lease_until: datetime, expires_at: datetime
+    ) -> bool:
+        """Store a named step, and renew the lease, all or nothing. Returns False if it is stored, or the turn moved on.
+
+        `turn` is the turn as its worker has it. `count` is the number of its stored steps, this one included.
+        """
+        item = StepItem.of_named(chat.chat_id, _named_key(turn.message_id, step.name, step.number), step, expires_at)
+        return transact([_progress(chat, turn, count, lease_until), putting(item, StepItem.key.does_not_exist())])
+
+    def attempt_of_named(self, chat_id: str, message_id: str, name: str, number: int) -> int | None:
+        """Return the attempt that has stored a named step, None if it is not stored."""
+        item = self._item(chat_id, _named_key(message_id, name, number))
+        return int(item.attempt or 0) if item is not None else None
+
+    def named(self, chat_id: str, message_id: str) -> tuple[NamedStep, ...]:
+        """Return the named steps of a turn that are stored."""
+        found = StepItem.query(
+            StepItem.partition_of(chat_id),
+            StepItem.key.startswith(f"{message_id}{_NAMED}"),
+            consistent_read=True,
+        )
+        return tuple(item.named() for item in found)
 
     def finish(self, chat_id: str, message_id: str, number: int, place: int, result: Result) -> bool:
         """Store the result of the call at a place of a step. Returns False if it has one, or is gone."""
@@ -179,6 +224,16 @@ class Steps:
             return StepItem.get(StepItem.partition_of(chat_id), key, consistent_read=True)
         except StepItem.DoesNotExist:
             return None
+
+
+def _progress(chat: Chat, turn: Turn, count: int, lease_until: datetime) -> Write:
+    """Return the write of a turn that has so many stored steps now, with a renewed lease."""
+    progress = [TURN.steps.set(count), TURN.since.set(turn.attempt), TURN.lease_until.set(lease_until)]
+    return updating(ChatItem(chat.user_id, chat.chat_id), progress, is_at(turn))
+
+
+def _named_key(message_id: str, name: str, number: int) -> str:
+    return f"{message_id}{_NAMED}{name}{_NUMBER}{number}"
 
 
 def _key(message_id: str, number: int) -> str:

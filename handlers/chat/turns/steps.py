@@ -1,11 +1,11 @@
-"""Steps of a turn with tools: each finished one is stored before the next one begins, and is never made again."""
+"""Steps of a turn, with tools or an own agent: each finished one is stored before it is used, and never repeated."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from handlers.chat.records import Chat, Result, Step, Turn
+from handlers.chat.records import Chat, NamedStep, Result, Step, Turn
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns.lifecycle import LEASE, write_then_verify
 
@@ -52,3 +52,20 @@ def store_result(store: Store, chat: Chat, turn: Turn, number: int, place: int, 
 def load_steps(store: Store, chat: Chat, turn: Turn) -> tuple[Step, ...]:
     """Return the stored steps of a turn, without a read if there are none. They are fewer if some have expired."""
     return store.steps.of_turn(chat.chat_id, turn.message_id)[: turn.steps] if turn.steps else ()
+
+
+def store_named(store: Store, chat: Chat, turn: Turn, step: NamedStep, count: int, now: datetime) -> bool:
+    """Store a named step of a worker's own turn, and renew the lease. `count` is the number of its steps with this one.
+
+    Returns False if the turn is another worker's by now, or is gone with its chat.
+    """
+    key = chat.chat_id, turn.message_id, step.name, step.number
+    return write_then_verify(
+        lambda: store.steps.keep(chat, turn, step, count, now + LEASE, now + KEPT),
+        lambda: store.steps.attempt_of_named(*key) == step.attempt,
+    )
+
+
+def load_named(store: Store, chat: Chat, turn: Turn) -> tuple[NamedStep, ...]:
+    """Return the stored named steps of a turn, without a read if there are none."""
+    return store.steps.named(chat.chat_id, turn.message_id) if turn.steps else ()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from handlers.chat.records import Chat, Result, Step, Turn
+from handlers.chat.records import Chat, NamedStep, Result, Step, Turn
 from tests.faults.simulation.services import SimulatedPart, is_at
 
 
@@ -27,6 +27,36 @@ class SimulatedSteps(SimulatedPart):
             return True
 
         return self._call(effect, False)
+
+    def keep(
+        self, chat: Chat, turn: Turn, step: NamedStep, count: int, lease_until: datetime, expires_at: datetime
+    ) -> bool:
+        def effect() -> bool:
+            named = self.tables.named_steps.setdefault((chat.chat_id, turn.message_id), {})
+
+            def progress(now: Chat) -> Chat | None:
+                if now.turn is None or not is_at(now, turn) or (step.name, step.number) in named:
+                    return None
+                values = {"steps": count, "since": turn.attempt, "lease_until": lease_until}
+                return replace(now, turn=replace(now.turn, **values))
+
+            if self._changed(chat.user_id, chat.chat_id, progress) is None:
+                return False
+            named[step.name, step.number] = step
+            return True
+
+        return self._call(effect, False)
+
+    def attempt_of_named(self, chat_id: str, message_id: str, name: str, number: int) -> int | None:
+        def effect() -> int | None:
+            step = self.tables.named_steps.get((chat_id, message_id), {}).get((name, number))
+            return step.attempt if step else None
+
+        return self._call(effect, writes=False)
+
+    def named(self, chat_id: str, message_id: str) -> tuple[NamedStep, ...]:
+        kept = self.tables.named_steps.get((chat_id, message_id), {})
+        return self._call(lambda: tuple(kept[key] for key in sorted(kept)), writes=False)
 
     def finish(self, chat_id: str, message_id: str, number: int, place: int, result: Result) -> bool:
         def effect() -> bool:
@@ -61,7 +91,9 @@ class SimulatedSteps(SimulatedPart):
     def delete_until(self, chat_id: str, until: str) -> Iterator[int]:
         def effect() -> int:
             gone = [key for key in self.tables.steps if key[0] == chat_id and key[1] <= until]
-            return sum(1 + len(step.calls) for key in gone for step in self.tables.steps.pop(key).values())
+            named = [key for key in self.tables.named_steps if key[0] == chat_id and key[1] <= until]
+            items = sum(1 + len(step.calls) for key in gone for step in self.tables.steps.pop(key).values())
+            return items + sum(len(self.tables.named_steps.pop(key)) for key in named)
 
         yield self._call(effect)
 

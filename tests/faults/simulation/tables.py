@@ -9,7 +9,7 @@ from typing import Any
 
 from handlers.chat.limits.budget import TokenUse
 from handlers.chat.limits.policy import QuotaUsage
-from handlers.chat.records import Chat, Connection, Fork, Message, Step
+from handlers.chat.records import Chat, Connection, Fork, Message, NamedStep, Step
 
 
 class ChatHistory(dict[tuple[str, str], Chat]):
@@ -43,8 +43,8 @@ class Tables:
     """The rows of the simulated store.
 
     `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day,
-    `steps` by chat and reply, and then by their numbers. `forks` are by chat and eldest message. `branches` are by chat
-    and first message, and say what that comes after.
+    `steps` by chat and reply, and then by their numbers, `named_steps` by chat and reply, and then by name and number.
+    `forks` are by chat and eldest message. `branches` are by chat and first message, and say what that comes after.
     """
 
     chats: ChatHistory = field(default_factory=ChatHistory)
@@ -56,6 +56,7 @@ class Tables:
     steps: dict[tuple[str, str], dict[int, Step]] = field(default_factory=dict)
     forks: dict[tuple[str, str], Fork] = field(default_factory=dict)
     branches: dict[tuple[str, str], str] = field(default_factory=dict)
+    named_steps: dict[tuple[str, str], dict[tuple[str, int], NamedStep]] = field(default_factory=dict)
     taken_over_announcements: Counter[str] = field(default_factory=Counter)
     """How often a reply was taken over after its seal, because it was not announced in time."""
 

@@ -12,7 +12,7 @@ from handlers.chat.assistants import Assistant, ToolContext
 from handlers.chat.assistants.registry import Assistants
 from handlers.chat.records import CallState, FinishReason, Message, PartState, Role, Step, ToolCall
 from handlers.chat.replies.deltas import Delta
-from handlers.chat.replies.prompt import BREAK
+from handlers.chat.replies.messages import BREAK
 from handlers.chat.replies.worker import ReplyWorker
 from tests.faults.simulation.chat import CHAT, SimulatedDeployment, SimulatedDevice, running
 from tests.faults.simulation.scenario import QUIET_AFTER, SimulationRun, check_order, check_what_was_read

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from handlers.chat.assistants import Assistant, HookContext, Refusal
+from handlers.chat.assistants import Assistant, HookContext, Refusal, agents
 from handlers.chat.errors import ModelFailed
 from handlers.chat.log import logger
 from handlers.chat.records import Chat, FinishReason, Part, PartKind, Usage
@@ -19,6 +19,7 @@ from handlers.chat.settings import RUSSIAN, Reasoning
 from tests.support.assistants import assistants
 from tests.support.conversation import ask
 from tests.support.reply_worker import APOLOGY, NOON, STOP, ScriptedModel, join, reply_worker, text_of
+from tests.support.runtime import FakeRuntime
 from tests.support.tool_worker import SteppedModel, calls
 from tests.support.waiting import HANGS
 
@@ -200,6 +201,22 @@ class TestQuestions:
         late = ["TimeoutError", "TimeoutError" if left_behind > 1 else "RuntimeError"]
         assert [event["error"] for event in log("hook_failed")] == late
 
+    def test_earlier_texts_for_which_no_time_is_left_are_left_out_unchecked(self, talk, monkeypatch):
+        """A new environment checks all of a chat, which its clock allows for two texts here: the question is one."""
+        checked, clock = [], iter(range(1_000_000))
+
+        def hook(text):
+            checked.append(text)
+            return text
+
+        for question in ("One", "Two", "Three"):
+            talk(Assistant(), question)
+        monkeypatch.setattr(FakeRuntime, "monotonic", lambda runtime: float(next(clock)))
+        model, _ = talk(Assistant(on_question=hook), "Four")
+        assert checked[0] == "Four"
+        assert len(checked) < 4
+        assert [text for role, text in model.asked[0] if role == "user"] == checked[::-1]
+
     def test_an_earlier_text_for_which_the_hook_fails_is_left_out(self, talk):
         broken = []
 
@@ -355,6 +372,36 @@ class TestModelsRefusals:
         assert reply.content == f"I keep {MASK} for me."
         assert [part.text for part in reply.parts] == [reply.content]
         assert NUMBER[:9] not in seen(gateway)
+
+
+class TestOwnAgents:
+    def test_an_agent_reads_and_says_only_what_the_hooks_let_through(self, talk, gateway):
+        read = []
+
+        async def reply(turn):
+            read.extend((each.role, each.text) for each in turn.messages)
+            for piece in (f"It is {NUMBER[:10]}", NUMBER[10:], ". Yes."):
+                yield agents.Delta(text=piece)
+
+        tea = Assistant(reply=reply, on_question=masked, on_answer=masked)
+        _, answer = talk(tea, f"My card is {NUMBER}.")
+        assert read == [("user", f"My card is {MASK}.")]
+        assert answer.content == f"It is {MASK}. Yes."
+        assert NUMBER[:9] not in seen(gateway)
+
+    def test_an_agent_is_ended_by_a_hook(self, talk):
+        ended = []
+
+        async def reply(turn):
+            try:
+                while True:
+                    yield agents.Delta(text="A bomb. " * 100)
+            finally:
+                ended.append(True)
+
+        _, answer = talk(Assistant(reply=reply, on_answer=refuse), "Hi")
+        assert (answer.content, answer.finish_reason) == ("I do not talk about that.", FinishReason.CONTENT_FILTER)
+        assert ended == [True]
 
 
 class TestWithoutHooks:

@@ -12,7 +12,7 @@ from handlers.chat.records import CallState, Chat, Connection, Result
 from handlers.chat.store.dynamodb import CONNECTION
 from handlers.chat.store.tables import ChatItem, MessageItem
 from handlers.chat.turns import branches
-from handlers.chat.turns.steps import load_steps, store_result, store_step
+from handlers.chat.turns.steps import load_named, load_steps, store_named, store_result, store_step
 from infra.capacity.model import TURN_MESSAGE_UNITS, TURN_WRITE_UNITS
 from tests.support import dynamodb
 from tests.support.assistants import assistants
@@ -20,7 +20,7 @@ from tests.support.capacity import READS, Charge, metered
 from tests.support.command_client import CommandClient
 from tests.support.conversation import answer, ask, claim
 from tests.support.runtime import FakeRuntime
-from tests.support.steps_contract import DONE, a_step
+from tests.support.steps_contract import DONE, a_named_step, a_step
 from tests.support.subscribers import bind
 from tests.support.turn import a_turn, begin
 from tests.support.unlimited import UNLIMITED
@@ -258,6 +258,21 @@ class TestSteps:
         then = store_step(store, chat, turn, a_step(), NOON)
         capacity.clear()
         assert load_steps(store, chat, then)
+        assert capacity.reads == {"Query": 1}
+
+    def test_a_named_step_costs_four_and_two_more_for_each_further_kilobyte(self, store, capacity):
+        begin(store)
+        handover = ask(store, "m1", "m2", "Hi")
+        chat, turn = store.chats.get("alice", "chat"), claim(store, handover, now=NOON)
+        assert load_named(store, chat, turn) == ()
+        capacity.clear()
+        assert store_named(store, chat, turn, a_named_step(result='"sun"'), 1, NOON)
+        assert (capacity.reads, capacity.writes) == ({}, {"TransactWriteItems": 4})
+        assert store_named(store, chat, turn, a_named_step(number=2, result="1" * 3_000), 2, NOON)
+        assert capacity.writes == {"TransactWriteItems": 4 + 8}
+        then = store.chats.get("alice", "chat").turn
+        capacity.clear()
+        assert len(load_named(store, chat, then)) == 2
         assert capacity.reads == {"Query": 1}
 
 

@@ -18,6 +18,7 @@ from handlers.chat.records import (
     Connection,
     Fork,
     Message,
+    NamedStep,
     Result,
     Role,
     Step,
@@ -215,6 +216,12 @@ def of_steps() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
         step = Step(1, 1, (StepCall(ToolCall("weather", "{}")),))
         return partial(store.steps.add, Chat("alice", "chat"), turn, step, LATER, LATER)
 
+    def keep(store: Store) -> Callable[[], object]:
+        a_chat(store)
+        turn = claim(store, ask(store, "m1", "m2"))
+        step = NamedStep("look", 1, turn.attempt, "1")
+        return partial(store.steps.keep, Chat("alice", "chat"), turn, step, 1, LATER, LATER)
+
     def finish(store: Store) -> Callable[[], object]:
         a_step(store)()
         return partial(store.steps.finish, "chat", "m2", 1, 0, Result(CallState.DONE, "sun"))
@@ -224,6 +231,7 @@ def of_steps() -> Iterator[tuple[str, Callable[[Store], Callable[[], object]]]]:
         return lambda: list(store.steps.delete_until("chat", "m2"))
 
     yield "add", a_step
+    yield "keep", keep
     yield "finish", finish
     yield "delete_until", delete
 
@@ -253,7 +261,7 @@ READS = {
     "chats": {"get", "watch", "page", "with_assistants", "count"},
     "messages": {"get", "sent_as", "newest_first", "has_older", "with_previous", "oldest_first", "after"},
     "turns": set(),
-    "steps": {"result", "attempt_of", "of_turn"},
+    "steps": {"result", "attempt_of", "of_turn", "attempt_of_named", "named"},
     "branches": {"fork", "forks", "newest_first"},
 }
 """The operations that write nothing: GetItem, BatchGetItem, Query and Scan meet no conflicts."""
