@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SERVICES = {"dynamodb", "lambda", "secretsmanager", "sqs", "ssm"}
+SERVICES = {"dynamodb", "lambda", "s3", "secretsmanager", "sqs", "ssm"}
 """The services of AWS for which the functions make clients. Posts to connections need no client of botocore."""
 
 METADATA_READERS = {"httpcore2", "httpx2", "opentelemetry_api"}

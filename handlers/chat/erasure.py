@@ -1,12 +1,13 @@
 """Deletion of a chat: its item at once, so that nothing can be written to it any more, and its messages later.
 
-The function `erase` deletes the messages, and the steps of their turns. It is invoked before anything is deleted. So
-after a crash at any point there is an invocation that goes on, and there are never messages that nobody knows of.
+The function `erase` deletes the messages, the steps of their turns and their attachments. It is invoked before anything
+is deleted. So after a crash at any point there is an invocation that goes on, and there are never messages that nobody
+knows of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -14,6 +15,7 @@ from typing import Any, Self
 from handlers.chat.errors import ErrorCode, ParleyError, Refused
 from handlers.chat.log import logger
 from handlers.chat.store import Store
+from handlers.chat.store.attachments import Place
 
 RESERVE_SECONDS = 5.0
 """The rest of a function's time at which it stops, and leaves the rest to Lambda's next try."""
@@ -82,18 +84,24 @@ def erase(store: Store, erasure: Erasure, announce: Callable[[str, str], None], 
         # The API function died before it deleted the item and told anybody.
         announce(erasure.user_id, erasure.chat_id)
         until = deleted.last_message_id
-    if until is None:
-        return
     count = 0
-    messages = store.messages
-    for delete in (
-        messages.delete_until,
-        messages.delete_markers_until,
-        store.steps.delete_until,
-        store.branches.delete_until,
-    ):
-        for batch in delete(erasure.chat_id, until):
-            count += batch
-            if remaining() < RESERVE_SECONDS:
-                raise Unfinished(f"{count} items deleted, more to come")
+    for batch in _deletions(store, erasure, created_at, until):
+        count += batch
+        if remaining() < RESERVE_SECONDS:
+            raise Unfinished(f"{count} items deleted, more to come")
     logger.info("chat_erased", items=count)
+
+
+def _deletions(store: Store, erasure: Erasure, created_at: datetime, until: str | None) -> Iterator[int]:
+    """Delete what belongs to a chat, batch by batch, and yield the size of each."""
+    messages, steps, branches = store.messages, store.steps, store.branches
+    if until is not None:
+        for delete in (
+            messages.delete_until,
+            messages.delete_markers_until,
+            steps.delete_until,
+            branches.delete_until,
+        ):
+            yield from delete(erasure.chat_id, until)
+    if store.attachments.is_there:
+        yield from store.attachments.delete_all(Place(erasure.user_id, erasure.chat_id, created_at))

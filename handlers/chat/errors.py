@@ -26,6 +26,9 @@ class ErrorCode(StrEnum):
     TOO_MANY_BRANCHES = "too_many_branches"
     MESSAGE_NOT_FOUND = "message_not_found"
     UNKNOWN_ASSISTANT = "unknown_assistant"
+    ATTACHMENT_NOT_FOUND = "attachment_not_found"
+    ATTACHMENT_TOO_LARGE = "attachment_too_large"
+    ATTACHMENT_TYPE = "attachment_type"
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
@@ -55,6 +58,9 @@ MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.MESSAGE_NOT_FOUND: "There is no such reply in this chat",
     ErrorCode.TOO_MANY_BRANCHES: "This message has as many siblings as it can have",
     ErrorCode.UNKNOWN_ASSISTANT: "There is no such assistant",
+    ErrorCode.ATTACHMENT_NOT_FOUND: "There is no such attachment in this chat, or nothing was uploaded for it",
+    ErrorCode.ATTACHMENT_TOO_LARGE: "The attachment is too large",
+    ErrorCode.ATTACHMENT_TYPE: "Files of this type are not taken",
     ErrorCode.FORBIDDEN: "This takes an administrator",
     ErrorCode.NOT_FOUND: "There is nothing at this path",
     ErrorCode.METHOD_NOT_ALLOWED: "This path does not take this method",

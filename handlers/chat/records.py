@@ -347,8 +347,23 @@ class Feedback:
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of a message. `type` is its media type, `bytes` its size."""
+
+    attachment_id: str
+    name: str
+    type: str
+    bytes: int
+
+    @property
+    def is_image(self) -> bool:
+        """True for an image, False for a text."""
+        return self.type.startswith("image/")
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """A stored message. Only a user's message has a `client_message_id`; only a reply has what follows it.
+    """A stored message. Only a user's message has `client_message_id` and `attachments`; only a reply has the others.
 
     Any message may have a `page`: the number of messages that fill a page of history, with this one as the newest. It
     is 0 if none is older, and None if it is not known.
@@ -372,6 +387,7 @@ class Message:
     after: str | None = None
     fork: str | None = None
     feedback: Rating | None = None
+    attachments: tuple[Attachment, ...] = field(default=(), kw_only=True)
 
     @property
     def fork_id(self) -> str:

@@ -24,6 +24,10 @@ MAX_MESSAGE_CHARS = 10_000
 MAX_CONCURRENT_REPLIES = 100
 """Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
 
+MAX_ATTACHMENT_MEGABYTES = 10
+MAX_PROMPT_IMAGES = 20
+"""A worker holds the images of a question several times, as bytes and as text."""
+
 DEFAULT_TOOL_RESULT_BYTES = 32 * 1024
 """At most 250,000: an item of DynamoDB holds 400 KB, and a result is stored with its call."""
 DEFAULT_APPROVAL_DAYS = 7
@@ -148,6 +152,8 @@ class Settings:
     - `prices`: the prices that the cost of a turn is estimated with.
     - `memory`: the memory of the function, in GB. Lambda tells it; None elsewhere.
     - `metrics_namespace`: the place of the metrics in CloudWatch. If it is empty, there are none.
+    - `attachment_megabytes`: the size of the largest attachment, 0 if there may be none.
+    - `prompt_images`: the most images that the model gets with one question, 0 if it takes none.
     - `approval_days`: the days that a user has to approve a call of a tool.
     - `assistants`: those of `handlers/assistants`. A function that needs none has the plain default one.
     """
@@ -179,6 +185,8 @@ class Settings:
     memory: float | None
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
+    attachment_megabytes: int = 5
+    prompt_images: int = 8
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     approval_days: int = DEFAULT_APPROVAL_DAYS
     title_model: str = ""
@@ -208,6 +216,8 @@ class Settings:
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
+            attachment_megabytes=_integer(environ, "ATTACHMENT_MEGABYTES", 5, 0, MAX_ATTACHMENT_MEGABYTES),
+            prompt_images=_integer(environ, "PROMPT_IMAGES", 8, 0, MAX_PROMPT_IMAGES),
             tool_result_bytes=_integer(environ, "TOOL_RESULT_BYTES", DEFAULT_TOOL_RESULT_BYTES, 1_000, 250_000),
             approval_days=_integer(environ, "APPROVAL_DAYS", DEFAULT_APPROVAL_DAYS, 1, 28),
             title_model=environ.get("TITLE_MODEL", "").strip(),

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
 from handlers.chat.errors import Refused
-from handlers.http import admin, assistants, chats, feedback, me, messages, problems
+from handlers.http import admin, assistants, attachments, chats, feedback, me, messages, problems
 from handlers.http.dependencies import Services, ServicesDep
 from handlers.http.middleware import HEALTH_PATH, Guard
 from handlers.http.problems import Problem
@@ -56,8 +56,8 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
     app.add_exception_handler(Refused, problems.on_refused)
     app.add_exception_handler(RequestValidationError, problems.on_invalid)
     app.add_exception_handler(HTTPException, problems.on_http)
-    for router in (chats.router, messages.router, feedback.router, assistants.router, me.router, admin.router):
-        app.include_router(router)
+    for part in (chats, messages, feedback, attachments, assistants, me, admin):
+        app.include_router(part.router)
     app.get(HEALTH_PATH, tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
     app.add_middleware(Guard)
     _share(app, allowed_origins)

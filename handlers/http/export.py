@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from handlers.chat.protocol.attachments import view
 from handlers.chat.protocol.parts import placed
 from handlers.chat.records import DEFAULT_ASSISTANT, Message, Role
 from handlers.http.schemas import Export
@@ -28,7 +29,8 @@ def within(messages: Iterable[Message], limit: int | None = None) -> tuple[list[
     fitting: list[Message] = []
     size = 0
     for message in messages:
-        content = [message.content, *(placed(part).as_data() for part in message.parts)]
+        views = (*map(placed, message.parts), *map(view, message.attachments))
+        content = [message.content, *(each.as_data() for each in views)]
         size += len(json.dumps(content, ensure_ascii=False).encode()) + _MESSAGE_OVERHEAD_BYTES
         if len(fitting) == limit or (fitting and size > MAX_RESPONSE_BYTES):
             return fitting, True
@@ -47,6 +49,8 @@ def markdown(export: Export) -> str:
         if message.after is not None:
             parts.append(f"*Another branch, after {times.get(message.after, 'nothing')}*")
         parts.append(message.content)
+        files = message.attachments or ()
+        parts += [f"{each.name} ({each.type}): /chats/{export.chat.chat_id}/attachments/{each.id}" for each in files]
     return "\n\n".join(parts) + "\n"
 
 

@@ -24,6 +24,9 @@ MEDIA_TYPE = "application/problem+json"
 STATUSES: dict[ErrorCode, int] = {
     ErrorCode.INVALID_FORMAT: 422,
     ErrorCode.UNKNOWN_ASSISTANT: 422,
+    ErrorCode.ATTACHMENT_TYPE: 415,
+    ErrorCode.ATTACHMENT_TOO_LARGE: 413,
+    ErrorCode.ATTACHMENT_NOT_FOUND: 404,
     ErrorCode.INVALID_TOKEN: 401,
     ErrorCode.NOT_AUTHENTICATED: 401,
     ErrorCode.FORBIDDEN: 403,

@@ -12,10 +12,12 @@ from pydantic.alias_generators import to_camel
 
 from handlers.chat.assistants import Assistant
 from handlers.chat.protocol import frames
+from handlers.chat.protocol.attachments import MAX_NAME_CHARS, view
 from handlers.chat.protocol.client_frames import Id, NonBlankText, Tag, Title
 from handlers.chat.protocol.parts import placed
 from handlers.chat.records import (
     MAX_USER_ID_CHARS,
+    Attachment,
     Chat,
     Feedback,
     FinishReason,
@@ -27,6 +29,7 @@ from handlers.chat.records import (
     User,
     is_user_id,
 )
+from handlers.chat.store.attachments import Link, Upload
 
 ID_EXAMPLE = "0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"
 TIME_EXAMPLE = "2026-11-23T12:00:00.000Z"
@@ -52,6 +55,7 @@ def _user_id(value: str) -> str:
 
 ChatId = Annotated[str, Path(alias="chatId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 ReplyId = Annotated[str, Path(alias="messageId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
+AttachmentId = Annotated[str, Path(alias="attachmentId", min_length=1, max_length=128, examples=[ID_EXAMPLE])]
 UserId = Annotated[
     str,
     Path(
@@ -202,8 +206,61 @@ class PartView(ResponseBody):
     cut: bool | None = _left_out()
 
 
+class AttachmentView(ResponseBody):
+    """A file of a message. `bytes` is its size."""
+
+    id: Annotated[str, Field(examples=[ID_EXAMPLE])]
+    name: Annotated[str, Field(examples=["tea.png"])]
+    type: Annotated[str, Field(examples=["image/png"])]
+    bytes: Annotated[int, Field(examples=[48_213])]
+
+    @classmethod
+    def of(cls, attachment: Attachment) -> AttachmentView:
+        """Return the view of an attachment."""
+        return cls.model_validate(view(attachment).as_data())
+
+
+class NewAttachment(RequestBody):
+    """A file to upload to a chat: its name, its media type and its size in bytes."""
+
+    chat_id: Annotated[Id, Field(examples=[ID_EXAMPLE])]
+    name: Annotated[NonBlankText, Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["tea.png"])]
+    type: Annotated[str, Field(min_length=1, max_length=80, examples=["image/png"])]
+    bytes: Annotated[int, Field(ge=1, le=2**53 - 1, examples=[48_213])]
+
+
+class UploadView(AttachmentView):
+    """A form: post its `fields` and then the file, as the field `file`, to `url` before `expires_at`."""
+
+    url: Annotated[str, Field(examples=["https://bucket.s3.eu-west-1.amazonaws.com/"])]
+    fields_: Annotated[dict[str, str], Field(alias="fields", examples=[{"key": "…", "policy": "…"}])]
+    expires_at: Time
+
+    @classmethod
+    def of(cls, attachment: Attachment, upload: Upload) -> UploadView:  # type: ignore[override]
+        """Return the view of an upload."""
+        return cls(
+            **view(attachment).as_data(),
+            url=upload.url,
+            fields_=upload.fields,
+            expires_at=frames.timestamp(upload.expires_at),
+        )
+
+
+class LinkView(AttachmentView):
+    """A file, with the `url` at which anybody may read it before `expires_at`."""
+
+    url: Annotated[str, Field(examples=["https://bucket.s3.eu-west-1.amazonaws.com/…"])]
+    expires_at: Time
+
+    @classmethod
+    def of(cls, attachment: Attachment, link: Link) -> LinkView:  # type: ignore[override]
+        """Return the view of a link."""
+        return cls(**view(attachment).as_data(), url=link.url, expires_at=frames.timestamp(link.expires_at))
+
+
 class MessageView(ResponseBody):
-    """A message with its full text. A reply without parts has no `parts`.
+    """A message with its full text. A reply without parts has no `parts`, a message without files no `attachments`.
 
     `after` is the message before it on its path, `-` for none. It is given only where a branch begins. `siblings` are
     all messages that come after the same one, if there are others.
@@ -216,6 +273,7 @@ class MessageView(ResponseBody):
     finish_reason: FinishReason | None = None
     usage: TokenCount | None = None
     parts: list[PartView] | None = _left_out()
+    attachments: list[AttachmentView] | None = _left_out()
     after: Annotated[str | None, Field(examples=[ID_EXAMPLE])] = _left_out()
     siblings: list[str] | None = _left_out()
     feedback: Rating | None = _left_out()
@@ -234,6 +292,7 @@ class MessageView(ResponseBody):
             if usage
             else None,
             parts=[PartView.model_validate(placed(each).as_data()) for each in message.parts] or None,
+            attachments=[AttachmentView.of(each) for each in message.attachments] or None,
             after=message.after,
             siblings=list(siblings.get(message.message_id, ())) or None,
             feedback=message.feedback,

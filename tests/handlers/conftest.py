@@ -16,10 +16,12 @@ from parley.dynamodb.provision import create_tables
 
 from handlers.chat.concurrency import Runtime
 from handlers.chat.store import Store
+from handlers.chat.store.attachments import Attachments
 from handlers.chat.store.dynamodb import CONNECTION
 from handlers.chat.store.tables import UserItem
 from tests.support import dynamodb
 from tests.support.capacity import Capacity, metered, metered_reads
+from tests.support.files import create_bucket
 
 # boto3's session is kept from test to test: a new one reads the descriptions of all services again, 60 ms a client.
 MOTO = {"lambda": {"use_docker": False}, "core": {"reset_boto3_session": False}}
@@ -73,6 +75,13 @@ def store(tables: None) -> Store:
     for user in ("alice", "bob"):
         UserItem(user, name=user.title()).save()
     return Store(Runtime())
+
+
+@pytest.fixture
+def files(store: Store) -> Attachments:
+    """The store's bucket of attachments, empty."""
+    store.attachments = create_bucket()
+    return store.attachments
 
 
 @pytest.fixture

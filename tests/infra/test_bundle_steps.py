@@ -57,7 +57,7 @@ def test_handlers_do_import_the_packages_that_make_clients(service):
 
 def test_only_services_that_are_used_stay(tmp_path):
     data = "botocore/data"
-    write(tmp_path, f"{data}/endpoints.json", f"{data}/sqs/2012/service-2.json.gz", f"{data}/s3/2006/service-2.json.gz")
+    write(tmp_path, f"{data}/endpoints.json", f"{data}/sqs/2012/service-2.json.gz", f"{data}/sns/1/service-2.json.gz")
     bundle.prune(tmp_path)
     assert left(tmp_path) == {f"{data}/endpoints.json", f"{data}/sqs/2012/service-2.json.gz"}
 
@@ -117,7 +117,7 @@ def test_descriptions_of_services_lose_their_texts_and_nothing_else(tmp_path):
     folder.mkdir(parents=True)
     (folder / "service-2.json.gz").write_bytes(gzip.compress(json.dumps({"shapes": {"M": shape}}).encode()))
     (folder / "endpoint-rule-set-1.json.gz").write_bytes(gzip.compress(b'{"documentation": "kept"}'))
-    services = {"sqs": {"endpoints": {}}, "s3": {"endpoints": {}}}
+    services = {"sqs": {"endpoints": {}}, "sns": {"endpoints": {}}}
     (data / "endpoints.json").write_text(json.dumps({"partitions": [{"regions": {"r": {}}, "services": services}]}))
     bundle.slim(tmp_path)
     described = {path.name: json.loads(path.read_text()) for path in (*folder.iterdir(), data / "endpoints.json")}

@@ -26,6 +26,8 @@ LINTERS = {
     "sam validate --lint": [SAM, "validate", "--lint", "--template-file", TEMPLATE],
 }
 
+UPLOADS, FILES = "${AttachmentsBucket.Arn}/uploads/*", "${AttachmentsBucket.Arn}/files/*"
+
 FUNCTIONS = {
     "ConnectFunction": "connect.handler",
     "DisconnectFunction": "disconnect.handler",
@@ -149,7 +151,10 @@ def test_every_function_is_built_by_the_makefile(template):
         ("DisconnectFunction", {"ConnectionsTable.Arn", "ChatsTable.Arn"}),
         (
             "EraseFunction",
-            {"ChatsTable.Arn", "MessagesTable.Arn", "DeliverFunction.Arn", "EraseDeadLetterQueue.Arn"},
+            {
+                *("ChatsTable.Arn", "MessagesTable.Arn", "DeliverFunction.Arn", "EraseDeadLetterQueue.Arn"),
+                *("AttachmentsBucket.Arn", UPLOADS, FILES),
+            },
         ),
     ],
 )
@@ -178,6 +183,41 @@ def test_only_those_who_post_or_close_may_and_only_on_this_stage(template, metho
     for name, resources in granted.items():
         assert set(resources) <= others
         assert not resources or "AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI" in variables(template, name)
+
+
+def test_each_function_does_to_attachments_only_what_it_is_for(template):
+    granted = {
+        name: {resource: actions for actions, resource in statements(template, name) if "AttachmentsBucket" in resource}
+        for name in FUNCTIONS
+    }
+    assert {name: rights for name, rights in granted.items() if rights} == {
+        "ApiFunction": {UPLOADS: {"s3:PutObject"}, FILES: {"s3:GetObject"}},
+        "DefaultFunction": {UPLOADS: {"s3:GetObject"}, FILES: {"s3:GetObject", "s3:PutObject", "s3:DeleteObject"}},
+        "GenerateFunction": {FILES: {"s3:GetObject"}},
+        "EraseFunction": {
+            "AttachmentsBucket.Arn": {"s3:ListBucket"},
+            UPLOADS: {"s3:DeleteObject"},
+            FILES: {"s3:DeleteObject"},
+        },
+    }
+    told = {name for name in FUNCTIONS if "ATTACHMENTS_BUCKET" in variables(template, name)}
+    assert told == {name for name, rights in granted.items() if rights}
+
+
+def test_the_bucket_is_private_and_forgets_what_no_message_has_used(template):
+    bucket = template["Resources"]["AttachmentsBucket"]
+    properties = bucket["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    assert "VersioningConfiguration" not in properties
+    rules = {rule["Id"]: rule for rule in properties["LifecycleConfiguration"]["Rules"]}
+    assert (rules["unused"]["Prefix"], rules["unused"]["ExpirationInDays"]) == ("uploads/", 1)
+    assert all("ExpirationInDays" not in rule for name, rule in rules.items() if name != "unused")
+    tables = template["Resources"]["MessagesTable"]
+    for policy in ("DeletionPolicy", "UpdateReplacePolicy"):
+        assert bucket[policy] == tables[policy]
+    [statement] = template["Resources"]["AttachmentsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
 
 
 def test_the_http_api_reads_no_index_but_by_name(template):

@@ -15,6 +15,8 @@ from tests.support.waiting import HANGS
 ONE_OF_MANY = {
     "/POST/@connections/*": "a connection is known only when it is there",
     "/DELETE/@connections/*": "a connection is known only when it is there",
+    "/uploads/*": "a file is known only when it is there",
+    "/files/*": "a file is known only when it is there",
     ":secret:${Name}-??????": "Secrets Manager adds six characters to a name",
 }
 """The only ends of a resource that match more than one thing, and why."""

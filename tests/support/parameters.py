@@ -205,6 +205,7 @@ ROWS = {
     "ApprovalDays": whole("APPROVAL_DAYS", 1, 28),
     "ChatLanguage": one_of("CHAT_LANGUAGE", "ru", "en"),
     "HistoryChars": whole("HISTORY_CHARS", 1, 10_000_000),
+    "PromptImages": whole("PROMPT_IMAGES", 0, 20),
     "FirstTokenSeconds": seconds("OPENAI_FIRST_TOKEN_SECONDS"),
     "TokenSeconds": seconds("OPENAI_TOKEN_SECONDS"),
     "Prices": Row(
@@ -247,6 +248,7 @@ ROWS = {
     "ConcurrentReplies": whole("CONCURRENT_REPLIES", 0, 100),
     "FramesPerSecond": whole("FRAMES_PER_SECOND", 0, 10_000),
     "RequestsPerMinute": whole("REQUESTS_PER_MINUTE", 0, 60_000),
+    "AttachmentMegabytes": whole("ATTACHMENT_MEGABYTES", 0, 10),
     "ChatsPerUser": whole("CHATS_PER_USER", 0, 1_000_000),
     "RelayPaceMs": whole("RELAY_PACE_MS", 0, 10_000, {"1.5": "no clock is that exact"}),
     "RelayLatePaceMs": whole("RELAY_LATE_PACE_MS", 0, 10_000, {"1.5": "no clock is that exact"}),

@@ -9,6 +9,7 @@ class LossyStore:
 
     def __init__(self, store, operation, lost):
         self.chats, self.messages, self.steps, self.branches = store.chats, store.messages, store.steps, store.branches
+        self.attachments = store.attachments
         self.turns = _LossyTurns(store.turns, operation, lost)
 
 
@@ -42,6 +43,7 @@ class InterruptedStore:
         self.interrupted = False
         for part in ("users", "connections", "chats", "messages", "turns", "steps", "branches"):
             setattr(self, part, _InterruptedPart(getattr(store, part), self.before_call))
+        self.attachments = store.attachments
 
     def before_call(self):
         self._left -= 1

@@ -22,6 +22,14 @@ Three in OpenAI's models, and three more before the answer (OpenAI Cookbook, "Ho
 in the chat templates of Llama 3 and Qwen.
 """
 
+IMAGE_TOKENS = 5_000
+"""The tokens that an image counts as before the server has counted them, whatever its size.
+
+Providers make images smaller, so there is a most: about 1,500 for GPT-4o and 3,800 for its successors (OpenAI, "Images
+and vision"), 4,800 for Claude (Anthropic, "Vision"). It is no bound where small models count images many times over, as
+gpt-4o-mini does; what the server counts is booked in the end.
+"""
+
 HIDDEN_TOKENS_PER_SECOND = 3_000
 """The most tokens that a model thinks in a second where nobody sees it.
 
@@ -95,6 +103,6 @@ def estimate_answer(text: int, thinking: int, wait: float, longest: int) -> int:
     return max(text + thinking, min(longest, text + hidden))
 
 
-def estimate_prompt(texts: Iterable[str]) -> int:
-    """Return the most tokens that a prompt of these messages can have."""
-    return sum(estimate_text(text) + MESSAGE_TOKENS for text in texts)
+def estimate_prompt(texts: Iterable[str], images: int = 0) -> int:
+    """Return the most tokens that a prompt of these messages and so many images can have."""
+    return sum(estimate_text(text) + MESSAGE_TOKENS for text in texts) + images * IMAGE_TOKENS

@@ -32,6 +32,9 @@ Title = Annotated[NonBlankText, Field(min_length=1, max_length=200)]
 """A title that somebody gives to a chat."""
 
 Id = Annotated[str, Field(min_length=1, max_length=128)]
+AttachmentIds = Annotated[tuple[Id, ...], Field(strict=False)]
+"""Not strict: JSON has lists only."""
+
 Tag = Annotated[str, Field(pattern=f"^{TAG.pattern}$")]
 """An id that a client chooses: at most 64 characters, no control characters."""
 
@@ -77,11 +80,12 @@ class CreateChat(ClientFrame):
 
 
 class SendMessage(ClientFrame):
-    """Send a message to the joined chat."""
+    """Send a message to the joined chat, perhaps with attachments that were uploaded for it."""
 
     type: ClassVar[str] = "message"
     message: Text
     client_message_id: Tag | None = None
+    attachments: AttachmentIds | None = None
 
 
 class Cancel(ClientFrame):
@@ -112,6 +116,7 @@ class Edit(ClientFrame):
     message_id: Id
     message: Text
     client_message_id: Tag | None = None
+    attachments: AttachmentIds | None = None
 
 
 class Select(ClientFrame):

@@ -156,6 +156,15 @@ class PartView(ServerFrame):
     cut: bool | None = field(default=None, metadata=_LEFT_OUT)
 
 
+class AttachmentView(ServerFrame):
+    """A file of a message. `bytes` is its size."""
+
+    id: str
+    name: str
+    type: str  # type: ignore[misc]  # of the file, and not of a frame
+    bytes: int
+
+
 class MessageView(ServerFrame):
     """A stored message. If its text does not fit into a frame, `content` is None and `length` is given.
 
@@ -171,6 +180,7 @@ class MessageView(ServerFrame):
     length: int | None = field(default=None, metadata=_LEFT_OUT)
     parts: tuple[PartView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     part_count: int | None = field(default=None, metadata=_LEFT_OUT)
+    attachments: tuple[AttachmentView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     siblings: tuple[str, ...] | None = field(default=None, metadata=_LEFT_OUT)
     feedback: Rating | None = field(default=None, metadata=_LEFT_OUT)
 
@@ -247,6 +257,7 @@ class UserMessage(ServerFrame):
     chat_id: str
     client_message_id: str | None = field(default=None, metadata=_LEFT_OUT)
     duplicate: bool | None = field(default=None, metadata=_LEFT_OUT)
+    attachments: tuple[AttachmentView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     replaces: str | None = field(default=None, metadata=_LEFT_OUT)
 
 

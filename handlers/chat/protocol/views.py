@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from handlers.chat.errors import Refused
-from handlers.chat.protocol import frames, parts
+from handlers.chat.protocol import attachments, frames, parts
 from handlers.chat.protocol.frames import (
     AssistantMessageComplete,
     AssistantView,
@@ -60,6 +60,7 @@ def acknowledgement(message: Message, *, duplicate: bool, replaces: str | None =
         chat_id=message.chat_id,
         client_message_id=message.client_message_id,
         duplicate=True if duplicate else None,
+        attachments=attachments.views(message.attachments),
         replaces=replaces,
     )
 
@@ -170,6 +171,7 @@ def _fullest_view(message: Message) -> MessageView:
         timestamp=frames.timestamp(message.timestamp),
         finish_reason=message.finish_reason,
         feedback=message.feedback,
+        attachments=attachments.views(message.attachments),
     )
     if not message.parts:
         return shown

@@ -35,7 +35,7 @@ class Asking:
         """Ask the model once, within the user's budget, and relay its answer."""
         longest = question.assistant.max_completion_tokens or self.settings.max_completion_tokens
         kind = spending.AgentBill if question.assistant.reply else spending.Bill
-        bill = self.budget.reserve(attempt, question.texts, longest, kind)
+        bill = self.budget.reserve(attempt, question.texts, longest, kind, question.images)
         if bill is None:
             return Said(self.apologise(attempt))
         call.begin()

@@ -37,8 +37,9 @@ class ReplySettings:
 
     `tool_result_bytes` is the most of one result of a tool.
     `tokens_per_day` is each user's budget, 0 for none. `max_completion_tokens` is what the model is told to write at
-    most in one answer. `memory` is the worker's, in GB, None if it is not known. Where an assistant says otherwise, it
-    counts. `time_to_approve` is the time that a user has to approve a call.
+    most in one answer. `memory` is the worker's, in GB, None if it is not known. `prompt_images` is the most images
+    of a question, `time_to_approve` the time that a user has to approve a call. Where an assistant says otherwise, it
+    counts.
     """
 
     texts: Texts
@@ -53,6 +54,7 @@ class ReplySettings:
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     time_to_approve: timedelta = timedelta(days=DEFAULT_APPROVAL_DAYS)
     title_model: str = ""
+    prompt_images: int = 8
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -67,6 +69,7 @@ class ReplySettings:
             memory=settings.memory,
             assistants=settings.assistants,
             reasoning=settings.reasoning,
+            prompt_images=settings.prompt_images,
             tool_result_bytes=settings.tool_result_bytes,
             time_to_approve=timedelta(days=settings.approval_days),
             title_model=settings.title_model,

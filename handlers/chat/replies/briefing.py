@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from handlers.chat.assistants import Assistant
+from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.protocol.sizes import chars_of
+from handlers.chat.replies import files, hooks, instructions
 from handlers.chat.replies.attempt import Attempt, ReplySettings
-from handlers.chat.replies.hooks import HookFailed
-from handlers.chat.replies.instructions import instructions_of
-from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, known_items, prompt, up_to_known
+from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, attached, known_items, prompt, up_to_known
 from handlers.chat.replies.screening import Screening
 from handlers.chat.store import Store, StoreError
 from handlers.chat.turns.lifecycle import Handover
@@ -22,6 +23,7 @@ class Briefing:
 
     store: Store
     settings: ReplySettings
+    runtime: Runtime
     screening: Screening
 
     def read_ahead(self, handover: Handover) -> Prompt | None:
@@ -62,10 +64,19 @@ class Briefing:
             return None
         try:
             messages = self.screening.prompt(messages, assistant, attempt)
-            instructions = instructions_of(assistant, chat, self.store, self.screening.hooks, attempt.remaining)
-        except HookFailed:
+            told = instructions.instructions_of(assistant, chat, self.store, self.screening.hooks, attempt.remaining)
+        except hooks.HookFailed:
             return None
-        return Question(messages, assistant, instructions)
+        return Question(messages, assistant, told, files=self._files(messages, attempt, assistant))
+
+    def _files(self, messages: Prompt, attempt: Attempt, assistant: Assistant) -> files.Files:
+        """Read the attachments that the model gets. Without any in the prompt, nothing is asked."""
+        room = files.Room(self.settings.prompt_images, self._room(assistant))
+        found = files.load(attached(messages), room, attempt.chat, self.store.attachments, self.runtime)
+        return self.screening.files(found, assistant, attempt)
+
+    def _room(self, assistant: Assistant | None) -> int:
+        return (assistant and assistant.history_chars) or self.settings.history_chars
 
     def _read_prompt(
         self, chat_id: str, before: str, leaf: str | None, assistant_id: str | None, chars: Sequence[int]
@@ -75,7 +86,7 @@ class Briefing:
         `chars` are the lengths of its messages as far as they are known.
         """
         assistant = self.settings.assistants.find(assistant_id)
-        room = (assistant and assistant.history_chars) or self.settings.history_chars
+        room = self._room(assistant)
         known = known_items(chars, room)
         earlier = self.store.messages.newest_first(
             chat_id, before, leaf=leaf, most=MAX_MESSAGES, room=room, size=chars_of, first=known

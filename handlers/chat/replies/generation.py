@@ -91,7 +91,7 @@ class Generation:
     @property
     def briefing(self) -> Briefing:
         """The briefing of the model."""
-        return Briefing(self.store, self.settings, self.asking.screens)
+        return Briefing(self.store, self.settings, self.runtime, self.asking.screens)
 
     def _monitor(self, attempt: Attempt, stop: Callable[[], None]) -> TurnMonitor:
         return TurnMonitor(

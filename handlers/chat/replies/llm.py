@@ -169,6 +169,7 @@ class Model:
             tools=question.tools,
             steps=question.steps,
             may_call=question.may_call,
+            files=question.files,
         )
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:

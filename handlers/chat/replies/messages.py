@@ -13,7 +13,7 @@ from typing import Self
 from handlers.chat.protocol import parts
 from handlers.chat.protocol.frames import clean
 from handlers.chat.protocol.stream import BREAK
-from handlers.chat.records import FinishReason, Message, Part, Role, ToolCall
+from handlers.chat.records import Attachment, FinishReason, Message, Part, Role, ToolCall
 from handlers.chat.replies.tool_calls import AnsweredCall, Step
 from handlers.chat.settings import APOLOGIES
 
@@ -35,11 +35,15 @@ class EarlierCalls:
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """A message of a prompt. `text` is all that its author said. A reply may have `calls` of tools."""
+    """A message of a prompt. `text` is all that its author said.
+
+    A reply may have `calls` of tools, and a message of the user `attachments`.
+    """
 
     role: Role
     text: str
     calls: tuple[EarlierCalls, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
 
     @classmethod
     def of(cls, message: Message) -> Self | None:
@@ -51,7 +55,7 @@ class PromptMessage:
         said = clean(raw)
         said = said if said.strip() else ""
         calls = tuple(_calls(message, raw, len(said))) if message.parts else ()
-        return cls(message.role, said, calls) if said or calls else None
+        return cls(message.role, said, calls, message.attachments) if said or calls else None
 
     @property
     def texts(self) -> Iterator[str]:
@@ -87,7 +91,8 @@ class PromptMessage:
         """Return one message for two of one author that come together."""
         before = f"{earlier.text}{BREAK}" if earlier.text and self.text else earlier.text
         moved = (replace(step, at=step.at + len(before)) for step in self.calls)
-        return replace(self, text=before + self.text, calls=(*earlier.calls, *moved))
+        attachments = (*earlier.attachments, *self.attachments)
+        return replace(self, text=before + self.text, calls=(*earlier.calls, *moved), attachments=attachments)
 
 
 def _without_apology(message: Message) -> str:
@@ -113,4 +118,5 @@ def _step_of(part: Part) -> tuple[int, str]:
 
 
 def _answered(part: Part) -> AnsweredCall:
-    return AnsweredCall(ToolCall(part.name, part.arguments), part.result or NO_RESULT)
+    result = part.result if part.result and part.result.strip() else NO_RESULT
+    return AnsweredCall(ToolCall(part.name, part.arguments), result)

@@ -15,7 +15,8 @@ from typing import Any
 
 from handlers.chat.assistants import Assistant
 from handlers.chat.protocol import sizes
-from handlers.chat.records import Message, Role
+from handlers.chat.records import Attachment, Message, Role
+from handlers.chat.replies import files
 from handlers.chat.replies.messages import PromptMessage
 from handlers.chat.replies.tool_calls import Step
 
@@ -32,7 +33,8 @@ class Question:
     """A prompt, and the assistant that is to answer it with its instructions, which are empty if there are none.
 
     `tools` are those that the model may call, in OpenAI's words, and `steps` what it has called for this answer
-    already. With `may_call` False it is to answer without calling more.
+    already. With `may_call` False it is to answer without calling more. `files` are the contents of the attachments
+    that it gets.
     """
 
     prompt: Prompt
@@ -41,6 +43,12 @@ class Question:
     tools: Sequence[Mapping[str, Any]] = ()
     steps: tuple[Step, ...] = ()
     may_call: bool = True
+    files: files.Files = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """The number of images that the model sees."""
+        return len(self.files) - sum(1 for _ in files.texts(self.files))
 
     @property
     def texts(self) -> Iterator[str]:
@@ -49,6 +57,8 @@ class Question:
             yield self.instructions
         for message in self.prompt:
             yield from message.texts
+            yield from (f"{each.name}{each.type}{files.FRAME}" for each in message.attachments)
+        yield from files.texts(self.files)
         yield from (json.dumps(tool, ensure_ascii=False) for tool in self.tools)
         for step in self.steps:
             yield step.text + step.reasoning
@@ -92,6 +102,11 @@ def up_to_known(newest_first: Iterable[Message], known: Sequence[int], fitting: 
 def chars(messages: Prompt) -> int:
     """Return the number of characters in a prompt."""
     return sum(message.chars for message in messages)
+
+
+def attached(messages: Prompt) -> Iterator[tuple[Attachment, ...]]:
+    """Yield the attachments of the user's messages in a prompt, those of the newest first."""
+    return (message.attachments for message in reversed(messages) if message.role is Role.USER)
 
 
 def halved(messages: Prompt) -> Prompt | None:

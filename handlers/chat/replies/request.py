@@ -15,11 +15,13 @@ from typing import Any, Self
 
 from handlers.chat.protocol.parts import PROMPT_RESULT_CHARS
 from handlers.chat.protocol.stream import BREAK
+from handlers.chat.replies import files
 from handlers.chat.replies.messages import PromptMessage
-from handlers.chat.replies.prompt import Prompt, halved
+from handlers.chat.replies.prompt import Prompt, attached, halved
 from handlers.chat.replies.tool_calls import Step, messages, shortened
 
 MAX_HALVINGS = 2
+SHORTENED_FILE_CHARS = 2_000
 
 _STATUSES = (400, 404, 413, 416, 422, 500)
 """Statuses of a refusal. 404 is OpenAI's and OpenRouter's for a model without tools, 413 Groq's for a large prompt, 416
@@ -48,6 +50,14 @@ _NO_TOOLS = re.compile(
     re.IGNORECASE,
 )
 _WANTS_REASONING = re.compile(r"reasoning_content\b.{0,60}\bpassed back|missing\W{1,3}reasoning_content", re.IGNORECASE)
+_NO_IMAGES = re.compile(
+    r"image_url\W{0,3}(is only supported|\W*expected|.{0,20}not (supported|allowed))|variant\W{0,3}image_url"
+    r"|support\w*\W{1,2}(for )?(image|vision|multimodal)|images?\b( input)?s? (is |are )?(not|un)\W?(supported|enabled)"
+    r"|not a multi.?modal|unsupported content part type\W{1,4}image_url|image content is only allowed"
+    r"|content must be a string",
+    re.IGNORECASE,
+)
+_MOST_IMAGES = re.compile(r"at most (\d{1,3}) image", re.IGNORECASE)
 _CALLED_BADLY = "tool_use_failed"
 """Groq's code for a model that has written a call which cannot be read (huggingface/smolagents#1119)."""
 
@@ -95,8 +105,8 @@ class Dialect:
 
     With `system` False it takes no message of the system, with `tools` False it calls no tools, and with `tool_choice`
     False it cannot be told to call none. With `reasoning` it wants its reasoning back beside its calls. With
-    `earlier_calls` False it does not take the calls of earlier replies. `refused` are the parameters that it does not
-    take.
+    `earlier_calls` False it does not take the calls of earlier replies. `images` is the most
+    images that it takes, None if that is not known. `refused` are the parameters that it does not take.
     """
 
     temperature: bool = True
@@ -107,6 +117,7 @@ class Dialect:
     tool_choice: bool = True
     reasoning: bool = False
     earlier_calls: bool = True
+    images: int | None = None
     refused: frozenset[str] = frozenset()
 
 
@@ -122,6 +133,8 @@ class Request:
 
     With `limited` False the limit is left out of this request only, because it was larger than the model's own. That
     says nothing about the next request. `repeated`: the model has called badly, and is asked once more.
+
+    `files` are the contents of attachments. With `shows_images` False this request only has no images.
     """
 
     messages: Prompt
@@ -137,6 +150,8 @@ class Request:
     steps: tuple[Step, ...] = ()
     may_call: bool = True
     repeated: bool = False
+    files: files.Files = field(default_factory=dict)
+    shows_images: bool = True
 
     def conversation(self) -> list[dict[str, Any]]:
         """Return the messages that are sent. A model without messages of the system reads them with the first one."""
@@ -147,8 +162,13 @@ class Request:
             return [{"role": "system", "content": self.instructions}, *said]
         if self.instructions:
             first, *others = said
-            return [{**first, "content": f"{self.instructions}{BREAK}{first['content']}"}, *others]
+            return [{**first, "content": files.preceded(f"{self.instructions}{BREAK}", first["content"])}, *others]
         return said
+
+    @property
+    def images(self) -> list[str]:
+        """The ids of the attachments that are sent as images, the newest first."""
+        return files.images_in(attached(self.messages), self.files, self.dialect.images) if self.shows_images else []
 
     @property
     def has_earlier_calls(self) -> bool:
@@ -159,11 +179,18 @@ class Request:
     def _sent(self, message: PromptMessage, ids: set[str]) -> Iterator[dict[str, Any]]:
         """Yield what is sent of a message: its text, or the texts of its steps with their calls and results between."""
         if not message.calls or not self.has_earlier_calls:
-            yield {"role": message.role.value, "content": message.text or message.answer}
+            text = message.text or message.answer
+            if message.attachments:
+                yield {"role": message.role.value, "content": self._with_files(text, message)}
+            else:
+                yield {"role": message.role.value, "content": text}
             return
         # Nothing is known of its reasoning any more, which says nothing of the answer that is asked for.
         yield from messages(message.steps, self.dialect.reasoning, ids)
         yield {"role": message.role.value, "content": message.answer}
+
+    def _with_files(self, text: str, message: PromptMessage) -> str | list[Any]:
+        return files.content(text, message.attachments, self.files, self.images)
 
     def options(self) -> dict[str, Any]:
         """Return the options that are sent, by their names in the API."""
@@ -204,6 +231,8 @@ def after(request: Request, refusal: Refusal) -> Request | None:
     """Return the request to try after a refusal, None if there is none. Each is smaller, so a series of them ends."""
     if refusal.status not in _STATUSES:
         return None
+    if fewer := _with_fewer_images(request, refusal):
+        return fewer
     if refusal.is_about_length:
         return _shorter(request, refusal)
     sent, dialect = request.options(), request.dialect
@@ -215,7 +244,35 @@ def after(request: Request, refusal: Refusal) -> Request | None:
         if _TOO_MANY.search(refusal.text):
             return replace(request, limited=False)
         return replace(request, dialect=replace(dialect, limit=_LIMITS[_LIMITS.index(dialect.limit) + 1]))
-    return _about_tools(request, refusal) or _plainer(request, refusal) or _without_earlier_calls(request)
+    return (
+        _about_tools(request, refusal)
+        or _plainer(request, refusal)
+        or _without_images(request)
+        or _without_earlier_calls(request)
+    )
+
+
+def _with_fewer_images(request: Request, refusal: Refusal) -> Request | None:
+    """Return a request with as many images as the refusal says that the model takes: often none."""
+    images = len(request.images)
+    if not images:
+        return None
+    if most := _MOST_IMAGES.search(refusal.text):
+        fewer = min(int(most[1]), images - 1)
+    elif _NO_IMAGES.search(refusal.text):
+        fewer = 0
+    else:
+        return None
+    return replace(request, dialect=replace(request.dialect, images=fewer))
+
+
+def _without_images(request: Request) -> Request | None:
+    """Return this request without its images, whatever a server has against them: their form, their size, their number.
+
+    They come with each later question of the chat, so a chat with an image that a server refuses would be lost (as in
+    github.com/nexu-io/nexu/issues/875). The model reads that they are not shown to it.
+    """
+    return replace(request, shows_images=False) if request.images else None
 
 
 def _about_tools(request: Request, refusal: Refusal) -> Request | None:
@@ -264,8 +321,10 @@ def _shorter(request: Request, refusal: Refusal) -> Request | None:
         return replace(request, limited=False)
     if half:
         return replace(request, messages=half, halvings=request.halvings + 1)
+    if (shorter := files.shortened(request.files, SHORTENED_FILE_CHARS)) != request.files:
+        return replace(request, files=shorter)
     steps = shortened(request.steps, PROMPT_RESULT_CHARS)
-    return replace(request, steps=steps) if steps != request.steps else None
+    return replace(request, steps=steps) if steps != request.steps else _without_images(request)
 
 
 def _texts(body: object, depth: int = 0) -> Iterator[str]:

@@ -11,9 +11,9 @@ from handlers.chat.assistants import Assistant, HookContext, Refusal
 from handlers.chat.assistants.hooks import DEFAULT_WINDOW, Hook, takes_context
 from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
-from handlers.chat.protocol.frames import clean
-from handlers.chat.protocol.parts import whole_characters
+from handlers.chat.protocol import frames, parts
 from handlers.chat.replies.attempt import Attempt
+from handlers.chat.replies.files import Files, as_text, text_files
 from handlers.chat.replies.hooks import HOOK_SECONDS, Hooked, HookFailed, Hooks
 from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.screen import Screen
@@ -55,6 +55,26 @@ class Screening:
             else:
                 kept += [answered, replace(asked, text=text)]
         return tuple(reversed(kept))
+
+    def files(self, files: Files, assistant: Assistant, attempt: Attempt) -> Files:
+        """Return the contents of attachments as the model may read them: a text that is refused is left out.
+
+        So is one for which the hook fails, or has no time left. No hook sees images.
+        """
+        hook = assistant.on_question
+        if hook is None:
+            return files
+        check = self._check_of(hook, Hooked("on_question", assistant.id, hook, _question), attempt)
+        until = self._runtime.monotonic() + HOOK_SECONDS
+        kept = dict(files)
+        for name, text in text_files(files):
+            in_time = partial(check, seconds=max(0.0, until - self._runtime.monotonic()))
+            try:
+                kept[name] = as_text(self._remembered(in_time, text, assistant, attempt))
+            except (Refusal, HookFailed):
+                logger.info("attachment_left_out", attachment_id=name)
+                del kept[name]
+        return kept
 
     def screen(self, assistant: Assistant, attempt: Attempt) -> Screen | None:
         """Return the screen for one text of an assistant's answer, None if it needs none."""
@@ -101,7 +121,7 @@ def _text(returned: object) -> str:
     """Return the text that a hook has returned, cleaned as all text is. Raises `TypeError` for anything else."""
     if not isinstance(returned, str):
         raise TypeError(f"a hook has returned a value of the type {type(returned).__name__}")
-    return clean(whole_characters(returned))
+    return frames.clean(parts.whole_characters(returned))
 
 
 def _question(returned: object) -> str:

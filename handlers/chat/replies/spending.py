@@ -93,13 +93,15 @@ class Spending:
     settings: ReplySettings
     runtime: Runtime
 
-    def reserve(self, attempt: Attempt, prompt: Iterable[str], longest: int, kind: type[Bill] = Bill) -> Bill | None:
+    def reserve(
+        self, attempt: Attempt, prompt: Iterable[str], longest: int, kind: type[Bill] = Bill, images: int = 0
+    ) -> Bill | None:
         """Reserve the most tokens that an answer to this prompt can take, and open its bill.
 
         `longest` is the most tokens that the answer may have, `kind` the bill's. Returns None if the
         user's tokens of the day are used up. Then the model must not be asked.
         """
-        bill = kind(budget.estimate_prompt(prompt), longest, self.runtime.now())
+        bill = kind(budget.estimate_prompt(prompt, images), longest, self.runtime.now())
         if not self.settings.tokens_per_day:
             return bill
         turn, step = attempt.turn, len(attempt.journal.steps)

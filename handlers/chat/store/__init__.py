@@ -1,5 +1,7 @@
 """The store: users, connections, chats, messages with branches and feedback, turns and their steps, kept in DynamoDB.
 
+Attachments are kept in S3.
+
 Callers see plain values, never PynamoDB's. A write with a condition returns False if the condition does not hold.
 A caller that gets False, or a `StoreError`, may still have written, because an answer can be lost on its way back:
 `turns.lifecycle` reads back. All reads are consistent, except where a docstring names an index.
@@ -10,6 +12,7 @@ from __future__ import annotations
 from pynamodb.exceptions import PynamoDBException
 
 from handlers.chat.concurrency import Runtime
+from handlers.chat.store.attachments import Attachments
 from handlers.chat.store.branches import Branches
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
@@ -25,7 +28,7 @@ StoreError = PynamoDBException
 
 
 class Store:
-    """The four tables, in eight parts. Safe from any thread.
+    """The four tables, in eight parts, and the bucket of attachments. Safe from any thread.
 
     All stores of a process share one connection, which pauses as the newest store's `runtime` says.
     """
@@ -39,5 +42,6 @@ class Store:
         self.messages = Messages()
         self.turns = Turns()
         self.steps = Steps()
+        self.attachments = Attachments()
         self.branches = Branches()
         self.feedback = Feedbacks()

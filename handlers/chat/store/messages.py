@@ -8,6 +8,7 @@ from typing import Any
 from pynamodb.expressions.condition import Condition
 from pynamodb.pagination import ResultIterator
 
+from handlers.chat.protocol.attachments import kept_attachments
 from handlers.chat.protocol.parts import kept_parts
 from handlers.chat.records import NOTHING, Message
 from handlers.chat.store.feedback import FeedbackItem
@@ -31,7 +32,8 @@ _OVERHEAD_BYTES = 150
 
 def bytes_of(message: Message) -> int:
     """Return the bytes of a message."""
-    return len(message.content.encode()) + len((kept_parts(message.parts) or "").encode()) + _OVERHEAD_BYTES
+    kept = (kept_parts(message.parts) or "") + (kept_attachments(message.attachments) or "")
+    return len(message.content.encode()) + len(kept.encode()) + _OVERHEAD_BYTES
 
 
 def next_page(seen: int, filled: int, room: int, most: int) -> int:

@@ -26,6 +26,7 @@ from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
 
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
+from handlers.chat.protocol.attachments import attachments_in, kept_attachments
 from handlers.chat.protocol.parts import kept_parts, parts_in
 from handlers.chat.records import (
     Announcement,
@@ -353,6 +354,7 @@ class MessageItem(Table):
     attempt = NumberAttribute(null=True)
     page = NumberAttribute(null=True)
     parts = UnicodeAttribute(null=True)
+    attachments = UnicodeAttribute(null=True)
     after = UnicodeAttribute(null=True)
     fork = UnicodeAttribute(null=True)
     feedback = UnicodeAttribute(null=True)
@@ -373,6 +375,7 @@ class MessageItem(Table):
             attempt=message.attempt if message.role is Role.ASSISTANT else None,
             page=message.page,
             parts=kept_parts(message.parts),
+            attachments=kept_attachments(message.attachments),
             after=message.after,
             fork=message.fork,
             feedback=message.feedback and message.feedback.value,
@@ -394,6 +397,7 @@ class MessageItem(Table):
             attempt=int(self.attempt or 1),
             page=int(page) if page is not None else None,
             parts=parts_in(self.parts),
+            attachments=attachments_in(self.attachments),
             after=self.after,
             fork=self.fork,
             feedback=Rating(self.feedback) if self.feedback else None,

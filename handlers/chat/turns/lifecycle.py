@@ -116,6 +116,10 @@ The flag says that the usage has changed since the last decision. Raises `Refuse
 """
 
 
+Attach = Callable[[Message], Message]
+"""Returns a message with its attachments, which are kept from then on. Raises `Refused`."""
+
+
 class TurnState(Enum):
     """The state of a chat's turn."""
 
@@ -202,11 +206,12 @@ def accept(
     runtime: Runtime,
     charge: Charge = lambda chat, moved: None,
     find_place: Callable[[Chat], Place] = lambda chat: Place(chat.leaf),
+    attach: Attach = lambda message: message,
 ) -> Accepted:
     """Store a user message, exactly once for one `client_message_id`, and begin its turn.
 
     `chat` is the chat as it was just read. `find_place` says where the message goes, at the end of the active path if
-    nothing else is said. Raises `Refused` with `busy` or `chat_not_found`, or as `charge` and `find_place` do.
+    nothing else is said. Raises `Refused` with `busy` or `chat_not_found`, or as the three functions do.
     """
     now, tries, moved = runtime.now(), 0, False
     while tries < MAX_TRIES:
@@ -216,7 +221,7 @@ def accept(
         place = find_place(chat)
         # Ids sort messages, and the clock that made the chat's last id may be ahead of this one: `after` keeps order.
         message_id = ids.after(chat.last_message_id, runtime.new_id())
-        message = Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id, after=place.after)
+        message = attach(Message(chat.chat_id, message_id, Role.USER, text, now, client_message_id, after=place.after))
         turn = Turn(ids.after(message_id, runtime.new_id()), now + LEASE, acknowledging=True)
         fork = place.fork_with(message_id)
         message = replace(message, fork=fork.eldest if fork else None)

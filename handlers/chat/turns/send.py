@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -17,7 +17,7 @@ from handlers.chat.protocol.client_frames import Approve, Cancel, Edit, Select, 
 from handlers.chat.records import Announcement, Chat, Connection, Message
 from handlers.chat.settings import Settings, Texts
 from handlers.chat.store import Store
-from handlers.chat.turns import actions, approvals, branches, lifecycle, quotas
+from handlers.chat.turns import actions, approvals, attaching, branches, lifecycle, quotas
 
 Read = TypeVar("Read")
 
@@ -44,6 +44,8 @@ class Sending:
         """Store a message at the end of the active path, or else in the place of the message with the id `replaced`."""
         user_id, chat_id = require_joined(connection)
         text = self._checked(frame.message)
+        files = attaching.Attaching(self.store, self.runtime, frame.attachments or ())
+        files.check()
         chat, (usage, repeated) = self._read_beside_chat(
             user_id, chat_id, lambda: self._usage_and_repeated(user_id, chat_id, frame.client_message_id)
         )
@@ -54,10 +56,7 @@ class Sending:
             repeated = lifecycle.message_sent_as(self.store, chat_id, frame.client_message_id)
         if repeated is None:
             find_place = partial(self._place, replaced)
-            charge = self._quota.charge(usage)
-            accepted = lifecycle.accept(
-                self.store, chat, text, frame.client_message_id, self.runtime, charge, find_place
-            )
+            accepted = self._accept(chat, text, frame.client_message_id, usage, find_place, files)
         else:
             accepted = lifecycle.Accepted(repeated, None, chat)
         acknowledgement = views.acknowledgement(
@@ -68,6 +67,28 @@ class Sending:
             return
         others = accepted.chat.listeners(self.runtime.now()) - {connection.connection_id}
         yield actions.Begin(actions.Post(acknowledgement, connection.connection_id), others, accepted.handover)
+
+    def _accept(
+        self,
+        chat: Chat,
+        text: str,
+        client_message_id: str | None,
+        usage: QuotaUsage | None,
+        find_place: Callable[[Chat], lifecycle.Place],
+        files: attaching.Attaching,
+    ) -> lifecycle.Accepted:
+        def attach(message: Message) -> Message:
+            whole = replace(message, attachments=files.take(chat))
+            files.check_room(whole)
+            return whole
+
+        charge = self._quota.charge(usage)
+        try:
+            return lifecycle.accept(self.store, chat, text, client_message_id, self.runtime, charge, find_place, attach)
+        except Refused as refusal:
+            if refusal.code is ErrorCode.CHAT_NOT_FOUND:
+                files.drop(chat)
+            raise
 
     def _place(self, replaced: str | None, chat: Chat) -> lifecycle.Place:
         return lifecycle.Place(chat.leaf) if replaced is None else branches.edited_place(self.store, chat, replaced)

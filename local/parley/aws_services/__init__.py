@@ -152,8 +152,8 @@ class AwsServices:
             self._trace.record("note", text=f"S3: {error}")
 
     async def prepare(self) -> None:
-        """Load S3 if the template has buckets: that takes a second or two, which the first call would wait for."""
-        if self._buckets:
+        """Load S3 if somebody may wait for an event of a bucket: that takes seconds. Else the first call loads it."""
+        if any(bucket.notifications or bucket.notifies_bus for bucket in self._buckets):
             self._loop = asyncio.get_running_loop()
             try:
                 await self._loop.run_in_executor(self._executor, self._handler, "s3")

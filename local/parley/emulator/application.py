@@ -47,6 +47,7 @@ from parley.emulator.paths import (
 from parley.emulator.provisioning import Provisioning
 from parley.emulator.recording import record_payloads, secrets_of
 from parley.emulator.reset_api import Parts, ResetApi
+from parley.emulator.s3_door import S3Door
 from parley.emulator.server import Server, stop_on_signals
 from parley.emulator.state.folder import DataFolder
 from parley.emulator.state.kept import State
@@ -111,6 +112,7 @@ class Emulator:
         importing = Lock()
         url = f"{options.address.url}{SERVICES_PATH}"
         self._services = AwsServices(url, trace, importing, self._deliver, self._state.services)
+        self._s3 = S3Door(self._services, lambda: (self.template.buckets, self._variables.secret), self._is_welcome)
         self.functions = self._lambda(zygote)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.
@@ -393,7 +395,8 @@ class Emulator:
         hosts = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"]
         if is_ours and not (len(hosts) == 1 and is_this_machine(hosts[0], address.host)):
             return "This host is not this machine"
-        return "Web pages may not call this" if comes_from_a_foreign_page(headers) else None
+        is_foreign = comes_from_a_foreign_page(headers) and not self._s3.is_open_to_pages(scope)
+        return "Web pages may not call this" if is_foreign else None
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a handshake to the stage that serves its path. Any other path is refused."""
@@ -449,9 +452,7 @@ class Emulator:
             if service == EVENTS:
                 return Response(*self._sources.rules.answer(headers, body))
             if service == "s3":
-                raw, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-                resource = raw.partition("?")[0].partition(f"{SERVICES_PATH}/s3")[2] + (f"?{query}" if query else "")
-                return await self._services.answer(service, scope["method"], headers, body, resource or "/")
+                return await self._s3.answer(scope, body)
             # SDKs send no query; an integration's URI adds one to its form.
             form = b"&".join(part for part in (body, scope["query_string"]) if part)
             return await self._services.answer(service, scope["method"], headers, form)

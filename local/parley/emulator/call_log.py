@@ -10,15 +10,17 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from parley.asgi import Response, Scope
+from parley.aws_services.s3_signatures import MAX_FORM_BYTES
 from parley.dynamodb.engine import UNITS_HEADER
 from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH, SERVICES_PATH
 from parley.functions.invoke_api import InvocationType, Refusal, reference
 from parley.gateway.events import decode_headers
-from parley.iam.requirements import Call, s3_call
+from parley.iam.requirements import Call, s3_call, with_more_objects
 from parley.template.model import LATEST
 from parley.trace import Trace
 
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/(?:[^/]+/[^/]+/([^/]+)/)?")
+_FIELD = rb'(?i);\s*name="%s"(?:\r\n[^\r\n]+)*\r\n\r\n([^\r\n]*)\r\n'
 _CONNECTION_OPERATIONS = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}
 
 
@@ -37,12 +39,26 @@ class ServiceCall:
         self._method: str = scope["method"]
         self._path: str = scope["path"]
         self._query: str = scope["query_string"].decode("latin-1")
-        match = _CREDENTIAL.search(self._headers.get("authorization", ""))
+        match = _CREDENTIAL.search(self._headers.get("authorization", "") or self._signed_for_others(body))
         self._service = (match[2] or "") if match else ""
         self.access_key = match[1] if match else ""
         self.caller = caller(self.access_key) if match else ""
         self._request = request(self.access_key) if match else ""
         self.body = body
+
+    def _signed_for_others(self, body: bytes) -> str:
+        """Return the credential of a signed URL of S3's or of a form, as the header of a request has it; "" if none."""
+        if not self._path.startswith(f"{SERVICES_PATH}/s3/"):
+            return ""
+        signed = dict(parse_qsl(self._query)).get("X-Amz-Credential", "") or self._in_form("x-amz-credential", body)
+        return f"Credential={signed}"
+
+    def _in_form(self, name: str, body: bytes) -> str:
+        """Return a field of a form with a file, before the file; empty if there is none."""
+        if self._method != "POST" or "multipart/form-data" not in self._headers.get("content-type", "").lower():
+            return ""
+        field = re.search(_FIELD % name.encode(), body[:MAX_FORM_BYTES])
+        return field[1].decode(errors="replace") if field else ""
 
     @property
     def point(self) -> str | None:
@@ -73,7 +89,9 @@ class ServiceCall:
             service, _, resource = self._path.removeprefix(SERVICES_PATH).strip("/").partition("/")
             if service == "s3":
                 bucket, _, key = resource.partition("/")
-                return s3_call(self._method, bucket, key, set(dict(parse_qsl(self._query, keep_blank_values=True))))
+                names = set(dict(parse_qsl(self._query, keep_blank_values=True)))
+                call = s3_call(self._method, bucket, key or self._in_form("key", self.body), names)
+                return with_more_objects(call, self._headers.get("x-amz-copy-source", ""), self.body)
             service = service or self._service
             parameters = self._parameters()
             return Call(service, self._operation() or str(parameters.get("Action", "")), parameters)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from html import unescape
 from typing import Any
+from urllib.parse import unquote
 
 from parley.account import ACCOUNT_ID, REGION
 
@@ -156,9 +158,13 @@ def _events(call: Call) -> Iterator[Permission]:
         yield Permission("events:PutEvents", bus if bus.startswith("arn:") else arn("events", f"event-bus/{bus}"))
 
 
+_KEY = re.compile(rb"<Key>([^<]*)</Key>")
 _OBJECT_OPERATIONS = {"GET": "GetObject", "HEAD": "GetObject", "PUT": "PutObject", "POST": "PutObject"}
 _BUCKET_OPERATIONS = {"GET": "ListBucket", "HEAD": "ListBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"}
-_LISTINGS = {"list-type", "prefix", "delimiter", "marker", "max-keys", "start-after", "continuation-token"}
+_LISTINGS = {
+    *("list-type", "prefix", "delimiter", "marker", "max-keys", "start-after", "continuation-token"),
+    *("encoding-type", "fetch-owner"),
+}
 _SUBRESOURCES = {"tagging": "Tagging", "acl": "Acl"}
 
 
@@ -185,6 +191,21 @@ def s3_call(method: str, bucket: str, key: str, query: set[str]) -> Call | None:
     return _bucket_call(method, parameters, query)
 
 
+def with_more_objects(call: Call | None, copied: str, body: bytes) -> Call | None:
+    """Return a call with the object that it copies, and with those that its body lists: S3 checks each of them.
+
+    `copied` is the header that names the source of a copy, encoded as in a path.
+    """
+    if call is None or call.service != "s3":
+        return call
+    more: dict[str, Any] = {}
+    if copied and call.operation == "PutObject":
+        more["CopySource"] = unquote(copied).lstrip("/").partition("?")[0]
+    if call.operation == "DeleteObject" and call.parameters["Key"] == "*":
+        more["Keys"] = [unescape(key.decode(errors="replace")) for key in _KEY.findall(body)]
+    return replace(call, parameters={**call.parameters, **more})
+
+
 def _bucket_call(method: str, parameters: Mapping[str, str], query: set[str]) -> Call | None:
     is_plain = method in _BUCKET_OPERATIONS and not {name for name in query if not name.startswith("x-")} - _LISTINGS
     return Call("s3", _BUCKET_OPERATIONS[method], parameters) if is_plain else None
@@ -193,7 +214,10 @@ def _bucket_call(method: str, parameters: Mapping[str, str], query: set[str]) ->
 def _s3(call: Call) -> Iterator[Permission]:
     bucket, key = call.parameters.get("Bucket"), call.parameters.get("Key")
     if bucket:
-        yield Permission(f"s3:{call.operation}", f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else ""))
+        for each in call.parameters.get("Keys") or [key]:
+            yield Permission(f"s3:{call.operation}", f"arn:aws:s3:::{bucket}" + (f"/{each}" if each else ""))
+        if source := call.parameters.get("CopySource"):
+            yield Permission("s3:GetObject", source if source.startswith("arn:") else f"arn:aws:s3:::{source}")
     elif call.operation == "ListAllMyBuckets":
         yield Permission("s3:ListAllMyBuckets", "*")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import unescape
 from itertools import count
 
 from parley.llm.tool_calls import Call, Step, step
@@ -47,18 +48,25 @@ _INSTRUCTIONS = {
     _RUSSIAN: " Мои указания, которых я не понимаю: «{}»",
 }
 
+_FILE = re.compile(r'<(?:file|image) name="([^"]{1,400})"')
+_FILES = {
+    _ENGLISH: " Files that came with it: {names}. Images that I was shown: {images}.",
+    _RUSSIAN: " К сообщению приложены файлы: {names}. Мне показаны изображения: {images}.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
     """A message of a request, with its content as plain text. One of the assistant may have calls of tools.
 
-    `call_id` is the id of the call whose result it is.
+    `call_id` is the id of the call whose result it is. `images` say of each image its type and its size.
     """
 
     role: str
     text: str
     calls: tuple[Call, ...] = ()
     call_id: str = ""
+    images: tuple[str, ...] = ()
 
 
 def question(messages: Sequence[PromptMessage]) -> str:
@@ -90,7 +98,17 @@ def answer(messages: Sequence[PromptMessage]) -> str:
     conversation = [message for message in messages if message.role not in _OF_THE_SYSTEM]
     given = " ".join(message.text for message in messages if message.role in _OF_THE_SYSTEM)
     instructions = _INSTRUCTIONS[text].format(_quote(given)) if given.strip() else ""
+    instructions += _files(messages, text)
     return text.format(quote=_quote(asked), instructions=instructions, earlier=max(len(conversation) - 1, 0))
+
+
+def _files(messages: Sequence[PromptMessage], language: str) -> str:
+    """Return what came with the last message of the user: files that its text names, and images."""
+    asked = next((message for message in reversed(messages) if message.role == "user"), messages[-1])
+    names, images = [unescape(name) for name in _FILE.findall(asked.text)], asked.images
+    if not names and not images:
+        return ""
+    return _FILES[language].format(names=", ".join(names) or "–", images=", ".join(images) or "–")
 
 
 def _since_question(messages: Sequence[PromptMessage]) -> Sequence[PromptMessage]:

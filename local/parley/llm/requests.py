@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,9 +93,10 @@ def _message(value: object, param: str) -> PromptMessage:
     if not isinstance(value, dict) or not isinstance(value.get("role"), str):
         raise BadRequestError(f"'{param}' must be an object with a role.", param)
     text = _text(value.get("content"), f"{param}.content")
+    images = tuple(_images(value.get("content")))
     call_id = value.get("tool_call_id")
     called = _calls(value.get("tool_calls"), f"{param}.tool_calls")
-    return PromptMessage(value["role"], text, called, call_id if isinstance(call_id, str) else "")
+    return PromptMessage(value["role"], text, called, call_id if isinstance(call_id, str) else "", images)
 
 
 def _calls(value: object, param: str) -> tuple[Call, ...]:
@@ -140,6 +143,20 @@ def _text(content: object, param: str) -> str:
         raise BadRequestError(f"'{param}' must be a string or a list of parts.", param)
     texts = (part.get("text") for part in content if isinstance(part, dict))
     return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _images(content: object) -> Iterator[str]:
+    """Yield the type and the size of each image of a content. What is none is left out."""
+    for part in content if isinstance(content, list) else ():
+        image = part.get("image_url") if isinstance(part, dict) else None
+        url = image.get("url") if isinstance(image, dict) else None
+        kind, found, data = str(url).removeprefix("data:").partition(";base64,")
+        try:
+            size = len(b64decode(data, validate=True)) if found and kind.startswith("image/") else 0
+        except ValueError:
+            size = 0
+        if size:
+            yield f"{kind}, {size} bytes"
 
 
 def _max_tokens(fields: dict[str, Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""S3 buckets in templates, with their notifications: SAM's events, or CloudFormation's resources."""
+"""S3 buckets in templates, with their rules for pages, and their notifications: SAM's events or CloudFormation's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from parley.template.arns import function_arn, function_in
 from parley.template.document import Document, Properties
 from parley.template.event_sources import sam_events
-from parley.template.model import Bucket, Notification
+from parley.template.model import Bucket, CorsRule, Notification
 
 _KINDS: tuple[tuple[str, str, Literal["CloudFunction", "Queue", "Topic"]], ...] = (
     ("LambdaConfigurations", "Function", "CloudFunction"),
@@ -45,7 +45,23 @@ def _bucket(document: Document, logical_id: str, functions: Mapping[str, object]
                 found.append(_notification(properties, kind, arn, "Event"))
     bus = configuration.part("EventBridgeConfiguration")
     notifies = bool(bus.raw) and bus.text("EventBridgeEnabled", "true") == "true"
-    return Bucket(document.name(logical_id), tuple(found), notifies)
+    return Bucket(document.name(logical_id), tuple(found), notifies, _cors(document.properties(logical_id)))
+
+
+def _cors(properties: Properties) -> tuple[CorsRule, ...] | None:
+    configuration = properties.part("CorsConfiguration")
+    if not configuration.raw:
+        return None
+    return tuple(
+        CorsRule(
+            origins=tuple(rule.texts("AllowedOrigins")),
+            methods=tuple(rule.texts("AllowedMethods")),
+            headers=tuple(rule.texts("AllowedHeaders")),
+            exposed=tuple(rule.texts("ExposedHeaders")),
+            max_age=rule.text("MaxAge"),
+        )
+        for rule in configuration.parts("CorsRules")
+    )
 
 
 def _notification(

@@ -309,12 +309,27 @@ class Notification:
 
 
 @dataclass(frozen=True, slots=True)
+class CorsRule:
+    """A rule for pages that use a bucket: their origins, and the methods and headers that they may use."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
-    """An S3 bucket. With `notifies_bus` its events are put on the default bus of EventBridge too."""
+    """An S3 bucket. With `notifies_bus` its events are put on the default bus of EventBridge too.
+
+    `cors` is None if the template says nothing of pages.
+    """
 
     name: str
     notifications: tuple[Notification, ...] = ()
     notifies_bus: bool = False
+    cors: tuple[CorsRule, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class SteppedStore:
         for part in PARTS:
             if hasattr(store, part):
                 setattr(self, part, _SteppedPart(getattr(store, part)))
+        self.attachments = store.attachments
 
 
 class _SteppedPart:

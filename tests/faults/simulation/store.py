@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handlers.chat.store.attachments import Attachments
 from tests.faults.simulation.messages import SimulatedBranches, SimulatedMessages
 from tests.faults.simulation.services import (
     SimulatedChats,
@@ -27,4 +28,5 @@ class SimulatedStore:
         self.messages = SimulatedMessages(self.tables, services)
         self.turns = SimulatedTurns(self.tables, services)
         self.steps = SimulatedSteps(self.tables, services)
+        self.attachments = Attachments("")
         self.branches = SimulatedBranches(self.tables, services)

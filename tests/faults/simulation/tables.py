@@ -44,8 +44,7 @@ class Tables:
 
     `messages` are by chat and id, `sent` by chat and the client's own id, `quotas` by user, `tokens` by user and day,
     `steps` by chat and reply, and then by their numbers, `named_steps` by chat and reply, and then by name and number.
-    `forks` are by chat and eldest message. `branches` are by chat
-    and first message, and say what that comes after.
+    `forks` are by chat and eldest message. `branches` are by chat and first message, and say what that comes after.
     """
 
     chats: ChatHistory = field(default_factory=ChatHistory)

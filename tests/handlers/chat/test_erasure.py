@@ -23,10 +23,12 @@ from handlers.chat.records import (
     Turn,
 )
 from handlers.chat.replies.deltas import Delta
+from handlers.chat.store.attachments import Place
 from handlers.chat.store.writes import MAX_BATCH_ITEMS
 from handlers.chat.turns.lifecycle import LEASE, Handover
 from handlers.chat.turns.steps import store_step
 from tests.support.conversation import NOON, announcement_of, answer, ask, claim, regenerating
+from tests.support.files import keys, upload
 from tests.support.http_api import Invocations
 from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
@@ -130,6 +132,39 @@ def test_the_steps_of_its_turns_go_with_it_and_those_of_another_chat_stay(store,
     store_step(store, new, claim(store, ask(store, "m3", "m4")), a_step(), NOON)
     erase(store, handed[0])
     assert (store.steps.of_turn("chat", "m2"), len(store.steps.of_turn("chat", "m4"))) == ((), 1)
+
+
+class TestAttachments:
+    """Files of a chat go with it, those that no message has used too."""
+
+    @pytest.fixture(autouse=True)
+    def uploads(self, store, chat, files):
+        for name in ("used", "unused"):
+            upload(store, name)
+        files.keep(Place.of(chat), files.uploaded(Place.of(chat), "used"))
+
+    def test_they_go_with_a_chat_that_has_no_message(self, store):
+        delete_and_erase(store)
+        assert keys() == []
+
+    def test_they_go_last_and_a_deletion_that_breaks_off_goes_on(self, store):
+        answer(store, ask(store, "m1", "m2"))
+        handed, left = [], []
+        delete(store, handed)
+        while keys():
+            with suppress(Unfinished):
+                erase(store, handed[0], remaining=lambda: 0.0)
+            left.append((len(rows("MessagesTable")), len(keys())))
+        assert left == [(0, 3), (0, 2), (0, 0)]
+
+    def test_those_of_another_chat_made_under_the_same_id_stay(self, store):
+        handed = []
+        delete(store, handed)
+        again = store.chats.add(Chat("alice", "chat", created_at=NOON + timedelta(1)), NOON + timedelta(1))
+        upload(store, "new")
+        erase(store, handed[0])
+        assert [key.rpartition("/")[2] for key in keys()] == ["new"]
+        assert store.attachments.uploaded(Place.of(again), "new")
 
 
 def test_another_chat_made_under_the_same_id_is_spared(store, chat):

@@ -8,7 +8,7 @@ from pathlib import Path
 import policy_sentry
 import pytest
 from parley.iam.managed_policies import managed_policy
-from parley.iam.requirements import Call, Permission, encryption, permissions, s3_call
+from parley.iam.requirements import Call, Permission, encryption, permissions, s3_call, with_more_objects
 from parley.iam.services_use import of_function
 from parley.template.model import EventSource, Function, InvokeConfig
 
@@ -32,6 +32,15 @@ CALLS = [
     ),
     (s3_call("GET", "", "", set()), [("s3:ListAllMyBuckets", "*")]),
     (s3_call("GET", "b", "", {"list-type", "prefix"}), [("s3:ListBucket", "arn:aws:s3:::b")]),
+    (s3_call("GET", "b", "", {"list-type", "encoding-type"}), [("s3:ListBucket", "arn:aws:s3:::b")]),
+    (
+        with_more_objects(s3_call("PUT", "b", "k", set()), "other/a%20b?versionId=1", b""),
+        [("s3:PutObject", "arn:aws:s3:::b/k"), ("s3:GetObject", "arn:aws:s3:::other/a b")],
+    ),
+    (
+        with_more_objects(s3_call("POST", "b", "", {"delete"}), "", b"<Key>a</Key><Key>b &amp; c</Key>"),
+        [("s3:DeleteObject", "arn:aws:s3:::b/a"), ("s3:DeleteObject", "arn:aws:s3:::b/b & c")],
+    ),
     (s3_call("HEAD", "b", "", set()), [("s3:ListBucket", "arn:aws:s3:::b")]),
     (s3_call("POST", "b", "", {"delete"}), [("s3:DeleteObject", "arn:aws:s3:::b/*")]),
     (s3_call("GET", "b", "k/l", {"x-id"}), [("s3:GetObject", "arn:aws:s3:::b/k/l")]),

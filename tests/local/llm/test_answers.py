@@ -77,3 +77,27 @@ def test_tokens_joined_are_the_text(text):
 
 def test_a_token_is_a_word_with_its_space_or_punctuation_or_line_breaks():
     assert tokens("Hello, brave world.\n\nBye") == ["Hello", ",", " brave", " world", ".", "\n\n", "Bye"]
+
+
+@pytest.mark.parametrize(
+    ("text", "images", "shown"),
+    [
+        (
+            'Look\n\n<image name="a &amp; b.png"></image>',
+            ("image/png, 3 bytes",),
+            "a & b.png. Images that I was shown: image/png",
+        ),
+        ('<file name="tea.txt" type="text/plain">\nTea\n</file>', (), "tea.txt. Images that I was shown: –."),
+        ('Смотри <file name="чай.txt">', (), "приложены файлы: чай.txt."),
+        ("Look", ("image/png, 3 bytes",), "came with it: –. Images that I was shown: image/png, 3 bytes."),
+    ],
+)
+def test_the_files_of_a_question_are_named(text, images, shown):
+    assert shown in answer([PromptMessage("user", text, images=images)])
+
+
+def test_files_of_earlier_messages_are_not_named():
+    earlier = PromptMessage("user", '<file name="tea.txt">', images=("image/png, 3 bytes",))
+    assert "Files that came with it" not in answer(
+        [earlier, PromptMessage("assistant", "Tea"), PromptMessage("user", "More?")]
+    )

@@ -105,6 +105,12 @@ class TestWhole:
 
         assert fast.whole(parts).choices[0].message.content == expected("Hello")
 
+    def test_an_image_is_seen(self, fast):
+        url = "data:image/png;base64,QUJD"
+        parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": url}}]
+
+        assert "image/png, 3 bytes" in fast.whole(parts).choices[0].message.content
+
 
 class TestFailuresOnDemand:
     @pytest.mark.parametrize("ask", ["stream", "whole"])

@@ -10,6 +10,7 @@ from parley.llm.requests import BadRequestError, parse
 
 from handlers.chat.records import Role, ToolCall
 from handlers.chat.replies.deltas import DeltaReader
+from handlers.chat.replies.messages import PromptMessage as Asked
 from handlers.chat.replies.request import Request
 from handlers.chat.replies.tool_calls import AnsweredCall, Step
 from tests.support.model_server import ModelServer
@@ -174,14 +175,14 @@ class TestStream:
             *(("weather", '{"city": "Oslo"}'), ("weather", '{"city": "Rome"}')),
         ]
         steps = (Step(tuple(AnsweredCall(call, "sun") for call in calls)),)
-        request = Request(((Role.USER, question),), tools=[WEATHER], steps=steps)
+        request = Request((Asked(Role.USER, question),), tools=[WEATHER], steps=steps)
         text, more = called(*request.conversation())
         assert (text, more) == ("The tool weather returned: sun\nThe tool weather returned: sun", [])
 
     def test_calls_that_were_wrong_are_taken_too(self):
         wrong = [ToolCall("погода", "{broken", "same"), ToolCall("", "", "same")]
         steps = (Step(tuple(AnsweredCall(call, "") for call in wrong)),)
-        request = Request(((Role.USER, OSLO),), tools=[WEATHER], steps=steps)
+        request = Request((Asked(Role.USER, OSLO),), tools=[WEATHER], steps=steps)
         assert called(*request.conversation())[1] == []
 
 

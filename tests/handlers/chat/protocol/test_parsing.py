@@ -47,7 +47,7 @@ class TestClientFrames:
     @pytest.mark.parametrize("kind", CLIENT_FRAMES)
     def test_null_stands_for_each_absent_field_of_each_type(self, kind):
         def values(model):
-            special = {"offset": 1, "limit": 1, "approved": True}
+            special = {"offset": 1, "limit": 1, "approved": True, "attachments": ["x"]}
             return {
                 field.alias: values(ResumePoint) if name == "resume" else special.get(name, "x")
                 for name, field in model.model_fields.items()
