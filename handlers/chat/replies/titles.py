@@ -15,7 +15,7 @@ from handlers.chat.concurrency import Runtime
 from handlers.chat.log import logger
 from handlers.chat.protocol import frames
 from handlers.chat.records import FinishReason, Role
-from handlers.chat.replies import messages, prompt, spending
+from handlers.chat.replies import llm, messages, prompt, spending
 from handlers.chat.replies.attempt import Attempt, Completion, ReplySettings
 from handlers.chat.replies.model import AnyModel
 from handlers.chat.store import Store
@@ -54,9 +54,10 @@ class Titles:
 
         `question` is the first message of the user.
         """
+        if not self.settings.title_model or automatic is None or completion.finish_reason not in _ENDED:
+            return
         seconds = min(TITLE_SECONDS, attempt.remaining() - _RESERVE_SECONDS)
-        wanted = self.settings.title_model and automatic and completion.finish_reason in _ENDED
-        if not wanted or automatic is None or seconds <= 0:
+        if seconds <= 0:
             return
         try:
             title = self._made(attempt, question, seconds)
@@ -85,9 +86,9 @@ class Titles:
             return ""
         return lifecycle.title_of(frames.clean("".join(heard)).strip(_AROUND))
 
-    def _hear(self, answer: object, bill: spending.Bill, heard: list[str], answered: list[bool]) -> None:
+    def _hear(self, answer: llm.ModelAnswer, bill: spending.Bill, heard: list[str], answered: list[bool]) -> None:
         try:
-            for delta in answer:  # type: ignore[attr-defined]
+            for delta in answer:
                 bill.add(delta, self.runtime.now())
                 heard.append(delta.text)
             answered.append(True)

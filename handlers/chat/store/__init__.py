@@ -12,12 +12,11 @@ from __future__ import annotations
 from pynamodb.exceptions import PynamoDBException
 
 from handlers.chat.concurrency import Runtime
+from handlers.chat.store import dynamodb, feedback
 from handlers.chat.store.attachments import Attachments
 from handlers.chat.store.branches import Branches
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
-from handlers.chat.store.dynamodb import CONNECTION
-from handlers.chat.store.feedback import Feedbacks
 from handlers.chat.store.messages import Messages
 from handlers.chat.store.steps import Steps
 from handlers.chat.store.turns import Turns
@@ -34,8 +33,8 @@ class Store:
     """
 
     def __init__(self, runtime: Runtime) -> None:
-        CONNECTION.runtime = runtime
-        CONNECTION.open()
+        dynamodb.CONNECTION.runtime = runtime
+        dynamodb.CONNECTION.open()
         self.users = Users()
         self.chats = Chats()
         self.connections = Connections()
@@ -44,4 +43,4 @@ class Store:
         self.steps = Steps()
         self.attachments = Attachments()
         self.branches = Branches()
-        self.feedback = Feedbacks()
+        self.feedback = feedback.Feedbacks()

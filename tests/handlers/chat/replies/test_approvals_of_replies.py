@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
+from handlers.chat.assistants.assistant import DEFAULT_STEPS
 from handlers.chat.records import CallState, Result, StepCall, ToolCall
-from handlers.chat.replies.steps import MAX_STEPS
 from handlers.chat.store import StoreError
 from handlers.chat.turns import approvals, lifecycle, steps
 from handlers.chat.turns.approvals import NOT_ANSWERED, REFUSED
@@ -87,13 +87,13 @@ def test_an_approved_call_is_made_and_a_refused_one_is_a_result_that_the_model_r
 
 def test_a_turn_waits_as_often_as_it_asks_and_uses_up_no_try(store, gateway, chat, shop):
     handover = TURN
-    for number in range(1, MAX_STEPS + 1):
+    for number in range(1, DEFAULT_STEPS + 1):
         make_with(store, gateway, SteppedModel((calls("pay"),)), *shop.tools, turn=handover)
         answers(store, (f"m2-{number:02}-00", True))
         handover = resumed(store)
         assert lifecycle.tries(turn_of(store)) == 0
     make_with(store, gateway, SteppedModel(("Enough.", STOP)), *shop.tools, turn=handover)
-    assert (len(shop.ran), reply(store).content) == (MAX_STEPS, "Enough.")
+    assert (len(shop.ran), reply(store).content) == (DEFAULT_STEPS, "Enough.")
 
 
 def test_answers_that_came_before_the_turn_could_wait_are_heeded_at_once(store, gateway, chat, shop, monkeypatch):
