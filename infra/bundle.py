@@ -139,14 +139,21 @@ def slim(folder: Path) -> None:
 
 
 def _without_texts(description: Any) -> Any:
-    """Return the description of a service, or a part of it, without its documentation."""
+    """Return the description of a service, or a part of it, without its documentation.
+
+    botocore reads one kind of it: that of the parameters of a client. S3 has such parameters.
+    """
     if isinstance(description, list):
         return [_without_texts(each) for each in description]
     if not isinstance(description, dict):
         return description
     # A text, and not a member of a shape that has this name.
     texts = {"documentation"} if isinstance(description.get("documentation"), str) else set()
-    return {name: _without_texts(part) for name, part in description.items() if name not in texts}
+    return {
+        name: part if name == "clientContextParams" else _without_texts(part)
+        for name, part in description.items()
+        if name not in texts
+    }
 
 
 def _write(path: Path, content: Any) -> None:

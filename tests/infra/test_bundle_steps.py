@@ -7,12 +7,17 @@ import gzip
 import json
 import marshal
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import boto3
+import botocore.session
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.loaders import Loader
 
 from infra import bundle
 
@@ -76,7 +81,7 @@ def test_what_is_unused_goes(tmp_path):
 
 def test_a_whole_bundle_keeps_what_our_code_does_not_use(tmp_path):
     kept = {"pydantic/v1/main.py", "boto3-1.0.dist-info/METADATA", "openai/types/beta/x.py", *bundle.EMPTIED}
-    write(tmp_path, *kept, "bin/httpx", "pydantic/main.pyi", "botocore/data/s3/2006/service-2.json.gz")
+    write(tmp_path, *kept, "bin/httpx", "pydantic/main.pyi", "botocore/data/ec2/2006/service-2.json.gz")
     for module in bundle.EMPTIED:
         (tmp_path / module).write_text("from . import x\n")
     bundle.prune(tmp_path, whole=True)
@@ -126,6 +131,48 @@ def test_descriptions_of_services_lose_their_texts_and_nothing_else(tmp_path):
         "endpoint-rule-set-1.json": {"documentation": "kept"},
         "endpoints.json": {"partitions": [{"regions": {"r": {}}, "services": {"sqs": {"endpoints": {}}}}]},
     }
+
+
+@pytest.fixture(scope="module")
+def slim_session(tmp_path_factory):
+    """A session of botocore that has nothing but the descriptions of a bundle."""
+    folder = tmp_path_factory.mktemp("bundle")
+    source, data = Path(botocore.__file__).parent / "data", folder / "botocore" / "data"
+    for service in bundle.SERVICES:
+        shutil.copytree(source / service, data / service)
+    for file in source.glob("*.json*"):
+        shutil.copy(file, data)
+    bundle.prune(folder)
+    bundle.slim(folder)
+    session = botocore.session.Session()
+    session.register_component("data_loader", Loader([str(data)], include_default_search_paths=False))
+    session.set_credentials("key", "secret")
+    return session
+
+
+REQUESTS = {
+    "dynamodb": ("list_tables", {}),
+    "lambda": ("list_functions", {}),
+    "s3": ("list_objects_v2", {"Bucket": "b"}),
+    "secretsmanager": ("list_secrets", {}),
+    "sqs": ("list_queues", {}),
+    "ssm": ("describe_parameters", {}),
+}
+
+
+@pytest.mark.parametrize("service", sorted(bundle.SERVICES))
+def test_what_is_left_of_a_description_is_enough_for_a_request(slim_session, service):
+    operation, arguments = REQUESTS[service]
+    client = slim_session.create_client(service, region_name="eu-central-1")
+    urls, body = [], b"<empty/>" if service == "s3" else b"{}"
+
+    def answer(request, **_):
+        urls.append(request.url)
+        return AWSResponse(request.url, 200, {}, SimpleNamespace(stream=lambda **_: iter([body])))
+
+    client.meta.events.register("before-send", answer)
+    getattr(client, operation)(**arguments)
+    assert f"{service}.eu-central-1.amazonaws.com" in urls[0]
 
 
 @pytest.mark.parametrize("pattern", sorted(set(bundle.UNUSED) - {".lock", "bin"}))
