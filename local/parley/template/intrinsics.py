@@ -63,7 +63,7 @@ class Resolver:
             return _FUNCTIONS[name](self, argument)
         except Unresolved as unresolved:
             return self._unresolved(str(unresolved))
-        except (TypeError, ValueError, LookupError, RecursionError):
+        except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
             return self._unresolved(f"`{name}` has invalid arguments: {argument!r:.200}")
 
     def _unresolved(self, text: str) -> str:

@@ -50,7 +50,7 @@ def test_each_kind_is_an_answer_or_a_failure(kind):
     try:
         for deltas in (*map(reader.feed, malformed_stream(COMPLETION, kind).pieces), reader.end()):
             for delta in deltas:
-                text, reason = text + delta.text, delta.finish_reason or reason
+                text, reason = text + delta.text + delta.refusal, delta.finish_reason or reason
     except ModelFailed:
         reason = None
     assert (text, reason) == ANSWERS[kind]

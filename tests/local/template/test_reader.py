@@ -207,6 +207,7 @@ BEFORE = """
       Sizes:
         us-east-1: {small: xs}
         eu-west-1: {small: s}
+      Lists: [us-east-1]
     Conditions:
       Red: !Equals [!Ref Color, red]
       Blue: !Not [!Condition Red]
@@ -322,6 +323,7 @@ class TestNotes:
             ("{'Fn::Transform': {Name: x}}", "`Echo`: `Fn::Transform` is not supported; the value is empty."),
             ("!Select [9, [a]]", "`Fn::Select` has invalid arguments: [9, ['a']]; the value is empty."),
             ("!FindInMap [Sizes, here, small]", "`Fn::FindInMap` has invalid arguments"),
+            ("!FindInMap [Lists, here, small]", "`Fn::FindInMap` has invalid arguments"),
             ("!If [Circle, 'a', 'b']", "has invalid arguments"),
         ],
     )
