@@ -207,10 +207,14 @@ class TestATurn:
         client.now = datetime.now(UTC)
         client.joins("alice", "chat")
         [edited, *_] = store.messages.oldest_first("chat")
-        capacity.clear()
-        [begun] = client.sends("edit", messageId=edited.message_id, message="Hi", clientMessageId="mine")
-        assert capacity.write_units == 9 + 4  # message, marker, chat with its index; fork and branch
-        answer(store, begun.handover)
+        units = []
+        for frame, more in (("message", {}), ("edit", {"messageId": edited.message_id})):
+            capacity.clear()
+            client.now += timedelta(seconds=1)  # a later message moves the chat up in its index
+            [begun] = client.sends(frame, message="Hi", clientMessageId=frame, **more)
+            units.append(capacity.write_units)
+            answer(store, begun.handover)
+        assert units[1] - units[0] == 4  # the fork, and the beginning of the branch
         capacity.clear()
         client.is_answered("select", messageId=edited.message_id)
         assert capacity.write_units == 4
