@@ -216,7 +216,7 @@ class TestATurn:
             answer(store, begun.handover)
         assert units[1] - units[0] == 4  # the fork, and the beginning of the branch
         capacity.clear()
-        client.is_answered("select", messageId=edited.message_id)
+        client.sends("select", messageId=edited.message_id)
         assert capacity.write_units == 4
 
     def test_a_regenerated_reply_costs_thirteen_and_moves_the_chat_up_in_its_index_once(self, store, capacity):
