@@ -70,8 +70,8 @@ def aws(tmp_path):
 
 def test_the_aws_cli_posts_to_a_connection(aws, emulator):
     client = PlainClient(emulator, "/live")
-    named = "--connection-id", client.ask("id")
-    aws(f"{emulator.url}/live", "apigatewaymanagementapi", "post-to-connection", *named, "--data", "from the CLI")
+    named = f"--connection-id={client.ask('id')}"  # an id may begin with a hyphen
+    aws(f"{emulator.url}/live", "apigatewaymanagementapi", "post-to-connection", named, "--data", "from the CLI")
     assert client.socket.recv(HANGS) == "from the CLI"
 
 
