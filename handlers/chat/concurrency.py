@@ -67,13 +67,7 @@ def beside(runtime: Runtime, work: Callable[[], Beside]) -> Callable[[], Beside]
     outcome: list[Callable[[], Beside]] = []
 
     def run() -> None:
-        result: Callable[[], Beside]
-        try:
-            value = work()
-        except BaseException as error:
-            result = partial(_throw, error)
-        else:
-            result = partial(_given, value)
+        result = outcome_of(work)
         with changed:
             outcome.append(result)
             changed.notify_all()
@@ -85,6 +79,14 @@ def beside(runtime: Runtime, work: Callable[[], Beside]) -> Callable[[], Beside]
 
     runtime.start(run, "beside")
     return wait
+
+
+def outcome_of(work: Callable[[], Beside]) -> Callable[[], Beside]:
+    """Do something now, whatever it raises. Return a function that returns what it has returned, or raises that."""
+    try:
+        return partial(_given, work())
+    except BaseException as error:  # also `sys.exit`: the thread that waits has to hear of it
+        return partial(_throw, error)
 
 
 def _throw(error: BaseException) -> NoReturn:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
+from functools import reduce
+from operator import add
 from typing import Any, NamedTuple, TypeGuard
 
 ADMIN = "admin"
@@ -62,6 +64,15 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+
+
+def total_usage(usages: Iterable[Usage | None]) -> Usage | None:
+    """Return the tokens of several usages together, as far as they were counted. None if none were."""
+    counted = [usage for usage in usages if usage is not None]
+    return reduce(add, counted) if counted else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ MAX_MESSAGE_CHARS = 10_000
 MAX_CONCURRENT_REPLIES = 100
 """Each has a slot of about 100 bytes on the user's item, and a write costs a unit for each kilobyte of the item."""
 
-MAX_ATTACHMENT_MEGABYTES = 10
-MAX_PROMPT_IMAGES = 20
+DEFAULT_ATTACHMENT_MEGABYTES, MAX_ATTACHMENT_MEGABYTES = 5, 10
+DEFAULT_PROMPT_IMAGES, MAX_PROMPT_IMAGES = 8, 20
 """A worker holds the images of a question several times, as bytes and as text."""
 
 DEFAULT_TOOL_RESULT_BYTES = 32 * 1024
@@ -185,8 +185,8 @@ class Settings:
     memory: float | None
     metrics_namespace: str
     reasoning: Reasoning = Reasoning.HIDDEN
-    attachment_megabytes: int = 5
-    prompt_images: int = 8
+    attachment_megabytes: int = DEFAULT_ATTACHMENT_MEGABYTES
+    prompt_images: int = DEFAULT_PROMPT_IMAGES
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     approval_days: int = DEFAULT_APPROVAL_DAYS
     title_model: str = ""
@@ -216,8 +216,10 @@ class Settings:
             history_chars=_integer(environ, "HISTORY_CHARS", 48_000, 1, 10_000_000),
             relay_pace=_pace(environ),
             reasoning=_reasoning(environ.get("REASONING") or Reasoning.HIDDEN),
-            attachment_megabytes=_integer(environ, "ATTACHMENT_MEGABYTES", 5, 0, MAX_ATTACHMENT_MEGABYTES),
-            prompt_images=_integer(environ, "PROMPT_IMAGES", 8, 0, MAX_PROMPT_IMAGES),
+            attachment_megabytes=_integer(
+                environ, "ATTACHMENT_MEGABYTES", DEFAULT_ATTACHMENT_MEGABYTES, 0, MAX_ATTACHMENT_MEGABYTES
+            ),
+            prompt_images=_integer(environ, "PROMPT_IMAGES", DEFAULT_PROMPT_IMAGES, 0, MAX_PROMPT_IMAGES),
             tool_result_bytes=_integer(environ, "TOOL_RESULT_BYTES", DEFAULT_TOOL_RESULT_BYTES, 1_000, 250_000),
             approval_days=_integer(environ, "APPROVAL_DAYS", DEFAULT_APPROVAL_DAYS, 1, 28),
             title_model=environ.get("TITLE_MODEL", "").strip(),

@@ -6,6 +6,7 @@ nothing else may be an image.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ _IMAGES = {
 (https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern)."""
 
 _TEXT = re.compile(r"text/[a-z0-9][a-z0-9.+-]{0,60}|application/json")
+_UTF8 = codecs.getincrementaldecoder("utf-8")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _NOT_IN_TEXTS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 """The bytes that make a file binary (https://mimesniff.spec.whatwg.org/#binary-data-byte)."""
@@ -101,19 +103,9 @@ def attachments_in(kept: str | None) -> tuple[Attachment, ...]:
 
 
 def _is_text(head: bytes) -> bool:
-    # The last character may be cut. UTF-8 has at most 4 bytes for one.
-    text = head if len(head) < HEAD_BYTES else head[:-4] + _whole(head[-4:])
+    is_whole = len(head) < HEAD_BYTES  # if not, the last character may be cut
     try:
-        text.decode()
+        _UTF8().decode(head, final=is_whole)
     except UnicodeDecodeError:
         return False
     return _NOT_IN_TEXTS.search(head) is None
-
-
-def _whole(end: bytes) -> bytes:
-    """Return the end of a text without a last character that is cut."""
-    for start in range(len(end) - 1, -1, -1):
-        if 0xC2 <= end[start] <= 0xF4:
-            length = 2 + (end[start] >= 0xE0) + (end[start] >= 0xF0)
-            return end if len(end) - start >= length else end[:start]
-    return end

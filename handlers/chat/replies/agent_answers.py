@@ -122,10 +122,7 @@ class AgentAnswer:
         """Add to the tokens that models have taken. Safe from any thread."""
         named_steps.note(usage)
         with self._changed:
-            before = self._usage
-            self._usage = Usage(
-                before.prompt_tokens + usage.prompt_tokens, before.completion_tokens + usage.completion_tokens
-            )
+            self._usage += usage
             self._said.append(Delta(usage=self._usage))
             self._changed.notify_all()
 

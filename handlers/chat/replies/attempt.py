@@ -16,6 +16,7 @@ from handlers.chat.replies.prompt import Prompt
 from handlers.chat.replies.relay import Relay
 from handlers.chat.settings import (
     DEFAULT_APPROVAL_DAYS,
+    DEFAULT_PROMPT_IMAGES,
     DEFAULT_TOOL_RESULT_BYTES,
     Pace,
     Reasoning,
@@ -54,7 +55,7 @@ class ReplySettings:
     tool_result_bytes: int = DEFAULT_TOOL_RESULT_BYTES
     time_to_approve: timedelta = timedelta(days=DEFAULT_APPROVAL_DAYS)
     title_model: str = ""
-    prompt_images: int = 8
+    prompt_images: int = DEFAULT_PROMPT_IMAGES
 
     @classmethod
     def of(cls, settings: Settings) -> Self:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from handlers.chat.assistants import Refusal
-from handlers.chat.concurrency import Runtime
+from handlers.chat.concurrency import Runtime, outcome_of
 from handlers.chat.log import logger
 from handlers.chat.replies.calls import place_of
 
@@ -95,14 +95,11 @@ class Hooks:
         return run.outcome()
 
     def _work(self, run: _Run, function: Callable[..., Any], given: tuple[Any, ...]) -> None:
-        outcome: Callable[[], Any]
-        try:
+        def call() -> Any:
             value = function(*given)
-            if inspect.isawaitable(value):
-                value = asyncio.run(self._await(run, value))
-            outcome = partial(_given, value)
-        except BaseException as failure:  # also `sys.exit`
-            outcome = partial(_throw, failure)
+            return asyncio.run(self._await(run, value)) if inspect.isawaitable(value) else value
+
+        outcome = outcome_of(call)
         with self._changed:
             run.outcome = outcome
             self._left_behind -= run.given_up
@@ -112,11 +109,3 @@ class Hooks:
         if (task := asyncio.current_task()) is not None:
             run.stop = partial(asyncio.get_running_loop().call_soon_threadsafe, task.cancel)
         return await value
-
-
-def _given(value: Any) -> Any:
-    return value
-
-
-def _throw(failure: BaseException) -> Any:
-    raise failure

@@ -14,6 +14,7 @@ from handlers.chat.records import (
     StepCall,
     Turn,
     Usage,
+    total_usage,
 )
 from handlers.chat.replies.relay import Relay
 from handlers.chat.turns.steps import part_of
@@ -90,8 +91,4 @@ class Journal:
 
     def usage_with(self, last: Usage | None) -> Usage | None:
         """Return the tokens of all steps and of the last answer, as far as they were counted. None if none were."""
-        stored = [*(step.usage for step in self.steps), *(step.usage for step in self.named), last]
-        counted = [usage for usage in stored if usage is not None]
-        if not counted:
-            return None
-        return Usage(sum(each.prompt_tokens for each in counted), sum(each.completion_tokens for each in counted))
+        return total_usage([*(step.usage for step in self.steps), *(step.usage for step in self.named), last])

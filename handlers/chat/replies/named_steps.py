@@ -13,9 +13,9 @@ from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
-from handlers.chat.concurrency import Runtime
+from handlers.chat.concurrency import Runtime, outcome_of
 from handlers.chat.log import logger
-from handlers.chat.records import NamedStep, Usage
+from handlers.chat.records import NamedStep, Usage, total_usage
 from handlers.chat.replies.attempt import Attempt
 from handlers.chat.replies.handing import Handing
 from handlers.chat.replies.work import HandOnDue, Lost
@@ -90,7 +90,7 @@ class NamedSteps:
         finally:
             _REPORTED.reset(inside)
         result = _as_json(name, value)
-        step = NamedStep(name, number, self._attempt.turn.attempt, result, _total(reported))
+        step = NamedStep(name, number, self._attempt.turn.attempt, result, total_usage(reported))
         await self._apart(partial(self._keep, step))
         seconds = round(self._runtime.monotonic() - began, 3)
         logger.info("named_step_stored", step=name, number=number, seconds=seconds, bytes=len(result.encode()))
@@ -181,13 +181,7 @@ async def apart(runtime: Runtime, work: Callable[[], Value], count: Callable[[in
             future.set_result(outcome)
 
     def run() -> None:
-        outcome: Callable[[], Value]
-        try:
-            value = work()
-        except BaseException as failure:
-            outcome = partial(_raised, failure)
-        else:
-            outcome = partial(_given, value)
+        outcome = outcome_of(work)
         thread.end()
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, outcome)
@@ -199,14 +193,6 @@ async def apart(runtime: Runtime, work: Callable[[], Value], count: Callable[[in
         thread.leave()
         raise
     return outcome()
-
-
-def _raised(failure: BaseException) -> Any:
-    raise failure
-
-
-def _given(value: Value) -> Value:
-    return value
 
 
 def _inner(function: Any) -> Any:
@@ -230,9 +216,3 @@ def _as_json(name: str, value: object) -> str:
     if size > MAX_RESULT_BYTES:
         raise WrongStep(f"step {name}: its result has {size} bytes of JSON; return {MAX_RESULT_BYTES} at most")
     return text
-
-
-def _total(reported: list[Usage]) -> Usage | None:
-    if not reported:
-        return None
-    return Usage(sum(each.prompt_tokens for each in reported), sum(each.completion_tokens for each in reported))

@@ -155,8 +155,15 @@ class Request:
 
     def conversation(self) -> list[dict[str, Any]]:
         """Return the messages that are sent. A model without messages of the system reads them with the first one."""
-        ids = set[str]()
-        said = [each for message in self.messages for each in self._sent(message, ids)]
+        ids, images, with_calls = set[str](), self.images, self.has_earlier_calls
+        said: list[dict[str, Any]] = []
+        for message in self.messages:
+            if message.calls and with_calls:
+                # Nothing is known of its reasoning any more, which says nothing of the answer that is asked for.
+                said += messages(message.steps, self.dialect.reasoning, ids)
+                said.append({"role": message.role.value, "content": message.answer})
+            else:
+                said.append({"role": message.role.value, "content": self._content(message, images)})
         said += messages(self.steps, self.dialect.reasoning, ids)
         if self.instructions and self.dialect.system:
             return [{"role": "system", "content": self.instructions}, *said]
@@ -176,21 +183,10 @@ class Request:
         takes = bool(self.tools) and self.dialect.tools and self.dialect.earlier_calls
         return takes and any(message.calls for message in self.messages)
 
-    def _sent(self, message: PromptMessage, ids: set[str]) -> Iterator[dict[str, Any]]:
-        """Yield what is sent of a message: its text, or the texts of its steps with their calls and results between."""
-        if not message.calls or not self.has_earlier_calls:
-            text = message.text or message.answer
-            if message.attachments:
-                yield {"role": message.role.value, "content": self._with_files(text, message)}
-            else:
-                yield {"role": message.role.value, "content": text}
-            return
-        # Nothing is known of its reasoning any more, which says nothing of the answer that is asked for.
-        yield from messages(message.steps, self.dialect.reasoning, ids)
-        yield {"role": message.role.value, "content": message.answer}
-
-    def _with_files(self, text: str, message: PromptMessage) -> str | list[Any]:
-        return files.content(text, message.attachments, self.files, self.images)
+    def _content(self, message: PromptMessage, images: Sequence[str]) -> str | list[Any]:
+        """Return the text of a message, and its attachments. `images` are the ids of those that are sent as images."""
+        text = message.text or message.answer
+        return files.content(text, message.attachments, self.files, images) if message.attachments else text
 
     def options(self) -> dict[str, Any]:
         """Return the options that are sent, by their names in the API."""

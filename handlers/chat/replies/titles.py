@@ -82,7 +82,7 @@ class Titles:
         finally:
             self.budget.settle(attempt, bill)
         if not in_time:
-            logger.warning("title_not_made")
+            logger.warning("title_not_made", reason="the model took too long")
             return ""
         return lifecycle.title_of(frames.clean("".join(heard)).strip(_AROUND))
 
