@@ -29,29 +29,12 @@ from handlers.chat.replies.journal import MAX_OWN_PARTS
 from handlers.chat.replies.messages import NO_ANSWER
 from handlers.chat.settings import RUSSIAN, Reasoning
 from handlers.chat.turns.lifecycle import Handover
+from tests.support.agent_worker import grace as grace
+from tests.support.agent_worker import released as released
 from tests.support.agent_worker import reply_with
 from tests.support.conversation import ask, claim
 from tests.support.reply_worker import APOLOGY, LATER, NOON, TURN, ScriptedModel, text_of
 from tests.support.waiting import HANGS, until
-
-
-@pytest.fixture
-def released():
-    """An event that frees everything that hangs, at the end of the test."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture(autouse=True)
-def grace(monkeypatch):
-    """Return a function that sets the time which agents have to end: here they have as long as they need."""
-
-    def set_grace(seconds):
-        monkeypatch.setattr(agent_answers, "GRACE_SECONDS", seconds)
-
-    set_grace(HANGS)
-    return set_grace
 
 
 def shown(reply):

@@ -10,33 +10,15 @@ from handlers.chat.assistants import Delta, Source, Usage
 from handlers.chat.concurrency import Runtime
 from handlers.chat.errors import Misconfigured
 from handlers.chat.identity import secrets
-from handlers.chat.replies import agent_answers
 from handlers.chat.replies.attempt import MAX_REPLY_BYTES
 from handlers.chat.replies.calls import MAX_LEFT_BEHIND, Calls
 from tests.support.agent_worker import agent_worker, reply_with
+from tests.support.agent_worker import grace as grace
+from tests.support.agent_worker import released as released
 from tests.support.conversation import claim
 from tests.support.log_lines import log_lines
 from tests.support.reply_worker import APOLOGY, LATER, TURN
 from tests.support.waiting import HANGS, until
-
-
-@pytest.fixture
-def released():
-    """An event that frees everything that hangs, at the end of the test."""
-    event = threading.Event()
-    yield event
-    event.set()
-
-
-@pytest.fixture(autouse=True)
-def grace(monkeypatch):
-    """Return a function that sets the time which agents have to end: here they have as long as they need."""
-
-    def set_grace(seconds):
-        monkeypatch.setattr(agent_answers, "GRACE_SECONDS", seconds)
-
-    set_grace(HANGS)
-    return set_grace
 
 
 def only(lines, event):
