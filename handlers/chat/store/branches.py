@@ -15,11 +15,9 @@ from pynamodb.attributes import MapAttribute, UnicodeAttribute
 
 from handlers.chat.records import Branch, Fork
 from handlers.chat.store.dynamodb import Table
-from handlers.chat.store.writes import delete_in_batches
+from handlers.chat.store.writes import delete_where
 
 _PAGE_ITEMS = 50
-_DELETION_PAGE_ITEMS = 100
-_KEYS = ["chatId", "messageId"]
 
 
 class ForkItem(Table):
@@ -102,17 +100,6 @@ class Branches:
     def delete_until(self, chat_id: str, until: str) -> Iterator[int]:
         """Delete a chat's branches and forks up to this message, and yield after each batch how many items it had."""
         return chain(
-            delete_in_batches(BranchItem, _until(BranchItem, BranchItem.first <= until, chat_id)),
-            delete_in_batches(ForkItem, _until(ForkItem, ForkItem.eldest <= until, chat_id)),
+            delete_where(BranchItem, BranchItem.partition_of(chat_id), BranchItem.first <= until),
+            delete_where(ForkItem, ForkItem.partition_of(chat_id), ForkItem.eldest <= until),
         )
-
-
-def _until(model: Any, condition: Any, chat_id: str) -> Iterator[Any]:
-    found: Iterator[Any] = model.query(
-        model.partition_of(chat_id),
-        condition,
-        consistent_read=True,
-        page_size=_DELETION_PAGE_ITEMS,
-        attributes_to_get=_KEYS,
-    )
-    return found

@@ -13,7 +13,7 @@ from handlers.chat.protocol.parts import kept_parts
 from handlers.chat.records import NOTHING, Message
 from handlers.chat.store.feedback import FeedbackItem
 from handlers.chat.store.tables import MessageItem, SentItem
-from handlers.chat.store.writes import delete_in_batches
+from handlers.chat.store.writes import DELETION_PAGE_ITEMS, MESSAGE_KEYS, delete_in_batches
 
 FIRST_PAGE_ITEMS = 2
 """A question and the reply before it: all that is read of a chat before its messages' size is known."""
@@ -23,8 +23,6 @@ ROOM_BYTES = 30_000
 
 _GROWTH = 8
 _MAX_PAGE_ITEMS = 100
-_DELETION_PAGE_ITEMS = 100
-_KEYS = ["chatId", "messageId"]
 _JUST_ABOVE = "\x01"
 _OVERHEAD_BYTES = 150
 """The bytes of a message beside its text, in a frame and about as many in its item."""
@@ -166,7 +164,7 @@ class Messages:
             scan_index_forward=False,
             limit=1,
             page_size=1,
-            attributes_to_get=_KEYS,
+            attributes_to_get=MESSAGE_KEYS,
         )
         return next(found, None) is not None
 
@@ -201,13 +199,13 @@ class Messages:
             chat_id,
             MessageItem.message_id <= until,
             consistent_read=True,
-            page_size=_DELETION_PAGE_ITEMS,
-            attributes_to_get=[*_KEYS, "timestamp", "feedback"],
+            page_size=DELETION_PAGE_ITEMS,
+            attributes_to_get=[*MESSAGE_KEYS, "timestamp", "feedback"],
         )
         return delete_in_batches(MessageItem, map(_without_feedback, found))
 
     def delete_markers_until(self, chat_id: str, until: str) -> Iterator[int]:
         """Delete the markers of a chat's messages up to this id, and yield after each batch how many it had."""
         # A marker's key is the client's id, which says nothing about its age, so all markers of the chat are read.
-        found = SentItem.query(SentItem.partition_of(chat_id), consistent_read=True, page_size=_DELETION_PAGE_ITEMS)
+        found = SentItem.query(SentItem.partition_of(chat_id), consistent_read=True, page_size=DELETION_PAGE_ITEMS)
         return delete_in_batches(SentItem, (marker for marker in found if marker.sent_as <= until))

@@ -19,10 +19,8 @@ from handlers.chat.records import CallState, Chat, NamedStep, Result, Step, Step
 from handlers.chat.store.dynamodb import Table
 from handlers.chat.store.tables import TURN, ChatItem, UsageMap, kept_awaits
 from handlers.chat.store.turns import is_at
-from handlers.chat.store.writes import Write, delete_in_batches, putting, transact, update, updating
+from handlers.chat.store.writes import Write, delete_where, putting, transact, update, updating
 
-_DELETION_PAGE_ITEMS = 100
-_KEYS = ["chatId", "messageId"]
 _LAST = "~"
 """A character that sorts after all that follow a reply's id in a key."""
 _NAMED, _NUMBER = "/s/", "#"
@@ -242,14 +240,7 @@ class Steps:
 
     def delete_until(self, chat_id: str, until: str) -> Iterator[int]:
         """Delete the steps of a chat's turns up to this reply, and yield after each batch how many items it had."""
-        found = StepItem.query(
-            StepItem.partition_of(chat_id),
-            StepItem.key <= f"{until}/{_LAST}",
-            consistent_read=True,
-            page_size=_DELETION_PAGE_ITEMS,
-            attributes_to_get=_KEYS,
-        )
-        return delete_in_batches(StepItem, found)
+        return delete_where(StepItem, StepItem.partition_of(chat_id), StepItem.key <= f"{until}/{_LAST}")
 
     def _item(self, chat_id: str, key: str) -> StepItem | None:
         try:

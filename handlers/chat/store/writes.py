@@ -18,6 +18,12 @@ from handlers.chat.store.dynamodb import CONNECTION
 MAX_BATCH_ITEMS = 25
 """Items that one BatchWriteItem of DynamoDB takes."""
 
+MESSAGE_KEYS = ["chatId", "messageId"]
+"""The keys of the table of messages, which has what belongs to messages in partitions of its own."""
+
+DELETION_PAGE_ITEMS = 100
+"""Items that are read at once to be deleted."""
+
 CONDITION_FAILED = "ConditionalCheckFailedException"
 _CONDITION_OF_TRANSACTION_FAILED = "ConditionalCheckFailed"
 
@@ -98,6 +104,21 @@ def refused(writes: Sequence[Write]) -> list[Write]:
             return failed
         raise
     return []
+
+
+def delete_where(model: type[Model], partition: str, condition: Condition) -> Iterator[int]:
+    """Delete rows of a partition of the table of messages, by a condition on their keys.
+
+    Yields after each batch how many it had.
+    """
+    found = model.query(
+        partition,
+        condition,
+        consistent_read=True,
+        page_size=DELETION_PAGE_ITEMS,
+        attributes_to_get=MESSAGE_KEYS,
+    )
+    return delete_in_batches(model, found)
 
 
 def delete_in_batches(model: type[Row], rows: Iterable[Row]) -> Iterator[int]:
