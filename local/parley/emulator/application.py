@@ -47,7 +47,7 @@ from parley.emulator.paths import (
 from parley.emulator.provisioning import Provisioning
 from parley.emulator.recording import record_payloads, secrets_of
 from parley.emulator.reset_api import Parts, ResetApi
-from parley.emulator.s3_door import S3Door
+from parley.emulator.s3_endpoint import S3Endpoint
 from parley.emulator.server import Server, stop_on_signals
 from parley.emulator.state.folder import DataFolder
 from parley.emulator.state.kept import State
@@ -112,7 +112,7 @@ class Emulator:
         importing = Lock()
         url = f"{options.address.url}{SERVICES_PATH}"
         self._services = AwsServices(url, trace, importing, self._deliver, self._state.services)
-        self._s3 = S3Door(self._services, lambda: (self.template.buckets, self._variables.secret), self._is_welcome)
+        self._s3 = S3Endpoint(self._services, lambda: (self.template.buckets, self._variables.secret), self._is_welcome)
         self.functions = self._lambda(zygote)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.

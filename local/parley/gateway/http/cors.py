@@ -1,7 +1,7 @@
-"""Leave for pages of a developer to use an HTTP API from another port of this machine (CORS).
+"""CORS of HTTP APIs: pages of a developer may use one from another port of this machine.
 
-On AWS, the API's `CorsConfiguration` or its function gives leave. What they say stands. Where they say nothing, the
-pages of this machine have leave here.
+On AWS, the API's `CorsConfiguration` or its function says which pages are allowed. That stands. Where they say nothing,
+the pages of this machine are allowed here.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class SharedWithPages:
             return
         # A browser asks with OPTIONS before it sends what a form could not send (Fetch standard, "CORS-preflight").
         asked = headers.get(b"access-control-request-method") if scope["method"] == "OPTIONS" else None
-        leave = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        cors_headers = [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
         if asked is None:
-            await self._application(scope, receive, _Sharing(send, leave))
+            await self._application(scope, receive, _Sharing(send, cors_headers))
             return
-        leave += [
+        cors_headers += [
             (b"access-control-allow-methods", asked),
             (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"*")),
         ]
-        await self._application(scope, receive, _Sharing(send, leave, preflight=True))
+        await self._application(scope, receive, _Sharing(send, cors_headers, preflight=True))
 
 
 class _Sharing:
-    """A `send` that adds the headers that give leave, unless the answer says itself who has leave.
+    """A `send` that adds CORS headers, unless the answer has some of its own.
 
-    The answer to a `preflight` becomes 204 without a body: with another status than 2xx it would give no leave.
+    The answer to a `preflight` becomes 204 without a body: a browser takes no other status than 2xx.
     """
 
-    def __init__(self, send: Send, leave: Headers, *, preflight: bool = False) -> None:
+    def __init__(self, send: Send, cors_headers: Headers, *, preflight: bool = False) -> None:
         self._send = send
-        self._leave = leave
+        self._cors_headers = cors_headers
         self._preflight = preflight
 
     async def __call__(self, message: Message) -> None:
@@ -65,6 +65,6 @@ class _Sharing:
             return message
         if self._preflight:
             headers = [each for each in headers if each[0].lower() not in (b"content-length", b"content-type")]
-            return {**message, "status": 204, "headers": headers + self._leave}
+            return {**message, "status": 204, "headers": headers + self._cors_headers}
         exposed = (b"access-control-expose-headers", b"*")
-        return {**message, "headers": [*headers, *self._leave, exposed]}
+        return {**message, "headers": [*headers, *self._cors_headers, exposed]}

@@ -1,6 +1,6 @@
-"""Leave for pages to use a bucket (CORS), as the template says. No I/O.
+"""CORS of buckets: which web pages may use one, as the template says. No I/O.
 
-Where a template says nothing, S3 gives no page leave. Here pages of this machine have it then, as for HTTP APIs: a
+Where a template says nothing, S3 allows no page. Here pages of this machine are allowed then, as for HTTP APIs: a
 front end runs on another port.
 """
 
@@ -19,7 +19,7 @@ _ANYTHING = CorsRule((), ("GET", "HEAD", "PUT", "POST", "DELETE"), ("*",), ("ETa
 def rule_for(
     bucket: Bucket | None, origin: str, method: str, headers: str, is_welcome: Callable[[str], bool]
 ) -> CorsRule | None:
-    """Return the first rule that gives a page leave, None if none does.
+    """Return the first rule that allows a request of a page, None if none does.
 
     `headers` are those that the page asks for, with commas. `is_welcome` tells of an origin if its pages may use the
     emulator.
@@ -30,7 +30,7 @@ def rule_for(
     return next((rule for rule in bucket.cors if _allows(rule, origin, method, asked)), None)
 
 
-def leave(rule: CorsRule, origin: str) -> dict[str, str]:
+def cors_headers(rule: CorsRule, origin: str) -> dict[str, str]:
     """Return the headers of an answer that a page may read."""
     exposed = {"access-control-expose-headers": ", ".join(rule.exposed)} if rule.exposed else {}
     return {
@@ -42,7 +42,7 @@ def leave(rule: CorsRule, origin: str) -> dict[str, str]:
 
 
 def preflight(rule: CorsRule | None, headers: Mapping[str, str]) -> Response:
-    """Return the answer to a page that asks for leave. `headers` are its request's, with lower-case names."""
+    """Return the answer to a preflight request. `headers` are its request's, with lower-case names."""
     if rule is None:
         text = "<Message>CORSResponse: This CORS request is not allowed.</Message>"
         body = f"<Error><Code>AccessForbidden</Code>{text}</Error>"
@@ -50,7 +50,7 @@ def preflight(rule: CorsRule | None, headers: Mapping[str, str]) -> Response:
     asked = headers.get("access-control-request-headers", "")
     more = {"access-control-allow-headers": asked} if asked else {}
     age = {"access-control-max-age": rule.max_age} if rule.max_age else {}
-    return Response(200, {**leave(rule, headers.get("origin", "")), **more, **age})
+    return Response(200, {**cors_headers(rule, headers.get("origin", "")), **more, **age})
 
 
 def _allows(rule: CorsRule, origin: str, method: str, asked: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""The door of S3: requests of pages and of those who hold a signed URL or form, before the buckets answer them."""
+"""The endpoint of S3: CORS, signed URLs and forms are checked here, before the buckets answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from parley.asgi import Response, Scope
 from parley.aws_services import AwsServices
-from parley.aws_services.s3_pages import leave, preflight, rule_for
+from parley.aws_services.s3_cors import cors_headers, preflight, rule_for
 from parley.aws_services.s3_signatures import (
     Form,
     S3Refusal,
@@ -28,7 +28,7 @@ S3_PATH = f"{SERVICES_PATH}/s3"
 
 
 @dataclass(frozen=True, slots=True)
-class S3Door:
+class S3Endpoint:
     """The requests to S3. `described` returns the buckets of the template as it is now, and what knows functions' keys.
 
     `is_welcome` tells of an origin if its pages may use the emulator.
@@ -39,7 +39,7 @@ class S3Door:
     is_welcome: Callable[[str], bool]
 
     def is_open_to_pages(self, scope: Scope) -> bool:
-        """Tell if a page may send this request: it asks for leave, or brings what a function has signed."""
+        """Tell if a page may send this request: a preflight, or what a function has signed."""
         if not scope["path"].startswith(f"{S3_PATH}/"):
             return False
         kinds = [value.lower() for name, value in scope["headers"] if name.lower() == b"content-type"]
@@ -62,10 +62,10 @@ class S3Door:
             answer = await self._answer(scope, headers, lower, body)
         except S3Refusal as refusal:
             answer = refusal.response
-        return replace(answer, headers={**answer.headers, **leave(rule, origin)}) if rule and origin else answer
+        return replace(answer, headers={**answer.headers, **cors_headers(rule, origin)}) if rule and origin else answer
 
     async def _answer(self, scope: Scope, headers: dict[str, str], lower: Mapping[str, str], body: bytes) -> Response:
-        """Answer a request that asks for no leave. Raises `S3Refusal`."""
+        """Answer a request that is no preflight. Raises `S3Refusal`."""
         raw, query = _raw_path(scope), scope["query_string"].decode("latin-1")
         secret_of = self._known_secret if self._is_a_strangers_page(lower) else self.described()[1]
         is_signed = is_signed_url(query)

@@ -1,7 +1,7 @@
-"""Pages that use a bucket: they have leave where the template gives it, or where it says nothing and they are local."""
+"""CORS of buckets: the template says which pages are allowed; where it says nothing, those of this machine are."""
 
 import pytest
-from parley.aws_services.s3_pages import leave, preflight, rule_for
+from parley.aws_services.s3_cors import cors_headers, preflight, rule_for
 from parley.template.model import Bucket, CorsRule
 
 CHAT = "https://chat.example"
@@ -29,7 +29,7 @@ def found(bucket, origin, method="GET", headers=""):
         ("null", "GET", "", None),
     ],
 )
-def test_a_rule_gives_leave(origin, method, headers, rule):
+def test_the_first_rule_that_allows_a_request_counts(origin, method, headers, rule):
     assert found(BUCKET, origin, method, headers) == rule
 
 
@@ -47,4 +47,4 @@ def test_a_page_that_asks_is_told():
     assert given.headers["access-control-max-age"] == "600"
     assert given.headers["access-control-expose-headers"] == "ETag"
     assert preflight(None, asked).status == 403
-    assert leave(CorsRule(("*",), ("GET",)), CHAT)["access-control-allow-origin"] == "*"
+    assert cors_headers(CorsRule(("*",), ("GET",)), CHAT)["access-control-allow-origin"] == "*"
