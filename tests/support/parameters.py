@@ -229,7 +229,7 @@ ROWS = {
     "HttpsProxy": Row(
         "HTTPS_PROXY",
         ("", "http://proxy.example:3128", "https://user:word@proxy.example:3128/"),
-        ("ftp://proxy.example", "http://proxy.example:x", "socks5://proxy.example"),
+        ("ftp://proxy.example", "http://proxy.example:x", "socks5://proxy.example", "http://::?@0"),
         {"proxy.example:3128": _ONE_WAY, "http://proxy.example/path": "a proxy has no path"},
         read_proxy,
     ),
