@@ -186,14 +186,6 @@ def test_the_site_is_private_and_read_by_this_distribution_only(template, distri
     assert (control["SigningBehavior"], control["SigningProtocol"]) == ("always", "sigv4")
 
 
-@pytest.mark.parametrize(
-    ("resource", "place"),
-    [
-        ("SiteAccess", ("OriginAccessControlConfig", "Name")),
-        ("SiteHeaders", ("ResponseHeadersPolicyConfig", "Name")),
-        ("Rewrite", ("Name",)),
-    ],
-)
 def test_the_site_has_the_policy_that_the_emulator_sends_with_the_same_pages(template, behaviors, distribution):
     assert distribution["DefaultCacheBehavior"]["ResponseHeadersPolicyId"] == {"Ref": "SiteHeaders"}
     headers = template["Resources"]["SiteHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
@@ -203,6 +195,14 @@ def test_the_site_has_the_policy_that_the_emulator_sends_with_the_same_pages(tem
     }
 
 
+@pytest.mark.parametrize(
+    ("resource", "place"),
+    [
+        ("SiteAccess", ("OriginAccessControlConfig", "Name")),
+        ("SiteHeaders", ("ResponseHeadersPolicyConfig", "Name")),
+        ("Rewrite", ("Name",)),
+    ],
+)
 def test_a_stack_with_a_long_name_has_names_that_cloudfront_takes(template, resource, place):
     value = template["Resources"][resource]["Properties"]
     for key in place:
