@@ -89,6 +89,8 @@ class Pages:
                 return _for(scope, self._config(scope))
             if path == "/" or path.startswith("/assets/"):
                 return _for(scope, self._file("chat", path.removeprefix("/")))
+        if path == OWN_PATH.rstrip("/"):
+            return Response(308, {"location": OWN_PATH})
         if path == OWN_PATH or path.startswith(f"{OWN_PATH}assets/"):
             return _for(scope, self._file("console", path.removeprefix(OWN_PATH)))
         return None

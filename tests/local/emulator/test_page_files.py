@@ -98,6 +98,11 @@ def test_a_template_that_does_not_ask_for_the_chat_page_keeps_these_paths(pages,
     assert get(pages(chat_page=False), "/_parley/").status == 200
 
 
+def test_the_console_is_found_without_the_slash_at_its_end(pages):
+    answer = get(pages(), "/_parley")
+    assert (answer.status, answer.headers["location"]) == (308, "/_parley/")
+
+
 def test_only_get_and_head_are_the_pages(pages):
     assert get(pages(), "/", "POST") is None
 
