@@ -4,7 +4,8 @@ import pytest
 
 from handlers.chat.protocol.client_frames import CLIENT_FRAMES
 from handlers.chat.protocol.frames import SERVER_FRAMES
-from handlers.chat.protocol.schema import json_schema, wire_text
+from handlers.chat.records import PartKind
+from infra.contract.schema import json_schema, wire_text
 
 DEFINITIONS = json_schema()["$defs"]
 
@@ -22,7 +23,25 @@ def test_each_direction_has_all_of_its_frames():
 
 def test_the_server_always_sends_a_field_that_it_does_not_leave_out():
     assert set(DEFINITIONS["UserMessageData"]["required"]) == {"messageId", "content", "role", "timestamp", "chatId"}
-    assert DEFINITIONS["UserMessageData"]["properties"]["replaces"] == {"type": "string"}
+    assert DEFINITIONS["UserMessageData"]["properties"]["replaces"]["type"] == "string"
+
+
+def test_every_field_has_a_description():
+    """A field that is a definition of its own has the description of that."""
+    undescribed = [
+        f"{name}.{key}"
+        for name, definition in DEFINITIONS.items()
+        for key, field in definition.get("properties", {}).items()
+        if not field.keys() & {"description", "$ref", "const"} and key != "data"
+    ]
+    assert undescribed == []
+    assert all("description" in definition for definition in DEFINITIONS.values())
+
+
+def test_parts_of_each_kind_have_their_own_fields():
+    kinds = [each["$ref"].removeprefix("#/$defs/") for each in DEFINITIONS["Part"]["oneOf"]]
+    assert [DEFINITIONS[kind]["properties"]["kind"]["const"] for kind in kinds] == list(PartKind)
+    assert "url" not in DEFINITIONS["ToolCallPart"]["properties"]
 
 
 def test_a_client_may_leave_out_data_without_required_fields():
