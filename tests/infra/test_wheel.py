@@ -181,5 +181,5 @@ def test_its_extras_bring_the_chat_and_the_fixture(uv, wheel, locked, tmp_path):
     suite = [venv / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider"]
     done = subprocess.run(suite, cwd=project, env=variables, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
-    chat = [venv / "bin" / "python", "-c", "import parley.client.terminal"]
+    chat = [venv / "bin" / "python", "-c", "import parley.terminal.chat"]
     assert subprocess.run(chat, env=variables).returncode == 0

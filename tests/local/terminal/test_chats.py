@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 
 import pytest
-from parley.client.chats import http_url_of
+from parley.terminal.chats import http_url_of
 
 from tests.support.terminal import at_a_terminal, piped
 
@@ -98,6 +98,6 @@ def test_the_http_api_of_an_emulator_is_known(url, http_url):
 
 
 async def test_elsewhere_it_is_to_be_named(server, monkeypatch):
-    monkeypatch.setattr("parley.client.terminal.http_url_of", lambda url: None)
+    monkeypatch.setattr("parley.terminal.chat.http_url_of", lambda url: None)
 
     assert "parley chat --http-url" in await piped(server, "/chats")

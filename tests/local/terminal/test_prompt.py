@@ -6,7 +6,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from parley.client.rows import rows
+from parley.terminal.rows import rows
 from prompt_toolkit.utils import get_cwidth
 
 from tests.support.chat_server import stored
@@ -144,7 +144,7 @@ class TestRows:
 
 def test_nothing_but_a_conversation_in_a_terminal_loads_the_editor():
     """The emulator starts without it, and so does every other command."""
-    code = "import sys, parley.cli.main, parley.cli.up, parley.client.terminal as t; t.open_screen(t.Console())"
+    code = "import sys, parley.cli.main, parley.cli.up, parley.terminal.chat as t; t.open_screen(t.Console())"
     printed = subprocess.run(
         [sys.executable, "-c", f"{code}; print('prompt_toolkit' in sys.modules)"],
         stdin=subprocess.DEVNULL,

@@ -1,11 +1,13 @@
 """The terminal client's connection: keeping it, losing it, and being refused."""
 
 import asyncio
+import random
 import time
 
 import pytest
-from parley.client.session import PATIENT, TIMING, ClientError, back_off
-from parley.client.terminal import chat, run
+from parley.client.timing import back_off
+from parley.terminal.chat import chat, run
+from parley.terminal.session import PATIENT, TIMING, ClientError
 from websockets.asyncio.server import serve
 
 from tests.support.chat_server import listening
@@ -49,7 +51,7 @@ class TestALoss:
         assert server.sent("join_chat")[1] == {
             "token": "token",
             "chatId": "c1",
-            "resume": {"messageId": "r1", "offset": 8},
+            "resume": {"messageId": "r1", "offset": 8, "attempt": 1},
         }
         assert "You said\nThe connection was lost. Reconnecting …\n: Hello\n" in shown
 
@@ -188,13 +190,13 @@ class TestCloseCodes:
         assert "You said: Bye" in shown
 
     def test_clients_do_not_come_back_all_at_once(self):
-        pauses = {back_off(8) for _ in range(100)}
+        pauses = {back_off(8, random.random()) for _ in range(100)}
         assert len(pauses) > 90
         assert all(4 <= pause <= 8 for pause in pauses)
 
     async def test_the_pause_before_each_try_is_such_a_back_off(self, server, monkeypatch):
         asked = []
-        monkeypatch.setattr("parley.client.session.back_off", lambda seconds: asked.append(seconds) or 0.0)
+        monkeypatch.setattr("parley.client.link.back_off", lambda seconds, chance: asked.append(seconds) or 0.0)
         async with at_a_terminal(server) as terminal:
             await terminal.shows("c1")
             server.cut()

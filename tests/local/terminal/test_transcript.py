@@ -1,11 +1,12 @@
 import pytest
-from parley.client.actions import Cancel, End, Line, Resume, Send, Stream, Style
+from parley.client.events import Cancel, Resume, Send
 from parley.client.frames import Frame, FrameError
 from parley.client.reply import Reply, ReplyUpdate
-from parley.client.screen import sanitize
-from parley.client.transcript import Transcript
+from parley.terminal.actions import End, Line, Stream, Style
+from parley.terminal.screen import sanitize
 
 from tests.support.server_frames import acknowledged, complete, frame, joined, message, start, token
+from tests.support.transcript import Transcript
 
 
 class TestReply:
@@ -449,8 +450,8 @@ class TestAfterALoss:
 
         assert not transcript.busy
 
-    def test_other_requests_are_dropped(self, transcript):
-        transcript.ask(frame("load_history", "q1", before="u1"), "history")
+    def test_a_request_that_must_not_come_twice_is_dropped(self, transcript):
+        transcript.ask(frame("regenerate", "q1"), "assistant_message_start")
         transcript.disconnected()
 
         assert not transcript.busy

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 from parley.cli.main import main
 from parley.client.frames import Frame, FrameError, ListedAssistant
-from parley.client.session import ClientError
+from parley.terminal.session import ClientError
 
 from tests.support.terminal import at_a_terminal, piped
 
@@ -96,6 +96,6 @@ def test_an_assistant_without_an_id_breaks_the_protocol():
 
 def test_it_is_an_option_of_the_command(monkeypatch):
     given = {}
-    monkeypatch.setattr("parley.client.terminal.run", lambda *_, **more: given.update(more) or 0)
+    monkeypatch.setattr("parley.terminal.chat.run", lambda *_, **more: given.update(more) or 0)
     assert CliRunner().invoke(main, ["chat", "--assistant", "tea"]).exit_code == 0
     assert given["assistant"] == "tea"

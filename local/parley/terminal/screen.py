@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from parley.client.keyboard import read_lines
+from parley.terminal.keyboard import read_lines
 
 PROMPT = "› "
 
@@ -53,7 +53,7 @@ def open_screen(console: Console) -> Screen:
     is_terminal = os.isatty(0) and console.is_terminal and not console.is_dumb_terminal
     if is_terminal and (sys.platform == "win32" or "TERM" in os.environ):
         # Not at the top: only a conversation in a terminal needs the editor.
-        from parley.client.prompt import PromptScreen
+        from parley.terminal.prompt import PromptScreen
 
         return PromptScreen(console)
     return PlainScreen(console)

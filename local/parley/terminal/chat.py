@@ -8,12 +8,13 @@ from contextlib import aclosing, suppress
 
 from rich.console import Console
 
-from parley.client.actions import Style
-from parley.client.chats import Chats, http_url_of
-from parley.client.commands import STOP, Commands
-from parley.client.keyboard import on_signals
-from parley.client.screen import PlainScreen, Screen, open_screen, sanitize
-from parley.client.session import PATIENT, TIMING, ClientError, Session, Timing
+from parley.client.timing import Timing
+from parley.terminal.actions import Style
+from parley.terminal.chats import Chats, http_url_of
+from parley.terminal.commands import STOP, Commands
+from parley.terminal.keyboard import on_signals
+from parley.terminal.screen import PlainScreen, Screen, open_screen, sanitize
+from parley.terminal.session import PATIENT, TIMING, ClientError, Session
 
 
 def run(
@@ -64,7 +65,7 @@ async def chat(
     tasks = {asyncio.create_task(each) for each in (session.run(), reading, leaving.wait())}
 
     def interrupted() -> None:
-        if session.transcript.stopping or not session.stop():
+        if session.is_stopping or not session.stop():
             leaving.set()
         else:
             screen.line("Stopping the reply. Press Ctrl-C again to quit.", Style.NOTE.value)

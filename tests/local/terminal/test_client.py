@@ -5,7 +5,7 @@ import os
 import pytest
 from click.testing import CliRunner
 from parley.cli.main import main
-from parley.client.terminal import chat
+from parley.terminal.chat import chat
 
 from tests.support.chat_server import listening, stored
 from tests.support.terminal import FAST, Terminal, at_a_terminal, piped, until
@@ -125,7 +125,7 @@ class TestCost:
     @pytest.mark.parametrize(("options", "costs"), [([], False), (["--cost"], True)])
     def test_it_is_an_option_of_the_command(self, monkeypatch, options, costs):
         given = {}
-        monkeypatch.setattr("parley.client.terminal.run", lambda *_, **more: given.update(more) or 0)
+        monkeypatch.setattr("parley.terminal.chat.run", lambda *_, **more: given.update(more) or 0)
         assert CliRunner().invoke(main, ["chat", *options]).exit_code == 0
         assert given == {"http_url": None, "costs": costs, "assistant": None}
 

@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from parley.client.session import ClientError
+from parley.terminal.session import ClientError
 
 from tests.support.terminal import a_process, piped, until
 

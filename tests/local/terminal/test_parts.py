@@ -1,11 +1,11 @@
 """Parts of a reply as the terminal client shows them."""
 
 import pytest
-from parley.client.actions import End, Line, Stream, Style
 from parley.client.frames import Frame, FrameError
-from parley.client.transcript import Transcript
+from parley.terminal.actions import End, Line, Stream, Style
 
 from tests.support.server_frames import complete, frame, joined, message, start, token
+from tests.support.transcript import Transcript
 
 CALL = {"kind": "tool_call", "callId": "r1-1-0", "name": "weather", "arguments": '{"city":\n "Oslo"}'}
 

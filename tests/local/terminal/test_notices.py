@@ -1,8 +1,9 @@
 """Notices in the client: one that comes twice is shown once."""
 
-from parley.client.actions import Line
 from parley.client.frames import Frame
-from parley.client.transcript import Transcript
+from parley.terminal.actions import Line
+
+from tests.support.transcript import Transcript
 
 SHOWN = [Line("Notice: Tea")]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import uuid
 
-from parley.client import texts
-from parley.client.actions import Style
-from parley.client.chats import Chats, ChatsUnavailable
-from parley.client.screen import Screen
-from parley.client.session import Session
+from parley.client.chat import Chat
+from parley.terminal import texts
+from parley.terminal.actions import Style
+from parley.terminal.chats import Chats, ChatsUnavailable
+from parley.terminal.screen import Screen
+from parley.terminal.session import Session
 
 STOP = "/stop"
 HELP = """\
@@ -64,18 +64,17 @@ class Commands:
         return True
 
     async def _send(self, message: str) -> None:
-        if self._session.transcript.asking:
+        if (await self._session.ready()).calls_to_approve:
             # The chat is busy until then, and a message that is held would keep the user from answering.
             self._screen.line(texts.ANSWER_FIRST, Style.ERROR.value)
             return
-        data = {"message": message, "clientMessageId": uuid.uuid4().hex}
-        await self._session.ask("message", data, "user_message")
+        await self._session.send(message)
 
     async def _create(self, assistant: str) -> None:
-        await self._session.ask("create_chat", self._session.new_chat(uuid.uuid4().hex, assistant), "chat_created")
+        await self._session.create(assistant)
 
     async def _again(self, _: str) -> None:
-        await self._session.ask("regenerate", {}, "assistant_message_start")
+        await self._session.ask(Chat.regenerate)
 
     async def _approve(self, _: str) -> None:
         await self._answer(approved=True)
@@ -85,8 +84,9 @@ class Commands:
 
     async def _answer(self, *, approved: bool) -> None:
         """Answer for the first call that waits."""
-        if asking := self._session.transcript.asking:
-            await self._session.ask("approve", {"callId": asking[0], "approved": approved}, "call_answered")
+        asking = (await self._session.ready()).calls_to_approve
+        if asking:
+            await self._session.ask(lambda chat: chat.approve(asking[0], approved))
         else:
             self._screen.line(texts.NOTHING_TO_APPROVE, Style.NOTE.value)
 
@@ -102,20 +102,20 @@ class Commands:
         except ChatsUnavailable as error:
             self._screen.line(str(error), Style.ERROR.value)
             return
+        open_chat = await self._session.ready()
         for number, chat in enumerate(listed, start=1):
-            here = " (this one)" if chat.chat_id == self._session.transcript.chat_id else ""
+            here = " (this one)" if chat.chat_id == open_chat.id else ""
             self._screen.line(f"{number:>3}  {chat.date}  {chat.title}{here}")
         self._screen.line("`/join NUMBER` opens one." if listed else "There are no chats yet.", Style.NOTE.value)
 
     async def _join(self, named: str) -> None:
         if named:
-            await self._session.ask("join_chat", {"chatId": self._chats.id_of(named)}, "chat_joined")
+            await self._session.join(self._chats.id_of(named))
         else:
             self._screen.line("Name the chat: /join CHAT. `/chats` lists them.", Style.ERROR.value)
 
     async def _history(self, _: str) -> None:
-        oldest = self._session.transcript.oldest
-        if oldest is None:
-            self._screen.line("There are no messages yet.", Style.NOTE.value)
+        if (await self._session.ready()).messages:
+            await self._session.ask(Chat.load_more)
         else:
-            await self._session.ask("load_history", {"before": oldest}, "history")
+            self._screen.line("There are no messages yet.", Style.NOTE.value)

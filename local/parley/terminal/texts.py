@@ -1,11 +1,14 @@
-"""Texts of the client about frames."""
+"""Texts of the terminal about events."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from parley.client.actions import Line, Style
-from parley.client.frames import Frame, ListedAssistant, StoredMessage
+from parley.client.events import ChatOpened, ServerError
+from parley.client.frames import ListedAssistant
+from parley.client.messages import Message
+from parley.terminal.actions import Line, Style
 
 NOTHING_TO_STOP = "No reply is running."
 NOTHING_TO_APPROVE = "No tool waits for your approval."
@@ -22,22 +25,22 @@ _FRIENDLY = {
 }
 
 
-def refusal(error: Frame) -> Line:
+def refusal(error: ServerError) -> Line:
     """Return the line about a refusal: a friendly one if nothing went wrong, else the server's words."""
-    code = error.optional("code") or "error"
+    code = error.code or "error"
     if code in _FRIENDLY:
         return Line(_FRIENDLY[code])
-    return Line(f"{error.text('message')} ({code})", Style.ERROR)
+    return Line(f"{error.text} ({code})", Style.ERROR)
 
 
-def gateway_error(error: Frame) -> Line:
+def gateway_error(text: str) -> Line:
     """Return the line about an error of the gateway itself."""
-    return Line(f"The gateway reports: {error.text('message')}. See the server's log.", Style.ERROR)
+    return Line(f"The gateway reports: {text}. See the server's log.", Style.ERROR)
 
 
-def message(stored: StoredMessage) -> Line:
+def message(stored: Message) -> Line:
     """Return the line that shows a stored message."""
-    content = "(too long to show)" if stored.content is None else stored.content
+    content = "(too long to show)" if stored.text is None else stored.text
     if stored.role == "user":
         return Line(f"› {content}", Style.USER)
     return Line(content, Style.REPLY)
@@ -51,11 +54,11 @@ def assistants(listed: Sequence[ListedAssistant]) -> list[Line]:
     return [Line(f"Assistants: {names}. `/new ASSISTANT` starts a chat with one.")]
 
 
-def opened(chat: Frame, assistant: ListedAssistant | None) -> list[Line]:
+def opened(chat: ChatOpened, assistant: ListedAssistant | None) -> list[Line]:
     """Return the lines about a chat that is open now. `assistant` answers in it, as far as it is known."""
     own = assistant is not None and assistant.id != DEFAULT_ASSISTANT
     name = f" · {assistant.title}" if assistant and own else ""
-    return [Line(f"{chat.text('title')} · chat {chat.text('chatId')}{name}")]
+    return [Line(f"{chat.title} · chat {chat.chat_id}{name}")]
 
 
 def starters(assistant: ListedAssistant | None) -> list[Line]:
@@ -68,13 +71,12 @@ _PARTS = {"frames": "frames", "units": "units", "functions": "Lambda", "tokens":
 """The parts of a turn's cost in dollars, with their names for people."""
 
 
-def cost(complete: Frame) -> list[Line]:
+def cost(costs: Mapping[str, Any] | None) -> list[Line]:
     """Return the line about the cost of a reply, if the server tells it: `12 frames · 14 write units · $0.000021`.
 
     If the dollars leave out a part of the cost, the line says which.
     """
-    costs = complete.data.get("cost")
-    if not isinstance(costs, dict):
+    if costs is None:
         return []
     amounts = {
         name: amount

@@ -18,9 +18,9 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.shortcuts import PromptSession
 from rich.console import Console
 
-from parley.client.actions import Style
-from parley.client.rows import rows
-from parley.client.screen import PROMPT, sanitize
+from parley.terminal.actions import Style
+from parley.terminal.rows import rows
+from parley.terminal.screen import PROMPT, sanitize
 
 
 class PromptScreen:
