@@ -89,7 +89,7 @@ export function createConversation({ client, http, list, failed, created, lost }
       const made = await creating;
       if (creation === creating && chat === undefined) {
         const now = new Date().toISOString();
-        list.add({ chatId: made.id, title: made.title, assistant: made.assistant, createdAt: now, updatedAt: now });
+        list.add({ chatId: made.id, title: made.title, assistant: made.assistant, updatedAt: now });
         enter(made);
         created(made.id);
       }
