@@ -38,9 +38,11 @@ export function Page({ onSwitch, onSignOut }: { onSwitch: (user: string) => void
         <Header narrow={narrow} />
         <Banners />
         {isNew ? <NewChat /> : <OpenChat />}
-        <div class="column foot">
-          <Composer />
-          <p class="quiet disclaimer">{words.value.disclaimer}</p>
+        <div class="foot-frame">
+          <div class="column">
+            <Composer />
+            <p class="quiet disclaimer">{words.value.disclaimer}</p>
+          </div>
         </div>
         {dropping && <div class="drop">{words.value.dropHere}</div>}
       </main>
