@@ -1,0 +1,4 @@
+import "../shared/theme.css";
+import { render } from "preact";
+
+render(<h1>Parley console</h1>, document.getElementById("app")!);
