@@ -11,6 +11,9 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from tests.support import contract
+from tests.support.chat_server import GREETING
+
 REPLY = "Sun ☀ and rain, привет 🙂!"
 CALL = {"kind": "tool_call", "callId": "t1", "name": "weather", "arguments": '{"city": "Oslo"}'}
 PARTS = [
@@ -71,7 +74,7 @@ class CutServer:
 
     async def __call__(self, connection: ServerConnection) -> None:
         try:
-            await self._send(connection, "connected", message="WebSocket connection established", protocol="1.2")
+            await self._send(connection, "connected", **GREETING, assistants=[])
             async for raw in connection:
                 if self._counts(before=True):
                     raise Cut
@@ -112,8 +115,9 @@ class CutServer:
             self._leave(to)
             to.transport.close()
             raise Cut
-        named = {"requestId": request_id} if request_id else {}
-        await to.send(json.dumps({"type": kind, "data": data} | named))
+        frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
+        contract.received(frame)
+        await to.send(json.dumps(frame))
         if self._counts(before=False):
             self._leave(to)
             to.transport.close()
@@ -135,18 +139,19 @@ class CutServer:
             case "create_chat":
                 if not dead:
                     self._join(connection)
-                    await self._send(connection, "chat_created", request_id, chatId="c1", title="New")
+                    await self._send(
+                        connection, "chat_created", request_id, chatId="c1", title="New", assistant="default"
+                    )
             case "message":
                 await self._accept(connection, data, request_id, dead=dead)
             case "ping" if not dead:
-                await self._send(connection, "pong", request_id)
+                await self._send(connection, "pong", request_id, serverTime="now")
 
     async def _show(self, connection: ServerConnection, resume: dict[str, Any] | None, request_id: str | None) -> None:
         running = {"reply": {"messageId": "r1", "attempt": self._attempt}} if self._running else {}
+        chat = {"chatId": "c1", "title": "New", "assistant": "default"}
         page = [self._in_a_page(each) for each in self.messages]
-        await self._send(
-            connection, "chat_joined", request_id, chatId="c1", title="New", messages=page, hasMore=False, **running
-        )
+        await self._send(connection, "chat_joined", request_id, **chat, messages=page, hasMore=False, **running)
         # From here on without a wait between the state and its frames, as the server's subscription has none.
         if self._running or (resume and len(self.messages) > 1):
             await self._catch_up(connection, resume or {})
