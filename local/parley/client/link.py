@@ -206,7 +206,7 @@ class Link:
         except ParleyError as error:
             await self._end(error)
         except Exception as error:
-            failure = Closed(f"A listener, or the client itself, has failed: {error!r}. The connection is closed.")
+            failure = Closed(f"The client itself has failed: {error!r}. The connection is closed.")
             failure.__cause__ = error
             await self._end(failure)
         finally:
