@@ -97,7 +97,7 @@ def emulator(environment: Path, tmp_path: Path) -> Iterator[str]:
 def test_it_holds_the_package_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = ROOT / "local" / "parley"
-    held = (each for pattern in ("*.py", "*.json", "*.cjs", "*.mjs") for each in package.rglob(pattern))
+    held = (each for pattern in ("*.py", "*.json", "*.cjs", "*.mjs", "py.typed") for each in package.rglob(pattern))
     built = [each for each in (package / "pages").rglob("*") if each.is_file()]
     assert any(each.suffix == ".js" for each in built)
     assert names == {str(each.relative_to(package.parent)) for each in (*held, *built)}
