@@ -57,6 +57,7 @@ class CutServer:
         dies_at: int | None = None,
         alone: bool = False,
         lifetimes: tuple[float, ...] = (7200,),
+        protocol: str = "1.2",
     ) -> None:
         self.cut = cut
         self.was_cut = False
@@ -68,6 +69,7 @@ class CutServer:
         self.connections = 0
         self.close_codes: list[int | None] = []
         self._lifetimes = lifetimes
+        self._protocol = protocol
         self._before = before
         self._large = large
         self._dies_at = dies_at
@@ -106,8 +108,8 @@ class CutServer:
         lifetime = self._lifetimes[min(self.connections, len(self._lifetimes) - 1)]
         self.connections += 1
         before = (NOON + timedelta(seconds=lifetime)).isoformat()
-        times = {"serverTime": NOON.isoformat(), "reconnectBefore": before}
-        await self._send(connection, "connected", message="WebSocket connection established", protocol="1.2", **times)
+        times = {"protocol": self._protocol, "serverTime": NOON.isoformat(), "reconnectBefore": before}
+        await self._send(connection, "connected", message="WebSocket connection established", **times)
 
     def _counts(self, *, before: bool) -> bool:
         """Count a frame, once for both of its sides. Return True if the connection dies at this side of it."""

@@ -19,6 +19,7 @@ from parley.client import (
     Timing,
     TooLarge,
     Unreachable,
+    UnsupportedProtocol,
 )
 
 from tests.support.chat_server import ChatServer, listening, stored
@@ -173,6 +174,19 @@ class TestFailures:
         async with ParleyClient(f"ws://127.0.0.1:{free_port()}/", "t") as client:
             with pytest.raises(Unreachable, match="Check that a server runs there"):
                 await client.connect()
+
+    @pytest.mark.parametrize("version", ["2.0", "10.0", "x"])
+    async def test_a_server_of_another_major_version_is_not_talked_to(self, version):
+        server = CutServer(protocol=version)
+        async with asyncio.timeout(HANGS), server.listening() as url, ParleyClient(url, "t") as client:
+            with pytest.raises(UnsupportedProtocol, match=f"protocol {version}"):
+                await client.connect()
+
+    async def test_a_server_of_a_later_minor_version_is(self):
+        server = CutServer(protocol="1.10")
+        async with asyncio.timeout(HANGS), server.listening() as url, ParleyClient(url, "t") as client:
+            await client.connect()
+            assert client.protocol == "1.10"
 
     async def test_a_server_that_stays_away_ends_the_turn(self):
         server = CutServer()
