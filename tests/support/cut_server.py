@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -14,6 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from tests.support import contract
 from tests.support.chat_server import GREETING
 
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+"""The server's clock, which stands still. That of the client may show anything."""
 REPLY = "Sun ☀ and rain, привет 🙂!"
 CALL = {"kind": "tool_call", "callId": "t1", "name": "weather", "arguments": '{"city": "Oslo"}'}
 PARTS = [
@@ -44,7 +47,8 @@ class CutServer:
     `cut` is the number of the frame, in both directions together, at which the connection dies: before it, or after it.
     `large` leaves texts and parts out of pages and of the end, as the server does with those that fit no frame.
     `dies_at` is the step at which the first worker dies; another one makes the reply anew. `alone` lets the reply go on
-    without a connection; otherwise it waits for one, so that each piece is sent.
+    without a connection; otherwise it waits for one, so that each piece is sent. `lifetimes` are the seconds until each
+    connection has to hand over, as its greeting says: the last one holds for all that follow.
     """
 
     def __init__(
@@ -55,11 +59,20 @@ class CutServer:
         large: bool = False,
         dies_at: int | None = None,
         alone: bool = False,
+        lifetimes: tuple[float, ...] = (7200,),
+        protocol: str = "1.2",
     ) -> None:
         self.cut = cut
         self.was_cut = False
         self.messages: list[dict[str, Any]] = []
         self.frames = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.pieces = 0
+        self.connections = 0
+        self.close_codes: list[int | None] = []
+        self._lifetimes = lifetimes
+        self._protocol = protocol
         self._before = before
         self._large = large
         self._dies_at = dies_at
@@ -74,7 +87,7 @@ class CutServer:
 
     async def __call__(self, connection: ServerConnection) -> None:
         try:
-            await self._send(connection, "connected", **GREETING, assistants=[])
+            await self._greet(connection)
             async for raw in connection:
                 if self._counts(before=True):
                     raise Cut
@@ -90,8 +103,16 @@ class CutServer:
             pass
         finally:
             self._leave(connection)
+            self.close_codes.append(connection.close_code)
             if connection.transport:
                 connection.transport.close()
+
+    async def _greet(self, connection: ServerConnection) -> None:
+        lifetime = self._lifetimes[min(self.connections, len(self._lifetimes) - 1)]
+        self.connections += 1
+        before = (NOON + timedelta(seconds=lifetime)).isoformat()
+        times = {"protocol": self._protocol, "serverTime": NOON.isoformat(), "reconnectBefore": before}
+        await self._send(connection, "connected", **GREETING | times, assistants=[])
 
     def _counts(self, *, before: bool) -> bool:
         """Count a frame, once for both of its sides. Return True if the connection dies at this side of it."""
@@ -231,6 +252,8 @@ class CutServer:
         if not self._alone:
             await self._someone.wait()
         await asyncio.sleep(0)
+        self.pieces += 1
+        await self.goes_on.wait()
 
     async def _tell_all(self, kind: str, **data: Any) -> None:
         await self._tell(kind, messageId="r1", attempt=self._attempt, **data)
