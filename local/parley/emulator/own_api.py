@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from parley.asgi import Response
+from parley.emulator.console_api import ConsoleApi
 from parley.emulator.event_sources import EventSources
 from parley.emulator.paths import FAULTS_PATH, OWN_PATH, RULES_PATH
 from parley.emulator.reset_api import ResetApi
@@ -26,16 +27,20 @@ class OwnApi:
         sources: EventSources,
         injector: Injector | None,
         reset_api: ResetApi | None,
+        console_api: ConsoleApi,
     ) -> None:
         self._trace_api = trace_api
         self._reports = reports
         self._sources = sources
         self._injector = injector
         self._reset_api = reset_api
+        self._console_api = console_api
 
     async def answer(self, method: str, path: str, query: bytes, body: bytes) -> Response:
         """Answer a request."""
         if answer := await self._trace_api.answer(method, path, query, body):
+            return answer
+        if answer := await self._console_api.answer(method, path, query):
             return answer
         if report := self._reports().get(path):
             return Response.of_json(200, report())
