@@ -139,9 +139,7 @@ class Emulator:
         self._ready = asyncio.Event()
         self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
         self._reset_api = self._for_tests()
-        console = ConsoleApi(self.database, self._services, self._gateway.management_api, self._cost)
-        parts = (self._sources, self._injector, self._reset_api, console, self._pages)
-        self._own_api = OwnApi(self._trace_api, self._reports, *parts)
+        self._own_api = self._for_developers()
 
     def _mount(self, described: Template) -> None:
         """Serve the APIs of the template. A stage that was served already goes on. `described` is it as it was read."""
@@ -210,6 +208,11 @@ class Emulator:
                 "embedded one."
             )
         return ResetApi(self._parts())
+
+    def _for_developers(self) -> OwnApi:
+        console = ConsoleApi(self.database, self._services, self._gateway.management_api, self._cost)
+        parts = (self._sources, self._injector, self._reset_api, console, self._pages)
+        return OwnApi(self._trace_api, self._reports, *parts)
 
     def _parts(self) -> Parts:
         """Return what a reset is about."""
