@@ -73,6 +73,7 @@ class CostSoFar:
             self._amounts: Counter[str] = Counter()
             self._units = {"reads": 0.0, "writes": 0.0, "gbSeconds": 0.0, "minutes": 0.0}
             self._opened: dict[str, float] = {}
+            self._memory_of: dict[str, int] = {}
 
     def report(self) -> dict[str, Any]:
         """Return the amounts, their prices and the sum, as plain JSON."""
@@ -81,7 +82,7 @@ class CostSoFar:
             open_minutes = sum(now - since for since in self._opened.values()) / 60
             amounts = {**self._amounts, **self._units}
             amounts["minutes"] += open_minutes
-            since = self._since
+            since, memory = self._since, dict(self._memory_of)
         parts = [
             {
                 "name": name,
@@ -102,6 +103,7 @@ class CostSoFar:
             "region": REGION,
             "pricesOf": DAY,
             "leftOut": list(LEFT_OUT),
+            "memory": memory,
         }
 
     def _count(self, event: TraceEvent) -> None:
@@ -122,9 +124,8 @@ class CostSoFar:
             case "end":
                 self._amounts["invocations"] += 1
                 # Lambda charges for begun milliseconds.
-                self._units["gbSeconds"] += (
-                    ceil(fields["milliseconds"]) / 1000 * self._memory(fields["function"]) / 1024
-                )
+                memory = self._memory_of[fields["function"]] = self._memory(fields["function"])
+                self._units["gbSeconds"] += ceil(fields["milliseconds"]) / 1000 * memory / 1024
             case "call" if "units" in fields:
                 self._units["reads" if fields["operation"] in _READS else "writes"] += fields["units"]
             case "call" if fields["service"] == "sqs":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parley.asgi import Response
-from parley.faults.plan import Fault, Plan, PlanError
+from parley.faults.plan import POINTS, Fault, Plan, PlanError
 from parley.trace import Trace
 
 
@@ -68,7 +68,9 @@ class Injector:
         return Response.of_json(200, self._plan.report())
 
     def answer_about(self, fault: str, method: str) -> Response:
-        """Answer a request for one fault, by its id: `DELETE` removes it."""
+        """Answer a request for one fault, by its id: `DELETE` removes it. `points` are what may be done where."""
+        if fault == "points" and method == "GET":
+            return Response.of_json(200, POINTS)
         if method != "DELETE":
             return Response.of_json(405, {"message": "DELETE"}, {"allow": "DELETE"})
         if not (fault.isascii() and fault.isdecimal() and self._plan.remove(int(fault))):

@@ -9,6 +9,7 @@ from parley.cli.main import up
 from parley.emulator.application import Emulator
 from parley.emulator.options import Address, FunctionOptions, Options, TemplateOptions
 from parley.errors import StartError
+from parley.faults.plan import POINTS
 from parley.template.reader import read
 from parley.trace import Trace
 
@@ -40,6 +41,7 @@ async def test_without_a_plan_nothing_fails_until_one_is_given(plain):
     assert await answer(plain, "GET", "/_parley/faults") == (200, {"seed": 0, "faults": []})
     status, given = await answer(plain, "POST", "/_parley/faults", b'{"faults": [{"point": "post", "do": "410"}]}')
     assert (status, [each["do"] for each in given["faults"]]) == (200, ["410"])
+    assert await answer(plain, "GET", "/_parley/faults/points") == (200, {at: list(do) for at, do in POINTS.items()})
 
 
 @pytest.mark.parametrize(
