@@ -121,7 +121,7 @@ export function CopyButton({ text, of }: { text: string; of: string }) {
 export function Payload({ name, value }: { name: string; value: unknown }) {
   const text = pretty(value);
   return (
-    <section class="payload" aria-label={name}>
+    <div class="payload">
       <header>
         <h3>{name}</h3>
         <CopyButton text={text} of={name} />
@@ -129,6 +129,6 @@ export function Payload({ name, value }: { name: string; value: unknown }) {
       <pre tabIndex={0} role="region" aria-label={name}>
         {text === "" ? "—" : text}
       </pre>
-    </section>
+    </div>
   );
 }
