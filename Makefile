@@ -1,6 +1,6 @@
 # `make run` and `make test` need only python3, make and the package registries.
 
-.PHONY: help run check test test-browser test-dynamodb-local lint pages bench capacity clean
+.PHONY: help run check test test-browser test-dynamodb-local lint contract pages bench capacity clean
 
 help:
 	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
@@ -10,6 +10,7 @@ help:
 	@echo "make test-dynamodb-local  what needs a database, on AWS's DynamoDB Local (needs java and npm)"
 	@echo "make lint    ruff, mypy and import-linter"
 	@echo "make pages   build the chat page and the console, which make run serves"
+	@echo "make contract  write the machine-readable contract again (docs/*.json), after a change of frames or of the HTTP API"
 	@echo "make bench   benchmarks, printed as tables (BEFORE='v1.0 …' for commits to compare with)"
 	@echo "make capacity  what connections need and cost on AWS (CONNECTIONS=10000 for your number of them)"
 	@echo "make build   build the functions with the SAM CLI"
@@ -40,6 +41,10 @@ test: .venv/up-to-date .venv-sam/up-to-date .venv/dynoxide clients/node_modules/
 # ARGS is passed to pytest.
 test-browser: .venv/up-to-date .venv/dynoxide clients/node_modules/of-all pages
 	@$(PYTEST) -rs tests/browser $(ARGS)
+
+# The documents that are generated from the code: docs/*.json. A test checks that they are up to date.
+contract: .venv/up-to-date
+	@.venv/bin/python -m infra.contract
 
 # Without its cache mypy takes as long as a quarter of the unit tests, on one core. So lint runs beside the tests. What
 # it says comes after them, if it has found something. Both must pass.

@@ -97,7 +97,7 @@ def emulator(environment: Path, tmp_path: Path) -> Iterator[str]:
 def test_it_holds_the_package_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = ROOT / "local" / "parley"
-    held = (each for pattern in ("*.py", "*.json", "*.cjs", "*.mjs") for each in package.rglob(pattern))
+    held = (each for pattern in ("*.py", "*.json", "*.cjs", "*.mjs", "py.typed") for each in package.rglob(pattern))
     built = [each for each in (package / "pages").rglob("*") if each.is_file()]
     assert any(each.suffix == ".js" for each in built)
     assert names == {str(each.relative_to(package.parent)) for each in (*held, *built)}
@@ -181,5 +181,5 @@ def test_its_extras_bring_the_chat_and_the_fixture(uv, wheel, locked, tmp_path):
     suite = [venv / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider"]
     done = subprocess.run(suite, cwd=project, env=variables, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
-    chat = [venv / "bin" / "python", "-c", "import parley.client.terminal"]
+    chat = [venv / "bin" / "python", "-c", "import parley.terminal.chat"]
     assert subprocess.run(chat, env=variables).returncode == 0

@@ -1,0 +1,1 @@
+"""The machine-readable contract: documents that are generated from the code, and committed."""

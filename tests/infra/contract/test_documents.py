@@ -1,0 +1,12 @@
+"""The machine-readable contract: its documents are those that the code makes."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.contract.documents import DOCS, documents
+
+
+@pytest.mark.parametrize("name", sorted(documents()))
+def test_the_committed_document_is_what_the_code_says(name):
+    assert (DOCS / name).read_text() == documents()[name], "the code has changed: run `make contract`"
