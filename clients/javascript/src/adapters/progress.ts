@@ -75,9 +75,7 @@ export class Progress {
     if (!text.startsWith(again)) {
       return this.#showAnew();
     }
-    const added = text.slice(again.length);
-    this.#shown.text += added;
-    return added ? [{ type: "text", text: added }] : [];
+    return this.#add(text.slice(again.length));
   }
 
   #takePart(part: Part): Change[] {
@@ -85,8 +83,7 @@ export class Progress {
     const before = this.#shown.parts.get(key);
     this.#now.parts.set(key, part);
     if (before === undefined) {
-      this.#shown.parts.set(key, part);
-      return [{ type: "part", part }];
+      return this.#add("");
     }
     switch (compare(before, part)) {
       case "same":
@@ -105,9 +102,19 @@ export class Progress {
     if (missing || !text.startsWith(this.#shown.text)) {
       return this.#showAnew();
     }
-    const added = text.slice(this.#shown.text.length);
-    this.#shown.text = text;
-    return added ? [{ type: "text", text: added }] : [];
+    return this.#add(text.slice(this.#shown.text.length));
+  }
+
+  /** Show what is new, once all the text that is shown has come again: until then, it may still be another text. */
+  #add(text: string): Change[] {
+    if (this.#now.text.length < this.#shown.text.length) {
+      return [];
+    }
+    const parts = [...this.#now.parts].filter(([key]) => !this.#shown.parts.has(key));
+    parts.forEach(([key, part]) => this.#shown.parts.set(key, part));
+    this.#shown.text += text;
+    const changes = parts.map(([, part]): Change => ({ type: "part", part }));
+    return text === "" ? changes : [...changes, { type: "text", text }];
   }
 
   #showAnew(): Change[] {
