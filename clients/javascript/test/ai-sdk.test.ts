@@ -4,24 +4,17 @@ import { type TestContext, test } from "node:test";
 import { Chat } from "@ai-sdk/react";
 import { type ChatInit, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
 import { lastAttempt, ParleyChatTransport, type ParleyUIMessage, toUIMessages } from "../src/ai-sdk/index.ts";
-import { ParleyClient } from "../src/index.ts";
-import { Server, type Step, toolCall } from "./support/server.ts";
-import { World } from "./support/world.ts";
+import type { Step } from "./support/server.ts";
+import { OTHER_ATTEMPT, RICH, stage as makeStage } from "./support/stage.ts";
 
 type Settings = Omit<ChatInit<ParleyUIMessage>, "transport">;
 
 /** A server, and chats of the AI SDK that talk to it. */
 function stage(context: TestContext, script?: (text: string) => Step[]) {
-  const world = new World();
-  const server = new Server(world, script);
-  const client = () => {
-    const made = new ParleyClient({ url: "wss://parley.example", token: "alice", WebSocket: server.WebSocket, runtime: world });
-    context.after(() => made.close());
-    return made;
-  };
-  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers: world, ...options });
+  const { client, timers, ...rest } = makeStage(context, script);
+  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers, ...options });
   const chat = (settings: Settings = {}, by = transport()) => new Chat<ParleyUIMessage>({ ...settings, transport: by });
-  return { world, server, client, transport, chat };
+  return { ...rest, client, transport, chat };
 }
 
 /** Return what a screen shows: each message as its role and its parts. */
@@ -43,17 +36,6 @@ function shortPart(part: ParleyUIMessage["parts"][number]): string {
       return part.type;
   }
 }
-
-const RICH: Step[] = [
-  { index: 0, part: { kind: "reasoning", text: "Let me " } },
-  { index: 0, part: { kind: "reasoning", text: "think." } },
-  "The lamp ",
-  { index: 1, part: toolCall("call-1", "running") },
-  { index: 1, part: { ...toolCall("call-1", "done"), result: '{"on":true}' } as never },
-  "is ",
-  "on.",
-  { index: 2, part: { kind: "source", url: "https://tea.example", title: "Tea" } },
-];
 
 test("a message is answered, with every kind of part and with the cost of the turn", async (context) => {
   const { world, chat } = stage(context, () => [...RICH]);
@@ -244,6 +226,17 @@ test("resumeStream() goes on with a reply that runs, from its beginning", async 
   await world.until(sending);
 });
 
+test("a stream that is resumed has the parts where they belong in the text", async (context) => {
+  const { world, transport, chat } = stage(context, () => [...RICH, " Yes.", " Really."]);
+  const sending = chat({ id: "tea" }).sendMessage({ text: "Is the lamp on?" });
+  await world.pass(580);
+  const ui = chat({ id: "chat-tea" }, transport());
+  await world.until(ui.resumeStream());
+  await world.until(sending);
+  const expected = "assistant: (Let me think.) | The lamp  | lamp output-available | is on. | <https://tea.example> |  Yes. Really.";
+  assert.deepEqual(screen(ui), [expected]);
+});
+
 test("resumeStream() does nothing if no reply runs, or if there is no such chat", async (context) => {
   const { world, server, chat } = stage(context);
   server.store(server.newChat("chat-1"), "tea", "Yes.");
@@ -290,8 +283,7 @@ test("a reply that is made anew and says the same is shown once", async (context
 });
 
 test("a reply that is made anew and says something else is exact in lastAttempt()", async (context) => {
-  const script = () => ["Tea is ", { index: 0, part: toolCall("call-1", "done") }, "good.", "NEW ATTEMPT", ...RICH];
-  const { world, server, chat } = stage(context, script);
+  const { world, server, chat } = stage(context, () => [...OTHER_ATTEMPT]);
   const ui = chat({
     onFinish: ({ messages }) => {
       ui.messages = messages.map(lastAttempt);

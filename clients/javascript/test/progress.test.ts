@@ -25,18 +25,18 @@ function end(whole: string, parts: Part[] = []): ReplyEvent {
   return { type: "end", message };
 }
 
-/** Return the changes of events, short: text in quotes, a part as its key and state, a restart as RESTART. */
+/** Return the changes of events, short: text in quotes, a part as its key and state, a restart as RESTART and what is there. */
 function changes(events: ReplyEvent[], shown: Shown = NOTHING): string[] {
   const progress = new Progress(shown);
-  return events.flatMap((event) => progress.take(event)).map(short);
+  return events.flatMap((event) => progress.take(event)).flatMap(short);
 }
 
-function short(change: Change): string {
+function short(change: Change): string | string[] {
   switch (change.type) {
     case "text":
       return `"${change.text}"`;
     case "restart":
-      return "RESTART";
+      return ["RESTART", ...outline(change.now.text, change.now.parts.values()).flatMap(short)];
     case "part":
       return change.part.kind === "tool_call" ? `${keyOf(change.part)} ${change.part.state}` : `${keyOf(change.part)}: ${"text" in change.part && change.part.text}`;
   }

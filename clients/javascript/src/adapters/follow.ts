@@ -1,12 +1,12 @@
 import type { Runtime } from "../runtime.ts";
-import type { Message, ToolCallPart, Turn } from "../types.ts";
-import { type Change, NOTHING, Progress, type Shown } from "./progress.ts";
+import type { Message, ReplyEvent, ToolCallPart } from "../types.ts";
+import { outline } from "./outline.ts";
+import { type Change, Progress, type Shown } from "./progress.ts";
 
 /** What an adapter shows of a reply. It ends with `wait` or `end`. */
 export type Happening =
   | { readonly type: "start"; readonly messageId: string; readonly attempt: number }
-  /** `now` is the reply as far as it has come. */
-  | { readonly type: "change"; readonly change: Change; readonly now: Shown }
+  | { readonly type: "change"; readonly change: Change }
   /** The reply waits for the user's answers to these calls. */
   | { readonly type: "wait"; readonly calls: readonly ToolCallPart[] }
   | { readonly type: "end"; readonly message: Message };
@@ -19,16 +19,21 @@ export type Timers = Pick<Runtime, "setTimeout" | "clearTimeout">;
  */
 export const QUIET_MS = 300;
 
+/** The time in milliseconds in which a reply that was joined late is put together before it is shown. */
+export const GATHERING_MS = 200;
+
 /** Follow a reply until it ends, or waits for its user. `shown` is what the screen has of it already. */
-export async function* follow(turn: Turn, timers: Timers, shown: Shown = NOTHING): AsyncGenerator<Happening> {
+export async function* follow(events: AsyncIterable<ReplyEvent>, timers: Timers, shown?: Shown): AsyncGenerator<Happening> {
   const progress = new Progress(shown);
-  const events = turn.events[Symbol.asyncIterator]();
+  const iterator = events[Symbol.asyncIterator]();
+  let quiet: Pause | undefined;
   try {
     for (;;) {
-      const next = events.next();
-      const waits = progress.waitingCalls.length > 0;
-      const result = waits ? await nextOrQuiet(next, timers) : await next;
-      if (result === "quiet") {
+      const next = iterator.next();
+      quiet = progress.waitingCalls.length > 0 ? pause(timers, QUIET_MS) : undefined;
+      const result = quiet ? await before(next, quiet) : await next;
+      quiet?.end();
+      if (result === "over") {
         yield { type: "wait", calls: progress.waitingCalls };
         return;
       }
@@ -40,7 +45,7 @@ export async function* follow(turn: Turn, timers: Timers, shown: Shown = NOTHING
         yield event;
       }
       for (const change of progress.take(event)) {
-        yield { type: "change", change, now: progress.now };
+        yield { type: "change", change };
       }
       if (event.type === "end") {
         yield event;
@@ -48,21 +53,64 @@ export async function* follow(turn: Turn, timers: Timers, shown: Shown = NOTHING
       }
     }
   } finally {
-    // Not awaited: an iterator that waits for the next event answers only then.
-    void events.return?.();
+    leave(iterator);
   }
 }
 
-/** Return what a promise resolves to, or "quiet" if it takes longer than `QUIET_MS`. */
-async function nextOrQuiet<T>(next: Promise<T>, timers: Timers): Promise<T | "quiet"> {
-  let timer: unknown;
-  const quiet = new Promise<"quiet">((resolve) => {
-    timer = timers.setTimeout(() => resolve("quiet"), QUIET_MS);
-  });
-  next.catch(() => {}); // If the wait is over first, nobody asks any more what comes later.
+/**
+ * Return the events of a reply that was joined late, in reading order. Its text comes first, and after it the parts that
+ * belong between. What has come by then is put together; a screen that can only grow could not do that later.
+ */
+export async function* inReadingOrder(events: AsyncIterable<ReplyEvent>, timers: Timers): AsyncGenerator<ReplyEvent, undefined> {
+  const iterator = events[Symbol.asyncIterator]();
+  const progress = new Progress();
+  const gathering = pause(timers, GATHERING_MS);
+  let start: Extract<ReplyEvent, { type: "start" }> | undefined;
+  let next = iterator.next();
   try {
-    return await Promise.race([next, quiet]);
+    for (;;) {
+      const result = await before(next, gathering);
+      if (result === "over" || result.done || result.value.type === "end") {
+        break;
+      }
+      const event = result.value;
+      start = event.type === "start" ? event : start && event.type === "restart" ? { ...start, attempt: event.attempt } : start;
+      progress.take(event);
+      next = iterator.next();
+    }
+    if (start !== undefined) {
+      yield start;
+    }
+    yield* outline(progress.now.text, progress.now.parts.values());
+    for (let result = await next; !result.done; result = await iterator.next()) {
+      yield result.value;
+    }
   } finally {
-    timers.clearTimeout(timer);
+    gathering.end();
+    leave(iterator);
   }
+}
+
+interface Pause {
+  readonly over: Promise<"over">;
+  end(): void;
+}
+
+function pause(timers: Timers, milliseconds: number): Pause {
+  let timer: unknown;
+  const over = new Promise<"over">((resolve) => {
+    timer = timers.setTimeout(() => resolve("over"), milliseconds);
+  });
+  return { over, end: () => timers.clearTimeout(timer) };
+}
+
+/** Return what a promise resolves to, or "over" if the pause is over before. */
+function before<T>(next: Promise<T>, { over }: Pause): Promise<T | "over"> {
+  next.catch(() => {}); // If the pause is over first, perhaps nobody asks any more what comes later.
+  return Promise.race([next, over]);
+}
+
+/** Leave an iteration. That is not awaited: an iterator that waits for the next event answers only then. */
+function leave(iterator: AsyncIterator<unknown>): void {
+  void iterator.return?.();
 }

@@ -6,7 +6,7 @@
  * So what comes again is compared with what is shown, and only what goes on from there is new.
  */
 import type { Part, ReplyEvent, ToolCallPart } from "../types.ts";
-import { jsonOrText, outline } from "./outline.ts";
+import { jsonOrText } from "./outline.ts";
 
 /** A reply as far as it is shown. The keys are those of `keyOf`. */
 export interface Shown {
@@ -18,8 +18,8 @@ export type Change =
   | { readonly type: "text"; readonly text: string }
   /** A part that is new, or that has changed since `before`. */
   | { readonly type: "part"; readonly part: Part; readonly before?: Part }
-  /** What was shown of the reply is no part of it. All of it follows anew. */
-  | { readonly type: "restart"; readonly attempt: number };
+  /** What was shown is no part of the reply. Show `now` instead. */
+  | { readonly type: "restart"; readonly attempt: number; readonly now: Shown };
 
 export const NOTHING: Shown = { text: "", parts: new Map() };
 
@@ -37,10 +37,6 @@ export class Progress {
   /** The reply as far as it has come. It is what is shown, once all that came again has come. */
   get now(): Shown {
     return this.#now;
-  }
-
-  get attempt(): number {
-    return this.#attempt;
   }
 
   /** The calls that wait for the user, if nothing else happens before they are answered. Else none. */
@@ -119,7 +115,7 @@ export class Progress {
 
   #showAnew(): Change[] {
     this.#shown = { text: this.#now.text, parts: new Map(this.#now.parts) };
-    return [{ type: "restart", attempt: this.#attempt }, ...outline(this.#now.text, this.#now.parts.values())];
+    return [{ type: "restart", attempt: this.#attempt, now: { text: this.#now.text, parts: new Map(this.#now.parts) } }];
   }
 }
 

@@ -1,7 +1,7 @@
 /** The changes of a reply as chunks of the AI SDK's UI message stream. */
 import type { InferUIMessageChunk } from "ai";
 import type { Happening } from "../adapters/follow.ts";
-import { jsonOrText } from "../adapters/outline.ts";
+import { jsonOrText, outline } from "../adapters/outline.ts";
 import { type Change, isOver, isWaiting, keyOf } from "../adapters/progress.ts";
 import type { FinishReason } from "../frames.ts";
 import type { Message, Part, ToolCallPart } from "../types.ts";
@@ -46,13 +46,14 @@ export class Chunks {
       case "part":
         return this.#part(change.part, change.before);
       case "restart": {
-        const { attempt } = change;
+        const { attempt, now } = change;
         // A step of its own: a call that comes again is then a new part, and not the one that is no longer shown.
         return [
           ...this.#close(),
           { type: "message-metadata", messageMetadata: { attempt } },
           { type: "data-restart", data: { attempt } },
           { type: "start-step" },
+          ...outline(now.text, now.parts.values()).flatMap((piece) => this.#change(piece)),
         ];
       }
     }

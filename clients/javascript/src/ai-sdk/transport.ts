@@ -1,17 +1,17 @@
 import type { ChatTransport, UIMessage, UIMessageChunk } from "ai";
+import { ask, cancel, type Ids, onAbort } from "../adapters/ask.ts";
 import { Chats, type NewChat } from "../adapters/chats.ts";
-import { type FileAt, uploadAll } from "../adapters/files.ts";
-import { follow, type Timers } from "../adapters/follow.ts";
+import { follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
 import type { Shown } from "../adapters/progress.ts";
 import type { Chat } from "../chat.ts";
 import type { ParleyClient } from "../client.ts";
 import { ParleyError } from "../errors.ts";
 import type { HttpApi } from "../http.ts";
 import { systemRuntime } from "../runtime.ts";
-import type { SendOptions, Turn } from "../types.ts";
+import type { ReplyEvent } from "../types.ts";
 import { Chunks } from "./chunks.ts";
 import { type ParleyUIMessage, shownOf } from "./messages.ts";
-import { type Question, type Request, requestOf } from "./request.ts";
+import { type Approval, requestOf } from "./request.ts";
 
 export interface ParleyChatTransportOptions extends NewChat {
   client: ParleyClient;
@@ -24,8 +24,6 @@ export interface ParleyChatTransportOptions extends NewChat {
 type SendMessages<M extends UIMessage> = Parameters<ChatTransport<M>["sendMessages"]>[0];
 type Reconnect<M extends UIMessage> = Parameters<ChatTransport<M>["reconnectToStream"]>[0];
 
-const MAX_CLIENT_ID = 64;
-
 /** The transport of the AI SDK's chats (`useChat`, `Chat`) to Parley. One may serve any number of chats. */
 export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implements ChatTransport<M> {
   /** A stream that is resumed has the reply from its beginning. */
@@ -34,8 +32,7 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
   readonly #chats: Chats;
   readonly #http: HttpApi | undefined;
   readonly #timers: Timers;
-  /** The ids of messages on the screen that are not the server's. */
-  readonly #ids = new Map<string, string | null>();
+  readonly #ids: Ids = new Map();
   /** How often a stream of a chat was resumed. */
   readonly #resumed = new Map<string, number>();
 
@@ -57,13 +54,9 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
     if (request.type === "approve") {
       return this.#approve(chat, request, abortSignal);
     }
-    if (chat.snapshot.messages.some((message) => message.status === "waiting")) {
-      // Who writes something else does not want the calls that wait.
-      await chat.cancel();
-    }
-    const turn = await this.#ask(chat, request, abortSignal);
+    const turn = await ask(chat, request, { ids: this.#ids, http: this.#http, signal: abortSignal });
     onAbort(abortSignal, turn, () => cancel(chat));
-    return this.#stream(turn);
+    return this.#stream(turn.events);
   }
 
   async reconnectToStream({ chatId, abortSignal }: Reconnect<M>): Promise<ReadableStream<UIMessageChunk> | null> {
@@ -75,7 +68,7 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
       return null;
     }
     onAbort(abortSignal, turn, () => void this.#stopResumed(chatId, count, chat));
-    return this.#stream(turn);
+    return this.#stream(inReadingOrder(turn.events, this.#timers));
   }
 
   /**
@@ -91,7 +84,7 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
 
   async #approve(
     chat: Chat,
-    { answers, reply }: Extract<Request, { type: "approve" }>,
+    { answers, reply }: Approval,
     abortSignal: AbortSignal | undefined,
   ): Promise<ReadableStream<UIMessageChunk>> {
     const turn = chat.resume();
@@ -102,56 +95,11 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
       await chat.approve(callId, approved);
     }
     onAbort(abortSignal, turn, () => cancel(chat));
-    return this.#stream(turn, shownOf(reply));
+    return this.#stream(turn.events, shownOf(reply));
   }
 
-  /** Send what is asked for. Returns the turn once the server has stored the message. */
-  async #ask(
-    chat: Chat,
-    request: Exclude<Request, { type: "approve" }>,
-    abortSignal: AbortSignal | undefined,
-  ): Promise<Turn> {
-    if (request.type === "regenerate") {
-      const turn = chat.regenerate();
-      await turn.accepted;
-      return turn;
-    }
-    const { question } = request;
-    const attachments =
-      request.type === "edit" && request.attachments
-        ? request.attachments
-        : await this.#attach(chat, question, abortSignal);
-    abortSignal?.throwIfAborted();
-    const options: SendOptions = attachments.length > 0 ? { attachments } : {};
-    // The same message has the same id, so that it is stored once. An edited one is another message.
-    const turn =
-      request.type === "edit"
-        ? chat.edit(request.messageId, question.text, options)
-        : chat.send(question.text, question.id.length <= MAX_CLIENT_ID ? { ...options, clientMessageId: question.id } : options);
-    this.#ids.set(question.id, request.type === "edit" ? request.messageId : null);
-    const discard = () => turn.clientMessageId !== undefined && chat.discard(turn.clientMessageId);
-    abortSignal?.addEventListener("abort", discard, { once: true });
-    try {
-      const { messageId } = await turn.accepted;
-      this.#ids.set(question.id, messageId);
-    } catch (error) {
-      discard();
-      throw error;
-    } finally {
-      abortSignal?.removeEventListener("abort", discard);
-    }
-    return turn;
-  }
-
-  /** Upload the files of a message that are not uploaded yet. Returns the ids of all, in order. */
-  async #attach(chat: Chat, { files }: Question, signal: AbortSignal | undefined): Promise<string[]> {
-    const isNew = (file: Question["files"][number]): file is FileAt => !("attachmentId" in file);
-    const ids = await uploadAll(this.#http, chat.id, files.filter(isNew), signal);
-    return files.map((file) => (isNew(file) ? ids.shift()! : file.attachmentId));
-  }
-
-  #stream(turn: Turn, shown?: Shown): ReadableStream<UIMessageChunk> {
-    const happenings = follow(turn, this.#timers, shown);
+  #stream(events: AsyncIterable<ReplyEvent>, shown?: Shown): ReadableStream<UIMessageChunk> {
+    const happenings = follow(events, this.#timers, shown);
     const chunks = new Chunks();
     return new ReadableStream<UIMessageChunk>({
       async pull(controller) {
@@ -174,20 +122,4 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
       },
     });
   }
-}
-
-/** Call an action when a signal is aborted, also if it is aborted already, but not once the reply is over. */
-function onAbort(signal: AbortSignal | undefined, turn: Turn, action: () => void): void {
-  if (signal?.aborted) {
-    action();
-    return;
-  }
-  signal?.addEventListener("abort", action, { once: true });
-  const forget = () => signal?.removeEventListener("abort", action);
-  turn.reply.then(forget, forget); // The error of a reply comes out of `events`.
-}
-
-/** End the reply that runs. That it has just ended by itself is no failure. */
-function cancel(chat: Chat): void {
-  chat.cancel().catch(() => {});
 }
