@@ -1,13 +1,15 @@
 # `make run` and `make test` need only python3, make and the package registries.
 
-.PHONY: help run check test test-dynamodb-local contract lint bench capacity clean
+.PHONY: help run check test test-browser test-dynamodb-local lint contract pages bench capacity clean
 
 help:
 	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
 	@echo "make check   format, lint, types, import rules and unit tests, in under two minutes"
 	@echo "make test    all that make check does, and every other test, in about 13 minutes"
+	@echo "make test-browser  the tests of the pages in Chromium (ARGS for pytest)"
 	@echo "make test-dynamodb-local  what needs a database, on AWS's DynamoDB Local (needs java and npm)"
 	@echo "make lint    ruff, mypy and import-linter"
+	@echo "make pages   build the chat page and the console, which make run serves"
 	@echo "make contract  write the machine-readable contract again (docs/*.json), after a change of frames or of the HTTP API"
 	@echo "make bench   benchmarks, printed as tables (BEFORE='v1.0 …' for commits to compare with)"
 	@echo "make capacity  what connections need and cost on AWS (CONNECTIONS=10000 for your number of them)"
@@ -18,7 +20,7 @@ help:
 	@echo "make remove  delete a stage's stack, and say what stays (STAGE=dev CONFIRM=parley-dev)"
 	@echo "make clean   remove the environments and what was built"
 
-run: .venv/up-to-date .venv/dynoxide
+run: .venv/up-to-date .venv/dynoxide pages
 	@PARLEY_PYTHON="$${PARLEY_PYTHON:-.venv}" exec .venv/bin/parley up
 
 # Tests start many processes: our modules are compiled once, even where the shell says that no bytecode is written.
@@ -32,9 +34,13 @@ PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 check: .venv/up-to-date .venv/dynoxide
 	@$(call beside_lint,$(PYTEST) $(PARALLEL) -m "not full" tests/handlers tests/infra tests/local)
 
-test: .venv/up-to-date .venv-sam/up-to-date .venv/dynoxide
+test: .venv/up-to-date .venv-sam/up-to-date .venv/dynoxide clients/node_modules/of-all pages
 	@$(call beside_lint,$(PYTEST) $(PARALLEL) \
-		tests/faults tests/chat tests/emulator tests/infra tests/handlers tests/local)
+		tests/faults tests/chat tests/emulator tests/clients tests/browser tests/infra tests/handlers tests/local)
+
+# ARGS is passed to pytest.
+test-browser: .venv/up-to-date .venv/dynoxide clients/node_modules/of-all pages
+	@$(PYTEST) -rs tests/browser $(ARGS)
 
 # The documents that are generated from the code: docs/*.json. A test checks that they are up to date.
 contract: .venv/up-to-date
@@ -66,7 +72,7 @@ capacity: .venv/up-to-date
 	@.venv/bin/python -m infra.capacity $(CONNECTIONS:%=--connections %)
 
 clean:
-	rm -rf .venv .venv-sam .uv .dynamodb-local .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-sam .venv-node .uv clients/node_modules local/parley/pages .dynamodb-local .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # Use the installed uv. If there is none, install it with pip into .uv.
 UV := $(or $(shell command -v uv),.uv/bin/uv)
@@ -92,5 +98,29 @@ UV := $(or $(shell command -v uv),.uv/bin/uv)
 	@echo "Installing the SAM CLI into .venv-sam; only once."
 	@UV_PROJECT_ENVIRONMENT=.venv-sam $(UV) sync --frozen --quiet --only-group sam
 	@touch $@
+
+# The pages that the emulator serves. Without Node 20 or newer, one of PyPI's is installed in an environment of its own.
+# Where neither can be had, everything else works without the pages.
+pages: local/parley/pages/console/index.html
+
+PAGE_SOURCES = $(shell find clients/pages clients/javascript/src -type f)
+local/parley/pages/console/index.html: clients/package-lock.json $(PAGE_SOURCES) | clients/node_modules/of-pages
+	@if [ ! -e clients/node_modules/of-pages ] || ! (cd clients && $(WITH_NODE) npm run --silent build --workspace pages); \
+	then echo "The pages are not built. They need Node 20 or newer: https://nodejs.org"; fi
+
+WITH_NODE = $(if $(HAS_NODE),,UV_PROJECT_ENVIRONMENT=$(CURDIR)/.venv-node $(abspath $(UV)) run --frozen --quiet --only-group node)
+HAS_NODE = $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20))' 2>/dev/null && npm --version)
+NPM_CI = npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --silent \
+	--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=60000
+
+# What the pages need, and what all of clients/ and its tests need. The second is more, and makes the first up to date.
+clients/node_modules/of-pages: clients/package-lock.json | $(UV)
+	@if [ clients/node_modules/of-all -nt clients/package-lock.json ]; then touch $@; else \
+	echo "Installing what the pages are built with into clients/node_modules; only once."; \
+	if (cd clients && $(WITH_NODE) $(NPM_CI) --workspace pages --workspace javascript --omit=dev); then touch $@; fi; fi
+
+clients/node_modules/of-all: clients/package-lock.json | $(UV)
+	@echo "Installing what clients/package-lock.json names into clients/node_modules; only once."
+	@if (cd clients && $(WITH_NODE) $(NPM_CI)); then touch $@; fi
 
 -include infra/build.mk

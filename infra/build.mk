@@ -48,6 +48,8 @@ GROUPS_clients = functions identity api
 WITHOUT_functions = handlers/http handlers/chat/replies
 WITHOUT_generate = handlers/http
 WITHOUT_clients = handlers/chat/replies
+# The documents that a function serves.
+DOCUMENTS_clients = docs/asyncapi.json
 MEGABYTES_functions = 7
 MEGABYTES_generate = $(if $(AGENTS),50,13)
 MEGABYTES_clients = 13
@@ -70,13 +72,13 @@ copy = @cp -Rp "$(basename $<)/." "$(ARTIFACTS_DIR)"
 bundles: $(KINDS:%=$(BUNDLES)/%.built)
 
 # Folders are among the sources, so that a file that is gone makes a new bundle too.
-SOURCES := $(shell find handlers -name __pycache__ -prune -o \( -name '*.py' -o -type d \) -print)
+SOURCES := docs/asyncapi.json $(shell find handlers -name __pycache__ -prune -o \( -name '*.py' -o -type d \) -print)
 
 # The packages are copied: a file that is a link into uv's cache must not be changed.
 $(BUNDLES)/%.built: $(SOURCES) uv.lock infra/build.mk infra/bundle.py | $(UV)
 	@$(find_python) > /dev/null 2>&1 || $(UV) python install --quiet $(LAMBDA_PYTHON) || { echo $(no_python) >&2; exit 1; }
 	@rm -rf "$(@:.built=)" && mkdir -p "$(@:.built=)"
-	@find handlers $(WITHOUT_$*:%=-path % -prune -o) -name '*.py' -print | tar -cf - -T - | tar -xf - -C "$(@:.built=)"
+	@find handlers $(WITHOUT_$*:%=-path % -prune -o) -name '*.py' -print | tar -cf - $(DOCUMENTS_$*) -T - | tar -xf - -C "$(@:.built=)"
 	@$(UV) export --quiet --frozen --no-emit-project $(GROUPS_$*:%=--only-group %) --output-file "$(@:.built=.txt)"
 	@$(UV) pip install --quiet --requirements "$(@:.built=.txt)" --target "$(@:.built=)" \
 		--python-version $(LAMBDA_PYTHON) --python-platform $(LAMBDA_PLATFORM) --only-binary :all: --link-mode copy \

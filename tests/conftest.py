@@ -37,7 +37,7 @@ import moto.core  # noqa: F401 - before botocore makes a client, or it will not 
 import pytest
 
 from tests.emulator.fact_report import FactReport
-from tests.support import log_check
+from tests.support import contract, log_check
 from tests.support.devices import Emulator
 from tests.support.scheduling import ByFile
 
@@ -74,6 +74,20 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections += [("emulator", "".join(lines[-30:])) for lines in Emulator.printed]
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, None, None]:
+    """Fail a test if a frame in it broke the contract."""
+    yield
+    contract.check()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """Fail a test if a frame broke the contract while its fixtures ended."""
+    yield
+    contract.check()
 
 
 @pytest.fixture

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
@@ -21,6 +23,28 @@ from handlers.http.schemas import Export, Health
 
 _EXPOSED = ["Content-Disposition", "Retry-After", "WWW-Authenticate"]
 _CORS_MAX_AGE_SECONDS = 600
+_ASYNCAPI = Path(__file__).parents[2] / "docs" / "asyncapi.json"
+"""The document of the WebSocket API. `make contract` writes it, and the bundle of this function has it."""
+
+_DESCRIPTION = """\
+What needs no socket: lists, pages, exports, uploads and administration. `/asyncapi.json` describes the WebSocket API.
+
+Every error is a problem document (RFC 9457) with a `code`. All operations but `/health` and the documents take a JSON
+Web Token. Texts are in NFC, times are RFC 3339 UTC with milliseconds, ids are opaque, and unknown fields are ignored.
+API Gateway itself answers 429 if the stage is throttled and 503 if the function does not answer: `{"message": …}`."""
+
+_TAGS = [
+    {"name": "chats", "description": "The chats of the user."},
+    {"name": "messages", "description": "Pages of messages, and exports."},
+    {"name": "feedback", "description": "Ratings of replies."},
+    {"name": "attachments", "description": "Files of messages."},
+    {"name": "assistants", "description": "The assistants that a chat may have."},
+    {"name": "me", "description": "The user of the token."},
+    {"name": "admin", "description": "Operations for administrators."},
+    {"name": "health", "description": "The state of the API."},
+    {"name": "documents", "description": "Descriptions for programs."},
+]
+
 _UNHEALTHY: dict[int | str, dict[str, Any]] = {
     503: {"model": Health, "description": "A setting of the deployment, or an assistant, cannot be used"}
 }
@@ -46,6 +70,9 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
         title="Parley",
         version="1",
         summary="Chats, messages and users, beside the WebSocket API.",
+        description=_DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=_TAGS,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -59,6 +86,7 @@ def application(services: Services, allowed_origins: tuple[str, ...]) -> Api:
     for part in (chats, messages, feedback, attachments, assistants, me, admin):
         app.include_router(part.router)
     app.get(HEALTH_PATH, tags=["health"], response_model_exclude_none=True, responses=_UNHEALTHY)(health)
+    app.get("/asyncapi.json", tags=["documents"], response_class=JSONResponse)(asyncapi)
     app.add_middleware(Guard)
     _share(app, allowed_origins)
     return app
@@ -79,6 +107,11 @@ def _share(app: FastAPI, origins: tuple[str, ...]) -> None:
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
+
+
+def asyncapi() -> Response:
+    """Return the AsyncAPI document of the WebSocket API. It takes no token."""
+    return Response(_ASYNCAPI.read_bytes(), media_type="application/json")
 
 
 def health(services: ServicesDep, response: Response) -> Health:

@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 from parley.dev_tokens import token
 
+from tests.support import contract
 from tests.support.devices import SECRET
 from tests.support.waiting import HANGS, until
 
@@ -33,8 +34,9 @@ class TestConnections:
     def test_anyone_with_the_id_can_post_describe_and_close(self, device, gateway):
         alice = device(user_agent_header="a test")
         connection_id = alice.connection_id()
+        frame = contract.own({"type": "x"})
         gateway.post_to_connection(ConnectionId=connection_id, Data=b'{"type":"x"}')
-        assert alice.receive("x") == {"type": "x"}
+        assert alice.receive("x") == frame
         described = gateway.get_connection(ConnectionId=connection_id)
         assert described["Identity"] == {"SourceIp": "127.0.0.1", "UserAgent": "a test"}
         assert described["LastActiveAt"] >= described["ConnectedAt"]
@@ -85,7 +87,7 @@ class TestConnections:
         until(lambda: len(subscribers()) == 1)
 
 
-FRAME = {"type": "note", "data": {"text": "Чай готов"}}
+FRAME = contract.own({"type": "note", "data": {"text": "Чай готов"}})
 
 
 class TestDelivery:

@@ -3,8 +3,8 @@
 import json
 import re
 
-from parley.client import smoke
 from parley.dev_tokens import token
+from parley.terminal import smoke
 
 from tests.support.devices import SECRET
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import contract
 from tests.support.devices import PARLEY, ROOT, SECRET, Device, Emulator, free_port
 from tests.support.process_tree import command, descendants
 from tests.support.waiting import HANGS, until
@@ -154,8 +155,9 @@ def test_the_template_decides_what_runs(tmp_path):
     emulator = Emulator(PARLEY_TEMPLATE=str(tmp_path / "infra" / "template.yaml"))
     try:
         device = Device(emulator.websocket_url)
+        shouted = contract.own({"type": "shout", "data": "HELLO"})
         device.socket.send("hello")
-        assert device.receive("shout")["data"] == "HELLO"
+        assert device.receive("shout") == shouted
     finally:
         emulator.stop()
 

@@ -22,6 +22,7 @@ from websockets.exceptions import WebSocketException
 
 from tests.faults.client import ProtocolClient
 from tests.faults.users import plan
+from tests.support import contract
 from tests.support.devices import SECRET, Emulator
 from tests.support.process_tree import command
 
@@ -116,7 +117,9 @@ class ChaosDevice(ProtocolClient):
                 sending = self._loop.create_task(_send_all(socket, outgoing))
                 try:
                     async for text in socket:
-                        self.receive(connection_id, json.loads(text))
+                        frame = json.loads(text)
+                        contract.received(frame)
+                        self.receive(connection_id, frame)
                 finally:
                     sending.cancel()
         if connection_id == self.connection_id:

@@ -14,6 +14,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from tests.faults.reading import Reading
+from tests.support import contract
 from tests.support.devices import Device, Emulator
 from tests.support.waiting import HANGS
 
@@ -147,6 +148,7 @@ class ChatUser:
             return
 
     def _take(self, frame: dict[str, Any]) -> None:
+        contract.received(frame)
         if "type" not in frame:
             return  # API Gateway's own, for a function that failed: clients wait for an answer, and ask again
         data = frame["data"]

@@ -13,6 +13,7 @@ from parley.dev_tokens import token
 from handlers import api, connect, default, deliver, disconnect
 from handlers.chat.assistants import Assistant
 from handlers.chat.records import Connection
+from tests.support import contract
 from tests.support.assistants import assistants
 from tests.support.lambda_context import LambdaContext
 from tests.support.recording_gateway import RecordingGateway
@@ -194,7 +195,7 @@ class TestAFlood:
 
 def test_delivering_to_a_user(store, functions, gateway, wired):
     store.connections.add(Connection(CONNECTION_ID, NOON, "alice"))
-    frame = {"type": "note", "data": {"text": "Чай готов"}}
+    frame = contract.own({"type": "note", "data": {"text": "Чай готов"}})
     deliver.handle({"user_id": "alice", "frame": frame}, LambdaContext(), wired)
     assert gateway.frames == [(CONNECTION_ID, frame)]
 

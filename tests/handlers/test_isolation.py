@@ -28,7 +28,7 @@ from handlers.chat.replies.deltas import Delta
 from handlers.chat.store import Store
 from handlers.chat.store.tables import UserItem
 from handlers.chat.turns.lifecycle import Handover
-from tests.support import dynamodb
+from tests.support import contract, dynamodb
 from tests.support.http_api import SECRET, request, services
 from tests.support.lambda_context import LambdaContext
 from tests.support.reply_worker import NOON, ScriptedModel, reply_worker
@@ -128,6 +128,7 @@ class ThreeUsers(RuleBasedStateMachine):
         """Look at what has been posted, and yield each frame with its receiver."""
         for connection_id, text in self.posted:
             user, frame = self.connections[connection_id], json.loads(text)
+            contract.received(frame)
             self.shown(user, text)
             self.learn(user, frame)
             assert frame["data"].get("code") != "internal"

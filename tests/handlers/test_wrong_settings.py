@@ -107,7 +107,9 @@ def test_a_turn_that_the_worker_could_not_make_does_not_begin(kind, store, monke
     }
 
 
-@pytest.mark.parametrize("path", ["/me", "/chats", "/chats/x/messages", "/admin/users", "/openapi.json", "/nothing"])
+@pytest.mark.parametrize(
+    "path", ["/me", "/chats", "/chats/x/messages", "/admin/users", "/openapi.json", "/asyncapi.json", "/nothing"]
+)
 @pytest.mark.parametrize("user", [None, "alice"])
 def test_every_route_but_the_health_check_is_a_problem_document_with_503(path, user, store, monkeypatch):
     monkeypatch.setenv("JWT_SECRET", "short")

@@ -118,7 +118,9 @@ def test_its_handlers_are_those_that_its_functions_may_import(bundles, kind):
 
 def test_it_holds_nothing_else_of_this_repository(bundles, kind):
     repository = {entry.name for entry in ROOT.iterdir()} | {"parley"}
-    assert {entry.name for entry in (bundles / kind).iterdir()} & repository == {"handlers"}
+    documents = {"docs"} if kind == "clients" else set()
+    assert {entry.name for entry in (bundles / kind).iterdir()} & repository == {"handlers", *documents}
+    assert {entry.name for entry in (bundles / kind / "docs").glob("*")} == {"asyncapi.json" for _ in documents}
 
 
 def test_it_holds_the_packages_of_its_groups_only(bundles, kind):
@@ -323,6 +325,8 @@ def test_the_emulator_holds_a_conversation_with_them(emulator):
         assert [message["role"] for message in json.load(answer)["messages"]] == ["user", "assistant"]
     with urlopen(Request(path, headers=authorization, method="DELETE"), timeout=HANGS) as answer:
         assert answer.status == 204
+    with urlopen(f"{emulator.url}/asyncapi.json", timeout=HANGS) as answer:
+        assert answer.read() == (ROOT / "docs" / "asyncapi.json").read_bytes()
     while alice.receive_any()["type"] != "chat_deleted":
         pass
     assert anonymous.closing_code() == 1000

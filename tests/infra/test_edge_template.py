@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parley.emulator.pages import CONTENT_SECURITY_POLICY
 from parley.template.source import load
 
 from tests.support.cloudformation import accepts, broken_rules
@@ -185,8 +186,22 @@ def test_the_site_is_private_and_read_by_this_distribution_only(template, distri
     assert (control["SigningBehavior"], control["SigningProtocol"]) == ("always", "sigv4")
 
 
+def test_the_site_has_the_policy_that_the_emulator_sends_with_the_same_pages(template, behaviors, distribution):
+    assert distribution["DefaultCacheBehavior"]["ResponseHeadersPolicyId"] == {"Ref": "SiteHeaders"}
+    headers = template["Resources"]["SiteHeaders"]["Properties"]["ResponseHeadersPolicyConfig"]
+    assert headers["SecurityHeadersConfig"]["ContentSecurityPolicy"] == {
+        "Override": True,
+        "ContentSecurityPolicy": CONTENT_SECURITY_POLICY,
+    }
+
+
 @pytest.mark.parametrize(
-    ("resource", "place"), [("SiteAccess", ("OriginAccessControlConfig", "Name")), ("Rewrite", ("Name",))]
+    ("resource", "place"),
+    [
+        ("SiteAccess", ("OriginAccessControlConfig", "Name")),
+        ("SiteHeaders", ("ResponseHeadersPolicyConfig", "Name")),
+        ("Rewrite", ("Name",)),
+    ],
 )
 def test_a_stack_with_a_long_name_has_names_that_cloudfront_takes(template, resource, place):
     value = template["Resources"][resource]["Properties"]

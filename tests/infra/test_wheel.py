@@ -8,8 +8,11 @@ import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
+from parley.emulator import pages
 from websockets.sync.client import connect
 
 from tests.support import noting_project
@@ -38,6 +41,8 @@ def uv() -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(uv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if not pages.are_built():
+        pytest.skip("the pages are not built: `make pages`")
     folder = tmp_path_factory.mktemp("dist")
     run(uv, "build", "--quiet", "--wheel", "--out-dir", folder)
     [wheel] = folder.glob("*.whl")
@@ -92,14 +97,27 @@ def emulator(environment: Path, tmp_path: Path) -> Iterator[str]:
 def test_it_holds_the_package_and_nothing_else(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     package = ROOT / "local" / "parley"
-    held = (each for pattern in ("*.py", "*.json", "*.cjs", "*.mjs") for each in package.rglob(pattern))
-    assert names == {str(each.relative_to(package.parent)) for each in held}
+    held = (each for pattern in ("*.py", "*.json", "*.cjs", "*.mjs", "py.typed") for each in package.rglob(pattern))
+    built = [each for each in (package / "pages").rglob("*") if each.is_file()]
+    assert any(each.suffix == ".js" for each in built)
+    assert names == {str(each.relative_to(package.parent)) for each in (*held, *built)}
+
+
+def test_it_is_not_built_without_the_pages(uv, tmp_path):
+    for name in ("pyproject.toml", "LICENSE", "infra/wheel.py", "docs/emulator/README.md", "local/parley/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    done = subprocess.run([uv, "build", "--wheel"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Run `make pages` first" in done.stderr
 
 
 def test_it_serves_a_template_where_nothing_else_is_installed(emulator):
     with connect(f"{emulator}?token=friend-ann", compression=None, legacy=True) as client:
         client.send('{"action": "whoami"}')
         assert client.recv(HANGS) == "ann"
+    with urlopen(f"http://{urlsplit(emulator).netloc}/_parley/", timeout=HANGS) as console:
+        assert b"<title>Parley console</title>" in console.read()
 
 
 DIRECT = {
@@ -163,5 +181,5 @@ def test_its_extras_bring_the_chat_and_the_fixture(uv, wheel, locked, tmp_path):
     suite = [venv / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider"]
     done = subprocess.run(suite, cwd=project, env=variables, capture_output=True, text=True)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
-    chat = [venv / "bin" / "python", "-c", "import parley.client.terminal"]
+    chat = [venv / "bin" / "python", "-c", "import parley.terminal.chat"]
     assert subprocess.run(chat, env=variables).returncode == 0

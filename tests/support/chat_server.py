@@ -8,12 +8,23 @@ from http import HTTPStatus
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
+from tests.support import contract
+
+GREETING = {
+    "protocol": "1.2",
+    "connectionId": "c=",
+    "serverTime": "2026-01-01T00:00:00.000Z",
+    "reconnectBefore": "2026-01-01T01:55:00.000Z",
+    "limits": {"messageChars": 10_000, "idleSeconds": 600},
+}
+
 
 class ChatServer:
     """One user's chats. It replies `You said: …` in pieces of four; the attributes make it misbehave.
 
     `chats` is the answer of the HTTP API to who asks for the list, `close_codes` are those of ended connections.
-    `assistants` are those of the greeting, None for a server of an earlier version.
+    `assistants` are those of the greeting, None for a server of an earlier version. Only frames of this version are
+    checked against the contract, so a test that makes others says `is_current = False`.
     `asks` are ids of calls that each reply waits with until the user has answered for them.
     `fails` and `closes` hold the message, or the close code, with which the gateway answers one frame of a type.
     """
@@ -27,7 +38,8 @@ class ChatServer:
         self.messages = []
         self.named = "default"
         self.greets = True
-        self.assistants = None
+        self.assistants = [{"id": "default", "title": "Assistant", "starters": []}]
+        self.is_current = True
         self.answers_pings = True
         self.refuses = {}
         self.refuses_once = {}
@@ -48,7 +60,7 @@ class ChatServer:
         with suppress(ConnectionClosed):
             if self.greets:
                 listed = {} if self.assistants is None else {"assistants": self.assistants}
-                await self.send("connected", message="WebSocket connection established", **listed)
+                await self.send("connected", message="WebSocket connection established", **GREETING, **listed)
             async for raw in connection:
                 frame = json.loads(raw)
                 self.received.append((frame["type"], frame["data"]))
@@ -76,6 +88,8 @@ class ChatServer:
 
     async def send(self, kind, request_id=None, /, **data):
         frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
+        if self.is_current and self.assistants is not None:
+            contract.received(frame)
         await self.connection.send(json.dumps(frame))
 
     def cut(self):

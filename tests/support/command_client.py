@@ -17,6 +17,7 @@ from handlers.chat.protocol.frames import (
 from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
 from handlers.chat.turns.commands import Commands
+from tests.support import contract
 from tests.support.runtime import FakeRuntime
 from tests.support.unlimited import NO_FRAME_LIMIT
 
@@ -53,6 +54,7 @@ class CommandClient:
         return self.sends_text(json.dumps(frame))
 
     def sends_text(self, text):
+        contract.sent(text)
         actions = []
         self.commands.answer(text, self.name, actions.append, reference="ref")
         return actions

@@ -7,6 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from urllib.parse import unquote
 
+from tests.support import contract
+
 
 class DeadlyClients(ThreadingHTTPServer):
     """The @connections API of many clients. With the post of the number `deadly`, the poster's process is killed."""
@@ -26,6 +28,7 @@ class DeadlyClients(ThreadingHTTPServer):
         """Say nothing: a client that is killed hangs up."""
 
     def take(self, process, connection_id, frame):
+        contract.received(frame)
         with self.lock:
             self.frames.append((connection_id, frame))
             self.processes.add(process)

@@ -22,6 +22,7 @@ from parley.dev_tokens import token
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support import contract
 from tests.support.waiting import HANGS
 
 ROOT = Path(__file__).parents[2]
@@ -157,8 +158,9 @@ class Device:
 
     def send(self, kind: str, request_id: str | None = None, **data: Any) -> None:
         self._note(data)
-        frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
-        self.socket.send(json.dumps(frame))
+        text = json.dumps({"type": kind, "data": data} | ({"requestId": request_id} if request_id else {}))
+        contract.sent(text)
+        self.socket.send(text)
 
     def receive(self, kind: str, timeout: float = HANGS) -> dict[str, Any]:
         """The next frame of a type. The greeting may come at any moment; any other type is unexpected."""
@@ -170,6 +172,7 @@ class Device:
 
     def receive_any(self, timeout: float = HANGS) -> dict[str, Any]:
         self.frames.append(json.loads(self.socket.recv(timeout)))
+        contract.received(self.frames[-1])
         self._note(self.frames[-1].get("data"), self.frames[-1].get("type", ""))
         return self.frames[-1]
 

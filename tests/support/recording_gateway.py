@@ -7,6 +7,7 @@ from collections import Counter
 from threading import Event, Lock
 
 from handlers.chat.errors import ConnectionGone, PostFailed
+from tests.support import contract
 from tests.support.waiting import HANGS, until
 
 ALWAYS = math.inf
@@ -43,7 +44,9 @@ class RecordingGateway:
             if self.opens_after:
                 self.opens_after -= 1
                 raise ConnectionGone(connection_id)
-            self.frames.append((connection_id, json.loads(text)))
+            frame = json.loads(text)
+            contract.received(frame)
+            self.frames.append((connection_id, frame))
             self._fail(self.failing_after_delivery, connection_id)
 
     def close(self, connection_id):

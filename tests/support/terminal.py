@@ -14,9 +14,9 @@ import termios
 from contextlib import asynccontextmanager
 
 import pyte
-from parley.client.screen import PlainScreen
-from parley.client.session import Timing
-from parley.client.terminal import chat
+from parley.client.timing import Timing
+from parley.terminal.chat import chat
+from parley.terminal.screen import PlainScreen
 from rich.console import Console
 
 from tests.support.chat_server import listening
@@ -71,7 +71,7 @@ async def at_a_terminal(server):
         await talking
 
 
-_PROGRAM = "import sys; from parley.client.terminal import run; sys.exit(run(sys.argv[1], 'token'))"
+_PROGRAM = "import sys; from parley.terminal.chat import run; sys.exit(run(sys.argv[1], 'token'))"
 
 
 class ClientProcess:

@@ -47,21 +47,27 @@ class ClientFrame(BaseModel):
 
 
 class ResumePoint(BaseModel):
-    """The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is given."""
+    """The part of a reply that a client has."""
 
     model_config = ConfigDict(strict=True, frozen=True, alias_generator=to_camel)
     message_id: Id
+    """The id of the reply."""
     offset: Annotated[int, Field(ge=0, le=MAX_OFFSET)]
+    """The length of the text that the client has, in UTF-16 code units."""
     attempt: Annotated[int, Field(ge=1, le=MAX_OFFSET)] | None = None
+    """The attempt that this text is of. If it has changed, the whole reply is sent."""
 
 
 class JoinChat(ClientFrame):
-    """Authenticate. With `chat_id`, see that chat too, with a running reply from where `resume` says."""
+    """Authenticate. With `chat_id`, join that chat too."""
 
     type: ClassVar[str] = "join_chat"
     token: str | None = None
+    """A JSON Web Token. It may be left out once the connection has a user."""
     chat_id: Id | None = None
+    """The chat to join."""
     resume: ResumePoint | None = None
+    """What the client has of a reply: the server sends the rest."""
 
     @property
     def resume_from(self) -> Resume | None:
@@ -71,12 +77,15 @@ class JoinChat(ClientFrame):
 
 
 class CreateChat(ClientFrame):
-    """Create a chat and join it. The same `client_chat_id` gives the same chat again. `assistant` answers in it."""
+    """Create a chat and join it."""
 
     type: ClassVar[str] = "create_chat"
     title: Title | None = None
+    """The title of the chat, which is not blank. Without it, the server makes one."""
     assistant: Id | None = None
+    """The id of the assistant that answers in the chat. Without it, the default one."""
     client_chat_id: Tag | None = None
+    """The client's own id of the chat. The same id gives the same chat again."""
 
 
 class SendMessage(ClientFrame):
@@ -84,15 +93,17 @@ class SendMessage(ClientFrame):
 
     type: ClassVar[str] = "message"
     message: Text
+    """The text, which is not blank."""
     client_message_id: Tag | None = None
     attachments: AttachmentIds | None = None
 
 
 class Cancel(ClientFrame):
-    """End the running reply. If `message_id` names another reply, refuse."""
+    """End the running reply."""
 
     type: ClassVar[str] = "cancel"
     message_id: Id | None = None
+    """The id of the reply. If another one runs, nothing is cancelled."""
 
 
 class Approve(ClientFrame):
@@ -100,7 +111,9 @@ class Approve(ClientFrame):
 
     type: ClassVar[str] = "approve"
     call_id: Id
+    """The id of the call."""
     approved: bool
+    """True to let the call be made, false to refuse it."""
 
 
 class Regenerate(ClientFrame):
@@ -114,7 +127,9 @@ class Edit(ClientFrame):
 
     type: ClassVar[str] = "edit"
     message_id: Id
+    """The message of the user to put another one in the place of."""
     message: Text
+    """The text, which is not blank."""
     client_message_id: Tag | None = None
     attachments: AttachmentIds | None = None
 
@@ -124,6 +139,7 @@ class Select(ClientFrame):
 
     type: ClassVar[str] = "select"
     message_id: Id
+    """A sibling of a message that is shown."""
 
 
 class LoadHistory(ClientFrame):
@@ -131,7 +147,9 @@ class LoadHistory(ClientFrame):
 
     type: ClassVar[str] = "load_history"
     before: Id
+    """The id of a message. Older ones are sent."""
     limit: Annotated[int, Field(ge=1, le=100)] | None = None
+    """The most messages on the page, 50 by default."""
 
 
 class LeaveChat(ClientFrame):

@@ -60,7 +60,7 @@ class ServerFrame:
 
     type: ClassVar[str]
     __pydantic_config__: ClassVar = {"alias_generator": camel}
-    """The names for `schema.json_schema`."""
+    """The names for the JSON Schema (`infra/contract`)."""
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True, kw_only=True)(cls)
@@ -87,36 +87,43 @@ def _plain(value: Any) -> Any:
 
 
 class ClientLimits(ServerFrame):
-    """The limits that a client must know. `message_chars` counts UTF-16 code units.
-
-    `messages_per_minute` is for all devices of a user together, and absent if there is no such limit. After
-    `idle_seconds` without data API Gateway closes the connection.
-    """
+    """The limits that a client must know."""
 
     message_chars: int
+    """The most UTF-16 code units in the text of a message."""
     messages_per_minute: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The most messages of all devices of a user in a minute. Absent if there is no such limit."""
     idle_seconds: int = 600
+    """The time without data after which API Gateway closes the connection."""
 
 
 class AssistantView(ServerFrame):
     """An assistant that a new chat may name, with questions to begin with."""
 
     id: str
+    """The id that `create_chat` may name."""
     title: str
+    """The name of the assistant, for people."""
     starters: tuple[str, ...] = ()
+    """Questions to begin a chat with."""
 
 
 class Connected(ServerFrame):
-    """The greeting. `reconnect_before` is some minutes before API Gateway ends the connection."""
+    """The greeting. It may come late, or twice: ignore the second."""
 
     type: ClassVar[str] = "connected"
     message: str = "WebSocket connection established"
+    """A fixed text."""
     protocol: str = PROTOCOL
+    """The version of the protocol, `MAJOR.MINOR`."""
     connection_id: str
+    """The id that API Gateway gave to the connection."""
     server_time: str
     reconnect_before: str
+    """The time by which to connect again: some minutes before API Gateway ends the connection."""
     limits: ClientLimits
     assistants: tuple[AssistantView, ...] = ()
+    """The assistants, the default one first, as many as fit into the frame."""
 
 
 class Authenticated(ServerFrame):
@@ -124,6 +131,7 @@ class Authenticated(ServerFrame):
 
     type: ClassVar[str] = "authenticated"
     user_id: str
+    """The id of the user."""
 
 
 class ChatCreated(ServerFrame):
@@ -136,53 +144,66 @@ class ChatCreated(ServerFrame):
 
 
 class PartView(ServerFrame):
-    """A part of a reply beside its text. `index` and `offset` are its place, where the frame does not say it.
-
-    `text` of a frame begins at `text_offset` of the part's whole text.
-    """
+    """A part of a reply beside its text. All of its texts are input of strangers: show them as text."""
 
     index: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The number of the part in its reply, where the frame does not say it."""
     offset: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The place of the part in the text of the reply, where the frame does not say it."""
     kind: PartKind
     text: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The text of the part, or the piece of it from `text_offset` on."""
     text_offset: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The place in the part's whole text where `text` begins. Absent if that is the whole text."""
     call_id: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The id of the call, for `approve`."""
     name: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The name of the tool."""
     arguments: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The arguments of the call: a text that should be JSON."""
     state: PartState | None = field(default=None, metadata=_LEFT_OUT)
     result: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The result of the call, or why there is none."""
     url: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The address of the source."""
     title: str | None = field(default=None, metadata=_LEFT_OUT)
     cut: bool | None = field(default=None, metadata=_LEFT_OUT)
+    """True if one of the part's texts is only its beginning."""
 
 
 class AttachmentView(ServerFrame):
-    """A file of a message. `bytes` is its size."""
+    """A file of a message."""
 
     id: str
+    """The id of the file."""
     name: str
+    """The name of the file: input of a stranger."""
     type: str  # type: ignore[misc]  # of the file, and not of a frame
+    """The media type of the file."""
     bytes: int
+    """The size of the file."""
 
 
 class MessageView(ServerFrame):
-    """A stored message. If its text does not fit into a frame, `content` is None and `length` is given.
-
-    If its parts do not fit, they are left out and `part_count` is given. `siblings` are the ids of all messages that
-    come after the same one, this one too, if there are others.
-    """
+    """A stored message."""
 
     message_id: str
     content: str | None
+    """The text, or None if it does not fit into a frame."""
     role: Role
     timestamp: str
     finish_reason: FinishReason | None = field(default=None, metadata=_LEFT_OUT)
     length: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The length of a text that does not fit into a frame, in UTF-16 code units."""
     parts: tuple[PartView, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    """The parts of a reply, in the order of `index`. Absent if there are none, or if they do not fit into a frame."""
     part_count: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The number of the parts, if they do not fit into a frame."""
     attachments: tuple[AttachmentView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     siblings: tuple[str, ...] | None = field(default=None, metadata=_LEFT_OUT)
+    """The ids of all messages after the same one, the oldest first, this one too. Absent if there are no others."""
     feedback: Rating | None = field(default=None, metadata=_LEFT_OUT)
+    """The user's rating of the reply."""
 
 
 class RunningReply(ServerFrame):
@@ -202,6 +223,7 @@ class ChatJoined(ServerFrame):
     messages: tuple[MessageView, ...]
     has_more: bool
     reply: RunningReply | None = field(default=None, metadata=_LEFT_OUT)
+    """The reply that is being made now, or that waits for the user."""
 
 
 class ChatLeft(ServerFrame):
@@ -236,29 +258,31 @@ class ChatDeleted(ServerFrame):
 
 
 class Notice(ServerFrame):
-    """A message of an administrator to one user or to everyone. One that comes twice has the same `notice_id`."""
+    """A message of an administrator to one user or to everyone."""
 
     type: ClassVar[str] = "notice"
     message: str
+    """The text."""
     notice_id: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The id of the notice. It may come twice, with the same id."""
 
 
 class UserMessage(ServerFrame):
-    """A user's message is stored. With `duplicate`, it was stored before under this `client_message_id`.
-
-    An edited one replaces the message `replaces`, and all that came after that.
-    """
+    """A user's message is stored. Every other connection in the chat gets the frame too, without `requestId`."""
 
     type: ClassVar[str] = "user_message"
     message_id: str
     content: str
+    """The text."""
     role: Role = Role.USER
     timestamp: str
     chat_id: str
     client_message_id: str | None = field(default=None, metadata=_LEFT_OUT)
     duplicate: bool | None = field(default=None, metadata=_LEFT_OUT)
+    """True if the message was stored before, under this `client_message_id`."""
     attachments: tuple[AttachmentView, ...] | None = field(default=None, metadata=_LEFT_OUT)
     replaces: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The message that this edited one replaces, with all that came after it."""
 
 
 class BranchSelected(ServerFrame):
@@ -267,56 +291,66 @@ class BranchSelected(ServerFrame):
     type: ClassVar[str] = "branch_selected"
     chat_id: str
     message_id: str
+    """The message whose branch is shown."""
 
 
 class AssistantMessageStart(ServerFrame):
-    """A reply begins or continues: `content` is its text from `offset` on. It replaces the reply `replaces`."""
+    """A reply begins, or continues where a client joined late or a new attempt began."""
 
     type: ClassVar[str] = "assistant_message_start"
     message: str
+    """A text for people: the reply is being made."""
     message_id: str
     chat_id: str
     attempt: int = 1
     offset: int = 0
     content: str = ""
+    """The text of the reply up to now, from `offset` on."""
     replaces: str | None = field(default=None, metadata=_LEFT_OUT)
+    """The reply that this one replaces."""
 
 
 class AssistantMessageToken(ServerFrame):
-    """A piece of a reply. It starts at `offset` of the reply's text."""
+    """A piece of a reply."""
 
     type: ClassVar[str] = "assistant_message_token"
     token: str
+    """One or more tokens of the model, joined."""
     message_id: str
     attempt: int = 1
     offset: int
 
 
 class AssistantMessagePart(ServerFrame):
-    """A part of a reply as it is now. `offset` is its place in the reply's text."""
+    """A part of a reply as it is now. The newest frame of an `index` counts."""
 
     type: ClassVar[str] = "assistant_message_part"
     message_id: str
     attempt: int = 1
     index: int
+    """The number of the part in its reply. Numbers may be missing."""
     offset: int
+    """The place of the part in the text of the reply, in UTF-16 code units."""
     part: PartView
 
 
 class CallAnswered(ServerFrame):
-    """The user has approved a call, or refused it. `message_id` is the reply's."""
+    """The user has approved a call, or refused it."""
 
     type: ClassVar[str] = "call_answered"
     message_id: str
     call_id: str
     approved: bool
+    """True if the call may be made."""
 
 
 class TokenUsage(ServerFrame):
     """The model's tokens of one reply, as the model's server counted them."""
 
     prompt_tokens: int
+    """The tokens of the prompt."""
     completion_tokens: int
+    """The tokens of the reply."""
 
 
 class CostPart(StrEnum):
@@ -329,47 +363,53 @@ class CostPart(StrEnum):
 
 
 class Cost(ServerFrame):
-    """The cost of a turn: what it has used, and an estimate in US dollars of the parts in `covers`.
-
-    `gb_seconds` is None if the memory of a function is not known.
-    """
+    """The cost of a turn: what it has used, and an estimate in US dollars of the parts in `covers`."""
 
     frames: int
+    """The messages that API Gateway bills."""
     read_units: float
+    """DynamoDB's read request units."""
     write_units: float
+    """DynamoDB's write request units."""
     invocations: int
+    """The invocations of Lambda functions."""
     gb_seconds: float | None = field(default=None, metadata=_LEFT_OUT)
+    """The seconds of these invocations, multiplied by the memory in GB. Absent if that is not known."""
     usd: float
+    """US dollars for the parts in `covers`."""
     covers: tuple[CostPart, ...]
+    """The parts that `usd` includes. A part that is missing is not free: its price is not known."""
 
 
 class AssistantMessageComplete(ServerFrame):
-    """A reply is stored. `content` is None if it does not fit into a frame. `length` is always its length.
-
-    `part_count` is the number of its stored parts, None if there are none.
-    """
+    """A reply is stored, and ends. Ignore what comes of it later."""
 
     type: ClassVar[str] = "assistant_message_complete"
     message_id: str
     content: str | None
+    """The whole text, or None if it does not fit into a frame."""
     role: Role = Role.ASSISTANT
     timestamp: str
     chat_id: str
     attempt: int = 1
     length: int
+    """The length of the whole text, in UTF-16 code units."""
     finish_reason: FinishReason
     usage: TokenUsage | None = field(default=None, metadata=_LEFT_OUT)
     cost: Cost | None = field(default=None, metadata=_LEFT_OUT)
     part_count: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The number of the stored parts. Absent if there are none."""
 
 
 class Error(ServerFrame):
-    """A request was refused, or failed. If another try may help, `retry_after` is the time to wait, in seconds."""
+    """A request was refused, or failed."""
 
     type: ClassVar[str] = "error"
     message: str
+    """A text for people."""
     code: ErrorCode
     retry_after: int | None = field(default=None, metadata=_LEFT_OUT)
+    """The time to wait before another try, in seconds, where it is known."""
     client_message_id: str | None = field(default=None, metadata=_LEFT_OUT)
 
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from parley import dev_tokens
+from parley.emulator import pages
 from parley.emulator.application import Emulator
 from parley.emulator.options import DEFAULT_PORT, Address, Options
-from parley.emulator.paths import TRACE_PATH, WEBSOCKET_PATH
+from parley.emulator.paths import OWN_PATH, TRACE_PATH, WEBSOCKET_PATH
 from parley.emulator.variables import has_users, uses_model
 from parley.template.projects import others
 
@@ -61,7 +62,16 @@ def _urls(emulator: Emulator) -> list[str]:
         lines.append(f"  Model         {built_in if emulator.built_in_model else other}")
     if emulator.options.record:
         lines.append("  Record        events, answers and posts, without tokens and secrets: parley trace --payloads")
-    return [*lines, f"  Trace         {url}{TRACE_PATH}"]
+    return [*lines, *_pages(emulator), f"  Trace         {url}{TRACE_PATH}"]
+
+
+def _pages(emulator: Emulator) -> list[str]:
+    """Return the addresses of the pages, or the next step if they are not built."""
+    if not pages.are_built():
+        return [f"  Pages         {pages.NOT_BUILT}"]
+    url = emulator.options.address.url
+    chat = [f"  Chat          {url}/"] if emulator.template.chat_page else []
+    return [*chat, f"  Console       {url}{OWN_PATH}"]
 
 
 def _template(path: Path) -> str:

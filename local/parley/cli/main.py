@@ -338,7 +338,7 @@ def chat(
 ) -> None:
     """Chat in the terminal. `/help` lists the commands. Ctrl-C stops a running reply; without one it ends the chat."""
     try:
-        from parley.client import terminal
+        from parley.terminal import chat as terminal
     except ModuleNotFoundError as error:
         raise click.ClickException(
             f"`parley chat` needs {error.name}, which is not installed here: pip install 'parley-aws[client]'"

@@ -8,10 +8,10 @@ from pathlib import Path
 import click
 
 from parley.cli.options import printable
-from parley.client import smoke
 from parley.errors import StartError
 from parley.operations import samconfig, stack
 from parley.operations.access import Access
+from parley.terminal import smoke
 
 
 def urls(stack_name: str | None, stage: str | None, config_file: Path) -> tuple[str, str | None]:

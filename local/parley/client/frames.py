@@ -1,4 +1,4 @@
-"""Frames of the protocol, read and written by the terminal client."""
+"""Frames of the protocol, as the client reads and writes them."""
 
 from __future__ import annotations
 
@@ -71,33 +71,22 @@ class Frame:
             raise FrameError(f"{self.kind} without part")
         return Frame(self.kind, value)
 
-    def _parts(self) -> tuple[Frame, ...]:
-        value = self.data.get("parts")
-        listed = value if isinstance(value, list) else []
-        return tuple(Frame(self.kind, each) for each in listed if isinstance(each, dict))
-
     def assistants(self) -> list[ListedAssistant]:
         """Return the assistants of a greeting. Servers of earlier versions list none."""
-        listed = self.data.get("assistants")
-        frames = (
-            [Frame(self.kind, item) for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-        )
-        return [ListedAssistant(item.text("id"), item.text("title"), item._texts("starters")) for item in frames]
+        frames = self.frames("assistants") if isinstance(self.data.get("assistants"), list) else []
+        return [ListedAssistant(item.text("id"), item.text("title"), item.texts("starters")) for item in frames]
 
-    def _texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str) -> tuple[str, ...]:
+        """Return the strings of a list."""
         value = self.data.get(name)
         return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
-    def messages(self) -> list[StoredMessage]:
-        """Return the page of messages, oldest first."""
-        page = self.data.get("messages")
-        if not isinstance(page, list):
-            raise FrameError(f"{self.kind} without messages")
-        frames = [Frame(self.kind, item) for item in page if isinstance(item, dict)]
-        return [
-            StoredMessage(item.text("messageId"), item.text("role"), item.optional("content"), item._parts())
-            for item in frames
-        ]
+    def frames(self, name: str) -> list[Frame]:
+        """Return the objects of a field that must be a list."""
+        value = self.data.get(name)
+        if not isinstance(value, list):
+            raise FrameError(f"{self.kind} without {name}")
+        return [Frame(self.kind, item) for item in value if isinstance(item, dict)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +96,3 @@ class ListedAssistant:
     id: str
     title: str
     starters: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A stored message of a page of history. `content` is None if it is too large for a frame."""
-
-    id: str
-    role: str
-    content: str | None
-    parts: tuple[Frame, ...] = ()

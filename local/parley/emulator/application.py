@@ -26,6 +26,7 @@ from parley.emulator.first import first_needed
 from parley.emulator.hosts import prefixes, with_own_path
 from parley.emulator.options import Options
 from parley.emulator.own_api import OwnApi
+from parley.emulator.pages import Pages
 from parley.emulator.paths import (
     ADDRESSES_PATH,
     CONNECTIONS_PATH,
@@ -46,6 +47,7 @@ from parley.emulator.paths import (
 )
 from parley.emulator.provisioning import Provisioning
 from parley.emulator.recording import record_payloads, secrets_of
+from parley.emulator.request_check import RequestCheck
 from parley.emulator.reset_api import Parts, ResetApi
 from parley.emulator.s3_endpoint import S3Endpoint
 from parley.emulator.server import Server, stop_on_signals
@@ -68,12 +70,7 @@ from parley.gateway.signature import SignedRequest, access_key, is_signed, is_va
 from parley.gateway.websocket.context import GatewayContext
 from parley.gateway.websocket.management_api import ManagementApi
 from parley.gateway.websocket.stage import WebSocketGateway
-from parley.host_check import (
-    comes_from_a_foreign_page,
-    comes_from_this_machine,
-    is_this_machine,
-    is_welcome_page,
-)
+from parley.host_check import is_this_machine, is_welcome_page
 from parley.iam.identity import caller_identity
 from parley.llm.server import BuiltInModel, ModelFailure
 from parley.template.model import Template
@@ -113,6 +110,8 @@ class Emulator:
         url = f"{options.address.url}{SERVICES_PATH}"
         self._services = AwsServices(url, trace, importing, self._deliver, self._state.services)
         self._s3 = S3Endpoint(self._services, lambda: (self.template.buckets, self._variables.secret), self._is_welcome)
+        self._check = RequestCheck(options.address, lambda: self.built_in_model, self._s3.is_open_to_pages)
+        self._pages = Pages(options, lambda: self.template, lambda: self._variables.overrides, self._check)
         self.functions = self._lambda(zygote)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.
@@ -137,7 +136,9 @@ class Emulator:
         self._ready = asyncio.Event()
         self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
         self._reset_api = self._for_tests()
-        self._own_api = OwnApi(self._trace_api, self._reports, self._sources, self._injector, self._reset_api)
+        self._own_api = OwnApi(
+            self._trace_api, self._reports, self._sources, self._injector, self._reset_api, self._pages
+        )
 
     def _mount(self, described: Template) -> None:
         """Serve the APIs of the template. A stage that was served already goes on. `described` is it as it was read."""
@@ -351,6 +352,9 @@ class Emulator:
         if scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
             return
+        if page := self._pages.answer(scope):
+            await page.send(send)
+            return
         with contextlib.suppress(ClientGone):
             try:
                 await self._serve(scope, limited(receive, MAX_BODY_BYTES), send)
@@ -360,7 +364,7 @@ class Emulator:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the part that serves its path."""
         path: str = scope["path"]
-        if refusal := self._refusal(scope):
+        if refusal := self._check.refusal(scope):
             return await Response.of_json(403, {"message": refusal}).send(send)
         # The tables are created through this same port, and nobody else shall see a database without them.
         if not path.startswith(self._provisioning.path):
@@ -380,23 +384,6 @@ class Emulator:
         if mount in self._http:
             return await self._http[mount](scope, receive, send)
         return await Response.of_json(404, {"message": "Not Found"}).send(send)
-
-    def _refusal(self, scope: Scope) -> str | None:
-        """Return why a request for the emulator itself or for a service of AWS's is refused, None if it is not."""
-        path: str = scope["path"]
-        is_ours = path.startswith((OWN_PATH, INVOKE_PATH))
-        is_model = self.built_in_model and path.startswith(f"{MODEL_PATH}/")
-        if not (is_ours or is_model or CONNECTIONS_PATH in path):
-            return None
-        address = self.options.address
-        if not address.exposed and not comes_from_this_machine(scope["client"], scope["server"]):
-            return "Only this machine may call this, unless the emulator is started with --expose"
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"host"]
-        if is_ours and not (len(hosts) == 1 and is_this_machine(hosts[0], address.host)):
-            return "This host is not this machine"
-        is_foreign = comes_from_a_foreign_page(headers) and not self._s3.is_open_to_pages(scope)
-        return "Web pages may not call this" if is_foreign else None
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a handshake to the stage that serves its path. Any other path is refused."""

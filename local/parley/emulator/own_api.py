@@ -1,4 +1,4 @@
-"""The emulator's own API: the trace, the reports, the rules, the fault plan, the requests of tests."""
+"""The emulator's own API: the trace, the reports, the rules, the fault plan, tokens, the requests of tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from parley.asgi import Response
 from parley.emulator.event_sources import EventSources
-from parley.emulator.paths import FAULTS_PATH, OWN_PATH, RULES_PATH
+from parley.emulator.pages import Pages
+from parley.emulator.paths import FAULTS_PATH, OWN_PATH, RULES_PATH, TOKEN_PATH
 from parley.emulator.reset_api import ResetApi
 from parley.emulator.trace_api import TraceApi
 from parley.faults.injector import Injector
@@ -26,12 +27,14 @@ class OwnApi:
         sources: EventSources,
         injector: Injector | None,
         reset_api: ResetApi | None,
+        pages: Pages,
     ) -> None:
         self._trace_api = trace_api
         self._reports = reports
         self._sources = sources
         self._injector = injector
         self._reset_api = reset_api
+        self._pages = pages
 
     async def answer(self, method: str, path: str, query: bytes, body: bytes) -> Response:
         """Answer a request."""
@@ -39,6 +42,8 @@ class OwnApi:
             return answer
         if report := self._reports().get(path):
             return Response.of_json(200, report())
+        if path == TOKEN_PATH:
+            return self._pages.answer_token(method, body)
         if path == RULES_PATH:
             return self._sources.answer(method, body)
         if self._reset_api and (order := self._reset_api.orders.get(path.removeprefix(OWN_PATH))):

@@ -10,6 +10,9 @@ from parley.template.model import HttpApi, Stage, WebSocketApi
 OWN_PATH = "/_parley/"
 """The beginning of all paths that no API of AWS has."""
 
+CONFIG_PATH = "/config.json"
+"""Where the chat page finds the addresses of the APIs, as on a static site."""
+
 ADDRESSES_PATH = "/_parley/addresses"
 CONNECTIONS_REPORT_PATH = "/_parley/connections"
 DYNAMODB_PATH = "/_parley/dynamodb"
@@ -23,6 +26,7 @@ EVENTS = "events"
 
 RULES_PATH = "/_parley/rules"
 IAM_PATH = "/_parley/iam"
+TOKEN_PATH = "/_parley/token"  # noqa: S105 - a path
 TRACE_PATH = "/_parley/trace"
 RECORD_PATH = "/_parley/record"
 INVOCATIONS_PATH = "/_parley/invocations/"

@@ -274,6 +274,10 @@ class Document:
         """Return a resource's Metadata, unresolved."""
         return as_mapping(as_mapping(self._resources.get(logical_id)).get("Metadata"))
 
+    def own_metadata(self, name: str) -> Mapping[str, Any]:
+        """Return an entry of the template's own Metadata, unresolved."""
+        return as_mapping(as_mapping(self._content.get("Metadata")).get(name))
+
     def has_attribute(self, logical_id: str, name: str) -> bool:
         """Tell if a resource has an attribute beside its Type and Properties."""
         return name in as_mapping(self._resources.get(logical_id))

@@ -435,7 +435,7 @@ class Template:
 
     `constraints` are the template's own parameters, as it declares them. `roles` are by function. `deployed_names`
     has, for each resource whose name CloudFormation would generate, a name of that form; the emulator uses the logical
-    id.
+    id. `chat_page` tells if the emulator is to serve Parley's chat page: `Metadata: {Parley: {ChatPage: true}}`.
     """
 
     functions: Mapping[str, Function]
@@ -455,3 +455,4 @@ class Template:
     buses: tuple[str, ...] = ("default",)
     buckets: tuple[Bucket, ...] = ()
     streams: tuple[StreamSource, ...] = ()
+    chat_page: bool = False

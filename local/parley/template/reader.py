@@ -99,6 +99,7 @@ def read(
         roles=roles(document, found),
         deployed_names=document.deployed_names(),
         constraints=document.parameters,
+        chat_page=document.own_metadata("Parley").get("ChatPage") is True,
     )
     template = with_events(template, document, found)
     _note_nested_stacks(document)

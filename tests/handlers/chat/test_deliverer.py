@@ -14,6 +14,7 @@ from handlers.chat.errors import NotOpenYet
 from handlers.chat.protocol.frames import MAX_FRAME_BYTES, ChatUpdated, Notice
 from handlers.chat.records import Connection
 from handlers.chat.store.pages import Page
+from tests.support import contract
 from tests.support.deliveries import DyingGateway, Lambda
 from tests.support.recording_gateway import ALWAYS, RecordingGateway
 
@@ -106,7 +107,7 @@ class TestNoticeIds:
         ids=["another type", "odd data", "no data", "no room"],
     )
     def test_other_frames_are_sent_as_they_are(self, store, connections, frame):
-        run(Delivery(frame), store, gateway := RecordingGateway())
+        run(Delivery(contract.own(frame)), store, gateway := RecordingGateway())
         assert [sent for _, sent in gateway.frames] == [frame] * 3
 
 

@@ -74,7 +74,17 @@ class TestIdsInPaths:
 
 class TestHead:
     @pytest.mark.parametrize(
-        "path", ["/health", "/me", "/me/usage", "/chats", "/chats/chat", "/chats/chat/export", "/openapi.json"]
+        "path",
+        [
+            "/health",
+            "/me",
+            "/me/usage",
+            "/chats",
+            "/chats/chat",
+            "/chats/chat/export",
+            "/openapi.json",
+            "/asyncapi.json",
+        ],
     )
     def test_it_answers_like_get_without_a_body(self, store, path):
         chat(store)

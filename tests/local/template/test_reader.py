@@ -63,6 +63,9 @@ class TestOurs:
     def test_it_is_understood_to_the_last_word(self):
         assert read(OURS).notes == ()
 
+    def test_it_asks_for_the_chat_page(self):
+        assert read(OURS).chat_page
+
     def test_its_routes_lead_to_its_functions(self):
         (api,) = read(OURS).websocket_apis
 
@@ -128,6 +131,12 @@ class TestDefaults:
         assert (function.timeout, function.memory) == (3, 128)
         assert (function.invoke_config(), function.dead_letter) == (InvokeConfig(), None)
         assert function.environment == {}
+
+    @pytest.mark.parametrize(
+        "metadata", ["", "Metadata: {}", "Metadata: {Parley: no}", "Metadata: {Parley: {ChatPage: no}}"]
+    )
+    def test_a_template_that_does_not_ask_for_the_chat_page_has_none(self, template, metadata):
+        assert not read(template(before=metadata)).chat_page
 
     def test_an_api_that_names_no_stage_has_the_stage_default(self, template):
         assert read(template()).websocket_apis[0].stages[0].name == "default"

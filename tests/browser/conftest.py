@@ -1,0 +1,44 @@
+"""The pages in a real browser. Without Chromium, or without the built pages, the tests are skipped with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.support import page
+from tests.support.page import Person
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if reason := page.missing():
+        for item in items:
+            if HERE in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with page.browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def person(browser: Browser) -> Iterator[Callable[..., Person]]:
+    """Gives a browser to each person. At the end none of their pages may have had an error."""
+    people: list[Person] = []
+
+    def arrived(**options: Any) -> Person:
+        people.append(Person(browser, **options))
+        return people[-1]
+
+    yield arrived
+    problems = [problem for each in people for problem in each.problems]
+    for each in people:
+        each.context.close()
+    assert problems == []

@@ -1,0 +1,63 @@
+"""Chromium by Playwright, with pages of a running emulator.
+
+`opened` gives a browser context of its own to each person: cookies, storage and network are theirs alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from parley.emulator import pages
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.support.browser import NAMES
+from tests.support.waiting import HANGS
+
+WIDE = {"width": 1280, "height": 800}
+NARROW = {"width": 360, "height": 740}
+
+
+def missing() -> str | None:
+    """Return why no page can be shown here, None if it can."""
+    if not pages.are_built():
+        return "the pages are not built: `make pages`"
+    return None if program() else "there is no Chromium here: install chromium"
+
+
+def program() -> str | None:
+    """Return the path of the system's Chromium."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@contextmanager
+def browser() -> Iterator[Browser]:
+    """Start Chromium."""
+    with sync_playwright() as playwright:
+        options = ["--disable-dev-shm-usage", "--no-proxy-server"]
+        browser = playwright.chromium.launch(executable_path=program(), chromium_sandbox=False, args=options)
+        yield browser
+        browser.close()
+
+
+class Person:
+    """A browser context: one person's browser, with any number of tabs. `problems` are errors that its pages had."""
+
+    def __init__(self, browser: Browser, **options: Any) -> None:
+        self.context: BrowserContext = browser.new_context(**{"viewport": WIDE, "locale": "en-US", **options})
+        self.context.set_default_timeout(HANGS * 1000)
+        self.problems: list[str] = []
+
+    def tab(self, url: str) -> Page:
+        """Open a page in a new tab. What the page throws, and what its policy refuses, is a problem."""
+        page = self.context.new_page()
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.goto(url)
+        return page
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and "Content Security Policy" in text:
+            self.problems.append(text)
