@@ -9,16 +9,18 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from parley.client.link import PROTOCOL
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from tests.support import contract
-from tests.support.chat_server import GREETING
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
 """The server's clock, which stands still. That of the client may show anything."""
 REPLY = "Sun ☀ and rain, привет 🙂!"
 CALL = {"kind": "tool_call", "callId": "t1", "name": "weather", "arguments": '{"city": "Oslo"}'}
+CHAT = {"chatId": "c1", "title": "New"}
+TIMESTAMP = "2026-11-26T12:00:00.000Z"
 PARTS = [
     {"kind": "reasoning", "text": "Let me think. Yes."},
     CALL | {"state": "done", "result": "sun"},
@@ -60,7 +62,7 @@ class CutServer:
         dies_at: int | None = None,
         alone: bool = False,
         lifetimes: tuple[float, ...] = (7200,),
-        protocol: str = "1.2",
+        protocol: str = PROTOCOL,
     ) -> None:
         self.cut = cut
         self.was_cut = False
@@ -111,8 +113,9 @@ class CutServer:
         lifetime = self._lifetimes[min(self.connections, len(self._lifetimes) - 1)]
         self.connections += 1
         before = (NOON + timedelta(seconds=lifetime)).isoformat()
-        times = {"protocol": self._protocol, "serverTime": NOON.isoformat(), "reconnectBefore": before}
-        await self._send(connection, "connected", **GREETING | times, assistants=[])
+        fields: dict[str, Any] = {"protocol": self._protocol, "serverTime": NOON.isoformat(), "reconnectBefore": before}
+        fields |= {"connectionId": "c=", "limits": {"messageChars": 10_000, "idleSeconds": 600}, "assistants": []}
+        await self._send(connection, "connected", message="WebSocket connection established", **fields)
 
     def _counts(self, *, before: bool) -> bool:
         """Count a frame, once for both of its sides. Return True if the connection dies at this side of it."""
@@ -137,7 +140,8 @@ class CutServer:
             to.transport.close()
             raise Cut
         frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
-        contract.received(frame)
+        if self._protocol == PROTOCOL:
+            contract.received(frame)
         await to.send(json.dumps(frame))
         if self._counts(before=False):
             self._leave(to)
@@ -160,19 +164,18 @@ class CutServer:
             case "create_chat":
                 if not dead:
                     self._join(connection)
-                    await self._send(
-                        connection, "chat_created", request_id, chatId="c1", title="New", assistant="default"
-                    )
+                    await self._send(connection, "chat_created", request_id, assistant="default", **CHAT)
             case "message":
                 await self._accept(connection, data, request_id, dead=dead)
             case "ping" if not dead:
-                await self._send(connection, "pong", request_id, serverTime="now")
+                await self._send(connection, "pong", request_id, serverTime=TIMESTAMP)
 
     async def _show(self, connection: ServerConnection, resume: dict[str, Any] | None, request_id: str | None) -> None:
         running = {"reply": {"messageId": "r1", "attempt": self._attempt}} if self._running else {}
-        chat = {"chatId": "c1", "title": "New", "assistant": "default"}
         page = [self._in_a_page(each) for each in self.messages]
-        await self._send(connection, "chat_joined", request_id, **chat, messages=page, hasMore=False, **running)
+        await self._send(
+            connection, "chat_joined", request_id, assistant="default", messages=page, hasMore=False, **CHAT, **running
+        )
         # From here on without a wait between the state and its frames, as the server's subscription has none.
         if self._running or (resume and len(self.messages) > 1):
             await self._catch_up(connection, resume or {})
@@ -206,7 +209,7 @@ class CutServer:
     ) -> None:
         client_id = data["clientMessageId"]
         known = self._by_client_id.get(client_id)
-        message = known or {"messageId": "u1", "role": "user", "content": data["message"], "timestamp": "now"}
+        message = known or {"messageId": "u1", "role": "user", "content": data["message"], "timestamp": TIMESTAMP}
         if known is None:
             self._by_client_id[client_id] = message
             self.messages.append(message)
@@ -224,7 +227,13 @@ class CutServer:
         for step in steps:
             await self._step(step)
         text = self._text
-        whole = {"messageId": "r1", "role": "assistant", "content": text, "timestamp": "now", "finishReason": "stop"}
+        whole = {
+            "messageId": "r1",
+            "role": "assistant",
+            "content": text,
+            "timestamp": TIMESTAMP,
+            "finishReason": "stop",
+        }
         parts = [{"index": index, "offset": part["offset"], **part["part"]} for index, part in self._parts.items()]
         await self._ready()
         self.messages.append(whole | {"parts": parts, "partCount": len(parts)})
@@ -261,7 +270,7 @@ class CutServer:
     def _end(self) -> dict[str, Any]:
         length = len(self._text.encode("utf-16-le")) // 2
         stored = {"messageId": "r1", "content": None if self._large else self._text, "role": "assistant"}
-        more = {"timestamp": "now", "chatId": "c1", "attempt": self._attempt, "length": length}
+        more = {"timestamp": TIMESTAMP, "chatId": "c1", "attempt": self._attempt, "length": length}
         return stored | more | {"finishReason": "stop", "partCount": len(self._parts)}
 
     @asynccontextmanager

@@ -31,7 +31,7 @@ from parley.client.timing import RUNTIME, TIMING, Runtime, Timing, back_off
 from parley.client.tokens import Tokens, expires_at
 
 PROTOCOL = "1.2"
-"""The version of the protocol that this client was written for. It works with every server of the same major version."""
+"""The protocol of this client. It works with every server of the same major version."""
 CONNECTION_ERRORS = (OSError, TimeoutError, WebSocketException)
 TRANSIENT_ERRORS = ("internal", "rate_limited")
 """Codes of errors that may not occur at the next attempt."""

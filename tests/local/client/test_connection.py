@@ -1,9 +1,9 @@
 """The connection of the client: taking over, renewal of tokens, failures."""
 
 import asyncio
-import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime
 
 import jwt
 import pytest
@@ -22,7 +22,7 @@ from parley.client import (
     UnsupportedProtocol,
 )
 
-from tests.support.chat_server import ChatServer, listening, stored
+from tests.support.chat_server import GREETING, ChatServer, listening, stored
 from tests.support.cut_server import REPLY, CutServer
 from tests.support.devices import free_port
 from tests.support.terminal import until
@@ -37,8 +37,9 @@ def server():
 
 
 def signed(seconds, number=0):
-    """Return a token that ends in so many seconds."""
-    return jwt.encode({"sub": "ann", "exp": int(time.time() + seconds), "number": number}, "a secret" * 5)
+    """Return a token that ends so many seconds after the greeting of the server, by the server's clock."""
+    ends = datetime.fromisoformat(GREETING["serverTime"]).timestamp() + seconds
+    return jwt.encode({"sub": "ann", "exp": int(ends), "number": number}, "a secret" * 5)
 
 
 @pytest.fixture
@@ -100,17 +101,16 @@ class TestHandOver:
 
 
 class TestTokens:
-    async def test_a_token_that_ends_soon_is_renewed_on_the_same_connection(self, server):
+    async def test_a_token_that_ends_soon_is_renewed_on_the_same_connection(self, server, clock):
         tokens = [signed(3600, 2), signed(30, 1)]
         first, second = tokens[1], tokens[0]
         quick = replace(FAST, renewal=3600)
         async with asyncio.timeout(HANGS), listening(server) as url:
             # The first one is renewed after half of its time: the clock of the client shows that moment.
             late = Runtime(now=lambda: clock[0])
-            clock = [time.time()]
             async with ParleyClient(url, tokens.pop, timing=quick, runtime=late) as client:
                 await client.create_chat()
-                clock[0] += 20
+                clock[0] = 20
                 await until(lambda: len(server.sent("join_chat")) == 2)
 
         assert server.sent("join_chat") == [{"token": first}, {"token": second}]
