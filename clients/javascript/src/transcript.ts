@@ -89,7 +89,7 @@ export class Transcript {
   }
 
   find(messageId: string): Message | undefined {
-    return this.messages.find((message) => message.id === messageId);
+    return this.messages.findLast((message) => message.id === messageId);
   }
 
   /** Return the reply to a message of the user, if it has begun. */
