@@ -1,18 +1,18 @@
 // Writes dist/: the JavaScript of each entry of `exports` in package.json, and the types. Prints the size of the client.
 //
-//   node build.mjs            build everything
-//   node build.mjs --tests    write the tests alone, as JavaScript, into the folder of the next argument
+//   node build.mjs              build everything
+//   node build.mjs --out DIR    build into another folder
+//   node build.mjs --tests DIR  write the tests alone, as JavaScript, into a folder
 import { execFileSync } from "node:child_process";
 import { readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { argv } from "node:process";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const dist = join(here, "dist");
 
 /** The largest size of the client, in bytes after gzip, without the adapters. */
 export const MAX_GZIP_BYTES = 14 * 1024;
@@ -30,7 +30,7 @@ export async function sizeOfClient() {
   return gzipSync(outputFiles[0].contents).length;
 }
 
-async function buildPackage() {
+async function buildPackage(dist) {
   const { exports } = JSON.parse(await readFile(join(here, "package.json"), "utf8"));
   const entries = Object.values(exports).map(({ source }) => join(here, source));
   await rm(dist, { recursive: true, force: true });
@@ -42,10 +42,10 @@ async function buildPackage() {
     splitting: true,
     sourcemap: true,
   });
-  await buildTypes();
+  await buildTypes(dist);
 }
 
-async function buildTypes() {
+async function buildTypes(dist) {
   const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin/tsc");
   const options = ["--noEmit", "false", "--declaration", "--emitDeclarationOnly", "--stripInternal"];
   const folders = ["--rootDir", join(here, "src"), "--outDir", dist];
@@ -73,15 +73,17 @@ export async function buildTests(folder) {
     splitting: true,
     platform: "node",
     sourcemap: "inline",
-    banner: { js: `const PACKAGE = ${JSON.stringify(here)};` },
   });
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) {
-  if (argv[2] === "--tests") {
-    await buildTests(argv[3]);
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const { values } = parseArgs({
+    options: { out: { type: "string", default: join(here, "dist") }, tests: { type: "string" } },
+  });
+  if (values.tests !== undefined) {
+    await buildTests(values.tests);
   } else {
-    await buildPackage();
+    await buildPackage(values.out);
     const size = await sizeOfClient();
     console.log(`client: ${(size / 1024).toFixed(1)} KB gzip, ${MAX_GZIP_BYTES / 1024} KB at most`);
     if (size > MAX_GZIP_BYTES) {

@@ -14,8 +14,8 @@ export interface ClientOptions {
   token: TokenSource;
   /** The constructor of sockets, where there is no global one, as in Node 20: `import { WebSocket } from "ws"`. */
   WebSocket?: new (url: string) => Socket;
-  /** Time, chance and ids, for tests. What is left out is the system's. */
-  runtime?: Partial<Runtime>;
+  /** Time, chance and ids, for tests. Default: `systemRuntime`. */
+  runtime?: Runtime;
 }
 
 /** A user's connection to Parley. It connects with the first chat that is opened or created, or with `connect()`. */
@@ -45,7 +45,7 @@ export class ParleyClient {
   constructor(options: ClientOptions) {
     this.#url = new URL(options.url).href.replace(/^http/, "ws");
     this.#WebSocket = options.WebSocket;
-    this.#runtime = { ...systemRuntime, ...options.runtime };
+    this.#runtime = options.runtime ?? systemRuntime;
     this.#tokens = new Tokens(options.token, () => this.#runtime.now());
     this.#host = {
       runtime: this.#runtime,

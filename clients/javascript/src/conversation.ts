@@ -52,8 +52,8 @@ interface Pending {
   /** The message in whose place it comes. */
   readonly replaces: string | undefined;
   error?: ParleyError;
-  /** The chat was joined again, and shows this message. Its acknowledgement is on its way. */
-  isShown?: boolean;
+  /** The stored message that is this one, it seems: the chat was joined again, and its acknowledgement is to come. */
+  shownAs?: string;
 }
 
 export interface NewMessage {
@@ -435,8 +435,9 @@ export class Conversation {
   #hideShown(known: ReadonlySet<string>): void {
     const fresh = this.transcript.messages.filter(({ id, role }) => role === "user" && !known.has(id));
     for (const { ask, tries } of this.#requests) {
-      if (ask.kind === "message" && tries > 0) {
-        ask.message.isShown = fresh.some(({ text }) => text === ask.message.text);
+      const found = ask.kind === "message" && tries > 0 && fresh.find(({ text }) => text === ask.message.text);
+      if (found) {
+        ask.message.shownAs = found.id;
       }
     }
   }
@@ -477,6 +478,10 @@ export class Conversation {
     } else if (kind === "cancel" && data.code === "nothing_to_cancel") {
       this.#settle(request);
       return { events: [], missing: this.transcript.running !== undefined };
+    } else if (kind === "approve" && data.code === "nothing_to_approve" && request.tries > 1) {
+      // It was carried out the first time, and the reply has gone on.
+      this.#settle(request);
+      return { events: [], missing: true };
     } else {
       this.#refuse(request, errorOf(data));
       return { events: [], missing: data.code === "nothing_to_approve" };
@@ -637,7 +642,7 @@ export class Conversation {
       const pending = request.ask.message;
       if (pending.replaces === undefined && this.#pending.includes(pending)) {
         pending.error = error;
-        delete pending.isShown;
+        delete pending.shownAs;
       } else {
         // An edit that failed leaves what was there.
         this.#drop(pending);
@@ -726,7 +731,7 @@ export class Conversation {
   #view(): readonly Message[] {
     let messages = [...this.transcript.messages];
     for (const pending of this.#pending) {
-      if (pending.isShown === true) {
+      if (pending.shownAs !== undefined && this.transcript.find(pending.shownAs)) {
         continue;
       }
       const replaced = pending.replaces && messages.findIndex(({ id }) => id === pending.replaces);

@@ -3,200 +3,251 @@
 /** Let a call of a tool be made that waits for its user, or refuse it. */
 export interface Approve {
   type: "approve";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data: ApproveData;
 }
 
 /** Let a call of a tool be made that waits for its user, or refuse it. */
 export interface ApproveData {
+  /** The id of the call. */
   callId: string;
+  /** True to let the call be made, false to refuse it. */
   approved: boolean;
 }
 
-/**
- * A reply is stored. `content` is null if it does not fit into a frame. `length` is always its length.
- *
- * `partCount` is the number of its stored parts, null if there are none.
- */
+/** A reply is stored, and ends. Ignore what comes of it later. */
 export interface AssistantMessageComplete {
   type: "assistant_message_complete";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: AssistantMessageCompleteData;
 }
 
-/**
- * A reply is stored. `content` is null if it does not fit into a frame. `length` is always its length.
- *
- * `partCount` is the number of its stored parts, null if there are none.
- */
+/** A reply is stored, and ends. Ignore what comes of it later. */
 export interface AssistantMessageCompleteData {
+  /** The id of the message. */
   messageId: string;
+  /** The whole text, or null if it does not fit into a frame. */
   content: string | null;
   role: Role;
+  /** The time at which the message was stored. */
   timestamp: string;
+  /** The id of the chat. */
   chatId: string;
+  /** The attempt at the reply. If it rises, drop what you have of the reply. */
   attempt: number;
+  /** The length of the whole text, in UTF-16 code units. */
   length: number;
   finishReason: FinishReason;
   usage?: TokenUsage;
   cost?: Cost;
+  /** The number of the stored parts. Absent if there are none. */
   partCount?: number;
 }
 
-/** A part of a reply as it is now. `offset` is its place in the reply's text. */
+/** A part of a reply as it is now. The newest frame of an `index` counts. */
 export interface AssistantMessagePart {
   type: "assistant_message_part";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: AssistantMessagePartData;
 }
 
-/** A part of a reply as it is now. `offset` is its place in the reply's text. */
+/** A part of a reply as it is now. The newest frame of an `index` counts. */
 export interface AssistantMessagePartData {
+  /** The id of the message. */
   messageId: string;
+  /** The attempt at the reply. If it rises, drop what you have of the reply. */
   attempt: number;
+  /** The number of the part in its reply. Numbers may be missing. */
   index: number;
+  /** The place of the part in the text of the reply, in UTF-16 code units. */
   offset: number;
   part: Part;
 }
 
-/** A reply begins or continues: `content` is its text from `offset` on. It replaces the reply `replaces`. */
+/** A reply begins, or continues where a client joined late or a new attempt began. */
 export interface AssistantMessageStart {
   type: "assistant_message_start";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: AssistantMessageStartData;
 }
 
-/** A reply begins or continues: `content` is its text from `offset` on. It replaces the reply `replaces`. */
+/** A reply begins, or continues where a client joined late or a new attempt began. */
 export interface AssistantMessageStartData {
+  /** A text for people: the reply is being made. */
   message: string;
+  /** The id of the message. */
   messageId: string;
+  /** The id of the chat. */
   chatId: string;
+  /** The attempt at the reply. If it rises, drop what you have of the reply. */
   attempt: number;
+  /** The place in the text of the reply, in UTF-16 code units. */
   offset: number;
+  /** The text of the reply up to now, from `offset` on. */
   content: string;
+  /** The reply that this one replaces. */
   replaces?: string;
 }
 
-/** A piece of a reply. It starts at `offset` of the reply's text. */
+/** A piece of a reply. */
 export interface AssistantMessageToken {
   type: "assistant_message_token";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: AssistantMessageTokenData;
 }
 
-/** A piece of a reply. It starts at `offset` of the reply's text. */
+/** A piece of a reply. */
 export interface AssistantMessageTokenData {
+  /** One or more tokens of the model, joined. */
   token: string;
+  /** The id of the message. */
   messageId: string;
+  /** The attempt at the reply. If it rises, drop what you have of the reply. */
   attempt: number;
+  /** The place in the text of the reply, in UTF-16 code units. */
   offset: number;
 }
 
 /** An assistant that a new chat may name, with questions to begin with. */
 export interface AssistantView {
+  /** The id that `createChat` may name. */
   id: string;
+  /** The name of the assistant, for people. */
   title: string;
+  /** Questions to begin a chat with. */
   starters: readonly string[];
 }
 
-/** A file of a message. `bytes` is its size. */
+/** A file of a message. */
 export interface AttachmentView {
+  /** The id of the file. */
   id: string;
+  /** The name of the file: input of a stranger. */
   name: string;
+  /** The media type of the file. */
   type: string;
+  /** The size of the file. */
   bytes: number;
 }
 
 /** The connection has this user now. */
 export interface Authenticated {
   type: "authenticated";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: AuthenticatedData;
 }
 
 /** The connection has this user now. */
 export interface AuthenticatedData {
+  /** The id of the user. */
   userId: string;
 }
 
 /** The chat shows the branch of this message now. Clients join the chat again to see it. */
 export interface BranchSelected {
   type: "branch_selected";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: BranchSelectedData;
 }
 
 /** The chat shows the branch of this message now. Clients join the chat again to see it. */
 export interface BranchSelectedData {
+  /** The id of the chat. */
   chatId: string;
+  /** The message whose branch is shown. */
   messageId: string;
 }
 
-/** The user has approved a call, or refused it. `messageId` is the reply's. */
+/** The user has approved a call, or refused it. */
 export interface CallAnswered {
   type: "call_answered";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: CallAnsweredData;
 }
 
-/** The user has approved a call, or refused it. `messageId` is the reply's. */
+/** The user has approved a call, or refused it. */
 export interface CallAnsweredData {
+  /** The id of the message. */
   messageId: string;
+  /** The id of the call of a tool. */
   callId: string;
+  /** True if the call may be made. */
   approved: boolean;
 }
 
-/** End the running reply. If `messageId` names another reply, refuse. */
+/** End the running reply. */
 export interface Cancel {
   type: "cancel";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data?: CancelData | null;
 }
 
-/** End the running reply. If `messageId` names another reply, refuse. */
+/** End the running reply. */
 export interface CancelData {
+  /** The id of the reply. If another one runs, nothing is cancelled. */
   messageId?: string | null;
 }
 
 /** The chat exists, and the connection has joined it. */
 export interface ChatCreated {
   type: "chat_created";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ChatCreatedData;
 }
 
 /** The chat exists, and the connection has joined it. */
 export interface ChatCreatedData {
+  /** The id of the chat. */
   chatId: string;
+  /** The title of the chat. */
   title: string;
+  /** The id of the assistant that answers in the chat. */
   assistant: string;
 }
 
 /** A chat is deleted, with everything in it. Clients ignore frames of it that still come. */
 export interface ChatDeleted {
   type: "chat_deleted";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ChatDeletedData;
 }
 
 /** A chat is deleted, with everything in it. Clients ignore frames of it that still come. */
 export interface ChatDeletedData {
+  /** The id of the chat. */
   chatId: string;
 }
 
 /** The connection sees this chat now: its newest messages, oldest first, and the running reply. */
 export interface ChatJoined {
   type: "chat_joined";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ChatJoinedData;
 }
 
 /** The connection sees this chat now: its newest messages, oldest first, and the running reply. */
 export interface ChatJoinedData {
+  /** The id of the chat. */
   chatId: string;
+  /** The title of the chat. */
   title: string;
+  /** The id of the assistant that answers in the chat. */
   assistant: string;
+  /** Messages, the oldest first. */
   messages: readonly MessageView[];
+  /** True if there are older messages. */
   hasMore: boolean;
   reply?: RunningReply;
 }
@@ -204,25 +255,30 @@ export interface ChatJoinedData {
 /** The connection no longer sees this chat. */
 export interface ChatLeft {
   type: "chat_left";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ChatLeftData;
 }
 
 /** The connection no longer sees this chat. */
 export interface ChatLeftData {
+  /** The id of the chat. */
   chatId: string;
 }
 
 /** A chat has a new title. */
 export interface ChatUpdated {
   type: "chat_updated";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ChatUpdatedData;
 }
 
 /** A chat has a new title. */
 export interface ChatUpdatedData {
+  /** The id of the chat. */
   chatId: string;
+  /** The title of the chat. */
   title: string;
 }
 
@@ -240,79 +296,97 @@ export type ClientFrame =
   | LeaveChat
   | Ping;
 
-/**
- * The limits that a client must know. `messageChars` counts UTF-16 code units.
- *
- * `messagesPerMinute` is for all devices of a user together, and absent if there is no such limit. After `idleSeconds` without data API Gateway closes the connection.
- */
+/** The limits that a client must know. */
 export interface ClientLimits {
+  /** The most UTF-16 code units in the text of a message. */
   messageChars: number;
+  /** The most messages of all devices of a user in a minute. Absent if there is no such limit. */
   messagesPerMinute?: number;
+  /** The time without data after which API Gateway closes the connection. */
   idleSeconds: number;
 }
 
-/** The greeting. `reconnectBefore` is some minutes before API Gateway ends the connection. */
+/** The greeting. It may come late, or twice: ignore the second. */
 export interface Connected {
   type: "connected";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ConnectedData;
 }
 
-/** The greeting. `reconnectBefore` is some minutes before API Gateway ends the connection. */
+/** The greeting. It may come late, or twice: ignore the second. */
 export interface ConnectedData {
+  /** A fixed text. */
   message: string;
+  /** The version of the protocol, `MAJOR.MINOR`. */
   protocol: string;
+  /** The id that API Gateway gave to the connection. */
   connectionId: string;
+  /** The time of the server. */
   serverTime: string;
+  /** The time by which to connect again: some minutes before API Gateway ends the connection. */
   reconnectBefore: string;
   limits: ClientLimits;
+  /** The assistants, the default one first, as many as fit into the frame. */
   assistants: readonly AssistantView[];
 }
 
-/**
- * The cost of a turn: what it has used, and an estimate in US dollars of the parts in `covers`.
- *
- * `gbSeconds` is null if the memory of a function is not known.
- */
+/** The cost of a turn: what it has used, and an estimate in US dollars of the parts in `covers`. */
 export interface Cost {
+  /** The messages that API Gateway bills. */
   frames: number;
+  /** DynamoDB's read request units. */
   readUnits: number;
+  /** DynamoDB's write request units. */
   writeUnits: number;
+  /** The invocations of Lambda functions. */
   invocations: number;
+  /** The seconds of these invocations, multiplied by the memory in GB. Absent if that is not known. */
   gbSeconds?: number;
+  /** US dollars for the parts in `covers`. */
   usd: number;
+  /** The parts that `usd` includes. A part that is missing is not free: its price is not known. */
   covers: readonly CostPart[];
 }
 
 /** A part of a turn's cost in US dollars. */
 export type CostPart = "frames" | "units" | "functions" | "tokens";
 
-/** Create a chat and join it. The same `clientChatId` gives the same chat again. `assistant` answers in it. */
+/** Create a chat and join it. */
 export interface CreateChat {
   type: "create_chat";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data?: CreateChatData | null;
 }
 
-/** Create a chat and join it. The same `clientChatId` gives the same chat again. `assistant` answers in it. */
+/** Create a chat and join it. */
 export interface CreateChatData {
+  /** The title of the chat, which is not blank. Without it, the server makes one. */
   title?: string | null;
+  /** The id of the assistant that answers in the chat. Without it, the default one. */
   assistant?: string | null;
+  /** The client's own id of the chat. The same id gives the same chat again. */
   clientChatId?: string | null;
 }
 
 /** Put a message into the place of one of the user's, and have it answered. The old one stays on its branch. */
 export interface Edit {
   type: "edit";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data: EditData;
 }
 
 /** Put a message into the place of one of the user's, and have it answered. The old one stays on its branch. */
 export interface EditData {
+  /** The message of the user to put another one in the place of. */
   messageId: string;
+  /** The text, which is not blank. */
   message: string;
+  /** The client's own id of its message. */
   clientMessageId?: string | null;
+  /** The files of the message. */
   attachments?: readonly string[] | null;
 }
 
@@ -349,17 +423,21 @@ export type ErrorCode =
   | "unavailable"
   | "internal";
 
-/** A request was refused, or failed. If another try may help, `retryAfter` is the time to wait, in seconds. */
+/** A request was refused, or failed. */
 export interface ErrorData {
+  /** A text for people. */
   message: string;
   code: ErrorCode;
+  /** The time to wait before another try, in seconds, where it is known. */
   retryAfter?: number;
+  /** The client's own id of its message. */
   clientMessageId?: string;
 }
 
-/** A request was refused, or failed. If another try may help, `retryAfter` is the time to wait, in seconds. */
+/** A request was refused, or failed. */
 export interface ErrorFrame {
   type: "error";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: ErrorData;
 }
@@ -367,44 +445,56 @@ export interface ErrorFrame {
 /** The reason why a reply ended. */
 export type FinishReason = "stop" | "length" | "content_filter" | "cancelled" | "error";
 
-/** An error of API Gateway itself. It has no `type`, and `requestId` is the gateway's own. */
+/** An error of API Gateway itself. It has no `type`, and does not say which frame it is about. */
 export interface GatewayError {
+  /** What has gone wrong. */
   message: string;
+  /** The id of the connection. */
   connectionId: string;
+  /** The gateway's own id of the request. */
   requestId: string;
 }
 
 /** A page of older messages, oldest first. */
 export interface HistoryData {
+  /** The id of the chat. */
   chatId: string;
+  /** Messages, the oldest first. */
   messages: readonly MessageView[];
+  /** True if there are older messages. */
   hasMore: boolean;
 }
 
 /** A page of older messages, oldest first. */
 export interface HistoryPage {
   type: "history";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: HistoryData;
 }
 
-/** Authenticate. With `chatId`, see that chat too, with a running reply from where `resume` says. */
+/** Authenticate. With `chatId`, join that chat too. */
 export interface JoinChat {
   type: "join_chat";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data?: JoinChatData | null;
 }
 
-/** Authenticate. With `chatId`, see that chat too, with a running reply from where `resume` says. */
+/** Authenticate. With `chatId`, join that chat too. */
 export interface JoinChatData {
+  /** A JSON Web Token. It may be left out once the connection has a user. */
   token?: string | null;
+  /** The chat to join. */
   chatId?: string | null;
+  /** What the client has of a reply: the server sends the rest. */
   resume?: ResumePoint | null;
 }
 
 /** Leave the joined chat. */
 export interface LeaveChat {
   type: "leave_chat";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data?: LeaveChatData | null;
 }
@@ -415,57 +505,60 @@ export interface LeaveChatData {}
 /** Ask for the messages that are older than one that the client has. */
 export interface LoadHistory {
   type: "load_history";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data: LoadHistoryData;
 }
 
 /** Ask for the messages that are older than one that the client has. */
 export interface LoadHistoryData {
+  /** The id of a message. Older ones are sent. */
   before: string;
+  /** The most messages on the page, 50 by default. */
   limit?: number | null;
 }
 
-/**
- * A stored message. If its text does not fit into a frame, `content` is null and `length` is given.
- *
- * If its parts do not fit, they are left out and `partCount` is given. `siblings` are the ids of all messages that come after the same one, this one too, if there are others.
- */
+/** A stored message. */
 export interface MessageView {
+  /** The id of the message. */
   messageId: string;
+  /** The text, or null if it does not fit into a frame. */
   content: string | null;
   role: Role;
+  /** The time at which the message was stored. */
   timestamp: string;
   finishReason?: FinishReason;
+  /** The length of a text that does not fit into a frame, in UTF-16 code units. */
   length?: number;
+  /** The parts of a reply, in the order of `index`. Absent if there are none, or if they do not fit into a frame. */
   parts?: readonly PlacedPart[];
+  /** The number of the parts, if they do not fit into a frame. */
   partCount?: number;
+  /** The files of the message. */
   attachments?: readonly AttachmentView[];
+  /** The ids of all messages after the same one, the oldest first, this one too. Absent if there are no others. */
   siblings?: readonly string[];
   feedback?: Rating;
 }
 
-/** A message of an administrator to one user or to everyone. One that comes twice has the same `noticeId`. */
+/** A message of an administrator to one user or to everyone. */
 export interface Notice {
   type: "notice";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: NoticeData;
 }
 
-/** A message of an administrator to one user or to everyone. One that comes twice has the same `noticeId`. */
+/** A message of an administrator to one user or to everyone. */
 export interface NoticeData {
+  /** The text. */
   message: string;
+  /** The id of the notice. It may come twice, with the same id. */
   noticeId?: string;
 }
 
-/**
- * A part of a reply beside its text. `index` and `offset` are its place, where the frame does not say it.
- *
- * `text` of a frame begins at `textOffset` of the part's whole text.
- */
+/** A part of a reply beside its text. All of its texts are input of strangers: show them as text. */
 export type Part = ReasoningPart | ToolCallPart | SourcePart | RefusalPart;
-
-/** The kinds of the parts of a reply. The text of the reply is none of them. */
-export type PartKind = "reasoning" | "tool_call" | "source" | "refusal";
 
 /** The states of a part that is a call of a tool. `waiting` is for the user's approval. */
 export type PartState = "running" | "waiting" | "done" | "error" | "cancelled";
@@ -473,6 +566,7 @@ export type PartState = "running" | "waiting" | "done" | "error" | "cancelled";
 /** Keep the connection from closing because it is idle. */
 export interface Ping {
   type: "ping";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data?: PingData | null;
 }
@@ -481,44 +575,60 @@ export interface Ping {
 export interface PingData {}
 
 /** A part in a list of parts. */
-export type PlacedPart = Part & { index: number; offset: number; };
+export type PlacedPart =
+  | Part & { /** The number of the part in its reply, where the frame does not say it. */ index: number; /** The place of the part in the text of the reply, where the frame does not say it. */ offset: number; };
 
 /** The answer to a ping. */
 export interface Pong {
   type: "pong";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: PongData;
 }
 
 /** The answer to a ping. */
 export interface PongData {
+  /** The time of the server. */
   serverTime: string;
 }
 
 /** The rating of a reply by its user. */
 export type Rating = "up" | "down";
 
+/** The thoughts of the model. */
 export interface ReasoningPart {
   kind: "reasoning";
+  /** The text of the part, or the piece of it from `textOffset` on. */
   text: string;
+  /** The place in the part's whole text where `text` begins. Absent if that is the whole text. */
   textOffset?: number;
+  /** True if one of the part's texts is only its beginning. */
   cut?: boolean;
+  /** The number of the part in its reply, where the frame does not say it. */
   index?: number;
+  /** The place of the part in the text of the reply, where the frame does not say it. */
   offset?: number;
 }
 
+/** The reason why there is no answer, or no more of it. It is also the end of the reply's text. */
 export interface RefusalPart {
   kind: "refusal";
+  /** The text of the part, or the piece of it from `textOffset` on. */
   text: string;
+  /** The place in the part's whole text where `text` begins. Absent if that is the whole text. */
   textOffset?: number;
+  /** True if one of the part's texts is only its beginning. */
   cut?: boolean;
+  /** The number of the part in its reply, where the frame does not say it. */
   index?: number;
+  /** The place of the part in the text of the reply, where the frame does not say it. */
   offset?: number;
 }
 
 /** Make the last reply again. */
 export interface Regenerate {
   type: "regenerate";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data?: RegenerateData | null;
 }
@@ -526,10 +636,13 @@ export interface Regenerate {
 /** Make the last reply again. */
 export interface RegenerateData {}
 
-/** The part of a reply that a client has: `offset` UTF-16 code units, of this `attempt` if it is given. */
+/** The part of a reply that a client has. */
 export interface ResumePoint {
+  /** The id of the reply. */
   messageId: string;
+  /** The length of the text that the client has, in UTF-16 code units. */
   offset: number;
+  /** The attempt that this text is of. If it has changed, the whole reply is sent. */
   attempt?: number | null;
 }
 
@@ -538,33 +651,41 @@ export type Role = "user" | "assistant";
 
 /** A reply that is still being made. */
 export interface RunningReply {
+  /** The id of the message. */
   messageId: string;
+  /** The attempt at the reply. If it rises, drop what you have of the reply. */
   attempt: number;
 }
 
 /** Show the branch of a message instead of the one of its sibling that is shown. */
 export interface Select {
   type: "select";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data: SelectData;
 }
 
 /** Show the branch of a message instead of the one of its sibling that is shown. */
 export interface SelectData {
+  /** A sibling of a message that is shown. */
   messageId: string;
 }
 
 /** Send a message to the joined chat, perhaps with attachments that were uploaded for it. */
 export interface SendMessage {
   type: "message";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string | null;
   data: SendMessageData;
 }
 
 /** Send a message to the joined chat, perhaps with attachments that were uploaded for it. */
 export interface SendMessageData {
+  /** The text, which is not blank. */
   message: string;
+  /** The client's own id of its message. */
   clientMessageId?: string | null;
+  /** The files of the message. */
   attachments?: readonly string[] | null;
 }
 
@@ -589,58 +710,76 @@ export type ServerFrame =
   | ErrorFrame
   | Pong;
 
+/** A source of the reply. */
 export interface SourcePart {
   kind: "source";
+  /** The address of the source. */
   url: string;
+  /** The title of the chat. */
   title?: string;
+  /** The text of the part, or the piece of it from `textOffset` on. */
   text?: string;
+  /** True if one of the part's texts is only its beginning. */
   cut?: boolean;
+  /** The number of the part in its reply, where the frame does not say it. */
   index?: number;
+  /** The place of the part in the text of the reply, where the frame does not say it. */
   offset?: number;
 }
 
 /** The model's tokens of one reply, as the model's server counted them. */
 export interface TokenUsage {
+  /** The tokens of the prompt. */
   promptTokens: number;
+  /** The tokens of the reply. */
   completionTokens: number;
 }
 
+/** A call of a tool. */
 export interface ToolCallPart {
   kind: "tool_call";
+  /** The id of the call, for `approve`. */
   callId: string;
+  /** The name of the tool. */
   name: string;
+  /** The arguments of the call: a text that should be JSON. */
   arguments: string;
   state: PartState;
+  /** The result of the call, or why there is none. */
   result?: string;
+  /** True if one of the part's texts is only its beginning. */
   cut?: boolean;
+  /** The number of the part in its reply, where the frame does not say it. */
   index?: number;
+  /** The place of the part in the text of the reply, where the frame does not say it. */
   offset?: number;
 }
 
-/**
- * A user's message is stored. With `duplicate`, it was stored before under this `clientMessageId`.
- *
- * An edited one replaces the message `replaces`, and all that came after that.
- */
+/** A user's message is stored. Every other connection in the chat gets the frame too, without `requestId`. */
 export interface UserMessage {
   type: "user_message";
+  /** The client's own id of its frame. Every direct answer repeats it. */
   requestId?: string;
   data: UserMessageData;
 }
 
-/**
- * A user's message is stored. With `duplicate`, it was stored before under this `clientMessageId`.
- *
- * An edited one replaces the message `replaces`, and all that came after that.
- */
+/** A user's message is stored. Every other connection in the chat gets the frame too, without `requestId`. */
 export interface UserMessageData {
+  /** The id of the message. */
   messageId: string;
+  /** The text. */
   content: string;
   role: Role;
+  /** The time at which the message was stored. */
   timestamp: string;
+  /** The id of the chat. */
   chatId: string;
+  /** The client's own id of its message. */
   clientMessageId?: string;
+  /** True if the message was stored before, under this `clientMessageId`. */
   duplicate?: boolean;
+  /** The files of the message. */
   attachments?: readonly AttachmentView[];
+  /** The message that this edited one replaces, with all that came after it. */
   replaces?: string;
 }

@@ -14,7 +14,7 @@ export {
   type User,
 } from "./http.ts";
 export type { Socket } from "./link.ts";
-export type { Runtime } from "./runtime.ts";
+export { type Runtime, systemRuntime } from "./runtime.ts";
 export type {
   Assistant,
   Attachment,

@@ -39,6 +39,8 @@ interface Line {
   since: number;
   token: string;
   joins: number;
+  /** Its token was refused, and this is another one. */
+  isRenewed: boolean;
   /** The chat is not in its `join_chat`. */
   alone: boolean;
   pingedAt: number;
@@ -132,7 +134,7 @@ export class Session {
   token(ticket: number, token: string, now: number): void {
     const why = this.#take(ticket);
     if (why === "open") {
-      const line: Line = { ...{ id: ++this.#lines, phase: "opening", since: now, token, joins: 0 }, ...quiet(now, this.#up) };
+      const line = newLine(++this.#lines, token, now, this.#up !== undefined);
       this.#next = line;
       this.sink.openLine(line.id);
     } else if (why === "join" && this.#joiningLine !== undefined) {
@@ -399,19 +401,23 @@ export class Session {
     if (this.#wanted !== undefined) {
       return;
     }
-    if (!this.renewable || line.joins >= 2) {
+    if (line.phase === "up") {
+      line.alone = line.isRenewed = false;
+      const expiry = expiryOf(line.token);
+      if (expiry === undefined || expiry > now + this.#skew) {
+        // The server has forgotten the connection, which it does after a post that failed.
+        this.#join(line, line.token, now);
+        return;
+      }
+      line.phase = "joining";
+      line.since = now;
+    }
+    if (!this.renewable || line.isRenewed) {
       this.#end({ code: "invalid_token", message: "The server has refused the token" });
       return;
     }
-    const refused = line.token;
-    if (line.phase === "up") {
-      // It has expired. The connection stays, and so does its chat; what came in between is not here.
-      line.phase = "joining";
-      line.alone = false;
-      line.since = now;
-      line.joins = 1;
-    }
-    this.#want("join", "refused", refused);
+    line.isRenewed = true;
+    this.#want("join", "refused", line.token);
   }
 
   #joinRefused(line: Line, error: ErrorData, now: number): void {
@@ -482,9 +488,9 @@ export class Session {
   }
 }
 
-function quiet(now: number, up: Line | undefined): { alone: boolean; pingedAt: number; heardAt: number } {
-  // A line that replaces another one joins the chat when it is up: until then the old one is used.
-  return { alone: up !== undefined, pingedAt: now, heardAt: now };
+/** Return a line that is being opened. If it replaces one, it joins the chat when it is up: until then that one is used. */
+function newLine(id: number, token: string, now: number, alone: boolean): Line {
+  return { id, phase: "opening", since: now, token, joins: 0, isRenewed: false, alone, pingedAt: now, heardAt: now };
 }
 
 function isPast(time: number | undefined, now: number): boolean {

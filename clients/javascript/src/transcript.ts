@@ -65,6 +65,8 @@ export class Transcript {
   /** The replies whose later frames are ignored. */
   readonly #ended: Set<string>;
   readonly #repeats = new Map<string, number>();
+  /** The replies in whose place live ones come. */
+  readonly #replaced = new Map<string, string>();
 
   constructor(ignored: Iterable<string> = []) {
     this.#ended = new Set(ignored);
@@ -87,7 +89,7 @@ export class Transcript {
   }
 
   find(messageId: string): Message | undefined {
-    return this.messages.find((message) => message.id === messageId);
+    return this.messages.findLast((message) => message.id === messageId);
   }
 
   /** Return the reply to a message of the user, if it has begun. */
@@ -254,12 +256,13 @@ export class Transcript {
   #begin(messageId: string, attempt: number, events: Happened[], replaces?: string): void {
     const known = this.find(messageId);
     if (known === undefined) {
-      const replaced = replaces === undefined ? -1 : this.#indexOf(replaces);
-      const before = replaced < 0 ? this.messages : this.messages.slice(0, replaced);
-      const siblings = replaced < 0 ? {} : { siblings: withSibling(this.messages[replaced]!, messageId) };
-      const message: Message = { id: messageId, role: "assistant", text: "", status: "running", parts: [], ...siblings };
-      this.messages = [...before, message];
+      const message: Message = { id: messageId, role: "assistant", text: "", status: "running", parts: [] };
+      this.messages = [...this.messages, message];
     }
+    if (replaces !== undefined) {
+      this.#replaced.set(messageId, replaces);
+    }
+    this.#dropReplaced(messageId);
     if (!this.#live.has(messageId)) {
       this.#live.set(messageId, emptyReply(messageId, attempt));
       if (known?.status !== "loading") {
@@ -267,6 +270,17 @@ export class Transcript {
       }
     }
     this.#refresh(messageId);
+  }
+
+  /** Until a reply is stored, pages show the one that it replaces. */
+  #dropReplaced(messageId: string): void {
+    const replaced = this.#indexOf(this.#replaced.get(messageId) ?? "");
+    const index = this.#indexOf(messageId);
+    if (replaced >= 0 && replaced < index) {
+      const siblings = withSibling(this.messages[replaced]!, messageId);
+      this.messages = [...this.messages.slice(0, replaced), ...this.messages.slice(index)];
+      this.#change(messageId, (message) => ({ ...message, siblings }));
+    }
   }
 
   #take(messageId: string, take: (reply: Reply) => Step, events: Happened[] = []): Outcome {
@@ -314,6 +328,7 @@ export class Transcript {
   #forgetLive(messageId: string): void {
     this.#live.delete(messageId);
     this.#repeats.delete(messageId);
+    this.#replaced.delete(messageId);
     this.#ended.add(messageId);
     if (this.running === messageId) {
       this.running = undefined;

@@ -34,6 +34,7 @@ interface Reply {
   replaces: string | undefined;
   after: string;
   isWaiting: boolean;
+  answers: Map<string, boolean>;
 }
 
 interface Chat {
@@ -302,14 +303,18 @@ export class Server {
         break;
       case "approve": {
         const { callId, approved } = frame.data;
-        const reply = chat.reply;
-        if (reply === undefined || !reply.isWaiting) {
+        const { reply } = chat;
+        // The same answer again is accepted.
+        if (reply === undefined || (!reply.isWaiting && reply.answers.get(callId) !== approved)) {
           throw new Refused("nothing_to_approve");
         }
         const data = { messageId: reply.messageId, callId, approved };
         post("call_answered", data);
         this.#broadcast(chat, { type: "call_answered", data }, connection);
-        this.#goOn(chat, approved);
+        reply.answers.set(callId, approved);
+        if (reply.isWaiting) {
+          this.#goOn(chat, approved);
+        }
         break;
       }
       case "select":
@@ -461,12 +466,12 @@ export class Server {
 
   #begin(chat: Chat, steps: Step[], after: string, replaces?: string): void {
     const messageId = this.#newId();
-    const reply: Reply = { messageId, attempt: 0, text: "", parts: new Map(), steps, replaces, after, isWaiting: false };
+    const empty = { attempt: 0, text: "", parts: new Map(), isWaiting: false, answers: new Map() };
+    const reply: Reply = { ...empty, messageId, steps, replaces, after };
     chat.reply = reply;
     this.world.setTimeout(() => {
       reply.attempt ||= 1;
-      const replaced = replaces === undefined ? {} : { replaces };
-      this.#broadcast(chat, this.#startOf(chat, reply, 0, replaced));
+      this.#broadcast(chat, this.#startOf(chat, reply, 0));
       this.#plan(chat, reply);
     }, PACE);
   }
@@ -593,9 +598,11 @@ export class Server {
     }
   }
 
-  #startOf(chat: Chat, reply: Reply, offset: number, more: { replaces?: string } = {}): ServerFrame {
-    const { messageId, attempt, text } = reply;
-    const data = { message: "…", messageId, chatId: chat.chatId, attempt, offset, content: text.slice(offset), ...more };
+  #startOf(chat: Chat, reply: Reply, offset: number): ServerFrame {
+    const { messageId, attempt, text, replaces } = reply;
+    const replaced = replaces === undefined ? {} : { replaces };
+    const content = text.slice(offset);
+    const data = { message: "…", messageId, chatId: chat.chatId, attempt, offset, content, ...replaced };
     return { type: "assistant_message_start", data };
   }
 

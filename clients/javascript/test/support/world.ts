@@ -23,6 +23,7 @@ export class World implements Runtime {
   readonly #timers = new Set<Timer>();
   readonly #watchers = new Set<(what: "online" | "offline" | "shown") => void>();
   #order = 0;
+  #standing = 0;
   #ids = 0;
   readonly random: () => number;
 
@@ -72,6 +73,10 @@ export class World implements Runtime {
     await settled();
     for (let timer = this.#next(end); timer !== undefined; timer = this.#next(end)) {
       this.#timers.delete(timer);
+      this.#standing = timer.at > this.time ? 0 : this.#standing + 1;
+      if (this.#standing > 1000) {
+        throw new Error("Time stands still: a timer is set again and again for now");
+      }
       this.time = Math.max(this.time, timer.at);
       timer.action();
       await settled();
