@@ -6,13 +6,13 @@ from urllib.parse import urlencode
 import pytest
 from parley.dev_tokens import token
 
-from tests.support import adapters
+from tests.support import adapters, npm
 from tests.support.devices import SECRET
 
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory):
-    adapters.need_packages()
+    npm.install(adapters.CLIENTS)
     emulator = adapters.start(tmp_path_factory.mktemp("project"))
     yield emulator
     emulator.stop()
@@ -20,7 +20,7 @@ def emulator(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    adapters.need_packages()
+    npm.install(adapters.CLIENTS)
     with adapters.served(adapters.examples(tmp_path_factory.mktemp("example"))) as url:
         yield url
 

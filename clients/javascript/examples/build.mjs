@@ -19,6 +19,6 @@ await esbuild.build({
   define: { "process.env.NODE_ENV": '"production"' },
 });
 await copyFile(join(here, "react-chat/index.html"), join(folder, "index.html"));
-// What AG-UI and ws are made of is written for Node's `require`.
+// What AG-UI is made of is written for Node's `require`.
 const banner = { js: 'import { createRequire } from "node:module"; const require = createRequire(import.meta.url);' };
 await esbuild.build({ ...shared, entryPoints: [join(here, "ag-ui.ts")], outfile: join(folder, "ag-ui.mjs"), platform: "node", banner });

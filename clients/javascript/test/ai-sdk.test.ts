@@ -11,10 +11,10 @@ type Settings = Omit<ChatInit<ParleyUIMessage>, "transport">;
 
 /** A server, and chats of the AI SDK that talk to it. */
 function stage(context: TestContext, script?: (text: string) => Step[]) {
-  const { client, timers, ...rest } = makeStage(context, script);
-  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers, ...options });
+  const { client, world, server } = makeStage(context, script);
+  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers: world, ...options });
   const chat = (settings: Settings = {}, by = transport()) => new Chat<ParleyUIMessage>({ ...settings, transport: by });
-  return { ...rest, client, transport, chat };
+  return { world, server, client, transport, chat };
 }
 
 /** Return what a screen shows: each message as its role and its parts. */

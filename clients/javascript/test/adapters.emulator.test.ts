@@ -8,18 +8,18 @@ import { type TestContext, test } from "node:test";
 import { buildResumeArray, type Message } from "@ag-ui/client";
 import { Chat } from "@ai-sdk/react";
 import { lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
-import { WebSocket } from "ws";
 import { ParleyAgent } from "../src/ag-ui/index.ts";
 import { ParleyChatTransport, type ParleyUIMessage, toUIMessages } from "../src/ai-sdk/index.ts";
 import { ParleyClient } from "../src/index.ts";
 
-const { PARLEY_URL: url = "", PARLEY_HTTP_URL: httpUrl = "", PARLEY_TOKEN: token = "" } = env;
-const options = { skip: url === "" && "tests/clients starts an emulator for it" };
+const given = env["PARLEY_TEST_SERVER"];
+const options = { skip: given === undefined && "tests/clients starts an emulator for it" };
+const { webSocketUrl, httpUrl, token } = JSON.parse(given ?? "{}") as Record<"webSocketUrl" | "httpUrl" | "token", string>;
 
 const SWITCH = '/tool switch {"on": true}\nI ask first.';
 
 function clientOf(context: TestContext): ParleyClient {
-  const client = new ParleyClient({ url, token, WebSocket: WebSocket as never });
+  const client = new ParleyClient({ url: webSocketUrl, token });
   context.after(() => client.close());
   return client;
 }
