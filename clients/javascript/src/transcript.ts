@@ -104,7 +104,12 @@ export class Transcript {
     if (message === undefined) {
       return [];
     }
-    const events: ReplyEvent[] = replay(messageId, this.#live.get(messageId)?.attempt ?? 1, message.text, message.parts);
+    const events: ReplyEvent[] = replay(
+      messageId,
+      this.#live.get(messageId)?.attempt ?? 1,
+      message.text,
+      message.parts,
+    );
     return message.status === "done" ? [...events, { type: "end", message }] : events;
   }
 

@@ -311,7 +311,10 @@ test("a function for tokens that fails is asked again after a pause, and the app
   const errors: ParleyError[] = [];
   made.on("error", (error) => errors.push(error));
   await world.until(made.createChat());
-  assert.deepEqual(errors.map(({ code, cause }) => [code, String(cause)]), Array(3).fill(["token_failed", "Error: 503"]));
+  assert.deepEqual(
+    errors.map(({ code, cause }) => [code, String(cause)]),
+    Array(3).fill(["token_failed", "Error: 503"]),
+  );
 });
 
 test("another user's token ends the client", async () => {
@@ -423,7 +426,13 @@ test("the user is told once of what comes on every connection", async () => {
   }
   await world.pass(100);
   assert.deepEqual(told, ["Tea time", "Tea", chats[1]!.id]);
-  assert.deepEqual(chats.map(({ title, snapshot }) => [title, snapshot.state]), [["Tea", "ready"], ["New chat", "closed"]]);
+  assert.deepEqual(
+    chats.map(({ title, snapshot }) => [title, snapshot.state]),
+    [
+      ["Tea", "ready"],
+      ["New chat", "closed"],
+    ],
+  );
 });
 
 test("a listener that throws disturbs nobody, and no token is shown to listeners", async (context) => {

@@ -23,7 +23,12 @@ import { randomNumbers } from "./support/world.ts";
 const TEXT = "Tea 🍵 for two, naïve façade, Ελλάδα, 👩‍👩‍👧‍👦 and a lone \ud83c";
 
 function end(reply: Reply, content: string | null, length: number, more: Partial<AssistantMessageCompleteData> = {}) {
-  const data = { chatId: "chat", role: "assistant", timestamp: "2026-11-23T12:00:00.000Z", finishReason: "stop" } as const;
+  const data = {
+    chatId: "chat",
+    role: "assistant",
+    timestamp: "2026-11-23T12:00:00.000Z",
+    finishReason: "stop",
+  } as const;
   return takeEnd(reply, { ...data, messageId: reply.messageId, attempt: reply.attempt, content, length, ...more });
 }
 
@@ -57,7 +62,10 @@ test("a new attempt drops the text and the parts, and an old one is ignored", ()
   let step: Step = takePiece(emptyReply("m1", 1), { attempt: 1, offset: 0 }, "One");
   step = takePart(step.reply, { messageId: "m1", attempt: 1, index: 0, offset: 3, part: toolCall("call", "running") });
   step = takePiece(step.reply, { attempt: 2, offset: 0 }, "Two");
-  assert.deepEqual(step.events, [{ type: "restart", attempt: 2 }, { type: "text", text: "Two" }]);
+  assert.deepEqual(step.events, [
+    { type: "restart", attempt: 2 },
+    { type: "text", text: "Two" },
+  ]);
   assert.deepEqual([step.reply.text, step.reply.parts.size], ["Two", 0]);
   const old = takePiece(step.reply, { attempt: 1, offset: 3 }, " more");
   assert.deepEqual([old.reply, old.events], [step.reply, []]);
@@ -75,7 +83,10 @@ test("the end shows the whole text, or says that something is missing", () => {
   assert.deepEqual([end(reply, null, 3).missing, end(reply, null, 3).reply.text], [false, "Hel"]);
   assert.equal(end(reply, "Hel", 3, { partCount: 1 }).missing, true);
   // Text that was sent does not change. If it has, what is stored counts.
-  assert.deepEqual(end(reply, "Bye", 3).events, [{ type: "restart", attempt: 1 }, { type: "text", text: "Bye" }]);
+  assert.deepEqual(end(reply, "Bye", 3).events, [
+    { type: "restart", attempt: 1 },
+    { type: "text", text: "Bye" },
+  ]);
 });
 
 test("nothing comes after the end", () => {
@@ -107,7 +118,10 @@ test("the text of a part comes in pieces by the same rule, and the newest state 
     assert.equal(added, TEXT);
   }
   const gap: PartData = { kind: "refusal", text: "x", textOffset: 4 };
-  assert.equal(takePart(emptyReply("m1", 1), { messageId: "m1", attempt: 1, index: 0, offset: 0, part: gap }).missing, true);
+  assert.equal(
+    takePart(emptyReply("m1", 1), { messageId: "m1", attempt: 1, index: 0, offset: 0, part: gap }).missing,
+    true,
+  );
 });
 
 test("an answered call waits no more, also if its part still says so", () => {
