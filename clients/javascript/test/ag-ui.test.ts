@@ -8,8 +8,8 @@ import { OTHER_ATTEMPT, RICH, stage as makeStage } from "./support/stage.ts";
 
 /** A server, and agents that talk to it. */
 function stage(context: TestContext, script?: (text: string) => Step[]) {
-  const { client, timers, world, server } = makeStage(context, script);
-  const agent = (config = {}) => new ParleyAgent({ client: client(), timers, ...config });
+  const { client, world, server } = makeStage(context, script);
+  const agent = (config = {}) => new ParleyAgent({ client: client(), timers: world, ...config });
   let said = 0;
   /** Say something. Returns the events of the run. */
   const say = (to: ParleyAgent, content: string) => {

@@ -11,10 +11,10 @@ type Settings = Omit<ChatInit<ParleyUIMessage>, "transport">;
 
 /** A server, and chats of the AI SDK that talk to it. */
 function stage(context: TestContext, script?: (text: string) => Step[]) {
-  const { client, timers, ...rest } = makeStage(context, script);
-  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers, ...options });
+  const { client, world, server } = makeStage(context, script);
+  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers: world, ...options });
   const chat = (settings: Settings = {}, by = transport()) => new Chat<ParleyUIMessage>({ ...settings, transport: by });
-  return { ...rest, client, transport, chat };
+  return { world, server, client, transport, chat };
 }
 
 /** Return what a screen shows: each message as its role and its parts. */
@@ -105,6 +105,70 @@ test("stop() before the server has heard of a message takes it back", async (con
   server.isReachable = true;
   await world.pass(60_000);
   assert.deepEqual(server.texts(), ["one", "You said: one"]);
+});
+
+test("stop() does not wait for a connection", async (context) => {
+  const { world, server, chat } = stage(context);
+  const ui = chat();
+  server.isReachable = false;
+  const sending = ui.sendMessage({ text: "one" });
+  await world.pass(100);
+  await world.until(ui.stop());
+  await world.until(sending);
+  assert.equal(ui.status, "ready");
+  server.isReachable = true;
+  await world.pass(60_000);
+  assert.equal([...server.chats.values()].flatMap((each) => server.texts(each)).length, 0);
+});
+
+test("stop() while nothing is heard of the server cancels the reply as soon as it can", async (context) => {
+  const { world, server, chat } = stage(context, (text) => (text === "long" ? ["One, ", ...Array(1000).fill("more, ")] : [text]));
+  const ui = chat();
+  await world.until(ui.sendMessage({ text: "short" }));
+  server.deaf.set("message", 1);
+  const sending = ui.sendMessage({ text: "long" });
+  await world.pass(100);
+  await world.until(ui.stop());
+  await world.until(sending);
+  assert.equal(ui.status, "ready");
+  await world.until(ui.sendMessage({ text: "last" }));
+  const replies = server.path(server.only).filter(({ view }) => view.role === "assistant");
+  assert.deepEqual(replies.map(({ view }) => view.finishReason), ["stop", "cancelled", "stop"]);
+});
+
+test("a chat that was closed is opened again, and one that was deleted is an error", async (context) => {
+  const { world, server, chat, transport } = stage(context);
+  const by = transport();
+  const ui = chat({ id: "tea" }, by);
+  await world.until(ui.sendMessage({ text: "one" }));
+  const opened = await world.until(by.chat("tea"));
+  opened!.close();
+  await world.until(ui.sendMessage({ text: "two" }));
+  assert.equal(server.texts().length, 4);
+  (await world.until(by.chat("tea")))!.close();
+  server.chats.clear();
+  await world.until(ui.sendMessage({ text: "three" }));
+  assert.equal(ui.error && "code" in ui.error && ui.error.code, "chat_not_found");
+  assert.equal(server.chats.size, 0);
+});
+
+test("messages of other devices are shown by a listener", async (context) => {
+  const { world, chat, transport, client } = stage(context);
+  const by = transport();
+  const ui = chat({ id: "tea" }, by);
+  await world.until(ui.sendMessage({ text: "one" }));
+  const mine = (await world.until(by.chat("tea")))!;
+  mine.subscribe(() => {
+    if (ui.status === "ready") {
+      ui.messages = toUIMessages(mine.snapshot.messages);
+    }
+  });
+  const other = await world.until(client().openChat("chat-tea"));
+  await world.until(other.send("two").reply);
+  await world.pass(100);
+  assert.deepEqual(screen(ui), ["user: one", "assistant: You said: one", "user: two", "assistant: You said: two"]);
+  await world.until(ui.sendMessage({ text: "coffee", messageId: ui.messages[2]!.id }));
+  assert.deepEqual(screen(ui).slice(2), ["user: coffee", "assistant: You said: coffee"]);
 });
 
 test("a reply that was cancelled on another device ends without an error", async (context) => {

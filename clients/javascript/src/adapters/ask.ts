@@ -36,40 +36,70 @@ export function askAgain(question: Question, chat: readonly Message[], ids: Ids)
   return { type: "edit", messageId: id, question: { ...question, files } };
 }
 
+/** What an adapter asks with. */
+interface Means {
+  readonly ids: Ids;
+  readonly http: HttpApi | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 const MAX_CLIENT_ID = 64;
 
 /** Ask. Returns the turn once the server has stored the message. An abort before that takes the message back. */
-export async function ask(
-  chat: Chat,
-  request: Request,
-  { ids, http, signal }: { ids: Ids; http: HttpApi | undefined; signal: AbortSignal | undefined },
-): Promise<Turn> {
+export async function ask(chat: Chat, request: Request, { ids, http, signal }: Means): Promise<Turn> {
   if (chat.snapshot.messages.some((message) => message.status === "waiting")) {
     // Who asks something else does not want the calls that wait.
     await chat.cancel();
   }
+  const turn = await begin(chat, request, { ids, http, signal });
+  await unlessAborted(turn.accepted, signal, () => {
+    const isTakenBack = turn.clientMessageId !== undefined && chat.discard(turn.clientMessageId);
+    if (!isTakenBack) {
+      turn.accepted.then(() => cancel(chat), () => {});
+    }
+  });
+  return turn;
+}
+
+async function begin(chat: Chat, request: Request, { ids, http, signal }: Means): Promise<Turn> {
   if (request.type === "regenerate") {
-    const turn = chat.regenerate();
-    await turn.accepted;
-    return turn;
+    return chat.regenerate();
   }
   const { question } = request;
   const attachments = await attach(chat, question, http, signal);
   signal?.throwIfAborted();
   const turn = send(chat, request, attachments.length > 0 ? { attachments } : {});
   ids.set(question.id, request.type === "edit" ? request.messageId : null);
-  const discard = () => turn.clientMessageId !== undefined && chat.discard(turn.clientMessageId);
-  signal?.addEventListener("abort", discard, { once: true });
-  try {
-    const { messageId } = await turn.accepted;
-    ids.set(question.id, messageId);
-  } catch (error) {
-    discard();
-    throw error;
-  } finally {
-    signal?.removeEventListener("abort", discard);
-  }
+  turn.accepted.then(
+    ({ messageId }) => ids.set(question.id, messageId),
+    () => chat.discard(turn.clientMessageId!),
+  );
   return turn;
+}
+
+/** Return what a promise resolves to. If the signal is aborted before, undo what was asked and throw its reason. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, undo = () => {}): Promise<T> {
+  if (signal === undefined) {
+    return promise;
+  }
+  let abort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => {
+      undo();
+      reject(signal.reason);
+    };
+  });
+  promise.catch(() => {});
+  if (signal.aborted) {
+    abort();
+  } else {
+    signal.addEventListener("abort", abort, { once: true });
+  }
+  try {
+    return await Promise.race([aborted, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
 }
 
 /** Call an action when a signal is aborted, also if it is aborted already, but not once the reply is over. */

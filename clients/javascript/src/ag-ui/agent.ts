@@ -11,7 +11,7 @@ import {
   type RunFinishedOutcome,
 } from "@ag-ui/client";
 import { Observable, type Subscriber } from "rxjs";
-import { ask, askAgain, cancel, type Ids, onAbort, type Request } from "../adapters/ask.ts";
+import { ask, askAgain, cancel, type Ids, onAbort, type Request, unlessAborted } from "../adapters/ask.ts";
 import { Chats, type NewChat } from "../adapters/chats.ts";
 import { follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
 import { keyOf, type Shown } from "../adapters/progress.ts";
@@ -123,7 +123,7 @@ export class ParleyAgent extends AbstractAgent {
       const show = (event: AGUIEvent) => subscriber.next(event as BaseEvent);
       const run = async () => {
         show({ type: EventType.RUN_STARTED, threadId, runId });
-        const chat = await this.shared.chats.findOrCreate(threadId);
+        const chat = await unlessAborted(this.shared.chats.findOrCreate(threadId), signal);
         const { turn, ...begun } = await begin(chat, signal, show);
         if (turn === undefined) {
           show({ type: EventType.RUN_FINISHED, threadId, runId, outcome: { type: "success" } });
