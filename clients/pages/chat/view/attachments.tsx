@@ -22,11 +22,12 @@ async function linkTo(http: HttpApi, chatId: string, id: string): Promise<string
   return url;
 }
 
-export function Attachments({ files }: { files: readonly Attachment[] }) {
+/** `stored` says that the server has their message: before that it gives no links. */
+export function Attachments({ files, stored }: { files: readonly Attachment[]; stored: boolean }) {
   return (
     <ul class="files" aria-label={words.value.attachments}>
       {files.map((file) => (
-        <li key={file.id}>{file.type.startsWith("image/") ? <Picture file={file} /> : <FileChip file={file} />}</li>
+        <li key={file.id}>{stored && file.type.startsWith("image/") ? <Picture file={file} /> : <FileChip file={file} />}</li>
       ))}
     </ul>
   );

@@ -18,19 +18,29 @@ import { grow, isTouch } from "./field.ts";
 import { Markdown } from "./markdown.tsx";
 import { PartView, Refusal, Sources } from "./parts.tsx";
 
-export const MessageView = memo(function MessageView({ message, isLast }: { message: Message; isLast: boolean }) {
-  return message.role === "user" ? <Question message={message} /> : <Reply message={message} isLast={isLast} />;
+interface MessageProps {
+  message: Message;
+  /** It is the newest reply. */
+  isLast: boolean;
+  /** Its number in the list, for screen readers: most of the list is not in the document. */
+  place: number;
+  /** The number of messages, -1 if it is not known. */
+  count: number;
+}
+
+export const MessageView = memo(function MessageView(props: MessageProps) {
+  return props.message.role === "user" ? <Question {...props} /> : <Reply {...props} />;
 });
 
-function Question({ message }: { message: Message }) {
+function Question({ message, place, count }: MessageProps) {
   const { conversation } = useApp();
   if (conversation.editing.value === message.id) {
     return <EditForm message={message} />;
   }
   const stored = message.status === "done";
   return (
-    <article class="message question" aria-label={words.value.you}>
-      {!!message.attachments?.length && <Attachments files={message.attachments} />}
+    <article class="message question" aria-label={words.value.you} aria-posinset={place} aria-setsize={count}>
+      {!!message.attachments?.length && <Attachments files={message.attachments} stored={stored} />}
       <div class="bubble plain">{message.text}</div>
       <Delivery message={message} />
       {stored && (
@@ -126,13 +136,19 @@ function EditForm({ message }: { message: Message }) {
   );
 }
 
-function Reply({ message, isLast }: { message: Message; isLast: boolean }) {
+function Reply({ message, isLast, place, count }: MessageProps) {
   const { conversation } = useApp();
   const { segments, sources, refusal } = arrange(message.text, message.parts);
   const running = message.status === "running" || message.status === "waiting";
   const lastText = segments.findLastIndex((segment) => segment.kind === "text");
   return (
-    <article class="message reply" aria-label={words.value.assistant} aria-busy={message.status === "running"}>
+    <article
+      class="message reply"
+      aria-label={words.value.assistant}
+      aria-busy={message.status === "running"}
+      aria-posinset={place}
+      aria-setsize={count}
+    >
       {segments.map((segment, at) =>
         segment.kind === "text" ? (
           <Markdown key={`text ${segment.start}`} text={segment.text} growing={running && at === lastText} />

@@ -48,6 +48,14 @@ export function Messages() {
         role="region"
         aria-label={words.value.conversation}
         tabIndex={0}
+        onKeyDown={(event) => {
+          // The browser scrolls to where it guesses the ends to be: most messages have not been measured.
+          const goTo = { Home: () => list.current!.scrollToIndex(0), End: stick }[event.key];
+          if (goTo !== undefined && event.target === event.currentTarget) {
+            event.preventDefault();
+            goTo();
+          }
+        }}
         onScroll={() => {
           onScroll();
           loadIfNear();
@@ -62,7 +70,15 @@ export function Messages() {
         )}
         <div class="column">
           <Virtualizer ref={list} data={messages} scrollRef={scroller} shift={isOlder} bufferSize={600}>
-            {(message, at) => <MessageView key={keyOf(message)} message={message} isLast={at === lastReply} />}
+            {(message, at) => (
+              <MessageView
+                key={keyOf(message)}
+                message={message}
+                isLast={at === lastReply}
+                place={at + 1}
+                count={hasMore ? -1 : messages.length}
+              />
+            )}
           </Virtualizer>
         </div>
       </div>
