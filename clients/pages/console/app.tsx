@@ -1,7 +1,7 @@
 /** The frame around all views: their list, the search, whether the trace is live. */
 import { useSignal } from "@preact/signals";
 import type { ComponentType } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "../shared/icons.tsx";
 import { LanguageChoice, ThemeChoice } from "../shared/settings.tsx";
 import { IconButton, Popover } from "../shared/ui.tsx";
@@ -80,7 +80,7 @@ function Search() {
   useEffect(() => {
     typed.value = asked;
   }, [asked]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const focus = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement;
       if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName)) {

@@ -18,6 +18,14 @@ export function LongList<T>({ label, rows, chosen, id, href, draw }: LongListPro
   const list = useRef<VListHandle>(null);
   const box = useRef<HTMLElement>(null);
   const isAway = useRef(false);
+  /** The row that gets the focus as soon as it is drawn. */
+  const focusing = useRef<number | undefined>(undefined);
+  const drew = (row: number, element: HTMLElement | null) => {
+    if (element && focusing.current === row) {
+      focusing.current = undefined;
+      focus(element);
+    }
+  };
   const place = chosen === undefined ? -1 : rows.findIndex((row) => id(row) === chosen);
   const move = (event: TargetedKeyboardEvent<HTMLElement>) => {
     const step = STEPS[event.key];
@@ -31,7 +39,10 @@ export function LongList<T>({ label, rows, chosen, id, href, draw }: LongListPro
     const next = Math.max(0, Math.min(rows.length - 1, to));
     list.current?.scrollToIndex(next, { align: "nearest" });
     location.hash = href(rows[next]!);
-    focusRow(box.current, id(rows[next]!));
+    const row = id(rows[next]!);
+    const drawn = box.current?.querySelector<HTMLElement>(`[data-row="${row}"]`);
+    drawn?.focus({ preventScroll: true });
+    focusing.current = drawn ? undefined : row;
   };
   // A row that a link has chosen may be far away.
   useEffect(() => {
@@ -44,7 +55,7 @@ export function LongList<T>({ label, rows, chosen, id, href, draw }: LongListPro
       {/* New rows come first. Who reads further down is not moved by them. The types of React name another `ref`. */}
       <VList ref={list as never} data={rows as T[]} shift={isAway.current} onScroll={(offset) => (isAway.current = offset > 8)}>
         {(row: T) => (
-          <a key={id(row)} className="row" data-row={id(row)} href={href(row)} aria-current={id(row) === chosen ? "true" : undefined}>
+          <a key={id(row)} ref={(element) => drew(id(row), element as HTMLElement | null)} className="row" data-row={id(row)} href={href(row)} aria-current={id(row) === chosen ? "true" : undefined}>
             {draw(row) as never}
           </a>
         )}
@@ -53,12 +64,12 @@ export function LongList<T>({ label, rows, chosen, id, href, draw }: LongListPro
   );
 }
 
-/** Focus a row as soon as it is drawn. */
-function focusRow(box: HTMLElement | null, row: number, tries = 10): void {
-  const element = box?.querySelector<HTMLElement>(`[data-row="${row}"]`);
-  if (element) {
-    element.focus({ preventScroll: true });
-  } else if (tries > 0) {
-    requestAnimationFrame(() => focusRow(box, row, tries - 1));
+const FRAMES = 60;
+
+/** Focus a row that was drawn just now: it cannot be focused before the list has measured it, a frame or two later. */
+function focus(row: HTMLElement, frames = FRAMES): void {
+  row.focus({ preventScroll: true });
+  if (document.activeElement !== row && row.isConnected && frames > 0) {
+    requestAnimationFrame(() => focus(row, frames - 1));
   }
 }

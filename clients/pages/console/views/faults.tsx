@@ -11,7 +11,7 @@ type Plan = { faults: Fault[] };
 type Points = Record<string, string[]>;
 type Draft = Partial<Fault> & { point: string; do: string };
 
-const EVERY_MS = 2_000;
+const EVERY_MS = 1_000;
 
 /** The faults of the switches, without end. A fault of the plan that is the same is the switch's. */
 const PRESETS: Record<string, Draft> = {
