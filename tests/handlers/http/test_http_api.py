@@ -475,6 +475,25 @@ def test_the_document_names_every_operation_and_gives_examples():
             assert operation["description"]
 
 
+def test_the_document_describes_every_field_and_every_parameter():
+    document = request("GET", "/openapi.json").json
+    fields = [
+        (f"{name}.{key}", field)
+        for name, schema in document["components"]["schemas"].items()
+        for key, field in schema.get("properties", {}).items()
+        if "$ref" not in field
+    ]
+    parameters = [
+        (f"{operation['operationId']} {parameter['name']}", parameter)
+        for path in document["paths"].values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", ())
+    ]
+    assert [name for name, described in (*fields, *parameters) if not described.get("description")] == []
+    tagged = {tag for path in document["paths"].values() for operation in path.values() for tag in operation["tags"]}
+    assert tagged == {tag["name"] for tag in document["tags"]}
+
+
 @pytest.mark.parametrize("name", ["openapi.json", "asyncapi.json"])
 def test_each_document_is_the_committed_one_and_takes_no_token(name):
     answer = request("GET", f"/{name}")
