@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from handlers.chat.errors import Refused
 from handlers.chat.protocol.client_frames import CLIENT_FRAMES
 from handlers.chat.protocol.parsing import open_envelope
-from infra.contract.schema import json_schema
+from infra.contract.documents import committed
 
-SCHEMA = json_schema()
+SCHEMA = committed("protocol.schema.json")
 VALIDATOR = jsonschema_rs.validator_for({**SCHEMA, "anyOf": [{"$ref": "#/$defs/ClientFrame"}]})
 
 TEXTS = st.sampled_from(["", "x", "ж" * 64, "x" * 65, "x" * 128, "x" * 129, "x" * 200, "x" * 201])

@@ -6,12 +6,11 @@ import pytest
 
 from handlers.chat.errors import ErrorCode
 from handlers.chat.protocol.frames import PROTOCOL
-from infra.contract.documents import DOCS
-from infra.contract.schema import json_schema
+from infra.contract.documents import DOCS, committed
 
 PAGE = (DOCS / "protocol.md").read_text()
 HTTP_PAGE = (DOCS / "http-api.md").read_text()
-DEFINITIONS = json_schema()["$defs"]
+DEFINITIONS = committed("protocol.schema.json")["$defs"]
 
 
 def words(page):
