@@ -2,8 +2,8 @@
  * The life of a connection that is always there again: connecting, the token, pings, the change to a new connection
  * before the gateway ends the old one, and when to stop trying. No I/O here: time comes in, orders go out.
  *
- * A *line* is one WebSocket. At most one line is up. Another one may be on its way to replace it, and a third one, which
- * was replaced, is listened to until the chat is joined on the new one.
+ * A *line* is one WebSocket. At most one line is up. Another one may be on its way to replace it. A third one, which was
+ * replaced, is listened to until the chat is joined on the new one.
  */
 import { ParleyError } from "./errors.ts";
 import type { ConnectedData, ErrorData, GatewayError, ServerFrame } from "./frames.ts";
@@ -488,7 +488,7 @@ export class Session {
   }
 }
 
-/** Return a line that is being opened. If it replaces one, it joins the chat when it is up: until then that one is used. */
+/** Return a line that is being opened. If it replaces one (`alone`), that one is used until this one is up. */
 function newLine(id: number, token: string, now: number, alone: boolean): Line {
   return { id, phase: "opening", since: now, token, joins: 0, isRenewed: false, alone, pingedAt: now, heardAt: now };
 }

@@ -211,7 +211,12 @@ export class Server {
     this.#pass(connection, "server", frame, () => connection.tell("message", { data: JSON.stringify(frame) }));
   }
 
-  #pass(connection: Connection, from: "client" | "server", frame: ClientFrame | ServerFrame, deliver: () => void): void {
+  #pass(
+    connection: Connection,
+    from: "client" | "server",
+    frame: ClientFrame | ServerFrame,
+    deliver: () => void,
+  ): void {
     if (connection.state !== "open") {
       return;
     }
@@ -362,7 +367,9 @@ export class Server {
     }
     const path = this.path(chat);
     const page = path.slice(-this.pageSize);
-    const running = chat.reply && { reply: { messageId: chat.reply.messageId, attempt: Math.max(1, chat.reply.attempt) } };
+    const running = chat.reply && {
+      reply: { messageId: chat.reply.messageId, attempt: Math.max(1, chat.reply.attempt) },
+    };
     post("chat_joined", {
       chatId: chat.chatId,
       title: chat.title,
@@ -517,7 +524,10 @@ export class Server {
     const { text } = reply;
     const call = [...reply.parts.values()].find(({ part }) => part.kind === "tool_call")!.part as { callId: string };
     reply.isWaiting = false;
-    const done: Step = { index: 0, part: { ...toolCall(call.callId, approved ? "done" : "error"), result: "42" } as Part };
+    const done: Step = {
+      index: 0,
+      part: { ...toolCall(call.callId, approved ? "done" : "error"), result: "42" } as Part,
+    };
     reply.steps.unshift("NEW ATTEMPT", text, done);
     this.#plan(chat, reply);
   }
