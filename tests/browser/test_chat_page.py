@@ -256,6 +256,20 @@ def test_a_message_over_a_limit_says_when_it_can_be_sent_again(project, person):
     expect(chat.questions.nth(1).get_by_role("button", name="Send again")).to_be_visible()
 
 
+def test_a_notice_of_an_administrator_is_shown_once_as_text_until_it_is_dismissed(project, person):
+    page = person().context.new_page()
+    backend = FakeBackend(page, [message(1)])
+    page.goto(f"{project.url}#/chat/{FakeBackend.CHAT}")
+    expect(ChatPage(page).questions).to_have_count(1)
+    for _ in range(2):
+        backend.push("notice", message="<b>Down</b> at noon", noticeId="n1")
+    backend.push("notice", message="Up again", noticeId="n2")
+    notices = page.get_by_role("status", name="Message from the administrators")
+    expect(notices).to_have_text(["<b>Down</b> at noon", "Up again"])
+    notices.first.get_by_role("button", name="Dismiss").click()
+    expect(notices).to_have_text(["Up again"])
+
+
 def test_of_two_thousand_messages_only_those_near_the_window_are_in_the_document(project, person):
     page = person().context.new_page()
     FakeBackend(page, [message(number, ("user", "assistant")[number % 2]) for number in range(2000)])

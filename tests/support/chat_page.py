@@ -181,14 +181,21 @@ class FakeBackend:
     def __init__(self, page: Page, messages: list[dict[str, Any]], **answers: dict[str, Any]) -> None:
         self.messages = messages
         self.answers = answers
+        self.open: list[WebSocketRoute] = []
         page.route_web_socket(re.compile("/ws/chat$"), self._connect)
 
     def _connect(self, route: WebSocketRoute) -> None:
         limits = {"messageChars": 8000, "idleSeconds": 600}
         greeting = {"message": "", "protocol": "1.2", "connectionId": "c", "limits": limits, "assistants": []}
         times = {"serverTime": "2026-11-26T12:00:00.000Z", "reconnectBefore": "2036-11-26T14:00:00.000Z"}
+        self.open.append(route)
         route.on_message(lambda text: self._answer(route, json.loads(str(text))))
         route.send(json.dumps({"type": "connected", "data": greeting | times}))
+
+    def push(self, kind: str, **data: Any) -> None:
+        """Send a frame to each connection."""
+        for route in self.open:
+            route.send(json.dumps({"type": kind, "data": data}))
 
     def _answer(self, route: WebSocketRoute, frame: dict[str, Any]) -> None:
         chat = {"chatId": self.CHAT, "title": "A long chat", "assistant": "default"}

@@ -1,6 +1,6 @@
 /** Small parts that both pages share: buttons with an icon, dialogs, menus. */
 import type { ButtonHTMLAttributes, ComponentChildren, RefObject, TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.tsx";
 
 type ButtonProps = { icon: IconName; label: string } & Omit<ButtonHTMLAttributes<HTMLButtonElement>, "icon" | "label">;
@@ -64,11 +64,13 @@ export function place(
   return { left: Math.max(gap, Math.min(fromLeft, window.width - gap - box.width)), top };
 }
 
-/** Box in the top layer, which a click outside or Escape closes. */
+/** Box in the top layer, which a click outside or Escape closes. Its content is in the document only while it is open. */
 export function Popover({ id, anchor, label, role = "dialog", class: extra = "", onToggle, children }: PopoverProps) {
   const element = useRef<HTMLDivElement>(null);
+  const [isOpen, setOpen] = useState(false);
   useLayoutEffect(() => {
     const box = element.current!;
+    const toggles = (event: Event) => (event as ToggleEvent).newState === "open" && setOpen(true);
     const toggled = (event: Event) => {
       const open = (event as ToggleEvent).newState === "open";
       if (open) {
@@ -79,16 +81,26 @@ export function Popover({ id, anchor, label, role = "dialog", class: extra = "",
         );
         box.style.left = `${left}px`;
         box.style.top = `${top}px`;
+        box.dataset["placed"] = "";
         box.querySelector<HTMLElement>("[autofocus], button, input, a[href]")?.focus();
+      }
+      if (!open) {
+        // Not before: the browser gives the focus back only if it is still inside.
+        setOpen(false);
+        delete box.dataset["placed"];
       }
       onToggle?.(open);
     };
+    box.addEventListener("beforetoggle", toggles);
     box.addEventListener("toggle", toggled);
-    return () => box.removeEventListener("toggle", toggled);
+    return () => {
+      box.removeEventListener("beforetoggle", toggles);
+      box.removeEventListener("toggle", toggled);
+    };
   }, [onToggle]);
   return (
     <div ref={element} id={id} popover="auto" class={`popover ${extra}`} role={role} aria-label={label}>
-      {children}
+      {isOpen && children}
     </div>
   );
 }

@@ -31,7 +31,7 @@ export function Sidebar({ narrow, onSwitch, onSignOut }: { narrow: boolean; onSw
         inert={hidden}
         onKeyDown={(event) => {
           // A box that is open inside closes first.
-          if (event.key === "Escape" && narrow && !(event.target as Element).closest("[popover]")) {
+          if (event.key === "Escape" && narrow && document.querySelector("[popover]:popover-open") === null) {
             event.stopPropagation();
             drawer.value = false;
           }
