@@ -189,3 +189,24 @@ test("the history has the same messages as the run", async (context) => {
   const chat = await world.until(client().openChat("chat-tea"));
   assert.deepEqual(toAgentMessages(chat.snapshot.messages).slice(1), tea.messages.slice(1));
 });
+
+test("files are uploaded first, and those of the history are not uploaded again", async (context) => {
+  const { world, server, agent } = stage(context);
+  const uploaded: string[] = [];
+  const http = {
+    async upload(chatId: string, file: File) {
+      uploaded.push(`${chatId} ${file.type} ${await file.text()}`);
+      return { id: `file-${uploaded.length}`, name: file.name, type: file.type, bytes: file.size };
+    },
+  };
+  const tea = agent({ threadId: "tea", http });
+  const attachments = [{ id: "old", name: "a.txt", type: "text/plain", bytes: 1 }];
+  const [stored] = toAgentMessages([{ id: "m1", role: "user", text: "Look", status: "done", parts: [], attachments }]);
+  const parts = stored?.role === "user" && typeof stored.content !== "string" ? stored.content : [];
+  const note = { type: "document" as const, source: { type: "data" as const, value: btoa("Hi"), mimeType: "text/plain" } };
+  tea.addMessage({ id: "u1", role: "user", content: [...parts, note] });
+  await world.until(tea.runAgent());
+  assert.deepEqual(uploaded, ["chat-tea text/plain Hi"]);
+  const sent = server.frames.find(({ frame }) => frame.type === "message")?.frame.data;
+  assert.deepEqual(sent && "attachments" in sent && sent.attachments, ["old", "file-1"]);
+});

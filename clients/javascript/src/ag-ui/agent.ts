@@ -243,17 +243,18 @@ function anew(replyId: string, { text, parts }: Shown, messages: readonly AgentM
 function ended(message: Message, input: RunAgentInput): AGUIEvent[] {
   const { id: messageId, finishReason, usage, cost } = message;
   const value = { messageId, ...(finishReason && { finishReason }), ...(usage && { usage }), ...(cost && { cost }) };
-  const outcome = { type: finishReason === "cancelled" ? "cancelled" : "success" } as const;
-  const tokens = usage ? [{ inputTokens: usage.promptTokens, outputTokens: usage.completionTokens }] : undefined;
-  return [{ type: EventType.CUSTOM, name: "parley.turn", value }, { ...finished(input, outcome), ...(tokens && { usage: tokens }) }];
+  const end = finishReason === "cancelled" ? cancelled(input) : finished(input, { type: "success" });
+  const tokens = usage && [{ inputTokens: usage.promptTokens, outputTokens: usage.completionTokens }];
+  return [{ type: EventType.CUSTOM, name: "parley.turn", value }, { ...end, ...(tokens && { usage: tokens }) }];
 }
 
 function finished({ threadId, runId }: RunAgentInput, outcome: RunFinishedOutcome) {
   return { type: EventType.RUN_FINISHED as const, threadId, runId, outcome };
 }
 
+/** The end of a run that was stopped. Before version 1.0, AG-UI has no outcome for it, and does not say its version. */
 function cancelled(input: RunAgentInput): AGUIEvent {
-  return finished(input, { type: "cancelled" });
+  return finished(input, { type: input.protocolVersion === undefined ? "success" : "cancelled" });
 }
 
 function failed(error: unknown): AGUIEvent {
