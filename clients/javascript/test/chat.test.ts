@@ -75,6 +75,58 @@ test("a message of another device that comes after its reply stands before it", 
   await world.pass(100);
   assert.deepEqual(ids(chat), ["m7", "m8"]);
   assert.equal(chat.snapshot.state, "replying");
+  const end = { content: "Hi", role: "assistant", timestamp, length: 2, finishReason: "stop" } as const;
+  const next = { messageId: "m10", chatId: chat.id, attempt: 1 };
+  server.post(connection, { type: "assistant_message_complete", data: { ...end, ...next, messageId: "m8" } });
+  server.post(connection, { type: "assistant_message_complete", data: { ...end, ...next } });
+  server.post(connection, { type: "user_message", data: { ...question, messageId: "m9" } });
+  await world.pass(100);
+  assert.deepEqual(ids(chat), ["m7", "m8", "m9", "m10"]);
+  assert.equal(chat.snapshot.state, "ready");
+});
+
+test("of several joins the newest counts", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  await world.until(chat.send("Hello").reply);
+  const before = chat.snapshot;
+  const data = { chatId: chat.id, title: "Old", assistant: "default", messages: [], hasMore: false };
+  server.post(first(server), { type: "chat_joined", requestId: "an earlier one", data });
+  await world.pass(100);
+  assert.deepEqual(chat.snapshot, before);
+});
+
+test("messages that are written ahead are sent one after the other", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  const turns = ["one", "two", "three"].map((text) => chat.send(text));
+  await world.until(Promise.all(turns.map(({ reply }) => reply)));
+  assert.equal(server.types("client").filter((each) => each === "message").length, 3);
+});
+
+test("regenerate is not asked twice if it was carried out and nobody heard of it", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  await world.until(chat.send("Hello").reply);
+  server.deaf.set("regenerate", 1);
+  assert.equal((await world.until(chat.regenerate().reply)).text, "You said: again Hello");
+  const turn = chat.regenerate();
+  server.fate = (_number, from) => (from === "server" ? "lose" : "deliver");
+  await world.pass(SECOND);
+  server.fate = () => "deliver";
+  const reply = await world.until(turn.reply);
+  await world.pass(SECOND);
+  assert.equal(chat.snapshot.messages.at(-1), reply);
+  assert.equal(server.only.messages.size, 4);
+});
+
+test("a server that counts more parts than there are is not asked without end", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  const reply = chat.send("Hello").reply;
+  server.claimedParts = 5;
+  assert.equal((await world.until(reply)).text, "You said: Hello");
+  assert.equal(server.types("client").filter((each) => each === "join_chat").length, 4);
 });
 
 test("a reply whose start got lost is found by joining again", async () => {
