@@ -133,6 +133,18 @@ for (const approved of [true, false]) {
   });
 }
 
+test("an answer after that of another device shows the reply that has ended", async (context) => {
+  const { world, client, agent, say, run } = stage(context, () => ["May I? ", { waitFor: "call-1" }, "Thanks."]);
+  const tea = agent({ threadId: "tea" });
+  await say(tea, "tea");
+  const other = await world.until(client().openChat("chat-tea"));
+  await world.until(other.approve("call-1", true));
+  await world.pass(5000);
+  await run(tea, { resume: [{ interruptId: "call-1", status: "resolved", payload: { approved: false } }] });
+  assert.deepEqual(shown(tea.messages), ["user: tea", "assistant: May I?  +lamp", "tool: 42", "assistant: Thanks."]);
+  assert.equal(tea.pendingInterrupts.length, 0);
+});
+
 test("connectAgent() shows the history and goes on with the reply that runs", async (context) => {
   const { world, server, agent } = stage(context, () => [...RICH]);
   server.store(server.newChat("chat-1"), "tea", "Yes.");

@@ -11,7 +11,7 @@ import {
   type RunFinishedOutcome,
 } from "@ag-ui/client";
 import { Observable, type Subscriber } from "rxjs";
-import { ask, askAgain, cancel, type Ids, onAbort, type Request, unlessAborted } from "../adapters/ask.ts";
+import { approve, ask, askAgain, cancel, type Ids, onAbort, type Request, unlessAborted } from "../adapters/ask.ts";
 import { Chats, type NewChat } from "../adapters/chats.ts";
 import { follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
 import { keyOf, type Shown } from "../adapters/progress.ts";
@@ -89,9 +89,9 @@ export class ParleyAgent extends AbstractAgent {
   }
 
   override run(input: RunAgentInput): Events {
-    return this.events(input, async (chat, signal) => {
+    return this.events(input, async (chat, signal, show) => {
       if (input.resume !== undefined) {
-        return answer(chat, input.resume);
+        return (await answer(chat, input.resume)) ?? this.shown(chat, show);
       }
       return { turn: await this.ask(chat, input.messages, signal) };
     });
@@ -99,11 +99,7 @@ export class ParleyAgent extends AbstractAgent {
 
   /** Show the chat: its messages, and the reply that runs or waits. For `connectAgent()`. */
   protected override connect(input: RunAgentInput): Events {
-    return this.events(input, async (chat, _signal, show) => {
-      const messages = chat.snapshot.messages.filter((message) => message.id !== chat.snapshot.replyId);
-      show({ type: EventType.MESSAGES_SNAPSHOT, messages: toAgentMessages(messages).map((message) => this.named(message)) });
-      return { turn: chat.resume(), isLate: true };
-    });
+    return this.events(input, async (chat, _signal, show) => this.shown(chat, show));
   }
 
   /** End the reply that runs. It keeps the text that there is. */
@@ -175,6 +171,13 @@ export class ParleyAgent extends AbstractAgent {
     }
   }
 
+  /** Show all messages but the reply that runs or waits, and return that one. */
+  private shown(chat: Chat, show: (event: AGUIEvent) => void): Begun {
+    const messages = chat.snapshot.messages.filter((message) => message.id !== chat.snapshot.replyId);
+    show({ type: EventType.MESSAGES_SNAPSHOT, messages: toAgentMessages(messages).map((message) => this.named(message)) });
+    return { turn: chat.resume(), isLate: true };
+  }
+
   /** Ask what the newest message of the user asks. Earlier ones are the server's already. */
   private async ask(chat: Chat, messages: readonly AgentMessage[], signal: AbortSignal): Promise<Turn> {
     const last = messages.at(-1);
@@ -203,16 +206,16 @@ export class ParleyAgent extends AbstractAgent {
   }
 }
 
-/** Answer for the calls that wait. The reply goes on, with what the screen has of it. */
-async function answer(chat: Chat, entries: readonly ResumeEntry[]): Promise<Begun> {
+/** Answer for the calls that wait. The reply goes on, with what the screen has of it. `undefined`: it has ended by now. */
+async function answer(chat: Chat, entries: readonly ResumeEntry[]): Promise<Begun | undefined> {
   const turn = chat.resume();
   const reply = chat.snapshot.messages.find(({ id }) => id === chat.snapshot.replyId);
   if (turn === undefined || reply === undefined) {
-    throw new ParleyError("nothing_to_approve", "The reply waits for no answer.");
+    return undefined;
   }
   const shown = { text: reply.text, parts: new Map(reply.parts.map((part) => [keyOf(part), part])) };
   for (const { interruptId, status, payload } of entries) {
-    await chat.approve(interruptId, status === "resolved" && isYes(payload));
+    await approve(chat, interruptId, status === "resolved" && isYes(payload));
   }
   return { turn, shown };
 }
