@@ -168,6 +168,13 @@ test("connectAgent() shows a call that waits, and its answer goes on", async (co
   assert.deepEqual(shown(loaded.messages), ["user: tea", "assistant: May I?  +lamp", "tool: 42", "assistant: Thanks."]);
 });
 
+test("connectAgent() of a new thread shows nothing and creates no chat", async (context) => {
+  const { world, server, agent } = stage(context);
+  const fresh = agent();
+  await world.until(fresh.connectAgent());
+  assert.deepEqual([fresh.messages.length, server.chats.size], [0, 0]);
+});
+
 test("the connection may be lost in the middle of a reply", async (context) => {
   const { world, server, agent } = stage(context, () => ["One, ", "two, ", "three."]);
   const tea = agent();

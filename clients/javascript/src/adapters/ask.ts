@@ -50,7 +50,7 @@ const MAX_CLIENT_ID = 64;
 export async function ask(chat: Chat, request: Request, { ids, http, signal }: Means): Promise<Turn> {
   if (chat.snapshot.messages.some((message) => message.status === "waiting")) {
     // Who asks something else does not want the calls that wait.
-    await chat.cancel();
+    await unlessAborted(chat.cancel(), signal);
   }
   const turn = await begin(chat, request, { ids, http, signal });
   await unlessAborted(turn.accepted, signal, () => {

@@ -34,6 +34,8 @@ export interface ParleyAgentConfig extends AgentConfig, NewChat {
 
 /** The reply that a run shows. */
 interface Begun {
+  readonly chat: Chat;
+  /** `undefined` if none runs. */
   readonly turn: Turn | undefined;
   /** What the screen has of it. */
   readonly shown?: Shown;
@@ -89,17 +91,21 @@ export class ParleyAgent extends AbstractAgent {
   }
 
   override run(input: RunAgentInput): Events {
-    return this.events(input, async (chat, signal, show) => {
+    return this.events(input, async (signal, show) => {
+      const chat = await unlessAborted(this.shared.chats.findOrCreate(input.threadId), signal);
       if (input.resume !== undefined) {
         return (await answer(chat, input.resume)) ?? this.shown(chat, show);
       }
-      return { turn: await this.ask(chat, input.messages, signal) };
+      return { chat, turn: await this.ask(chat, input.messages, signal) };
     });
   }
 
   /** Show the chat: its messages, and the reply that runs or waits. For `connectAgent()`. */
   protected override connect(input: RunAgentInput): Events {
-    return this.events(input, async (chat, _signal, show) => this.shown(chat, show));
+    return this.events(input, async (signal, show) => {
+      const chat = await unlessAborted(this.shared.chats.find(input.threadId), signal);
+      return chat && this.shown(chat, show);
+    });
   }
 
   /** End the reply that runs. It keeps the text that there is. */
@@ -110,7 +116,7 @@ export class ParleyAgent extends AbstractAgent {
   /** The events of one run. `begin` finds the reply. */
   private events(
     input: RunAgentInput,
-    begin: (chat: Chat, signal: AbortSignal, show: (event: AGUIEvent) => void) => Promise<Begun>,
+    begin: (signal: AbortSignal, show: (event: AGUIEvent) => void) => Promise<Begun | undefined>,
   ): Events {
     const { threadId, runId } = input;
     return new Observable<BaseEvent>((subscriber) => {
@@ -119,14 +125,13 @@ export class ParleyAgent extends AbstractAgent {
       const show = (event: AGUIEvent) => subscriber.next(event as BaseEvent);
       const run = async () => {
         show({ type: EventType.RUN_STARTED, threadId, runId });
-        const chat = await unlessAborted(this.shared.chats.findOrCreate(threadId), signal);
-        const { turn, ...begun } = await begin(chat, signal, show);
-        if (turn === undefined) {
-          show({ type: EventType.RUN_FINISHED, threadId, runId, outcome: { type: "success" } });
+        const begun = await begin(signal, show);
+        if (begun?.turn === undefined) {
+          show(finished(input, { type: "success" }));
           return;
         }
-        onAbort(signal, turn, () => cancel(chat));
-        await this.follow({ turn, ...begun }, input, subscriber);
+        onAbort(signal, begun.turn, () => cancel(begun.chat));
+        await this.follow(begun.turn, begun, input, subscriber);
       };
       run()
         .catch((error: unknown) => show(signal.aborted ? cancelled(input) : failed(error)))
@@ -135,7 +140,8 @@ export class ParleyAgent extends AbstractAgent {
   }
 
   private async follow(
-    { turn, shown, isLate }: Begun & { turn: Turn },
+    turn: Turn,
+    { shown, isLate }: Begun,
     input: RunAgentInput,
     subscriber: Subscriber<BaseEvent>,
   ): Promise<void> {
@@ -175,7 +181,7 @@ export class ParleyAgent extends AbstractAgent {
   private shown(chat: Chat, show: (event: AGUIEvent) => void): Begun {
     const messages = chat.snapshot.messages.filter((message) => message.id !== chat.snapshot.replyId);
     show({ type: EventType.MESSAGES_SNAPSHOT, messages: toAgentMessages(messages).map((message) => this.named(message)) });
-    return { turn: chat.resume(), isLate: true };
+    return { chat, turn: chat.resume(), isLate: true };
   }
 
   /** Ask what the newest message of the user asks. Earlier ones are the server's already. */
@@ -217,7 +223,7 @@ async function answer(chat: Chat, entries: readonly ResumeEntry[]): Promise<Begu
   for (const { interruptId, status, payload } of entries) {
     await approve(chat, interruptId, status === "resolved" && isYes(payload));
   }
-  return { turn, shown };
+  return { chat, turn, shown };
 }
 
 /** Return true if an answer approves the call: `true`, or what `responseSchema` asks for. Anything else refuses it. */
