@@ -1,0 +1,62 @@
+/** The search for any id: the emulator looks through fields and recorded payloads, the page adds the user's connections. */
+import { effect, signal } from "@preact/signals";
+import { answered } from "./api.ts";
+import { trace, users, version } from "./feed.ts";
+import type { TraceEvent } from "./model/events.ts";
+import type { Turn } from "./model/turns.ts";
+
+/** The numbers of the events that have the text; null while there is no search. */
+export const hits = signal<ReadonlySet<number> | null>(null);
+
+/** Search for a text, and go on with each new event. Returns what ends the search. */
+export function startSearch(text: string): () => void {
+  if (text === "") {
+    hits.value = null;
+    return () => undefined;
+  }
+  const aborted = new AbortController();
+  let after = 0;
+  let busy = false;
+  hits.value = new Set();
+  const look = async () => {
+    busy = true;
+    try {
+      const response = await answered("GET", `trace?text=${encodeURIComponent(text)}&after=${after}`, undefined, aborted.signal);
+      const found = (await response.json()) as TraceEvent[];
+      after = Number(response.headers.get("x-parley-last") ?? after);
+      hits.value = new Set([...(hits.value ?? []), ...found.map((event) => event.number)]);
+    } catch {
+      // The next event asks again.
+    }
+    busy = false;
+  };
+  const stop = effect(() => {
+    void version.value;
+    if (!busy) {
+      void look();
+    }
+  });
+  return () => {
+    stop();
+    aborted.abort();
+    hits.value = null;
+  };
+}
+
+/** Return the turns that a search has found: those with the text, and those of the connections of this user. */
+export function turnsFound(text: string): Set<Turn> {
+  const found = new Set<Turn>();
+  for (const number of hits.value ?? []) {
+    const turn = trace.turnOf(number);
+    if (turn) {
+      found.add(turn);
+    }
+  }
+  const connections = new Set([...users.value].filter(([, user]) => user === text).map(([connection]) => connection));
+  for (const turn of connections.size > 0 ? trace.turns : []) {
+    if (turn.connection && connections.has(turn.connection)) {
+      found.add(turn);
+    }
+  }
+  return found;
+}
