@@ -89,11 +89,15 @@ test("of several joins the newest counts", async () => {
   const { world, server, client } = scene();
   const chat = await world.until(client().createChat());
   await world.until(chat.send("Hello").reply);
-  const before = chat.snapshot;
   const data = { chatId: chat.id, title: "Old", assistant: "default", messages: [], hasMore: false };
+  const lengths = new Set<number>();
+  chat.subscribe(() => lengths.add(chat.snapshot.messages.length));
   server.post(first(server), { type: "chat_joined", requestId: "an earlier one", data });
-  await world.pass(100);
-  assert.deepEqual(chat.snapshot, before);
+  server.post(first(server), { type: "branch_selected", data: { chatId: chat.id, messageId: ids(chat)[0]! } });
+  server.post(first(server), { type: "chat_joined", requestId: "an earlier one", data });
+  await world.pass(SECOND);
+  assert.deepEqual([...lengths], [2]);
+  assert.equal(chat.title, "New chat");
 });
 
 test("messages that are written ahead are sent one after the other", async () => {
