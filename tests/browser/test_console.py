@@ -70,6 +70,8 @@ class TestTimeline:
         expect(page.get_by_role("region", name="frame in")).to_contain_text("while the console is open")
         step(page, "post").click()
         expect(page.get_by_role("region", name="frame out")).to_contain_text("while the console is open")
+        page.keyboard.press("ArrowUp")
+        expect(step(page, "dynamodb PutItem")).to_be_focused()
         step(page, "INFO working").click()
         expect(page.get_by_role("region", name="Log")).to_contain_text("while the console is open")
 

@@ -20,8 +20,12 @@ def recorded(path, answer):
 
 def test_an_invocation_names_the_one_that_it_began():
     fields = recorded("/2015-03-31/functions/Worker/invocations", Response(202, {"x-amzn-RequestId": "r2"}))
-    assert ("Invoke", "Chat", 202, "r1", "r2") == tuple(
-        fields[name] for name in ("operation", "caller", "status", "request_id", "invoked")
+    assert tuple(fields[name] for name in ("operation", "caller", "status", "request_id", "invoked")) == (
+        "Invoke",
+        "Chat",
+        202,
+        "r1",
+        "r2",
     )
 
 
