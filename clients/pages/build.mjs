@@ -26,8 +26,8 @@ const PAGES = [
 
 const preact = join(here, "../node_modules/preact");
 const react = join(preact, "compat/dist/compat.mjs");
-/** What libraries made for React get instead of it. */
-const ALIASES = { "react/jsx-runtime": join(preact, "jsx-runtime/dist/jsxRuntime.mjs"), "react-dom": react, react };
+/** Libraries for React get Preact. */
+const REACT = { react, "react-dom": react, "react/jsx-runtime": join(preact, "jsx-runtime/dist/jsxRuntime.mjs") };
 
 /** Return esbuild's options for a page. Files have a hash in their names, so that a browser may keep them for ever. */
 function bundleOptions(page) {
@@ -44,7 +44,7 @@ function bundleOptions(page) {
     jsx: "automatic",
     jsxImportSource: "preact",
     conditions: ["source"],
-    alias: ALIASES,
+    alias: REACT,
     loader: { ".svg": "file", ".woff2": "file" },
     minify: !options.watch,
     sourcemap: options.watch ? "linked" : false,

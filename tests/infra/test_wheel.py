@@ -170,6 +170,10 @@ def test_the_chat_names_the_extra_that_it_needs(environment):
     assert "Traceback" not in done.stderr
 
 
+def test_the_client_library_needs_no_extra(environment):
+    subprocess.run([environment / "bin" / "python", "-c", "from parley.client import ParleyClient"], check=True)
+
+
 def test_its_extras_bring_the_chat_and_the_fixture(uv, wheel, locked, tmp_path):
     venv = install(uv, tmp_path / "venv", locked, f"parley-aws[client,pytest] @ {wheel.as_uri()}")
     project = tmp_path / "project"

@@ -6,13 +6,21 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from parley.client.link import PROTOCOL
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from tests.support import contract
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+"""The server's clock, which stands still. That of the client may show anything."""
 REPLY = "Sun ☀ and rain, привет 🙂!"
 CALL = {"kind": "tool_call", "callId": "t1", "name": "weather", "arguments": '{"city": "Oslo"}'}
+CHAT = {"chatId": "c1", "title": "New"}
+TIMESTAMP = "2026-11-26T12:00:00.000Z"
 PARTS = [
     {"kind": "reasoning", "text": "Let me think. Yes."},
     CALL | {"state": "done", "result": "sun"},
@@ -41,7 +49,8 @@ class CutServer:
     `cut` is the number of the frame, in both directions together, at which the connection dies: before it, or after it.
     `large` leaves texts and parts out of pages and of the end, as the server does with those that fit no frame.
     `dies_at` is the step at which the first worker dies; another one makes the reply anew. `alone` lets the reply go on
-    without a connection; otherwise it waits for one, so that each piece is sent.
+    without a connection; otherwise it waits for one, so that each piece is sent. `lifetimes` are the seconds until each
+    connection has to hand over, as its greeting says: the last one holds for all that follow.
     """
 
     def __init__(
@@ -52,11 +61,20 @@ class CutServer:
         large: bool = False,
         dies_at: int | None = None,
         alone: bool = False,
+        lifetimes: tuple[float, ...] = (7200,),
+        protocol: str = PROTOCOL,
     ) -> None:
         self.cut = cut
         self.was_cut = False
         self.messages: list[dict[str, Any]] = []
         self.frames = 0
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+        self.pieces = 0
+        self.connections = 0
+        self.close_codes: list[int | None] = []
+        self._lifetimes = lifetimes
+        self._protocol = protocol
         self._before = before
         self._large = large
         self._dies_at = dies_at
@@ -71,7 +89,7 @@ class CutServer:
 
     async def __call__(self, connection: ServerConnection) -> None:
         try:
-            await self._send(connection, "connected", message="WebSocket connection established", protocol="1.2")
+            await self._greet(connection)
             async for raw in connection:
                 if self._counts(before=True):
                     raise Cut
@@ -87,8 +105,17 @@ class CutServer:
             pass
         finally:
             self._leave(connection)
+            self.close_codes.append(connection.close_code)
             if connection.transport:
                 connection.transport.close()
+
+    async def _greet(self, connection: ServerConnection) -> None:
+        lifetime = self._lifetimes[min(self.connections, len(self._lifetimes) - 1)]
+        self.connections += 1
+        before = (NOON + timedelta(seconds=lifetime)).isoformat()
+        fields: dict[str, Any] = {"protocol": self._protocol, "serverTime": NOON.isoformat(), "reconnectBefore": before}
+        fields |= {"connectionId": "c=", "limits": {"messageChars": 10_000, "idleSeconds": 600}, "assistants": []}
+        await self._send(connection, "connected", message="WebSocket connection established", **fields)
 
     def _counts(self, *, before: bool) -> bool:
         """Count a frame, once for both of its sides. Return True if the connection dies at this side of it."""
@@ -112,8 +139,10 @@ class CutServer:
             self._leave(to)
             to.transport.close()
             raise Cut
-        named = {"requestId": request_id} if request_id else {}
-        await to.send(json.dumps({"type": kind, "data": data} | named))
+        frame = {"type": kind, "data": data} | ({"requestId": request_id} if request_id else {})
+        if self._protocol == PROTOCOL:
+            contract.received(frame)
+        await to.send(json.dumps(frame))
         if self._counts(before=False):
             self._leave(to)
             to.transport.close()
@@ -135,17 +164,17 @@ class CutServer:
             case "create_chat":
                 if not dead:
                     self._join(connection)
-                    await self._send(connection, "chat_created", request_id, chatId="c1", title="New")
+                    await self._send(connection, "chat_created", request_id, assistant="default", **CHAT)
             case "message":
                 await self._accept(connection, data, request_id, dead=dead)
             case "ping" if not dead:
-                await self._send(connection, "pong", request_id)
+                await self._send(connection, "pong", request_id, serverTime=TIMESTAMP)
 
     async def _show(self, connection: ServerConnection, resume: dict[str, Any] | None, request_id: str | None) -> None:
         running = {"reply": {"messageId": "r1", "attempt": self._attempt}} if self._running else {}
         page = [self._in_a_page(each) for each in self.messages]
         await self._send(
-            connection, "chat_joined", request_id, chatId="c1", title="New", messages=page, hasMore=False, **running
+            connection, "chat_joined", request_id, assistant="default", messages=page, hasMore=False, **CHAT, **running
         )
         # From here on without a wait between the state and its frames, as the server's subscription has none.
         if self._running or (resume and len(self.messages) > 1):
@@ -180,7 +209,7 @@ class CutServer:
     ) -> None:
         client_id = data["clientMessageId"]
         known = self._by_client_id.get(client_id)
-        message = known or {"messageId": "u1", "role": "user", "content": data["message"], "timestamp": "now"}
+        message = known or {"messageId": "u1", "role": "user", "content": data["message"], "timestamp": TIMESTAMP}
         if known is None:
             self._by_client_id[client_id] = message
             self.messages.append(message)
@@ -198,7 +227,13 @@ class CutServer:
         for step in steps:
             await self._step(step)
         text = self._text
-        whole = {"messageId": "r1", "role": "assistant", "content": text, "timestamp": "now", "finishReason": "stop"}
+        whole = {
+            "messageId": "r1",
+            "role": "assistant",
+            "content": text,
+            "timestamp": TIMESTAMP,
+            "finishReason": "stop",
+        }
         parts = [{"index": index, "offset": part["offset"], **part["part"]} for index, part in self._parts.items()]
         await self._ready()
         self.messages.append(whole | {"parts": parts, "partCount": len(parts)})
@@ -226,6 +261,8 @@ class CutServer:
         if not self._alone:
             await self._someone.wait()
         await asyncio.sleep(0)
+        self.pieces += 1
+        await self.goes_on.wait()
 
     async def _tell_all(self, kind: str, **data: Any) -> None:
         await self._tell(kind, messageId="r1", attempt=self._attempt, **data)
@@ -233,7 +270,7 @@ class CutServer:
     def _end(self) -> dict[str, Any]:
         length = len(self._text.encode("utf-16-le")) // 2
         stored = {"messageId": "r1", "content": None if self._large else self._text, "role": "assistant"}
-        more = {"timestamp": "now", "chatId": "c1", "attempt": self._attempt, "length": length}
+        more = {"timestamp": TIMESTAMP, "chatId": "c1", "attempt": self._attempt, "length": length}
         return stored | more | {"finishReason": "stop", "partCount": len(self._parts)}
 
     @asynccontextmanager

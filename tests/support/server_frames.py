@@ -9,12 +9,13 @@ def frame(kind: str, request_id: str | None = None, **data: object) -> Frame:
     return Frame(kind, data, request_id)
 
 
-def message(message_id: str, role: str, content: str) -> dict[str, str]:
+def message(message_id: str, role: str, content: str | None) -> dict[str, str | None]:
     return {"messageId": message_id, "role": role, "content": content, "timestamp": "2026-01-01T00:00:00.000Z"}
 
 
-def joined(*messages: dict[str, str], chat_id: str = "c1", **more: object) -> Frame:
-    return frame("chat_joined", chatId=chat_id, title="Talk", messages=list(messages), hasMore=False, **more)
+def joined(*messages: dict[str, str | None], chat_id: str = "c1", **more: object) -> Frame:
+    fields = {"chatId": chat_id, "title": "Talk", "messages": list(messages), "hasMore": False}
+    return frame("chat_joined", **fields | more)
 
 
 def start(message_id: str = "r1", attempt: int = 1, offset: int = 0, content: str = "", **more: object) -> Frame:

@@ -37,6 +37,7 @@ const OPTIONS = { gfm: true, renderer: new PageRenderer() };
 export function nodesOf(token: Token, words: Words): DocumentFragment {
   const nodes = DOMPurify.sanitize(Parser.parse([token], OPTIONS), CLEAN);
   nodes.querySelectorAll("[class]").forEach(keepLanguage);
+  nodes.querySelectorAll("li").forEach(markTask);
   nodes.querySelectorAll("a").forEach(openOutside);
   nodes.querySelectorAll("img").forEach((image) => askBeforeLoading(image, words));
   nodes.querySelectorAll("pre").forEach((pre) => addHead(pre, words));
@@ -51,6 +52,11 @@ function keepLanguage(element: Element): void {
   if (language !== undefined) {
     element.classList.add(language);
   }
+}
+
+/** An item with a box needs no bullet. */
+function markTask(item: HTMLLIElement): void {
+  item.classList.toggle("task", /^\s*[☑☐] /.test(item.textContent));
 }
 
 function openOutside(link: HTMLAnchorElement): void {

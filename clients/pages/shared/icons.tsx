@@ -6,7 +6,7 @@ const PATHS = {
   search: "M11 4a7 7 0 1 0 0 14 7 7 0 0 0 0-14M16 16l4.5 4.5",
   menu: "M4 7h16M4 12h16M4 17h16",
   close: "M6 6l12 12M18 6L6 18",
-  more: "M5 12h.01M12 12h.01M19 12h.01",
+  more: "M5.5 11v2M5 12h1M12 11v2M11.5 12h1M18.5 11v2M18 12h1",
   send: "M12 19V5M6 11l6-6 6 6",
   stop: "M7 7h10v10H7z",
   clip: "M20 11.5l-8.2 8.2a5 5 0 0 1-7.1-7.1l8.5-8.5a3.3 3.3 0 0 1 4.7 4.7l-8.5 8.5a1.7 1.7 0 0 1-2.4-2.4l7.8-7.8",
@@ -16,11 +16,10 @@ const PATHS = {
   trash: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13M10.5 11v5.5M13.5 11v5.5",
   again: "M19.5 12a7.5 7.5 0 1 1-2.2-5.3L20 9M20 4v5h-5",
   up: "M7 11l4-8c1.7 0 2.5 1 2.5 2.5V9H19a2 2 0 0 1 2 2.3l-1.2 7A2 2 0 0 1 17.8 20H7zM7 11H3.5v9H7",
-  down: "M17 13l-4 8c-1.7 0-2.5-1-2.5-2.5V15H5a2 2 0 0 1-2-2.3l1.2-7A2 2 0 0 1 6.2 4H17zM17 13h3.5V4H17",
   left: "M14.5 6l-6 6 6 6",
   right: "M9.5 6l6 6-6 6",
   bottom: "M12 5v14M6 13l6 6 6-6",
-  tool: "M14.5 5.5a4.5 4.5 0 0 1 5.8 5.8l-2.8-2.8-2.5.5-.5 2.5 2.8 2.8a4.5 4.5 0 0 1-5.6-5.6L5 15.5a2 2 0 1 0 3 3",
+  tool: "M4 5h16v14H4zM7.5 9.5l3 2.5-3 2.5M12.5 15h4",
   thought: "M12 3a6.5 6.5 0 0 0-4 11.6V17h8v-2.4A6.5 6.5 0 0 0 12 3M9.5 20.5h5",
   link: "M10 14a4 4 0 0 0 5.7 0l3-3A4 4 0 0 0 13 5.3l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3A4 4 0 0 0 11 18.7l1-1",
   file: "M6 3h8l4 4v14H6zM14 3v4h4",
@@ -32,12 +31,12 @@ const PATHS = {
   warning: "M12 4l9 16H3zM12 10v4.5M12 17.2v.01",
 } as const;
 
-export type IconName = keyof typeof PATHS;
+export type IconName = keyof typeof PATHS | "down";
 
 export function Icon({ name, ...rest }: { name: IconName } & SVGAttributes<SVGSVGElement>) {
   return (
     <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false" {...rest}>
-      <path d={PATHS[name]} />
+      {name === "down" ? <path d={PATHS.up} transform="rotate(180 12 12)" /> : <path d={PATHS[name]} />}
     </svg>
   );
 }

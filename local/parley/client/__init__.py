@@ -31,6 +31,7 @@ from parley.client.errors import (
     RequestLost,
     TooLarge,
     Unreachable,
+    UnsupportedProtocol,
 )
 from parley.client.events import (
     BranchSelected,
@@ -85,5 +86,6 @@ __all__ = [
     "TooLarge",
     "Turn",
     "Unreachable",
+    "UnsupportedProtocol",
     "UserMessage",
 ]

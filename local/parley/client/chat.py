@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,16 @@ from parley.client.messages import Message
 from parley.client.turn import Turn
 
 Listener = Callable[[ChatEvent], object]
+
+
+def tell(listeners: Sequence[Listener], event: ChatEvent) -> None:
+    """Call listeners. The exception of one goes to the event loop's handler, and the connection goes on."""
+    for listener in list(listeners):
+        try:
+            listener(event)
+        except Exception as error:
+            context = {"message": "A listener of the chat has failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
 
 class Chat:
@@ -137,11 +148,12 @@ class Chat:
     async def load_more(self, limit: int | None = None) -> tuple[Message, ...]:
         """Load older messages, at most `limit` (50 without it), and return them. They are in `messages` then."""
         self._check()
-        known = self.messages
-        if known:
-            data = {"before": known[0].id} | ({"limit": limit} if limit else {})
-            await self._link.ask("load_history", data, "history")
-        return self.messages[: len(self.messages) - len(known)]
+        if not self.messages:
+            return ()
+        data = {"before": self.messages[0].id} | ({"limit": limit} if limit else {})
+        answer = await self._link.ask("load_history", data, "history")
+        page = {each.text("messageId") for each in answer.frames("messages")}
+        return tuple(message for message in self.messages if message.id in page)
 
     async def settled(self) -> None:
         """Wait until no answer and no reply is to come. A reply that waits for the user's approval does not count."""
@@ -179,8 +191,7 @@ class Chat:
         for event in events:
             for turn in self._turns:
                 turn.feed(event)
-            for listener in list(self._listeners):
-                listener(event)
+            tell(self._listeners, event)
             if event == ChatDeleted(self.id):
                 self._fail(ChatNotFound("The chat was deleted. Create another one.", "chat_not_found"))
         if self._link.error:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from parley.client.chat import Chat, Listener
+from parley.client.chat import Chat, Listener, tell
 from parley.client.errors import ParleyError
 from parley.client.events import Authenticated, ChatEvent, Greeted
 from parley.client.frames import ListedAssistant
@@ -166,7 +166,6 @@ class ParleyClient:
                     self.protocol, self.assistants, self.limits = protocol, assistants, limits
                 case Authenticated(user_id):
                     self.user_id = user_id
-            for listener in list(self._listeners):
-                listener(event)
+            tell(self._listeners, event)
         if link in self._chats:
             self._chats[link].take(events)

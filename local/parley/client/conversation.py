@@ -231,6 +231,7 @@ class Conversation:
         for message in page:
             outcomes += self._take_missed(message)
         self.history.join(page, frame.data.get("hasMore") is True)
+        self._last_role = page[-1].role if page else None
         # No reply is running, and the last message is an answer: the reply ended while the client was away.
         running = "reply" in frame.data or (self.reply and any(each.id == self.reply.message_id for each in page))
         if not running and self._last_role == "assistant":

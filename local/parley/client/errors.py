@@ -15,6 +15,10 @@ class Unreachable(ParleyError):
         self.status = status
 
 
+class UnsupportedProtocol(ParleyError):
+    """The server's protocol has another major version than this client."""
+
+
 class Closed(ParleyError):
     """The connection is closed for good: by the server with 1000, or by `close`."""
 

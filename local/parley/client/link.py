@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from websockets.frames import CloseCode
 
 from parley.client.conversation import Conversation, refusal
-from parley.client.errors import Closed, InvalidToken, ParleyError, RequestLost, Unreachable
+from parley.client.errors import Closed, InvalidToken, ParleyError, RequestLost, Unreachable, UnsupportedProtocol
 from parley.client.events import (
     Answered,
     Cancel,
@@ -30,6 +30,8 @@ from parley.client.pending import REPEATABLE
 from parley.client.timing import RUNTIME, TIMING, Runtime, Timing, back_off
 from parley.client.tokens import Tokens, expires_at
 
+PROTOCOL = "1.2"
+"""The protocol of this client. It works with every server of the same major version."""
 CONNECTION_ERRORS = (OSError, TimeoutError, WebSocketException)
 TRANSIENT_ERRORS = ("internal", "rate_limited")
 """Codes of errors that may not occur at the next attempt."""
@@ -206,7 +208,7 @@ class Link:
         except ParleyError as error:
             await self._end(error)
         except Exception as error:
-            failure = Closed(f"A listener, or the client itself, has failed: {error!r}. The connection is closed.")
+            failure = Closed(f"The client itself has failed: {error!r}. The connection is closed.")
             failure.__cause__ = error
             await self._end(failure)
         finally:
@@ -361,6 +363,8 @@ class Link:
                 return frame
 
     async def _take(self, frame: Frame) -> None:
+        if frame.kind == "connected":
+            _check_protocol(frame.optional("protocol") or PROTOCOL)
         try:
             outcomes = self.conversation.take(frame)
         except FrameError as error:
@@ -438,6 +442,14 @@ class Link:
         if self._socket:
             with suppress(ConnectionClosed):  # the reading task notices it too, and reconnects
                 await self._socket.connection.send(frame.dump())
+
+
+def _check_protocol(version: str) -> None:
+    """Raise `UnsupportedProtocol` if this client cannot keep to a version of the protocol."""
+    if version.partition(".")[0] != PROTOCOL.partition(".")[0]:
+        raise UnsupportedProtocol(
+            f"The server speaks protocol {version}, this client {PROTOCOL}. Update the older one."
+        )
 
 
 def _unreachable(url: str, loss: Exception) -> Unreachable:

@@ -18,6 +18,7 @@ from websockets.exceptions import InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
 from parley.client.frames import GATEWAY_ERROR, Frame, FrameError
+from parley.client.reply import utf16_length
 
 QUESTION = "Hello! Please answer in one short sentence."
 _REPLY = ("assistant_message_start", "assistant_message_token", "assistant_message_complete")
@@ -117,7 +118,7 @@ def _reply(device: _Device, steps: _Steps) -> Iterator[Frame]:
                 text = frame.text("content")
             else:
                 at = frame.data.get("offset")
-                _expect(at == _length(text), f"a piece at {at} after {_length(text)} characters")
+                _expect(at == utf16_length(text), f"a piece at {at} after {utf16_length(text)} characters")
                 text += frame.text("token")
             yield frame
             frame = device.receive(*_REPLY)
@@ -225,11 +226,6 @@ def _connected(url: str, patience: float) -> Iterator[_Device]:
     # API Gateway does not send WebSocket pings, and answers none within its own time.
     with connect(url, compression=None, ping_interval=None, open_timeout=patience, close_timeout=1) as connection:
         yield _Device(connection, patience)
-
-
-def _length(text: str) -> int:
-    """Return the length of a text as the protocol counts it: in UTF-16 code units."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _shown(frame: Frame) -> str:

@@ -12,12 +12,12 @@ from tests.support.waiting import HANGS
 AT_ONCE = Timing(retries=(0.0,) * 5)
 
 
-async def converse(server):
+async def converse(server, timing=AT_ONCE):
     """Have the conversation. Return the events of the turn, and the messages of the chat."""
     async with (
         asyncio.timeout(HANGS),
         server.listening() as url,
-        ParleyClient(url, "token", timing=AT_ONCE) as client,
+        ParleyClient(url, "token", timing=timing) as client,
     ):
         chat = await client.create_chat()
         turn = await chat.send("How is the weather?")
@@ -81,3 +81,11 @@ async def test_the_reply_is_exact_wherever_the_connection_dies(server, before):
         outcome = await converse(cutting)
         check(cutting, *outcome)
         assert cutting.was_cut or "alone" in server
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+async def test_the_reply_is_exact_if_it_dies_while_another_one_takes_over(before):
+    often = replace(AT_ONCE, ping_busy=0.0)
+    for cut in range(4, 24):
+        cutting = CutServer(cut, before=before, lifetimes=(0, 0, 0, 7200))
+        check(cutting, *await converse(cutting, often))

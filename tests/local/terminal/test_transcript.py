@@ -1,59 +1,11 @@
 import pytest
 from parley.client.events import Cancel, Resume, Send
 from parley.client.frames import Frame, FrameError
-from parley.client.reply import Reply, ReplyUpdate
 from parley.terminal.actions import End, Line, Stream, Style
 from parley.terminal.screen import sanitize
 
 from tests.support.server_frames import acknowledged, complete, frame, joined, message, start, token
 from tests.support.transcript import Transcript
-
-
-class TestReply:
-    def test_a_piece_that_continues_the_text_is_appended(self):
-        reply = Reply("r1", 1)
-
-        assert reply.take(1, 0, "Hello") == ReplyUpdate("Hello")
-        assert reply.take(1, 5, ", world") == ReplyUpdate(", world")
-        assert (reply.text, reply.length) == ("Hello, world", 12)
-
-    def test_the_overlap_of_a_piece_is_cut(self):
-        reply = Reply("r1", 1)
-        reply.take(1, 0, "Hello")
-
-        assert reply.take(1, 3, "lo, world") == ReplyUpdate(", world")
-        assert reply.take(1, 0, "Hello") == ReplyUpdate("")
-        assert reply.text == "Hello, world"
-
-    def test_offsets_count_utf_16_code_units(self):
-        reply = Reply("r1", 1)
-        reply.take(1, 0, "🙂")
-
-        assert reply.length == 2
-        assert reply.take(1, 2, "!") == ReplyUpdate("!")
-        assert reply.take(1, 0, "🙂!?") == ReplyUpdate("?")
-        assert reply.text == "🙂!?"
-
-    def test_a_piece_after_a_gap_is_not_taken(self):
-        reply = Reply("r1", 1)
-        reply.take(1, 0, "Hello")
-
-        assert reply.take(1, 6, "world") == ReplyUpdate(missing=True)
-        assert reply.text == "Hello"
-
-    def test_a_newer_attempt_starts_over(self):
-        reply = Reply("r1", 1)
-        reply.take(1, 0, "Hello")
-
-        assert reply.take(2, 0, "Good day") == ReplyUpdate("Good day", restarted=True)
-        assert reply.text == "Good day"
-
-    def test_an_older_attempt_is_ignored(self):
-        reply = Reply("r1", 2)
-        reply.take(2, 0, "Good day")
-
-        assert reply.take(1, 8, "!") == ReplyUpdate("")
-        assert reply.text == "Good day"
 
 
 def asked(transcript: Transcript) -> None:

@@ -4,7 +4,8 @@
  */
 import { Lexer, type MarkedOptions, type Token, type TokensList } from "marked";
 
-const OPTIONS: MarkedOptions = { gfm: true, breaks: false };
+// A line break is shown, as people and models mean it in a chat.
+const OPTIONS: MarkedOptions = { gfm: true, breaks: true };
 
 export interface Block {
   /** The Markdown of the block. */
