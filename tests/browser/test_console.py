@@ -283,7 +283,7 @@ def test_axe_finds_no_violation(emulator, person, anna, scheme, views):
         found[view] = axe.violations(page)
     page.goto(f"{emulator.console}#/timeline")
     turn(page, "fail").click()
-    page.locator(".wf-row.invocation").click()
+    page.locator(".wf-row.of-invocation").click()
     page.get_by_role("button", name="Edit and replay").click()
     found["turn"] = axe.violations(page)
     assert {view: broken for view, broken in found.items() if broken} == {}
@@ -299,7 +299,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(emulator, person, anna):
         assert (view, page.evaluate(wide)) == (view, 0)
     page.goto(f"{emulator.console}#/timeline")
     turn(page, "note-long").click()
-    page.locator(".wf-row.invocation").click()
+    page.locator(".wf-row.of-invocation").click()
     page.get_by_role("region", name="Event", exact=True).wait_for()
     assert page.evaluate(wide) == 0
     page.get_by_role("link", name="Back to the list").click()
@@ -314,7 +314,7 @@ def test_nothing_hostile_runs(emulator, person, anna):
     hostile.socket.send(json.dumps({"action": "fail-hostile", "text": HOSTILE}))
     page = person().tab(f"{emulator.console}#/timeline")
     turn(page, "fail-hostile").click()
-    page.locator(".wf-row.invocation").click()
+    page.locator(".wf-row.of-invocation").click()
     page.get_by_role("region", name="Log").wait_for()
     turn(page, HOSTILE).click()
     for view in ("connections", "invocations", "tables?name=Notes", "tables?name=Connections", "queues?name=Jobs"):

@@ -124,6 +124,7 @@ const english = {
   deadLettersTo: (queue: string, times: number) => `After ${times} receives a message goes to ${queue}.`,
   deadLettersOf: (queues: string) => `Dead letters of ${queues}`,
   receives: (count: number) => `received ${count} ×`,
+  messageBody: "Body",
   oldest: "The oldest 100 messages. Looking does not receive them.",
   // Faults
   faultsOff: "Nothing fails. Switch a fault on, or describe one.",
@@ -285,6 +286,7 @@ const russian: Words = {
   deadLettersTo: (queue, times) => `Получений до переноса в ${queue}: ${times}.`,
   deadLettersOf: (queues) => `Недоставленные из ${queues}`,
   receives: (count) => `получений: ${count}`,
+  messageBody: "Тело",
   oldest: "Сто самых старых сообщений. Просмотр их не забирает.",
   faultsOff: "Сбоев нет. Включите переключатель или опишите сбой.",
   noFaults: "Этот эмулятор не принимает сбоев: таблицы в другой DynamoDB. Запустите его без --dynamodb или с --faults plan.json.",

@@ -129,7 +129,7 @@ function WaterfallRow({ row, turn, began, isChosen, isOpen, onToggle }: Waterfal
     <button
       ref={button}
       type="button"
-      class={`wf-row ${row.kind} ${row.failed ? "bad" : ""}`}
+      class={`wf-row of-${row.kind} ${row.failed ? "bad" : ""}`}
       aria-pressed={row.rows ? undefined : isChosen}
       aria-expanded={row.rows ? isOpen : undefined}
       onClick={() => {
@@ -140,7 +140,7 @@ function WaterfallRow({ row, turn, began, isChosen, isOpen, onToggle }: Waterfal
       }}
     >
       <span class="wf-name">
-        <span class={`mark ${row.kind}`} aria-hidden="true" />
+        <span class="mark" aria-hidden="true" />
         <Name row={row} isOpen={isOpen} />
       </span>
       <span class="wf-track" aria-hidden="true">
