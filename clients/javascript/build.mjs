@@ -1,4 +1,4 @@
-// Writes dist/: the JavaScript of each entry of `exports` in package.json, and the types. Prints the size of the client.
+// Writes dist/: the JavaScript of each entry of `exports` in package.json, and the types. Prints the client's size.
 //
 //   node build.mjs              build everything
 //   node build.mjs --out DIR    build into another folder

@@ -24,7 +24,10 @@ const PAGES = [
   { name: "console", title: "console", maxGzipBytes: 150 * 1024 },
 ];
 
-const react = join(here, "../node_modules/preact/compat/dist/compat.mjs");
+const preact = join(here, "../node_modules/preact");
+const react = join(preact, "compat/dist/compat.mjs");
+/** Libraries for React get Preact. */
+const REACT = { react, "react-dom": react, "react/jsx-runtime": join(preact, "jsx-runtime/dist/jsxRuntime.mjs") };
 
 /** Return esbuild's options for a page. Files have a hash in their names, so that a browser may keep them for ever. */
 function bundleOptions(page) {
@@ -41,7 +44,7 @@ function bundleOptions(page) {
     jsx: "automatic",
     jsxImportSource: "preact",
     conditions: ["source"],
-    alias: { react, "react-dom": react },
+    alias: REACT,
     loader: { ".svg": "file", ".woff2": "file" },
     minify: !options.watch,
     sourcemap: options.watch ? "linked" : false,

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from handlers.chat.errors import Refused
 from handlers.http import admin, assistants, attachments, chats, feedback, me, messages, problems
 from handlers.http.dependencies import Services, ServicesDep
+from handlers.http.descriptions import describe
 from handlers.http.middleware import HEALTH_PATH, Guard
 from handlers.http.problems import Problem
 from handlers.http.schemas import Export, Health
@@ -51,7 +52,7 @@ _UNHEALTHY: dict[int | str, dict[str, Any]] = {
 
 
 class Api(FastAPI):
-    """FastAPI, with an OpenAPI document that also has the models which no operation names."""
+    """FastAPI, whose OpenAPI document also has the models that no operation names, and words for every field."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document."""
@@ -61,6 +62,7 @@ class Api(FastAPI):
                 [(Problem, "serialization"), (Export, "serialization")], ref_template="#/components/schemas/{model}"
             )
             document["components"]["schemas"].update(definitions["$defs"])
+            describe(document)
         return self.openapi_schema or {}
 
 

@@ -65,8 +65,8 @@ class Problem(ResponseBody):
     detail: Annotated[str, Field(examples=["Chat not found or access denied"])]
     instance: Annotated[str, Field(examples=["/chats/0199d7c2-5f4e-7c1a-9a3b-2d4e6f8a0b1c"])]
     code: ErrorCode
-    retry_after: Annotated[int, Field(description="Seconds.")] | None = None
-    reference: Annotated[str, Field(description="What the logs know this failure by.")] | None = None
+    retry_after: int | None = None
+    reference: str | None = None
     errors: tuple[FieldError, ...] | None = None
 
 

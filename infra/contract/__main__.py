@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from infra.contract.documents import DOCS, documents
+from infra.contract.documents import DOCS, DOCUMENTS, text_of
 
-for name, text in documents().items():
+for name in DOCUMENTS:
+    text = text_of(name)
     (DOCS / name).write_text(text)
     print(f"docs/{name}: {len(text):,} characters")

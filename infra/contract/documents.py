@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from infra.contract.asyncapi import asyncapi
 from infra.contract.openapi import openapi
@@ -11,8 +13,19 @@ from infra.contract.schema import json_schema
 
 DOCS = Path(__file__).parents[2] / "docs"
 
+DOCUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "protocol.schema.json": json_schema,
+    "asyncapi.json": asyncapi,
+    "openapi.json": openapi,
+}
 
-def documents() -> dict[str, str]:
-    """Return the text of each document."""
-    contents = {"protocol.schema.json": json_schema(), "asyncapi.json": asyncapi(), "openapi.json": openapi()}
-    return {name: json.dumps(content, ensure_ascii=False, indent=2) + "\n" for name, content in contents.items()}
+
+def text_of(name: str) -> str:
+    """Return the text of a document, made from the code as it is now."""
+    return json.dumps(DOCUMENTS[name](), ensure_ascii=False, indent=2) + "\n"
+
+
+def committed(name: str) -> dict[str, Any]:
+    """Return a document as it was written last."""
+    content: dict[str, Any] = json.loads((DOCS / name).read_text())
+    return content

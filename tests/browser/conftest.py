@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.support import page
 from tests.support.page import Person
+from tests.support.waiting import HANGS
 
 HERE = Path(__file__).parent
+
+# An expectation waits as long as everything else here: only what hangs fails.
+expect.set_options(timeout=HANGS * 1000)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,12 +11,14 @@ from websockets.exceptions import ConnectionClosed
 from tests.support import contract
 
 GREETING = {
+    "message": "WebSocket connection established",
     "protocol": "1.2",
     "connectionId": "c=",
     "serverTime": "2026-01-01T00:00:00.000Z",
     "reconnectBefore": "2026-01-01T01:55:00.000Z",
     "limits": {"messageChars": 10_000, "idleSeconds": 600},
 }
+"""The data of `connected`, without the assistants."""
 
 
 class ChatServer:
@@ -60,7 +62,7 @@ class ChatServer:
         with suppress(ConnectionClosed):
             if self.greets:
                 listed = {} if self.assistants is None else {"assistants": self.assistants}
-                await self.send("connected", message="WebSocket connection established", **GREETING, **listed)
+                await self.send("connected", **GREETING | listed)
             async for raw in connection:
                 frame = json.loads(raw)
                 self.received.append((frame["type"], frame["data"]))

@@ -11,11 +11,11 @@ from handlers.chat.assistants.registry import Assistants
 from handlers.chat.concurrency import Runtime
 from handlers.chat.identity.keys import SharedSecret
 from handlers.chat.identity.tokens import Authenticator
-from handlers.chat.protocol.frames import (
-    Error,
-)
+from handlers.chat.protocol import frames
+from handlers.chat.protocol.frames import Error
 from handlers.chat.records import Connection
 from handlers.chat.settings import Settings
+from handlers.chat.turns.actions import Post
 from handlers.chat.turns.commands import Commands
 from tests.support import contract
 from tests.support.runtime import FakeRuntime
@@ -57,6 +57,9 @@ class CommandClient:
         contract.sent(text)
         actions = []
         self.commands.answer(text, self.name, actions.append, reference="ref")
+        for action in actions:
+            if isinstance(action, Post):
+                contract.received(frames.as_json(action.frame, action.request_id))
         return actions
 
     def is_answered(self, kind, **data):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from parley.emulator import pages
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.support.browser import NAMES
 from tests.support.waiting import HANGS
@@ -35,6 +35,7 @@ def program() -> str | None:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Start Chromium."""
+    expect.set_options(timeout=HANGS * 1000)
     with sync_playwright() as playwright:
         options = ["--disable-dev-shm-usage", "--no-proxy-server"]
         browser = playwright.chromium.launch(executable_path=program(), chromium_sandbox=False, args=options)

@@ -28,7 +28,11 @@ export class Chat {
   #older: Promise<void> | undefined;
 
   /** @internal */
-  constructor(host: ChatHost, what: { chatId: string } | { create: CreateChatData; isRepeat: boolean }, foreign: Iterable<string>) {
+  constructor(
+    host: ChatHost,
+    what: { chatId: string } | { create: CreateChatData; isRepeat: boolean },
+    foreign: Iterable<string>,
+  ) {
     this.#host = host;
     const sink: ConversationSink = {
       id: () => host.id(),

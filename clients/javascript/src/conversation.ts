@@ -4,8 +4,10 @@
  */
 import { ParleyError } from "./errors.ts";
 import type { ClientFrame, CreateChatData, ErrorData, JoinChat, ServerFrame, UserMessageData } from "./frames.ts";
+import { type NewMessage, type Pending, withPending } from "./pending.ts";
+import { ANSWER_PATIENCE, type Ask, type Request, Requests, frameOf, timeOf } from "./requests.ts";
 import { type Happened, type Outcome, Transcript } from "./transcript.ts";
-import type { Attachment, ChatSnapshot, ChatState, Message } from "./types.ts";
+import type { ChatSnapshot, ChatState } from "./types.ts";
 
 /** The world of a conversation. */
 export interface ConversationSink {
@@ -25,47 +27,7 @@ export interface ConversationSink {
   id(): string;
 }
 
-type Ask =
-  | { kind: "message"; message: Pending }
-  | { kind: "regenerate"; replaced: string | undefined }
-  | { kind: "cancel"; messageId: string | undefined }
-  | { kind: "approve"; callId: string; approved: boolean }
-  | { kind: "select"; messageId: string; isSelected: boolean }
-  | { kind: "history"; before: string; limit: number | undefined }
-  | { kind: "create"; data: CreateChatData; isRepeat: boolean };
-
-interface Request {
-  readonly requestId: string;
-  readonly ask: Ask;
-  /** When it was sent on the connection that there is now. */
-  sentAt: number | undefined;
-  /** How often it was sent, on any connection. */
-  tries: number;
-  notBefore: number;
-}
-
-/** A message of the user that the server has not acknowledged. */
-interface Pending {
-  readonly clientMessageId: string;
-  readonly text: string;
-  readonly attachments: readonly (Attachment | string)[];
-  /** The message in whose place it comes. */
-  readonly replaces: string | undefined;
-  error?: ParleyError;
-  /** The stored message that is this one, it seems: the chat was joined again, and its acknowledgement is to come. */
-  shownAs?: string;
-}
-
-export interface NewMessage {
-  text: string;
-  clientMessageId: string;
-  attachments: readonly (Attachment | string)[];
-  replaces?: string | undefined;
-}
-
 const SECOND = 1000;
-/** After this time without an answer, a request is sent again. */
-export const ANSWER_PATIENCE = 10 * SECOND;
 /** After this time without a word of a running reply, the chat is joined again. */
 export const SILENCE = 30 * SECOND;
 /** The most tries of what is no message: a message is sent until it is acknowledged. */
@@ -83,7 +45,7 @@ export class Conversation {
 
   #phase: "offline" | "joining" | "joined" | "closed" = "offline";
   #isOpened = false;
-  readonly #requests: Request[] = [];
+  readonly #requests = new Requests();
   #pending: Pending[] = [];
   #join: { requestId: string; resumed: string | undefined; sentAt: number } | undefined;
   #rejoinAt: number | undefined;
@@ -99,7 +61,7 @@ export class Conversation {
     if ("chatId" in what) {
       this.chatId = what.chatId;
     } else {
-      this.#ask({ kind: "create", data: what.create, isRepeat: what.isRepeat });
+      this.#requests.add(sink.id(), { kind: "create", data: what.create, isRepeat: what.isRepeat });
     }
   }
 
@@ -126,7 +88,7 @@ export class Conversation {
   /** Take a message back. Returns false if it was sent already, or there is none. */
   discard(clientMessageId: string): boolean {
     const pending = this.#pending.find((each) => each.clientMessageId === clientMessageId);
-    const request = this.#requests.find(({ ask }) => ask.kind === "message" && ask.message === pending);
+    const request = this.#requests.ofMessage(pending);
     if (pending === undefined || (request !== undefined && request.tries > 0)) {
       return false;
     }
@@ -144,7 +106,7 @@ export class Conversation {
 
   /** End the reply that runs, or take back the message that waits to be sent. */
   cancel(now: number): string {
-    const first = this.#requests.find(isTurn);
+    const first = this.#requests.firstTurn;
     if (!this.transcript.busy && first?.ask.kind === "message" && first.tries === 0) {
       this.discard(first.ask.message.clientMessageId);
     }
@@ -175,7 +137,7 @@ export class Conversation {
 
   /** Give up what is not answered. With `isForever`, the chat is closed. */
   close(error: ParleyError, isForever: boolean): void {
-    for (const request of [...this.#requests]) {
+    for (const request of this.#requests.all) {
       this.#refuse(request, error);
     }
     this.#join = this.#rejoinAt = undefined;
@@ -190,7 +152,9 @@ export class Conversation {
 
   /** The connection is to be pinged often: somebody works on a reply. */
   get isActive(): boolean {
-    return (this.transcript.busy && !this.transcript.waiting) || this.#requests.some(({ ask }) => ask.kind === "message");
+    return (
+      (this.transcript.busy && !this.transcript.waiting) || this.#requests.all.some(({ ask }) => ask.kind === "message")
+    );
   }
 
   /** Nothing is on its way that may bring a reply. */
@@ -199,17 +163,17 @@ export class Conversation {
   }
 
   isOpenRequest(requestId: string): boolean {
-    return this.#find(requestId) !== undefined;
+    return this.#requests.find(requestId) !== undefined;
   }
 
   /** The connection may be replaced without that anything has to be asked twice. */
   get isQuiet(): boolean {
-    return !this.isActive && this.#join === undefined && this.#requests.every(({ sentAt }) => sentAt === undefined);
+    return !this.isActive && this.#join === undefined && this.#requests.sent.length === 0;
   }
 
-  /** Return the `join_chat` with which a new connection joins the chat. What was asked on the old one is asked again. */
+  /** Return the `join_chat` of a new connection. What was asked on the old one is asked again. */
   joining(now: number): JoinChat {
-    this.#unsend(now);
+    this.#requests.unsend(now);
     return this.chatId === undefined ? { type: "join_chat", requestId: this.sink.id() } : this.#joinFrame(now);
   }
 
@@ -219,7 +183,7 @@ export class Conversation {
       this.#phase = "joined";
       this.#flush(now);
     } else if (!isJoining) {
-      this.#unsend(now);
+      this.#requests.unsend(now);
       this.#rejoin(now);
     }
     this.#changed();
@@ -230,10 +194,10 @@ export class Conversation {
     this.#phase = "offline";
     this.#join = this.#rejoinAt = undefined;
     const isOurFault = code === 1003 || code === 1009;
-    for (const request of this.#requests.filter(({ sentAt }) => isOurFault && sentAt !== undefined)) {
+    for (const request of isOurFault ? this.#requests.sent : []) {
       this.#refuse(request, new ParleyError("frame_too_large", `The gateway has refused a frame (${code})`));
     }
-    this.#unsend(now);
+    this.#requests.unsend(now);
     this.#changed();
   }
 
@@ -256,7 +220,7 @@ export class Conversation {
 
   /** The gateway has failed with some frame. It does not say with which. */
   gatewayFailed(message: string, now: number): void {
-    const sent = this.#requests.filter(({ sentAt }) => sentAt !== undefined);
+    const { sent } = this.#requests;
     if (message === "Forbidden") {
       for (const request of sent) {
         this.#refuse(request, new ParleyError("gateway_forbidden", "The deployment has no route for this frame"));
@@ -267,7 +231,7 @@ export class Conversation {
     for (const request of sent) {
       request.notBefore = now + pause * SECOND;
     }
-    this.#unsend(now);
+    this.#requests.unsend(now);
     if (this.#join !== undefined || sent.some(({ ask }) => ask.kind === "regenerate")) {
       this.#rejoinAt = now + pause * SECOND;
     }
@@ -277,7 +241,7 @@ export class Conversation {
   get deadline(): number | undefined {
     const times = [this.#rejoinAt, this.#join && this.#join.sentAt + ANSWER_PATIENCE, this.#silentAt];
     if (this.#phase === "joined") {
-      times.push(...this.#requests.filter((each) => this.#isDue(each)).map((each) => this.#timeOf(each)));
+      times.push(...this.#requests.due(this.transcript, this.chatId !== undefined).map(timeOf));
     }
     const known = times.filter((time) => time !== undefined);
     return this.#phase === "offline" || this.#phase === "closed" || known.length === 0 ? undefined : Math.min(...known);
@@ -293,7 +257,7 @@ export class Conversation {
       this.#rejoin(now);
       return;
     }
-    for (const request of [...this.#requests]) {
+    for (const request of this.#requests.all) {
       if (this.#phase === "joined" && request.sentAt !== undefined && now >= request.sentAt + ANSWER_PATIENCE) {
         this.#repeat(request, now);
       }
@@ -345,7 +309,7 @@ export class Conversation {
         this.close(new ParleyError("chat_deleted", "The chat was deleted"), true);
         return undefined;
       case "history": {
-        const request = this.#find(frame.requestId, "history");
+        const request = this.#requests.find(frame.requestId);
         if (request?.ask.kind !== "history") {
           return NOTHING;
         }
@@ -356,7 +320,7 @@ export class Conversation {
       case "user_message":
         return this.#userMessage(frame.data);
       case "branch_selected": {
-        const request = this.#find(frame.requestId, "select");
+        const request = this.#requests.find(frame.requestId);
         if (request?.ask.kind === "select") {
           request.ask.isSelected = true;
         }
@@ -364,7 +328,9 @@ export class Conversation {
       }
       case "assistant_message_start": {
         const outcome = transcript.started(frame.data);
-        const request = this.#requests.find(({ ask }) => ask.kind === "regenerate" && ask.replaced === frame.data.replaces);
+        const request = this.#requests.all.find(
+          ({ ask }) => ask.kind === "regenerate" && ask.replaced === frame.data.replaces,
+        );
         if (request !== undefined && request.tries > 0) {
           this.#settle(request, frame.data.messageId);
         }
@@ -377,7 +343,7 @@ export class Conversation {
       case "assistant_message_complete":
         return transcript.completed(frame.data);
       case "call_answered": {
-        const request = this.#find(frame.requestId, "approve");
+        const request = this.#requests.find(frame.requestId);
         if (request !== undefined) {
           this.#settle(request);
         }
@@ -391,7 +357,7 @@ export class Conversation {
   }
 
   #created(requestId: string | undefined, data: { chatId: string; title: string; assistant: string }, now: number) {
-    const request = this.#find(requestId, "create");
+    const request = this.#requests.find(requestId);
     if (request?.ask.kind !== "create") {
       return undefined;
     }
@@ -424,7 +390,7 @@ export class Conversation {
     const outcome = this.transcript.joined(data, resumed);
     this.#hideShown(known);
     this.#settleRegenerates();
-    for (const request of this.#requests.filter(({ ask }) => ask.kind === "select" && ask.isSelected)) {
+    for (const request of this.#requests.all.filter(({ ask }) => ask.kind === "select" && ask.isSelected)) {
       this.#settle(request);
     }
     this.#open();
@@ -434,7 +400,7 @@ export class Conversation {
   /** A message that was sent before the connection was lost may be among the new ones of the page. */
   #hideShown(known: ReadonlySet<string>): void {
     const fresh = this.transcript.messages.filter(({ id, role }) => role === "user" && !known.has(id));
-    for (const { ask, tries } of this.#requests) {
+    for (const { ask, tries } of this.#requests.all) {
       const found = ask.kind === "message" && tries > 0 && fresh.find(({ text }) => text === ask.message.text);
       if (found) {
         ask.message.shownAs = found.id;
@@ -447,7 +413,7 @@ export class Conversation {
     const pending = this.#pending.find((each) => each.clientMessageId === data.clientMessageId);
     if (pending !== undefined) {
       this.#drop(pending);
-      const request = this.#requests.find(({ ask }) => ask.kind === "message" && ask.message === pending);
+      const request = this.#requests.ofMessage(pending);
       if (request !== undefined) {
         this.#settle(request, data.messageId);
       }
@@ -462,7 +428,7 @@ export class Conversation {
       }
       return this.#phase === "closed" ? undefined : NOTHING;
     }
-    const request = this.#find(requestId);
+    const request = this.#requests.find(requestId);
     if (request === undefined) {
       return undefined;
     }
@@ -491,21 +457,11 @@ export class Conversation {
 
   // Requests
 
-  #ask(ask: Ask): Request {
-    const request = { requestId: this.sink.id(), ask, sentAt: undefined, tries: 0, notBefore: 0 };
-    this.#requests.push(request);
-    return request;
-  }
-
   #askNow(ask: Ask, now: number): string {
-    const { requestId } = this.#ask(ask);
+    const { requestId } = this.#requests.add(this.sink.id(), ask);
     this.#flush(now);
     this.#changed();
     return requestId;
-  }
-
-  #find(requestId: string | undefined, kind?: Ask["kind"]): Request | undefined {
-    return this.#requests.find((each) => each.requestId === requestId && (kind === undefined || each.ask.kind === kind));
   }
 
   /** Send what may be sent. */
@@ -514,37 +470,26 @@ export class Conversation {
       return;
     }
     this.#settleCancels();
-    for (const request of [...this.#requests]) {
-      if (request.sentAt === undefined && request.notBefore <= now && this.#isDue(request)) {
+    for (const request of this.#requests.all) {
+      if (
+        request.sentAt === undefined &&
+        request.notBefore <= now &&
+        this.#requests.isDue(request, this.transcript, this.chatId !== undefined)
+      ) {
         this.#transmit(request, now);
       }
     }
-    if (this.transcript.loads && this.#requests.length === 0 && this.#lastResumed !== this.transcript.resume()?.messageId) {
+    if (
+      this.transcript.loads &&
+      this.#requests.all.length === 0 &&
+      this.#lastResumed !== this.transcript.resume()?.messageId
+    ) {
       this.#rejoin(now);
     }
   }
 
-  /** A request may be sent, or its answer is awaited. Messages go one after the other, and while no reply is made. */
-  #isDue(request: Request): boolean {
-    const { ask, sentAt } = request;
-    if (ask.kind === "create") {
-      return true;
-    }
-    if (this.chatId === undefined || (ask.kind === "select" && ask.isSelected)) {
-      return false;
-    }
-    if (ask.kind === "cancel") {
-      return this.transcript.busy;
-    }
-    return !isTurn(request) || sentAt !== undefined || (!this.transcript.busy && request === this.#requests.find(isTurn));
-  }
-
-  #timeOf({ sentAt, notBefore }: Request): number {
-    return sentAt === undefined ? notBefore : sentAt + ANSWER_PATIENCE;
-  }
-
   #transmit(request: Request, now: number): void {
-    const frame = this.#frameOf(request);
+    const frame = frameOf(request, this.transcript);
     if (new TextEncoder().encode(JSON.stringify(frame)).length > MAX_FRAME_BYTES) {
       this.#refuse(request, new ParleyError("frame_too_large", "The message is over 32 KB"));
       return;
@@ -552,36 +497,6 @@ export class Conversation {
     request.sentAt = now;
     request.tries += 1;
     this.sink.send(frame);
-  }
-
-  #frameOf({ ask, requestId }: Request): ClientFrame {
-    switch (ask.kind) {
-      case "create":
-        return { type: "create_chat", requestId, data: ask.data };
-      case "message": {
-        const { text, clientMessageId, replaces } = ask.message;
-        const attachments = ask.message.attachments.map((each) => (typeof each === "string" ? each : each.id));
-        const data = { message: text, clientMessageId, ...(attachments.length > 0 && { attachments }) };
-        return replaces === undefined
-          ? { type: "message", requestId, data }
-          : { type: "edit", requestId, data: { ...data, messageId: replaces } };
-      }
-      case "regenerate":
-        ask.replaced = this.transcript.messages.at(-1)?.id;
-        return { type: "regenerate", requestId };
-      case "cancel":
-        // An id, as soon as it is known: so that a repeat cancels no later reply.
-        ask.messageId ??= this.transcript.running;
-        return { type: "cancel", requestId, data: ask.messageId === undefined ? {} : { messageId: ask.messageId } };
-      case "approve":
-        return { type: "approve", requestId, data: { callId: ask.callId, approved: ask.approved } };
-      case "select":
-        return { type: "select", requestId, data: { messageId: ask.messageId } };
-      case "history": {
-        const limit = ask.limit === undefined ? {} : { limit: ask.limit };
-        return { type: "load_history", requestId, data: { before: ask.before, ...limit } };
-      }
-    }
   }
 
   /** Nobody has answered a request. */
@@ -597,17 +512,9 @@ export class Conversation {
     }
   }
 
-  /** Nothing that was sent is answered on its connection any more. */
-  #unsend(now: number): void {
-    for (const request of this.#requests) {
-      request.sentAt = undefined;
-      request.notBefore = Math.max(request.notBefore, now);
-    }
-  }
-
   /** After a join: what was made anew stands in the chat. */
   #settleRegenerates(): void {
-    for (const request of [...this.#requests]) {
+    for (const request of this.#requests.all) {
       const { ask, sentAt, tries } = request;
       const last = this.transcript.messages.at(-1);
       if (ask.kind === "regenerate" && tries > 0 && sentAt === undefined && last && last.id !== ask.replaced) {
@@ -618,8 +525,8 @@ export class Conversation {
 
   /** A reply that has ended need not be cancelled. A message that is on its way is waited for. */
   #settleCancels(): void {
-    const turn = this.#requests.find(isTurn);
-    for (const request of [...this.#requests]) {
+    const turn = this.#requests.firstTurn;
+    for (const request of this.#requests.all) {
       const { ask } = request;
       if (ask.kind === "cancel") {
         const isOver = ask.messageId !== undefined && ask.messageId !== this.transcript.running;
@@ -632,12 +539,12 @@ export class Conversation {
   }
 
   #settle(request: Request, messageId?: string): void {
-    this.#remove(request);
+    this.#requests.remove(request);
     this.sink.settled(request.requestId, messageId);
   }
 
   #refuse(request: Request, error: ParleyError): void {
-    this.#remove(request);
+    this.#requests.remove(request);
     if (request.ask.kind === "message") {
       const pending = request.ask.message;
       if (pending.replaces === undefined && this.#pending.includes(pending)) {
@@ -651,13 +558,6 @@ export class Conversation {
     this.sink.refused(request.requestId, error);
     if (request.ask.kind === "create") {
       this.close(error, true);
-    }
-  }
-
-  #remove(request: Request): void {
-    const index = this.#requests.indexOf(request);
-    if (index >= 0) {
-      this.#requests.splice(index, 1);
     }
   }
 
@@ -710,7 +610,7 @@ export class Conversation {
       state: this.#state(),
       title: this.title,
       assistant: this.assistant,
-      messages: this.#view(),
+      messages: withPending(this.transcript.messages, this.#pending),
       hasMore,
       ...(running !== undefined && { replyId: running }),
     };
@@ -727,22 +627,6 @@ export class Conversation {
     return this.transcript.waiting ? "waiting" : this.transcript.busy ? "replying" : "ready";
   }
 
-  /** The messages of the server, and those that it has not acknowledged in their places. */
-  #view(): readonly Message[] {
-    let messages = [...this.transcript.messages];
-    for (const pending of this.#pending) {
-      if (pending.shownAs !== undefined && this.transcript.find(pending.shownAs)) {
-        continue;
-      }
-      const replaced = pending.replaces && messages.findIndex(({ id }) => id === pending.replaces);
-      if (typeof replaced === "number" && replaced >= 0) {
-        messages = messages.slice(0, replaced);
-      }
-      messages.push(pendingMessage(pending));
-    }
-    return messages;
-  }
-
   #changed(): void {
     this.#snapshot = undefined;
     this.sink.changed();
@@ -751,38 +635,10 @@ export class Conversation {
 
 const NOTHING: Outcome = { events: [] };
 
-/** A request that begins a turn. */
-function isTurn({ ask }: Request): boolean {
-  return ask.kind === "message" || ask.kind === "regenerate";
-}
-
 function isPast(time: number | undefined, now: number): boolean {
   return time !== undefined && now >= time;
 }
 
 export function errorOf(data: ErrorData): ParleyError {
   return new ParleyError(data.code, data.message, data.retryAfter ?? undefined);
-}
-
-const SHOWN = new WeakMap<Pending, Message>();
-
-/** Return a message that is not acknowledged as the application sees it. The same object until it fails. */
-function pendingMessage(pending: Pending): Message {
-  const shown = SHOWN.get(pending);
-  if (shown !== undefined && shown.error === pending.error) {
-    return shown;
-  }
-  const attachments = pending.attachments.filter((each) => typeof each !== "string");
-  const message: Message = {
-    id: pending.clientMessageId,
-    role: "user",
-    text: pending.text,
-    status: pending.error ? "failed" : "sending",
-    parts: [],
-    clientMessageId: pending.clientMessageId,
-    ...(attachments.length > 0 && { attachments }),
-    ...(pending.error && { error: pending.error }),
-  };
-  SHOWN.set(pending, message);
-  return message;
 }

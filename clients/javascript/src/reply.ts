@@ -1,8 +1,7 @@
 /**
  * One reply, put together by the protocol's rule for pieces. Everything here is a value: a step returns the reply as it
- * is after a frame, and what has happened to it.
- *
- * https://… docs/protocol.md, "The rule for pieces of a reply", "Parts of a reply"
+ * is after a frame, and what has happened to it. The rule is in docs/protocol.md: "The rule for pieces of a reply" and
+ * "Parts of a reply".
  */
 import type {
   AssistantMessageCompleteData,
@@ -120,7 +119,9 @@ export function showText(reply: Reply, events: readonly ReplyChange[], content: 
 
 /** Return the calls that wait for the user's answer. */
 export function waitingCalls(parts: Iterable<Part>): Part[] {
-  return [...parts].filter((part) => part.kind === "tool_call" && part.state === "waiting" && part.approved === undefined);
+  return [...parts].filter(
+    (part) => part.kind === "tool_call" && part.state === "waiting" && part.approved === undefined,
+  );
 }
 
 const KNOWN_KINDS: ReadonlySet<string> = new Set(["reasoning", "tool_call", "source", "refusal"]);

@@ -38,14 +38,12 @@ export class Tokens {
       return Promise.resolve(this.#token);
     }
     // Several connections that ask at once get the same one.
-    this.#fetching ??= (async () => {
-      try {
-        this.#token = await source(reason);
-        return this.#token;
-      } finally {
+    this.#fetching ??= Promise.resolve()
+      .then(() => source(reason))
+      .then((token) => (this.#token = token))
+      .finally(() => {
         this.#fetching = undefined;
-      }
-    })();
+      });
     return this.#fetching;
   }
 

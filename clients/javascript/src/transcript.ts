@@ -89,7 +89,7 @@ export class Transcript {
   }
 
   find(messageId: string): Message | undefined {
-    return this.messages.find((message) => message.id === messageId);
+    return this.messages.findLast((message) => message.id === messageId);
   }
 
   /** Return the reply to a message of the user, if it has begun. */
@@ -104,7 +104,12 @@ export class Transcript {
     if (message === undefined) {
       return [];
     }
-    const events: ReplyEvent[] = replay(messageId, this.#live.get(messageId)?.attempt ?? 1, message.text, message.parts);
+    const events: ReplyEvent[] = replay(
+      messageId,
+      this.#live.get(messageId)?.attempt ?? 1,
+      message.text,
+      message.parts,
+    );
     return message.status === "done" ? [...events, { type: "end", message }] : events;
   }
 

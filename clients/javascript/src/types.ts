@@ -133,7 +133,7 @@ export interface Closed {
   /**
    * - `closed`: `client.close()` was called.
    * - `ended_by_server`: close code 1000. Too many connections or frames of the user, or the user was disabled.
-   * - `invalid_token`: the token was refused, and so was a new one; or it has expired, and there is no function for a new one.
+   * - `invalid_token`: the token was refused, and so was a new one. Or it has expired, and no function gives a new one.
    * - `other_user`: a new token has another user. Make a new client for another user.
    * - `unsupported_protocol`: the server is newer than this client by a major version.
    */

@@ -11,10 +11,10 @@ type Settings = Omit<ChatInit<ParleyUIMessage>, "transport">;
 
 /** A server, and chats of the AI SDK that talk to it. */
 function stage(context: TestContext, script?: (text: string) => Step[]) {
-  const { client, timers, ...rest } = makeStage(context, script);
-  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers, ...options });
+  const { client, world, server } = makeStage(context, script);
+  const transport = (options = {}) => new ParleyChatTransport({ client: client(), timers: world, ...options });
   const chat = (settings: Settings = {}, by = transport()) => new Chat<ParleyUIMessage>({ ...settings, transport: by });
-  return { ...rest, client, transport, chat };
+  return { world, server, client, transport, chat };
 }
 
 /** Return what a screen shows: each message as its role and its parts. */
@@ -105,6 +105,70 @@ test("stop() before the server has heard of a message takes it back", async (con
   server.isReachable = true;
   await world.pass(60_000);
   assert.deepEqual(server.texts(), ["one", "You said: one"]);
+});
+
+test("stop() does not wait for a connection", async (context) => {
+  const { world, server, chat } = stage(context);
+  const ui = chat();
+  server.isReachable = false;
+  const sending = ui.sendMessage({ text: "one" });
+  await world.pass(100);
+  await world.until(ui.stop());
+  await world.until(sending);
+  assert.equal(ui.status, "ready");
+  server.isReachable = true;
+  await world.pass(60_000);
+  assert.equal([...server.chats.values()].flatMap((each) => server.texts(each)).length, 0);
+});
+
+test("stop() while nothing is heard of the server cancels the reply as soon as it can", async (context) => {
+  const { world, server, chat } = stage(context, (text) => (text === "long" ? ["One, ", ...Array(1000).fill("more, ")] : [text]));
+  const ui = chat();
+  await world.until(ui.sendMessage({ text: "short" }));
+  server.deaf.set("message", 1);
+  const sending = ui.sendMessage({ text: "long" });
+  await world.pass(100);
+  await world.until(ui.stop());
+  await world.until(sending);
+  assert.equal(ui.status, "ready");
+  await world.until(ui.sendMessage({ text: "last" }));
+  const replies = server.path(server.only).filter(({ view }) => view.role === "assistant");
+  assert.deepEqual(replies.map(({ view }) => view.finishReason), ["stop", "cancelled", "stop"]);
+});
+
+test("a chat that was closed is opened again, and one that was deleted is an error", async (context) => {
+  const { world, server, chat, transport } = stage(context);
+  const by = transport();
+  const ui = chat({ id: "tea" }, by);
+  await world.until(ui.sendMessage({ text: "one" }));
+  const opened = await world.until(by.chat("tea"));
+  opened!.close();
+  await world.until(ui.sendMessage({ text: "two" }));
+  assert.equal(server.texts().length, 4);
+  (await world.until(by.chat("tea")))!.close();
+  server.chats.clear();
+  await world.until(ui.sendMessage({ text: "three" }));
+  assert.equal(ui.error && "code" in ui.error && ui.error.code, "chat_not_found");
+  assert.equal(server.chats.size, 0);
+});
+
+test("messages of other devices are shown by a listener", async (context) => {
+  const { world, chat, transport, client } = stage(context);
+  const by = transport();
+  const ui = chat({ id: "tea" }, by);
+  await world.until(ui.sendMessage({ text: "one" }));
+  const mine = (await world.until(by.chat("tea")))!;
+  mine.subscribe(() => {
+    if (ui.status === "ready") {
+      ui.messages = toUIMessages(mine.snapshot.messages);
+    }
+  });
+  const other = await world.until(client().openChat("chat-tea"));
+  await world.until(other.send("two").reply);
+  await world.pass(100);
+  assert.deepEqual(screen(ui), ["user: one", "assistant: You said: one", "user: two", "assistant: You said: two"]);
+  await world.until(ui.sendMessage({ text: "coffee", messageId: ui.messages[2]!.id }));
+  assert.deepEqual(screen(ui).slice(2), ["user: coffee", "assistant: You said: coffee"]);
 });
 
 test("a reply that was cancelled on another device ends without an error", async (context) => {
@@ -205,6 +269,24 @@ test("a page that is loaded while a reply waits shows the call, and answers for 
   await world.pass(5000);
   assert.deepEqual(screen(ui), ["user: tea", "assistant: May I?  | lamp output-available | Thanks."]);
 });
+
+for (const isOver of [false, true]) {
+  test(`an answer after that of another device shows the reply, ${isOver ? "which has ended" : "which runs"}`, async (context) => {
+    const rest: Step[] = isOver ? ["Thanks."] : Array<Step>(20).fill("Thanks. ");
+    const { world, server, chat, client } = stage(context, () => ["May I? ", { waitFor: "call-1" }, ...rest]);
+    const ui = chat({ id: "tea", sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses });
+    await world.until(ui.sendMessage({ text: "tea" }));
+    const other = await world.until(client().openChat("chat-tea"));
+    await world.until(other.approve("call-1", false));
+    await world.pass(isOver ? 5000 : 300);
+    await world.until(ui.addToolApprovalResponse({ id: "call-1", approved: true }) as Promise<void>);
+    await world.pass(5000);
+    assert.equal(ui.status, "ready");
+    const said = ui.messages[1]!.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+    assert.equal(said, server.texts()[1]);
+    assert.equal(ui.messages.length, 2);
+  });
+}
 
 test("a new message while a call waits ends the reply that waits", async (context) => {
   const { world, server, chat } = stage(context, (text) => (text === "tea" ? ["May I? ", { waitFor: "call-1" }] : [text]));

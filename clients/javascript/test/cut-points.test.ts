@@ -1,4 +1,4 @@
-/** The connection dies at every frame of a conversation, in both directions: nothing is lost, and nothing comes twice. */
+/** The connection dies at every frame of a conversation, in both directions: nothing is lost or comes twice. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Chat } from "../src/index.ts";
@@ -44,9 +44,19 @@ async function talk(stage: Scene): Promise<string[]> {
   // The connection may die after all was said, too.
   await world.pass(60_000);
   const stored = server.path(server.only).map(({ view }) => view.content);
-  assert.deepEqual(chat.snapshot.messages.map(({ text }) => text), stored);
+  assert.deepEqual(
+    chat.snapshot.messages.map(({ text }) => text),
+    stored,
+  );
   const [, reply] = chat.snapshot.messages;
-  assert.deepEqual(reply?.parts.map(({ kind, offset }) => [kind, offset]), [["reasoning", 0], ["tool_call", 9], ["source", 26]]);
+  assert.deepEqual(
+    reply?.parts.map(({ kind, offset }) => [kind, offset]),
+    [
+      ["reasoning", 0],
+      ["tool_call", 9],
+      ["source", 26],
+    ],
+  );
   assert.equal(reply?.parts[0]?.kind === "reasoning" && reply.parts[0].text, "Let me think.");
   assert.deepEqual(twice, []);
   return shown(chat);
@@ -67,7 +77,10 @@ async function branch(stage: Scene): Promise<string[]> {
   await world.pass(60_000);
   // The message and its edit, the first reply, the one that was made anew, and the one to the edit.
   assert.equal(server.only.messages.size, 5);
-  assert.deepEqual(chat.snapshot.messages.map(({ id }) => id), server.path(server.only).map(({ view }) => view.messageId));
+  assert.deepEqual(
+    chat.snapshot.messages.map(({ id }) => id),
+    server.path(server.only).map(({ view }) => view.messageId),
+  );
   assert.equal(chat.snapshot.messages[0]?.siblings?.length, 2);
   assert.equal(chat.snapshot.messages[1]?.siblings?.length, 2);
   assert.deepEqual(twice, []);
@@ -88,7 +101,10 @@ async function approve(stage: Scene): Promise<string[]> {
   await world.pass(60_000);
   assert.equal(textOf(events), reply.text);
   assert.equal(reply.parts[0]?.kind === "tool_call" && reply.parts[0].state, "done");
-  assert.deepEqual(server.texts(), chat.snapshot.messages.map(({ text }) => text));
+  assert.deepEqual(
+    server.texts(),
+    chat.snapshot.messages.map(({ text }) => text),
+  );
   assert.deepEqual(twice, []);
   return shown(chat);
 }
@@ -100,7 +116,10 @@ async function typeAhead(stage: Scene): Promise<string[]> {
   const turns = ["one", "two", "three"].map((text) => chat.send(text));
   await world.until(Promise.all(turns.map((turn) => turn.reply)));
   await world.pass(60_000);
-  assert.deepEqual(server.texts(), chat.snapshot.messages.map(({ text }) => text));
+  assert.deepEqual(
+    server.texts(),
+    chat.snapshot.messages.map(({ text }) => text),
+  );
   assert.deepEqual(twice, []);
   return shown(chat);
 }
@@ -114,7 +133,7 @@ for (const [name, conversation] of Object.entries({ talk, branch, approve, typeA
     for (const fate of ["cut", "deliver and cut", "lose"] as Fate[]) {
       for (let at = 1; at <= frames; at++) {
         const stage = scene(script, at);
-        // Nothing says that the last state of a part is missing, so the server loses none without losing the connection.
+        // Nothing says that the last state of a part is missing, so no server loses it without the connection.
         const canBe = (type: string) => fate !== "lose" || type !== "assistant_message_part";
         stage.server.fate = (number, _from, type) => (number === at && canBe(type) ? fate : "deliver");
         try {

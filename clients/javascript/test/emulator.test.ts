@@ -39,7 +39,10 @@ async function faults(...plan: object[]): Promise<void> {
 }
 
 /** Wait until a chat shows something. */
-function until<Value>(chat: { subscribe(listener: () => void): () => void }, look: () => Value | undefined): Promise<Value> {
+function until<Value>(
+  chat: { subscribe(listener: () => void): () => void },
+  look: () => Value | undefined,
+): Promise<Value> {
   return new Promise((resolve) => {
     const check = () => {
       const found = look();
@@ -103,7 +106,10 @@ test("the connection is cut in the middle of a reply, and a frame gets lost", op
   const reply = await turn.reply;
   assert.equal(textOf(await reading), reply.text);
   const stored = await new HttpApi({ url: httpUrl, token }).messages(chat.id);
-  assert.deepEqual(stored.messages.map(({ content }) => content), ["/long 400", reply.text]);
+  assert.deepEqual(
+    stored.messages.map(({ content }) => content),
+    ["/long 400", reply.text],
+  );
 
   await faults({ point: "post", do: "lose", match: ["assistant_message_token"], nth: 2 });
   const second = chat.send("/long 300");
@@ -178,7 +184,10 @@ test("refusals have the server's codes", options, async () => {
   const chat = await made.createChat();
   const turn = chat.send("   ");
   await assert.rejects(turn.accepted, (error) => error instanceof ParleyError && error.code === "message_empty");
-  assert.deepEqual(chat.snapshot.messages.map(({ status, error }) => [status, error?.code]), [["failed", "message_empty"]]);
+  assert.deepEqual(
+    chat.snapshot.messages.map(({ status, error }) => [status, error?.code]),
+    [["failed", "message_empty"]],
+  );
   assert.ok(chat.discard(turn.clientMessageId!));
   await assert.rejects(made.createChat({ assistant: "nobody" }), { code: "unknown_assistant" });
 

@@ -1,4 +1,13 @@
 import "../shared/theme.css";
+import "../shared/ui.css";
+import "./console.css";
 import { render } from "preact";
+import { startPreferences } from "../shared/preferences.ts";
+import { App } from "./app.tsx";
+import { startFeed } from "./feed.ts";
+import { startRouting } from "./route.ts";
 
-render(<h1>Parley console</h1>, document.getElementById("app")!);
+startPreferences();
+startRouting();
+void startFeed();
+render(<App />, document.getElementById("app")!);

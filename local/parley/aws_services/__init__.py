@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
@@ -42,6 +42,8 @@ _MAX_RECEIVED = 10
 _MODEL_HEAD_BYTES = 6000
 _MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\s*:\s*"([^"]*)"')
 _SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
+
+T = TypeVar("T")
 
 Deliver = Callable[[str, bytes, str], None]
 
@@ -159,6 +161,10 @@ class AwsServices:
                 await self._loop.run_in_executor(self._executor, self._handler, "s3")
             except ValueError as error:
                 self._trace.record("note", text=f"S3: {error}")
+
+    async def look(self, view: Callable[[], T]) -> T:
+        """Return what a function finds in moto's data, in the thread that uses them."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, view)
 
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""

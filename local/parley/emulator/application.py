@@ -18,6 +18,8 @@ from parley.dynamodb.dynoxide.process import Data
 from parley.dynamodb.streams import ask
 from parley.emulator.access import access_control
 from parley.emulator.call_log import ServiceCall
+from parley.emulator.console_api import ConsoleApi
+from parley.emulator.cost import CostSoFar
 from parley.emulator.database import database
 from parley.emulator.event_sources import EventSources
 from parley.emulator.fault_interceptor import FaultInterceptor
@@ -113,6 +115,7 @@ class Emulator:
         self._check = RequestCheck(options.address, lambda: self.built_in_model, self._s3.is_open_to_pages)
         self._pages = Pages(options, lambda: self.template, lambda: self._variables.overrides, self._check)
         self.functions = self._lambda(zygote)
+        self._cost = CostSoFar(trace, self.functions.memory, Clock().time)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.
         self._trace_api = TraceApi(trace, self._record, self.functions.invoke, Clock())
@@ -136,9 +139,7 @@ class Emulator:
         self._ready = asyncio.Event()
         self._call_paths = (INVOKE_PATH, SERVICES_PATH, *([DYNAMODB_PATH] if self.database else []))
         self._reset_api = self._for_tests()
-        self._own_api = OwnApi(
-            self._trace_api, self._reports, self._sources, self._injector, self._reset_api, self._pages
-        )
+        self._own_api = self._for_developers()
 
     def _mount(self, described: Template) -> None:
         """Serve the APIs of the template. A stage that was served already goes on. `described` is it as it was read."""
@@ -208,9 +209,15 @@ class Emulator:
             )
         return ResetApi(self._parts())
 
+    def _for_developers(self) -> OwnApi:
+        console = ConsoleApi(self.database, self._services, self._gateway.management_api, self._cost)
+        parts = (self._sources, self._injector, self._reset_api, console, self._pages)
+        return OwnApi(self._trace_api, self._reports, *parts)
+
     def _parts(self) -> Parts:
         """Return what a reset is about."""
         assert isinstance(self._clock, MovableClock) and self.database is not None  # noqa: S101, PT018 - as tests need
+        forget = (self._model.reset, self._trace.clear, self._cost.reset)
         account, access = self._gateway.account, [self._access.reset] if self._access else []
         injector = [self._injector.reset] if self._injector else []
         stages = [stage.reset for stage in self.mounts.values()]
@@ -225,7 +232,7 @@ class Emulator:
             self.template,
             self.options.users,
             self._work,
-            (account.reset, *access, *injector, *stages, *record, self._model.reset, self._trace.clear),
+            (account.reset, *access, *injector, *stages, *record, *forget),
             self._ready,
         )
 
@@ -321,12 +328,14 @@ class Emulator:
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
             # The others are tried later, and end again: each would take 20 to 30 MB. But before faults may strike.
-            first = first_needed(self.template) if self._injector is None else list(self.template.functions)
+            may_fail = self.options.faults is not None or self.options.test_api
+            first = list(self.template.functions) if may_fail else first_needed(self.template)
             await self.functions.warm(first)
             self._state.resume(self.functions, self.mounts.values(), self._provisioning.keeps_tables, self._trace)
             await self._sources.start()
             if self._injector:
                 self._injector.arm()
+            self._cost.reset()
             on_ready()
             later = [asyncio.create_task(each) for each in (self.functions.try_others(first), self._services.prepare())]
             await stopping.wait()

@@ -13,7 +13,7 @@ from parley.asgi import Response, Scope
 from parley.aws_services.s3_signatures import MAX_FORM_BYTES
 from parley.dynamodb.engine import UNITS_HEADER
 from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH, SERVICES_PATH
-from parley.functions.invoke_api import InvocationType, Refusal, reference
+from parley.functions.invoke_api import REQUEST_ID_HEADER, InvocationType, Refusal, reference
 from parley.gateway.events import decode_headers
 from parley.iam.requirements import Call, s3_call, with_more_objects
 from parley.template.model import LATEST
@@ -125,13 +125,15 @@ class ServiceCall:
             subject = {"function": reference(self._path.removeprefix(INVOKE_PATH).rpartition("/")[0]).name}
         else:
             subject = {"connection_id": self._path.rpartition("/")[2]}
-        return {**subject, "caller": self.caller}
+        return {**subject, "caller": self.caller, **({"request_id": self._request} if self._request else {})}
 
     def record(self, answer: Response, trace: Trace) -> None:
         """Write the call and its answer to the trace."""
-        units: dict[str, Any] = {}
+        found: dict[str, Any] = {"request_id": self._request} if self._request else {}
         if UNITS_HEADER in answer.headers:
-            units = {"units": float(answer.headers[UNITS_HEADER])}
+            found["units"] = float(answer.headers[UNITS_HEADER])
+        if self._path.startswith(INVOKE_PATH) and (invoked := answer.headers.get(REQUEST_ID_HEADER)):
+            found["invoked"] = invoked
         trace.record(
             "call",
             service=self._service,
@@ -139,8 +141,7 @@ class ServiceCall:
             caller=self.caller,
             status=answer.status,
             milliseconds=round((time.perf_counter() - self._began) * 1000, 1),
-            **units,
-            **({"request_id": self._request} if self._request else {}),
+            **found,
         )
 
     def _operation(self) -> str:

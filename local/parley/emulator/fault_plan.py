@@ -12,9 +12,12 @@ from parley.trace import Trace
 
 
 def load_injector(options: Options, overrides: Mapping[str, str], trace: Trace) -> Injector | None:
-    """Return the injector with the plan of `--faults`; None without that option. Raises `StartError`."""
+    """Return the injector with the plan of `--faults`; without that option the plan is empty. Raises `StartError`.
+
+    None if nothing may fail: functions call a DynamoDB elsewhere, and nobody has asked for faults.
+    """
     if options.faults is None:
-        return Injector(b"{}", trace) if options.test_api else None
+        return Injector(b"{}", trace) if options.embeds_dynamodb else None
     if not options.embeds_dynamodb and overrides.get("AWS_ACCESS_KEY_ID"):
         raise StartError(
             "Faults must not reach the tables of a real account, so --faults refuses to run with AWS_ACCESS_KEY_ID. "

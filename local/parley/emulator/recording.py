@@ -24,6 +24,9 @@ MAX_BYTES = 64 << 20
 MAX_PAYLOAD_BYTES = 1 << 20
 """The size of the largest payload that is kept whole. Of a larger one only the size is."""
 
+MAX_BRIEF = 200
+"""The most characters of the beginning of a payload."""
+
 
 @dataclass(frozen=True, slots=True)
 class Payload:
@@ -45,6 +48,12 @@ class Payload:
             return self.text if self.cut else json.loads(self.text)
         except (ValueError, RecursionError):
             return self.text
+
+    def brief(self) -> str:
+        """Return the beginning of the payload. Of an event that has a body, the beginning of the body."""
+        value = self.value() if self.name == EVENT else None
+        body = value.get("body") if isinstance(value, dict) else None
+        return (body if isinstance(body, str) else self.text)[:MAX_BRIEF]
 
 
 class Record:

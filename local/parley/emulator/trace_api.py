@@ -1,6 +1,6 @@
 """The JSON API for what happened: the trace, with filters and live; invocations with their payloads; their replay.
 
-Its schema is in docs/emulator/json-api.md.
+Its schema is in docs/emulator/json-api.schema.json.
 """
 
 from __future__ import annotations
@@ -55,24 +55,40 @@ class Filter:
     function: str = ""
     kinds: frozenset[str] = frozenset()
     failures: bool = False
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, asked: Mapping[str, str]) -> Self:
         """Return the filter that a query asks for."""
         kinds = frozenset(filter(None, asked.get("kind", "").split(",")))
         return cls(
-            asked.get("connection", ""), asked.get("function", ""), kinds, asked.get("error", "") in ("1", "true")
+            asked.get("connection", ""),
+            asked.get("function", ""),
+            kinds,
+            asked.get("error", "") in ("1", "true"),
+            _spellings(asked.get("text", "")),
         )
 
-    def takes(self, event: TraceEvent, connection: str) -> bool:
-        """Return whether an event, which is about this connection, is asked for."""
+    def takes(self, event: TraceEvent, connection: str, payload: Payload | None = None) -> bool:
+        """Return whether an event, which is about this connection and has this payload, is asked for."""
         fields = event.fields
         return (
             (not self.kinds or event.kind in self.kinds)
             and (not self.connection or self.connection == connection)
             and (not self.function or self.function in (fields.get("function"), fields.get("caller")))
             and (not self.failures or has_failed(event))
+            and (not self.texts or self._is_in(event, connection, payload))
         )
+
+    def _is_in(self, event: TraceEvent, connection: str, payload: Payload | None) -> bool:
+        values = [connection, *map(str, event.fields.values()), *([payload.text] if payload else [])]
+        return any(text in value for text in self.texts for value in values)
+
+
+def _spellings(text: str) -> tuple[str, ...]:
+    """Return the spellings of a text: as it is, in JSON, and in JSON inside JSON, as the body of an event is."""
+    once = json.dumps(text)[1:-1]
+    return tuple(dict.fromkeys((text, once, json.dumps(once)[1:-1]))) if text else ()
 
 
 def has_failed(event: TraceEvent) -> bool:
@@ -135,7 +151,8 @@ class TraceApi:
 
     async def _answer_trace(self, asked: Mapping[str, str]) -> Response:
         after, limit = _number(asked, "after", 0), max(1, _number(asked, "limit", MAX_EVENTS))
-        wanted, payloads = Filter.of(asked), asked.get("payloads", "") in ("1", "true")
+        wanted = Filter.of(asked)
+        whole, brief = (asked.get(name, "") in ("1", "true") for name in ("payloads", "brief"))
         ends = self._clock.time() + _seconds(asked)
         while True:
             waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -143,19 +160,24 @@ class TraceApi:
             try:
                 events = self._trace.after(after)
                 after = events[-1].number if events else after
-                found = [each for each in events if wanted.takes(each, self._connection(each))][:limit]
+                found = [each for each in events if wanted.takes(each, self._connection(each), self._payload(each))][
+                    :limit
+                ]
                 left = ends - self._clock.time()
                 if found or left <= 0 or self._stopped:
                     last = found[-1].number if len(found) == limit else after
-                    content = [self._event(each, payloads) for each in found]
+                    content = [self._event(each, whole, brief) for each in found]
                     return Response.of_json(200, content, {RUN_HEADER: self._run, LAST_HEADER: str(last)})
                 await self._clock.within(left, waiting)
             finally:
                 self._waiting.discard(waiting)
 
-    def _event(self, event: TraceEvent, payloads: bool) -> dict[str, Any]:
-        payload = self._payload(event) if payloads else None
-        content = {"content": payload.as_json()} if payload else {}
+    def _event(self, event: TraceEvent, whole: bool, brief: bool) -> dict[str, Any]:
+        """Return an event as JSON. `whole` and `brief` say how much of its payload it has."""
+        payload = self._payload(event) if whole or brief else None
+        content: dict[str, Any] = {"content": payload.as_json()} if payload and whole else {}
+        if payload and brief:
+            content["brief"] = payload.brief()
         return {"number": event.number, "at": event.at, "kind": event.kind, **event.fields, **content}
 
     def _payload(self, event: TraceEvent | None) -> Payload | None:

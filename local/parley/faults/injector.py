@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from parley.asgi import Response
-from parley.faults.plan import Fault, Plan, PlanError
+from parley.faults.plan import POINTS, Fault, Plan, PlanError
 from parley.trace import Trace
 
 
@@ -23,6 +23,11 @@ class Injector:
         """Start to inject faults. Before, no call counts: the emulator itself creates its tables then."""
         self._armed = True
 
+    @property
+    def is_idle(self) -> bool:
+        """True if nothing can fail now: the plan has no faults."""
+        return not self._plan.faults
+
     def reset(self) -> None:
         """Return to the plan of the start."""
         self._plan = Plan.of(self._at_start)
@@ -36,6 +41,8 @@ class Injector:
 
     def at_run(self, function: str, payload: bytes, request_id: str) -> Fault | None:
         """Return the fault that is due for the environment that is about to get this event, if there is one."""
+        if self.is_idle:
+            return None
         subject = f"{function} {payload.decode(errors='replace')}"
         return self.at("run", subject, function=function, request_id=request_id)
 
@@ -61,7 +68,9 @@ class Injector:
         return Response.of_json(200, self._plan.report())
 
     def answer_about(self, fault: str, method: str) -> Response:
-        """Answer a request for one fault, by its id: `DELETE` removes it."""
+        """Answer a request for one fault, by its id: `DELETE` removes it. `points` are what may be done where."""
+        if fault == "points" and method == "GET":
+            return Response.of_json(200, POINTS)
         if method != "DELETE":
             return Response.of_json(405, {"message": "DELETE"}, {"allow": "DELETE"})
         if not (fault.isascii() and fault.isdecimal() and self._plan.remove(int(fault))):

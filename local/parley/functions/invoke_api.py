@@ -24,6 +24,9 @@ MAX_REQUEST_BYTES = 6 * 1024 * 1024
 MAX_EVENT_BYTES = 1024 * 1024
 """The largest payload of an asynchronous invocation."""
 
+REQUEST_ID_HEADER = "x-amzn-RequestId"
+"""The header of an answer that has the request id of the invocation."""
+
 RawResponse = tuple[int, dict[str, str], bytes]
 """Status, headers and body of an HTTP response."""
 
@@ -199,4 +202,4 @@ def dry_run() -> RawResponse:
 
 
 def _headers(request_id: str) -> dict[str, str]:
-    return {"Content-Type": "application/json", "x-amzn-RequestId": request_id}
+    return {"Content-Type": "application/json", REQUEST_ID_HEADER: request_id}

@@ -30,6 +30,7 @@ from parley.template.model import LATEST, Function
 from parley.trace import Trace
 
 _STOP_SECONDS = 0.1
+_LEAST_MEMORY_MB = 128
 _MAX_ERROR_MESSAGE_CHARS = 1024
 """The length of the `ErrorMessage` attribute of a dead letter."""
 
@@ -185,6 +186,11 @@ class Functions:
     def freeze(self, access_key: str, seconds: float) -> None:
         """Stop the process that signs with this key, if there is one, and let it go on after this many seconds."""
         self._runner.freeze(access_key, seconds)
+
+    def memory(self, name: str) -> int:
+        """Return the memory of a function in MB, as the template says; the least there is if it has gone."""
+        function = self._functions.get(name)
+        return function.memory if function else _LEAST_MEMORY_MB
 
     async def http_invoke(
         self, path: str, headers: Mapping[str, str], body: bytes, delivery: Delivery = ONCE, query: str = ""

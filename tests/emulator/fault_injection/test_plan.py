@@ -1,14 +1,15 @@
 """The fault plan: read at the start, changed while the emulator runs."""
 
+import json
 import os
 import subprocess
-import urllib.error
 import urllib.request
 
 import pytest
 
 from tests.support.devices import PARLEY, ROOT, Emulator, free_port
 from tests.support.faulty_emulator import HANDLERS, TEMPLATE
+from tests.support.plain_client import PlainClient
 from tests.support.waiting import HANGS
 
 
@@ -63,13 +64,19 @@ class TestPlan:
         assert (ended.returncode, ended.stderr.count("\n")) == (1, 1)
         assert said in ended.stderr
 
-    def test_without_one_there_are_no_routes_for_it(self, tmp_path):
+    def test_without_one_it_is_empty_and_can_be_filled(self, tmp_path):
         (tmp_path / "template.yaml").write_text(TEMPLATE)
         (tmp_path / "app.py").write_text(HANDLERS)
         plain = Emulator(PARLEY_TEMPLATE=str(tmp_path / "template.yaml"), PARLEY_USERS="")
         try:
-            for path in ("faults", "model"):
-                with pytest.raises(urllib.error.HTTPError, match="404"):
-                    urllib.request.urlopen(f"{plain.url}/_parley/{path}", timeout=HANGS)
+            with urllib.request.urlopen(f"{plain.url}/_parley/faults", timeout=HANGS) as found:
+                assert json.load(found) == {"seed": 0, "faults": []}
+            plan = json.dumps({"faults": [{"point": "message", "do": "drop"}]}).encode()
+            urllib.request.urlopen(f"{plain.url}/_parley/faults", plan, timeout=HANGS).close()
+            client = PlainClient(plain, "/live")
+            client.socket.send("{}")
+            with urllib.request.urlopen(f"{plain.url}/_parley/trace?kind=fault&wait=20", timeout=HANGS) as found:
+                assert [each["do"] for each in json.load(found)] == ["drop"]
+            client.socket.close()
         finally:
             plain.stop()

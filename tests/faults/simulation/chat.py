@@ -26,7 +26,6 @@ from tests.faults.simulation.gateway import SimulatedGateway
 from tests.faults.simulation.services import SimulatedFaults, SimulatedModel, SimulatedServices
 from tests.faults.simulation.store import SimulatedStore
 from tests.faults.simulation.world import SimulatedProcess, SimulatedWorld
-from tests.support import contract
 from tests.support.unlimited import NO_FRAME_LIMIT, UNLIMITED
 
 USER, CHAT = "alice", "chat"
@@ -238,9 +237,7 @@ class SimulatedDevice(ProtocolClient):
 
     def _arrived(self, connection_id: str, text: str) -> None:
         self.deployment.history.append(f"{self.world.time:.6f} {connection_id} {text}")
-        frame = json.loads(text)
-        contract.received(frame)
-        self.receive(connection_id, frame)
+        self.receive(connection_id, json.loads(text))
 
 
 def acknowledged(devices: list[SimulatedDevice]) -> Iterator[dict[str, Any]]:

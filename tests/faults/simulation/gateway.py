@@ -9,6 +9,7 @@ from typing import Any
 
 from handlers.chat.errors import ConnectionGone, PostFailed
 from tests.faults.simulation.services import SimulatedServices
+from tests.support import contract
 
 _BEGINNINGS = (b'{"type":"user_message"', b'{"type":"assistant_message_start"')
 
@@ -42,8 +43,10 @@ class SimulatedGateway:
         receive = self.open.get(connection_id)
         if receive is None:
             raise ConnectionGone(connection_id)
+        frame = json.loads(text)
+        contract.received(frame)
         if text.startswith(_BEGINNINGS):
-            arrival = Arrival(json.loads(text), world.time - began)
+            arrival = Arrival(frame, world.time - began)
             self.arrivals.setdefault(connection_id, []).append(arrival)
         receive(text)
         self._services.travel(slowness)

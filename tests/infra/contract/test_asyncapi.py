@@ -9,10 +9,10 @@ import pytest
 
 from handlers.chat.protocol.client_frames import CLIENT_FRAMES
 from handlers.chat.protocol.frames import SERVER_FRAMES
-from infra.contract.asyncapi import asyncapi
+from infra.contract.documents import committed
 from tests.support import npm
 
-DOCUMENT = asyncapi()
+DOCUMENT = committed("asyncapi.json")
 MESSAGES = DOCUMENT["components"]["messages"]
 OWN_SCHEMA = Path(__file__).parents[1] / "asyncapi"
 

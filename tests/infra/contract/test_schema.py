@@ -5,9 +5,10 @@ import pytest
 from handlers.chat.protocol.client_frames import CLIENT_FRAMES
 from handlers.chat.protocol.frames import SERVER_FRAMES
 from handlers.chat.records import PartKind
-from infra.contract.schema import json_schema, wire_text
+from infra.contract.documents import committed
+from infra.contract.schema import wire_text
 
-DEFINITIONS = json_schema()["$defs"]
+DEFINITIONS = committed("protocol.schema.json")["$defs"]
 
 
 def types(direction):

@@ -9,6 +9,7 @@ from parley.cli.main import up
 from parley.emulator.application import Emulator
 from parley.emulator.options import Address, FunctionOptions, Options, TemplateOptions
 from parley.errors import StartError
+from parley.faults.plan import POINTS
 from parley.template.reader import read
 from parley.trace import Trace
 
@@ -31,9 +32,16 @@ async def answer(emulator, method, path, body=b"", *headers):
     return start["status"], json.loads(sent["body"])
 
 
-@pytest.mark.parametrize("path", ["reset", "clock", "faults"])
+@pytest.mark.parametrize("path", ["reset", "clock"])
 async def test_without_the_option_there_are_none(plain, path):
     assert (await answer(plain, "POST", f"/_parley/{path}"))[0] == 404
+
+
+async def test_without_a_plan_nothing_fails_until_one_is_given(plain):
+    assert await answer(plain, "GET", "/_parley/faults") == (200, {"seed": 0, "faults": []})
+    status, given = await answer(plain, "POST", "/_parley/faults", b'{"faults": [{"point": "post", "do": "410"}]}')
+    assert (status, [each["do"] for each in given["faults"]]) == (200, ["410"])
+    assert await answer(plain, "GET", "/_parley/faults/points") == (200, {at: list(do) for at, do in POINTS.items()})
 
 
 @pytest.mark.parametrize(

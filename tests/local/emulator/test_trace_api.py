@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -15,6 +14,7 @@ from parley.emulator.trace_names import LAST_HEADER, RUN_HEADER
 from tests.support.asked_trace import CONNECTION as ALICE
 from tests.support.asked_trace import AskedTrace
 from tests.support.clock import settle
+from tests.support.trace_schema import conforms
 
 BOB = "bobbbbbbbbbbbbb="
 
@@ -52,6 +52,9 @@ class TestTrace:
             ({"kind": "start,end"}, [2, 5, 8]),
             ({"error": 1, "function": "Chat"}, [3, 10]),
             ({"connection": "nobody"}, []),
+            ({"text": "r2"}, [8]),
+            ({"text": ALICE}, [1, 2, 3, 4, 5, 6]),
+            ({"text": "Quer"}, [6]),
         ],
     )
     async def test_a_filter_takes_what_it_names(self, api, asked, found):
@@ -116,6 +119,32 @@ class TestTrace:
 
 
 class TestPayloads:
+    @pytest.mark.parametrize("text", ["chat-1", "Привет", 'a "quoted" text'])
+    async def test_a_text_is_found_in_them(self, recording, text):
+        body = json.dumps({"said": text})
+        for spelled in (body, json.dumps({"said": text}, ensure_ascii=False)):
+            recording.invocation(f"r{len(spelled)}", json.dumps({"body": spelled}).encode(), b"null")
+        recording.invocation("other", b'{"body": "{}"}', b"null")
+        found = await recording.get("trace", text=text)
+        assert [(each["kind"], each["request_id"] != "other") for each in found] == [("start", True)] * 2
+        assert all("content" not in each for each in found)
+
+    async def test_their_beginnings_are_in_the_trace_if_they_are_asked_for(self, recording):
+        recording.invocation("r1", json.dumps({"body": "b" * 300, "token": "abc"}).encode(), b'{"statusCode": 200}')
+        recording.invocation("r2", b'{"n": 1}', b"null")
+        found = await recording.get("trace", brief=1)
+        assert {(each["request_id"], each["kind"]): each.get("brief") for each in found} == {
+            ("r1", "start"): "b" * 200,
+            ("r1", "log"): None,
+            ("r1", "post"): "hello",
+            ("r1", "end"): '{"statusCode": 200}',
+            ("r2", "start"): '{"n": 1}',
+            ("r2", "log"): None,
+            ("r2", "post"): "hello",
+            ("r2", "end"): "null",
+        }
+        assert all("content" not in each for each in found)
+
     async def test_they_are_in_the_trace_if_they_are_asked_for(self, recording):
         recording.invocation("r1", b'{"token": "abc", "n": 1}', b'{"statusCode": 200}')
         start, end = await recording.get("trace", payloads=1, kind="start,end")
@@ -181,7 +210,7 @@ class TestPayloads:
 
 
 class TestTheSchemaOfTheDocs:
-    """docs/emulator/json-api.md says what answers are like, and nothing that they are not."""
+    """docs/emulator/json-api.schema.json says what answers are like, and nothing that they are not."""
 
     @pytest.mark.parametrize("is_recording", [True, False])
     async def test_answers_are_as_it_says(self, api, recording, is_recording):
@@ -189,23 +218,17 @@ class TestTheSchemaOfTheDocs:
         asked.invocation("r1", b'{"token": "abc"}', b"null")
         asked.invocation("r2", b'"' + b"x" * (1 << 20) + b'"', b"no JSON")
         for event in await asked.get("trace", payloads=1):
-            assert_valid("event", event)
+            conforms(event, "event")
         for name in ("r1", "r2"):
-            assert_valid("invocation", await asked.get(f"invocations/{name}"))
-        assert_valid("record", await asked.get("record"))
+            conforms(await asked.get(f"invocations/{name}"), "invocation")
+        conforms(await asked.get("record"), "record")
         answer = await asked.ask("POST", "invocations/r1/replay", body=b"{}")
-        assert_valid("replayed", json.loads(answer.body))
+        conforms(json.loads(answer.body), "replayed")
 
     def test_it_is_strict(self):
         for wrong in ({}, {"recording": 1}, {"recording": True, "other": 1}):
             with pytest.raises(jsonschema.ValidationError):
-                assert_valid("record", wrong)
-
-
-def assert_valid(name, content):
-    text = (Path(__file__).parents[3] / "docs" / "emulator" / "json-api.md").read_text()
-    schema = json.loads(text.partition("```json\n")[2].partition("```")[0])
-    jsonschema.validate(content, {**schema, "$ref": f"#/$defs/{name}"})
+                conforms(wrong, "record")
 
 
 class TestReplay:

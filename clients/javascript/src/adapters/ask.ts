@@ -1,5 +1,6 @@
 /** How an adapter asks: other libraries give the whole history, and the server has it. So only what is new is sent. */
 import type { Chat } from "../chat.ts";
+import { ParleyError } from "../errors.ts";
 import type { HttpApi } from "../http.ts";
 import type { Message, SendOptions, Turn } from "../types.ts";
 import { type FileAt, uploadAll } from "./files.ts";
@@ -36,40 +37,81 @@ export function askAgain(question: Question, chat: readonly Message[], ids: Ids)
   return { type: "edit", messageId: id, question: { ...question, files } };
 }
 
+/** What an adapter asks with. */
+interface Means {
+  readonly ids: Ids;
+  readonly http: HttpApi | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
 const MAX_CLIENT_ID = 64;
 
 /** Ask. Returns the turn once the server has stored the message. An abort before that takes the message back. */
-export async function ask(
-  chat: Chat,
-  request: Request,
-  { ids, http, signal }: { ids: Ids; http: HttpApi | undefined; signal: AbortSignal | undefined },
-): Promise<Turn> {
+export async function ask(chat: Chat, request: Request, { ids, http, signal }: Means): Promise<Turn> {
   if (chat.snapshot.messages.some((message) => message.status === "waiting")) {
     // Who asks something else does not want the calls that wait.
-    await chat.cancel();
+    await unlessAborted(chat.cancel(), signal);
   }
+  const turn = await begin(chat, request, { ids, http, signal });
+  await unlessAborted(turn.accepted, signal, () => {
+    const isTakenBack = turn.clientMessageId !== undefined && chat.discard(turn.clientMessageId);
+    if (!isTakenBack) {
+      turn.accepted.then(() => cancel(chat), () => {});
+    }
+  });
+  return turn;
+}
+
+async function begin(chat: Chat, request: Request, { ids, http, signal }: Means): Promise<Turn> {
   if (request.type === "regenerate") {
-    const turn = chat.regenerate();
-    await turn.accepted;
-    return turn;
+    return chat.regenerate();
   }
   const { question } = request;
   const attachments = await attach(chat, question, http, signal);
   signal?.throwIfAborted();
   const turn = send(chat, request, attachments.length > 0 ? { attachments } : {});
   ids.set(question.id, request.type === "edit" ? request.messageId : null);
-  const discard = () => turn.clientMessageId !== undefined && chat.discard(turn.clientMessageId);
-  signal?.addEventListener("abort", discard, { once: true });
-  try {
-    const { messageId } = await turn.accepted;
-    ids.set(question.id, messageId);
-  } catch (error) {
-    discard();
-    throw error;
-  } finally {
-    signal?.removeEventListener("abort", discard);
-  }
+  turn.accepted.then(
+    ({ messageId }) => ids.set(question.id, messageId),
+    () => chat.discard(turn.clientMessageId!),
+  );
   return turn;
+}
+
+/** Return what a promise resolves to. If the signal is aborted before, undo what was asked and throw its reason. */
+export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, undo = () => {}): Promise<T> {
+  if (signal === undefined) {
+    return promise;
+  }
+  let abort = () => {};
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => {
+      undo();
+      reject(signal.reason);
+    };
+  });
+  promise.catch(() => {});
+  if (signal.aborted) {
+    abort();
+  } else {
+    signal.addEventListener("abort", abort, { once: true });
+  }
+  try {
+    return await Promise.race([aborted, promise]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Answer for a call that waits. If another device has answered otherwise, that answer counts, and this is no failure. */
+export async function approve(chat: Chat, callId: string, approved: boolean): Promise<void> {
+  try {
+    await chat.approve(callId, approved);
+  } catch (error) {
+    if (!(error instanceof ParleyError && error.code === "nothing_to_approve")) {
+      throw error;
+    }
+  }
 }
 
 /** Call an action when a signal is aborted, also if it is aborted already, but not once the reply is over. */

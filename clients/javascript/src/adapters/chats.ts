@@ -15,7 +15,7 @@ export interface NewChat {
  * created when the first message is sent; a made-up id leads to the same chat as long as this object lives.
  */
 export class Chats {
-  readonly #open = new Map<string, Promise<Chat>>();
+  readonly #known = new Map<string, Promise<Chat>>();
 
   constructor(
     readonly client: ParleyClient,
@@ -24,8 +24,13 @@ export class Chats {
 
   /** Return the chat of an id, `undefined` if there is none. */
   async find(id: string): Promise<Chat | undefined> {
+    const known = await this.#known.get(id);
+    if (known !== undefined) {
+      // One that was closed is opened again. If it is deleted now, that is an error: its messages are on the screen.
+      return known.snapshot.state === "closed" ? this.#keep(id, this.client.openChat(known.id)) : known;
+    }
     try {
-      return await this.#get(id, () => this.client.openChat(id));
+      return await this.#keep(id, this.client.openChat(id));
     } catch (error) {
       if (isNotFound(error)) {
         return undefined;
@@ -37,20 +42,21 @@ export class Chats {
   /** Return the chat of an id. If there is none, it is created. */
   async findOrCreate(id: string): Promise<Chat> {
     const found = await this.find(id);
-    return found ?? this.#get(id, () => this.client.createChat({ ...this.newChat, clientChatId: id }));
+    return found ?? this.#keep(id, this.client.createChat({ ...this.newChat, clientChatId: id }));
   }
 
-  async #get(id: string, open: () => Promise<Chat>): Promise<Chat> {
-    const known = this.#open.get(id);
-    if (known !== undefined && (await known).snapshot.state !== "closed") {
-      return known;
-    }
-    const opening = open();
-    this.#open.set(id, opening);
+  /** Keep a chat for an id, unless it cannot be opened. */
+  async #keep(id: string, opening: Promise<Chat>): Promise<Chat> {
+    const before = this.#known.get(id);
+    this.#known.set(id, opening);
     try {
       return await opening;
     } catch (error) {
-      this.#open.delete(id);
+      if (before === undefined) {
+        this.#known.delete(id);
+      } else {
+        this.#known.set(id, before);
+      }
       throw error;
     }
   }

@@ -1,7 +1,7 @@
 import type { ChatTransport, UIMessage, UIMessageChunk } from "ai";
-import { ask, cancel, type Ids, onAbort } from "../adapters/ask.ts";
+import { approve, ask, cancel, type Ids, onAbort, unlessAborted } from "../adapters/ask.ts";
 import { Chats, type NewChat } from "../adapters/chats.ts";
-import { follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
+import { eventsOf, follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
 import type { Shown } from "../adapters/progress.ts";
 import type { Chat } from "../chat.ts";
 import type { ParleyClient } from "../client.ts";
@@ -48,8 +48,7 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
   }
 
   async sendMessages({ chatId, abortSignal, ...asked }: SendMessages<M>): Promise<ReadableStream<UIMessageChunk>> {
-    const chat = await this.#chats.findOrCreate(chatId);
-    abortSignal?.throwIfAborted();
+    const chat = await unlessAborted(this.#chats.findOrCreate(chatId), abortSignal);
     const request = requestOf(asked, chat.snapshot.messages, this.#ids);
     if (request.type === "approve") {
       return this.#approve(chat, request, abortSignal);
@@ -62,9 +61,9 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
   async reconnectToStream({ chatId, abortSignal }: Reconnect<M>): Promise<ReadableStream<UIMessageChunk> | null> {
     const count = (this.#resumed.get(chatId) ?? 0) + 1;
     this.#resumed.set(chatId, count);
-    const chat = await this.#chats.find(chatId);
+    const chat = await unlessAborted(this.#chats.find(chatId), abortSignal);
     const turn = chat?.resume();
-    if (!chat || !turn || abortSignal?.aborted) {
+    if (!chat || !turn) {
       return null;
     }
     onAbort(abortSignal, turn, () => void this.#stopResumed(chatId, count, chat));
@@ -89,10 +88,14 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
   ): Promise<ReadableStream<UIMessageChunk>> {
     const turn = chat.resume();
     if (turn === undefined) {
-      throw new ParleyError("nothing_to_approve", "The reply waits for no answer. Tools run at the server: it takes no results.");
+      const ended = chat.snapshot.messages.find(({ id }) => id === reply.id);
+      if (ended === undefined) {
+        throw new ParleyError("nothing_to_approve", "The reply is not shown any more: another branch is.");
+      }
+      return this.#stream(eventsOf(ended), shownOf(reply)); // Another device has answered.
     }
     for (const { callId, approved } of answers) {
-      await chat.approve(callId, approved);
+      await unlessAborted(approve(chat, callId, approved), abortSignal, () => cancel(chat));
     }
     onAbort(abortSignal, turn, () => cancel(chat));
     return this.#stream(turn.events, shownOf(reply));

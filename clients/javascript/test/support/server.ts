@@ -97,6 +97,8 @@ export class Server {
   pageSize = 50;
   /** Texts over this length are left out of frames. */
   maxContent = 20_000;
+  /** The number of parts that each end of a reply claims. */
+  claimedParts: number | undefined;
   /** The greeting: when the connection should be replaced, in milliseconds after it was opened. */
   lifetime = 110 * 60_000;
   /** Frames of these types get no answer, as often as given. */
@@ -211,7 +213,12 @@ export class Server {
     this.#pass(connection, "server", frame, () => connection.tell("message", { data: JSON.stringify(frame) }));
   }
 
-  #pass(connection: Connection, from: "client" | "server", frame: ClientFrame | ServerFrame, deliver: () => void): void {
+  #pass(
+    connection: Connection,
+    from: "client" | "server",
+    frame: ClientFrame | ServerFrame,
+    deliver: () => void,
+  ): void {
     if (connection.state !== "open") {
       return;
     }
@@ -362,7 +369,9 @@ export class Server {
     }
     const path = this.path(chat);
     const page = path.slice(-this.pageSize);
-    const running = chat.reply && { reply: { messageId: chat.reply.messageId, attempt: Math.max(1, chat.reply.attempt) } };
+    const running = chat.reply && {
+      reply: { messageId: chat.reply.messageId, attempt: Math.max(1, chat.reply.attempt) },
+    };
     post("chat_joined", {
       chatId: chat.chatId,
       title: chat.title,
@@ -517,7 +526,10 @@ export class Server {
     const { text } = reply;
     const call = [...reply.parts.values()].find(({ part }) => part.kind === "tool_call")!.part as { callId: string };
     reply.isWaiting = false;
-    const done: Step = { index: 0, part: { ...toolCall(call.callId, approved ? "done" : "error"), result: "42" } as Part };
+    const done: Step = {
+      index: 0,
+      part: { ...toolCall(call.callId, approved ? "done" : "error"), result: "42" } as Part,
+    };
     reply.steps.unshift("NEW ATTEMPT", text, done);
     this.#plan(chat, reply);
   }
@@ -560,6 +572,7 @@ export class Server {
       finishReason,
       usage: { promptTokens: 1, completionTokens: 2 },
       ...(parts.length > 0 && { partCount: parts.length }),
+      ...(this.claimedParts !== undefined && { partCount: this.claimedParts }),
     };
   }
 

@@ -1,13 +1,11 @@
 import type { TestContext } from "node:test";
 import { ParleyClient } from "../../src/index.ts";
-import type { Runtime } from "../../src/runtime.ts";
 import { Server, type Step, toolCall } from "./server.ts";
 import { World } from "./world.ts";
 
 export interface Stage {
   readonly world: World;
   readonly server: Server;
-  readonly timers: Runtime;
   /** Return a new client. It is closed after the test. */
   client(): ParleyClient;
 }
@@ -16,19 +14,12 @@ export interface Stage {
 export function stage(context: TestContext, script?: (text: string) => Step[]): Stage {
   const world = new World();
   const server = new Server(world, script);
-  const timers: Runtime = {
-    now: () => world.now(),
-    setTimeout: (action, milliseconds) => world.setTimeout(action, milliseconds),
-    clearTimeout: (timer) => world.clearTimeout(timer),
-    random: () => world.random(),
-    id: () => world.id(),
-  };
   const client = () => {
-    const made = new ParleyClient({ url: "wss://parley.example", token: "alice", WebSocket: server.WebSocket, runtime: timers });
+    const made = new ParleyClient({ url: "wss://parley.example", token: "alice", WebSocket: server.WebSocket, runtime: world });
     context.after(() => made.close());
     return made;
   };
-  return { world, server, timers, client };
+  return { world, server, client };
 }
 
 /** A reply with a part of every kind. */

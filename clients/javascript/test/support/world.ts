@@ -91,7 +91,7 @@ export class World implements Runtime {
       isSettled = true;
     };
     promise.then(settle, settle);
-    for (const end = this.time + minutes * 60_000; this.time < end && !isSettled; ) {
+    for (const end = this.time + minutes * 60_000; this.time < end && !isSettled;) {
       await this.pass(10);
     }
     if (!isSettled) {

@@ -130,6 +130,7 @@ class HttpGateway:
             cold=result.outcome.cold if result.outcome else None,
             error=result.error,
             status=result.response.status,
+            request_id=result.outcome.request_id if result.outcome else None,
         )
 
 

@@ -55,7 +55,7 @@ class ClientConnection:
         raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers]
         accepted = await self._try_send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": raw})
         if accepted:
-            self.connection.mark_open(self._clock.time())
+            self.connection.mark_open(self._clock.time(), subprotocol)
             self._check_deadline()
         else:
             self.connection.mark_closed()

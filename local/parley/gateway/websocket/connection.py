@@ -50,12 +50,14 @@ class Connection:
         self.handshake = handshake
         self.state = ConnectionState.CONNECTING
         self.last_active_at = handshake.connected_at
+        self.subprotocol: str | None = None
         self._limits = limits
 
-    def mark_open(self, now: float) -> None:
-        """Record the end of the handshake."""
+    def mark_open(self, now: float, subprotocol: str | None = None) -> None:
+        """Record the end of the handshake, and the subprotocol that was chosen."""
         self.state = ConnectionState.OPEN
         self.last_active_at = now
+        self.subprotocol = subprotocol
 
     def mark_active(self, now: float) -> None:
         """Record a message in either direction."""
@@ -68,6 +70,13 @@ class Connection:
     def deadline(self) -> float:
         """Return the time at which the gateway closes the connection if no message comes before."""
         return min(self.last_active_at + self._limits.idle, self.handshake.connected_at + self._limits.connection)
+
+    def seconds_left(self, now: float) -> tuple[float, float]:
+        """Return the seconds until the connection is closed because it is idle, and because it is too old."""
+        return (
+            self.last_active_at + self._limits.idle - now,
+            self.handshake.connected_at + self._limits.connection - now,
+        )
 
     def due_close(self, now: float) -> Close | None:
         """Return the close that is due now, or None."""

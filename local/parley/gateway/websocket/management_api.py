@@ -80,9 +80,18 @@ class ManagementApi:
                 "stage": each.handshake.stage,
                 "sourcePort": each.handshake.source_port,
                 **_describe(each),
+                **_of_console(each, self._clock.time()),
             }
             for each in sorted(open_ones, key=lambda each: each.handshake.connected_at)
         ]
+
+    async def close(self, connection_id: str) -> bool:
+        """Close a connection as DELETE does, for the developer. Return whether it was open."""
+        client = self._clients.get(connection_id)
+        if client is None or client.connection.state is not ConnectionState.OPEN:
+            return False
+        await client.close(DELETED)
+        return True
 
     async def answer(
         self,
@@ -162,6 +171,18 @@ def _describe(connection: Connection) -> dict[str, Any]:
         "connectedAt": _iso(connection.handshake.connected_at),
         "identity": {"userAgent": None, **connection.handshake.client()},
         "lastActiveAt": _iso(connection.last_active_at),
+    }
+
+
+def _of_console(connection: Connection, now: float) -> dict[str, Any]:
+    """Return what AWS does not tell of a connection: the user as the authorizer named it, and the clocks."""
+    idle, lifetime = connection.seconds_left(now)
+    handshake = connection.handshake
+    return {
+        "user": (handshake.authorizer or {}).get("principalId") or handshake.caller.get("userArn"),
+        "subprotocol": connection.subprotocol,
+        "idleSecondsLeft": round(idle, 1),
+        "secondsLeft": round(lifetime, 1),
     }
 
 
