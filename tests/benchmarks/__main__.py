@@ -10,6 +10,7 @@ from rich.console import Console
 
 from tests.benchmarks import (
     bundles,
+    chat_page,
     cold_start,
     emulator,
     gateway,
@@ -25,6 +26,7 @@ from tests.benchmarks import (
 from tests.benchmarks.versions import versions
 
 BENCHMARKS = {
+    "chat_page": chat_page.table,
     "gateway": gateway.table,
     "node": node.table,
     "posts": posts.table,
