@@ -208,6 +208,18 @@ def test_files_are_attached_shown_and_named(open_page):
     assert download.value.path().read_bytes() == b"remember the milk"
 
 
+def test_a_file_that_was_refused_is_removed_before_the_message_is_sent(open_page):
+    chat = open_page()
+    program = {"name": "tool.exe", "mimeType": "application/x-msdownload", "buffer": b"MZ"}
+    chat.page.locator("input[type=file]").set_input_files(program)
+    expect(chat.page.locator(".upload.failed")).to_contain_text("Files of this type are not taken")
+    chat.say("with a file")
+    expect(chat.field).to_have_value("with a file")
+    chat.page.get_by_role("button", name="Remove tool.exe").click()
+    chat.field.press("Enter")
+    chat.expect_whole(chat.replies)
+
+
 def test_a_rating_stays_and_a_chat_is_exported(open_page):
     chat = open_page()
     reply = chat.ask("rate me")

@@ -9,12 +9,12 @@ import { emulatedAccount, knownAccount, type Account } from "./accounts.ts";
 import { loadConfig, type Config } from "./config.ts";
 import { AppContext, createApp, type App } from "./state/app.ts";
 import { Page } from "./view/page.tsx";
-import { SignIn } from "./view/sign-in.tsx";
+import { SignIn, type Problem } from "./view/sign-in.tsx";
 import { words } from "./words.ts";
 
 type Stage =
   | { readonly name: "loading" | "broken" }
-  | { readonly name: "signed-out"; readonly config: Config; readonly refused: boolean }
+  | { readonly name: "signed-out"; readonly config: Config; readonly problem?: Problem }
   | { readonly name: "signed-in"; readonly config: Config; readonly app: App };
 
 const stage = signal<Stage>({ name: "loading" });
@@ -23,7 +23,7 @@ function enter(config: Config, account: Account): void {
   leave();
   const refused = () => {
     account.signOut?.();
-    signOut(config, true);
+    signOut(config, "refused");
   };
   stage.value = { name: "signed-in", config, app: createApp(config, account, refused) };
 }
@@ -34,9 +34,9 @@ function leave(): void {
   }
 }
 
-function signOut(config: Config, refused: boolean): void {
+function signOut(config: Config, problem?: Problem): void {
   leave();
-  stage.value = { name: "signed-out", config, refused };
+  stage.value = { name: "signed-out", config, ...(problem && { problem }) };
 }
 
 async function start(): Promise<void> {
@@ -51,12 +51,12 @@ async function start(): Promise<void> {
   try {
     const account = await knownAccount(config);
     if (account === undefined) {
-      signOut(config, false);
+      signOut(config);
     } else {
       enter(config, account);
     }
   } catch {
-    signOut(config, true);
+    signOut(config, "failed");
   }
 }
 
@@ -82,7 +82,7 @@ function Root() {
         </main>
       );
     case "signed-out":
-      return <SignIn config={now.config} refused={now.refused} onSignedIn={(account) => enter(now.config, account)} />;
+      return <SignIn config={now.config} problem={now.problem} onSignedIn={(account) => enter(now.config, account)} />;
     case "signed-in":
       return (
         <AppContext.Provider value={now.app}>
@@ -94,7 +94,7 @@ function Root() {
             }}
             onSignOut={() => {
               now.app.account.signOut?.();
-              signOut(now.config, false);
+              signOut(now.config);
             }}
           />
         </AppContext.Provider>

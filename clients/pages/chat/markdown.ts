@@ -19,7 +19,7 @@ const CLEAN: Config & { RETURN_DOM_FRAGMENT: true } = {
 };
 
 class PageRenderer extends Renderer {
-  // The title of the chat is the first heading of the page, so those of a reply come below it.
+  // The headings of a reply come below that of the message, which comes below the title of the chat.
   override heading({ tokens, depth }: Parameters<Renderer["heading"]>[0]): string {
     const level = Math.min(depth + 2, 6);
     return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;

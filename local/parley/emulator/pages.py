@@ -36,6 +36,9 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
+        # No text becomes HTML but by DOMPurify (https://www.w3.org/TR/trusted-types/).
+        "require-trusted-types-for 'script'",
+        "trusted-types dompurify",
     )
 )
 """The policy of both pages (https://www.w3.org/TR/CSP3/): no script and no style but those of the files."""

@@ -47,7 +47,8 @@ export function createUploads(http: HttpApi, chatId: () => Promise<string>) {
 
   return {
     files,
-    busy: computed(() => files.value.some((upload) => upload.state === "uploading")),
+    /** A message goes with all of its files: one that failed has to be removed first. */
+    ready: computed(() => files.value.every((upload) => upload.state === "ready")),
     /** Begin with the files. Returns false if there are too many. */
     add(given: readonly File[]): boolean {
       const room = MAX_FILES - files.value.length;
@@ -63,7 +64,7 @@ export function createUploads(http: HttpApi, chatId: () => Promise<string>) {
       files.value.filter((upload) => upload.key === key).forEach(forget);
       files.value = files.value.filter((upload) => upload.key !== key);
     },
-    /** Take the files that are there, for a message. The others are dropped. */
+    /** Take the files, for a message. */
     take(): Attachment[] {
       const taken = files.value.flatMap((upload) => upload.attachment ?? []);
       files.value.forEach(forget);

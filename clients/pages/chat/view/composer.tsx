@@ -4,6 +4,7 @@ import { keep, recall } from "../../shared/storage.ts";
 import { IconButton } from "../../shared/ui.tsx";
 import { whileWriting, type WritingAction } from "../decisions/keys.ts";
 import { useApp } from "../state/app.ts";
+import { MAX_FILES } from "../state/uploads.ts";
 import { words } from "../words.ts";
 import { Uploads } from "./attachments.tsx";
 import { grow, isTouch } from "./field.ts";
@@ -31,7 +32,7 @@ export function Composer() {
     keep(draft, value || null, "tab");
   };
   const replying = state.value === "replying" || state.value === "waiting";
-  const ready = text.trim() !== "" && !uploads.busy.value;
+  const ready = text.trim() !== "" && uploads.ready.value;
   const send = () => {
     if (ready) {
       problem.value = undefined;
@@ -115,7 +116,7 @@ function AttachButton() {
           event.currentTarget.value = "";
         }}
       />
-      <IconButton icon="clip" label={words.value.attach} onClick={() => chooser.current!.click()} disabled={uploads.files.value.length >= 8} />
+      <IconButton icon="clip" label={words.value.attach} onClick={() => chooser.current!.click()} disabled={uploads.files.value.length >= MAX_FILES} />
     </>
   );
 }

@@ -40,6 +40,7 @@ function Question({ message, place, count }: MessageProps) {
   const stored = message.status === "done";
   return (
     <article class="message question" aria-label={words.value.you} aria-posinset={place} aria-setsize={count}>
+      <h2 class="visually-hidden">{words.value.you}</h2>
       {!!message.attachments?.length && <Attachments files={message.attachments} stored={stored} />}
       <div class="bubble plain">{message.text}</div>
       <Delivery message={message} />
@@ -149,6 +150,7 @@ function Reply({ message, isLast, place, count }: MessageProps) {
       aria-posinset={place}
       aria-setsize={count}
     >
+      <h2 class="visually-hidden">{words.value.assistant}</h2>
       {segments.map((segment, at) =>
         segment.kind === "text" ? (
           <Markdown key={`text ${segment.start}`} text={segment.text} growing={running && at === lastText} />

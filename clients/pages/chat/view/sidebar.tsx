@@ -30,7 +30,8 @@ export function Sidebar({ narrow, onSwitch, onSignOut }: { narrow: boolean; onSw
         aria-label={text.chats}
         inert={hidden}
         onKeyDown={(event) => {
-          if (event.key === "Escape" && narrow) {
+          // A box that is open inside closes first.
+          if (event.key === "Escape" && narrow && !(event.target as Element).closest("[popover]")) {
             event.stopPropagation();
             drawer.value = false;
           }

@@ -5,15 +5,17 @@ import { beginSignIn, pastedAccount, type Account } from "../accounts.ts";
 import type { Config } from "../config.ts";
 import { words } from "../words.ts";
 
+/** Why the person has to sign in again: the server has refused the token, or the provider gave none. */
+export type Problem = "refused" | "failed";
+
 interface Props {
   config: Config;
-  /** Why the person has to sign in again. */
-  refused: boolean;
+  problem: Problem | undefined;
   onSignedIn: (account: Account) => void;
 }
 
-export function SignIn({ config, refused, onSignedIn }: Props) {
-  const [failed, setFailed] = useState(false);
+export function SignIn({ config, problem: first, onSignedIn }: Props) {
+  const [problem, setProblem] = useState(first);
   const text = words.value;
   const { provider } = config;
   return (
@@ -21,13 +23,13 @@ export function SignIn({ config, refused, onSignedIn }: Props) {
       <div class="card">
         <h1>{text.appName}</h1>
         <p class="quiet">{text.signInText}</p>
-        {(refused || failed) && (
+        {problem !== undefined && (
           <p class="bad" role="alert">
-            {failed ? text.signInFailed : text.tokenRefused}
+            {problem === "failed" ? text.signInFailed : text.tokenRefused}
           </p>
         )}
         {provider !== undefined && (
-          <button type="button" class="button main" onClick={() => beginSignIn(provider).catch(() => setFailed(true))}>
+          <button type="button" class="button main" onClick={() => beginSignIn(provider).catch(() => setProblem("failed"))}>
             {text.signInWith(new URL(provider.issuer).host)}
           </button>
         )}
