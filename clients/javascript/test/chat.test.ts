@@ -347,6 +347,24 @@ test("a chat that is deleted, or that there is not, is closed", async () => {
   assert.equal(server.connections.size, 1);
 });
 
+test("a chat that is being created hears nothing of other chats", async () => {
+  const { world, server, client } = scene();
+  server.deaf.set("create_chat", 1);
+  const created = client().createChat();
+  await world.pass(100);
+  const other = { messageId: "m1", chatId: "other", attempt: 1, offset: 0 };
+  for (const frame of [
+    { type: "assistant_message_start", data: { ...other, message: "…", content: "Hi" } },
+    { type: "assistant_message_token", data: { ...other, token: "Hi" } },
+    { type: "chat_updated", data: { chatId: "other", title: "Other" } },
+    { type: "chat_deleted", data: { chatId: "other" } },
+  ]) {
+    server.post(first(server), frame as never);
+  }
+  const chat = await world.until(created);
+  assert.deepEqual([chat.title, texts(chat), chat.snapshot.state], ["New chat", [], "ready"]);
+});
+
 test("the same clientChatId is the same chat, with its messages", async () => {
   const { world, client } = scene();
   const chat = await world.until(client().createChat({ clientChatId: "mine", title: "Tea" }));
