@@ -1,6 +1,6 @@
 # `make run` and `make test` need only python3, make and the package registries.
 
-.PHONY: help run check test test-browser test-dynamodb-local lint contract pages bench capacity clean
+.PHONY: help run check test test-browser test-dynamodb-local lint contract pages pictures bench capacity clean
 
 help:
 	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
@@ -11,6 +11,7 @@ help:
 	@echo "make lint    ruff, mypy and import-linter"
 	@echo "make pages   build the chat page and the console, which make run serves"
 	@echo "make contract  write the machine-readable contract again (docs/*.json), after a change of frames or of the HTTP API"
+	@echo "make pictures  make the pictures of README.md and docs again, in Chromium"
 	@echo "make bench   benchmarks, printed as tables (BEFORE='v1.0 …' for commits to compare with)"
 	@echo "make capacity  what connections need and cost on AWS (CONNECTIONS=10000 for your number of them)"
 	@echo "make build   build the functions with the SAM CLI"
@@ -45,6 +46,11 @@ test-browser: .venv/up-to-date .venv/dynoxide clients/node_modules/of-all pages
 # The documents that are generated from the code: docs/*.json. A test checks that they are up to date.
 contract: .venv/up-to-date
 	@.venv/bin/python -m infra.contract
+
+# The pictures of README.md and docs: the browser tests make them.
+pictures: .venv/up-to-date .venv/dynoxide clients/node_modules/of-all pages
+	@mkdir -p docs/images
+	@PARLEY_PICTURES=docs/images $(PYTEST) -rs tests/browser/test_pictures.py -k "not documentation"
 
 # Without its cache mypy takes as long as a quarter of the unit tests, on one core. So lint runs beside the tests. What
 # it says comes after them, if it has found something. Both must pass.

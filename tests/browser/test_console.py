@@ -44,7 +44,10 @@ def console(emulator, person):
 
 
 def say(client, action, **fields):
-    return json.loads(client.ask(json.dumps({"action": action, **fields})))
+    """Send a message, and wait for its echo."""
+    client.socket.send(json.dumps({"action": action, **fields}))
+    while json.loads(client.socket.recv(HANGS)).get("action") != action:
+        pass
 
 
 def turn(page, text):
@@ -61,8 +64,8 @@ class TestTimeline:
     def test_a_turn_appears_as_it_happens_and_is_a_waterfall(self, console, anna):
         page = console()
         page.get_by_role("status").get_by_text("Live").wait_for()
-        say(anna, "note", text="while the console is open")
-        turn(page, "note").click()
+        say(anna, "note-live", text="while the console is open")
+        turn(page, "note-live").click()
         step(page, "$default").wait_for()
         names = [re.sub(r"\s+", " ", each) for each in page.locator(".wf-name").all_inner_texts()]
         assert [name.split()[0] for name in names] == ["frame", "route", "Chat", "INFO", "dynamodb", "post"]
@@ -70,14 +73,16 @@ class TestTimeline:
         expect(page.get_by_role("region", name="frame in")).to_contain_text("while the console is open")
         step(page, "post").click()
         expect(page.get_by_role("region", name="frame out")).to_contain_text("while the console is open")
+        page.keyboard.press("ArrowUp")
+        expect(step(page, "dynamodb PutItem")).to_be_focused()
         step(page, "INFO working").click()
         expect(page.get_by_role("region", name="Log")).to_contain_text("while the console is open")
 
     def test_a_planted_slow_call_is_found(self, console, anna, faults):
         faults({"point": "store", "do": "delay", "match": ["PutItem"], "seconds": 1})
         page = console()
-        say(anna, "note", text="slow")
-        turn(page, "note").click()
+        say(anna, "note-slow", text="slow")
+        turn(page, "note-slow").click()
         step(page, "$default").wait_for()
         expect(step(page, "dynamodb PutItem").locator(".wf-time")).to_have_text(re.compile(r"\d\.\d\d s$"))
         widths = page.locator(".wf-bar").evaluate_all("bars => bars.map(bar => bar.getBoundingClientRect().width)")
@@ -245,7 +250,7 @@ def test_faults_are_switched_on_and_off(console, emulator, anna, faults):
     switch.click()
     expect(switch).to_have_attribute("aria-checked", "false")
     assert emulator.own("GET", "faults")["faults"] == []
-    assert say(anna, "heard")["action"] == "heard"
+    say(anna, "heard")
 
 
 def test_a_fault_is_described_and_removed(console, emulator, faults):
@@ -278,14 +283,14 @@ def test_axe_finds_no_violation(emulator, person, anna, scheme, views):
         found[view] = axe.violations(page)
     page.goto(f"{emulator.console}#/timeline")
     turn(page, "fail").click()
-    page.locator(".wf-row.invocation").click()
+    page.locator(".wf-row.of-invocation").click()
     page.get_by_role("button", name="Edit and replay").click()
     found["turn"] = axe.violations(page)
     assert {view: broken for view, broken in found.items() if broken} == {}
 
 
 def test_a_narrow_screen_needs_no_sideways_scrolling(emulator, person, anna):
-    say(anna, "note", text="a long text without any place to break " + "x" * 200)
+    say(anna, "note-long", text="a long text without any place to break " + "x" * 200)
     page = person(viewport=NARROW).tab(emulator.console)
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     for view in VIEWS:
@@ -293,12 +298,12 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(emulator, person, anna):
         page.locator(f"main.{view} :is(.row, .card, summary, table)").first.wait_for()
         assert (view, page.evaluate(wide)) == (view, 0)
     page.goto(f"{emulator.console}#/timeline")
-    turn(page, "note").click()
-    page.locator(".wf-row.invocation").click()
+    turn(page, "note-long").click()
+    page.locator(".wf-row.of-invocation").click()
     page.get_by_role("region", name="Event", exact=True).wait_for()
     assert page.evaluate(wide) == 0
     page.get_by_role("link", name="Back to the list").click()
-    turn(page, "note").wait_for()
+    turn(page, "note-long").wait_for()
 
 
 def test_nothing_hostile_runs(emulator, person, anna):
@@ -306,10 +311,10 @@ def test_nothing_hostile_runs(emulator, person, anna):
     say(hostile, "note", text=HOSTILE)
     say(hostile, "queue", text=HOSTILE)
     say(hostile, HOSTILE, text=HOSTILE)
-    hostile.socket.send(json.dumps({"action": "fail", "text": HOSTILE}))
+    hostile.socket.send(json.dumps({"action": "fail-hostile", "text": HOSTILE}))
     page = person().tab(f"{emulator.console}#/timeline")
-    turn(page, "fail").click()
-    page.locator(".wf-row.invocation").click()
+    turn(page, "fail-hostile").click()
+    page.locator(".wf-row.of-invocation").click()
     page.get_by_role("region", name="Log").wait_for()
     turn(page, HOSTILE).click()
     for view in ("connections", "invocations", "tables?name=Notes", "tables?name=Connections", "queues?name=Jobs"):

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 from parley.dev_tokens import token
 
 from tests.support import npm
-from tests.support.devices import ROOT, SECRET, Emulator
-from tests.support.waiting import HANGS
-
-CLIENTS = ROOT / "clients"
-PACKAGE = CLIENTS / "javascript"
+from tests.support.adapters import CLIENTS, PACKAGE, run
+from tests.support.devices import SECRET, Emulator
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,25 +24,12 @@ def emulator(tmp_path_factory):
     plan.write_text("{}")
     # A model that stands still is waited for until the test has done what it came for.
     patient = {"OPENAI_TOKEN_SECONDS": "800", "OPENAI_FIRST_TOKEN_SECONDS": "800"}
-    emulator = Emulator(PARLEY_FAULTS=str(plan), MESSAGES_PER_MINUTE="1000", **patient)
+    # One user has all the clients, and opens new connections before the ends of the old ones are known.
+    limits = {"MESSAGES_PER_MINUTE": "1000", "CONNECTIONS_PER_USER": "0"}
+    emulator = Emulator(PARLEY_FAULTS=str(plan), **limits, **patient)
     yield emulator
     assert emulator.missing() == []
     emulator.stop()
-
-
-def run(*command: str, **variables: str) -> str:
-    """Run a script of the package, and return what it prints. Raise AssertionError with that if it fails."""
-    done = subprocess.run(
-        ["node", *command],
-        cwd=PACKAGE,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=2 * HANGS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_the_client_keeps_to_the_protocol_whatever_happens_to_its_connection():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,23 +67,31 @@ assistant = Assistant(title="Writer", reply=reply)
 
 
 class Project:
-    """A copy of our functions with assistants for tests, in a running emulator."""
+    """A copy of our functions with assistants for tests, in a running emulator.
 
-    def __init__(self, folder: Path) -> None:
+    `assistants` are the texts of more of them, and `variables` more of the emulator's.
+    """
+
+    def __init__(
+        self, folder: Path, assistants: Mapping[str, str] | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.gates = folder / "gates"
         self.gates.mkdir()
         shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "infra").mkdir()
         shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
-        assistants = folder / "handlers" / "assistants"
-        (assistants / "shop.py").write_text(SHOP)
-        (assistants / "writer.py").write_text(WRITER.format(gates=str(self.gates)))
+        texts = {"shop": SHOP, "writer": WRITER.format(gates=str(self.gates)), **(assistants or {})}
+        for name, text in texts.items():
+            (folder / "handlers" / "assistants" / f"{name}.py").write_text(text)
         self.emulator = Emulator(
-            PARLEY_TEMPLATE=str(folder / "infra" / "template.yaml"),
-            PARLEY_USERS="alice,bob",
-            CHAT_LANGUAGE="en",
-            REASONING="stored",
-            MESSAGES_PER_MINUTE="1000",
+            **{
+                "PARLEY_TEMPLATE": str(folder / "infra" / "template.yaml"),
+                "PARLEY_USERS": "alice,bob",
+                "CHAT_LANGUAGE": "en",
+                "REASONING": "stored",
+                "MESSAGES_PER_MINUTE": "1000",
+                **(variables or {}),
+            }
         )
 
     @property

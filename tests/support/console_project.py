@@ -49,11 +49,11 @@ Resources:
                 return {"statusCode": 200}
             message = json.loads(event["body"])
             print(json.dumps({"level": "INFO", "message": "working", "text": message.get("text", "")}))
-            if message["action"] == "note":
+            if message["action"].startswith("note"):
                 notes.put_item(Item={"id": message["text"], "ends": int(time.time()) + 3600})
-            if message["action"] == "queue":
+            if message["action"].startswith("queue"):
                 queue.send_message(QueueUrl=os.environ["QUEUE"], MessageBody=message["text"])
-            if message["action"] == "fail":
+            if message["action"].startswith("fail"):
                 raise ValueError(message["text"])
             url = f"https://{request['domainName']}/{request['stage']}"
             client = boto3.client("apigatewaymanagementapi", endpoint_url=url)
@@ -84,7 +84,10 @@ Resources:
 
 
 class ConsoleProject(Emulator):
-    """A running emulator of the project, which records payloads."""
+    """A running emulator of the project, which records payloads.
+
+    The beginning of an action says what it does, so that each test can have actions of its own.
+    """
 
     def __init__(self, folder: Path) -> None:
         (folder / "template.yaml").write_text(TEMPLATE)

@@ -12,9 +12,9 @@ const client = new ParleyClient({
   url: parameters.get("url") ?? "ws://127.0.0.1:8000/ws/chat",
   token: parameters.get("token") ?? "",
 });
-const [messages, form, text, stop, state] = ["messages", "form", "text", "stop", "state"].map((id) =>
-  document.getElementById(id),
-);
+const byId = (id) => document.getElementById(id);
+const [messages, form, fields, text] = ["messages", "form", "fields", "text"].map(byId);
+const [stop, state] = ["stop", "state"].map(byId);
 
 client.on("state", () => (state.textContent = client.closedBecause?.message ?? client.state));
 client.on("error", (error) => console.warn(error.code, error.message));
@@ -47,3 +47,5 @@ form.addEventListener("submit", (event) => {
   form.reset();
 });
 stop.addEventListener("click", () => chat.cancel());
+fields.disabled = false;
+text.focus();

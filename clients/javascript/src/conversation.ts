@@ -189,7 +189,7 @@ export class Conversation {
     this.#changed();
   }
 
-  /** The connection is lost. Returns nothing: what was asked is asked again when it is back. */
+  /** The connection is lost. What was asked is asked again when it is back. */
   down(code: number, now: number): void {
     this.#phase = "offline";
     this.#join = this.#rejoinAt = undefined;
@@ -294,7 +294,8 @@ export class Conversation {
   /** Take a frame. Returns `undefined` if it is none of this chat. */
   #take(frame: ServerFrame, now: number): Outcome | undefined {
     const { transcript } = this;
-    if ("chatId" in frame.data && this.chatId !== undefined && frame.data.chatId !== this.chatId) {
+    const isOfOther = "chatId" in frame.data && frame.data.chatId !== this.chatId;
+    if (this.chatId === undefined ? frame.type !== "chat_created" && frame.type !== "error" : isOfOther) {
       return undefined;
     }
     switch (frame.type) {

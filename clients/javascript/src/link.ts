@@ -230,9 +230,6 @@ export class Link implements SessionSink {
     if (this.#leaving === undefined) {
       this.conversation?.up(isJoining && this.#joinedWith === this.conversation, this.host.runtime.now());
     }
-    if (this.conversation === undefined) {
-      this.session.settled();
-    }
   }
 
   down(code: number): void {
@@ -249,9 +246,6 @@ export class Link implements SessionSink {
     }
     this.host.received(frame);
     this.conversation?.receive(frame, now);
-    if (frame.type === "chat_joined") {
-      this.session.settled();
-    }
   }
 
   gatewayFailed(message: string): void {

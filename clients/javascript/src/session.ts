@@ -2,8 +2,7 @@
  * The life of a connection that is always there again: connecting, the token, pings, the change to a new connection
  * before the gateway ends the old one, and when to stop trying. No I/O here: time comes in, orders go out.
  *
- * A *line* is one WebSocket. At most one line is up. Another one may be on its way to replace it. A third one, which was
- * replaced, is listened to until the chat is joined on the new one.
+ * A *line* is one WebSocket. At most one line is up. Another one may be on its way to replace it.
  */
 import { ParleyError } from "./errors.ts";
 import type { ConnectedData, ErrorData, GatewayError, ServerFrame } from "./frames.ts";
@@ -60,8 +59,6 @@ export const ACTIVE_PING = 5 * SECOND;
 export const IDLE_PING = 5 * MINUTE;
 const FIRST_PAUSE = 0.5 * SECOND;
 const LONGEST_PAUSE = 8 * SECOND;
-/** After a change of lines, the old one is listened to for so long at most. */
-const RETIREMENT = 10 * SECOND;
 const MAX_JOINS = 4;
 /** The server waits for so long after `exp`, because clocks differ. */
 const LEEWAY = 30 * SECOND;
@@ -73,7 +70,6 @@ export class Session {
   hasTried = false;
   #up: Line | undefined;
   #next: Line | undefined;
-  #retired: { id: number; until: number } | undefined;
   #lines = 0;
   #tickets = 0;
   #wanted: { ticket: number; why: "open" | "join" | "renew" } | undefined;
@@ -111,22 +107,14 @@ export class Session {
 
   /** Close all lines, for good unless `connect` is called. */
   close(): void {
-    for (const line of [this.#up, this.#next, this.#retired]) {
+    for (const line of [this.#up, this.#next]) {
       if (line !== undefined) {
         this.sink.closeLine(line.id);
       }
     }
-    this.#up = this.#next = this.#retired = this.#wanted = undefined;
+    this.#up = this.#next = this.#wanted = undefined;
     this.#retryAt = this.#renewAt = this.#handover = undefined;
     this.#state = "closed";
-  }
-
-  /** The chat is joined on the line that is up: nobody needs the one before. */
-  settled(): void {
-    if (this.#retired !== undefined) {
-      this.sink.closeLine(this.#retired.id);
-      this.#retired = undefined;
-    }
   }
 
   // Tokens
@@ -167,10 +155,6 @@ export class Session {
   }
 
   closed(id: number, code: number, now: number): void {
-    if (this.#retired?.id === id) {
-      this.#retired = undefined;
-      return;
-    }
     const line = [this.#up, this.#next].find((each) => each?.id === id);
     if (line === undefined) {
       return;
@@ -185,31 +169,28 @@ export class Session {
 
   received(id: number, frame: ServerFrame | GatewayError, now: number): void {
     const line = [this.#up, this.#next].find((each) => each?.id === id);
-    if (line !== undefined) {
-      line.heardAt = now;
-      line.answerBy = undefined;
-    } else if (this.#retired?.id !== id) {
+    if (line === undefined) {
       return;
     }
+    line.heardAt = now;
+    line.answerBy = undefined;
     if (!("type" in frame)) {
       this.#gatewayError(line, frame, now);
       return;
     }
     switch (frame.type) {
       case "connected":
-        this.#greeted(frame.data, line, now);
+        this.#greeted(frame.data, now);
         return;
       case "authenticated":
-        if (line !== undefined) {
-          this.#authenticated(line, frame.data.userId, now);
-        }
+        this.#authenticated(line, frame.data.userId, now);
         return;
       case "error":
-        if (line !== undefined && frame.data.code === "invalid_token") {
+        if (frame.data.code === "invalid_token") {
           this.#tokenRefused(line, now);
           return;
         }
-        if (line?.phase === "joining") {
+        if (line.phase === "joining") {
           this.#joinRefused(line, frame.data, now);
           return;
         }
@@ -255,7 +236,6 @@ export class Session {
       this.#up?.phase === "up" ? this.#up.pingedAt + (isActive ? ACTIVE_PING : IDLE_PING) : undefined,
       this.#wanted === undefined ? this.#renewAt : undefined,
       canHandOver ? (isQuiet ? this.#handover!.quietAt : this.#handover!.at) : undefined,
-      this.#retired?.until,
     ].filter((time) => time !== undefined);
     return this.#state !== "running" || times.length === 0 ? undefined : Math.min(...times);
   }
@@ -264,9 +244,6 @@ export class Session {
   tick(isActive: boolean, isQuiet: boolean, now: number): void {
     if (this.#state !== "running") {
       return;
-    }
-    if (isPast(this.#retired?.until, now)) {
-      this.settled();
     }
     this.#dropSilentLines(now);
     if (isPast(this.#retryAt, now)) {
@@ -360,13 +337,12 @@ export class Session {
       this.#next = undefined;
     }
     if (old !== undefined && old !== line) {
-      this.settled();
-      this.#retired = { id: old.id, until: now + RETIREMENT };
+      this.sink.closeLine(old.id);
     }
     this.sink.up(line.id, userId, !line.alone);
   }
 
-  #greeted(greeting: ConnectedData, line: Line | undefined, now: number): void {
+  #greeted(greeting: ConnectedData, now: number): void {
     if ((greeting.protocol ?? PROTOCOL_MAJOR).split(".")[0] !== PROTOCOL_MAJOR) {
       const message = `The server speaks version ${greeting.protocol} of the protocol, and this client version 1`;
       this.#end({ code: "unsupported_protocol", message });
@@ -374,7 +350,7 @@ export class Session {
     }
     const serverTime = Date.parse(greeting.serverTime);
     const before = Date.parse(greeting.reconnectBefore);
-    if (line !== undefined && !Number.isNaN(serverTime) && !Number.isNaN(before)) {
+    if (!Number.isNaN(serverTime) && !Number.isNaN(before)) {
       this.#skew = serverTime - now;
       const span = before - serverTime;
       // At a quiet moment in good time; else when time is nearly over. Not all clients at the same moment.
@@ -430,8 +406,8 @@ export class Session {
     this.#fail(line, 1006, now, error.retryAfter ?? 0);
   }
 
-  #gatewayError(line: Line | undefined, error: GatewayError, now: number): void {
-    if (line?.phase === "joining") {
+  #gatewayError(line: Line, error: GatewayError, now: number): void {
+    if (line.phase === "joining") {
       this.#fail(line, 1006, now);
     } else {
       this.sink.gatewayFailed(error.message);
@@ -466,7 +442,6 @@ export class Session {
     }
     this.hasTried = true;
     if (this.#up === undefined) {
-      this.settled();
       this.sink.down(code);
     }
     if (!this.#isOnTheWay) {

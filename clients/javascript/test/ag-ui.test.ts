@@ -133,6 +133,18 @@ for (const approved of [true, false]) {
   });
 }
 
+test("an answer after that of another device shows the reply that has ended", async (context) => {
+  const { world, client, agent, say, run } = stage(context, () => ["May I? ", { waitFor: "call-1" }, "Thanks."]);
+  const tea = agent({ threadId: "tea" });
+  await say(tea, "tea");
+  const other = await world.until(client().openChat("chat-tea"));
+  await world.until(other.approve("call-1", true));
+  await world.pass(5000);
+  await run(tea, { resume: [{ interruptId: "call-1", status: "resolved", payload: { approved: false } }] });
+  assert.deepEqual(shown(tea.messages), ["user: tea", "assistant: May I?  +lamp", "tool: 42", "assistant: Thanks."]);
+  assert.equal(tea.pendingInterrupts.length, 0);
+});
+
 test("connectAgent() shows the history and goes on with the reply that runs", async (context) => {
   const { world, server, agent } = stage(context, () => [...RICH]);
   server.store(server.newChat("chat-1"), "tea", "Yes.");
@@ -154,6 +166,13 @@ test("connectAgent() shows a call that waits, and its answer goes on", async (co
   assert.equal(loaded.pendingInterrupts.length, 1);
   await run(loaded, { resume: [{ interruptId: "call-1", status: "cancelled" }] });
   assert.deepEqual(shown(loaded.messages), ["user: tea", "assistant: May I?  +lamp", "tool: 42", "assistant: Thanks."]);
+});
+
+test("connectAgent() of a new thread shows nothing and creates no chat", async (context) => {
+  const { world, server, agent } = stage(context);
+  const fresh = agent();
+  await world.until(fresh.connectAgent());
+  assert.deepEqual([fresh.messages.length, server.chats.size], [0, 0]);
 });
 
 test("the connection may be lost in the middle of a reply", async (context) => {
@@ -188,4 +207,25 @@ test("the history has the same messages as the run", async (context) => {
   await say(tea, "Is the lamp on?");
   const chat = await world.until(client().openChat("chat-tea"));
   assert.deepEqual(toAgentMessages(chat.snapshot.messages).slice(1), tea.messages.slice(1));
+});
+
+test("files are uploaded first, and those of the history are not uploaded again", async (context) => {
+  const { world, server, agent } = stage(context);
+  const uploaded: string[] = [];
+  const http = {
+    async upload(chatId: string, file: File) {
+      uploaded.push(`${chatId} ${file.type} ${await file.text()}`);
+      return { id: `file-${uploaded.length}`, name: file.name, type: file.type, bytes: file.size };
+    },
+  };
+  const tea = agent({ threadId: "tea", http });
+  const attachments = [{ id: "old", name: "a.txt", type: "text/plain", bytes: 1 }];
+  const [stored] = toAgentMessages([{ id: "m1", role: "user", text: "Look", status: "done", parts: [], attachments }]);
+  const parts = stored?.role === "user" && typeof stored.content !== "string" ? stored.content : [];
+  const note = { type: "document" as const, source: { type: "data" as const, value: btoa("Hi"), mimeType: "text/plain" } };
+  tea.addMessage({ id: "u1", role: "user", content: [...parts, note] });
+  await world.until(tea.runAgent());
+  assert.deepEqual(uploaded, ["chat-tea text/plain Hi"]);
+  const sent = server.frames.find(({ frame }) => frame.type === "message")?.frame.data;
+  assert.deepEqual(sent && "attachments" in sent && sent.attachments, ["old", "file-1"]);
 });

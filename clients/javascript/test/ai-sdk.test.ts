@@ -270,6 +270,24 @@ test("a page that is loaded while a reply waits shows the call, and answers for 
   assert.deepEqual(screen(ui), ["user: tea", "assistant: May I?  | lamp output-available | Thanks."]);
 });
 
+for (const isOver of [false, true]) {
+  test(`an answer after that of another device shows the reply, ${isOver ? "which has ended" : "which runs"}`, async (context) => {
+    const rest: Step[] = isOver ? ["Thanks."] : Array<Step>(20).fill("Thanks. ");
+    const { world, server, chat, client } = stage(context, () => ["May I? ", { waitFor: "call-1" }, ...rest]);
+    const ui = chat({ id: "tea", sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses });
+    await world.until(ui.sendMessage({ text: "tea" }));
+    const other = await world.until(client().openChat("chat-tea"));
+    await world.until(other.approve("call-1", false));
+    await world.pass(isOver ? 5000 : 300);
+    await world.until(ui.addToolApprovalResponse({ id: "call-1", approved: true }) as Promise<void>);
+    await world.pass(5000);
+    assert.equal(ui.status, "ready");
+    const said = ui.messages[1]!.parts.map((part) => (part.type === "text" ? part.text : "")).join("");
+    assert.equal(said, server.texts()[1]);
+    assert.equal(ui.messages.length, 2);
+  });
+}
+
 test("a new message while a call waits ends the reply that waits", async (context) => {
   const { world, server, chat } = stage(context, (text) => (text === "tea" ? ["May I? ", { waitFor: "call-1" }] : [text]));
   const ui = chat();

@@ -75,6 +75,62 @@ test("a message of another device that comes after its reply stands before it", 
   await world.pass(100);
   assert.deepEqual(ids(chat), ["m7", "m8"]);
   assert.equal(chat.snapshot.state, "replying");
+  const end = { content: "Hi", role: "assistant", timestamp, length: 2, finishReason: "stop" } as const;
+  const next = { messageId: "m10", chatId: chat.id, attempt: 1 };
+  server.post(connection, { type: "assistant_message_complete", data: { ...end, ...next, messageId: "m8" } });
+  server.post(connection, { type: "assistant_message_complete", data: { ...end, ...next } });
+  server.post(connection, { type: "user_message", data: { ...question, messageId: "m9" } });
+  await world.pass(100);
+  assert.deepEqual(ids(chat), ["m7", "m8", "m9", "m10"]);
+  assert.equal(chat.snapshot.state, "ready");
+});
+
+test("of several joins the newest counts", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  await world.until(chat.send("Hello").reply);
+  const data = { chatId: chat.id, title: "Old", assistant: "default", messages: [], hasMore: false };
+  const lengths = new Set<number>();
+  chat.subscribe(() => lengths.add(chat.snapshot.messages.length));
+  server.post(first(server), { type: "chat_joined", requestId: "an earlier one", data });
+  server.post(first(server), { type: "branch_selected", data: { chatId: chat.id, messageId: ids(chat)[0]! } });
+  server.post(first(server), { type: "chat_joined", requestId: "an earlier one", data });
+  await world.pass(SECOND);
+  assert.deepEqual([...lengths], [2]);
+  assert.equal(chat.title, "New chat");
+});
+
+test("messages that are written ahead are sent one after the other", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  const turns = ["one", "two", "three"].map((text) => chat.send(text));
+  await world.until(Promise.all(turns.map(({ reply }) => reply)));
+  assert.equal(server.types("client").filter((each) => each === "message").length, 3);
+});
+
+test("regenerate is not asked twice if it was carried out and nobody heard of it", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  await world.until(chat.send("Hello").reply);
+  server.deaf.set("regenerate", 1);
+  assert.equal((await world.until(chat.regenerate().reply)).text, "You said: again Hello");
+  const turn = chat.regenerate();
+  server.fate = (_number, from) => (from === "server" ? "lose" : "deliver");
+  await world.pass(SECOND);
+  server.fate = () => "deliver";
+  const reply = await world.until(turn.reply);
+  await world.pass(SECOND);
+  assert.equal(chat.snapshot.messages.at(-1), reply);
+  assert.equal(server.only.messages.size, 4);
+});
+
+test("a server that counts more parts than there are is not asked without end", async () => {
+  const { world, server, client } = scene();
+  const chat = await world.until(client().createChat());
+  const reply = chat.send("Hello").reply;
+  server.claimedParts = 5;
+  assert.equal((await world.until(reply)).text, "You said: Hello");
+  assert.equal(server.types("client").filter((each) => each === "join_chat").length, 4);
 });
 
 test("a reply whose start got lost is found by joining again", async () => {
@@ -289,6 +345,24 @@ test("a chat that is deleted, or that there is not, is closed", async () => {
   // The connection is used again.
   assert.equal((await world.until((await world.until(made.createChat())).send("Hi").reply)).text, "You said: Hi");
   assert.equal(server.connections.size, 1);
+});
+
+test("a chat that is being created hears nothing of other chats", async () => {
+  const { world, server, client } = scene();
+  server.deaf.set("create_chat", 1);
+  const created = client().createChat();
+  await world.pass(100);
+  const other = { messageId: "m1", chatId: "other", attempt: 1, offset: 0 };
+  for (const frame of [
+    { type: "assistant_message_start", data: { ...other, message: "…", content: "Hi" } },
+    { type: "assistant_message_token", data: { ...other, token: "Hi" } },
+    { type: "chat_updated", data: { chatId: "other", title: "Other" } },
+    { type: "chat_deleted", data: { chatId: "other" } },
+  ]) {
+    server.post(first(server), frame as never);
+  }
+  const chat = await world.until(created);
+  assert.deepEqual([chat.title, texts(chat), chat.snapshot.state], ["New chat", [], "ready"]);
 });
 
 test("the same clientChatId is the same chat, with its messages", async () => {

@@ -278,6 +278,11 @@ test("a token that is refused is fetched anew once; then the client is closed", 
   const made = client({ token: () => tokens.shift() ?? "third" });
   await world.until(made.createChat());
   assert.equal(made.userId, "alice");
+  // A token that would be good for hours is not offered again after it was refused.
+  const later = world.now() + 9 * HOUR;
+  good.add(tokenUntil(later, "second"));
+  const both = [tokenUntil(later, "first"), tokenUntil(later, "second")];
+  await world.until(client({ token: () => both.shift() ?? "third" }).createChat());
   good.clear();
   server.cutAll();
   await world.pass(MINUTE);

@@ -1,6 +1,6 @@
 /** The client and a real server. `PARLEY_TEST_SERVER` says where it is: the tests of Python start it. */
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { afterEach, test } from "node:test";
 import { HttpApi, ParleyClient, ParleyError, type ReplyEvent, type Turn } from "../src/index.ts";
 import { shown, textOf, watch } from "./support/conversations.ts";
 
@@ -64,11 +64,8 @@ async function all(turn: Turn): Promise<ReplyEvent[]> {
   return events;
 }
 
-before(() => {
-  assert.ok(given === undefined || webSocketUrl);
-});
-after(() => {
-  clients.forEach((each) => each.close());
+afterEach(() => {
+  clients.splice(0).forEach((each) => each.close());
 });
 
 test("a conversation", options, async () => {

@@ -102,6 +102,9 @@ const copied = signal<string | null>(null);
 
 export function CopyButton({ text, of }: { text: string; of: string }) {
   const done = copied.value === text;
+  if (!("clipboard" in navigator)) {
+    return null; // A page of another machine, by http.
+  }
   const copy = () =>
     void navigator.clipboard.writeText(text).then(() => {
       copied.value = text;

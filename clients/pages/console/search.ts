@@ -16,18 +16,34 @@ export function startSearch(text: string): () => void {
   }
   const aborted = new AbortController();
   let after = 0;
+  let run = "";
   let busy = false;
   hits.value = new Set();
+  const lookOnce = async () => {
+    const response = await answered("GET", `trace?text=${encodeURIComponent(text)}&after=${after}`, undefined, aborted.signal);
+    const itsRun = response.headers.get("x-parley-run") ?? "";
+    const found = (await response.json()) as TraceEvent[];
+    if (run !== "" && itsRun !== run) {
+      // The emulator was started again: its numbers begin with 1.
+      [after, run] = [0, ""];
+      hits.value = new Set();
+      return lookOnce();
+    }
+    run = itsRun;
+    after = Number(response.headers.get("x-parley-last") ?? after);
+    hits.value = new Set([...(hits.value ?? []), ...found.map((event) => event.number)]);
+  };
   const look = async () => {
     busy = true;
-    try {
-      const response = await answered("GET", `trace?text=${encodeURIComponent(text)}&after=${after}`, undefined, aborted.signal);
-      const found = (await response.json()) as TraceEvent[];
-      after = Number(response.headers.get("x-parley-last") ?? after);
-      hits.value = new Set([...(hits.value ?? []), ...found.map((event) => event.number)]);
-    } catch {
-      // The next event asks again.
-    }
+    let seen: number;
+    do {
+      seen = version.peek();
+      try {
+        await lookOnce();
+      } catch {
+        break; // The next event asks again.
+      }
+    } while (seen !== version.peek() && !aborted.signal.aborted);
     busy = false;
   };
   const stop = effect(() => {

@@ -1,5 +1,6 @@
 /** How an adapter asks: other libraries give the whole history, and the server has it. So only what is new is sent. */
 import type { Chat } from "../chat.ts";
+import { ParleyError } from "../errors.ts";
 import type { HttpApi } from "../http.ts";
 import type { Message, SendOptions, Turn } from "../types.ts";
 import { type FileAt, uploadAll } from "./files.ts";
@@ -49,7 +50,7 @@ const MAX_CLIENT_ID = 64;
 export async function ask(chat: Chat, request: Request, { ids, http, signal }: Means): Promise<Turn> {
   if (chat.snapshot.messages.some((message) => message.status === "waiting")) {
     // Who asks something else does not want the calls that wait.
-    await chat.cancel();
+    await unlessAborted(chat.cancel(), signal);
   }
   const turn = await begin(chat, request, { ids, http, signal });
   await unlessAborted(turn.accepted, signal, () => {
@@ -99,6 +100,17 @@ export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal 
     return await Promise.race([aborted, promise]);
   } finally {
     signal.removeEventListener("abort", abort);
+  }
+}
+
+/** Answer for a call that waits. If another device has answered otherwise, that answer counts, and this is no failure. */
+export async function approve(chat: Chat, callId: string, approved: boolean): Promise<void> {
+  try {
+    await chat.approve(callId, approved);
+  } catch (error) {
+    if (!(error instanceof ParleyError && error.code === "nothing_to_approve")) {
+      throw error;
+    }
   }
 }
 

@@ -91,6 +91,12 @@ export async function* inReadingOrder(events: AsyncIterable<ReplyEvent>, timers:
   }
 }
 
+/** Return the events of a reply that has ended, after its start. */
+export async function* eventsOf(message: Message): AsyncGenerator<ReplyEvent, undefined> {
+  yield* outline(message.text, message.parts);
+  yield { type: "end", message };
+}
+
 interface Pause {
   readonly over: Promise<"over">;
   end(): void;

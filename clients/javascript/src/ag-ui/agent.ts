@@ -11,7 +11,7 @@ import {
   type RunFinishedOutcome,
 } from "@ag-ui/client";
 import { Observable, type Subscriber } from "rxjs";
-import { ask, askAgain, cancel, type Ids, onAbort, type Request, unlessAborted } from "../adapters/ask.ts";
+import { approve, ask, askAgain, cancel, type Ids, onAbort, type Request, unlessAborted } from "../adapters/ask.ts";
 import { Chats, type NewChat } from "../adapters/chats.ts";
 import { follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
 import { keyOf, type Shown } from "../adapters/progress.ts";
@@ -34,6 +34,8 @@ export interface ParleyAgentConfig extends AgentConfig, NewChat {
 
 /** The reply that a run shows. */
 interface Begun {
+  readonly chat: Chat;
+  /** `undefined` if none runs. */
   readonly turn: Turn | undefined;
   /** What the screen has of it. */
   readonly shown?: Shown;
@@ -89,20 +91,20 @@ export class ParleyAgent extends AbstractAgent {
   }
 
   override run(input: RunAgentInput): Events {
-    return this.events(input, async (chat, signal) => {
+    return this.events(input, async (signal, show) => {
+      const chat = await unlessAborted(this.shared.chats.findOrCreate(input.threadId), signal);
       if (input.resume !== undefined) {
-        return answer(chat, input.resume);
+        return (await answer(chat, input.resume)) ?? this.shown(chat, show);
       }
-      return { turn: await this.ask(chat, input.messages, signal) };
+      return { chat, turn: await this.ask(chat, input.messages, signal) };
     });
   }
 
   /** Show the chat: its messages, and the reply that runs or waits. For `connectAgent()`. */
   protected override connect(input: RunAgentInput): Events {
-    return this.events(input, async (chat, _signal, show) => {
-      const messages = chat.snapshot.messages.filter((message) => message.id !== chat.snapshot.replyId);
-      show({ type: EventType.MESSAGES_SNAPSHOT, messages: toAgentMessages(messages).map((message) => this.named(message)) });
-      return { turn: chat.resume(), isLate: true };
+    return this.events(input, async (signal, show) => {
+      const chat = await unlessAborted(this.shared.chats.find(input.threadId), signal);
+      return chat && this.shown(chat, show);
     });
   }
 
@@ -114,7 +116,7 @@ export class ParleyAgent extends AbstractAgent {
   /** The events of one run. `begin` finds the reply. */
   private events(
     input: RunAgentInput,
-    begin: (chat: Chat, signal: AbortSignal, show: (event: AGUIEvent) => void) => Promise<Begun>,
+    begin: (signal: AbortSignal, show: (event: AGUIEvent) => void) => Promise<Begun | undefined>,
   ): Events {
     const { threadId, runId } = input;
     return new Observable<BaseEvent>((subscriber) => {
@@ -123,14 +125,13 @@ export class ParleyAgent extends AbstractAgent {
       const show = (event: AGUIEvent) => subscriber.next(event as BaseEvent);
       const run = async () => {
         show({ type: EventType.RUN_STARTED, threadId, runId });
-        const chat = await unlessAborted(this.shared.chats.findOrCreate(threadId), signal);
-        const { turn, ...begun } = await begin(chat, signal, show);
-        if (turn === undefined) {
-          show({ type: EventType.RUN_FINISHED, threadId, runId, outcome: { type: "success" } });
+        const begun = await begin(signal, show);
+        if (begun?.turn === undefined) {
+          show(finished(input, { type: "success" }));
           return;
         }
-        onAbort(signal, turn, () => cancel(chat));
-        await this.follow({ turn, ...begun }, input, subscriber);
+        onAbort(signal, begun.turn, () => cancel(begun.chat));
+        await this.follow(begun.turn, begun, input, subscriber);
       };
       run()
         .catch((error: unknown) => show(signal.aborted ? cancelled(input) : failed(error)))
@@ -139,7 +140,8 @@ export class ParleyAgent extends AbstractAgent {
   }
 
   private async follow(
-    { turn, shown, isLate }: Begun & { turn: Turn },
+    turn: Turn,
+    { shown, isLate }: Begun,
     input: RunAgentInput,
     subscriber: Subscriber<BaseEvent>,
   ): Promise<void> {
@@ -175,6 +177,13 @@ export class ParleyAgent extends AbstractAgent {
     }
   }
 
+  /** Show all messages but the reply that runs or waits, and return that one. */
+  private shown(chat: Chat, show: (event: AGUIEvent) => void): Begun {
+    const messages = chat.snapshot.messages.filter((message) => message.id !== chat.snapshot.replyId);
+    show({ type: EventType.MESSAGES_SNAPSHOT, messages: toAgentMessages(messages).map((message) => this.named(message)) });
+    return { chat, turn: chat.resume(), isLate: true };
+  }
+
   /** Ask what the newest message of the user asks. Earlier ones are the server's already. */
   private async ask(chat: Chat, messages: readonly AgentMessage[], signal: AbortSignal): Promise<Turn> {
     const last = messages.at(-1);
@@ -203,18 +212,18 @@ export class ParleyAgent extends AbstractAgent {
   }
 }
 
-/** Answer for the calls that wait. The reply goes on, with what the screen has of it. */
-async function answer(chat: Chat, entries: readonly ResumeEntry[]): Promise<Begun> {
+/** Answer for the calls that wait. The reply goes on, with what the screen has of it. `undefined`: it has ended by now. */
+async function answer(chat: Chat, entries: readonly ResumeEntry[]): Promise<Begun | undefined> {
   const turn = chat.resume();
   const reply = chat.snapshot.messages.find(({ id }) => id === chat.snapshot.replyId);
   if (turn === undefined || reply === undefined) {
-    throw new ParleyError("nothing_to_approve", "The reply waits for no answer.");
+    return undefined;
   }
   const shown = { text: reply.text, parts: new Map(reply.parts.map((part) => [keyOf(part), part])) };
   for (const { interruptId, status, payload } of entries) {
-    await chat.approve(interruptId, status === "resolved" && isYes(payload));
+    await approve(chat, interruptId, status === "resolved" && isYes(payload));
   }
-  return { turn, shown };
+  return { chat, turn, shown };
 }
 
 /** Return true if an answer approves the call: `true`, or what `responseSchema` asks for. Anything else refuses it. */
@@ -243,17 +252,18 @@ function anew(replyId: string, { text, parts }: Shown, messages: readonly AgentM
 function ended(message: Message, input: RunAgentInput): AGUIEvent[] {
   const { id: messageId, finishReason, usage, cost } = message;
   const value = { messageId, ...(finishReason && { finishReason }), ...(usage && { usage }), ...(cost && { cost }) };
-  const outcome = { type: finishReason === "cancelled" ? "cancelled" : "success" } as const;
-  const tokens = usage ? [{ inputTokens: usage.promptTokens, outputTokens: usage.completionTokens }] : undefined;
-  return [{ type: EventType.CUSTOM, name: "parley.turn", value }, { ...finished(input, outcome), ...(tokens && { usage: tokens }) }];
+  const end = finishReason === "cancelled" ? cancelled(input) : finished(input, { type: "success" });
+  const tokens = usage && [{ inputTokens: usage.promptTokens, outputTokens: usage.completionTokens }];
+  return [{ type: EventType.CUSTOM, name: "parley.turn", value }, { ...end, ...(tokens && { usage: tokens }) }];
 }
 
 function finished({ threadId, runId }: RunAgentInput, outcome: RunFinishedOutcome) {
   return { type: EventType.RUN_FINISHED as const, threadId, runId, outcome };
 }
 
+/** The end of a run that was stopped. Before version 1.0, AG-UI has no outcome for it, and does not say its version. */
 function cancelled(input: RunAgentInput): AGUIEvent {
-  return finished(input, { type: "cancelled" });
+  return finished(input, { type: input.protocolVersion === undefined ? "success" : "cancelled" });
 }
 
 function failed(error: unknown): AGUIEvent {

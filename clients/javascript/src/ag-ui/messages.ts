@@ -1,12 +1,15 @@
 /** Messages of Parley as messages of AG-UI, and back. */
-import { type AGUIEvent, type AssistantMessage, type ContentPart, EventType, type Message as AgentMessage } from "@ag-ui/client";
+import { type AGUIEvent, type AssistantMessage, EventType, type Message as AgentMessage } from "@ag-ui/client";
 import type { Question } from "../adapters/ask.ts";
 import { outline } from "../adapters/outline.ts";
 import type { Message, Part } from "../types.ts";
 import { ReplyEvents } from "./events.ts";
 
-/** The `provider` of files that are attachments of Parley. */
-const PROVIDER = "parley";
+type UserMessage = Extract<AgentMessage, { role: "user" }>;
+type ContentPart = Exclude<UserMessage["content"], string>[number];
+
+/** The addresses of files that are attachments of Parley begin with it. */
+const ATTACHMENT = "attachment:";
 
 /** Return messages of a chat (`chat.snapshot.messages`) as messages of AG-UI. A reply with calls becomes several. */
 export function toAgentMessages(messages: readonly Message[]): AgentMessage[] {
@@ -28,19 +31,18 @@ export function replyMessages(replyId: string, text: string, parts: Iterable<Par
 }
 
 /** Return the question in a message of the user. */
-export function questionOf(message: Extract<AgentMessage, { role: "user" }>): Question {
+export function questionOf(message: UserMessage): Question {
   const parts: ContentPart[] = typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content;
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []));
   const files = parts.flatMap((part): Question["files"][number][] => {
-    if (part.type === "text") {
+    if (!("source" in part)) {
       return [];
     }
-    const { source } = part;
-    const mediaType = source.mimeType ?? "application/octet-stream";
-    if (source.type === "file") {
-      return [{ attachmentId: source.value }];
+    const { type, value, mimeType: mediaType = "application/octet-stream" } = part.source;
+    if (type === "url" && value.startsWith(ATTACHMENT)) {
+      return [{ attachmentId: value.slice(ATTACHMENT.length) }];
     }
-    return [{ mediaType, url: source.type === "data" ? `data:${mediaType};base64,${source.value}` : source.value }];
+    return [{ mediaType, url: type === "data" ? `data:${mediaType};base64,${value}` : value }];
   });
   return { id: message.id, text: texts.join("\n"), files };
 }
@@ -51,7 +53,7 @@ function userMessage({ id, text, attachments = [] }: Message): AgentMessage {
   }
   const files = attachments.map((file): ContentPart => ({
     type: file.type.startsWith("image/") ? "image" : "document",
-    source: { type: "file", value: file.id, provider: PROVIDER, mimeType: file.type },
+    source: { type: "url", value: ATTACHMENT + file.id, mimeType: file.type },
     metadata: { name: file.name },
   }));
   return { id, role: "user", content: [...files, { type: "text", text }] };

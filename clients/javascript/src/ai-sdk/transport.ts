@@ -1,7 +1,7 @@
 import type { ChatTransport, UIMessage, UIMessageChunk } from "ai";
-import { ask, cancel, type Ids, onAbort, unlessAborted } from "../adapters/ask.ts";
+import { approve, ask, cancel, type Ids, onAbort, unlessAborted } from "../adapters/ask.ts";
 import { Chats, type NewChat } from "../adapters/chats.ts";
-import { follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
+import { eventsOf, follow, inReadingOrder, type Timers } from "../adapters/follow.ts";
 import type { Shown } from "../adapters/progress.ts";
 import type { Chat } from "../chat.ts";
 import type { ParleyClient } from "../client.ts";
@@ -88,10 +88,14 @@ export class ParleyChatTransport<M extends UIMessage = ParleyUIMessage> implemen
   ): Promise<ReadableStream<UIMessageChunk>> {
     const turn = chat.resume();
     if (turn === undefined) {
-      throw new ParleyError("nothing_to_approve", "The reply waits for no answer. Tools run at the server: it takes no results.");
+      const ended = chat.snapshot.messages.find(({ id }) => id === reply.id);
+      if (ended === undefined) {
+        throw new ParleyError("nothing_to_approve", "The reply is not shown any more: another branch is.");
+      }
+      return this.#stream(eventsOf(ended), shownOf(reply)); // Another device has answered.
     }
     for (const { callId, approved } of answers) {
-      await unlessAborted(chat.approve(callId, approved), abortSignal, () => cancel(chat));
+      await unlessAborted(approve(chat, callId, approved), abortSignal, () => cancel(chat));
     }
     onAbort(abortSignal, turn, () => cancel(chat));
     return this.#stream(turn.events, shownOf(reply));

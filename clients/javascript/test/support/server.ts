@@ -97,6 +97,8 @@ export class Server {
   pageSize = 50;
   /** Texts over this length are left out of frames. */
   maxContent = 20_000;
+  /** The number of parts that each end of a reply claims. */
+  claimedParts: number | undefined;
   /** The greeting: when the connection should be replaced, in milliseconds after it was opened. */
   lifetime = 110 * 60_000;
   /** Frames of these types get no answer, as often as given. */
@@ -570,6 +572,7 @@ export class Server {
       finishReason,
       usage: { promptTokens: 1, completionTokens: 2 },
       ...(parts.length > 0 && { partCount: parts.length }),
+      ...(this.claimedParts !== undefined && { partCount: this.claimedParts }),
     };
   }
 

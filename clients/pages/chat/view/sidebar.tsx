@@ -30,8 +30,8 @@ export function Sidebar({ narrow, onSwitch, onSignOut }: { narrow: boolean; onSw
         aria-label={text.chats}
         inert={hidden}
         onKeyDown={(event) => {
-          // A box that is open inside closes first.
-          if (event.key === "Escape" && narrow && document.querySelector("[popover]:popover-open") === null) {
+          // A box that is open closes first. The focus may not be in it yet: it comes with an event after the opening.
+          if (event.key === "Escape" && narrow && document.querySelector(":popover-open") === null) {
             event.stopPropagation();
             drawer.value = false;
           }

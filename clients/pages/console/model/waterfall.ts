@@ -81,7 +81,8 @@ function ofInvocation(turn: Turn, invocation: Invocation, depth: number): Row[] 
     depth,
     began: start.at,
     ended: end?.at ?? Math.max(turn.until, start.at),
-    failed: Boolean(end?.error) || inside.some((each) => each.failed && each.depth === depth + 1),
+    // A step that failed has its own mark: the function may have expected it.
+    failed: Boolean(end?.error),
     event: end ?? start,
     invocation,
   };

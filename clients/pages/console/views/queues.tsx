@@ -68,7 +68,7 @@ function Messages({ name }: { name: string }) {
                   {[message.sentAt === null ? "" : clock(message.sentAt), words.value.receives(message.receives), message.body].filter(Boolean).join(" · ")}
                 </span>
               </summary>
-              <Payload name={words.value.body} value={parsed(message.body) ?? message.body} />
+              <Payload name={words.value.messageBody} value={parsed(message.body) ?? message.body} />
               {Object.keys(message.attributes).length > 0 && <Payload name={words.value.details} value={message.attributes} />}
             </details>
           </li>

@@ -1,7 +1,7 @@
 /** The timeline: turns or single events, the newest first, and the waterfall of the one that is chosen. */
 import { useEffect } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
-import { trace, users, version } from "../feed.ts";
+import { state, trace, users, version } from "../feed.ts";
 import { clock, duration } from "../format.ts";
 import { LongList } from "../list.tsx";
 import { hasFailed, type TraceEvent } from "../model/events.ts";
@@ -28,7 +28,7 @@ export function TimelineView() {
         {chosen ? (
           <TurnDetails key={chosen.id} turn={chosen} row={Number(parameters["row"] ?? parameters["turn"])} />
         ) : (
-          <Empty>{parameters["turn"] && trace.turns.length > 0 ? words.value.gone : words.value.choose}</Empty>
+          <Empty>{parameters["turn"] ? (state.value === "loading" ? words.value.loading : words.value.gone) : words.value.choose}</Empty>
         )}
       </section>
     </div>

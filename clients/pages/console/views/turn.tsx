@@ -1,5 +1,6 @@
 /** One turn: its sums, its waterfall, and what is behind the row that is chosen. */
 import { useComputed, useSignal } from "@preact/signals";
+import type { TargetedKeyboardEvent } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
 import { users, version } from "../feed.ts";
@@ -30,7 +31,7 @@ export function TurnDetails({ turn, row: wanted }: { turn: Turn; row: number }) 
   return (
     <>
       <Summary turn={turn} began={began} />
-      <div class="waterfall" role="group" aria-label={words.value.waterfall}>
+      <div class="waterfall" role="group" aria-label={words.value.waterfall} onKeyDown={moveFocus}>
         {shown.map((row) => (
           <WaterfallRow
             key={`${row.kind}${row.id}`}
@@ -46,6 +47,17 @@ export function TurnDetails({ turn, row: wanted }: { turn: Turn; row: number }) 
       {chosen && <RowDetails key={`${chosen.kind}${chosen.id}`} row={chosen} turn={turn} />}
     </>
   );
+}
+
+/** Move the focus between rows with the arrows. */
+function moveFocus(event: TargetedKeyboardEvent<HTMLDivElement>): void {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const rows = [...event.currentTarget.querySelectorAll<HTMLElement>(".wf-row")];
+  const next = step && rows[rows.indexOf(document.activeElement as HTMLElement) + step];
+  if (next) {
+    event.preventDefault();
+    next.focus();
+  }
 }
 
 const below = (row: Row): Row => ({ ...row, depth: row.depth + 1 });
@@ -117,7 +129,7 @@ function WaterfallRow({ row, turn, began, isChosen, isOpen, onToggle }: Waterfal
     <button
       ref={button}
       type="button"
-      class={`wf-row ${row.kind} ${row.failed ? "bad" : ""}`}
+      class={`wf-row of-${row.kind} ${row.failed ? "bad" : ""}`}
       aria-pressed={row.rows ? undefined : isChosen}
       aria-expanded={row.rows ? isOpen : undefined}
       onClick={() => {
@@ -128,7 +140,7 @@ function WaterfallRow({ row, turn, began, isChosen, isOpen, onToggle }: Waterfal
       }}
     >
       <span class="wf-name">
-        <span class={`mark ${row.kind}`} aria-hidden="true" />
+        <span class="mark" aria-hidden="true" />
         <Name row={row} isOpen={isOpen} />
       </span>
       <span class="wf-track" aria-hidden="true">
