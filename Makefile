@@ -119,9 +119,9 @@ HAS_NODE = $(shell node -e 'process.exit(+(parseInt(process.versions.node) < 20)
 NPM_CI = npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --silent \
 	--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=60000
 
-# What the pages need, and what all of clients/ and its tests need. The second is more, and makes the first up to date.
+# What the pages need, and what all of clients/ and its tests need. The second is more: where it is, it is kept.
 clients/node_modules/of-pages: clients/package-lock.json | $(UV)
-	@if [ clients/node_modules/of-all -nt clients/package-lock.json ]; then touch $@; else \
+	@if [ -e clients/node_modules/of-all ]; then $(MAKE) --no-print-directory clients/node_modules/of-all && touch $@; else \
 	echo "Installing what the pages are built with into clients/node_modules; only once."; \
 	if (cd clients && $(WITH_NODE) $(NPM_CI) --workspace pages --workspace javascript --omit=dev); then touch $@; fi; fi
 
