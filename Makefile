@@ -121,7 +121,7 @@ NPM_CI = npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --silent 
 
 # What the pages need, and what all of clients/ and its tests need. The second is more: where it is, it is kept.
 clients/node_modules/of-pages: clients/package-lock.json | $(UV)
-	@if [ -e clients/node_modules/of-all ]; then $(MAKE) --no-print-directory clients/node_modules/of-all && touch $@; else \
+	@if [ -e clients/node_modules/of-all ]; then $(MAKE) --silent clients/node_modules/of-all && touch $@; else \
 	echo "Installing what the pages are built with into clients/node_modules; only once."; \
 	if (cd clients && $(WITH_NODE) $(NPM_CI) --workspace pages --workspace javascript --omit=dev); then touch $@; fi; fi
 
