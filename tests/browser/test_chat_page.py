@@ -68,6 +68,7 @@ def test_two_tabs_stay_in_step(open_page, project, person):
     expect(two.replies.nth(1)).to_contain_text("and and")
     project.open_gate("tabs")
     two.expect_whole(two.replies.nth(1))
+    one.expect_whole(one.replies.nth(1))
     assert two.replies.nth(1).locator(".markdown").inner_text() == one.replies.nth(1).locator(".markdown").inner_text()
 
     two.act("Rename")
