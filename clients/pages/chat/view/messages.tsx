@@ -31,13 +31,12 @@ export function Messages() {
       loading.current = false;
     }
   };
-  const loadIfNear = () => {
-    const element = scroller.current!;
+  const loadIfNear = (element: HTMLElement) => {
     if (hasMore && element.scrollTop < AHEAD) {
       void loadOlder();
     }
   };
-  useEffect(loadIfNear, [messages, hasMore]);
+  useEffect(() => loadIfNear(scroller.current!), [messages, hasMore]);
 
   const lastReply = messages.findLastIndex((message) => message.role === "assistant");
   return (
@@ -56,9 +55,10 @@ export function Messages() {
             goTo();
           }
         }}
-        onScroll={() => {
-          onScroll();
-          loadIfNear();
+        onScroll={(event) => {
+          // The event may come when the list has left the page already: only it still knows its element then.
+          onScroll(event.currentTarget);
+          loadIfNear(event.currentTarget);
         }}
       >
         {hasMore && (
@@ -97,8 +97,7 @@ function useStickToEnd(scroller: { current: HTMLDivElement | null }, messages: r
     setAway(false);
     scroller.current!.scrollTop = scroller.current!.scrollHeight;
   };
-  const onScroll = () => {
-    const element = scroller.current!;
+  const onScroll = (element: HTMLElement) => {
     const below = element.scrollHeight - element.scrollTop - element.clientHeight;
     if (below <= NEAR) {
       sticks.current = true;
