@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.support import page
+from tests.support.chat_page import ChatPage, Project
 from tests.support.page import Person
 from tests.support.waiting import HANGS
 
@@ -48,3 +49,21 @@ def person(browser: Browser) -> Iterator[Callable[..., Person]]:
     for each in people:
         each.context.close()
     assert problems == []
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The chat with assistants for tests, in an emulator of the file's own."""
+    project = Project(tmp_path_factory.mktemp("project"))
+    yield project
+    project.emulator.stop()
+
+
+@pytest.fixture
+def open_page(project: Project, person: Callable[..., Person]) -> Callable[..., ChatPage]:
+    """Opens the page, in a browser of its own or as a further tab of somebody's."""
+
+    def opened(somebody: Person | None = None, at: str = "", **options: Any) -> ChatPage:
+        return ChatPage((somebody or person(**options)).tab(project.url + at))
+
+    return opened

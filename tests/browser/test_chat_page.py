@@ -5,24 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.chat_page import Cable, ChatPage, FakeBackend, Project, message
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = Project(tmp_path_factory.mktemp("project"))
-    yield project
-    project.emulator.stop()
-
-
-@pytest.fixture
-def open_page(project, person):
-    """Opens the page, in a browser of its own or as a further tab of somebody's."""
-
-    def opened(somebody=None, at="", **options):
-        return ChatPage((somebody or person(**options)).tab(project.url + at))
-
-    return opened
+from tests.support.chat_page import Cable, ChatPage, FakeBackend, message
 
 
 def test_a_person_asks_without_signing_in_and_finds_the_chat_again(open_page):

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.chat_page import ChatPage, FakeBackend, Project, message
+from tests.support.chat_page import ChatPage, FakeBackend, message
 from tests.support.page import NARROW
 
 TEXT = (
@@ -15,21 +15,6 @@ TEXT = (
     + "x"
     * 300
 )
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = Project(tmp_path_factory.mktemp("project"))
-    yield project
-    project.emulator.stop()
-
-
-@pytest.fixture
-def open_page(project, person):
-    def opened(**options):
-        return ChatPage(person(**options).tab(project.url))
-
-    return opened
 
 
 @pytest.mark.parametrize("colours", ["light", "dark"])

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from parley.dev_tokens import token
 from playwright.sync_api import expect
 
-from tests.support.chat_page import ChatPage, Project
+from tests.support.chat_page import ChatPage
 from tests.support.devices import SECRET
 
 CORPUS = (
@@ -60,13 +60,6 @@ SCREEN = """
 }
 """
 CLEAN = {"hits": 0, "elements": [], "handlers": [], "addresses": []}
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory):
-    project = Project(tmp_path_factory.mktemp("project"))
-    yield project
-    project.emulator.stop()
 
 
 @pytest.fixture

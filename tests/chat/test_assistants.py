@@ -1,7 +1,6 @@
 """Assistants of a running deployment: the real template, a copy of our functions, and files that come and go."""
 
 import json
-import shutil
 import urllib.error
 import urllib.request
 from threading import Thread
@@ -9,8 +8,9 @@ from threading import Thread
 import pytest
 from parley.dev_tokens import token
 
+from tests.support import own_project
 from tests.support.completions_server import CompletionsServer
-from tests.support.devices import ROOT, SECRET, Device, Emulator
+from tests.support.devices import SECRET, Device, Emulator
 from tests.support.waiting import HANGS, until
 
 TEA = """
@@ -45,9 +45,7 @@ def model():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "infra").mkdir()
-    shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
+    own_project.copy(folder)
     return folder
 
 

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from tests.support import own_project
 from tests.support.devices import ROOT, Device, Emulator
 
 EXAMPLES = ROOT / "docs" / "examples"
@@ -13,14 +14,10 @@ EXAMPLES = ROOT / "docs" / "examples"
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    template = own_project.copy(folder)
     for example in EXAMPLES.glob("*.py"):
         shutil.copy(example, folder / "handlers" / "assistants")
-    (folder / "infra").mkdir()
-    shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
-    emulator = Emulator(
-        PARLEY_TEMPLATE=str(folder / "infra" / "template.yaml"), PARLEY_IAM="enforce", CHAT_LANGUAGE="en"
-    )
+    emulator = Emulator(PARLEY_TEMPLATE=template, PARLEY_IAM="enforce", CHAT_LANGUAGE="en")
     yield emulator
     assert emulator.missing() == []
     emulator.stop()

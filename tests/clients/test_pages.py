@@ -5,10 +5,8 @@ from __future__ import annotations
 import subprocess
 
 from tests.support import npm
-from tests.support.devices import ROOT
+from tests.support.adapters import CLIENTS
 from tests.support.waiting import HANGS
-
-CLIENTS = ROOT / "clients"
 
 
 def test_what_the_pages_decide():

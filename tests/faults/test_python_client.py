@@ -8,8 +8,6 @@ from parley.client import (
     Part,
     Refused,
     ReplyEnded,
-    ReplyPart,
-    ReplyRestarted,
     ReplyText,
     StateChanged,
     Timing,
@@ -19,6 +17,7 @@ from parley.dev_tokens import token
 from tests.faults.users import ENDLESS, USERS, plan
 from tests.support.devices import SECRET
 from tests.support.terminal import until
+from tests.support.turn_events import shown
 from tests.support.waiting import HANGS
 
 QUICK = Timing(retries=(0.1,) * 100)
@@ -36,20 +35,6 @@ async def client(emulator):
 
 async def said(chat, text):
     return await (await chat.send(text)).reply()
-
-
-def shown(events):
-    """Return the text and the parts that a person sees at the end."""
-    text, parts = "", {}
-    for event in events:
-        match event:
-            case ReplyText(_, piece):
-                text += piece
-            case ReplyPart(_, part):
-                parts[part.index] = part
-            case ReplyRestarted():
-                text, parts = "", {}
-    return text, tuple(parts.values())
 
 
 async def stored(client, chat):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import time
 from collections import Counter
@@ -16,7 +15,8 @@ import pytest
 
 from handlers.chat.turns.lifecycle import MAX_ATTEMPTS
 from tests.faults.users import APOLOGY, USERS, ChatUser, check, plan
-from tests.support.devices import ROOT, Emulator
+from tests.support import own_project
+from tests.support.devices import Emulator
 from tests.support.unlimited import UNLIMITED
 from tests.support.waiting import until
 
@@ -145,15 +145,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory, runs: Path):
     folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    template = own_project.copy(folder)
     (folder / "handlers" / "assistants" / "default.py").write_text(ASSISTANT.format(runs=str(runs)))
     (folder / "handlers" / "assistants" / "agent.py").write_text(AGENT.format(runs=str(runs)))
-    (folder / "infra").mkdir()
-    shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
     plan = folder / "plan.json"
     plan.write_text("{}")
     emulator = Emulator(
-        PARLEY_TEMPLATE=str(folder / "infra" / "template.yaml"),
+        PARLEY_TEMPLATE=template,
         PARLEY_IAM="enforce",
         PARLEY_FAULTS=str(plan),
         PARLEY_USERS=",".join(f"user{number}" for number in range(USERS)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+from tests.support import own_project
 from tests.support.devices import ROOT, Emulator
 from tests.support.http_server import serving
 from tests.support.waiting import HANGS
@@ -47,12 +47,9 @@ assistant = Assistant(tools=(light, switch, hang))
 
 def start(folder: Path) -> Emulator:
     """Start an emulator of a copy of our project, in a folder, whose default assistant has the tools."""
-    shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
+    template = own_project.copy(folder)
     (folder / "handlers" / "assistants" / "default.py").write_text(TOOLS)
-    (folder / "infra").mkdir()
-    shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
-    template = folder / "infra" / "template.yaml"
-    return Emulator(PARLEY_TEMPLATE=str(template), PARLEY_IAM="enforce", CHAT_LANGUAGE="en")
+    return Emulator(PARLEY_TEMPLATE=template, PARLEY_IAM="enforce", CHAT_LANGUAGE="en")
 
 
 def examples(folder: Path) -> Path:

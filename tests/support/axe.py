@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from playwright.sync_api import Page
@@ -14,9 +15,14 @@ def missing() -> str | None:
     return None if _SCRIPT.is_file() else "axe-core is not installed: `npm ci` in clients"
 
 
-def violations(page: Page) -> list[str]:
-    """Return each rule that the page breaks, with the elements that break it."""
+def violations(page: Page, tags: Sequence[str] = ()) -> list[str]:
+    """Return each rule that the page breaks, with the elements that break it.
+
+    `tags` select the rules; without them it is those that axe runs by itself.
+    """
     # Evaluated by the debugger, so the page's policy does not concern it.
-    page.evaluate(_SCRIPT.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(_SCRIPT.read_text())
+    options = {"resultTypes": ["violations"], **({"runOnly": list(tags)} if tags else {})}
+    found = page.evaluate("async (options) => (await axe.run(document, options)).violations", options)
     return [f"{each['id']}: {', '.join(node['html'][:160] for node in each['nodes'][:5])}" for each in found]

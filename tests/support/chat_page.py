@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
-from tests.support.devices import ROOT, Emulator
+from tests.support import axe, own_project
+from tests.support.devices import Emulator
 from tests.support.waiting import HANGS
 
-AXE = ROOT / "clients" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 SHOP = '''
@@ -77,15 +76,13 @@ class Project:
     ) -> None:
         self.gates = folder / "gates"
         self.gates.mkdir()
-        shutil.copytree(ROOT / "handlers", folder / "handlers", ignore=shutil.ignore_patterns("__pycache__"))
-        (folder / "infra").mkdir()
-        shutil.copy(ROOT / "infra" / "template.yaml", folder / "infra")
+        template = own_project.copy(folder)
         texts = {"shop": SHOP, "writer": WRITER.format(gates=str(self.gates)), **(assistants or {})}
         for name, text in texts.items():
             (folder / "handlers" / "assistants" / f"{name}.py").write_text(text)
         self.emulator = Emulator(
             **{
-                "PARLEY_TEMPLATE": str(folder / "infra" / "template.yaml"),
+                "PARLEY_TEMPLATE": template,
                 "PARLEY_USERS": "alice,bob",
                 "CHAT_LANGUAGE": "en",
                 "REASONING": "stored",
@@ -145,13 +142,8 @@ class ChatPage:
         return self.page.locator(".settings")
 
     def violations(self) -> list[str]:
-        """Return what axe finds on the page as it is now: a line for each rule and place."""
-        if not self.page.evaluate("'axe' in window"):
-            self.page.evaluate(AXE.read_text())
-        found: list[dict[str, Any]] = self.page.evaluate(
-            "async (rules) => (await axe.run(document, {runOnly: rules})).violations", list(RULES)
-        )
-        return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
+        """Return what axe finds on the page as it is now."""
+        return axe.violations(self.page, RULES)
 
     def is_too_wide(self) -> bool:
         """Return whether the page scrolls sideways."""

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from parley.client import ParleyClient, Part, ReplyEnded, ReplyPart, ReplyRestarted, ReplyText, Timing
+from parley.client import ParleyClient, Part, ReplyEnded, Timing
 
 from tests.support.cut_server import PARTS, REPLY, CutServer
+from tests.support.turn_events import shown
 from tests.support.waiting import HANGS
 
 AT_ONCE = Timing(retries=(0.0,) * 5)
@@ -27,26 +28,12 @@ async def converse(server, timing=AT_ONCE):
         return events, chat.messages
 
 
-def shown(events):
-    """Return the text and the parts that a person sees at the end."""
-    text, parts = "", {}
-    for event in events:
-        match event:
-            case ReplyText(_, piece):
-                text += piece
-            case ReplyPart(_, part):
-                parts[part.index] = part
-            case ReplyRestarted():
-                text, parts = "", {}
-    return text, tuple(parts[index] for index in sorted(parts))
-
-
 def check(server, events, messages):
     offsets = {0: 0, 1: 10, 2: 26}
     parts = tuple(Part.parse(part, index, offsets[index]) for index, part in enumerate(PARTS))
     text, seen = shown(events)
     assert text == REPLY
-    assert seen == parts
+    assert tuple(sorted(seen, key=lambda part: part.index)) == parts
     assert [type(event) for event in events].count(ReplyEnded) == 1
     assert [message["role"] for message in server.messages] == ["user", "assistant"]
     assert [(message.id, message.role, message.text) for message in messages] == [
