@@ -29,7 +29,7 @@ export interface ConversationSink {
 
 const SECOND = 1000;
 /** After this time without a word of a running reply, the chat is joined again. */
-export const SILENCE = 30 * SECOND;
+const SILENCE = 30 * SECOND;
 /** The most tries of what is no message: a message is sent until it is acknowledged. */
 const MAX_TRIES = 5;
 /** A pause that the server asks for is waited for by the client itself up to this length, in seconds. */
@@ -640,6 +640,6 @@ function isPast(time: number | undefined, now: number): boolean {
   return time !== undefined && now >= time;
 }
 
-export function errorOf(data: ErrorData): ParleyError {
+function errorOf(data: ErrorData): ParleyError {
   return new ParleyError(data.code, data.message, data.retryAfter ?? undefined);
 }

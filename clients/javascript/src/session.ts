@@ -50,13 +50,13 @@ interface Line {
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
-export const OPEN_PATIENCE = 15 * SECOND;
-export const JOIN_PATIENCE = 15 * SECOND;
+const OPEN_PATIENCE = 15 * SECOND;
+const JOIN_PATIENCE = 15 * SECOND;
 /** A function may start cold, and then a `pong` takes some seconds. */
-export const PONG_PATIENCE = 30 * SECOND;
-export const QUICK_PONG_PATIENCE = 10 * SECOND;
-export const ACTIVE_PING = 5 * SECOND;
-export const IDLE_PING = 5 * MINUTE;
+const PONG_PATIENCE = 30 * SECOND;
+const QUICK_PONG_PATIENCE = 10 * SECOND;
+const ACTIVE_PING = 5 * SECOND;
+const IDLE_PING = 5 * MINUTE;
 const FIRST_PAUSE = 0.5 * SECOND;
 const LONGEST_PAUSE = 8 * SECOND;
 const MAX_JOINS = 4;

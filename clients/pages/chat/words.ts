@@ -33,7 +33,6 @@ const en = {
   greeting: "What is on your mind?",
   whichAssistant: "Assistant",
   starters: "You may begin with",
-  emptyChat: "There are no messages in this chat yet.",
 
   writeHere: "Write a message",
   placeholder: "Write a message…",
@@ -109,7 +108,6 @@ const en = {
   costEstimate: "An estimate in US dollars.",
 
   offline: "Offline. Reconnecting…",
-  connecting: "Connecting…",
   closed: "The connection is closed.",
   connectAgain: "Connect again",
   notice: "Message from the administrators",
@@ -202,7 +200,6 @@ const ru: typeof en = {
   greeting: "О чём поговорим?",
   whichAssistant: "Ассистент",
   starters: "Можно начать так",
-  emptyChat: "В этом чате ещё нет сообщений.",
 
   writeHere: "Напишите сообщение",
   placeholder: "Напишите сообщение…",
@@ -278,7 +275,6 @@ const ru: typeof en = {
   costEstimate: "Оценка в долларах США.",
 
   offline: "Нет связи. Подключаемся…",
-  connecting: "Подключение…",
   closed: "Соединение закрыто.",
   connectAgain: "Подключиться снова",
   notice: "Сообщение от администраторов",

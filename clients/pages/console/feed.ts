@@ -7,7 +7,7 @@ import { TurnLog, type Turn } from "./model/turns.ts";
 import type { Connection, Items, Table } from "./model/types.ts";
 
 /** The most events that the page keeps; the emulator keeps as many. */
-export const MOST_EVENTS = 10_000;
+const MOST_EVENTS = 10_000;
 const SLACK = 2_000;
 const AT_ONCE = 1_000;
 const WAIT_SECONDS = 25;

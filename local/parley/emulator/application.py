@@ -210,9 +210,11 @@ class Emulator:
         return ResetApi(self._parts())
 
     def _for_developers(self) -> OwnApi:
+        """Return the emulator's own API."""
         console = ConsoleApi(self.database, self._services, self._gateway.management_api, self._cost)
-        parts = (self._sources, self._injector, self._reset_api, console, self._pages)
-        return OwnApi(self._trace_api, self._reports, *parts)
+        return OwnApi(
+            self._trace_api, self._reports, self._sources, self._injector, self._reset_api, console, self._pages
+        )
 
     def _parts(self) -> Parts:
         """Return what a reset is about."""

@@ -17,10 +17,10 @@ export type Timers = Pick<Runtime, "setTimeout" | "clearTimeout">;
  * The time in milliseconds after which a reply waits for its user if nothing else comes. The calls of one answer come
  * one by one: the first may wait when the second begins to run.
  */
-export const QUIET_MS = 300;
+const QUIET_MS = 300;
 
 /** The time in milliseconds in which a reply that was joined late is put together before it is shown. */
-export const GATHERING_MS = 200;
+const GATHERING_MS = 200;
 
 /** Follow a reply until it ends, or waits for its user. `shown` is what the screen has of it already. */
 export async function* follow(events: AsyncIterable<ReplyEvent>, timers: Timers, shown?: Shown): AsyncGenerator<Happening> {

@@ -133,7 +133,7 @@ export function addressOf(chatId: string | undefined): string {
   return chatId === undefined ? "#/" : `#/chat/${encodeURIComponent(chatId)}`;
 }
 
-export function chatOf(hash: string): string | undefined {
+function chatOf(hash: string): string | undefined {
   const id = /^#\/chat\/(.+)$/.exec(hash)?.[1];
   try {
     return id === undefined ? undefined : decodeURIComponent(id);

@@ -153,7 +153,7 @@ export function useChatActions(chatId: string, title: string): MenuItem[] {
 }
 
 /** Return the title without the characters that the names of files may not have. */
-export function fileNameOf(title: string): string {
+function fileNameOf(title: string): string {
   return title.replace(/[\\/:*?"<>|\u0000-\u001f]+/g, " ").replace(/\s+/g, " ").trim().slice(0, 80) || "chat";
 }
 

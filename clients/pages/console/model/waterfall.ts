@@ -19,7 +19,7 @@ export interface Row {
 }
 
 /** The least number of successful posts, one after the other to one connection, that are folded into one row. */
-export const FOLDED_FROM = 4;
+const FOLDED_FROM = 4;
 
 const OF_CONNECTION = new Set(["open", "close", "refuse"]);
 

@@ -66,7 +66,7 @@ function ConnectionCard({ connection, onClose }: { connection: Connection; onClo
   );
 }
 
-export function Fact({ name, value }: { name: string; value: string | number }) {
+function Fact({ name, value }: { name: string; value: string | number }) {
   return (
     <div>
       <dt>{name}</dt>

@@ -25,7 +25,7 @@ export function TablesView() {
 }
 
 /** Links of which one is chosen. */
-export function Tabs({ label, names, chosen, view }: { label: string; names: string[]; chosen: string | undefined; view: "tables" | "queues" }) {
+function Tabs({ label, names, chosen, view }: { label: string; names: string[]; chosen: string | undefined; view: "tables" | "queues" }) {
   return (
     <nav class="tabs" aria-label={label}>
       {names.map((name) => (
