@@ -199,3 +199,23 @@ def test_language_and_colours_are_those_of_the_browser_until_a_person_chooses(op
     page.reload()
     expect(page.get_by_role("heading", name="What is on your mind?")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("data-theme", "light")
+
+
+PRESS = """async (key) => {
+  document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { ...key, bubbles: true, cancelable: true }));
+  const { port1, port2 } = new MessageChannel();
+  const next = new Promise((resume) => (port1.onmessage = resume));
+  port2.postMessage(null);
+  await next;
+  return document.activeElement.getAttribute("aria-label") ?? document.activeElement.id;
+}"""
+"""Presses a key, and returns where the focus is when the next key may come: before the browser has painted again."""
+
+
+def test_the_focus_moves_before_the_next_key_comes(open_page):
+    chat = open_page(viewport=NARROW)
+    chat.ask(TEXT)
+    expect(chat.field).to_be_focused()
+    assert chat.page.evaluate(PRESS, {"key": "ArrowUp"}) == "Edit the message"
+    assert chat.page.evaluate(PRESS, {"key": "Escape"}) == "Write a message"
+    assert chat.page.evaluate(PRESS, {"key": "k", "ctrlKey": True}) == "search-field"

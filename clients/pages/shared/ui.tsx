@@ -1,6 +1,6 @@
 /** Small parts that both pages share: buttons with an icon, dialogs, menus. */
 import type { ButtonHTMLAttributes, ComponentChildren, RefObject, TargetedKeyboardEvent } from "preact";
-import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon, type IconName } from "./icons.tsx";
 
 type ButtonProps = { icon: IconName; label: string } & Omit<ButtonHTMLAttributes<HTMLButtonElement>, "icon" | "label">;
@@ -18,7 +18,7 @@ export function IconButton({ icon, label, class: extra, ...rest }: ButtonProps &
 export function Dialog({ title, onClose, children }: { title: string; onClose: () => void; children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  useLayoutEffect(() => {
     const dialog = element.current!;
     dialog.showModal();
     return () => dialog.close();

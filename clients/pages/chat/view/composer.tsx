@@ -52,10 +52,10 @@ export function Composer() {
     "edit-last": editLast,
     "cancel-edit": () => {},
   };
-  // The field has the focus again when an edit is over.
+  // The field has the focus again when an edit is over: at once, or the next key would be lost.
   const editing = conversation.editing.value;
   const edited = useRef(editing);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (edited.current !== undefined && editing === undefined) {
       field.current!.focus();
     }

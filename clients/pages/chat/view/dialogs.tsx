@@ -1,5 +1,5 @@
 import type { TargetedEvent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Dialog } from "../../shared/ui.tsx";
 import { useApp } from "../state/app.ts";
 import { words } from "../words.ts";
@@ -30,7 +30,7 @@ function Rename({ chatId, title, onClose }: ChatDialogProps) {
   const { list, failed } = useApp();
   const [name, setName] = useState(title);
   const field = useRef<HTMLInputElement>(null);
-  useEffect(() => field.current!.select(), []);
+  useLayoutEffect(() => field.current!.select(), []);
   const save = async () => {
     onClose();
     try {

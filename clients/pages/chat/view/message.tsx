@@ -1,7 +1,7 @@
 import type { Message } from "parley-client";
 import type { TargetedEvent } from "preact";
 import { memo } from "preact/compat";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
 import { language } from "../../shared/preferences.ts";
 import { IconButton } from "../../shared/ui.tsx";
@@ -90,7 +90,8 @@ function EditForm({ message }: { message: Message }) {
   const { conversation } = useApp();
   const [text, setText] = useState(message.text);
   const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => {
+  // Before the next key: a person who types fast would write it into the field of new messages.
+  useLayoutEffect(() => {
     const { current } = field;
     current!.focus();
     current!.setSelectionRange(current!.value.length, current!.value.length);

@@ -99,8 +99,8 @@ function useShortcuts(): void {
     const act = {
       search: () => {
         drawer.value = true;
-        // The drawer is drawn first.
-        setTimeout(() => document.getElementById(SEARCH)?.focus());
+        // The drawer is drawn first, in a microtask too; the next key comes after both.
+        queueMicrotask(() => document.getElementById(SEARCH)?.focus());
       },
       "new-chat": () => go(undefined),
       shortcuts: () => {

@@ -1,6 +1,6 @@
 import type { ChatInfo } from "parley-client";
 import type { TargetedEvent } from "preact";
-import { useEffect, useId, useRef } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
 import { LanguageChoice, ThemeChoice } from "../../shared/settings.tsx";
 import { IconButton, Menu, Popover, type MenuItem } from "../../shared/ui.tsx";
@@ -16,7 +16,7 @@ export function Sidebar({ narrow, onSwitch, onSignOut }: { narrow: boolean; onSw
   const text = words.value;
   const hidden = narrow && !drawer.value;
   const element = useRef<HTMLElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (narrow && drawer.value) {
       element.current!.querySelector<HTMLElement>("button")?.focus();
     }

@@ -1,7 +1,7 @@
 /** One turn: its sums, its waterfall, and what is behind the row that is chosen. */
 import { useComputed, useSignal } from "@preact/signals";
 import type { TargetedKeyboardEvent } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { Icon } from "../../shared/icons.tsx";
 import { users, version } from "../feed.ts";
 import { amount, bytes, clock, duration, money, parsed } from "../format.ts";
@@ -119,7 +119,7 @@ function WaterfallRow({ row, turn, began, isChosen, isOpen, onToggle }: Waterfal
   const button = useRef<HTMLButtonElement>(null);
   const { left, width } = bar(row, turn, began);
   // The policy of the page forbids style attributes, and allows properties.
-  useEffect(() => {
+  useLayoutEffect(() => {
     track.current?.style.setProperty("--left", `${left}%`);
     track.current?.style.setProperty("--width", `${width}%`);
     button.current?.style.setProperty("--depth", String(row.depth));
