@@ -44,7 +44,7 @@ class LambdaService:
 
     def __init__(self, folder: Path, sources: Mapping[str, str], options: Mapping[str, Any]) -> None:
         self.trace = Trace(size=100_000)
-        service = {name: value for name, value in options.items() if name in ("retry_delay", "duplicates")}
+        service = {name: value for name, value in options.items() if name in ("retry_delay", "duplicates", "clock")}
         mode, environments = options.get("mode", "process"), options.get("environments", 10)
         function = {name: value for name, value in options.items() if name not in (*service, *_OF_THE_SERVICE)}
         self.folder = folder

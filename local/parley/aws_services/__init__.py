@@ -58,6 +58,17 @@ class Keeper(Protocol):
         """Keep what a request to a service has changed, before it is answered. Raises `OSError`."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Resources:
+    """Resources of a template in these services."""
+
+    queues: tuple[Queue, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    buckets: tuple[Bucket, ...] = ()
+
+
 class AwsServices:
     """The services beside DynamoDB and Lambda. Without a `keeper` their data is lost when the process ends.
 
@@ -81,6 +92,7 @@ class AwsServices:
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
         self._handlers: dict[str, Any] = {}
+        self._waiting: list[_Resources] = []
         self._unknown: set[str] = set()
         self._buckets: tuple[Bucket, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,12 +105,10 @@ class AwsServices:
 
         `resource` is the path below that, with the query: S3 has buckets and keys there.
         """
-        work = asyncio.get_running_loop().run_in_executor
         if service not in _MOTO_HANDLERS:
-            variables = await work(None, endpoint_variables, headers)
+            variables = await asyncio.to_thread(endpoint_variables, headers)
             return self._not_emulated(headers, variables)
-        self._loop = asyncio.get_running_loop()
-        return await work(self._executor, self._answer, service, method, dict(headers), body, resource)
+        return await self._in_thread(self._answer, service, method, dict(headers), body, resource)
 
     async def provision(
         self,
@@ -108,32 +118,45 @@ class AwsServices:
         subscriptions: tuple[Subscription, ...] = (),
         buckets: tuple[Bucket, ...] = (),
     ) -> None:
-        """Create the template's queues, parameters, topics and subscriptions, and buckets as soon as one is used."""
-        self._buckets += buckets
-        if "s3" in self._handlers:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._create_buckets, buckets)
-        for queue in queues:
-            await self._call("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
-        for topic in topics:
-            await self._call_sns("CreateTopic", {"Name": topic.name}, topic.attributes)
-        for each in subscriptions:
-            subscribed = {"TopicArn": each.topic, "Protocol": each.protocol, "Endpoint": each.endpoint}
-            raw = {"RawMessageDelivery": str(each.raw).lower()} if each.protocol == "sqs" else {}
-            await self._call_sns("Subscribe", subscribed, {**raw, **each.filters})
-        for parameter in parameters:
-            content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
-            await self._call("ssm", "PutParameter", content)
-        if self._keeper:
-            names = [queue.name for queue in queues]
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._restore, self._keeper, names)
+        """Create the template's queues, parameters, topics and subscriptions, and buckets as soon as one is used.
 
-    def _restore(self, keeper: Keeper, queues: Collection[str]) -> None:
-        with self._importing:
-            keeper.restore("sqs", queues)
+        Many runs use none of them, and moto's import takes half a second.
+        """
+        self._waiting.append(_Resources(queues, parameters, topics, subscriptions, buckets))
+        if self._handlers:
+            await self._in_thread(self._create)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do work in the thread of the services."""
+        self._loop = asyncio.get_running_loop()
+        return await self._loop.run_in_executor(self._executor, work, *arguments)
+
+    def _create(self) -> None:
+        """Create what waits for the first use of a service."""
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            for queue in each.queues:
+                self._request("sqs", "CreateQueue", {"QueueName": queue.name, "Attributes": dict(queue.attributes)})
+            for topic in each.topics:
+                self._request_of_sns("CreateTopic", {"Name": topic.name}, topic.attributes)
+            for subscription in each.subscriptions:
+                protocol = subscription.protocol
+                subscribed = {"TopicArn": subscription.topic, "Protocol": protocol, "Endpoint": subscription.endpoint}
+                raw = {"RawMessageDelivery": str(subscription.raw).lower()} if protocol == "sqs" else {}
+                self._request_of_sns("Subscribe", subscribed, {**raw, **subscription.filters})
+            for parameter in each.parameters:
+                content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
+                self._request("ssm", "PutParameter", content)
+            self._buckets += each.buckets
+            if "s3" in self._handlers:
+                self._create_buckets(each.buckets)
+            if self._keeper:
+                with self._importing:
+                    self._keeper.restore("sqs", [queue.name for queue in each.queues])
 
     async def clear(self) -> None:
         """Forget everything that the services hold, what the template has put there included."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._clear)
+        await self._in_thread(self._clear)
 
     def _clear(self) -> None:
         if self._handlers:
@@ -144,7 +167,7 @@ class AwsServices:
                 get_backend(service)[ACCOUNT_ID][place].reset()  # type: ignore[call-overload]
             # The template's buckets are made again at the next use.
             self._handlers.pop("s3", None)
-        self._buckets = ()
+        self._waiting, self._buckets = [], ()
 
     def _create_buckets(self, buckets: Iterable[Bucket]) -> None:
         try:
@@ -154,17 +177,25 @@ class AwsServices:
             self._trace.record("note", text=f"S3: {error}")
 
     async def prepare(self) -> None:
-        """Load S3 if somebody may wait for an event of a bucket: that takes seconds. Else the first call loads it."""
+        """Create what waits for the first use. Load S3 if somebody may wait for an event of a bucket: it takes seconds."""
+        if self._buckets or any(each != _Resources() for each in self._waiting):
+            await self._in_thread(self._prepare)
+
+    def _prepare(self) -> None:
+        self._create()
         if any(bucket.notifications or bucket.notifies_bus for bucket in self._buckets):
-            self._loop = asyncio.get_running_loop()
             try:
-                await self._loop.run_in_executor(self._executor, self._handler, "s3")
+                self._handler("s3")
             except ValueError as error:
                 self._trace.record("note", text=f"S3: {error}")
 
     async def look(self, view: Callable[[], T]) -> T:
         """Return what a function finds in moto's data, in the thread that uses them."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, view)
+        return await self._in_thread(self._look, view)
+
+    def _look(self, view: Callable[[], T]) -> T:
+        self._create()
+        return view()
 
     async def send(self, arn: str, body: str, attributes: Mapping[str, str]) -> None:
         """Send a message with text attributes to the queue with this ARN."""
@@ -195,23 +226,26 @@ class AwsServices:
         await self._call("sqs", "DeleteMessage", {"QueueUrl": _queue_url(queue), "ReceiptHandle": receipt})
 
     async def _call(self, service: str, operation: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        return await self._in_thread(self._request, service, operation, content)
+
+    def _request(self, service: str, operation: str, content: Mapping[str, Any]) -> dict[str, Any]:
         headers = {
             "Content-Type": "application/x-amz-json-1.0",
             "X-Amz-Target": f"{_TARGETS[service]}.{operation}",
         }
-        answer = await self.answer(service, "POST", headers, json.dumps(content).encode())
+        answer = self._answer(service, "POST", headers, json.dumps(content).encode())
         if answer.status >= 400:
             reason = answer.body.decode(errors="replace")[:300]
             self._trace.record("note", text=f"{service} refused {operation} ({answer.status}): {reason}")
             return {}
         return dict(json.loads(answer.body or b"{}"))
 
-    async def _call_sns(self, operation: str, content: Mapping[str, str], attributes: Mapping[str, str]) -> None:
+    def _request_of_sns(self, operation: str, content: Mapping[str, str], attributes: Mapping[str, str]) -> None:
         form = {"Action": operation, "Version": "2010-03-31", **content}
         for number, (name, value) in enumerate(attributes.items(), 1):
             form |= {f"Attributes.entry.{number}.key": name, f"Attributes.entry.{number}.value": value}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = await self.answer("sns", "POST", headers, urlencode(form).encode())
+        answer = self._answer("sns", "POST", headers, urlencode(form).encode())
         if answer.status >= 400:
             reason = answer.body.decode(errors="replace")[:300]
             self._trace.record("note", text=f"sns refused {operation} ({answer.status}): {reason}")
@@ -221,6 +255,7 @@ class AwsServices:
         # S3's answers have no URLs, and moto refuses objects to those who do not sign.
         dropped = ("host",) if service == "s3" else ("authorization", "host")
         unsigned = {name: value for name, value in headers.items() if name.lower() not in dropped}
+        self._create()
         self._asked = resource
         try:
             status, answered, content = self._handler(service)(method, unsigned, body, resource)

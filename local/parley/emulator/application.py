@@ -323,10 +323,7 @@ class Emulator:
         stopping = stop_on_signals()
         serving = asyncio.create_task(server.serve(sockets=[]))
         try:
-            await asyncio.gather(
-                self.functions.start(),
-                self._provisioning.start(self.template),
-            )
+            await asyncio.gather(self.functions.start(), self._provisioning.start(self.template))
             # Before modules are imported: one may read a parameter or a table, and waits for the answer.
             self._ready.set()
             # The others are tried later, and end again: each would take 20 to 30 MB. But before faults may strike.
@@ -339,10 +336,9 @@ class Emulator:
                 self._injector.arm()
             self._cost.reset()
             on_ready()
-            later = [asyncio.create_task(each) for each in (self.functions.try_others(first), self._services.prepare())]
+            later = asyncio.create_task(self._do_when_quiet(first))
             await stopping.wait()
-            for task in later:
-                task.cancel()
+            later.cancel()
         finally:
             if self._access:
                 self._access.record_unused()
@@ -356,6 +352,11 @@ class Emulator:
             server.should_exit = server.force_exit = True
             await serving
             self._state.close()
+
+    async def _do_when_quiet(self, started: list[str]) -> None:
+        await self.functions.quiet()
+        await self._services.prepare()
+        await self.functions.try_others(started)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a handshake."""

@@ -30,6 +30,7 @@ from parley.template.model import LATEST, Function
 from parley.trace import Trace
 
 _STOP_SECONDS = 0.1
+_QUIET_SECONDS = 1.0
 _LEAST_MEMORY_MB = 128
 _MAX_ERROR_MESSAGE_CHARS = 1024
 """The length of the `ErrorMessage` attribute of a dead letter."""
@@ -65,8 +66,10 @@ class Functions:
         self._trace = trace
         self._runner = runner
         self._enqueue = enqueue
+        self._clock = clock or Clock()
+        self._busy_until = self._clock.time()
         self._asynchronous = AsynchronousInvocations(
-            self._run, self._on_completed, retry_delay, clock or Clock(), duplicates, event_log
+            self._run, self._on_completed, retry_delay, self._clock, duplicates, event_log
         )
         self.look: Callable[[], None] = lambda: None
         """A look at the functions' code before each event: it calls `renew` if that has changed."""
@@ -80,10 +83,20 @@ class Functions:
     async def warm(self, names: Iterable[str] | None = None) -> None:
         """Start these functions, or all, before their first event. The trace records one that does not start."""
         await asyncio.gather(*map(self._warm, self._functions if names is None else names))
+        self._busy_until = self._clock.time()
+
+    async def quiet(self) -> None:
+        """Return when no function has handled an event for a second. What nobody waits for must not slow an event."""
+        while (left := self._busy_until + _QUIET_SECONDS - self._clock.time()) > 0 or self._running:
+            await self._clock.sleep(_QUIET_SECONDS if self._running else left)
 
     async def try_others(self, names: Collection[str]) -> None:
-        """Start all but these, one after the other, and end them again. The trace records one that does not start."""
+        """Start all but these, one after the other, and end them again. The trace records one that does not start.
+
+        Events come first: it waits while functions handle them.
+        """
         for name in [name for name in self._functions if name not in names]:
+            await self.quiet()
             await self._warm(name, stays=False)
 
     def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
@@ -244,10 +257,14 @@ class Functions:
         self._concurrency[name] += 1
         task = asyncio.ensure_future(self._runner.run(invocation))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(self._rest)
         task.add_done_callback(lambda _: self._concurrency.subtract([name]))
         # A caller that is cancelled, as by API Gateway's time limit, must not end the function: on AWS it runs on.
         return await asyncio.shield(task)
+
+    def _rest(self, task: asyncio.Task[Outcome]) -> None:
+        self._running.discard(task)
+        self._busy_until = self._clock.time()
 
     def _on_completed(self, event: CompletedEvent) -> None:
         """Send the record of a completed asynchronous event to the function's destination, if it has one."""

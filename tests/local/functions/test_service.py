@@ -9,7 +9,9 @@ import pytest
 from parley.functions.processes import launch
 from parley.functions.service import UnknownFunction
 
+from tests.support.clock import ManualClock, settle
 from tests.support.lambda_service import TOGETHER
+from tests.support.waiting import HANGS
 
 ECHO = """
     def handler(event, context):
@@ -22,6 +24,14 @@ SLOW = """
     def handler(event, context):
         time.sleep(event)
         return os.getpid()
+"""
+
+WAITING = """
+    import pathlib, time
+
+    def handler(event, context):
+        while not pathlib.Path("go").exists():
+            time.sleep(0.01)
 """
 
 VARIABLES = """
@@ -108,6 +118,24 @@ async def test_functions_that_are_only_tried_leave_no_process_and_tell_if_they_d
     await service.until_living(1)
     assert not (await service.invoke("kept")).cold
     assert (await service.invoke("tried")).cold
+
+
+async def test_functions_are_not_tried_while_one_handles_an_event_nor_in_the_second_after_it(serve):
+    clock = ManualClock()
+    service = await serve({"clock": clock}, waiting=WAITING, bad="import no_such_module")
+    await service.lambda_.warm(["waiting"])
+    event = asyncio.create_task(service.invoke("waiting"))
+    await settle()
+    trying = asyncio.create_task(service.lambda_.try_others(["waiting"]))
+    await clock.advance(10)
+    (service.folder / "waiting" / "go").touch()
+    await event
+    await clock.advance(0.9)
+    assert service.traced("note") == []
+    assert not trying.done()
+    await clock.advance(0.2)
+    await asyncio.wait_for(trying, HANGS)
+    assert len(service.traced("note")) == 1
 
 
 @pytest.mark.parametrize("mode", ["process", "inline"])

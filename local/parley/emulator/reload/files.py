@@ -67,13 +67,26 @@ def folders_in(tree: Path) -> Iterator[Path]:
     waiting, seen = [tree], set()
     while waiting:
         folder = waiting.pop()
-        place = os.path.realpath(folder)
-        if place in seen or (folder != tree and (folder / "pyvenv.cfg").exists()):
+        entries: list[os.DirEntry[str]] = []
+        with suppress(OSError):
+            # By its number, not by its real path: a project may hold thousands of folders, and a path costs ten times that.
+            status = os.stat(folder)
+            if (place := (status.st_dev, status.st_ino)) in seen:
+                continue
+            seen.add(place)
+            with os.scandir(folder) as found:
+                entries = list(found)
+        if folder != tree and any(entry.name == "pyvenv.cfg" for entry in entries):
             continue
-        seen.add(place)
         yield folder
-        with suppress(OSError), os.scandir(folder) as entries:
-            waiting += [Path(entry.path) for entry in entries if is_visible(entry.name) and entry.is_dir()]
+        waiting += [Path(entry.path) for entry in entries if is_visible(entry.name) and _is_folder(entry)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def is_visible(name: str) -> bool:
