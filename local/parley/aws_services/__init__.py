@@ -177,7 +177,7 @@ class AwsServices:
             self._trace.record("note", text=f"S3: {error}")
 
     async def prepare(self) -> None:
-        """Create what waits for the first use. Load S3 if somebody may wait for an event of a bucket: it takes seconds."""
+        """Create what waits for the first use. Load S3, which takes seconds, if somebody may wait for its events."""
         if self._buckets or any(each != _Resources() for each in self._waiting):
             await self._in_thread(self._prepare)
 

@@ -69,8 +69,8 @@ def folders_in(tree: Path) -> Iterator[Path]:
         folder = waiting.pop()
         entries: list[os.DirEntry[str]] = []
         with suppress(OSError):
-            # By its number, not by its real path: a project may hold thousands of folders, and a path costs ten times that.
-            status = os.stat(folder)
+            # Told apart by number: there may be thousands, and to find a real path takes ten times as long.
+            status = folder.stat()
             if (place := (status.st_dev, status.st_ino)) in seen:
                 continue
             seen.add(place)
