@@ -67,14 +67,20 @@ class ServerFrame:
 
     def as_data(self) -> dict[str, Any]:
         """Return the JSON object of the data."""
-        values = ((name, getattr(self, name), leave_out) for name, leave_out in _fields(type(self)))  # type: ignore[arg-type]
-        return {camel(name): _plain(value) for name, value, leave_out in values if not (leave_out and value is None)}
+        data: dict[str, Any] = {}
+        for name, wire_name, leave_out in _fields(type(self)):  # type: ignore[arg-type]
+            value = getattr(self, name)
+            if type(value) is str:  # most are, and a long history has thousands
+                data[wire_name] = value
+            elif not (leave_out and value is None):
+                data[wire_name] = _plain(value)
+        return data
 
 
 @cache
-def _fields(frame: type) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a frame, each with True if it is left out when it is None."""
-    return tuple((each.name, bool(each.metadata)) for each in fields(frame))
+def _fields(frame: type) -> tuple[tuple[str, str, bool], ...]:
+    """Return the fields of a frame, each with its name on the wire, and True if it is left out when it is None."""
+    return tuple((each.name, camel(each.name), bool(each.metadata)) for each in fields(frame))
 
 
 def _plain(value: Any) -> Any:
@@ -457,6 +463,9 @@ def with_notice_id(content: Mapping[str, Any], notice_id: str) -> dict[str, Any]
     return identified if len(encode(identified)) <= MAX_FRAME_BYTES else dict(content)
 
 
+_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def encode(content: Mapping[str, Any]) -> bytes:
     """Return the UTF-8 text of a frame's JSON object. Raises ValueError for NaN and lone surrogates."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return _JSON.encode(content).encode()

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 from parley.functions.processes.bootstrap import module_folders, own_modules
@@ -26,6 +27,9 @@ _NOT_BEFORE_THE_FORK = {"awslambdaric", "runtime_client"}
 
 _SERVICE_OF = {"pynamodb": "dynamodb"}
 """The services that libraries call without the function's code naming them."""
+
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""The parts of a statement that hold other statements."""
 
 _SERVICE_NAME = re.compile(rb"""["']([a-z][a-z0-9-]{1,40})["']""")
 
@@ -99,7 +103,7 @@ def needs(functions: Iterable[Function]) -> Needs:
             modules |= imports
             # Not by the syntax tree: to walk through all of it takes as long as to make it.
             texts |= {name.decode() for name in _SERVICE_NAME.findall(source)}
-        own[code] = frozenset(name.partition(".")[0] for name in seen if _is_own(code, name))
+        own[code] = frozenset(name.partition(".")[0] for name in seen if _is_own(code, name.partition(".")[0]))
     libraries = {name.partition(".")[0] for name in modules}
     texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
     return Needs(sorted(modules), sorted(texts), own)
@@ -118,32 +122,37 @@ def _sources(code: Path, seen: set[str]) -> Iterator[tuple[bytes, set[str]]]:
     """
     waiting = list(seen)
     elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
+    is_own = cache(partial(_is_own, code))
+    looked: set[str] = set()
     read: set[Path] = set()
     while waiting and len(read) < _MAX_FILES:
-        for path, package in _files(code, waiting.pop()):
-            if path in read:
-                continue
+        for path, package in _files(code, waiting.pop(), looked):
             read.add(path)
             source = _content(path)
             if (tree := _parsed(source)) is None:
                 continue
             new = set(_imported(tree, package)) - seen
             seen.update(new)
-            own = {name for name in new if _is_own(code, name)}
+            own = {name for name in new if is_own(name.partition(".")[0])}
             waiting += own
             yield source, {name for name in new - own if name.partition(".")[0] not in elsewhere}
 
 
-def _is_own(code: Path, name: str) -> bool:
-    top = name.partition(".")[0]
+def _is_own(code: Path, top: str) -> bool:
     return (code / top).is_dir() or (code / f"{top}.py").is_file()
 
 
-def _files(code: Path, module: str) -> Iterator[tuple[Path, str]]:
-    """Return the files that the import of a module runs, those of its packages included, each with its package."""
+def _files(code: Path, module: str, looked: set[str]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that the import of a module runs, those of its packages included, each with its package.
+
+    Modules and packages in `looked` are left out; the others go into it.
+    """
     parts = module.split(".")
     for length in range(1, len(parts) + 1):
         name = ".".join(parts[:length])
+        if name in looked:
+            continue
+        looked.add(name)
         path = code.joinpath(*parts[:length])
         if (path / "__init__.py").is_file():
             yield path / "__init__.py", name
@@ -183,16 +192,17 @@ def _base(node: ast.ImportFrom, package: str) -> str:
 
 def _run_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """Yield a tree's statements, with the bodies of functions, but without blocks for type checkers only."""
-    for part in ("body", "orelse", "finalbody", "handlers"):
-        for child in getattr(tree, part, ()):
-            if not isinstance(child, ast.If) or not _is_type_checking(child.test):
-                yield child
-                yield from _run_nodes(child)
-            else:
-                for alternative in child.orelse:
-                    yield alternative
-                    yield from _run_nodes(alternative)
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        for part in _BLOCKS:
+            if part == "body" and isinstance(node, ast.If) and _is_type_checking(node.test):
+                continue
+            children = getattr(node, part, ())
+            yield from children
+            waiting += children
 
 
 def _is_type_checking(test: ast.expr) -> bool:
-    return ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    is_name = isinstance(test, ast.Name | ast.Attribute)
+    return is_name and ast.unparse(test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
