@@ -38,8 +38,9 @@ for longer: anybody can do that, at the rate of the stage's throttle."""
 SESSION_GRACE = timedelta(minutes=1)
 """The time after the end of a session in which a client may still bring a new token. Then its connection is closed."""
 
-HANDSHAKE_AGE = timedelta(seconds=10)
-"""The age until which a connection that answers 410 may still be in its handshake. Lambda's next try comes later."""
+HANDSHAKE_AGE = timedelta(seconds=40)
+"""The age until which a connection that answers 410 may still be in its handshake: API Gateway waits 29 s for `$connect`
+(docs/aws.md section 6), with a cold start and a slow database in them. Lambda's next try, after a minute, comes later."""
 
 MAX_CONNECTION_AGE = timedelta(hours=2)
 """API Gateway closes a connection at this age (docs/aws.md section 6)."""

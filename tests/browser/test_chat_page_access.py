@@ -214,7 +214,7 @@ PRESS = """async (key) => {
 
 def test_the_focus_moves_before_the_next_key_comes(open_page):
     chat = open_page(viewport=NARROW)
-    chat.ask(TEXT)
+    chat.ask("a short question")
     expect(chat.field).to_be_focused()
     assert chat.page.evaluate(PRESS, {"key": "ArrowUp"}) == "Edit the message"
     assert chat.page.evaluate(PRESS, {"key": "Escape"}) == "Write a message"

@@ -97,7 +97,13 @@ class TestAGreeting:
         assert len(gateway.posts) == posts
         assert taken == pytest.approx(seconds)
 
-    @pytest.mark.parametrize("seconds", [10, 60, 7200])
+    @pytest.mark.parametrize("seconds", [12, 29])
+    def test_comes_again_if_connect_took_as_long_as_it_may(self, store, connections, seconds):
+        _, taken, comes_again = self.greet(store, inf, age=timedelta(seconds=seconds))
+        assert comes_again
+        assert taken <= 0.45
+
+    @pytest.mark.parametrize("seconds", [40, 60, 7200])
     def test_that_comes_again_ends_soon_if_the_connection_never_opened(self, store, connections, seconds):
         gateway, taken, comes_again = self.greet(store, inf, age=timedelta(seconds=seconds))
         assert not comes_again
