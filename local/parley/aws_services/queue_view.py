@@ -24,6 +24,12 @@ def messages(name: str) -> dict[str, Any] | None:
     return {**_described(queue), "messages": [_message(each) for each in queue._messages[:MAX_MESSAGES]]}
 
 
+def is_empty(name: str) -> bool:
+    """Tell if a queue is there and has no messages, not even delayed ones. Only for the same thread."""
+    queue = _all().get(name)
+    return queue is not None and not queue._messages
+
+
 def _all() -> dict[str, Any]:
     if "moto.sqs.models" not in sys.modules:
         return {}  # no queue was made yet, and moto's import takes long

@@ -103,6 +103,10 @@ class KeptServices:
             self._objects.restore()
         self._restored.add(service)
 
+    def holds_messages(self) -> bool:
+        """Tell if messages were kept: their queues must be made and filled before anybody receives."""
+        return self._queues.holds_messages()
+
     def keep(self, service: str) -> None:
         """Keep what a request to a service has changed, before it is answered. Raises `NotKept`."""
         if service in ("sqs", "sns") and "sqs" in self._restored:

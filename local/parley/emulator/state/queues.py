@@ -31,6 +31,10 @@ class KeptQueues:
         self._made: dict[str, str] = {}
         self._kept: dict[tuple[str, str], Version] = {}
 
+    def holds_messages(self) -> bool:
+        """Tell if messages are kept."""
+        return bool(list(self._journal.read("SELECT 1 FROM messages LIMIT 1")))
+
     def restore(self, names: Collection[str]) -> None:
         """Fill these queues, which the template has just made, with the messages that were kept.
 
