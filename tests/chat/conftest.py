@@ -11,7 +11,7 @@ from tests.support import dynamodb
 from tests.support.devices import Device, Emulator
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def emulator() -> Iterator[Emulator]:
     if dynamodb.URL:
         dynamodb.delete_tables(dynamodb.client(dynamodb.URL))

@@ -50,7 +50,7 @@ def _reason_against_aws(item: pytest.Item) -> str | None:
     return None if "deployment" in getattr(item, "fixturenames", ()) else "looks into the emulator"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def deployment(request: pytest.FixtureRequest) -> Iterator[ConformanceStack]:
     """The conformance template: on AWS with `--target`, else in an emulator of its own."""
     target = request.config.getoption("--target", None)
@@ -85,7 +85,7 @@ def _connecting(deployment: ConformanceStack) -> Iterator[Connect]:
         client.leave()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def short_lived() -> Iterator[ConformanceStack]:
     """An emulator in which connections live for seconds, and failed invocations are retried at once."""
     deployment = ConformanceStack.here(

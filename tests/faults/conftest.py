@@ -21,7 +21,7 @@ def quiet():
     logging.disable(logging.NOTSET)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def emulator():
     """An emulator with an empty fault plan. Retries come sooner than AWS's minute, but later than a lease ends."""
     plan = Path(tempfile.mkdtemp()) / "plan.json"

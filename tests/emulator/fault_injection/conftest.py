@@ -8,7 +8,7 @@ from tests.support.faulty_emulator import FaultyEmulator
 AT_START = {"faults": [{"point": "store", "do": "500", "times": None}]}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory):
     emulator = FaultyEmulator(tmp_path_factory.mktemp("api"), AT_START)
     emulator.plan_at_start = emulator.request("GET", "/_parley/faults")[1]
@@ -24,7 +24,7 @@ def emulator(running):
     running.plan()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def other(running, tmp_path_factory):
     """An emulator whose functions run inline, on the DynamoDB of the first one."""
     running.plan()
