@@ -39,8 +39,8 @@ SESSION_GRACE = timedelta(minutes=1)
 """The time after the end of a session in which a client may still bring a new token. Then its connection is closed."""
 
 HANDSHAKE_AGE = timedelta(seconds=40)
-"""The age until which a connection that answers 410 may still be in its handshake. API Gateway waits 29 s for `$connect`
-(docs/aws.md section 6), for a cold start or a slow database. Lambda's next try comes after this, in a minute."""
+"""The age until which a connection that answers 410 may still be in its handshake. API Gateway waits 29 s for
+`$connect` (docs/aws.md section 6), for a cold start or a slow database. Lambda's next try comes later, in a minute."""
 
 MAX_CONNECTION_AGE = timedelta(hours=2)
 """API Gateway closes a connection at this age (docs/aws.md section 6)."""
