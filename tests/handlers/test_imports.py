@@ -1,9 +1,11 @@
 """The third-party packages that each function loads at a cold start."""
 
 import functools
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,44 +44,55 @@ LOADED = {
 }
 
 
+START = """
+import gc, json, sys
+collected = []
+gc.callbacks.append(lambda phase, info: collected.append(phase))
+import handlers.collector
+collected.clear()
+import handlers.{function}
+print(json.dumps({{
+    "collections": len(collected),
+    "collects": gc.isenabled(),
+    "frozen": gc.get_freeze_count(),
+    "modules": list(sys.modules),
+    "has_client": sys.modules["handlers.chat.store.dynamodb"].CONNECTION._client is not None,
+}}))
+"""
+
+
 @functools.cache
-def modules_of(function: str) -> set[str]:
-    code = f"import handlers.{function}, sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+def start_of(function: str) -> dict[str, Any]:
+    """What is there when a process has just loaded a function."""
+    return json.loads(output_of(START.format(function=function)))
+
+
+def packages_of(function: str) -> set[str]:
+    return {name.partition(".")[0] for name in start_of(function)["modules"]}
 
 
 @pytest.mark.parametrize("function", LOADED)
 def test_a_function_loads_just_what_it_needs(function):
-    third_party = modules_of(function) - sys.stdlib_module_names - {"__main__", "handlers"}
+    third_party = packages_of(function) - sys.stdlib_module_names - {"__main__", "handlers"}
     own_names = {name for name in third_party if not name.startswith("_")}
     assert own_names - MAY_BE_THERE == LOADED[function]
 
 
 @pytest.mark.parametrize("function", LOADED)
 def test_no_function_loads_the_heavy_ones_of_others(function):
-    assert not modules_of(function) & {"openai", "fastapi", "mangum", "httpx", "httpx2", "starlette"}
+    assert not packages_of(function) & {"openai", "fastapi", "mangum", "httpx", "httpx2", "starlette"}
 
 
 @pytest.mark.parametrize("function", [*LOADED, "generate", "api"])
 def test_the_collector_rests_while_a_function_starts_and_works_after_that(function):
-    code = f"""
-import gc
-collected = []
-gc.callbacks.append(lambda phase, info: collected.append(phase))
-import handlers.collector
-collected.clear()
-import handlers.{function}
-print(len(collected), gc.isenabled(), gc.get_freeze_count() > 10_000)
-"""
-    assert output_of(code) == "0 True True"
+    start = start_of(function)
+    assert (start["collections"], start["collects"]) == (0, True)
+    assert start["frozen"] > 10_000
 
 
 @pytest.mark.parametrize("function", [*LOADED, "generate", "api"])
 def test_the_client_of_the_tables_is_there_before_the_first_event(function):
-    code = "from handlers.chat.store.dynamodb import CONNECTION; print(CONNECTION._client is not None)"
-    assert output_of(f"import handlers.{function}; {code}") == "True"
+    assert start_of(function)["has_client"]
 
 
 def test_the_first_question_to_the_model_loads_no_more_of_its_client():
@@ -105,12 +118,11 @@ print(sorted(name for name in set(sys.modules) - before if name.startswith("open
 
 @pytest.mark.parametrize(
     ("functions", "loaded"),
-    [(["connect", "default", "api", "generate"], "True"), (["disconnect", "deliver", "erase", "expire"], "False")],
+    [(["connect", "default", "api", "generate"], True), (["disconnect", "deliver", "erase", "expire"], False)],
 )
 def test_the_files_of_assistants_are_loaded_at_the_start_of_functions_that_need_them(functions, loaded):
     for function in functions:
-        code = f"import sys, handlers.{function}; print('handlers.assistants.default' in sys.modules)"
-        assert output_of(code) == loaded
+        assert ("handlers.assistants.default" in start_of(function)["modules"]) is loaded
 
 
 def test_our_own_assistants_load_nothing_beside_their_files():
