@@ -15,12 +15,12 @@ from handlers.chat.records import Chat, Message
 from handlers.chat.store.tables import MessageItem
 
 
-class _Answer(Iterator[Any]):
-    def __init__(self, items: Sequence[Any], more: bool) -> None:
+class _Answer(Iterator[Message]):
+    def __init__(self, items: Sequence[Message], more: bool) -> None:
         self._left = iter(items)
         self.last_evaluated_key = {"messageId": {"S": items[-1].message_id}} if items and more else None
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Message:
         return next(self._left)
 
 
@@ -32,26 +32,19 @@ class MessagesInMemory:
     queries: int = 0
     read_units: float = 0.0
 
-    def query(
-        self,
-        chat_id: str,
-        condition: Any = None,
-        *,
-        limit: int,
-        consistent_read: bool = False,
-        last_evaluated_key: Any = None,
-        **_: Any,
+    def messages(
+        self, chat_id: str, ids: Any = None, *, limit: int, start: Any = None, consistent_read: bool = True, **_: Any
     ) -> _Answer:
-        """Answer a query for the newest messages, as `MessageItem.query` does with `limit` as the page's size."""
-        before = condition.values[1].value["S"] if condition is not None else None
-        if last_evaluated_key:
-            before = last_evaluated_key["messageId"]["S"]
+        """Answer a query for the newest messages, as `MessageItem.messages` does with `limit` as the page's size."""
+        before = ids.values[1].value["S"] if ids is not None else None
+        if start:
+            before = start["messageId"]["S"]
         older = [each for each in reversed(self.items) if before is None or each.message_id < before]
         found = older[:limit]
         self.queries += 1
         self.read_units += read_units(sum(map(bytes_of_item, found)), consistent=consistent_read)
         # DynamoDB stops when it has as many as asked for, and does not look whether there are more.
-        return _Answer(found, more=len(found) == limit)
+        return _Answer([each.message() for each in found], more=len(found) == limit)
 
     def clear(self) -> None:
         """Count anew."""
@@ -71,6 +64,7 @@ def messages_in_memory(chat: Chat, messages: Sequence[Message]) -> Iterator[tupl
         kept, sizes, count = arrived(chat, message)
         table.items.append(MessageItem.of(kept))
         chat = replace(chat, sizes=sizes, message_count=count, last_message_id=message.message_id)
-    query: Callable[..., Any] = table.query
-    with patch.object(MessageItem, "query", query):
+    messages_of: Callable[..., Any] = table.messages
+    # A look for an older message is a query of keys.
+    with patch.object(MessageItem, "messages", messages_of), patch.object(MessageItem, "query", messages_of):
         yield table, chat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from pynamodb.connection import Connection as TablesConnection
@@ -65,6 +66,22 @@ def _is_conflict(error: VerboseClientError) -> bool:
         return True
     return any(reason and reason.code == "TransactionConflict" for reason in error.cancellation_reasons)
 
+
+def _take_items_as_they_are(**event: Any) -> None:
+    """Take the items of a Query from the JSON, before botocore parses it (its event `before-parse`).
+
+    botocore looks up each value in the service's description: 5 ms for a hundred messages, where JSON takes 0.5. The
+    result is the same, but for bytes, which are base64 in JSON.
+    """
+    response = event["response_dict"]
+    body: bytes = response["body"]
+    if response["status_code"] == 200 and b'"B":' not in body and b'"BS":' not in body:
+        answer = json.loads(body)
+        event["customized_response_dict"]["Items"] = answer.pop("Items", [])
+        response["body"] = json.dumps(answer).encode()
+
+
+BOTOCORE_SESSION.register("before-parse.dynamodb.Query", _take_items_as_they_are)
 
 CONNECTION = _Connection(
     connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,

@@ -43,17 +43,9 @@ def next_page(seen: int, filled: int, room: int, most: int) -> int:
     return max(1, min(fitting, most - seen, seen * _GROWTH, _MAX_PAGE_ITEMS))
 
 
-def _newest(chat_id: str, until: Condition | None, items: int, start: Any = None) -> ResultIterator[MessageItem]:
+def _newest(chat_id: str, until: Condition | None, items: int, start: Any = None) -> ResultIterator[Message]:
     """Return one page of a chat's messages, the newest first. `start` is where the page before it has ended."""
-    return MessageItem.query(
-        chat_id,
-        until,
-        consistent_read=True,
-        scan_index_forward=False,
-        limit=items,
-        page_size=items,
-        last_evaluated_key=start,
-    )
+    return MessageItem.messages(chat_id, until, forward=False, limit=items, page_items=items, start=start)
 
 
 def _without_feedback(item: MessageItem) -> MessageItem:
@@ -72,12 +64,11 @@ class _Path:
         """The message that comes next, if that is not the one with the next lower id."""
         self.is_over = False
 
-    def among(self, items: Iterable[MessageItem]) -> Iterator[Message]:
+    def among(self, messages: Iterable[Message]) -> Iterator[Message]:
         """Yield the messages of a page that are on the path. It is over with its first message, or if there is none."""
         self.is_over = True
-        for item in items:
-            if self.goes_on_with is None or item.message_id <= self.goes_on_with:
-                message = item.message()
+        for message in messages:
+            if self.goes_on_with is None or message.message_id <= self.goes_on_with:
                 self.goes_on_with, self.is_over = message.after, message.after == NOTHING
                 yield message
             if self.is_over:
@@ -171,18 +162,17 @@ class Messages:
     def with_previous(self, chat_id: str, message_id: str | None) -> tuple[Message, ...]:
         """Return a message and the one with the next lower id, as far as they are stored. None means the newest one."""
         until = MessageItem.message_id <= message_id if message_id else None
-        messages = tuple(item.message() for item in _newest(chat_id, until, 2))
+        messages = tuple(_newest(chat_id, until, 2))
         return messages if messages and message_id in (None, messages[0].message_id) else ()
 
     def oldest_first(self, chat_id: str) -> Iterator[Message]:
-        """Yield all messages of a chat, of all branches, the oldest first."""
-        for item in MessageItem.query(chat_id, consistent_read=True):
-            yield item.message()
+        """Return all messages of a chat, of all branches, the oldest first."""
+        return MessageItem.messages(chat_id)
 
     def after(
         self, chat_id: str, message_id: str, page_items: int, first: str = "", last: str | None = None
     ) -> Iterator[Message]:
-        """Yield a chat's messages that are newer than this id, the oldest of them first.
+        """Return a chat's messages that are newer than this id, the oldest of them first.
 
         With `last`, only those from `first` to that one.
         """
@@ -190,8 +180,7 @@ class Messages:
         if last is not None:
             # A key condition has one range, and `between` includes both ends: no id ends with this character.
             newer = MessageItem.message_id.between(max(first, f"{message_id}{_JUST_ABOVE}"), last)
-        for item in MessageItem.query(chat_id, newer, consistent_read=True, page_size=page_items):
-            yield item.message()
+        return MessageItem.messages(chat_id, newer, page_items=page_items)
 
     def delete_until(self, chat_id: str, until: str) -> Iterator[int]:
         """Delete a chat's messages up to this id, and yield after each batch how many it had."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ from pynamodb.attributes import (
 )
 from pynamodb.expressions.condition import Condition
 from pynamodb.indexes import GlobalSecondaryIndex, IncludeProjection
+from pynamodb.pagination import ResultIterator
 
 from handlers.chat.limits.budget import Reservation, TokenUse
 from handlers.chat.limits.policy import ChatCount, QuotaUsage, ReplySlot
@@ -381,27 +382,68 @@ class MessageItem(Table):
             feedback=message.feedback and message.feedback.value,
         )
 
+    @classmethod
+    def messages(
+        cls,
+        chat_id: str,
+        ids: Condition | None = None,
+        *,
+        forward: bool = True,
+        limit: int | None = None,
+        page_items: int | None = None,
+        start: Any = None,
+    ) -> ResultIterator[Message]:
+        """Query messages of a chat, consistently: at most `limit`, and `page_items` with one request.
+
+        `Model.query` makes an object of each item first, for 0.1 ms. A prompt has up to a hundred messages.
+        """
+        options = {
+            "range_key_condition": ids,
+            "consistent_read": True,
+            "scan_index_forward": forward,
+            "limit": page_items,
+            "exclusive_start_key": start,
+        }
+        return ResultIterator(cls._get_connection().query, (chat_id,), options, map_fn=message_in, limit=limit)
+
     def message(self) -> Message:
         """Return the message."""
-        usage: UsageMap | None = self.usage
-        page: float | None = self.page
-        return Message(
-            chat_id=self.chat_id,
-            message_id=self.message_id,
-            role=Role(self.role),
-            content=self.content,
-            timestamp=self.timestamp,
-            client_message_id=self.client_message_id,
-            finish_reason=FinishReason(self.finish_reason) if self.finish_reason else None,
-            usage=usage.usage() if usage is not None else None,
-            attempt=int(self.attempt or 1),
-            page=int(page) if page is not None else None,
-            parts=parts_in(self.parts),
-            attachments=attachments_in(self.attachments),
-            after=self.after,
-            fork=self.fork,
-            feedback=Rating(self.feedback) if self.feedback else None,
-        )
+        return message_in(self.serialize())
+
+
+def message_in(item: Mapping[str, Mapping[str, Any]]) -> Message:
+    """Return the message in an item of the table, as DynamoDB has it."""
+
+    def text(name: str) -> str | None:
+        value = item.get(name)
+        return value["S"] if value else None
+
+    def number(name: str) -> int | None:
+        value = item.get(name)
+        return int(value["N"]) if value else None
+
+    finish_reason, feedback, usage = text("finishReason"), text("feedback"), item.get("usage")
+    return Message(
+        chat_id=item["chatId"]["S"],
+        message_id=item["messageId"]["S"],
+        role=Role(item["role"]["S"]),
+        content=item["content"]["S"],
+        timestamp=MessageItem.timestamp.deserialize(item["timestamp"]["S"]),  # type: ignore[no-untyped-call]
+        client_message_id=text("clientMessageId"),
+        finish_reason=FinishReason(finish_reason) if finish_reason else None,
+        usage=_usage_in(usage["M"]) if usage else None,
+        attempt=number("attempt") or 1,
+        page=number("page"),
+        parts=parts_in(text("parts")),
+        attachments=attachments_in(text("attachments")),
+        after=text("after"),
+        fork=text("fork"),
+        feedback=Rating(feedback) if feedback else None,
+    )
+
+
+def _usage_in(value: Mapping[str, Mapping[str, str]]) -> Usage:
+    return Usage(prompt_tokens=int(value["promptTokens"]["N"]), completion_tokens=int(value["completionTokens"]["N"]))
 
 
 class SentItem(Table):

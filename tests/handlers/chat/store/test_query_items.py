@@ -1,0 +1,79 @@
+"""The items of a Query, taken from the JSON as they are, and the messages in them."""
+
+import json
+from datetime import UTC
+
+import pytest
+from botocore.parsers import ResponseParserFactory
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.chat.records import Message
+from handlers.chat.store.dynamodb import CONNECTION
+from handlers.chat.store.tables import MessageItem, message_in
+
+MODEL = CONNECTION.client.meta.service_model.operation_model("Query")
+TEXT = {"S": '"B": and {"B":"AA=="} are text here, and so is "BS":'}
+CAPACITY = {"TableName": "MessagesTable", "CapacityUnits": 1.5}
+
+
+def parsed(body, status=200, *, hooked):
+    """The result that botocore makes of a body, with and without our hook."""
+    response = {"body": json.dumps(body).encode(), "status_code": status, "headers": {}, "context": {}}
+    customized = {}
+    if hooked:
+        event = "before-parse.dynamodb.Query"
+        CONNECTION.client.meta.events.emit(event, response_dict=response, customized_response_dict=customized)
+    parser = ResponseParserFactory().create_parser(MODEL.service_model.resolved_protocol)
+    return parser.parse(response, MODEL.output_shape) | customized, customized
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "taken"),
+    [
+        ({"Count": 0, "Items": []}, 200, True),
+        ({"Count": 1, "Items": [{"text": TEXT, "number": {"N": "1.50"}, "no": {"NULL": True}}]}, 200, True),
+        (
+            {"Count": 1, "Items": [{"list": {"L": [{"M": {"B": {"S": "B"}}}, {"BOOL": False}, {"SS": ["b"]}]}}]},
+            200,
+            False,
+        ),
+        ({"Count": 1, "Items": [{"sizes": {"B": "AAEC/w=="}}]}, 200, False),
+        ({"Count": 1, "Items": [{"deep": {"M": {"all": {"BS": ["AAEC"]}}}}]}, 200, False),
+        (
+            {
+                "Count": 1,
+                "Items": [{"id": {"S": "1"}}],
+                "LastEvaluatedKey": {"id": {"S": "1"}},
+                "ConsumedCapacity": CAPACITY,
+            },
+            *(200, True),
+        ),
+        ({"__type": "com.amazonaws.dynamodb.v20120810#ResourceNotFoundException", "message": "no table"}, 400, False),
+    ],
+)
+def test_the_result_of_a_query_is_that_of_botocore(body, status, taken):
+    ours, customized = parsed(body, status, hooked=True)
+    theirs, _ = parsed(body, status, hooked=False)
+    assert ours == theirs
+    assert bool(customized) is taken
+
+
+@given(
+    st.builds(
+        Message,
+        timestamp=st.datetimes(timezones=st.just(UTC)),
+        parts=st.just(()),
+        attachments=st.just(()),
+        attempt=st.integers(1, 9),
+    )
+)
+def test_a_message_is_in_its_item_as_pynamodb_reads_it(message):
+    raw = MessageItem.of(message).serialize()
+    again = MessageItem.from_raw_data(raw)
+    found = message_in(raw)
+    assert found == again.message()
+    for name in ("content", "chat_id", "message_id", "timestamp", "client_message_id", "after", "fork", "page"):
+        assert getattr(found, name) == getattr(again, name), name
+    assert (found.role, found.feedback, found.finish_reason) == (message.role, message.feedback, message.finish_reason)
+    assert found.usage == message.usage
