@@ -63,7 +63,7 @@ print(json.dumps({{
 
 @functools.cache
 def start_of(function: str) -> dict[str, Any]:
-    """What is there when a process has just loaded a function."""
+    """The state of a process that has just loaded a function."""
     return json.loads(output_of(START.format(function=function)))
 
 
