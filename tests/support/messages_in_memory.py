@@ -12,7 +12,7 @@ from parley.dynamodb.capacity import read_units, size
 
 from handlers.chat.protocol.sizes import arrived
 from handlers.chat.records import Chat, Message
-from handlers.chat.store.tables import MessageItem
+from handlers.chat.store.tables import MessageItem, message_in
 
 
 class _Answer(Iterator[Message]):
@@ -44,7 +44,7 @@ class MessagesInMemory:
         self.queries += 1
         self.read_units += read_units(sum(map(bytes_of_item, found)), consistent=consistent_read)
         # DynamoDB stops when it has as many as asked for, and does not look whether there are more.
-        return _Answer([each.message() for each in found], more=len(found) == limit)
+        return _Answer([message_in(each.serialize()) for each in found], more=len(found) == limit)
 
     def clear(self) -> None:
         """Count anew."""

@@ -70,14 +70,19 @@ def _is_conflict(error: VerboseClientError) -> bool:
 def _take_items_as_they_are(**event: Any) -> None:
     """Take the items of a Query from the JSON, before botocore parses it (its event `before-parse`).
 
-    botocore looks up each value in the service's description: 5 ms for a hundred messages, where JSON takes 0.5. The
+    botocore looks up each value in the service's description: 4 ms for a hundred messages, where JSON takes 0.5. The
     result is the same, but for bytes, which are base64 in JSON.
     """
     response = event["response_dict"]
     body: bytes = response["body"]
-    if response["status_code"] == 200 and b'"B":' not in body and b'"BS":' not in body:
+    if response["status_code"] != 200 or b'"B":' in body or b'"BS":' in body:
+        return
+    try:
         answer = json.loads(body)
-        event["customized_response_dict"]["Items"] = answer.pop("Items", [])
+    except ValueError:
+        return  # botocore says what is wrong
+    if isinstance(answer, dict) and isinstance(items := answer.pop("Items", None), list):
+        event["customized_response_dict"]["Items"] = items
         response["body"] = json.dumps(answer).encode()
 
 

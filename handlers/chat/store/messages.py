@@ -82,10 +82,7 @@ class Messages:
 
     def get(self, chat_id: str, message_id: str) -> Message | None:
         """Return one message, None if it is not stored."""
-        try:
-            return MessageItem.get(chat_id, message_id, consistent_read=True).message()
-        except MessageItem.DoesNotExist:
-            return None
+        return MessageItem.find(chat_id, message_id)
 
     def sent_as(self, chat_id: str, client_message_id: str) -> str | None:
         """Return the id of the message that was stored under a client's own id, None if there is none."""

@@ -103,7 +103,8 @@ def needs(functions: Iterable[Function]) -> Needs:
             modules |= imports
             # Not by the syntax tree: to walk through all of it takes as long as to make it.
             texts |= {name.decode() for name in _SERVICE_NAME.findall(source)}
-        own[code] = frozenset(name.partition(".")[0] for name in seen if _is_own(code, name.partition(".")[0]))
+        tops = {name.partition(".")[0] for name in seen}
+        own[code] = frozenset(top for top in tops if _is_own(code, top))
     libraries = {name.partition(".")[0] for name in modules}
     texts |= {service for library, service in _SERVICE_OF.items() if library in libraries}
     return Needs(sorted(modules), sorted(texts), own)
@@ -124,10 +125,10 @@ def _sources(code: Path, seen: set[str]) -> Iterator[tuple[bytes, set[str]]]:
     elsewhere = sys.stdlib_module_names | _NOT_BEFORE_THE_FORK
     is_own = cache(partial(_is_own, code))
     looked: set[str] = set()
-    read: set[Path] = set()
-    while waiting and len(read) < _MAX_FILES:
+    read = 0
+    while waiting and read < _MAX_FILES:
         for path, package in _files(code, waiting.pop(), looked):
-            read.add(path)
+            read += 1
             source = _content(path)
             if (tree := _parsed(source)) is None:
                 continue
