@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,7 @@ class _Stack:
 
     @property
     def template(self) -> dict[str, Any]:
-        content: dict[str, Any] = load(self.body) if self.body else {}
-        return content
+        return _content(self.body) if self.body else {}
 
     @property
     def document(self) -> Document:
@@ -102,8 +102,9 @@ class Stacks:
     def _outputs(self, stack: _Stack) -> list[Any]:
         if stack.status not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             return []
+        document = stack.document
         resolved = {
-            name: self.outputs.get(name) or stack.document.resolved(each["Value"], ("Outputs", name, "Value"))
+            name: self.outputs.get(name) or document.resolved(each["Value"], ("Outputs", name, "Value"))
             for name, each in stack.template.get("Outputs", {}).items()
         }
         return [{"OutputKey": name, "OutputValue": str(value)} for name, value in resolved.items()]
@@ -139,7 +140,7 @@ class Stacks:
                     "ResourceType": each["Type"],
                 },
             }
-            for name, each in load(change_set["body"])["Resources"].items()
+            for name, each in _content(change_set["body"])["Resources"].items()
         ]
         return {"Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE", "Changes": changes}
 
@@ -203,9 +204,16 @@ class Stacks:
         return {"Summaries": [{"ChangeSetName": name} for name in self.get(given["StackName"]).change_sets]}
 
 
+@cache
+def _content(body: str) -> dict[str, Any]:
+    """Return what a template says. It is read once: that takes long, and commands ask again and again."""
+    content: dict[str, Any] = load(body)
+    return content
+
+
 def _values(given: Mapping[str, Any], earlier: Mapping[str, str]) -> dict[str, str]:
     """Return the values of all parameters. Refuses what CloudFormation refuses before it creates anything."""
-    template = load(given["TemplateBody"])
+    template = _content(given["TemplateBody"])
     declared = template.get("Parameters", {})
     values = {key: str(each["Default"]) for key, each in declared.items() if "Default" in each}
     for each in given.get("Parameters", ()):

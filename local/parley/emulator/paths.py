@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from parley.template.model import HttpApi, Stage, WebSocketApi
+if TYPE_CHECKING:
+    # The commands that only need a path do without the template's model, whose import takes as long as all of theirs.
+    from parley.template.model import HttpApi, Stage, WebSocketApi
 
 OWN_PATH = "/_parley/"
 """The beginning of all paths that no API of AWS has."""
