@@ -19,6 +19,12 @@ from tests.support.waiting import HANGS
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 360, "height": 740}
 
+_OPTIONS = (
+    *("--disable-dev-shm-usage", "--no-proxy-server"),
+    # The suggestions below the address field. Each tab has a page for them, and a process: a third of all work.
+    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
+)
+
 
 def missing() -> str | None:
     """Return why no page can be shown here, None if it can."""
@@ -37,8 +43,7 @@ def browser() -> Iterator[Browser]:
     """Start Chromium."""
     expect.set_options(timeout=HANGS * 1000)
     with sync_playwright() as playwright:
-        options = ["--disable-dev-shm-usage", "--no-proxy-server"]
-        browser = playwright.chromium.launch(executable_path=program(), chromium_sandbox=False, args=options)
+        browser = playwright.chromium.launch(executable_path=program(), chromium_sandbox=False, args=_OPTIONS)
         yield browser
         browser.close()
 
