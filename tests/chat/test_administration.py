@@ -11,15 +11,30 @@ from urllib.error import HTTPError
 import pytest
 from parley.dev_tokens import token
 
+from tests.support import commands
 from tests.support.devices import PARLEY, ROOT, SECRET, free_port
 from tests.support.waiting import HANGS, until
 
 
+def environment(port):
+    here = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": str(port)}
+    return here | {name: os.environ[name] for name in ("PARLEY_DYNAMODB",) if name in os.environ}
+
+
 def parley(*arguments, port):
-    environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": str(port)}
-    environment |= {name: os.environ[name] for name in ("PARLEY_DYNAMODB",) if name in os.environ}
+    return commands.run(*arguments, folder=ROOT, variables=environment(port))
+
+
+def process(*arguments, port):
+    """Run a command as a process."""
     return subprocess.run(
-        [PARLEY, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANGS, check=False
+        [PARLEY, *arguments],
+        cwd=ROOT,
+        env=environment(port),
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+        check=False,
     )
 
 
@@ -35,25 +50,25 @@ def call(emulator, method, path, user, body=None):
 
 
 def test_the_command_line_adds_reaches_disables_and_enables_users(emulator, device):
-    added = parley("users", "add", "carol", "--name", "Carol", "--role", "admin", port=emulator.port)
+    added = process("users", "add", "carol", "--name", "Carol", "--role", "admin", port=emulator.port)
     assert (added.stdout, added.stderr) == ("Added carol.\n", "")
     assert call(emulator, "GET", "/me", "carol") == (200, {"userId": "carol", "name": "Carol", "roles": ["admin"]})
     carol, alice = device(), device()
     carol.join("carol")
     alice.join("alice")
 
-    assert parley("send", "carol", "Чай готов", port=emulator.port).stdout == "On its way to carol; connections: 1.\n"
+    assert process("send", "carol", "Чай готов", port=emulator.port).stdout == "On its way to carol; connections: 1.\n"
     assert carol.receive("notice")["data"]["message"] == "Чай готов"
-    parley("broadcast", "Всем чаю", port=emulator.port)
+    process("broadcast", "Всем чаю", port=emulator.port)
     for each in (carol, alice):
         assert each.receive("notice")["data"]["message"] == "Всем чаю"
 
-    assert parley("users", "disable", "carol", port=emulator.port).stdout == "Disabled carol; connections closed: 1.\n"
+    assert process("users", "disable", "carol", port=emulator.port).stdout == "Disabled carol; connections closed: 1.\n"
     assert carol.closing_code() == 1000
     assert call(emulator, "GET", "/me", "carol")[0] == 401
-    listed = parley("users", "list", port=emulator.port).stdout.splitlines()
+    listed = process("users", "list", port=emulator.port).stdout.splitlines()
     assert "carol\tCarol\tadmin\tdisabled" in listed
-    parley("users", "enable", "carol", port=emulator.port)
+    process("users", "enable", "carol", port=emulator.port)
     assert call(emulator, "GET", "/me", "carol")[0] == 200
 
 

@@ -10,6 +10,7 @@ import urllib.request
 
 import pytest
 
+from tests.support import commands
 from tests.support.devices import PARLEY, Emulator, free_port
 from tests.support.plain_client import PlainClient
 from tests.support.waiting import HANGS
@@ -72,12 +73,25 @@ def said(emulator):
         each.socket.close()
 
 
+def environment(port, **variables):
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return {**kept, "PORT": str(port), **variables}
+
+
 @pytest.fixture
 def parley(emulator, tmp_path):
-    def run(*arguments, typed="", port=emulator.port, **variables):
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        environment = {**kept, "PORT": str(port), **variables}
-        command = {"cwd": tmp_path, "env": environment, "input": typed, "capture_output": True, "text": True}
+    def run(*arguments, port=emulator.port, **variables):
+        return commands.run(*arguments, folder=tmp_path, variables=environment(port, **variables))
+
+    return run
+
+
+@pytest.fixture
+def process(emulator, tmp_path):
+    """Runs a command as a process."""
+
+    def run(*arguments):
+        command = {"cwd": tmp_path, "env": environment(emulator.port), "capture_output": True, "text": True}
         return subprocess.run([PARLEY, *arguments], **command, timeout=HANGS, check=False)
 
     return run
@@ -171,9 +185,9 @@ class TestLogs:
 
 
 class TestReplay:
-    def test_the_function_gets_the_event_again(self, parley, said):
+    def test_the_function_gets_the_event_again(self, parley, process, said):
         said("hello")
-        done = parley("replay", str(last_start(parley)["number"]))
+        done = process("replay", str(last_start(parley)["number"]))
         assert (done.returncode, done.stdout) == (0, '{"statusCode": 200}\n')
 
     def test_a_request_id_is_enough(self, parley, said):
@@ -196,9 +210,9 @@ class TestReplay:
         assert (done.returncode, done.stderr.count("\n")) == (1, 1)
         assert len(events(parley, "--kind", "start")) == before
 
-    def test_a_function_that_fails_is_the_exit_code(self, parley, said):
+    def test_a_function_that_fails_is_the_exit_code(self, parley, process, said):
         said("fail")
-        done = parley("replay", str(last_start(parley)["number"]))
+        done = process("replay", str(last_start(parley)["number"]))
         assert done.returncode == 1
         assert json.loads(done.stdout)["errorMessage"] == "failed as asked"
         assert "Echo failed (Unhandled)" in done.stderr
@@ -218,10 +232,10 @@ class TestReplay:
 
 
 class TestSave:
-    def test_the_event_is_a_fixture_that_invoke_takes(self, parley, said, tmp_path):
+    def test_the_event_is_a_fixture_that_invoke_takes(self, parley, process, said, tmp_path):
         said("hello")
         number = str(last_start(parley)["number"])
-        assert parley("save", number, "tests/events/message.json").returncode == 0
+        assert process("save", number, "tests/events/message.json").returncode == 0
         event = json.loads((tmp_path / "tests" / "events" / "message.json").read_text())
         assert json.loads(event["body"]) == {"text": "hello"}
         assert parley("invoke", "Echo", "@tests/events/message.json").stdout == '{"statusCode": 200}\n'
@@ -252,13 +266,7 @@ def test_without_recording_there_is_no_payload_and_the_next_step_is_said(tmp_pat
         assert "hello" not in json.dumps([each for each in found if each["kind"] != "log"])
         number = next(each["number"] for each in found if each["kind"] == "start")
         for command in (["replay", str(number)], ["save", str(number), str(tmp_path / "event.json")]):
-            done = subprocess.run(
-                [PARLEY, *command, "--port", str(emulator.port)],
-                capture_output=True,
-                text=True,
-                timeout=HANGS,
-                check=False,
-            )
+            done = commands.run(*command, folder=tmp_path, variables=environment(emulator.port))
             assert (done.returncode, "--record" in done.stderr) == (1, True)
     finally:
         emulator.stop()

@@ -10,6 +10,7 @@ import subprocess
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.support import commands
 from tests.support.devices import PARLEY, ROOT, Emulator, free_port
 from tests.support.plain_client import PlainClient
 from tests.support.waiting import HANGS, until
@@ -41,11 +42,24 @@ def emulator(tmp_path_factory):
     emulator.stop()
 
 
+def environment(port):
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": str(port)}
+
+
 @pytest.fixture
 def parley(emulator):
     def run(*arguments, typed="", port=emulator.port):
-        environment = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": str(port)}
-        command = {"cwd": ROOT, "env": environment, "input": typed, "capture_output": True, "text": True}
+        return commands.run(*arguments, folder=ROOT, variables=environment(port), typed=typed)
+
+    return run
+
+
+@pytest.fixture
+def process(emulator):
+    """Runs a command as a process."""
+
+    def run(*arguments, typed=""):
+        command = {"cwd": ROOT, "env": environment(emulator.port), "input": typed, "capture_output": True, "text": True}
         return subprocess.run([PARLEY, *arguments], **command, timeout=HANGS, check=False)
 
     return run
@@ -56,19 +70,19 @@ def connection_ids(parley):
 
 
 class TestInvoke:
-    def test_it_prints_what_the_function_returns(self, parley, tmp_path):
+    def test_it_prints_what_the_function_returns(self, parley, process, tmp_path):
         (tmp_path / "event.json").write_text('{"number": 4}')
-        for arguments, typed, doubled in (
-            (['{"number": 3}'], "", 6),
-            ([f"@{tmp_path / 'event.json'}"], "", 8),
-            (["-"], '{"number": 5}', 10),
+        for run, event, typed, doubled in (
+            (parley, '{"number": 3}', "", 6),
+            (parley, f"@{tmp_path / 'event.json'}", "", 8),
+            (process, "-", '{"number": 5}', 10),
         ):
-            done = parley("invoke", "Work", *arguments, typed=typed)
+            done = run("invoke", "Work", event, typed=typed)
             assert (done.returncode, done.stderr) == (0, "")
             assert json.loads(done.stdout) == {"doubled": doubled, "word": "двойной"}
 
-    def test_a_failure_is_exit_code_1_and_what_lambda_says_of_it(self, parley):
-        done = parley("invoke", "Work")
+    def test_a_failure_is_exit_code_1_and_what_lambda_says_of_it(self, process):
+        done = process("invoke", "Work")
         assert done.returncode == 1
         assert json.loads(done.stdout)["errorType"] == "KeyError"
         assert "Work failed" in done.stderr
@@ -96,27 +110,27 @@ class TestInvoke:
 
 
 class TestConnections:
-    def test_they_are_listed_while_they_are_open(self, parley, emulator):
+    def test_they_are_listed_while_they_are_open(self, parley, process, emulator):
         assert connection_ids(parley) == []
         first = PlainClient(emulator, "/beta", **{"User-Agent": "phone\x9b2J"})
         second = PlainClient(emulator, "/ws/chat")
-        lines = parley("connections").stdout.splitlines()
+        lines = process("connections").stdout.splitlines()
         assert [line.split("\t")[1:3] for line in lines] == [["beta", "127.0.0.1"]] * 2
         assert lines[0].endswith("\tphone�2J")
         first.socket.close()
         until(lambda: len(connection_ids(parley)) == 1)
         second.socket.close()
 
-    def test_one_gets_what_is_posted_and_ends_where_it_is_closed(self, parley, emulator):
+    def test_one_gets_what_is_posted_and_ends_where_it_is_closed(self, parley, process, emulator):
         client = PlainClient(emulator, "/beta")
         [connection_id] = connection_ids(parley)
         assert parley("post", connection_id, "привет").returncode == 0
-        assert parley("post", connection_id, "-", typed='{"a": 1}').returncode == 0
+        assert process("post", connection_id, "-", typed='{"a": 1}').returncode == 0
         assert parley("post", connection_id, "--", "--quiet").returncode == 0
-        assert parley("post", connection_id, b"a\xff").returncode == 0
+        assert process("post", connection_id, b"a\xff").returncode == 0
         assert [client.socket.recv(HANGS) for _ in range(4)] == ["привет", '{"a": 1}', "--quiet", "a\ufffd"]
 
-        assert parley("close", connection_id).returncode == 0
+        assert process("close", connection_id).returncode == 0
         with pytest.raises(ConnectionClosed):
             client.socket.recv(HANGS)
         assert client.socket.close_code == 1000
