@@ -19,10 +19,15 @@ TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 Resource = dict[str, Any]
 
 
-def source() -> dict[str, Any]:
-    """Return the template as it is written."""
+@cache
+def _source() -> dict[str, Any]:
     content: dict[str, Any] = load(TEMPLATE.read_text())
     return content
+
+
+def source() -> dict[str, Any]:
+    """Return the template as it is written."""
+    return copy.deepcopy(_source())
 
 
 @cache

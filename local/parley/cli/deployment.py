@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,28 +25,32 @@ from parley.operations.stack import get
 _OUTPUTS = ("UsersTableName", "ConnectionsTableName", "DeliverFunctionName", "ManagementUrl")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deployment:
-    """The names of a deployment's tables and functions, and boto3 clients for them."""
+    """The names of a deployment's tables and functions. `client` makes a boto3 client of a service.
+
+    That takes as long as a few calls, and most commands need one client only.
+    """
 
     users_table: str
     connections_table: str
     deliver_function: str
-    dynamodb: Any
-    functions: Any
-    management: Any
+    client: Callable[[str], Any]
 
     @classmethod
     def emulated(cls, port: int, stage: str, dynamodb: str | None) -> Deployment:
         """Return the deployment that an emulator on this port runs. `dynamodb` is the URL of its `--dynamodb`."""
         url = f"http://127.0.0.1:{port}"
+        urls = {
+            "dynamodb": dynamodb or f"{url}{DYNAMODB_PATH}",
+            "lambda": url,
+            "apigatewaymanagementapi": f"{url}/{stage}",
+        }
         return cls(
             "UsersTable",
             "ConnectionsTable",
             "DeliverFunction",
-            _emulated("dynamodb", dynamodb or f"{url}{DYNAMODB_PATH}"),
-            _emulated("lambda", url),
-            _emulated("apigatewaymanagementapi", f"{url}/{stage}"),
+            lambda service: local_client(service, urls[service], CONFIG),
         )
 
     @classmethod
@@ -57,14 +62,23 @@ class Deployment:
         access = Access.found()
         found = get(access, stack)
         users, connections, deliver, url = (found.output(name) for name in _OUTPUTS)
-        return cls(
-            users,
-            connections,
-            deliver,
-            access.client("dynamodb"),
-            access.client("lambda"),
-            access.client("apigatewaymanagementapi", endpoint_url=url),
-        )
+        options = {"apigatewaymanagementapi": {"endpoint_url": url}}
+        return cls(users, connections, deliver, lambda service: access.client(service, **options.get(service, {})))
+
+    @cached_property
+    def dynamodb(self) -> Any:
+        """The client of the tables."""
+        return self.client("dynamodb")
+
+    @cached_property
+    def functions(self) -> Any:
+        """The client of Lambda."""
+        return self.client("lambda")
+
+    @cached_property
+    def management(self) -> Any:
+        """The client of the WebSocket API's connections."""
+        return self.client("apigatewaymanagementapi")
 
     def add_user(self, user_id: str, name: str | None, roles: tuple[str, ...]) -> None:
         """Create a user. Raises `StartError` if a user has this id already, or if no user can have it."""
@@ -152,10 +166,6 @@ def no_emulator(error: ClientError | BotoCoreError, port: int) -> StartError:
     return StartError(
         f"No answer from {what}: {reason}. Start it with parley up (see --port), or name a deployment with --stack."
     )
-
-
-def _emulated(service: str, url: str) -> Any:
-    return local_client(service, url, CONFIG)
 
 
 def _unknown(user_id: str) -> StartError:

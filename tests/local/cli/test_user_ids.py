@@ -20,5 +20,7 @@ def test_the_command_line_has_the_rule_of_the_functions(user_id):
 
 
 def test_an_impossible_id_is_refused_before_anything_is_written():
+    made = []
     with pytest.raises(StartError, match="No user can have the id 'org/bob'"):
-        Deployment("users", "", "", None, None, None).add_user("org/bob", None, ())
+        Deployment("users", "", "", made.append).add_user("org/bob", None, ())
+    assert made == [], "no client is made, so nothing is called"
