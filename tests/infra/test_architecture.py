@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import shutil
 import subprocess
 import sys
@@ -162,39 +163,44 @@ def test_an_import_that_runs_upward_is_seen(copy):
     assert "handlers.chat.records -> handlers.chat.protocol.frames" in lint_imports(copy)
 
 
-def functions(source: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(source.read_text())):
+@pytest.fixture(scope="module")
+def trees() -> dict[Path, ast.Module]:
+    return {source: ast.parse(source.read_text()) for source in SOURCES}
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
 
-def test_functions_fit_on_a_screen():
+def test_functions_fit_on_a_screen(trees):
     long = [
         f"{name_of(source)}:{function.lineno} {function.name}"
-        for source in SOURCES
-        for function in functions(source)
+        for source, tree in trees.items()
+        for function in functions(tree)
         if (function.end_lineno or 0) - function.lineno >= MAX_FUNCTION_LINES
     ]
     assert not long
 
 
-def test_constructors_take_few_parameters():
+def test_constructors_take_few_parameters(trees):
     wide = [
         f"{name_of(source)}:{function.lineno}"
-        for source in SOURCES
-        for function in functions(source)
+        for source, tree in trees.items()
+        for function in functions(tree)
         if function.name == "__init__"
         and len(function.args.args) + len(function.args.kwonlyargs) - 1 > MAX_CONSTRUCTOR_PARAMETERS
     ]
     assert not wide
 
 
-def test_modules_import_few_of_ours():
+def test_modules_import_few_of_ours(trees):
     many = []
-    for source in SOURCES:
+    for source, tree in trees.items():
         own = [
             node
-            for node in ast.walk(ast.parse(source.read_text()))
+            for node in ast.walk(tree)
             if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("handlers", "parley")
         ]
         if len(own) > MAX_OWN_IMPORTS and name_of(source) not in COMPOSITION:
@@ -202,11 +208,12 @@ def test_modules_import_few_of_ours():
     assert not many
 
 
-def test_docstrings_say_what_a_thing_is():
+def test_docstrings_say_what_a_thing_is(trees):
     """A docstring begins with a noun or a verb, not with a question word: one reading must be enough."""
     questions = []
-    for source in [*SOURCES, *sorted((ROOT / "tests").rglob("*.py"))]:
-        for node in ast.walk(ast.parse(source.read_text())):
+    tests = ((source, ast.parse(source.read_text())) for source in sorted((ROOT / "tests").rglob("*.py")))
+    for source, tree in itertools.chain(trees.items(), tests):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 words = (ast.get_docstring(node) or "").split(None, 1)
                 if words and words[0].rstrip(",:;'s") in QUESTION_WORDS:

@@ -50,7 +50,8 @@ class ReadyEmulator:
             test_api=test_api,
         )
         self.trace = Trace()
-        cache = {"XDG_CACHE_HOME": str(folder)}
+        # One for all tests of a run: a certificate takes longer than all the rest.
+        cache = {"XDG_CACHE_HOME": str(folder.parent)}
         self.application = Emulator(options, read(path), {**cache, **(overrides or {})}, self.trace)
         self.application._ready.set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 
@@ -283,6 +284,11 @@ def read_or_refused(path):
     return text
 
 
+@cache
+def content_of(template):
+    return load(template.read_text())
+
+
 class TestBroken:
     """Any template is read, or it is one `TemplateError`."""
 
@@ -290,7 +296,7 @@ class TestBroken:
     def test_templates_broken_by_chance(self, seed, tmp_path):
         chance = random.Random(seed)
         source = chance.choice([*KINDS.values(), OURS])
-        content = load(source.read_text())
+        content = copy.deepcopy(content_of(source))
         for _ in range(chance.randint(1, 4)):
             _break(content, chance)
         path = tmp_path / "template.json"
