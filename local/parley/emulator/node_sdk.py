@@ -7,6 +7,7 @@ nodejs16.x.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -43,8 +44,14 @@ def wanted(function: Function) -> set[str]:
 
 def _files(code: Path) -> Iterator[Path]:
     """Return the files of a function's own code."""
-    own = (each for each in code.rglob("*") if each.suffix in _SUFFIXES and "node_modules" not in each.parts)
-    return islice(own, _MAX_FILES)
+    return islice(_own_files(code), _MAX_FILES)
+
+
+def _own_files(code: Path) -> Iterator[Path]:
+    for folder, below, files in os.walk(code):
+        # Its packages are not entered: they have more files than all of its own code.
+        below[:] = [name for name in below if name != "node_modules"]
+        yield from (Path(folder, name) for name in files if name.endswith(_SUFFIXES))
 
 
 def _text(file: Path) -> str:

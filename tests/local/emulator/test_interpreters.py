@@ -26,7 +26,9 @@ def no_package(monkeypatch):
 
 
 def functions(**runtimes: str) -> Template:
-    made = {name: Function(name, "a.b", Path(), 3.0, 128, {}, runtime=each) for name, each in runtimes.items()}
+    """Return a template of functions whose code is not there."""
+    code = Path("/no/such")
+    made = {name: Function(name, "a.b", code, 3.0, 128, {}, runtime=each) for name, each in runtimes.items()}
     return Template(functions=made, websocket_apis=(), http_apis=(), tables=(), notes=("first",))
 
 
