@@ -7,7 +7,7 @@ from tests.support.counted_emulator import CountedEmulator
 from tests.support.devices import Device
 from tests.support.unlimited import UNLIMITED
 
-TURNS = 30
+TURNS = 15
 KEPT = ("parley.trace.TraceEvent", "moto.sqs.models.Message")
 """The trace keeps its last 10,000 events, and the queue looks at a connection until that is old."""
 STORED = "moto.dynamodb."
