@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,12 @@ class Policies:
     def load(self):
         return {"AmazonSQSFullAccess": "arn:aws:iam::aws:policy/AmazonSQSFullAccess"}
 
-given = json.load(sys.stdin)
-if given is None:
-    print(json.dumps(PolicyTemplatesProcessor._read_json(PolicyTemplatesProcessor.DEFAULT_POLICY_TEMPLATES_FILE)))
-else:
-    print(json.dumps(transform(given["template"], given["parameters"], Policies())))
+for question in map(json.loads, sys.stdin):
+    if question is None:
+        answer = PolicyTemplatesProcessor._read_json(PolicyTemplatesProcessor.DEFAULT_POLICY_TEMPLATES_FILE)
+    else:
+        answer = transform(question["template"], question["parameters"], Policies())
+    print(json.dumps(answer), flush=True)
 """
 
 EVERYTHING = """
@@ -97,20 +99,28 @@ Resources:
 """
 
 
-def ask_sam(question: object) -> dict:
+@pytest.fixture(scope="module")
+def ask_sam() -> Iterator[Callable[[object], dict]]:
+    """Asks SAM, in a process that answers line by line: its import takes longer than all answers."""
     assert PYTHON.exists(), "no SAM CLI in .venv-sam: run make test"
-    done = subprocess.run(
+    process = subprocess.Popen(
         [PYTHON, "-c", TRANSFORM],
-        input=json.dumps(question),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
         env={"AWS_DEFAULT_REGION": "us-east-1"},
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+
+    def ask(question: object) -> dict:
+        print(json.dumps(question), file=process.stdin, flush=True)
+        return json.loads(process.stdout.readline())
+
+    yield ask
+    process.communicate()
+    assert process.returncode == 0
 
 
-def transformed(path: Path, parameters: dict[str, str], folder: Path) -> Path:
+def transformed(ask_sam: Callable[[object], dict], path: Path, parameters: dict[str, str], folder: Path) -> Path:
     """Transform a template as SAM does, and give each function code that the emulator finds."""
     template = load(path.read_text())
     for resource in (template.get("Globals", {}).get("Function", {}), *template["Resources"].values()):
@@ -146,14 +156,14 @@ def plain(role: Role) -> tuple[set[str], set[str], str]:
     ],
     ids=["ours", "ours with kept secrets", "conformance", "everything", "everything else"],
 )
-def test_the_emulator_reads_the_roles_that_sam_makes(tmp_path, template, parameters):
+def test_the_emulator_reads_the_roles_that_sam_makes(ask_sam, tmp_path, template, parameters):
     path = ROOT / template
     if template is EVERYTHING:
         path = tmp_path / "template.yaml"
         path.write_text(template)
         (tmp_path / "app.py").touch()
     ours = read(path, parameters).roles
-    theirs = read(transformed(path, parameters, tmp_path), parameters).roles
+    theirs = read(transformed(ask_sam, path, parameters, tmp_path), parameters).roles
 
     assert ours.keys() == theirs.keys()
     for function, role in ours.items():
@@ -161,7 +171,7 @@ def test_the_emulator_reads_the_roles_that_sam_makes(tmp_path, template, paramet
         assert plain(role) == plain(theirs[function]), function
 
 
-def test_every_policy_template_of_sams_is_known_and_the_same(tmp_path):
+def test_every_policy_template_of_sams_is_known_and_the_same(ask_sam, tmp_path):
     theirs = ask_sam(None)["Templates"]
     assert policy_templates().keys() == theirs.keys()
 
