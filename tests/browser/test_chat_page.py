@@ -8,6 +8,19 @@ from playwright.sync_api import expect
 from tests.support.chat_page import Cable, ChatPage, FakeBackend, message
 
 
+def test_the_banner_names_this_page_and_the_console_and_both_open(project, person):
+    emulator = project.emulator
+    addresses = {
+        line.split()[0]: line.split()[1] for line in emulator.output if line.startswith(("  Chat", "  Console"))
+    }
+    assert addresses == {"Chat": f"{emulator.url}/", "Console": f"{emulator.url}/_parley/"}
+    anna = person()
+    for address, title in ((addresses["Chat"], "Parley"), (addresses["Console"], "Parley console")):
+        page = anna.tab(address)
+        page.wait_for_function(f"document.title.includes({title!r})")
+        page.locator("h1").first.wait_for(state="attached")
+
+
 def test_a_person_asks_without_signing_in_and_finds_the_chat_again(open_page):
     chat = open_page()
     reply = chat.ask("Good morning")
