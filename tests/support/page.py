@@ -19,11 +19,16 @@ from tests.support.waiting import HANGS
 WIDE = {"width": 1280, "height": 800}
 NARROW = {"width": 360, "height": 740}
 
-_OPTIONS = (
-    *("--disable-dev-shm-usage", "--no-proxy-server"),
+_WITHOUT = (
     # The suggestions below the address field. Each tab has a page for them, and a process: a third of all work.
-    "--disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup",
+    *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
+    # What Playwright switches off itself (its chromiumSwitches.ts). Chromium takes only the last list that it gets.
+    *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled"),
+    "PreconnectToSearch",
 )
+_OPTIONS = ("--disable-dev-shm-usage", "--no-proxy-server", f"--disable-features={','.join(_WITHOUT)}")
 
 
 def missing() -> str | None:
