@@ -24,9 +24,9 @@ _WITHOUT = (
     *("WebUIOmniboxPopup", "WebUIOmniboxAimPopup"),
     # What Playwright switches off itself (its chromiumSwitches.ts). Chromium takes only the last list that it gets.
     *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
-    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
-    *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled"),
-    "PreconnectToSearch",
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding"),
+    *("ThirdPartyStoragePartitioning", "AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints"),
+    *("NetworkTimeServiceQuerying", "AimEnabled", "PreconnectToSearch"),
 )
 _OPTIONS = ("--disable-dev-shm-usage", "--no-proxy-server", f"--disable-features={','.join(_WITHOUT)}")
 
