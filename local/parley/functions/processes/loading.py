@@ -20,13 +20,7 @@ from typing import Any, NoReturn, Self, cast
 
 from parley.functions.processes import service_data
 
-_IMPORTED_WHEN_USED = {
-    "socket": "encodings.idna",
-    "httpx": "httpcore",
-    "httpx2": "httpcore2",
-    "fastapi": "pydantic.v1",
-    "anyio": "anyio._backends._asyncio",
-}
+_IMPORTED_WHEN_USED = {"socket": "encodings.idna"}
 """Modules that libraries import only when they are used. Otherwise each environment would load them for itself."""
 
 _RUNTIME = (
