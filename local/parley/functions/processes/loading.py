@@ -11,6 +11,7 @@ import gc
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -20,7 +21,13 @@ from typing import Any, NoReturn, Self, cast
 
 from parley.functions.processes import service_data
 
-_IMPORTED_WHEN_USED = {"socket": "encodings.idna"}
+_IMPORTED_WHEN_USED = {
+    "socket": "encodings.idna",
+    "httpx": "httpcore",
+    "httpx2": "httpcore2",
+    "fastapi": "pydantic.v1",
+    "anyio": "anyio._backends._asyncio",
+}
 """Modules that libraries import only when they are used. Otherwise each environment would load them for itself."""
 
 _RUNTIME = (
@@ -118,7 +125,10 @@ def load(libraries: Libraries) -> set[str]:
     with guard.watching():
         _import(_RUNTIME)
         _import(libraries.modules)
-        _import(later for library, later in _IMPORTED_WHEN_USED.items() if library in sys.modules)
+        with warnings.catch_warnings():
+            # Nobody has used them: `pydantic.v1` warns that it does not work on Python 3.14.
+            warnings.simplefilter("ignore")
+            _import(later for library, later in _IMPORTED_WHEN_USED.items() if library in sys.modules)
     left_behind = _clear(guard.refused) if guard.refused else set()
     service_data.share(libraries.services)
     # A child shares the zygote's memory until one of the two writes to it. The collector writes to every object that it
