@@ -11,6 +11,7 @@ import gc
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -19,6 +20,23 @@ from types import FrameType, FunctionType, ModuleType
 from typing import Any, NoReturn, Self, cast
 
 from parley.functions.processes import service_data
+
+_IMPORTED_WHEN_USED = {
+    "socket": "encodings.idna",
+    "httpx": "httpcore",
+    "httpx2": "httpcore2",
+    "fastapi": "pydantic.v1",
+    "anyio": "anyio._backends._asyncio",
+}
+"""Modules that libraries import only when they are used. Otherwise each environment would load them for itself."""
+
+_RUNTIME = (
+    "awslambdaric.lambda_config",
+    "awslambdaric.lambda_context",
+    "awslambdaric.lambda_runtime_log_utils",
+    "awslambdaric.lambda_runtime_marshaller",
+)
+"""The modules of AWS's runtime client that read no variables when they are loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +123,12 @@ def load(libraries: Libraries) -> set[str]:
     gc.disable()
     guard = _Guard(libraries)
     with guard.watching():
-        for name in libraries.modules:
-            with suppress(Exception, SystemExit, Refused):
-                importlib.import_module(name)
+        _import(_RUNTIME)
+        _import(libraries.modules)
+        with warnings.catch_warnings():
+            # Nobody has used them: `pydantic.v1` warns that it does not work on Python 3.14.
+            warnings.simplefilter("ignore")
+            _import(later for library, later in _IMPORTED_WHEN_USED.items() if library in sys.modules)
     left_behind = _clear(guard.refused) if guard.refused else set()
     service_data.share(libraries.services)
     # A child shares the zygote's memory until one of the two writes to it. The collector writes to every object that it
@@ -115,6 +136,12 @@ def load(libraries: Libraries) -> set[str]:
     gc.freeze()
     gc.enable()
     return left_behind
+
+
+def _import(modules: Iterable[str]) -> None:
+    for name in modules:
+        with suppress(Exception, SystemExit, Refused):
+            importlib.import_module(name)
 
 
 def _importing(frame: FrameType | None) -> Iterator[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Collection, Iterable, MutableMapping
 from typing import Any
 
 VARIABLE = "PARLEY_API_HOSTS"
@@ -23,6 +23,8 @@ _STAND_IN = "127.83.65.77"
 
 DOMAIN = r"\.(?:execute-api\.[\w-]+\.(?:amazonaws\.com(?:\.cn)?|api\.aws)|lambda-url\.[\w-]+\.on\.aws)"
 """The rest of the name of an API's host on AWS, after the API's id."""
+
+_HOST = re.compile(rf"([^.]+){DOMAIN}\.?", re.IGNORECASE)
 
 
 def description(api_ids: Iterable[str], host: str, port: int) -> str:
@@ -38,18 +40,13 @@ def install(environ: MutableMapping[str, str]) -> None:
     host, _, port = address.rpartition("@")
     # A socket of IPv6 takes addresses of IPv6 only.
     stand_in = f"::ffff:{_STAND_IN}" if ":" in host else _STAND_IN
-    ours = own_names(ids.split(","))
+    ours = {each.lower() for each in ids.split(",")}
     socket.getaddrinfo = _resolving(socket.getaddrinfo, ours, stand_in)
     for name in ("connect", "connect_ex"):
         setattr(socket.socket, name, _connecting(getattr(socket.socket, name), ours, stand_in, (host, int(port))))
 
 
-def own_names(api_ids: Iterable[str]) -> re.Pattern[str]:
-    """Return the pattern of the names that these APIs have on AWS, in any region."""
-    return re.compile(f"(?:{'|'.join(map(re.escape, api_ids))}){DOMAIN}\\.?", re.IGNORECASE)
-
-
-def _resolving(resolve: Callable[..., Any], ours: re.Pattern[str], stand_in: str) -> Callable[..., Any]:
+def _resolving(resolve: Callable[..., Any], ours: Collection[str], stand_in: str) -> Callable[..., Any]:
     def getaddrinfo(host: Any, *rest: Any, **options: Any) -> Any:
         return resolve(stand_in if _is_ours(host, ours) else host, *rest, **options)
 
@@ -57,7 +54,7 @@ def _resolving(resolve: Callable[..., Any], ours: re.Pattern[str], stand_in: str
 
 
 def _connecting(
-    connect: Callable[..., Any], ours: re.Pattern[str], stand_in: str, place: tuple[str, int]
+    connect: Callable[..., Any], ours: Collection[str], stand_in: str, place: tuple[str, int]
 ) -> Callable[..., Any]:
     def connect_here(self: socket.socket, address: Any) -> Any:
         if isinstance(address, tuple) and (
@@ -69,6 +66,7 @@ def _connecting(
     return connect_here
 
 
-def _is_ours(host: Any, ours: re.Pattern[str]) -> bool:
+def _is_ours(host: Any, ours: Collection[str]) -> bool:
     name = host.decode("latin-1") if isinstance(host, bytes) else host
-    return isinstance(name, str) and ours.fullmatch(name) is not None
+    found = _HOST.fullmatch(name) if isinstance(name, str) else None
+    return found is not None and found[1].lower() in ours

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from parley.functions.processes import loading
 from parley.functions.processes.loading import Libraries, load
 from parley.functions.variables import shared
 from parley.template.model import Function
@@ -79,6 +80,27 @@ def test_what_is_read_after_the_import_keeps_nobody_out(library):
         assert sys.modules["lib_later"].level() == sys.modules["lib_later"].seen["LEVEL"] == "debug"
     finally:
         del os.environ["LEVEL"]
+
+
+def test_what_a_library_imports_when_it_is_used_is_loaded_with_it(library, monkeypatch):
+    monkeypatch.setattr(loading, "_IMPORTED_WHEN_USED", {"lib_used": "lib_later", "lib_unused": "lib_never"})
+    sources = dict.fromkeys(("lib_used", "lib_unused", "lib_later", "lib_never"), "")
+    assert library(libraries("lib_used"), **sources) == ({"lib_used", "lib_later"}, set())
+
+
+def test_what_a_library_imports_when_it_is_used_is_left_out_if_it_reads_a_functions_variable(library, monkeypatch):
+    monkeypatch.setattr(loading, "_IMPORTED_WHEN_USED", {"lib_used": "lib_later"})
+    later = "import os\nlevel = os.environ.get('LEVEL')"
+    assert library(libraries("lib_used"), lib_used="", lib_later=later) == ({"lib_used"}, set())
+
+
+def test_the_runtimes_modules_that_are_loaded_read_no_variable_of_a_function(library, tmp_path):
+    values, others = shared([function(tmp_path)])
+    for name in [name for name in sys.modules if name.startswith("awslambdaric")]:
+        del sys.modules[name]
+    assert library(Libraries(variables=[*values, *others])) == (set(), set())
+    assert sys.modules.keys() >= set(loading._RUNTIME)
+    assert "awslambdaric.lambda_runtime_client" not in sys.modules
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,6 @@ def test_names_of_others_are_not_ours(name):
     from parley.functions.processes import names
 
     asked = []
-    resolve = names._resolving(lambda host, *rest: asked.append(host), names.own_names([API]), "stand-in")
+    resolve = names._resolving(lambda host, *rest: asked.append(host), {API}, "stand-in")
     resolve(name, 443)
     assert asked == [name]
