@@ -13,7 +13,7 @@ from handlers.chat.replies import files, hooks, instructions
 from handlers.chat.replies.attempt import Attempt, ReplySettings
 from handlers.chat.replies.prompt import MAX_MESSAGES, Prompt, Question, attached, known_items, prompt, up_to_known
 from handlers.chat.replies.screening import Screening
-from handlers.chat.store import Store, StoreError
+from handlers.chat.store import Store, StoreError, next_page
 from handlers.chat.turns.lifecycle import Handover
 
 
@@ -87,8 +87,11 @@ class Briefing:
         """
         assistant = self.settings.assistants.find(assistant_id)
         room = self._room(assistant)
-        known = known_items(chars, room)
+        first = known = known_items(chars, room)
+        if 0 < known == len(chars):
+            # All that is known fits. What the next read would ask for then is asked for at once: nobody waits for two.
+            first += next_page(known, sum(chars), room, MAX_MESSAGES)
         earlier = self.store.messages.newest_first(
-            chat_id, before, leaf=leaf, most=MAX_MESSAGES, room=room, size=chars_of, first=known
+            chat_id, before, leaf=leaf, most=MAX_MESSAGES, room=room, size=chars_of, first=first
         )
         return prompt(up_to_known(earlier, chars, known), room)

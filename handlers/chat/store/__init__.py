@@ -17,10 +17,12 @@ from handlers.chat.store.attachments import Attachments
 from handlers.chat.store.branches import Branches
 from handlers.chat.store.chats import Chats
 from handlers.chat.store.connections import Connections
-from handlers.chat.store.messages import Messages
+from handlers.chat.store.messages import Messages, next_page
 from handlers.chat.store.steps import Steps
 from handlers.chat.store.turns import Turns
 from handlers.chat.store.users import Users
+
+__all__ = ["Store", "StoreError", "next_page"]
 
 StoreError = PynamoDBException
 """DynamoDB did not do what it was asked to, after retries of every kind. Every operation may raise it."""

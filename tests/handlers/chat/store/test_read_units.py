@@ -221,3 +221,14 @@ class TestFrames:
         ]
         # Before a reply that was made anew lies the one that it has replaced: a second query gets what that took away.
         assert self.prompt_units(reads) == ([3, 1] if kind == "message" else [3])
+
+    @pytest.mark.parametrize(("messages", "asked"), [(6, 7), (80, 81), (140, 99)])
+    def test_a_prompt_of_more_messages_than_sizes_are_kept_takes_one_query(self, store, client, reads, messages, asked):
+        talk(store, ["x" * 50] * messages)
+        client.joins("alice", "chat")
+        actions = client.sends("message", message="x" * 50)
+        reads.clear()
+        [prompt] = self.reply(store, client, actions).asked
+        assert len(prompt) == asked
+        [units] = self.prompt_units(reads)
+        assert units <= allowed(asked * 250)
