@@ -12,7 +12,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.protocol import OPEN
 
 from parley.gateway.quotas import MAX_FRAME_BYTES
-from parley.gateway.websocket.transport import LingeringTransport
+from parley.gateway.websocket.transport import LingeringTransport, ResponseTransport
 
 PING = "parley.ping"
 """Type of the message that the application receives for a client's ping."""
@@ -104,7 +104,10 @@ class HttpProtocol(HttpToolsProtocol):
         """Start to answer a request. Its body is due."""
         self._in_head = False
         self._expect(SILENCE_SECONDS)
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:
+            self.cycle.transport = cast(asyncio.Transport, ResponseTransport(cast(LingeringTransport, self.transport)))
 
     def on_message_complete(self) -> None:
         """End a request. Nothing is due."""

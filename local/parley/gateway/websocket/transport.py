@@ -72,6 +72,41 @@ class LingeringTransport:
         self._transport.close()
 
 
+class ResponseTransport:
+    """The transport of one response: its head waits for the body, until the turn of the event loop ends.
+
+    uvicorn writes them apart, and the event loop sends at once. Then the client would wake up twice for each response.
+    All else is the transport's own.
+    """
+
+    def __init__(self, transport: LingeringTransport) -> None:
+        self._transport = transport
+        self._head = b""
+        self._sending: asyncio.Handle | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes. The first ones may wait for the next."""
+        if self._sending is None:
+            self._head, self._sending = data, asyncio.get_running_loop().call_soon(self._send)
+        else:
+            self._send(data)
+
+    def close(self) -> None:
+        """Send what waits, and close the connection."""
+        self._send()
+        self._transport.close()
+
+    def _send(self, data: bytes = b"") -> None:
+        if self._head and self._sending is not None:
+            self._sending.cancel()
+        data, self._head = self._head + data, b""
+        if data:
+            self._transport.write(data)
+
+
 class _Ending(asyncio.Protocol):
     """The protocol of a connection that ends. `before` is the one before it, which is told of the end."""
 
