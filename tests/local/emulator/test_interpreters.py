@@ -26,7 +26,8 @@ def no_package(monkeypatch):
 
 
 def functions(**runtimes: str) -> Template:
-    made = {name: Function(name, "a.b", Path(), 3.0, 128, {}, runtime=each) for name, each in runtimes.items()}
+    code = Path("no folder")  # the current one would be searched for imports, with all that is installed in it
+    made = {name: Function(name, "a.b", code, 3.0, 128, {}, runtime=each) for name, each in runtimes.items()}
     return Template(functions=made, websocket_apis=(), http_apis=(), tables=(), notes=("first",))
 
 
