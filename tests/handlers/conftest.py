@@ -1,8 +1,8 @@
 """A DynamoDB with the tables of the template: moto's, in this process, or the one at PARLEY_TEST_DYNAMODB."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from copy import deepcopy
-from threading import Lock
 from typing import Any
 
 import boto3
@@ -12,6 +12,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
+from parley.dynamodb.fallback.tables import install as install_partitioned_tables
 from parley.dynamodb.provision import create_tables
 
 from handlers.chat.concurrency import Runtime
@@ -19,7 +20,7 @@ from handlers.chat.store import Store
 from handlers.chat.store.attachments import Attachments
 from handlers.chat.store.dynamodb import CONNECTION
 from handlers.chat.store.tables import UserItem
-from tests.support import dynamodb
+from tests.support import direct_dynamodb, dynamodb
 from tests.support.capacity import Capacity, metered, metered_reads
 from tests.support.files import create_bucket
 
@@ -30,17 +31,16 @@ MOTO = {"lambda": {"use_docker": False}, "core": {"reset_boto3_session": False}}
 @pytest.fixture(scope="module")
 def moto_started() -> Iterator[None]:
     """moto in the place of AWS. Its start takes longer than most tests, so it is started once for a module."""
-    with mock_aws(config=MOTO):
+    with mock_aws(config=MOTO), nullcontext() if dynamodb.URL else direct_dynamodb.direct():
         yield
 
 
 @pytest.fixture
 def aws(moto_started: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    # moto looks and then writes, and lets another thread in between: DynamoDB does not.
-    lock, call_action = Lock(), DynamoHandler.call_action
+    call_action = DynamoHandler.call_action
 
     def one_at_a_time(self: DynamoHandler) -> object:
-        with lock:
+        with direct_dynamodb.LOCK:
             return call_action(self)
 
     monkeypatch.setattr(DynamoHandler, "call_action", one_at_a_time)
@@ -51,6 +51,7 @@ def aws(moto_started: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def empty_tables() -> dict[str, Any]:
     """moto's tables as they are made by the template. Copying them takes 0.3 ms, making them 30 ms."""
+    install_partitioned_tables()
     with mock_aws(config=MOTO):
         create_tables(boto3.client("dynamodb"), dynamodb.TABLES)
         return deepcopy(_moto_tables())

@@ -11,8 +11,6 @@ from typing import Any
 
 from boto3 import Session
 from parley.template.source import load
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
 
 TEMPLATE = Path(__file__).parents[2] / "infra" / "template.yaml"
 
@@ -32,6 +30,10 @@ def source() -> dict[str, Any]:
 
 @cache
 def _transformed() -> dict[str, Any]:
+    # Here and not at the top: every worker imports this module, and few of them transform a template.
+    from samtranslator.parser.parser import Parser
+    from samtranslator.translator.translator import Translator
+
     template = source()
     # `sam deploy` has replaced the folder by the bundle in S3 before CloudFormation sees the template.
     template["Globals"]["Function"]["CodeUri"] = "s3://bucket/bundle"

@@ -36,7 +36,7 @@ def timestamp(moment: datetime) -> str:
 
 def utf16_length(text: str) -> int:
     """Return the length of a text in UTF-16 code units, as JavaScript's `String.length` counts."""
-    return len(text) + sum(character > "\uffff" for character in text)
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def clean(text: str) -> str:

@@ -26,7 +26,7 @@ def no_package(monkeypatch):
 
 
 def functions(**runtimes: str) -> Template:
-    """Return a template of functions whose code is not there."""
+    """Return a template of functions whose code is not there: the current folder would be searched for imports."""
     code = Path("/no/such")
     made = {name: Function(name, "a.b", code, 3.0, 128, {}, runtime=each) for name, each in runtimes.items()}
     return Template(functions=made, websocket_apis=(), http_apis=(), tables=(), notes=("first",))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
-from cfnlint.template import Template
-from cfnlint.template.transforms._language_extensions import language_extension
 from parley.template.loops import Loops, TooManyValues
 from parley.template.reader import read
 from parley.template.source import TemplateError, load
@@ -178,6 +176,10 @@ SAMPLES = [
 
 @pytest.mark.parametrize("sample", SAMPLES)
 def test_the_result_is_that_of_cfn_lint(sample):
+    # Here and not at the top: every worker imports this module to collect it, and cfn-lint takes 0.6 s.
+    from cfnlint.template import Template
+    from cfnlint.template.transforms._language_extensions import language_extension
+
     content = {"Transform": "AWS::LanguageExtensions", **load(sample)}
     _, expected = language_extension(Template("template.yaml", content))
     found = Loops(lambda value: value, lambda text, path: None).expanded(content)

@@ -285,8 +285,9 @@ def read_or_refused(path):
 
 
 @cache
-def content_of(template):
-    return load(template.read_text())
+def _as_json(source):
+    """The content of a template. JSON is read a hundred times faster than YAML."""
+    return json.dumps(load(source.read_text()))
 
 
 class TestBroken:
@@ -296,7 +297,7 @@ class TestBroken:
     def test_templates_broken_by_chance(self, seed, tmp_path):
         chance = random.Random(seed)
         source = chance.choice([*KINDS.values(), OURS])
-        content = copy.deepcopy(content_of(source))
+        content = json.loads(_as_json(source))
         for _ in range(chance.randint(1, 4)):
             _break(content, chance)
         path = tmp_path / "template.json"

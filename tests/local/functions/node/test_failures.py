@@ -113,7 +113,11 @@ async def test_a_handler_that_exits_or_is_killed_has_no_response_and_the_next_ev
 
 
 async def test_a_handler_that_hangs_is_killed_even_in_a_loop_without_end(serve):
-    source = "exports.handler = async (event) => { while (event) {} return 'ok'; };"
+    # It blocks the one thread of JavaScript, as a loop does that computes, but takes no CPU.
+    source = """
+        const never = new Int32Array(new SharedArrayBuffer(4));
+        exports.handler = async (event) => { while (event) Atomics.wait(never, 0, 0); return 'ok'; };
+    """
     service = await serve(javascript(timeout=5.0), f=source)
     assert (await service.failure("f", 1))["errorType"] == "Sandbox.Timedout"
     assert await service.answer("f", None) == "ok"
