@@ -8,10 +8,10 @@ class RecordingSocket:
     """A socket that keeps what is sent and answers 200."""
 
     def __init__(self):
-        self.sent = b""
+        self.writes = []
 
     def sendall(self, data):
-        self.sent += data
+        self.writes.append(data)
 
     def makefile(self, *_):
         return BytesIO(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -21,7 +21,7 @@ class RecordingSocket:
 
     def request(self):
         """Method, path, headers, body."""
-        head, _, body = self.sent.partition(b"\r\n\r\n")
+        head, _, body = b"".join(self.writes).partition(b"\r\n\r\n")
         first, *lines = head.decode().split("\r\n")
         method, path, _ = first.split(" ")
         return method, path, dict(line.split(": ", 1) for line in lines), body

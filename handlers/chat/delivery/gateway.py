@@ -11,6 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import BotoCoreError
 
+from handlers.chat.aws import USER_AGENT
 from handlers.chat.concurrency import Runtime
 from handlers.chat.delivery.http_pool import HttpPool, NoAnswer, NotSent
 from handlers.chat.errors import ConnectionGone, Misconfigured, PostFailed
@@ -92,7 +93,7 @@ class Gateway:
         """Return the headers that authorise a request."""
         if self._credentials is None:
             raise PostFailed("NoCredentialsError")
-        request = AWSRequest(method, url, {"User-Agent": "parley"}, text)
+        request = AWSRequest(method, url, {"User-Agent": USER_AGENT}, text)
         try:
             # Read for each request: botocore refreshes temporary credentials before they expire.
             credentials = self._credentials.get_frozen_credentials()

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any
 from urllib.parse import SplitResult
 
 from handlers.chat.aws import CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
@@ -33,6 +34,32 @@ class NoAnswer(Exception):
     """The request was completely written, and no response came: nobody knows if it was carried out."""
 
 
+class _Connection(HTTPConnection):
+    """A connection that writes a request at once: for http.client's two writes the server would wake up twice."""
+
+    _unsent: list[bytes] | None = None
+
+    def request_at_once(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> None:
+        """Write a request. Nothing of it is sent before all of it is there."""
+        self._unsent = unsent = list[bytes]()
+        try:
+            self.request(method, path, body, headers)
+        finally:
+            self._unsent = None
+        self.send(b"".join(unsent))
+
+    def send(self, data: Any) -> None:
+        """Send data, or keep it for the end of `request_at_once`: `request` calls this for each of its parts."""
+        if self._unsent is None:
+            super().send(data)
+        else:
+            self._unsent.append(data)
+
+
+class _ConnectionOverTls(_Connection, HTTPSConnection):
+    pass
+
+
 class HttpPool:
     """The connections to the server of a URL: its scheme, host and port."""
 
@@ -42,7 +69,7 @@ class HttpPool:
         # One context for all connections: it reads the system's certificates, which takes longer than a handshake.
         self._tls = ssl.create_default_context() if url.scheme == "https" else None
         self._runtime = runtime
-        self._idle: deque[tuple[HTTPConnection, datetime]] = deque()
+        self._idle: deque[tuple[_Connection, datetime]] = deque()
 
     def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HTTPResponse:
         """Send a request and return the response. Its body is read and dropped. Raises `NotSent` or `NoAnswer`.
@@ -58,7 +85,7 @@ class HttpPool:
                 pass
         return self._exchange(self._opened(), method, path, body, headers)
 
-    def _kept(self) -> HTTPConnection | None:
+    def _kept(self) -> _Connection | None:
         """Return an idle connection that may be used. Those that the server has closed, or that rested, are closed."""
         while True:
             try:
@@ -70,11 +97,11 @@ class HttpPool:
                 return connection
             connection.close()
 
-    def _opened(self) -> HTTPConnection:
+    def _opened(self) -> _Connection:
         if self._tls is None:
-            connection = HTTPConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS)
+            connection = _Connection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS)
         else:
-            connection = HTTPSConnection(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._tls)
+            connection = _ConnectionOverTls(self._host, self._port, timeout=CONNECT_TIMEOUT_SECONDS, context=self._tls)
         try:
             connection.connect()
         except NO_RESPONSE as error:
@@ -83,11 +110,11 @@ class HttpPool:
         return connection
 
     def _exchange(
-        self, connection: HTTPConnection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+        self, connection: _Connection, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> HTTPResponse:
         failure: type[NotSent | NoAnswer] = NotSent
         try:
-            connection.request(method, path, body, headers)
+            connection.request_at_once(method, path, body, headers)
             failure = NoAnswer
             response = connection.getresponse()
         except NO_RESPONSE as error:
@@ -97,7 +124,7 @@ class HttpPool:
         self._drain(connection, response)
         return response
 
-    def _drain(self, connection: HTTPConnection, response: HTTPResponse) -> None:
+    def _drain(self, connection: _Connection, response: HTTPResponse) -> None:
         try:
             response.read()
         except NO_RESPONSE:
@@ -116,7 +143,7 @@ class HttpPool:
                 return
 
 
-def _readable(connection: HTTPConnection) -> bool:
+def _readable(connection: _Connection) -> bool:
     """Tell if something is to be read from an idle connection: its end, or what no request has asked for."""
     poll = select.poll()  # not `select.select`, which fails for a descriptor over 1,023
     poll.register(connection.sock, select.POLLIN)

@@ -99,6 +99,12 @@ class TestTheRequest:
         assert path == theirs[0].url.removeprefix(f"{urlsplit(endpoint).scheme}://{urlsplit(endpoint).netloc}")
         assert comparable(headers) == comparable(theirs[0].headers) | of_http
 
+    def test_its_head_and_its_body_leave_in_one_write(self, wire):
+        Gateway("https://example.com", KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
+        [written] = wire.writes
+        assert written.startswith(b"POST /")
+        assert written.endswith(FRAME)
+
     def test_it_is_boto3s_on_the_wire_too(self, server):
         boto3_client(server.url).post_to_connection(ConnectionId=CONNECTION_ID, Data=FRAME)
         Gateway(server.url, KEYS, "eu-central-1", Runtime()).post(CONNECTION_ID, FRAME)
