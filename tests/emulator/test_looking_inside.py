@@ -13,7 +13,7 @@ import pytest
 from tests.support import commands
 from tests.support.devices import PARLEY, Emulator, free_port
 from tests.support.plain_client import PlainClient
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, until
 
 TEMPLATE = """
 Resources:
@@ -61,12 +61,21 @@ def emulator(tmp_path_factory):
 
 @pytest.fixture
 def said(emulator):
-    """Sends a message on a connection of its own that has a token, and gives the frame that answers it."""
+    """Sends a message on a connection of its own that has a token, and gives the frame that answers it.
+
+    The function ends after its answer has come. All that is traced of the message is there.
+    """
     clients = []
 
+    def handled():
+        return sum(" route " in line and " $default " in line for line in emulator.output)
+
     def say(text, **more):
+        before = handled()
         clients.append(PlainClient(emulator, "/ws/chat?token=abcdef", Authorization="Bearer abcdef123"))
-        return json.loads(clients[-1].ask(json.dumps({"text": text, **more})))
+        answer = json.loads(clients[-1].ask(json.dumps({"text": text, **more})))
+        until(lambda: handled() > before)
+        return answer
 
     yield say
     for each in clients:

@@ -120,6 +120,7 @@ class TestConnections:
         first.socket.close()
         until(lambda: len(connection_ids(parley)) == 1)
         second.socket.close()
+        until(lambda: connection_ids(parley) == [])
 
     def test_one_gets_what_is_posted_and_ends_where_it_is_closed(self, parley, process, emulator):
         client = PlainClient(emulator, "/beta")

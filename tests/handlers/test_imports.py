@@ -31,8 +31,10 @@ MAY_BE_THERE = {
     "awscrt",
     "brotli",
     "zstandard",
+    "sitecustomize",
 }
-"""What packages import of others where these happen to be installed, as the emulator's are here."""
+"""What packages import of others where these happen to be installed, as the emulator's are here, and the module of the
+machine that Python imports first, if there is one, as Debian's."""
 
 LOADED = {
     "connect": COMMON | {"jwt"},

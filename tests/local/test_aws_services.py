@@ -200,6 +200,7 @@ async def test_a_topics_messages_reach_the_queues_that_are_subscribed(services):
     assert [each["Body"] for each in await services.receive("subscribed", 10)] == ["hello"]
 
 
+@pytest.mark.full
 async def test_nothing_is_kept_of_a_message_that_was_deleted(services):
     """moto keeps every object that it has ever made, unless its lists are emptied."""
     sqs = client(services, "sqs")

@@ -53,6 +53,7 @@ def test_the_same_seed_gives_the_same_requests():
     assert generated(1) == generated(1) != generated(2)
 
 
+@pytest.mark.full
 def test_moto_differs_where_it_is_known_to(dynoxide):
     known = {kind: difference for difference, kinds in MOTO_UNLIKE_DYNOXIDE.items() for kind in kinds}
     assert compared(dynoxide, answered_by(engines.MOTO)) == known

@@ -4,6 +4,7 @@ import json
 import time
 from threading import Lock
 
+import pytest
 from parley.dynamodb.fallback.engine import Moto
 
 from tests.support.kept_objects import kept, tracked_by_moto
@@ -40,6 +41,7 @@ async def ask(engine, operation, parameters):
     return (await engine.answer(headers, json.dumps(parameters).encode())).status
 
 
+@pytest.mark.full
 async def test_the_same_calls_again_keep_no_more_objects():
     engine = Moto(Lock(), time.time, "a test")
     await ask(engine, "CreateTable", {**TABLE, **CREATE})

@@ -11,7 +11,7 @@ from tests.support.bad_handlers import LANGUAGES, PRINTED_MB
 from tests.support.devices import free_port
 from tests.support.process_tree import is_running
 
-pytestmark = pytest.mark.parametrize("language", LANGUAGES)
+pytestmark = [pytest.mark.full, pytest.mark.parametrize("language", LANGUAGES)]
 
 NO_REPLY = "Runtime.ExitError"
 THROWN = {"Node": "RangeError", "an executable": NO_REPLY}

@@ -10,6 +10,8 @@ from parley.functions.processes import names
 from tests.support.pythons import by_our_client, isolated, python
 from tests.support.served import serving
 
+pytestmark = pytest.mark.full
+
 VERSIONS = [(3, minor) for minor in range(9, 15)]
 SURROUNDINGS = """
     import json, os, sys

@@ -1,5 +1,6 @@
 """The evaluation of policies, compared with MiniStack's on generated policies and requests."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ministack.core import iam_evaluator as ministack
@@ -90,6 +91,7 @@ OURS = {
 }
 
 
+@pytest.mark.full
 @settings(max_examples=250, deadline=None)
 @given(POLICIES, st.one_of(st.none(), POLICIES), st.sampled_from(ACTIONS), st.sampled_from(RESOURCES))
 def test_both_come_to_the_same_decision(policy, boundary, action, resource):

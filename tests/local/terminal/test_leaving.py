@@ -8,6 +8,8 @@ from parley.terminal.session import ClientError
 
 from tests.support.terminal import a_process, piped, until
 
+pytestmark = pytest.mark.full
+
 
 class TestLeavingATerminal:
     @pytest.mark.parametrize("key", [b"\x04", b"\x03", b"/quit\n"], ids=["ctrl-d", "ctrl-c", "quit"])

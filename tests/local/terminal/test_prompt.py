@@ -12,6 +12,8 @@ from prompt_toolkit.utils import get_cwidth
 from tests.support.chat_server import stored
 from tests.support.terminal import a_process, until
 
+pytestmark = pytest.mark.full
+
 LEFT, UP, START, END = "\x1b[D", "\x1b[A", "\x01", "\x05"
 PASTED = "\x1b[200~{}\x1b[201~"
 

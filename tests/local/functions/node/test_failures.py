@@ -7,6 +7,8 @@ from parley.template.model import Interpreter
 
 from tests.support.node import WITHOUT_CALLBACKS, javascript
 
+pytestmark = pytest.mark.full
+
 THROWING = {
     "async": ("async () => { throw new TypeError('no'); }", "TypeError", "no"),
     "sync": ("() => { throw new RangeError('no'); }", "RangeError", "no"),

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support.node import WITH_CALLBACKS, WITHOUT_CALLBACKS, javascript
 
+pytestmark = pytest.mark.full
+
 COMMON = "exports.handler = {};"
 FORMS = {
     "async": "async (event) => [event]",

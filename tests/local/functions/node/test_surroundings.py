@@ -12,6 +12,8 @@ from parley.functions.variables import CLIENTS
 from tests.support.node import javascript, node
 from tests.support.served import serving
 
+pytestmark = pytest.mark.full
+
 TEXT_LINE = r"\d{4}-\d\d-\d\dT[\d:.]+Z\t%s\t%s\t%s"
 
 

@@ -19,6 +19,8 @@ from parley.functions.processes.preload import ZygotePlan
 from tests.support.process_tree import state
 from tests.support.waiting import HANGS, until
 
+pytestmark = pytest.mark.full
+
 PIDS = """
     import os, signal, subprocess, sys, time
 
