@@ -4,8 +4,8 @@
 
 help:
 	@echo "make run     start the emulator on http://127.0.0.1:8000 (PORT=8001 for another port; see parley up --help)"
-	@echo "make check   format, lint, types, import rules and unit tests, in four minutes"
-	@echo "make test    all that make check does, and every other test, in 15 to 20 minutes"
+	@echo "make check   format, lint, types, import rules and unit tests, in three minutes"
+	@echo "make test    all that make check does, and every other test, in 15 minutes"
 	@echo "make test-browser  the tests of the pages in Chromium (ARGS for pytest)"
 	@echo "make test-dynamodb-local  what needs a database, on AWS's DynamoDB Local (needs java and npm)"
 	@echo "make lint    ruff, mypy and import-linter"

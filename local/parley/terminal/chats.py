@@ -79,7 +79,8 @@ def _load(url: str, token: str) -> list[ListedChat]:
         with urlopen(request, timeout=_SECONDS) as answer:  # noqa: S310
             return _parse(json.load(answer))
     except HTTPError as error:
-        raise ChatsUnavailable(f"{url} refused the list of chats with HTTP {error.code}.") from None
+        with error:  # it has the connection, which nobody else closes
+            raise ChatsUnavailable(f"{url} refused the list of chats with HTTP {error.code}.") from None
     except (OSError, ValueError) as error:
         raise ChatsUnavailable(f"{url} has no list of chats: {error}.") from None
 

@@ -2,9 +2,11 @@
 
 import json
 from http import HTTPStatus
+from io import BytesIO
+from urllib.error import HTTPError
 
 import pytest
-from parley.terminal.chats import http_url_of
+from parley.terminal.chats import Chats, ChatsUnavailable, http_url_of
 
 from tests.support.terminal import at_a_terminal, piped
 
@@ -72,6 +74,18 @@ async def test_an_answer_that_is_no_list_is_one_line_and_the_chat_goes_on(server
 
     assert "list of chats" in terminal.shown
     assert "Traceback" not in terminal.shown
+
+
+async def test_a_refusal_leaves_no_connection_open(monkeypatch):
+    connection = BytesIO(b"{}")
+
+    def refuse(request, timeout):
+        raise HTTPError(request.full_url, HTTPStatus.UNAUTHORIZED, "", {}, connection)
+
+    monkeypatch.setattr("parley.terminal.chats.urlopen", refuse)
+    with pytest.raises(ChatsUnavailable, match="HTTP 401"):
+        await Chats("http://there", "token").load()
+    assert connection.closed
 
 
 @pytest.mark.parametrize("http_url", ["http://127.0.0.1:1", "ftp://there", "no URL"])
