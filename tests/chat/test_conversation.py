@@ -83,11 +83,12 @@ def test_older_messages_can_be_loaded(device):
     assert [message["role"] for message in page["messages"]] == ["assistant", "user"]
 
 
-def test_two_devices_in_one_chat_both_see_the_reply(device):
+def test_two_devices_in_one_chat_both_see_the_reply(emulator, device):
     laptop, phone = device(), device()
     laptop.join("alice")
-    chat_id = laptop.create_chat()
+    chat_id, connection_id = laptop.create_chat(), phone.connection_id()
     phone.join("alice", chat_id)
+    emulator.until_in_chat("alice", chat_id, connection_id)
     laptop.send("message", "r1", message="Привет")
     to_laptop, on_laptop = laptop.receive("user_message"), laptop.reply()
     # The reply does not wait for a device that is slow to take another's question, so that may come later there.
@@ -125,10 +126,12 @@ def test_users_do_not_see_each_other(device):
     assert "Секрет" not in json.dumps(bob.frames, ensure_ascii=False)
 
 
-def test_a_device_that_leaves_in_the_middle_harms_nobody(device):
+def test_a_device_that_leaves_in_the_middle_harms_nobody(emulator, device):
     laptop, phone = device(), device()
     laptop.join("alice")
-    phone.join("alice", laptop.create_chat())
+    chat_id, connection_id = laptop.create_chat(), phone.connection_id()
+    phone.join("alice", chat_id)
+    emulator.until_in_chat("alice", chat_id, connection_id)
     laptop.send("message", message="Привет")
     laptop.receive("user_message")
     laptop.socket.close()

@@ -14,7 +14,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed
 
 from tests.faults.reading import Reading
-from tests.support import contract, waiting
+from tests.support import contract
 from tests.support.devices import Device, Emulator
 from tests.support.waiting import HANGS
 
@@ -66,8 +66,7 @@ class ChatUser:
         Thread(target=self._ping, daemon=True).start()
         if chat_id is not None:
             self.join()
-            # `chat_joined` comes before the subscription. A message in between is shown by another `chat_joined` only.
-            waiting.until(lambda: self.connection_id in self.chat()["subscribers"]["M"])
+            emulator.until_in_chat(self.user_id, chat_id, self.connection_id)
 
     def join(self, resume: dict[str, Any] | None = None) -> dict[str, Any]:
         """Join the chat and return what `chat_joined` says."""

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.support import contract
-from tests.support.waiting import HANGS
+from tests.support.waiting import HANGS, until
 
 ROOT = Path(__file__).parents[2]
 PARLEY = Path(sys.executable).with_name("parley")
@@ -105,6 +105,19 @@ class Emulator:
         }[service]
         keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any", "region_name": "us-east-1"}
         return boto3.client(service, endpoint_url=endpoint, **keys, **more)
+
+    def until_in_chat(self, user_id: str, chat_id: str, connection_id: str) -> None:
+        """Wait until a connection that was shown a chat also hears what is new there.
+
+        `chat_joined` comes before the subscription. A message in between is shown by another `chat_joined` only.
+        """
+        chats, key = self.client("dynamodb"), {"userId": {"S": user_id}, "chatId": {"S": chat_id}}
+
+        def subscribers() -> dict[str, Any]:
+            item = chats.get_item(TableName="ChatsTable", Key=key, ConsistentRead=True)["Item"]
+            return dict(item["subscribers"]["M"])
+
+        until(lambda: connection_id in subscribers())
 
     def status_of_me(self, token: str) -> int:
         """The status of the answer to a user's question who they are."""
