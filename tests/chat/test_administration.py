@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import urllib.request
 from urllib.error import HTTPError
 
@@ -12,30 +10,16 @@ import pytest
 from parley.dev_tokens import token
 
 from tests.support import commands
-from tests.support.devices import PARLEY, ROOT, SECRET, free_port
+from tests.support.devices import ROOT, SECRET, free_port
 from tests.support.waiting import HANGS, until
 
 
-def environment(port):
-    here = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": str(port)}
-    return here | {name: os.environ[name] for name in ("PARLEY_DYNAMODB",) if name in os.environ}
-
-
 def parley(*arguments, port):
-    return commands.run(*arguments, folder=ROOT, variables=environment(port))
+    return commands.run(*arguments, folder=ROOT, variables=commands.environment(port))
 
 
 def process(*arguments, port):
-    """Run a command as a process."""
-    return subprocess.run(
-        [PARLEY, *arguments],
-        cwd=ROOT,
-        env=environment(port),
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-        check=False,
-    )
+    return commands.process(*arguments, folder=ROOT, variables=commands.environment(port))
 
 
 def call(emulator, method, path, user, body=None):

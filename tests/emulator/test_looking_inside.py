@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import urllib.request
@@ -82,15 +81,10 @@ def said(emulator):
         each.socket.close()
 
 
-def environment(port, **variables):
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return {**kept, "PORT": str(port), **variables}
-
-
 @pytest.fixture
 def parley(emulator, tmp_path):
     def run(*arguments, port=emulator.port, **variables):
-        return commands.run(*arguments, folder=tmp_path, variables=environment(port, **variables))
+        return commands.run(*arguments, folder=tmp_path, variables=commands.environment(port, **variables))
 
     return run
 
@@ -100,8 +94,7 @@ def process(emulator, tmp_path):
     """Runs a command as a process."""
 
     def run(*arguments):
-        command = {"cwd": tmp_path, "env": environment(emulator.port), "capture_output": True, "text": True}
-        return subprocess.run([PARLEY, *arguments], **command, timeout=HANGS, check=False)
+        return commands.process(*arguments, folder=tmp_path, variables=commands.environment(emulator.port))
 
     return run
 
@@ -275,7 +268,7 @@ def test_without_recording_there_is_no_payload_and_the_next_step_is_said(tmp_pat
         assert "hello" not in json.dumps([each for each in found if each["kind"] != "log"])
         number = next(each["number"] for each in found if each["kind"] == "start")
         for command in (["replay", str(number)], ["save", str(number), str(tmp_path / "event.json")]):
-            done = commands.run(*command, folder=tmp_path, variables=environment(emulator.port))
+            done = commands.run(*command, folder=tmp_path, variables=commands.environment(emulator.port))
             assert (done.returncode, "--record" in done.stderr) == (1, True)
     finally:
         emulator.stop()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.support import commands
-from tests.support.devices import PARLEY, ROOT, Emulator, free_port
+from tests.support.devices import ROOT, Emulator, free_port
 from tests.support.plain_client import PlainClient
 from tests.support.waiting import HANGS, until
 
@@ -42,14 +40,10 @@ def emulator(tmp_path_factory):
     emulator.stop()
 
 
-def environment(port):
-    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "PORT": str(port)}
-
-
 @pytest.fixture
 def parley(emulator):
     def run(*arguments, typed="", port=emulator.port):
-        return commands.run(*arguments, folder=ROOT, variables=environment(port), typed=typed)
+        return commands.run(*arguments, folder=ROOT, variables=commands.environment(port), typed=typed)
 
     return run
 
@@ -59,8 +53,8 @@ def process(emulator):
     """Runs a command as a process."""
 
     def run(*arguments, typed=""):
-        command = {"cwd": ROOT, "env": environment(emulator.port), "input": typed, "capture_output": True, "text": True}
-        return subprocess.run([PARLEY, *arguments], **command, timeout=HANGS, check=False)
+        variables = commands.environment(emulator.port)
+        return commands.process(*arguments, folder=ROOT, variables=variables, typed=typed)
 
     return run
 
