@@ -284,6 +284,18 @@ def test_of_two_thousand_messages_only_those_near_the_window_are_in_the_document
     expect(chat.page.get_by_role("button", name="Jump to the newest message")).to_have_count(0)
 
 
+def test_a_scroll_event_may_come_when_the_list_has_left_the_page(project, person):
+    page = person().context.new_page()
+    FakeBackend(page, [message(number) for number in range(50)])
+    page.goto(f"{project.url}#/chat/{FakeBackend.CHAT}")
+    expect(page.get_by_text("Message number 49.")).to_be_in_viewport()
+    conversation = page.get_by_role("region", name="Conversation")
+    element = conversation.element_handle()
+    page.goto(f"{project.url}#/")
+    expect(conversation).to_have_count(0)
+    element.evaluate("element => element.dispatchEvent(new Event('scroll'))")
+
+
 def test_the_newest_text_stays_in_view_only_for_a_reader_at_the_end(open_page, project):
     chat = open_page(viewport={"width": 700, "height": 420})
     chat.choose("Writer")

@@ -68,6 +68,7 @@ def arrive(project, person):
 
     def arrived(**options):
         anna = person(**options)
+        anna.reads_foreign_text = True
         anna.context.add_init_script("window.hits = 0; window.hit = () => { window.hits += 1 }")
         page = anna.context.new_page()
         page.loaded = []

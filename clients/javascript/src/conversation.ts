@@ -4,6 +4,7 @@
  */
 import { ParleyError } from "./errors.ts";
 import type { ClientFrame, CreateChatData, ErrorData, JoinChat, ServerFrame, UserMessageData } from "./frames.ts";
+import { Joins } from "./joins.ts";
 import { type NewMessage, type Pending, withPending } from "./pending.ts";
 import { ANSWER_PATIENCE, type Ask, type Request, Requests, frameOf, timeOf } from "./requests.ts";
 import { type Happened, type Outcome, Transcript } from "./transcript.ts";
@@ -35,7 +36,6 @@ const MAX_TRIES = 5;
 /** A pause that the server asks for is waited for by the client itself up to this length, in seconds. */
 const SHORT_PAUSE = 5;
 const MAX_FRAME_BYTES = 32 * 1024;
-const REJOIN_PAUSE = 1 * SECOND;
 
 export class Conversation {
   chatId: string | undefined;
@@ -46,9 +46,8 @@ export class Conversation {
   #phase: "offline" | "joining" | "joined" | "closed" = "offline";
   #isOpened = false;
   readonly #requests = new Requests();
+  readonly #joins = new Joins();
   #pending: Pending[] = [];
-  #join: { requestId: string; resumed: string | undefined; sentAt: number } | undefined;
-  #rejoinAt: number | undefined;
   #heardAt = 0;
   #snapshot: ChatSnapshot | undefined;
 
@@ -130,7 +129,7 @@ export class Conversation {
   /** Get a reply with all its text and parts. */
   load(messageId: string, now: number): void {
     this.transcript.load(messageId);
-    this.#lastResumed = undefined;
+    this.#joins.forgetResumed();
     this.#flush(now);
     this.#changed();
   }
@@ -140,7 +139,7 @@ export class Conversation {
     for (const request of this.#requests.all) {
       this.#refuse(request, error);
     }
-    this.#join = this.#rejoinAt = undefined;
+    this.#joins.drop();
     this.#phase = isForever ? "closed" : "offline";
     this.#changed();
     if (isForever) {
@@ -159,7 +158,7 @@ export class Conversation {
 
   /** Nothing is on its way that may bring a reply. */
   get isSettled(): boolean {
-    return this.#phase === "joined" && this.#rejoinAt === undefined && !this.transcript.busy;
+    return this.#phase === "joined" && this.#joins.dueAt === undefined && !this.transcript.busy;
   }
 
   isOpenRequest(requestId: string): boolean {
@@ -168,7 +167,7 @@ export class Conversation {
 
   /** The connection may be replaced without that anything has to be asked twice. */
   get isQuiet(): boolean {
-    return !this.isActive && this.#join === undefined && this.#requests.sent.length === 0;
+    return !this.isActive && !this.#joins.isOnItsWay && this.#requests.sent.length === 0;
   }
 
   /** Return the `join_chat` of a new connection. What was asked on the old one is asked again. */
@@ -192,7 +191,7 @@ export class Conversation {
   /** The connection is lost. What was asked is asked again when it is back. */
   down(code: number, now: number): void {
     this.#phase = "offline";
-    this.#join = this.#rejoinAt = undefined;
+    this.#joins.drop();
     const isOurFault = code === 1003 || code === 1009;
     for (const request of isOurFault ? this.#requests.sent : []) {
       this.#refuse(request, new ParleyError("frame_too_large", `The gateway has refused a frame (${code})`));
@@ -203,8 +202,7 @@ export class Conversation {
 
   /** The `join_chat` of a new connection was refused. Returns true if it is to be sent again at once. */
   joinRefused(error: ErrorData, now: number): boolean {
-    const resumed = this.#join?.resumed;
-    this.#join = undefined;
+    const resumed = this.#joins.refused();
     if (error.code === "chat_not_found") {
       this.close(errorOf(error), true);
       return true;
@@ -214,7 +212,7 @@ export class Conversation {
       this.transcript.forget(resumed);
       return true;
     }
-    this.#rejoinAt = now + (error.retryAfter ?? 2) * SECOND;
+    this.#joins.dueAt = now + (error.retryAfter ?? 2) * SECOND;
     return false;
   }
 
@@ -232,14 +230,14 @@ export class Conversation {
       request.notBefore = now + pause * SECOND;
     }
     this.#requests.unsend(now);
-    if (this.#join !== undefined || sent.some(({ ask }) => ask.kind === "regenerate")) {
-      this.#rejoinAt = now + pause * SECOND;
+    if (this.#joins.isOnItsWay || sent.some(({ ask }) => ask.kind === "regenerate")) {
+      this.#joins.dueAt = now + pause * SECOND;
     }
   }
 
   /** When `tick` is to be called, in milliseconds since 1970. `undefined`: when something else has happened. */
   get deadline(): number | undefined {
-    const times = [this.#rejoinAt, this.#join && this.#join.sentAt + ANSWER_PATIENCE, this.#silentAt];
+    const times = [this.#joins.dueAt, this.#joins.lateAt, this.#silentAt];
     if (this.#phase === "joined") {
       times.push(...this.#requests.due(this.transcript, this.chatId !== undefined).map(timeOf));
     }
@@ -252,8 +250,7 @@ export class Conversation {
     if (this.#phase === "offline" || this.#phase === "closed") {
       return;
     }
-    const joinIsLate = this.#join !== undefined && now >= this.#join.sentAt + ANSWER_PATIENCE;
-    if (joinIsLate || isPast(this.#rejoinAt, now) || isPast(this.#silentAt, now)) {
+    if ([this.#joins.lateAt, this.#joins.dueAt, this.#silentAt].some((time) => isPast(time, now))) {
       this.#rejoin(now);
       return;
     }
@@ -283,8 +280,7 @@ export class Conversation {
       this.sink.gone(outcome.gone, new ParleyError("not_shown", "The chat does not show this reply any more"));
     }
     if (outcome.missing === true && this.#phase === "joined") {
-      const last = this.#lastJoin;
-      this.#rejoinAt = last === undefined || now - last >= REJOIN_PAUSE ? now : last + REJOIN_PAUSE;
+      this.#joins.ask(now);
     }
     this.#settleCancels();
     this.tick(now);
@@ -374,16 +370,10 @@ export class Conversation {
   }
 
   #joined(requestId: string | undefined, data: Parameters<Transcript["joined"]>[0]): Outcome | undefined {
-    // Of several joins the newest counts: the answer to an earlier one may be older than what was heard since.
-    if (this.#join !== undefined && this.#join.requestId !== requestId) {
+    if (!this.#joins.isNewest(requestId)) {
       return undefined;
     }
-    if (this.#join === undefined && requestId !== this.#lastJoinId) {
-      return undefined;
-    }
-    const resumed = this.#join?.resumed ?? this.#lastResumed;
-    this.#lastResumed = resumed;
-    this.#join = undefined;
+    const resumed = this.#joins.answered();
     this.#phase = "joined";
     this.title = data.title;
     this.assistant = data.assistant;
@@ -423,9 +413,9 @@ export class Conversation {
   }
 
   #error(requestId: string | undefined, data: ErrorData, now: number): Outcome | undefined {
-    if (requestId !== undefined && requestId === this.#join?.requestId) {
+    if (this.#joins.isOpen(requestId)) {
       if (this.joinRefused(data, now)) {
-        this.#rejoinAt = now;
+        this.#joins.dueAt = now;
       }
       return this.#phase === "closed" ? undefined : NOTHING;
     }
@@ -439,7 +429,7 @@ export class Conversation {
       // Another device was faster. The end of its reply comes, or silence.
       request.notBefore = now + Math.min(8, 2 ** request.tries) * SECOND;
     } else if (data.code === "not_authenticated" && request.tries < MAX_TRIES) {
-      this.#rejoinAt = now;
+      this.#joins.dueAt = now;
     } else if (data.retryAfter !== undefined && data.retryAfter <= SHORT_PAUSE && request.tries < MAX_TRIES) {
       request.notBefore = now + data.retryAfter * SECOND;
     } else if (kind === "cancel" && data.code === "nothing_to_cancel") {
@@ -467,7 +457,7 @@ export class Conversation {
 
   /** Send what may be sent. */
   #flush(now: number): void {
-    if (this.#phase !== "joined" || this.#rejoinAt !== undefined) {
+    if (this.#phase !== "joined" || this.#joins.dueAt !== undefined) {
       return;
     }
     this.#settleCancels();
@@ -480,11 +470,8 @@ export class Conversation {
         this.#transmit(request, now);
       }
     }
-    if (
-      this.transcript.loads &&
-      this.#requests.all.length === 0 &&
-      this.#lastResumed !== this.transcript.resume()?.messageId
-    ) {
+    const hasLoaded = !this.transcript.loads || this.#joins.hasResumed(this.transcript.resume()?.messageId);
+    if (!hasLoaded && this.#requests.all.length === 0) {
       this.#rejoin(now);
     }
   }
@@ -568,10 +555,6 @@ export class Conversation {
 
   // Joining
 
-  #lastJoin: number | undefined;
-  #lastJoinId: string | undefined;
-  #lastResumed: string | undefined;
-
   #rejoin(now: number): void {
     if (this.chatId !== undefined) {
       this.sink.send(this.#joinFrame(now));
@@ -581,11 +564,7 @@ export class Conversation {
   #joinFrame(now: number): JoinChat {
     const resume = this.transcript.resume();
     const requestId = this.sink.id();
-    this.#join = { requestId, resumed: resume?.messageId, sentAt: now };
-    this.#lastJoin = now;
-    this.#lastJoinId = requestId;
-    this.#lastResumed = undefined;
-    this.#rejoinAt = undefined;
+    this.#joins.sent(requestId, resume?.messageId, now);
     this.#phase = "joining";
     return { type: "join_chat", requestId, data: { chatId: this.chatId!, ...(resume && { resume }) } };
   }
