@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from xdist.scheduler import LoadScopeScheduling
 
-REAL_TIME = {
-    "tests/faults/test_chaos_processes.py": "takeovers",
-    "tests/faults/test_quick.py": "quick faults",
-    "tests/faults/test_random.py": "takeovers",
-    "tests/faults/test_resume.py": "takeovers",
-    "tests/faults/test_takeover.py": "takeovers",
-}
-"""Files whose tests wait for leases and time-outs of real processes, and their group. They wait more than they compute,
-but all of them at once would make each other late."""
+REAL_TIME = frozenset(
+    f"tests/faults/test_{name}.py"
+    for name in ("chaos_processes", "quick", "random", "resume", "takeover", "tool_takeover")
+)
+"""Files whose tests wait for leases and time-outs of real processes, more than they compute. So one worker has all of
+them: the others keep the cores busy meanwhile. At once, they would also make each other late."""
 
 
 class ByFile(LoadScopeScheduling):
-    """Gives a whole file to one worker, so that its emulators start once; the files of a group all to the same one."""
+    """Gives a whole file to one worker, so that its emulators start once; all files of `REAL_TIME` to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return REAL_TIME.get(file, file)
+        return "real time" if file in REAL_TIME else file
