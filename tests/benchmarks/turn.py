@@ -18,6 +18,8 @@ TURNS, WARMING, EARLIER = 20, 5, 20
 TOKENS_PER_SECOND = 50
 MESSAGE = "/long 10"
 GOAL_MS = 30
+PAUSE_SECONDS = 0.2
+"""The pause before each question. A person reads first, and by then the turn before has done what follows its reply."""
 
 
 def table(compared: Sequence[Version] = (THIS,)) -> Table:
@@ -55,7 +57,7 @@ class _Chats:
     def ask(self) -> tuple[float, float]:
         """Return the times of the first token, in a new chat and in the long one."""
         self._in_new.create_chat()
-        return first_token(self._in_new), first_token(self._in_long)
+        return _after_pause(self._in_new), _after_pause(self._in_long)
 
 
 def _device(emulator: Emulator, user: str) -> Device:
@@ -64,7 +66,13 @@ def _device(emulator: Emulator, user: str) -> Device:
     return device
 
 
+def _after_pause(device: Device) -> float:
+    time.sleep(PAUSE_SECONDS)
+    return first_token(device)
+
+
 def _directly(client: OpenAI) -> float:
+    time.sleep(PAUSE_SECONDS)
     started = time.perf_counter()
     stream = client.chat.completions.create(
         model="gpt-4o", messages=[{"role": "user", "content": MESSAGE}], stream=True
