@@ -280,7 +280,7 @@ export class Conversation {
       this.sink.gone(outcome.gone, new ParleyError("not_shown", "The chat does not show this reply any more"));
     }
     if (outcome.missing === true && this.#phase === "joined") {
-      this.#joins.ask(now);
+      this.#joins.schedule(now);
     }
     this.#settleCancels();
     this.tick(now);
@@ -413,7 +413,7 @@ export class Conversation {
   }
 
   #error(requestId: string | undefined, data: ErrorData, now: number): Outcome | undefined {
-    if (this.#joins.isOpen(requestId)) {
+    if (this.#joins.awaits(requestId)) {
       if (this.joinRefused(data, now)) {
         this.#joins.dueAt = now;
       }

@@ -1,6 +1,7 @@
 /** The joins of one chat: which one is on its way, which reply it resumes, and when the next one is due. */
 import { ANSWER_PATIENCE } from "./requests.ts";
 
+/** The least time between two joins of which the second one is asked for because something is missing. */
 const PAUSE = 1000;
 
 export class Joins {
@@ -47,8 +48,9 @@ export class Joins {
     return requestId === this.#newest?.requestId;
   }
 
-  isOpen(requestId: string | undefined): boolean {
-    return this.#isOnItsWay && requestId !== undefined && this.isNewest(requestId);
+  /** This request is the join that is on its way. */
+  awaits(requestId: string | undefined): boolean {
+    return this.#isOnItsWay && this.isNewest(requestId);
   }
 
   get isOnItsWay(): boolean {
@@ -60,8 +62,8 @@ export class Joins {
     return this.#isOnItsWay && this.#newest ? this.#newest.sentAt + ANSWER_PATIENCE : undefined;
   }
 
-  /** Join again as soon as may be: something is missing. */
-  ask(now: number): void {
+  /** Something is missing: the next join is due as soon as the pause allows. */
+  schedule(now: number): void {
     this.dueAt = this.#newest === undefined ? now : Math.max(now, this.#newest.sentAt + PAUSE);
   }
 

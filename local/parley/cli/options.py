@@ -55,7 +55,7 @@ def fail(error: StartError) -> NoReturn:
 
 def printable(text: str) -> str:
     """Return a text without control characters but tabs: it comes from outside, and a terminal would obey them."""
-    if text.isprintable():
+    if text.replace("\t", "").isprintable():
         return text
     return "".join(character if character.isprintable() or character == "\t" else "�" for character in text)
 

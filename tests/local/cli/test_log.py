@@ -260,9 +260,10 @@ def test_a_terminal_gets_no_control_characters_of_others(terminal):
     assert all(own.sub("", line).isprintable() for line in lines)
 
 
-def test_tabs_of_functions_stay():
-    assert lines_of(lambda trace: trace.record("log", function="F", request_id="r", line="a\tb")) == [
-        "log      F │ a\tb"
+@pytest.mark.parametrize(("printed", "shown"), [("a\tb", "a\tb"), ("a\t\x1b[2Jb", "a\t�[2Jb")])
+def test_tabs_of_functions_stay(printed, shown):
+    assert lines_of(lambda trace: trace.record("log", function="F", request_id="r", line=printed)) == [
+        f"log      F │ {shown}"
     ]
 
 
