@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Python reads digits of any script as a number, and refuses a text of over 4,300 digits with a ValueError.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,11 @@ class Response:
         return [
             (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers
         ]
+
+
+def whole_number(text: str) -> int | None:
+    """Return the number that a part of a path or of a query writes; None if it has more than 1 to 18 ASCII digits."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 class ClientGone(Exception):

@@ -23,11 +23,16 @@ from parley.asgi import Response
 MAX_FORM_BYTES = 20_000
 """Bytes of a form beside its file."""
 
+MAX_AGE = timedelta(days=7)
+"""The longest time that a URL may be signed for."""
+
 _SCHEME = "AWS4-HMAC-SHA256"
 _BOUNDARY = re.compile(r'multipart/form-data\b.*\bboundary="?([^";,]{1,70})"?', re.IGNORECASE)
 _NAME = re.compile(r';\s*name="([^"]*)"', re.IGNORECASE)
 _UNCHECKED = ("policy", "x-amz-signature", "file")
 """Fields that need no condition; others that begin with `x-ignore-` do not either."""
+
+_KINDS = ("eq", "starts-with", "content-length-range")
 
 SecretOf = Callable[[str], str | None]
 """Returns the secret of an access key. None lets the signature be: a program beside the emulator has keys of its own.
@@ -83,15 +88,14 @@ class Form:
         secret = secret_of(self.access_key)
         if secret is not None:
             scope = self.fields.get("x-amz-credential", "").split("/")[1:]
-            if not hmac.compare_digest(_signature(secret, scope, policy), self.fields.get("x-amz-signature", "")):
-                raise _MISMATCH
+            _compare(_signature(secret, scope, policy), self.fields.get("x-amz-signature", ""))
         try:
             document = json.loads(base64.b64decode(policy))
-            expires = datetime.fromisoformat(document["expiration"])
+            is_late = datetime.fromisoformat(document["expiration"]) <= now
             conditions = list(document["conditions"])
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise S3Refusal("InvalidPolicyDocument", "Invalid Policy: Invalid JSON.", 400) from None
-        if expires <= now:
+        if is_late:
             raise S3Refusal("AccessDenied", "Invalid according to Policy: Policy expired.")
         self._check_conditions(conditions, bucket)
 
@@ -101,7 +105,7 @@ class Form:
         for condition in conditions:
             for kind, name, value in _conditions(condition):
                 if kind == "content-length-range":
-                    self._check_length(int(name), int(value))
+                    self._check_length(_length(name), _length(value))
                     continue
                 name = name.removeprefix("$").lower()
                 found = values.get(name, "")
@@ -157,12 +161,16 @@ def check_url(
     given = dict(parse_qsl(query, keep_blank_values=True))
     try:
         signed_at = datetime.strptime(given.get("X-Amz-Date", ""), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        seconds = int(given.get("X-Amz-Expires", ""))
-    except ValueError:
+        age = timedelta(seconds=int(given.get("X-Amz-Expires", "")))
+    except (ValueError, OverflowError):
         raise S3Refusal(
             "AuthorizationQueryParametersError", "The query has no good X-Amz-Date or X-Amz-Expires", 400
         ) from None
-    if signed_at + timedelta(seconds=seconds) <= now:
+    if not timedelta() <= age <= MAX_AGE:
+        raise S3Refusal(
+            "AuthorizationQueryParametersError", "X-Amz-Expires must be from 0 to 604800 seconds: a week", 400
+        )
+    if now - signed_at >= age:
         raise S3Refusal("AccessDenied", "Request has expired")
     secret = secret_of(signer_of_url(query))
     if secret is None:
@@ -182,8 +190,7 @@ def check_url(
     scope = given.get("X-Amz-Credential", "").split("/")[1:]
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     text = "\n".join([_SCHEME, given["X-Amz-Date"], "/".join(scope), digest])
-    if not hmac.compare_digest(_signature(secret, scope, text), given.get("X-Amz-Signature", "")):
-        raise _MISMATCH
+    _compare(_signature(secret, scope, text), given.get("X-Amz-Signature", ""))
 
 
 def _parts(body: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
@@ -200,9 +207,24 @@ def _conditions(condition: Any) -> Iterator[tuple[str, str, str]]:
         yield from (("eq", str(name), str(value)) for name, value in condition.items())
     elif isinstance(condition, list) and len(condition) == 3:
         kind, name, value = map(str, condition)
+        if kind.lower() not in _KINDS:
+            raise S3Refusal("InvalidPolicyDocument", "Invalid Policy: Invalid condition.", 400)
         yield kind.lower(), name, value
     else:
         raise S3Refusal("InvalidPolicyDocument", "Invalid Policy: Invalid condition.", 400)
+
+
+def _length(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise S3Refusal("InvalidPolicyDocument", "Invalid Policy: Invalid content-length-range.", 400) from None
+
+
+def _compare(signature: str, given: str) -> None:
+    # Bytes, because hmac compares only texts that are ASCII, and a client may send any.
+    if not hmac.compare_digest(signature.encode(), given.encode()):
+        raise _MISMATCH
 
 
 def _signature(secret: str, scope: list[str], text: str) -> str:

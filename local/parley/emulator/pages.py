@@ -104,7 +104,7 @@ class Pages:
             return Response.of_json(405, {"message": "Method Not Allowed"}, {"allow": "POST"})
         try:
             user = json.loads(body)["userId"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return Response.of_json(400, {"message": 'Send {"userId": "…"}.'})
         if not self._users() or user not in self._users():
             return Response.of_json(404, {"message": "The emulator has no such user. --user NAME adds one."})

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from parley.asgi import whole_number
 from parley.dynamodb.engine import JSON_TYPE, Database
 
 MAX_ITEMS = 100
@@ -41,10 +42,10 @@ async def items(database: Database, name: str, asked: Mapping[str, str]) -> dict
     `asked` may have `limit`, `key` (only items with this partition key) and `next`, of the page before.
     """
     table = await _described(database, name)
-    limit = asked.get("limit", str(_ITEMS))
-    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= MAX_ITEMS):
-        raise NotShown(400, f"limit={limit} is not a number from 1 to {MAX_ITEMS}")
-    content: dict[str, Any] = {"TableName": name, "Limit": int(limit)}
+    limit = whole_number(asked["limit"]) if "limit" in asked else _ITEMS
+    if limit is None or not 1 <= limit <= MAX_ITEMS:
+        raise NotShown(400, f"limit={asked['limit']:.100} is not a number from 1 to {MAX_ITEMS}")
+    content: dict[str, Any] = {"TableName": name, "Limit": limit}
     if asked.get("next"):
         content["ExclusiveStartKey"] = _start(asked["next"])
     if key := asked.get("key"):

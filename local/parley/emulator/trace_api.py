@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote
 
-from parley.asgi import Response
+from parley.asgi import Response, whole_number
 from parley.clock import Clock
 from parley.emulator.paths import INVOCATIONS_PATH, RECORD_PATH, TRACE_PATH
 from parley.emulator.recording import Payload, Record
@@ -192,11 +192,11 @@ class TraceApi:
 
     def _start_of(self, name: str) -> TraceEvent:
         """Return the start of the invocation that a number or a request id names. Raises `_BadRequest`."""
-        events = self._trace.after(0)
-        if name.isdecimal():
-            named = [each for each in events if each.number == int(name)]
-            request = named[0].fields.get("request_id", "") if named else ""
-            last = int(name) if named and named[0].kind != "route" else MAX_NUMBER
+        events, number = self._trace.after(0), whole_number(name)
+        # The first characters of a request id may all be digits, so a number that no event has may be such a prefix.
+        if named := next((each for each in events if each.number == number), None):
+            request = named.fields.get("request_id", "")
+            last = MAX_NUMBER if named.kind == "route" else named.number
         else:
             ids = {each.fields.get("request_id") or "" for each in events if each.kind == "start"}
             found = [each for each in ids if each == name or (len(name) >= _SHORTEST_PREFIX and each.startswith(name))]
@@ -289,10 +289,10 @@ def _wake(waiting: asyncio.Future[None]) -> None:
 
 
 def _number(asked: Mapping[str, str], name: str, default: int) -> int:
-    value = asked.get(name, str(default))
-    if not (value.isascii() and value.isdecimal()):
-        raise _BadRequest(400, f"{name}={value} is not a number")
-    return int(value)
+    number = whole_number(asked[name]) if name in asked else default
+    if number is None:
+        raise _BadRequest(400, f"{name}={asked[name]:.100} is not a number of 1 to 18 digits")
+    return number
 
 
 def _seconds(asked: Mapping[str, str]) -> float:

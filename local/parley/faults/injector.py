@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley.asgi import Response
+from parley.asgi import Response, whole_number
 from parley.faults.plan import POINTS, Fault, Plan, PlanError
 from parley.trace import Trace
 
@@ -73,6 +73,7 @@ class Injector:
             return Response.of_json(200, POINTS)
         if method != "DELETE":
             return Response.of_json(405, {"message": "DELETE"}, {"allow": "DELETE"})
-        if not (fault.isascii() and fault.isdecimal() and self._plan.remove(int(fault))):
-            return Response.of_json(404, {"message": f"There is no fault with the id {fault}"})
+        number = whole_number(fault)
+        if number is None or not self._plan.remove(number):
+            return Response.of_json(404, {"message": f"There is no fault with the id {fault:.100}"})
         return Response.of_json(200, self._plan.report())

@@ -25,7 +25,7 @@ _LONGEST_SLEEP = 60.0
 """The seconds after which a schedule looks at the clock again: a machine may have been asleep."""
 
 _VARIABLE = re.compile(r"<([^<>]+)>")
-_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[([0-9]+)\]")
 _TARGET = "AWSEvents."
 
 
@@ -267,7 +267,7 @@ def _selected(event: Event, path: str) -> Any:
     for name, index in _STEP.findall(path.removeprefix("$")):
         if name and isinstance(value, dict):
             value = value.get(name)
-        elif index and isinstance(value, list) and int(index) < len(value):
+        elif index and isinstance(value, list) and len(index) < 10 and int(index) < len(value):
             value = value[int(index)]
         else:
             return None

@@ -82,12 +82,12 @@ def _number(compare: Callable[[Any, Any], bool], value: str, wanted: str) -> boo
 def _date(compare: Callable[[Any, Any], bool], value: str, wanted: str) -> bool:
     try:
         return compare(_moment(value), _moment(wanted))
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
 
 
 def _moment(text: str) -> datetime:
-    """Return a moment in ISO 8601 or in seconds since the epoch. Raises `ValueError`."""
+    """Return a moment in ISO 8601 or in seconds since the epoch. Raises `ValueError` or `OverflowError`."""
     if re.fullmatch(r"-?\d{5,}(\.\d+)?", text):
         return datetime.fromtimestamp(float(text), UTC)
     moment = datetime.fromisoformat(text)

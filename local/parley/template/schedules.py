@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 _FORM = re.compile(r"(rate|cron|at)\((.*)\)", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86_400}
 _MONTHS = {name.upper(): number for number, name in enumerate(calendar.month_abbr) if name}
 _DAYS = {"SUN": 1, "MON": 2, "TUE": 3, "WED": 4, "THU": 5, "FRI": 6, "SAT": 7}
@@ -117,7 +118,7 @@ def parse(expression: str, zone: str = "UTC", *, lenient: bool = False) -> Sched
 def _rate(text: str, lenient: bool) -> Rate:
     value, _, unit = text.strip().partition(" ")
     seconds = _SECONDS.get(unit.strip().removesuffix("s"))
-    if not value.isascii() or not value.isdigit() or int(value) == 0 or seconds is None:
+    if not _NUMBER.fullmatch(value) or int(value) == 0 or seconds is None:
         raise InvalidSchedule("rate(…) needs a number above 0, and minutes, hours or days")
     if not lenient and unit.strip().endswith("s") == (value == "1"):
         raise InvalidSchedule("rate(…) has the singular for 1, and the plural otherwise")
@@ -165,8 +166,8 @@ def _span(begin: int, end: int, low: int, high: int) -> list[int]:
 def _number(text: str, low: int, high: int, names: dict[str, int] | None) -> int:
     if names and text in names:
         return names[text]
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        raise InvalidSchedule(f"{text or 'nothing'} is not from {low} to {high}")
+    if not (_NUMBER.fullmatch(text) and low <= int(text) <= high):
+        raise InvalidSchedule(f"{text[:100] or 'nothing'} is not from {low} to {high}")
     return int(text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Chats:
 
     def id_of(self, named: str) -> str:
         """Return the id of a chat that is named by its number in the list, or by its id."""
-        number = int(named) if named.isdecimal() else 0
+        number = int(named) if re.fullmatch("[0-9]{1,9}", named) else 0
         return self._listed[number - 1].chat_id if 1 <= number <= len(self._listed) else named
 
 

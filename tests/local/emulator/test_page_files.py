@@ -152,7 +152,13 @@ def test_a_user_of_the_emulator_gets_a_token(pages):
 
 @pytest.mark.parametrize(
     ("method", "body", "status"),
-    [("GET", b"", 405), ("POST", b"", 400), ("POST", b"[]", 400), ("POST", b'{"userId": "eve"}', 404)],
+    [
+        ("GET", b"", 405),
+        ("POST", b"", 400),
+        ("POST", b"[]", 400),
+        ("POST", b"[" * 100_000, 400),
+        ("POST", b'{"userId": "eve"}', 404),
+    ],
 )
 def test_a_wrong_request_for_a_token_is_refused(pages, method, body, status):
     assert pages().answer_token(method, body).status == status

@@ -82,6 +82,7 @@ async def test_items_of_one_key(database):
         ("Notes", {"limit": "0"}, 400),
         ("Notes", {"limit": "101"}, 400),
         ("Notes", {"limit": "x"}, 400),
+        ("Notes", {"limit": "9" * 5000}, 400),
         ("Notes", {"next": "x"}, 400),
         ("Notes", {"next": "eyJhIjogMX0="}, 400),
         ("None", {}, 404),

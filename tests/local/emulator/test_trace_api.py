@@ -73,7 +73,20 @@ class TestTrace:
         record("refuse", path="/x", status=403, why="x")
         assert [each["number"] for each in await api.get("trace", **asked)] == found
 
-    @pytest.mark.parametrize("query", ["after=x", "after=-1", "limit=x", "wait=x", "wait=-1", "wait=31", "wait=nan"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "after=x",
+            "after=-1",
+            "after=²",
+            f"after={'9' * 5000}",
+            "limit=x",
+            "wait=x",
+            "wait=-1",
+            "wait=31",
+            "wait=nan",
+        ],
+    )
     async def test_what_cannot_be_is_refused(self, api, query):
         answer = await api.ask("GET", "trace", query)
         assert answer.status == 400
@@ -182,6 +195,12 @@ class TestPayloads:
             "posts": [{"number": 3, "at": found["at"], "connectionId": ALICE, "status": 200, "data": "hello"}],
         }
 
+    async def test_the_start_of_a_request_id_may_be_all_digits(self, recording):
+        recording.invocation("95715435-a5cd", b'{"n": 1}', b'"done"')
+        recording.invocation("9571543f-a5cd", b'{"n": 2}', b'"done"')
+        assert (await recording.get("invocations/95715435"))["requestId"] == "95715435-a5cd"
+        assert (await recording.get("invocations/5"))["requestId"] == "9571543f-a5cd"
+
     async def test_one_that_still_runs_has_no_answer(self, recording):
         recording.trace.record("start", {"event": b"1"}, function="f", request_id="r1", caller="invoke", cold=True)
         found = await recording.get("invocations/1")
@@ -199,7 +218,7 @@ class TestPayloads:
         found = await api.get("invocations/1")
         assert (found["recorded"], "event" in found, "data" in found["posts"][0]) == (False, False, False)
 
-    @pytest.mark.parametrize("name", ["9", "10", "0", "none", "r", "r1", "", "%2F"])
+    @pytest.mark.parametrize("name", ["9", "10", "0", "9" * 5000, "١", "none", "r", "r1", "", "%2F"])
     async def test_one_that_there_is_not_is_told(self, recording, name):
         recording.invocation("r1-one", b"{}", b"null")
         recording.invocation("r1-two", b"{}", b"null")

@@ -126,6 +126,7 @@ EVENT = {"version": "0", "id": "e-1", "source": "my.app", "time": "T", "detail":
         (Target(FUNCTION, path="$.detail"), EVENT["detail"]),
         (Target(FUNCTION, path="$.detail.l[1]"), 2),
         (Target(FUNCTION, path="$.nowhere.x"), None),
+        (Target(FUNCTION, path=f"$.detail.l[{'9' * 5000}]"), None),
         (
             Target(FUNCTION, template='{"n": <n>, "s": <s>}', paths={"n": "$.detail.n", "s": "$.source"}),
             {"n": 5, "s": "my.app"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,6 +55,11 @@ def test_another_service_secret_or_key_is_signed_but_not_right(changed):
     request = received(SigV4Auth, **changed)
     assert is_signed(request)
     assert not is_valid(request, secret_of)
+
+
+def test_a_signature_in_other_letters_is_not_valid():
+    request = received(SigV4QueryAuth, "GET", body=b"")
+    assert not is_valid(replace(request, query=request.query.replace("Signature=", "Signature=%C3%A9")), secret_of)
 
 
 def test_a_changed_request_is_not_valid():

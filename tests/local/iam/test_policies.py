@@ -138,6 +138,7 @@ class TestConditions:
             {"NumericLessThan": {"aws:EpochTime": "1700000000"}},
             {"NumericLessThan": {"aws:EpochTime": "soon"}},
             {"DateLessThan": {"aws:CurrentTime": "2026-11-26T12:00:00Z"}},
+            {"DateLessThan": {"aws:CurrentTime": "9" * 20}},
             {"Null": {"aws:RequestedRegion": "true"}},
             {"StringEquals": {"kms:ViaService": "ssm.us-east-1.amazonaws.com"}},
             {"ForAnyValue:StringEquals": {"kms:ViaService": ["x"]}},

@@ -39,7 +39,7 @@ class TestAList:
 
         assert [data["chatId"] for data in server.sent("join_chat")[1:]] == ["c7", "c8"]
 
-    @pytest.mark.parametrize("named", ["0", "4", "-1", "²"])
+    @pytest.mark.parametrize("named", ["0", "4", "-1", "²", "9" * 5000])
     async def test_what_is_no_number_of_the_list_is_an_id(self, server, named):
         await piped(server, "/chats", f"/join {named}")
 
