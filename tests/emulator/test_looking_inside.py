@@ -71,7 +71,7 @@ def said(emulator):
 
     def say(text, **more):
         before = handled()
-        clients.append(PlainClient(emulator, "/ws/chat?token=abcdef", Authorization="Bearer abcdef123"))
+        clients.append(PlainClient(emulator, "/ws/chat?token=open-sesame", Authorization="Bearer open-sesame"))
         answer = json.loads(clients[-1].ask(json.dumps({"text": text, **more})))
         until(lambda: handled() > before)
         return answer
@@ -150,7 +150,7 @@ class TestTrace:
         assert said("hello", token="a token of a user")["key"] == "the key of this function"
         shown = parley("trace", "--once", "--payloads").stdout
         assert '"echo": "hello"' in shown
-        for secret in ("abcdef", "a token of a user", "the key of this function"):
+        for secret in ("open-sesame", "a token of a user", "the key of this function"):
             assert secret not in shown
 
     def test_errors_are_found(self, parley, said):
