@@ -141,8 +141,8 @@ def _tables(body: bytes) -> str:
     request = _parsed(body)
     if not isinstance(request, dict):
         return ""
-    found = {request.get("TableName"), *_of_batch(request), *_of_transaction(request)}
-    return ", ".join(sorted(name for name in found if isinstance(name, str)))
+    found = [request.get("TableName"), *_of_batch(request), *_of_transaction(request)]
+    return ", ".join(sorted({name for name in found if isinstance(name, str)}))
 
 
 def _of_batch(request: Mapping[str, Any]) -> list[Any]:
@@ -152,7 +152,8 @@ def _of_batch(request: Mapping[str, Any]) -> list[Any]:
 
 def _of_transaction(request: Mapping[str, Any]) -> list[Any]:
     items = request.get("TransactItems")
-    parts = [part for item in items or () if isinstance(item, dict) for part in item.values()]
+    listed = items if isinstance(items, list) else ()
+    parts = [part for item in listed if isinstance(item, dict) for part in item.values()]
     return [part.get("TableName") for part in parts if isinstance(part, dict)]
 
 
@@ -164,5 +165,5 @@ def _error_type(body: bytes) -> str:
 def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

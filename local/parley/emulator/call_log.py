@@ -113,7 +113,7 @@ class ServiceCall:
             return dict(parse_qsl(self.body.decode(errors="replace")))
         try:
             parameters = json.loads(self.body or b"{}")
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}
         return parameters if isinstance(parameters, dict) else {}
 

@@ -19,6 +19,7 @@ from parley.trace import Trace
 
 Event = dict[str, Any]
 
+_END_OF_TIME = 253_402_300_800
 _MAX_ENTRIES = 10
 _MAX_ENTRY_BYTES = 256 * 1024
 _LONGEST_SLEEP = 60.0
@@ -143,10 +144,10 @@ class Rules:
             )
         try:
             entries = json.loads(body)["Entries"]
-            if not isinstance(entries, list) or not all(isinstance(each, dict) for each in entries):
+            if not isinstance(entries, list) or not all(map(_is_entry, entries)):
                 raise TypeError
         except (ValueError, KeyError, TypeError, RecursionError):
-            return _refusal("SerializationException", "The request has no list of Entries.")
+            return _refusal("SerializationException", "There is no list of Entries, or a field has a wrong type.")
         if not 1 <= len(entries) <= _MAX_ENTRIES:
             text = f"1 validation error detected: Value at 'entries' must have from 1 to {_MAX_ENTRIES} members"
             return _refusal("ValidationException", text)
@@ -160,16 +161,17 @@ class Rules:
             if not entry.get(name):
                 text = f"Parameter {name} is not valid. Reason: {name} is a required argument."
                 return {"ErrorCode": "InvalidArgument", "ErrorMessage": text}
-        if sum(len(str(entry.get(name, "")).encode()) for name in entry) > _MAX_ENTRY_BYTES:
+        # JSON may have half of a surrogate pair.
+        if sum(len(str(value).encode("utf-8", "surrogatepass")) for value in entry.values()) > _MAX_ENTRY_BYTES:
             text = f"The size of an entry may be {_MAX_ENTRY_BYTES} bytes at most."
             return {"ErrorCode": "InvalidArgument", "ErrorMessage": text}
         try:
             detail = json.loads(entry["Detail"])
-        except (ValueError, TypeError, RecursionError):
+        except (ValueError, RecursionError):
             detail = None
         if not isinstance(detail, dict):
             return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
-        bus = str(entry.get("EventBusName") or "default").rpartition("/")[2]
+        bus = (entry.get("EventBusName") or "default").rpartition("/")[2]
         if bus not in self._buses:
             self._trace.record("note", text=f"An event was put on the bus {bus}. The template has none of this name.")
         event = self._event(entry, detail)
@@ -179,7 +181,21 @@ class Rules:
     def _event(self, entry: Event, detail: Event) -> Event:
         moment = entry.get("Time")
         time = float(moment) if isinstance(moment, int | float) else self._clock.time()
-        return _event(str(entry["DetailType"]), str(entry["Source"]), time, entry.get("Resources") or [], detail)
+        return _event(entry["DetailType"], entry["Source"], time, entry.get("Resources") or [], detail)
+
+
+def _is_entry(entry: Any) -> bool:
+    """Tell if a value may be an entry by the types of its fields. `Time` ends with the year 9999."""
+    if not isinstance(entry, dict):
+        return False
+    given = {name: value for name, value in entry.items() if value is not None}
+    resources, moment = given.get("Resources", []), given.get("Time")
+    texts = [given.get(name, "") for name in ("Source", "DetailType", "Detail", "EventBusName")]
+    return (
+        isinstance(resources, list)
+        and all(isinstance(text, str) for text in (*texts, *resources))
+        and (not isinstance(moment, int | float) or 0 <= moment < _END_OF_TIME)
+    )
 
 
 def _event(kind: str, source: str, moment: float, resources: list[str], detail: Any) -> Event:

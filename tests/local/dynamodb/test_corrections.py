@@ -95,6 +95,17 @@ def test_elements_are_removed_from_the_end_on(expression, ordered):
     assert corrections.with_ordered_removals(within) == {"TransactItems": [{"Update": {"UpdateExpression": ordered}}]}
 
 
+def test_an_expression_over_4_kb_is_left_to_the_engine():
+    """It refuses it. The patterns would take seconds for one of 70 KB."""
+    spaces = " " * 4096
+    asked = {"ExpressionAttributeValues": {":c": NUMBER}, "IndexName": "by-user"}
+    for parameter, expression in (("KeyConditionExpression", "chat = :c"), ("FilterExpression", "body = :c")):
+        assert corrections.refusal({**asked, parameter: expression}, TABLE)
+        assert corrections.refusal({**asked, parameter: expression + spaces}, TABLE) is None
+    removal = {"UpdateExpression": "REMOVE l[0], l[1]" + spaces}
+    assert corrections.with_ordered_removals(removal) == removal
+
+
 def test_tables_may_be_named_by_arn():
     arn = "arn:aws:dynamodb:us-east-1:000000000000:table/Chats"
     request = {"TableName": arn, "RequestItems": {arn: 1, "Other": 2}, "TransactItems": [{"Put": {"TableName": arn}}]}

@@ -76,15 +76,15 @@ async def test_every_engines_failure_is_told_in_the_same_way(result, cause):
     [
         ({"RequestItems": {"B": [], "A": []}}, "A, B"),
         ({"TransactItems": [{"Put": {"TableName": "B"}}, {"Delete": {"TableName": "A"}}, {"Put": None}]}, "A, B"),
+        ({"TableName": ["A"], "RequestItems": 1, "TransactItems": 2}, ""),
         ({}, ""),
         ([], ""),
     ],
 )
 async def test_the_log_names_the_tables(parameters, table):
     trace = Trace()
-    await Database(engines.Failing(EngineFailed("x")), trace.record).answer(
-        headers("Op"), json.dumps(parameters).encode()
-    )
+    database = Database(engines.Failing(EngineFailed("x")), trace.record)
+    await database.answer(headers("Op"), json.dumps(parameters).encode())
     assert trace.after(0)[0].fields["table"] == table
 
 

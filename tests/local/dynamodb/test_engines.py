@@ -440,6 +440,14 @@ def test_an_operation_that_there_is_not_is_the_callers_error(endpoint):
     assert json.load(refused.value)["__type"].endswith("#UnknownOperationException")
 
 
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"{", b"\xff", b"7"], ids=["deep", "open", "no text", "number"])
+def test_a_body_that_cannot_be_read_is_refused(endpoint, body):
+    headers = {"x-amz-target": "DynamoDB_20120810.PutItem", "content-type": "application/x-amz-json-1.0"}
+    with pytest.raises(HTTPError) as refused:
+        urlopen(Request(endpoint, body, headers))
+    assert refused.value.code == 400
+
+
 def test_arns_are_of_the_emulators_account_and_region(client):
     arn = client.describe_table(TableName="UsersTable")["Table"]["TableArn"]
     assert arn.startswith("arn:aws:dynamodb:us-east-1:")

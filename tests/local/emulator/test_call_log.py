@@ -33,5 +33,12 @@ def test_a_refused_one_has_begun_none():
     assert "invoked" not in recorded("/2015-03-31/functions/None/invocations", Response(404, {}))
 
 
+def test_a_body_that_is_no_json_has_no_parameters():
+    for body in (b"{", b"[" * 100_000, b"\xff", b"7"):
+        scope = {"path": "/_parley/aws/events", "method": "POST", "query_string": b"", "headers": []}
+        call = ServiceCall(scope, body, lambda key: "Chat", lambda key: "r1").requested({})
+        assert (call.service, call.parameters) == ("events", {})
+
+
 def test_other_calls_begin_none():
     assert "invoked" not in recorded("/_parley/dynamodb", Response(200, {"x-amzn-RequestId": "r2"}))

@@ -188,6 +188,14 @@ async def test_an_event_reaches_the_rules_of_its_bus_whose_pattern_it_matches(ru
     assert [arn for arn, _, _ in sent] == [FUNCTION, QUEUE]
 
 
+async def test_half_of_a_surrogate_pair_is_a_text(running):
+    half = json.loads('"\\ud800"')
+    transformed = Target(QUEUE, template='{"kind": "<kind>"}', paths={"kind": "$.detail-type"})
+    made, sent, _ = running(rule(pattern={"source": ["my.app"]}), rule(transformed, pattern={"source": ["my.app"]}))
+    assert put(made, ENTRY | {"DetailType": half, "Resources": [half]})[1]["FailedEntryCount"] == 0
+    assert [event.get("kind", event.get("detail-type")) for _, event, _ in sent] == [half, half]
+
+
 async def test_entries_that_are_wrong_fail_by_themselves(running):
     made, sent, _ = running(rule(pattern={"source": ["my.app"]}))
     _, answer = put(
@@ -206,6 +214,11 @@ async def test_entries_that_are_wrong_fail_by_themselves(running):
     [
         ("AWSEvents.PutEvents", b"{", 400, "SerializationException"),
         ("AWSEvents.PutEvents", b'{"Entries": [1]}', 400, "SerializationException"),
+        ("AWSEvents.PutEvents", b'{"Entries": [{"Source": {}}]}', 400, "SerializationException"),
+        ("AWSEvents.PutEvents", b'{"Entries": [{"Resources": "a"}]}', 400, "SerializationException"),
+        ("AWSEvents.PutEvents", b'{"Entries": [{"Resources": [1]}]}', 400, "SerializationException"),
+        ("AWSEvents.PutEvents", b'{"Entries": [{"Time": 1e308}]}', 400, "SerializationException"),
+        ("AWSEvents.PutEvents", b'{"Entries": [{"Time": NaN}]}', 400, "SerializationException"),
         ("AWSEvents.PutEvents", b'{"Entries": []}', 400, "ValidationException"),
         ("AWSEvents.PutRule", b"{}", 501, "NotInEmulator"),
     ],

@@ -37,6 +37,7 @@ _FIRST_NAME = re.compile(r"(?<![.\w:#])#?[A-Za-z_]\w*(?!\w|\s*\()|(?<![.\w:#])#\
 _WORDS = frozenset(("AND", "OR", "NOT", "BETWEEN", "IN"))
 _REMOVE = re.compile(r"(\bREMOVE\s+)([^=()]*?)(\s+(?:SET|ADD|DELETE)\b|\s*$)", re.IGNORECASE)
 _MAX_SEGMENTS = 1_000_000
+_MAX_EXPRESSION = 4096
 _TABLE_ARN = re.compile(r"arn:aws:dynamodb:[\w-]*:\d*:table/([^/]+)")
 
 Request = dict[str, Any]
@@ -88,7 +89,7 @@ def refusal(request: Request, table: Description) -> str | None:
     held = {key["AttributeName"] for key in (*table["KeySchema"], *index["KeySchema"])}
     held.update(index["Projection"].get("NonKeyAttributes", ()))
     for parameter, message in (("FilterExpression", _NOT_FILTERED), ("ProjectionExpression", _NOT_PROJECTED)):
-        missing = [name for name in _top_names(request.get(parameter), request) if name not in held]
+        missing = [name for name in _top_names(parameter, request) if name not in held]
         if missing:
             return message.format(index["IndexName"], ", ".join(dict.fromkeys(missing)))
     return None
@@ -98,7 +99,7 @@ def _wrong_types(request: Request, table: Description) -> Iterator[str]:
     """Return the names of keys that a condition compares with a value of another type."""
     types = {each["AttributeName"]: each["AttributeType"] for each in table["AttributeDefinitions"]}
     values = _mapping(request.get("ExpressionAttributeValues"))
-    for found in _COMPARED.finditer(str(request.get("KeyConditionExpression", ""))):
+    for found in _COMPARED.finditer(_expression("KeyConditionExpression", request)):
         name, *compared = filter(None, found.groups())
         wanted = types.get(_resolved(name, request))
         for value in compared:
@@ -106,8 +107,17 @@ def _wrong_types(request: Request, table: Description) -> Iterator[str]:
                 yield name
 
 
-def _top_names(expression: Any, request: Request) -> list[str]:
-    found = _FIRST_NAME.findall(expression) if isinstance(expression, str) else ()
+def _expression(parameter: str, request: Request) -> str:
+    """Return an expression of a request; an empty text if it is none, or longer than 4 KB: the engine refuses it then.
+
+    The patterns here take a time that grows with the square of the length.
+    """
+    expression = request.get(parameter)
+    return expression if isinstance(expression, str) and len(expression) <= _MAX_EXPRESSION else ""
+
+
+def _top_names(parameter: str, request: Request) -> list[str]:
+    found = _FIRST_NAME.findall(_expression(parameter, request))
     return [_resolved(name, request) for name in found if name.upper() not in _WORDS]
 
 
@@ -140,7 +150,7 @@ def projected(request: Request, answer: dict[str, Any]) -> dict[str, Any]:
     for part, response in zip(request["TransactItems"], answer["Responses"], strict=True):
         get = part["Get"]
         if "ProjectionExpression" in get and response.get("Item"):
-            wanted = set(_top_names(get["ProjectionExpression"], get))
+            wanted = set(_top_names("ProjectionExpression", get))
             item = {name: value for name, value in response["Item"].items() if name in wanted}
             response = {**response, "Item": item}
         responses.append(response)
@@ -167,7 +177,7 @@ def without_segment(request: Request) -> Request:
 def with_ordered_removals(request: Request) -> Request:
     """Return a request whose updates remove the elements of a list from its end on, so that none moves another."""
     changed = {**request}
-    if isinstance(expression := request.get("UpdateExpression"), str):
+    if expression := _expression("UpdateExpression", request):
         changed["UpdateExpression"] = _REMOVE.sub(_ordered, expression)
     return _with_parts(changed, with_ordered_removals)
 

@@ -208,7 +208,7 @@ class Dynoxide:
 def _parsed(body: bytes) -> dict[str, Any] | None:
     try:
         request = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return request if isinstance(request, dict) else None
 

@@ -39,7 +39,7 @@ class CapacityCorrection:
             return {}, []
         try:
             request: dict[str, Any] = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return {}, []  # moto reports this to the caller
         return request, list(self._images(operation, request))
 
