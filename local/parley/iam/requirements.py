@@ -63,6 +63,8 @@ _PARTIQL = re.compile(
     r'"?(?P<table>[\w.-]+)"?(?:\."?(?P<index>[\w.-]+)"?)?',
     re.IGNORECASE | re.DOTALL,
 )
+_MAX_STATEMENT = 8192
+"""Characters of a statement at most, as the API reference of `ExecuteStatement` says."""
 
 
 def _dynamodb(call: Call) -> Iterator[Permission]:
@@ -92,7 +94,7 @@ def _pairs(items: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _partiql(statement: Mapping[str, Any]) -> Iterator[Permission]:
-    match = _PARTIQL.search(str(statement.get("Statement", "")))
+    match = _PARTIQL.search(str(statement.get("Statement", ""))[:_MAX_STATEMENT])
     if match:
         verb = match["verb"].split()[0].capitalize()
         yield Permission(f"dynamodb:PartiQL{verb}", _table(match["table"], match["index"]))
