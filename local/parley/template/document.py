@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,10 +63,13 @@ class Properties:
         """Return a property as a number. The default replaces a missing property and, with a note, an invalid one."""
         value = self.get(name)
         try:
-            return default if value is None else float(value)
-        except (TypeError, ValueError):
-            self.note(f"`{self.label}`: `{name}` is {value!r}, not a number; {default:g} is used.", name)
-            return default
+            number = default if value is None else float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+        self.note(f"`{self.label}`: `{name}` is {value!r:.100}, not a number; {default:g} is used.", name)
+        return default
 
     def texts(self, name: str) -> list[str]:
         """Return the plain values of a list property as text; a single value as a list of one. Others get a note."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import os
 import shutil
 import tempfile
 import zipfile
@@ -139,7 +140,7 @@ def _zip_file(properties: Properties) -> str:
 def _local_code(document: Document, properties: Properties, uri: str) -> Path:
     code = _folder_or_zip(document, uri)
     if code is None:
-        path = (document.path.parent / uri).resolve()
+        path = os.path.normpath((document.path.parent / uri).absolute())
         raise TemplateError(
             f"The template {document.path} says that the code of {properties.label} is in {uri}, "
             f"but there is no folder {path}, and no zip. Correct its "
@@ -149,8 +150,11 @@ def _local_code(document: Document, properties: Properties, uri: str) -> Path:
 
 
 def _folder_or_zip(document: Document, uri: str) -> Path | None:
-    path = (document.path.parent / uri).resolve()
-    return path if path.is_dir() or zipfile.is_zipfile(path) else None
+    try:
+        path = (document.path.parent / uri).resolve()
+        return path if path.is_dir() or zipfile.is_zipfile(path) else None
+    except (OSError, ValueError):  # a name that no file can have: too long, with a null byte, or not to be encoded
+        return None
 
 
 def _packaged(document: Document, properties: Properties, name: str) -> Path | None:
@@ -178,10 +182,11 @@ def _packaged(document: Document, properties: Properties, name: str) -> Path | N
 
 def _write_inline_code(code: str, name: str) -> Path:
     """Return a folder with inline code in `index.py` or `index.js`, as on Lambda. The same code has the same folder."""
-    folder = temporary_folder() / hashlib.sha256(code.encode()).hexdigest()[:16]
+    content = code.encode(errors="replace")
+    folder = temporary_folder() / hashlib.sha256(content).hexdigest()[:16]
     folder.mkdir(mode=0o700, exist_ok=True)
     if not (folder / name).exists():  # what is written counts as a change
-        (folder / name).write_text(code, encoding="utf-8")
+        (folder / name).write_bytes(content)
     return folder
 
 

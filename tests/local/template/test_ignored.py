@@ -67,6 +67,8 @@ def said(tmp_path):
         ("Events: 7", ["9: `F`: `Events` is a text, not a mapping; ignored."]),
         ("Layers: [{A: b}]", ["9: `F`: `Layers` has a mapping, not a text; ignored."]),
         ("Timeout: [1]", ["9: `F`: `Timeout` is [1], not a number; 3 is used."]),
+        ("Timeout: nan", ["9: `F`: `Timeout` is 'nan', not a number; 3 is used."]),
+        ("Timeout: 1e999", ["9: `F`: `Timeout` is '1e999', not a number; 3 is used."]),
     ],
 )
 def test_what_is_ignored_is_said_with_its_line(said, properties, notes):

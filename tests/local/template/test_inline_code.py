@@ -1,6 +1,7 @@
 """Code that stands in the template gets a folder that nobody could prepare."""
 
 import hashlib
+import json
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from parley.template import functions
 from parley.template.reader import read
+from parley.template.source import load
 
 from tests.support.waiting import HANGS
 
@@ -91,3 +93,10 @@ def test_a_further_reading_writes_nothing_for_that_would_look_like_a_change(temp
     os.utime(path, (0, 0))
     read(template)
     assert path.stat().st_mtime == 0
+
+
+def test_half_of_a_surrogate_pair_in_it_is_a_question_mark(template, temporary):
+    # Only JSON can have it.
+    written = json.dumps(load(TEMPLATE % ("x = 'HALF'", "x = 1")))
+    template.write_text(written.replace("HALF", r"\ud800"))
+    assert (read(template).functions["Sam"].code / "index.py").read_text() == "x = '?'"

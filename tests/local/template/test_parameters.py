@@ -25,6 +25,7 @@ CONSTRAINTS = [
     ({"Type": "CommaDelimitedList", "AllowedValues": ["a", "b"]}, ["a,b", "b"], ["a,c"]),
     ({"Type": "String", "AllowedPattern": r"\s"}, [" "], ["\u00a0"]),
     ({"Type": "String", "AllowedPattern": r"\p{Alpha}+"}, ["a", "7"], []),
+    ({"Type": "String", "AllowedPattern": "[a-z&&[^b]]+"}, ["a", "7"], []),
     ({"Type": "AWS::SSM::Parameter::Value<String>", "AllowedPattern": "/x"}, ["anything"], []),
     ({"Type": "String", "AllowedValues": None, "MinLength": "long"}, ["None"], ["x"]),
     ({}, ["", "anything"], []),

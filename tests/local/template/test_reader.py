@@ -443,6 +443,9 @@ class TestRefusals:
             ("Handler: ''", "The function Echo in {path} has no Handler. Give it one."),
             ("CodeUri: ''", "The function Echo in {path} has no CodeUri. Give it one."),
             ("CodeUri: elsewhere", "the code of Echo is in elsewhere, but there is no folder {folder}/elsewhere"),
+            ("CodeUri: ../else", "the code of Echo is in ../else, but there is no folder {folder.parent}/else"),
+            (f"CodeUri: {'x' * 300}", f"but there is no folder {{folder}}/{'x' * 300}, and no zip"),
+            (r'CodeUri: "\0"', "but there is no folder {folder}/"),
         ],
     )
     def test_no_code(self, template, echo, said):
