@@ -124,11 +124,6 @@ class Form:
             raise S3Refusal("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size", 400)
 
 
-_MISMATCH = S3Refusal(
-    "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."
-)
-
-
 def is_signed_url(query: str) -> bool:
     """Tell if a query says that its URL was signed."""
     return "X-Amz-Signature=" in query
@@ -222,9 +217,12 @@ def _length(text: str) -> int:
 
 
 def _compare(signature: str, given: str) -> None:
+    """Raise `S3Refusal` if a request is signed otherwise."""
     # Bytes, because hmac compares only texts that are ASCII, and a client may send any.
     if not hmac.compare_digest(signature.encode(), given.encode()):
-        raise _MISMATCH
+        raise S3Refusal(
+            "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided."
+        )
 
 
 def _signature(secret: str, scope: list[str], text: str) -> str:

@@ -20,6 +20,8 @@ from parley.trace import Trace
 Event = dict[str, Any]
 
 _END_OF_TIME = 253_402_300_800
+"""The end of the year 9999, in seconds since the epoch: Python and ISO 8601 have no later one."""
+
 _MAX_ENTRIES = 10
 _MAX_ENTRY_BYTES = 256 * 1024
 _LONGEST_SLEEP = 60.0
