@@ -19,6 +19,7 @@ import json, os, sys, urllib.request
 told = {name: value for name, value in os.environ.items() if name.startswith(("PARLEY_", "AWS_"))}
 reset = urllib.request.Request(os.environ["PARLEY_URL"] + "/_parley/reset", b"", method="POST")
 told["reset"] = urllib.request.urlopen(reset).status
+told["argument"] = os.fsencode(sys.argv[1]).hex()
 json.dump(told, open("told.json", "w"))
 """
 WAIT = """
@@ -55,7 +56,7 @@ def python(text):
 
 def test_the_command_finds_the_emulator_and_nothing_of_an_account(folder):
     own = {"AWS_PROFILE": "work", "AWS_ACCESS_KEY_ID": "AKIA0", "AWS_SESSION_TOKEN": "token", "AWS_REGION": "eu-west-1"}
-    assert execute(folder, *python(TELL), **own) == (0, "")
+    assert execute(folder, *python(TELL), b"\xff", **own) == (0, "")
     told = json.loads((folder / "told.json").read_text())
     url = told["PARLEY_URL"]
     assert told["PARLEY_WEBSOCKET_URL"] == url.replace("http", "ws") + "/live"
@@ -63,7 +64,7 @@ def test_the_command_finds_the_emulator_and_nothing_of_an_account(folder):
     assert told["AWS_ENDPOINT_URL_APIGATEWAYMANAGEMENTAPI"] == f"{url}/live"
     assert (told["AWS_ACCESS_KEY_ID"], told["AWS_REGION"]) == ("emulator", "us-east-1")
     assert {"AWS_PROFILE", "AWS_SESSION_TOKEN"}.isdisjoint(told)
-    assert told["reset"] == 200
+    assert (told["reset"], told["argument"]) == (200, "ff")
 
 
 def test_the_code_of_a_command_that_fails_is_passed_on_with_the_emulators_last_lines(folder):

@@ -92,9 +92,10 @@ class TestInvoke:
         assert done.stderr.startswith("parley: There is no function Play.")
 
     def test_a_name_that_no_function_can_have_is_one_message(self, parley):
-        done = parley("invoke", "")
-        assert done.returncode == 1
-        assert done.stderr.startswith("parley: '' cannot be invoked: ")
+        for name in ("", "\udcff"):
+            done = parley("invoke", name)
+            assert done.returncode == 1
+            assert done.stderr.startswith(f"parley: {name!r} cannot be invoked: ")
 
     def test_an_event_that_is_not_json_is_one_message(self, parley):
         done = parley("invoke", "Work", "{")

@@ -53,7 +53,7 @@ class RunningEmulator:
                 text = f"There is no function {function}. `parley template` lists the functions of a template."
                 raise StartError(text) from None
             raise StartError(f"{function} cannot be invoked: {error}.") from None
-        except ParamValidationError as error:
+        except (ParamValidationError, UnicodeEncodeError) as error:
             raise StartError(f"{function!r} cannot be invoked: {error}") from None
         except BotoCoreError as error:
             raise self._no_answer(error) from None

@@ -11,10 +11,24 @@ import click
 
 from parley import proxies
 from parley.cli import administration, executing, installing, keeping, looking, operations, reaching
-from parley.cli.options import Decorator, explained, options, pairs, printable_lines
+from parley.cli.options import Decorator, explained, options, pairs, printable, printable_lines
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+class _Commands(click.Group):
+    """The commands. What is not UTF-8 is refused, but as data, and as an argument of another program."""
+
+    _TAKE_BYTES = ("exec", "invoke", "post")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments of the command line. Raises `click.UsageError`."""
+        for arg in args if args and args[0] not in self._TAKE_BYTES else ():
+            # Python has a surrogate for each byte of an argument that it cannot decode.
+            if any("\ud800" <= character <= "\udfff" for character in arg):
+                raise click.UsageError(f"The argument {printable(arg)} has bytes that are not UTF-8.", ctx)
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.version_option(package_name="parley-aws")
 def main() -> None:
     """Run WebSocket APIs for API Gateway on this machine, and talk to them."""
