@@ -28,7 +28,7 @@ run: .venv/up-to-date .venv/dynoxide pages
 export PYTHONDONTWRITEBYTECODE :=
 
 # Workers take file by file (tests/support/scheduling.py), in the order of these folders: the long ones begin first.
-# One worker more than two cores have: two of them wait for real time, and leave the processor to the third.
+# One worker more than two cores have: one has all files that wait for real time, and leaves the processor to the others.
 PYTEST := .venv/bin/pytest
 PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
 

@@ -72,6 +72,14 @@ test("a waterfall goes from the frame through the route and the functions to the
   assert.ok(rows.filter((row) => row.kind === "post").every((row) => row.ended > row.began));
 });
 
+test("a route stands before its function, also if its own time is shorter", () => {
+  const [route] = turnsOf([frame(), start("r"), call("r"), end("r"), { ...routed("r"), milliseconds: 0.1 }]);
+  assert.deepEqual(names(waterfall(route!)), ["frame", "route", "invocation", "  call GetItem"]);
+  const http = { request_id: "h", method: "GET", path: "/x", status: 200, milliseconds: 0.1 };
+  const [request] = turnsOf([start("h", { connection_id: undefined }), call("h"), end("h"), event("http", http)]);
+  assert.deepEqual(names(waterfall(request!)), ["http", "invocation", "  call GetItem"]);
+});
+
 test("bars stand inside the turn", () => {
   for (const turn of turnsOf(recorded)) {
     const rows = waterfall(turn);

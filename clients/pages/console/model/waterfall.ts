@@ -28,8 +28,22 @@ export function waterfall(turn: Turn): Row[] {
   const inside = new Set(turn.invocations.flatMap((each) => [each.start, ...(each.end ? [each.end] : []), ...each.events]));
   const outside = turn.events.filter((event, place) => !inside.has(event) && !isPosted(event, turn.events[place + 1]));
   const roots = turn.invocations.filter((each) => !each.parent || !turn.invocations.includes(each.parent));
-  const rows = [...outside.map((event) => simple(event, 0)), ...roots.flatMap((each) => ofInvocation(turn, each, 0))];
+  const rows = [...outside.map((event) => around(event, roots)), ...roots.flatMap((each) => ofInvocation(turn, each, 0))];
   return inOrder(rows, 0);
+}
+
+/**
+ * Return the row of an event outside of functions. A route begins before its function: the emulator computes its
+ * beginning from its end, and on a busy machine some time may pass between the two times that it takes for this.
+ */
+function around(event: TraceEvent, invocations: Invocation[]): Row {
+  const row = simple(event, 0);
+  const inside = encloses(row) ? invocations.find((each) => each.requestId === event.request_id) : undefined;
+  return inside ? { ...row, began: Math.min(row.began, inside.start.at) } : row;
+}
+
+function encloses(row: Row): boolean {
+  return row.kind === "route" || row.kind === "http";
 }
 
 /** Return whether an event is the frame of the post that follows it, which has a row of its own. */
@@ -37,7 +51,7 @@ function isPosted(event: TraceEvent, next: TraceEvent | undefined): boolean {
   return event.kind === "frame_out" && next?.kind === "post" && next.connection_id === event.connection_id && next.bytes === event.bytes;
 }
 
-/** Sort the rows of a level by their beginnings. What is below a row stays below it. */
+/** Sort the rows of a level by their beginnings; at the same time, a route is the first. What is below a row stays below it. */
 function inOrder(rows: Row[], depth: number): Row[] {
   const blocks: Row[][] = [];
   for (const row of rows) {
@@ -47,7 +61,9 @@ function inOrder(rows: Row[], depth: number): Row[] {
       blocks[blocks.length - 1]!.push(row);
     }
   }
-  return blocks.sort((one, other) => one[0]!.began - other[0]!.began || one[0]!.id - other[0]!.id).flat();
+  return blocks
+    .sort(([one], [other]) => one!.began - other!.began || Number(encloses(other!)) - Number(encloses(one!)) || one!.id - other!.id)
+    .flat();
 }
 
 function ofInvocation(turn: Turn, invocation: Invocation, depth: number): Row[] {
