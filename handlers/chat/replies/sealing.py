@@ -51,13 +51,15 @@ class Sealing:
             logger.info("turn_lost")
             return False
         logger.info("turn_sealed", finish_reason=completion.finish_reason, length=len(reply.content))
-        stored_title = self._follow_newcomers(attempt)
+        newest = self._follow_newcomers(attempt)
         cost = self._cost(attempt, completion)
         attempt.relay.finish(views.complete(reply, cost))
-        self._announced(chat, announcement)
+        # If the newcomers are not known, they have not heard of the reply. A later frame finds the announcement then.
+        if newest is not None:
+            self._announced(chat, announcement)
         self.report(TurnRecord.of(attempt, completion, cost))
-        if title and stored_title:
-            self._send_title(attempt, stored_title)
+        if title and newest is not None and newest.title:
+            self._send_title(attempt, newest.title)
         attempt.relay.wait(max(0.0, min(LINGER_SECONDS, attempt.remaining() - _EXIT_SECONDS)))
         return True
 
@@ -85,17 +87,19 @@ class Sealing:
             parts=parts.fitting(kept, min(parts.MAX_KEPT_BYTES, room)),
         )
 
-    def _follow_newcomers(self, attempt: Attempt) -> str | None:
-        """Relay to connections that joined since the monitor's last poll, and return the chat's title."""
+    def _follow_newcomers(self, attempt: Attempt) -> Chat | None:
+        """Relay to connections that joined since the monitor's last poll, and return the chat as it is now.
+
+        Returns None if it is gone, or cannot be read.
+        """
         try:
             chat = self.store.chats.get(attempt.chat.user_id, attempt.chat.chat_id)
         except StoreError:
             logger.exception("newcomers_not_read")
             return None
-        if chat is None:
-            return None
-        attempt.relay.follow(lifecycle.not_shown(chat, attempt.turn.message_id))
-        return chat.title
+        if chat is not None:
+            attempt.relay.follow(lifecycle.not_shown(chat, attempt.turn.message_id))
+        return chat
 
     def _announced(self, chat: Chat, announcement: Announcement) -> None:
         try:

@@ -174,3 +174,16 @@ class TestFailingStore:
 
         make_reply(store, gateway, ScriptedModel("one", STOP, break_it))
         assert gateway.to("c1=")[-1]["data"]["content"] == "one"
+
+    def test_newcomers_that_could_not_be_seen_hear_of_the_end_later(self, store, gateway, chat):
+        def join_unseen():
+            join(store, "c9=")
+            store.chats.get = store.chats.watch = lambda *_: (_ for _ in ()).throw(StoreError("throttled"))
+
+        make_reply(store, gateway, ScriptedModel("one", STOP, join_unseen))
+        del store.chats.get, store.chats.watch
+        assert gateway.to("c9=") == []
+        assert [each.message_id for each in store.chats.get("alice", "chat").announcements] == ["m2"]
+        make_reply(store, gateway, ScriptedModel(), now=LATER)
+        assert gateway.kinds("c9=") == ["start", "complete"]
+        assert store.chats.get("alice", "chat").announcements == frozenset()
