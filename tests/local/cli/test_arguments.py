@@ -12,14 +12,8 @@ NOT_UTF8 = "\udcff"
     "arguments",
     [
         *(["trace", "--function"], ["logs", "--connection"], ["replay"], ["save"], ["trigger"], ["close"], ["token"]),
-        *(
-            ["users", "disable"],
-            ["send", "alice"],
-            ["broadcast"],
-            ["state", "save"],
-            ["up", "--stage"],
-            ["chat", "--url"],
-        ),
+        *(["users", "disable"], ["send", "alice"], ["broadcast"], ["state", "save"], ["up", "--stage"]),
+        ["chat", "--url"],
     ],
     ids=" ".join,
 )
