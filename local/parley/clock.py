@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, Protocol
 
 _SETTLING = 20
@@ -18,11 +19,41 @@ class Timer(Protocol):
         """Drop the callback."""
 
 
+class Loading:
+    """Held while a part of the emulator is loaded at its first use, one part at a time. It knows how long that took.
+
+    moto's modules import each other in circles, and Python gives one of two threads that come into a circle from two
+    sides a module that is only half there.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._lock = Lock()
+        self._now = now
+        # The seconds of the loads that are over, and when the present one began: one object for all threads.
+        self._taken: tuple[float, float | None] = 0.0, None
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._taken = self._taken[0], self._now()
+
+    def __exit__(self, *_: object) -> None:
+        self._taken = self.seconds(), None
+        self._lock.release()
+
+    def seconds(self) -> float:
+        """Return how long loads have taken so far, the present one included."""
+        before, since = self._taken
+        return before if since is None else before + self._now() - since
+
+
 class Clock:
     """The machine's own clock.
 
     A subclass with its own time overrides `time` and `call_later`; everything else goes through these two.
     """
+
+    def __init__(self) -> None:
+        self.loading = Loading()
 
     def time(self) -> float:
         """Return the seconds since the epoch."""
@@ -33,7 +64,19 @@ class Clock:
         return asyncio.get_running_loop().call_later(seconds, callback)
 
     async def within(self, seconds: float, work: asyncio.Future[Any]) -> bool:
-        """Wait for `work`, but at most this many seconds. Return whether it is done; it is never cancelled."""
+        """Wait for `work`, but at most this many seconds. Return whether it is done; it is never cancelled.
+
+        The time in which the emulator loads a part of itself does not count: AWS's services are there at once.
+        """
+        before, given = self.loading.seconds(), 0.0
+        while not await self._done_after(seconds, work):
+            lost = self.loading.seconds() - before
+            if lost <= given:
+                return False
+            seconds, given = lost - given, lost
+        return True
+
+    async def _done_after(self, seconds: float, work: asyncio.Future[Any]) -> bool:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def end(_: object = None) -> None:
@@ -72,9 +115,11 @@ class MovableClock(Clock):
     one has ended whose answer it has.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, machine: Clock | None = None) -> None:
+        super().__init__()
         self.ahead = 0.0
-        self._machine = Clock()
+        self._machine = machine or Clock()
+        self.loading = self._machine.loading
         self._timers: set[_MovableTimer] = set()
 
     def time(self) -> float:

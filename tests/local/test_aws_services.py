@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from functools import partial
-from threading import Lock
+from urllib.parse import urlencode
+from urllib.request import urlopen
 
 import boto3
 import pytest
@@ -13,11 +15,13 @@ import uvicorn
 from aws_lambda_powertools.utilities.parser.models import S3Model, SnsModel
 from botocore.config import Config
 from botocore.configprovider import ConfiguredEndpointProvider
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.session import Session
-from parley.asgi import read_body
+from parley.asgi import ClientGone, read_body
 from parley.aws_services import AwsServices, endpoint_variables, known_services
+from parley.aws_services.long_poll import MAX_SECONDS
 from parley.aws_services.notifications import DEFAULT_BUS
+from parley.clock import Clock
 from parley.gateway.events import decode_headers
 from parley.template.model import Bucket, Notification, Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
@@ -54,23 +58,27 @@ BUCKET = Bucket(
 async def services():
     """The services behind HTTP, with queues and a parameter; `client(service)` is a boto3 client.
 
-    What they send to functions and to the bus is in `delivered`.
+    What they send to functions and to the bus is in `delivered`; `left` is set if a client goes while it waits.
     """
     port, delivered = free_port(), asyncio.Queue()
 
     def deliver(arn, payload, source):
         delivered.put_nowait((arn, json.loads(payload), source))
 
-    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace(), Lock(), deliver)
-    services.delivered = delivered
+    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace(), Clock(), deliver)
+    services.delivered, services.left = delivered, asyncio.Event()
 
     async def app(scope, receive, send):
         headers = dict(decode_headers(scope["headers"]))
         service = scope["path"].removeprefix("/aws").strip("/").partition("/")[0]
         path, query = scope["raw_path"].decode(), scope["query_string"].decode()
         resource = f"{path.removeprefix(f'/aws/{service}') or '/'}{'?' if query else ''}{query}"
-        answer = await services.answer(service, scope["method"], headers, await read_body(receive), resource)
-        await answer.send(send)
+        body = await read_body(receive)
+        try:
+            answer = await services.answer(service, scope["method"], headers, body, resource, receive)
+            await answer.send(send)
+        except ClientGone:
+            services.left.set()
 
     server = uvicorn.Server(uvicorn.Config(app, port=port, lifespan="off", log_config=None, timeout_keep_alive=IDLE))
     serving = asyncio.create_task(server.serve())
@@ -86,10 +94,10 @@ async def services():
     await services.clear()
 
 
-def client(services, service, path=None):
+def client(services, service, path=None, **options):
     keys = dict.fromkeys(("aws_access_key_id", "aws_secret_access_key"), "any")
     endpoint = f"{services.url}{'/' + service if path is None else path}"
-    config = Config(retries={"total_max_attempts": 1})
+    config = Config(retries={"total_max_attempts": 1}, **options)
     return boto3.client(service, endpoint_url=endpoint, region_name="us-east-1", config=config, **keys)
 
 
@@ -120,6 +128,67 @@ async def test_messages_of_the_emulator_have_their_attributes(services):
     [message] = (await call(sqs.receive_message, QueueUrl=url, MessageAttributeNames=["All"]))["Messages"]
     assert message["Body"] == "lost"
     assert message["MessageAttributes"]["RequestID"] == {"StringValue": "7", "DataType": "String"}
+
+
+def in_a_form(services, **fields):
+    """Send a request as older SDKs do, and return the answer's text."""
+    with urlopen(f"{services.url}/sqs", urlencode({"Version": "2012-11-05", **fields}).encode(), HANGS) as answer:
+        return answer.read().decode()
+
+
+async def test_a_message_ends_the_wait_for_it(services):
+    sqs = client(services, "sqs")
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+    waiting = asyncio.create_task(call(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=MAX_SECONDS))
+    form = {"Action": "ReceiveMessage", "QueueUrl": url, "WaitTimeSeconds": MAX_SECONDS}
+    also_waiting = asyncio.create_task(asyncio.to_thread(partial(in_a_form, services, **form)))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    assert not also_waiting.done()
+    for _ in range(2):
+        await call(sqs.send_message, QueueUrl=url, MessageBody="hello")
+    assert [each["Body"] for each in (await waiting)["Messages"]] == ["hello"]
+    assert "<Body>hello</Body>" in await also_waiting
+
+
+async def test_a_queue_says_how_long_to_wait_for_its_messages(services):
+    sqs = client(services, "sqs")
+    attributes = {"ReceiveMessageWaitTimeSeconds": str(MAX_SECONDS)}
+    url = (await call(sqs.create_queue, QueueName="patient", Attributes=attributes))["QueueUrl"]
+    assert "Messages" not in await call(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=0)
+    waiting = asyncio.create_task(call(sqs.receive_message, QueueUrl=url))
+    await asyncio.sleep(0.2)
+    assert not waiting.done()
+    await call(sqs.send_message, QueueUrl=url, MessageBody="hello")
+    assert "Messages" in await waiting
+
+
+async def test_a_wait_ends_without_messages_after_its_time(services):
+    sqs, began = client(services, "sqs"), time.monotonic()
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+    assert "Messages" not in await call(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=1)
+    assert time.monotonic() - began >= 1
+
+
+async def test_a_client_that_goes_while_it_waits_gets_no_message(services):
+    sqs = client(services, "sqs")
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+    impatient = client(services, "sqs", read_timeout=0.2)
+    with pytest.raises(ReadTimeoutError):
+        await call(impatient.receive_message, QueueUrl=url, WaitTimeSeconds=MAX_SECONDS)
+    async with asyncio.timeout(HANGS):
+        await services.left.wait()
+    await call(sqs.send_message, QueueUrl=url, MessageBody="hello")
+    assert "Messages" in await call(sqs.receive_message, QueueUrl=url)
+
+
+async def test_a_wait_that_sqs_refuses_is_refused(services):
+    sqs = client(services, "sqs")
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+    with pytest.raises(ClientError, match="WaitTimeSeconds"):
+        await call(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=MAX_SECONDS + 1)
+    with pytest.raises(ClientError, match="NonExistentQueue"):
+        await call(sqs.receive_message, QueueUrl=f"{url}-not", WaitTimeSeconds=MAX_SECONDS)
 
 
 async def test_a_parameter_and_a_secret(services):

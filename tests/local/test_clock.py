@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from parley.clock import MovableClock
+from parley.clock import Clock, Loading, MovableClock
 
 LONG = 3600.0
 """Longer than any test: what is due then happens only because the clock was moved."""
@@ -88,3 +88,29 @@ async def test_after_a_reset_what_waits_has_its_whole_time(clock):
     assert happened == []
     await clock.advance(LONG)
     assert happened == ["late"]
+
+
+def test_loads_take_the_time_in_which_they_run():
+    now = [100.0]
+    loading = Loading(lambda: now[0])
+    for seconds in (1.0, 2.0):
+        with loading:
+            now[0] += seconds
+            assert loading.seconds() in (1.0, 3.0)
+        now[0] += 10.0
+    assert loading.seconds() == 3.0
+
+
+@pytest.mark.parametrize("make", [Clock, MovableClock])
+async def test_a_limit_waits_for_a_load_and_has_its_own_time_as_well(make):
+    clock, work = make(), asyncio.get_running_loop().create_future()
+    with clock.loading:
+        waiting = asyncio.create_task(clock.within(0.01, work))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+    assert not await waiting
+
+
+async def test_the_movable_clock_knows_the_loads_of_the_machines():
+    machine = Clock()
+    assert MovableClock(machine).loading is machine.loading

@@ -1,10 +1,9 @@
 """The messages of queues, looked at without receiving them."""
 
-from threading import Lock
-
 import pytest
 from parley.aws_services import AwsServices
 from parley.aws_services.queue_view import messages, queues
+from parley.clock import Clock
 from parley.template.model import Queue
 from parley.trace import Trace
 
@@ -16,7 +15,7 @@ REDRIVE = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{ARN.format("dead")}", "
 
 @pytest.fixture
 async def services():
-    services = AwsServices("http://127.0.0.1:1/aws", Trace(), Lock())
+    services = AwsServices("http://127.0.0.1:1/aws", Trace(), Clock())
     await services.provision((Queue("view-dead"), Queue("view-work", REDRIVE)), ())
     yield services
     await services.clear()

@@ -15,6 +15,7 @@ class ManualClock(Clock):
     """Starts at `now`, in seconds since the epoch."""
 
     def __init__(self, now: float = 1_731_324_924.0) -> None:
+        super().__init__()
         self.now = now
         self._numbers = count()
         self._timers: list[tuple[float, int, _Timer]] = []
@@ -60,6 +61,7 @@ class ShiftedClock(Clock):
     """The machine's clock, which a test puts ahead; what is due in minutes is kept for the test to call."""
 
     def __init__(self):
+        super().__init__()
         self.ahead = 0.0
         self.later = []
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import boto3
@@ -43,7 +41,7 @@ def binary() -> Path:
 
 def engine(name: str, trace: Trace) -> Engine:
     """Return an engine that is not started yet."""
-    return Dynoxide(binary(), trace.record, Clock().within) if name == DYNOXIDE else Moto(Lock(), time.time, "a test")
+    return Dynoxide(binary(), trace.record, Clock().within) if name == DYNOXIDE else Moto(Clock(), "a test")
 
 
 def client(endpoint: str, **more: Any) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from parley.clock import Clock
 from parley.functions.invocation import Outcome
 from parley.functions.processes.launch import start_zygote
 from parley.functions.runner import runner_for
@@ -56,8 +57,15 @@ class LambdaService:
             functions[name] = replace(functions[name], interpreter=interpreter)
         self.sent: list[tuple[str, str, Mapping[str, str]]] = []
         zygote = start_zygote(options["zygote"]) if "zygote" in options else None
+        self.runners_clock = Clock()
         runner = runner_for(
-            mode, functions, self.trace, environments=environments, zygote=zygote, freezes=options.get("freezes", True)
+            mode,
+            functions,
+            self.trace,
+            environments=environments,
+            clock=self.runners_clock,
+            zygote=zygote,
+            freezes=options.get("freezes", True),
         )
         self.lambda_ = Functions(functions, self.trace, runner, enqueue=lambda *sent: self.sent.append(sent), **service)
 

@@ -10,14 +10,14 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from threading import Lock
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from parley.account import ACCOUNT_ID, REGION
-from parley.asgi import Response
+from parley.asgi import ClientGone, Receive, Response
+from parley.aws_services.long_poll import PAUSE_SECONDS, LongPoll, has_messages
 from parley.aws_services.notifications import (
     BUCKETS,
     create_bucket,
@@ -25,7 +25,8 @@ from parley.aws_services.notifications import (
     deliver_notifications,
     is_untrue,
 )
-from parley.aws_services.queue_view import is_empty
+from parley.aws_services.queue_view import has_visible, is_empty, wait_seconds
+from parley.clock import Clock
 from parley.template.model import Bucket, Parameter, Queue, Subscription, Topic
 from parley.trace import Trace
 
@@ -77,21 +78,21 @@ class AwsServices:
     """The services beside DynamoDB and Lambda. Without a `keeper` their data is lost when the process ends.
 
     Each embedded service has its endpoint at `{url}/{service}`; `url` itself is the endpoint of all others. `deliver`
-    sends an event to the function with an ARN, and names its source.
+    sends an event to the function with an ARN, and names its source. `clock` is the machine's.
     """
 
     def __init__(
         self,
         url: str,
         trace: Trace,
-        importing: Lock,
+        clock: Clock,
         deliver: Deliver | None = None,
         keeper: Keeper | None = None,
     ) -> None:
         self.url = url
         self._deliver = deliver
         self._keeper = keeper
-        self._importing = importing
+        self._clock = clock
         self._trace = trace
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
@@ -99,21 +100,49 @@ class AwsServices:
         self._waiting: list[_Resources] = []
         self._holds_messages = keeper is not None and keeper.holds_messages()
         self._unknown: set[str] = set()
+        self._parameters: tuple[Parameter, ...] = ()
         self._buckets: tuple[Bucket, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked = ""
 
     async def answer(
-        self, service: str, method: str, headers: Mapping[str, str], body: bytes, resource: str = "/"
+        self,
+        service: str,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        resource: str = "/",
+        receive: Receive | None = None,
     ) -> Response:
         """Answer one request. `service` is the part of the path below `url`; it is empty for `url` itself.
 
-        `resource` is the path below that, with the query: S3 has buckets and keys there.
+        `resource` is the path below that, with the query: S3 has buckets and keys there. `receive` tells of a client
+        that goes while it waits for messages. Raises `ClientGone` then: it must not get a message.
         """
         if service not in _MOTO_HANDLERS:
             variables = await asyncio.to_thread(endpoint_variables, headers)
             return self._not_emulated(headers, variables)
+        if service == "sqs" and (poll := LongPoll.of(headers, body)):
+            return await self._poll(poll, method, dict(headers), receive)
         return await self._in_thread(self._answer, service, method, dict(headers), body, resource)
+
+    async def _poll(self, poll: LongPoll, method: str, headers: dict[str, str], receive: Receive | None) -> Response:
+        """Answer a request for messages as soon as there are some, or with none after its time."""
+        seconds = await self.look(partial(wait_seconds, poll.queue)) if poll.seconds is None else poll.seconds
+        end = self._clock.time() + seconds
+        gone = asyncio.ensure_future(receive()) if receive and seconds else None
+        try:
+            answer = await self._in_thread(self._answer, "sqs", method, headers, poll.body)
+            while answer.status < 400 and not has_messages(answer.body) and self._clock.time() < end:
+                await self._clock.sleep(PAUSE_SECONDS)
+                if gone and gone.done():
+                    raise ClientGone
+                if await self.look(partial(has_visible, poll.queue)):
+                    answer = await self._in_thread(self._answer, "sqs", method, headers, poll.body)
+            return answer
+        finally:
+            if gone:
+                gone.cancel()
 
     async def provision(
         self,
@@ -149,14 +178,14 @@ class AwsServices:
                 subscribed = {"TopicArn": subscription.topic, "Protocol": protocol, "Endpoint": subscription.endpoint}
                 raw = {"RawMessageDelivery": str(subscription.raw).lower()} if protocol == "sqs" else {}
                 self._request_of_sns("Subscribe", subscribed, {**raw, **subscription.filters})
-            for parameter in each.parameters:
-                content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
-                self._request("ssm", "PutParameter", content)
+            self._parameters += each.parameters
+            if "ssm" in self._handlers:
+                self._create_parameters(each.parameters)
             self._buckets += each.buckets
             if "s3" in self._handlers:
                 self._create_buckets(each.buckets)
             if self._keeper:
-                with self._importing:
+                with self._clock.loading:
                     self._keeper.restore("sqs", [queue.name for queue in each.queues])
 
     async def clear(self) -> None:
@@ -172,7 +201,12 @@ class AwsServices:
                 get_backend(service)[ACCOUNT_ID][place].reset()  # type: ignore[call-overload]
             # The template's buckets are made again at the next use.
             self._handlers.pop("s3", None)
-        self._waiting, self._buckets = [], ()
+        self._waiting, self._parameters, self._buckets = [], (), ()
+
+    def _create_parameters(self, parameters: Iterable[Parameter]) -> None:
+        for parameter in parameters:
+            content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
+            self._request("ssm", "PutParameter", content)
 
     def _create_buckets(self, buckets: Iterable[Bucket]) -> None:
         try:
@@ -306,8 +340,9 @@ class AwsServices:
             self._loop.call_soon_threadsafe(self._deliver, function, json.dumps(event).encode(), source)
 
     def _handler(self, service: str) -> Any:
-        with self._importing:
-            if service not in self._handlers:
+        is_new = service not in self._handlers
+        with self._clock.loading:
+            if is_new:
                 self._handlers[service] = _load(service)
                 if service == "s3":
                     for bucket in self._buckets:
@@ -319,13 +354,15 @@ class AwsServices:
                 deliver_messages(self._notify)
             if service == "s3":
                 deliver_notifications(self._notify)
-            return self._handlers[service]
+        if is_new and service == "ssm":
+            self._create_parameters(self._parameters)
+        return self._handlers[service]
 
     def _forget_instances(self) -> None:
         """Empty moto's lists of every object that it has ever made. They are for its dashboard only."""
         from moto.core.model_instances import reset_model_data
 
-        with self._importing:
+        with self._clock.loading:
             reset_model_data()
 
     def _not_emulated(self, headers: Mapping[str, str], variables: list[str]) -> Response:

@@ -30,6 +30,18 @@ def is_empty(name: str) -> bool:
     return queue is not None and not queue._messages
 
 
+def has_visible(name: str) -> bool:
+    """Tell if a queue has a message that can be received. Only for the same thread."""
+    queue = _all().get(name)
+    return queue is not None and any(each.visible and not each.delayed for each in queue._messages)
+
+
+def wait_seconds(name: str) -> int:
+    """Return how long a request for messages of a queue waits if it does not say so. Only for the same thread."""
+    queue = _all().get(name)
+    return int(queue.receive_message_wait_time_seconds) if queue is not None else 0
+
+
 def _all() -> dict[str, Any]:
     if "moto.sqs.models" not in sys.modules:
         return {}  # no queue was made yet, and moto's import takes long

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from socket import socket
-from threading import Lock
 from typing import Any
 
 from parley.asgi import BodyTooLarge, ClientGone, Receive, Response, Scope, Send, limited, read_body
@@ -100,7 +99,9 @@ class Emulator:
         zygote: ZygoteProcess | None = None,
         data: DataFolder | None = None,
     ) -> None:
-        self._clock = MovableClock() if options.test_api else Clock()
+        # Functions run in real time, whatever the clock of the gateway says.
+        self._real_clock = Clock()
+        self._clock = MovableClock(self._real_clock) if options.test_api else self._real_clock
         self._trace = trace
         self._state = State.on(data)
         self._variables = FunctionVariables.on_this_machine(options, overrides)
@@ -108,17 +109,16 @@ class Emulator:
         self.template = self._variables.provision(template)
         self.built_in_model = self._variables.built_in_model
         self._injector = load_injector(options, overrides, trace)
-        importing = Lock()
         url = f"{options.address.url}{SERVICES_PATH}"
-        self._services = AwsServices(url, trace, importing, self._deliver, self._state.services)
+        self._services = AwsServices(url, trace, self._real_clock, self._deliver, self._state.services)
         self._s3 = S3Endpoint(self._services, lambda: (self.template.buckets, self._variables.secret), self._is_welcome)
         self._check = RequestCheck(options.address, lambda: self.built_in_model, self._s3.is_open_to_pages)
         self._pages = Pages(options, lambda: self.template, lambda: self._variables.overrides, self._check)
         self.functions = self._lambda(zygote)
-        self._cost = CostSoFar(trace, self.functions.memory, Clock().time)
+        self._cost = CostSoFar(trace, self.functions.memory, self._real_clock.time)
         self._record = record_payloads(trace, self.template) if options.record else None
         # Who waits for an event waits in real time.
-        self._trace_api = TraceApi(trace, self._record, self.functions.invoke, Clock())
+        self._trace_api = TraceApi(trace, self._record, self.functions.invoke, self._real_clock)
         self._interceptor = FaultInterceptor(self._injector, self.functions) if self._injector else None
         self._gateway = self._api_gateway()
         seed = options.gateway.reorder
@@ -126,7 +126,7 @@ class Emulator:
         self.mounts: dict[str, WebSocketGateway] = {}
         self._mount(template)
         kept = Data(data.current, keeps=True, lock=data.lock) if data else None
-        self.database = database(options, overrides, importing, trace, Clock(), kept)
+        self.database = database(options, overrides, trace, self._real_clock, kept)
         self._provisioning = Provisioning(
             options, self._services, self.database, lambda: self._variables.credentials(), keeps=data is not None
         )
@@ -254,8 +254,7 @@ class Emulator:
             functions,
             self._trace,
             environments=options.environments,
-            # Functions run in real time, whatever the clock of the gateway says.
-            clock=Clock(),
+            clock=self._real_clock,
             injector=self._injector,
             zygote=zygote,
             freezes=options.freezes,
@@ -427,18 +426,18 @@ class Emulator:
         if denied:
             answer = denied
         elif self._reset_api:
-            answer = await self._reset_api.call(partial(self._carry_out, call, scope, body))
+            answer = await self._reset_api.call(partial(self._carry_out, call, scope, body, receive))
         else:
-            answer = await self._carry_out(call, scope, body)
+            answer = await self._carry_out(call, scope, body, receive)
         call.record(answer, self._trace)
         await answer.send(send)
 
-    async def _carry_out(self, call: ServiceCall, scope: Scope, body: bytes) -> Response:
+    async def _carry_out(self, call: ServiceCall, scope: Scope, body: bytes, receive: Receive) -> Response:
         """Answer a call that is not denied, with the fault that is due."""
-        answer = partial(self._answer, scope, body)
+        answer = partial(self._answer, scope, body, receive)
         return await (self._interceptor.call(call, answer) if self._interceptor else answer())
 
-    async def _answer(self, scope: Scope, body: bytes, delivery: Delivery = ONCE) -> Response:
+    async def _answer(self, scope: Scope, body: bytes, receive: Receive, delivery: Delivery = ONCE) -> Response:
         path, headers = scope["path"], dict(decode_headers(scope["headers"]))
         if self.database and path.startswith(DYNAMODB_PATH):
             return await self.database.answer(headers, body)
@@ -454,7 +453,7 @@ class Emulator:
                 return await self._s3.answer(scope, body)
             # SDKs send no query; an integration's URI adds one to its form.
             form = b"&".join(part for part in (body, scope["query_string"]) if part)
-            return await self._services.answer(service, scope["method"], headers, form)
+            return await self._services.answer(service, scope["method"], headers, form, receive=receive)
         return await self._answer_management(scope, body)
 
     async def _answer_management(self, scope: Scope, body: bytes) -> Response:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from threading import Lock
 
 from parley.clock import Clock
 from parley.dev_tokens import user_folder
@@ -22,7 +21,6 @@ from parley.trace import Trace
 def database(
     options: Options,
     environ: Mapping[str, str],
-    importing: Lock,
     trace: Trace,
     clock: Clock,
     kept: Data | None = None,
@@ -31,7 +29,7 @@ def database(
 
     `kept` is the place for tables that are kept.
     """
-    fallback = partial(Moto, importing, clock.time)
+    fallback = partial(Moto, clock)
     if options.dynamodb == MOTO:
         return Database(fallback("--dynamodb moto"), trace.record)
     if options.embeds_dynamodb:

@@ -85,7 +85,7 @@ class Environment:
         self._api = RuntimeApi(self._on_next, self._on_response, in_path=function.language != PROVIDED)
         self._processes = context.processes()
         self._process: Process | None = None
-        self._settled = asyncio.Event()
+        self._settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._request_id: str | None = None
         self._response: FunctionResponse | None = None
         self._status: int | None = None
@@ -130,7 +130,7 @@ class Environment:
         failed = await self.start(invocation) if self.state is State.STARTING else None
         if failed is not None:
             return failed
-        self._settled.clear()
+        self._settled = asyncio.get_running_loop().create_future()
         self.state = State.BUSY
         self._thaw()
         self._apply_fault(invocation)
@@ -206,10 +206,7 @@ class Environment:
 
         A process that takes longer is killed.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._settled.wait()
-        except TimeoutError:
+        if not await self._context.clock.within(seconds, self._settled):
             if self._process is not None:
                 self._processes.kill(self._process)
             await self._death()
@@ -242,13 +239,13 @@ class Environment:
 
     async def _death(self) -> None:
         while self.state is not State.DEAD:
-            self._settled.clear()
-            await self._settled.wait()
+            self._settled = asyncio.get_running_loop().create_future()
+            await self._settled
 
     def _on_next(self) -> None:
         self.state = State.READY
         self._stop_memory_watch()
-        self._settled.set()
+        self._settle_now()
 
     def _on_response(self, response: FunctionResponse) -> None:
         self._response = response
@@ -264,7 +261,11 @@ class Environment:
             self._freezing.cancel()
         self._api.close()
         self._output.close()
-        self._settled.set()
+        self._settle_now()
+
+    def _settle_now(self) -> None:
+        if not self._settled.done():
+            self._settled.set_result(None)
 
     def _on_line(self, line: str) -> None:
         self._lines.append(line)

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from parley.clock import Clock
 from parley.faults.injector import Injector
 from parley.functions.invocation import FunctionResponse, Invocation, Outcome, Run, exited, failure, timed_out
 from parley.functions.processes import names
@@ -73,10 +74,16 @@ class Inline:
     """The runner with threads."""
 
     def __init__(
-        self, functions: Mapping[str, Function], trace: Trace, environments: int, injector: Injector | None = None
+        self,
+        functions: Mapping[str, Function],
+        trace: Trace,
+        environments: int,
+        clock: Clock,
+        injector: Injector | None = None,
     ) -> None:
         self._functions = functions
         self._trace = trace
+        self._clock = clock
         self._injector = injector
         self._free = {name: asyncio.Semaphore(environments) for name in functions}
         self._used: set[str] = set()
@@ -108,11 +115,11 @@ class Inline:
             run = Run(invocation, function.name not in self._used, self._trace)
             self._used.add(function.name)
             self._record_due_fault(invocation)
-            try:
-                async with asyncio.timeout(function.timeout):
-                    return run.end(await _in_thread(function.name, lambda: _call(invocation)))
-            except TimeoutError:
-                return run.end(timed_out(invocation))
+            handled = asyncio.ensure_future(_in_thread(function.name, lambda: _call(invocation)))
+            in_time = await self._clock.within(function.timeout, handled)
+            if not in_time:
+                handled.cancel()
+            return run.end(handled.result() if in_time else timed_out(invocation))
 
     def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
         """Do nothing: what this process has imported stays."""

@@ -84,5 +84,5 @@ def runner_for(
     still between events.
     """
     if mode == "inline":
-        return Inline(functions, trace, environments, injector)
+        return Inline(functions, trace, environments, clock or Clock(), injector)
     return Pools(functions, trace, environments, clock or Clock(), available_mb, injector, zygote, freezes)

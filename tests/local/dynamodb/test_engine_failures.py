@@ -5,9 +5,7 @@ import io
 import json
 import os
 import signal
-import time
 from functools import partial
-from threading import Lock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -113,7 +111,7 @@ def test_boto3_does_not_repeat_it():
 
 async def test_motos_exceptions_are_told_without_their_text():
     trace = Trace()
-    moto = Moto(Lock(), time.time, "a test")
+    moto = Moto(Clock(), "a test")
     database = Database(moto, trace.record)
     answer = await ask(database, "GetItem")
 
@@ -130,7 +128,7 @@ async def test_an_engine_that_does_not_start_leaves_it_to_the_fallback(tmp_path)
     program.chmod(0o700)
     trace = Trace()
     engine = Dynoxide(program, trace.record, Clock().within)
-    database = Database(engine, trace.record, partial(Moto, Lock(), time.time))
+    database = Database(engine, trace.record, partial(Moto, Clock()))
 
     await database.start()
 

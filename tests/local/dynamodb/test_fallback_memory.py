@@ -1,10 +1,9 @@
 """The memory of moto as the engine: what is read, replaced or refused leaves nothing behind."""
 
 import json
-import time
-from threading import Lock
 
 import pytest
+from parley.clock import Clock
 from parley.dynamodb.fallback.engine import Moto
 
 from tests.support.kept_objects import kept, tracked_by_moto
@@ -43,7 +42,7 @@ async def ask(engine, operation, parameters):
 
 @pytest.mark.full
 async def test_the_same_calls_again_keep_no_more_objects():
-    engine = Moto(Lock(), time.time, "a test")
+    engine = Moto(Clock(), "a test")
     await ask(engine, "CreateTable", {**TABLE, **CREATE})
     counts = []
     for _ in range(3):

@@ -1,10 +1,9 @@
 """Tables and their items, as the console shows them."""
 
 import json
-import time
-from threading import Lock
 
 import pytest
+from parley.clock import Clock
 from parley.dynamodb.engine import JSON_TYPE, Database
 from parley.dynamodb.fallback.engine import Moto
 from parley.emulator.table_view import NotShown, items, tables
@@ -16,7 +15,7 @@ from tests.support.trace_schema import conforms
 @pytest.fixture
 async def database():
     """A database with a table of five items of two users, which end, and one without a sort key."""
-    database = Database(Moto(Lock(), time.time, "a test"), Trace().record)
+    database = Database(Moto(Clock(), "a test"), Trace().record)
 
     async def call(operation, **content):
         headers = {**JSON_TYPE, "x-amz-target": f"DynamoDB_20120810.{operation}"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from threading import Lock
 
 import pytest
 from parley.aws_services import AwsServices
@@ -24,7 +23,7 @@ async def polled():
     running = []
 
     async def start(function, reports=False):
-        services = AwsServices("http://127.0.0.1:1", Trace(), Lock())
+        services = AwsServices("http://127.0.0.1:1", Trace(), Clock())
         await services.provision((Queue("polled", {"VisibilityTimeout": "1"}),), ())
         for message in await services.receive("polled", 10):
             await services.delete("polled", message["ReceiptHandle"])

@@ -57,6 +57,20 @@ async def test_a_function_that_takes_too_long_is_killed(serve):
         os.kill(before, 0)
 
 
+@pytest.mark.parametrize("mode", ["process", "inline"])
+async def test_the_time_in_which_the_emulator_loads_a_part_of_itself_is_not_the_functions(serve, mode):
+    slow = """
+        import time
+
+        def handler(event, context):
+            time.sleep(event)
+            return "done"
+    """
+    service = await serve({"timeout": 0.2, "mode": mode}, slow=slow)
+    with service.runners_clock.loading:
+        assert await service.answer("slow", 0.4) == "done"
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [

@@ -9,11 +9,11 @@ import asyncio
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
 from typing import Any
 
 from parley.account import REGION
 from parley.asgi import Response
+from parley.clock import Clock, Loading
 from parley.dynamodb.engine import JSON_TYPE, UNITS_HEADER, URL, EngineFailed, error_response, operation_of, place_of
 from parley.dynamodb.fallback.tokens import TokenMismatch, Tokens
 
@@ -26,16 +26,14 @@ Answer = tuple[int, Mapping[str, Any], str]
 class Moto:
     """moto's DynamoDB in this process, without moto's web server. Its data are lost when the process ends.
 
-    `importing` is held while moto is imported, here and wherever else. Its modules import each other in circles, and
-    Python gives one of two threads that come into a circle from two sides a module that is only half there. `now`
-    is the time in seconds, and `reason` why this is the engine.
+    `reason` says why this is the engine.
     """
 
-    def __init__(self, importing: Lock, now: Callable[[], float], reason: str) -> None:
+    def __init__(self, clock: Clock, reason: str) -> None:
         # One thread: moto's tables are plain dictionaries without locks. The import of moto takes 0.7 s, so it starts
         # now, in that thread, while the emulator starts the rest.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="dynamodb")
-        self._handler = self._executor.submit(_load, importing, Tokens(now))
+        self._handler = self._executor.submit(_load, clock.loading, Tokens(clock.time))
         self._reason = reason
 
     @property
@@ -79,12 +77,12 @@ def _kept(headers: Mapping[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in headers.items() if name.lower() in kept}
 
 
-def _load(importing: Lock, tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
-    with importing:
-        return _load_moto(importing, tokens)
+def _load(loading: Loading, tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
+    with loading:
+        return _load_moto(loading, tokens)
 
 
-def _load_moto(importing: Lock, tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
+def _load_moto(loading: Loading, tokens: Tokens) -> Callable[[Mapping[str, str], bytes], Answer]:
     """Import and patch moto. Return the function that handles a request's headers and body."""
     from botocore.model import OperationNotFoundError
     from moto.core.model_instances import reset_model_data
@@ -108,7 +106,7 @@ def _load_moto(importing: Lock, tokens: Tokens) -> Callable[[Mapping[str, str], 
             raise NotImplementedError(str(error)) from None
         finally:
             # For its dashboard moto keeps every object that it has ever made. Nothing else reads these lists.
-            with importing:
+            with loading:
                 reset_model_data()
         return status, answered, content.decode() if isinstance(content, bytes) else content
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from threading import Lock
-
 import pytest
 from moto.s3.models import s3_backends
 from parley.account import ACCOUNT_ID, REGION
 from parley.aws_services import AwsServices
+from parley.clock import Clock
 from parley.emulator.state.journal import Journal
 from parley.emulator.state.kept import KeptServices
 from parley.template.model import Bucket
@@ -98,7 +97,7 @@ async def test_services_restore_them_into_the_templates_buckets(run, tmp_path):
         s3_backends[ACCOUNT_ID]["aws"].buckets.clear()
         s3_backends.bucket_accounts.clear()
         journal = Journal(tmp_path / "other.db")
-        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), keeper=KeptServices(journal))
+        services = AwsServices("http://127.0.0.1:1", Trace(), Clock(), keeper=KeptServices(journal))
         await services.provision((), (), buckets=(Bucket("uploads"),))
         if number == 1:
             assert (await services.answer("s3", "PUT", signed, b"one", "/uploads/a.txt")).status == 200

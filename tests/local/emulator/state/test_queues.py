@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from threading import Lock
 
 import pytest
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from parley.account import ACCOUNT_ID, REGION
 from parley.aws_services import AwsServices
+from parley.clock import Clock
 from parley.emulator.state.journal import Journal, NotKept
 from parley.emulator.state.kept import KeptServices
 from parley.template.model import Queue, Subscription, Topic
@@ -37,7 +37,7 @@ async def run(tmp_path):
     async def start(queues=QUEUES):
         sqs_backends[ACCOUNT_ID][REGION].queues.clear()
         journals.append(Journal(tmp_path / "services.db"))
-        services = AwsServices("http://127.0.0.1:1", Trace(), Lock(), keeper=KeptServices(journals[-1]))
+        services = AwsServices("http://127.0.0.1:1", Trace(), Clock(), keeper=KeptServices(journals[-1]))
         await services.provision(queues, (), TOPICS, SUBSCRIPTIONS)
         return services
 
