@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,12 @@ _NO_KEYS: Mapping[str, str] = {"AWS_ACCESS_KEY_ID": "emulator", "AWS_SECRET_ACCE
 
 _NO_PROFILE = {"profile": (None, None, None, None)}
 """The variables by which botocore finds a profile: none. A profile that is not there would be an error of each call."""
+
+
+def secret_arn(name: str) -> str:
+    """Return the ARN of a template's secret. After the name it has six characters; on AWS nobody knows them before."""
+    suffix = hashlib.sha256(name.encode()).hexdigest()[:6]
+    return f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:{name}-{suffix}"
 
 
 def local_client(service: str, url: str, config: Any, credentials: Mapping[str, str] = _NO_KEYS) -> Any:

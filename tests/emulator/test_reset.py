@@ -53,8 +53,11 @@ def test_tables_have_no_rows_and_are_as_the_template_says(parley):
     assert ttl == {"AttributeName": "expiresAt", "TimeToLiveStatus": "ENABLED"}
 
 
-def test_queues_and_parameters_are_as_the_template_says(parley):
-    sqs, ssm = parley.client("sqs"), parley.client("ssm")
+def test_queues_parameters_and_secrets_are_as_the_template_says(parley):
+    sqs, ssm, secrets = parley.client("sqs"), parley.client("ssm"), parley.client("secretsmanager")
+    generated = secrets.get_secret_value(SecretId="key")["SecretString"]
+    assert len(generated) == 40
+    secrets.put_secret_value(SecretId="key", SecretString="changed")
     put(parley, "kept", "left")
     sqs.create_queue(QueueName="more")
     ssm.put_parameter(Name="/setting", Value="changed", Overwrite=True)
@@ -62,6 +65,7 @@ def test_queues_and_parameters_are_as_the_template_says(parley):
     assert messages(parley, "kept") == []
     assert sorted(url.rpartition("/")[2] for url in sqs.list_queues()["QueueUrls"]) == ["jobs", "kept"]
     assert ssm.get_parameter(Name="/setting")["Parameter"]["Value"] == "as deployed"
+    assert secrets.get_secret_value(SecretId="key")["SecretString"] == generated
 
 
 def test_queues_are_polled_again(parley):

@@ -17,13 +17,15 @@ from botocore.config import Config
 from botocore.configprovider import ConfiguredEndpointProvider
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.session import Session
+from parley.account import secret_arn
 from parley.asgi import ClientGone, read_body
-from parley.aws_services import AwsServices, endpoint_variables, known_services
+from parley.aws_services import AwsServices
+from parley.aws_services.known_services import endpoint_variables, known_services
 from parley.aws_services.long_poll import MAX_SECONDS
 from parley.aws_services.notifications import DEFAULT_BUS
 from parley.clock import Clock
 from parley.gateway.events import decode_headers
-from parley.template.model import Bucket, Notification, Parameter, Queue, Subscription, Topic
+from parley.template.model import Bucket, Notification, Parameter, Queue, Secret, Subscription, Topic
 from parley.trace import Trace
 
 from tests.support.devices import free_port
@@ -196,6 +198,25 @@ async def test_a_parameter_and_a_secret(services):
     assert (await call(ssm.get_parameter, Name="/a/b"))["Parameter"]["Value"] == "value"
     await call(secrets.create_secret, Name="s", SecretString="hidden")
     assert (await call(secrets.get_secret_value, SecretId="s"))["SecretString"] == "hidden"
+
+
+async def test_a_secret_of_the_template_has_the_arn_that_ref_returns(services):
+    secrets = client(services, "secretsmanager")
+    await services.provision((), (), secrets=(Secret("my/key", "hidden"), Secret("bare", "")))
+    for name in ("my/key", secret_arn("my/key")):
+        found = await call(secrets.get_secret_value, SecretId=name)
+        assert (found["Name"], found["ARN"], found["SecretString"]) == ("my/key", secret_arn("my/key"), "hidden")
+    assert (await call(secrets.describe_secret, SecretId="bare"))["ARN"] == secret_arn("bare")
+    await services.provision((), (), secrets=(Secret("my/key", "changed"),))
+    assert (await call(secrets.get_secret_value, SecretId="my/key"))["SecretString"] == "changed"
+
+
+async def test_a_parameter_may_refer_to_a_secret(services):
+    await services.provision((), (), secrets=(Secret("referred", "hidden"),))
+    found = await call(
+        client(services, "ssm").get_parameter, Name="/aws/reference/secretsmanager/referred", WithDecryption=True
+    )
+    assert found["Parameter"]["Value"] == "hidden"
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ Resources:
   Jobs: {Type: AWS::SQS::Queue, Properties: {QueueName: jobs, VisibilityTimeout: 3600}}
   Kept: {Type: AWS::SQS::Queue, Properties: {QueueName: kept}}
   Setting: {Type: AWS::SSM::Parameter, Properties: {Name: /setting, Type: String, Value: as deployed}}
+  Key: {Type: AWS::SecretsManager::Secret, Properties: {Name: key, GenerateSecretString: {PasswordLength: 40}}}
   Rows:
     Type: AWS::DynamoDB::Table
     Properties:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import importlib
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlencode
 
-from parley.account import ACCOUNT_ID, REGION
+from parley.account import ACCOUNT_ID, REGION, secret_arn
 from parley.asgi import ClientGone, Receive, Response
+from parley.aws_services.known_services import endpoint_variables, signed_service
 from parley.aws_services.long_poll import PAUSE_SECONDS, LongPoll, has_messages
 from parley.aws_services.notifications import (
     BUCKETS,
@@ -27,7 +25,7 @@ from parley.aws_services.notifications import (
 )
 from parley.aws_services.queue_view import has_visible, is_empty, wait_seconds
 from parley.clock import Clock
-from parley.template.model import Bucket, Parameter, Queue, Subscription, Topic
+from parley.template.model import Bucket, Parameter, Queue, Secret, Subscription, Topic
 from parley.trace import Trace
 
 _MOTO_HANDLERS = {
@@ -37,13 +35,12 @@ _MOTO_HANDLERS = {
     "s3": ("moto.s3.responses", "S3Response"),
     "secretsmanager": ("moto.secretsmanager.responses", "SecretsManagerResponse"),
 }
-_TARGETS = {"sqs": "AmazonSQS", "ssm": "AmazonSSM"}
+_TARGETS = {"sqs": "AmazonSQS", "ssm": "AmazonSSM", "secretsmanager": "secretsmanager"}
+_LATER = ("secretsmanager", "ssm", "s3")
+"""Services that have their resources at their own first use. The others have theirs at the first use of any service."""
+
 _MAX_RECEIVED = 10
 """The most messages that SQS returns for one `ReceiveMessage`."""
-
-_MODEL_HEAD_BYTES = 6000
-_MODEL_TEXT = re.compile(r'"(signingName|endpointPrefix|targetPrefix|protocol)"\s*:\s*"([^"]*)"')
-_SIGNED_SERVICE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
 
 T = TypeVar("T")
 
@@ -72,6 +69,7 @@ class _Resources:
     topics: tuple[Topic, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     buckets: tuple[Bucket, ...] = ()
+    secrets: tuple[Secret, ...] = ()
 
 
 class AwsServices:
@@ -100,8 +98,7 @@ class AwsServices:
         self._waiting: list[_Resources] = []
         self._holds_messages = keeper is not None and keeper.holds_messages()
         self._unknown: set[str] = set()
-        self._parameters: tuple[Parameter, ...] = ()
-        self._buckets: tuple[Bucket, ...] = ()
+        self._later: list[_Resources] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked = ""
 
@@ -151,12 +148,13 @@ class AwsServices:
         topics: tuple[Topic, ...] = (),
         subscriptions: tuple[Subscription, ...] = (),
         buckets: tuple[Bucket, ...] = (),
+        secrets: tuple[Secret, ...] = (),
     ) -> None:
-        """Create the template's queues, parameters, topics and subscriptions, and buckets as soon as one is used.
+        """Create the template's queues, parameters, topics, subscriptions, buckets and secrets at the first use.
 
         Many runs use none of them, and moto's import takes half a second.
         """
-        self._waiting.append(_Resources(queues, parameters, topics, subscriptions, buckets))
+        self._waiting.append(_Resources(queues, parameters, topics, subscriptions, buckets, secrets))
         if self._handlers:
             await self._in_thread(self._create)
 
@@ -178,12 +176,10 @@ class AwsServices:
                 subscribed = {"TopicArn": subscription.topic, "Protocol": protocol, "Endpoint": subscription.endpoint}
                 raw = {"RawMessageDelivery": str(subscription.raw).lower()} if protocol == "sqs" else {}
                 self._request_of_sns("Subscribe", subscribed, {**raw, **subscription.filters})
-            self._parameters += each.parameters
-            if "ssm" in self._handlers:
-                self._create_parameters(each.parameters)
-            self._buckets += each.buckets
-            if "s3" in self._handlers:
-                self._create_buckets(each.buckets)
+            self._later.append(each)
+            for service in _LATER:
+                if service in self._handlers:
+                    self._fill(service, each)
             if self._keeper:
                 with self._clock.loading:
                     self._keeper.restore("sqs", [queue.name for queue in each.queues])
@@ -201,32 +197,52 @@ class AwsServices:
                 get_backend(service)[ACCOUNT_ID][place].reset()  # type: ignore[call-overload]
             # The template's buckets are made again at the next use.
             self._handlers.pop("s3", None)
-        self._waiting, self._parameters, self._buckets = [], (), ()
+        self._waiting, self._later = [], []
+
+    def _fill(self, service: str, resources: _Resources) -> None:
+        """Create what the template has of a service that is loaded by itself."""
+        if service == "s3":
+            self._create_buckets(resources.buckets)
+        elif service == "ssm":
+            self._create_parameters(resources.parameters)
+        elif service == "secretsmanager":
+            self._create_secrets(resources.secrets)
 
     def _create_parameters(self, parameters: Iterable[Parameter]) -> None:
         for parameter in parameters:
             content = {"Name": parameter.name, "Value": parameter.value, "Type": parameter.type, "Overwrite": True}
             self._request("ssm", "PutParameter", content)
 
+    def _create_secrets(self, secrets: Iterable[Secret]) -> None:
+        """Create secrets with the ARNs that `Ref` returns. One that is there, after a reload, gets the new value."""
+        from moto.secretsmanager.models import secretsmanager_backends
+
+        there = secretsmanager_backends[ACCOUNT_ID][REGION].secrets
+        for secret in secrets:
+            value = {"SecretString": secret.value} if secret.value else {}
+            if secret.name not in there:
+                self._request("secretsmanager", "CreateSecret", {"Name": secret.name, **value})
+                there[secret.name].arn = secret_arn(secret.name)
+            elif value:
+                self._request("secretsmanager", "PutSecretValue", {"SecretId": secret.name, **value})
+
     def _create_buckets(self, buckets: Iterable[Bucket]) -> None:
         try:
             for bucket in buckets:
-                create_bucket(self._handler("s3"), bucket)
+                create_bucket(self._handlers["s3"], bucket)
         except ValueError as error:
             self._trace.record("note", text=f"S3: {error}")
 
     async def prepare(self) -> None:
         """Create what waits for the first use. Load S3, which takes seconds, if somebody may wait for its events."""
-        if self._buckets or any(each != _Resources() for each in self._waiting):
+        if any(each != _Resources() for each in (*self._waiting, *self._later)):
             await self._in_thread(self._prepare)
 
     def _prepare(self) -> None:
         self._create()
-        if any(bucket.notifications or bucket.notifies_bus for bucket in self._buckets):
-            try:
-                self._handler("s3")
-            except ValueError as error:
-                self._trace.record("note", text=f"S3: {error}")
+        buckets = (bucket for each in self._later for bucket in each.buckets)
+        if any(bucket.notifications or bucket.notifies_bus for bucket in buckets):
+            self._handler("s3")
 
     async def look(self, view: Callable[[], T]) -> T:
         """Return what a function finds in moto's data, in the thread that uses them."""
@@ -340,22 +356,22 @@ class AwsServices:
             self._loop.call_soon_threadsafe(self._deliver, function, json.dumps(event).encode(), source)
 
     def _handler(self, service: str) -> Any:
-        is_new = service not in self._handlers
-        with self._clock.loading:
-            if is_new:
+        if service not in self._handlers:
+            with self._clock.loading:
                 self._handlers[service] = _load(service)
-                if service == "s3":
-                    for bucket in self._buckets:
-                        create_bucket(self._handlers[service], bucket)
-                    if self._keeper:
-                        self._keeper.restore(service)
+            if service == "ssm":
+                self._handler("secretsmanager")  # parameters may refer to secrets
+            for each in self._later:
+                self._fill(service, each)
+            if service == "s3" and self._keeper:
+                with self._clock.loading:
+                    self._keeper.restore(service)
+        with self._clock.loading:
             # moto's data are the process's own, and so is what delivers its events. A bucket may send to a topic.
             if service in ("sns", "s3"):
                 deliver_messages(self._notify)
             if service == "s3":
                 deliver_notifications(self._notify)
-        if is_new and service == "ssm":
-            self._create_parameters(self._parameters)
         return self._handlers[service]
 
     def _forget_instances(self) -> None:
@@ -371,8 +387,7 @@ class AwsServices:
         Without it the function would call AWS itself, with keys that open nothing there.
         """
         lower = {name.lower(): value for name, value in headers.items()}
-        match = _SIGNED_SERVICE.search(lower.get("authorization", ""))
-        name = match[1] if match else lower.get("x-amz-target", "this service").partition(".")[0]
+        name = signed_service(lower) or lower.get("x-amz-target", "this service").partition(".")[0]
         variable = " or ".join(variables) or "AWS_ENDPOINT_URL_…"
         message = f"The emulator has no {name}. Set {variable} in the function's environment to an endpoint of it."
         if name not in self._unknown:
@@ -384,61 +399,6 @@ class AwsServices:
         is_query = "x-www-form-urlencoded" in lower.get("content-type", "")
         body = f"<ErrorResponse>{error}</ErrorResponse>" if is_query else error
         return Response(501, {"content-type": "application/xml"}, body.encode())
-
-
-@dataclass(frozen=True, slots=True)
-class KnownService:
-    """A service that botocore knows: what its requests show, and the variable that botocore reads for its endpoint."""
-
-    signing_name: str
-    protocol: str
-    target: str
-    variable: str
-
-    def may_send(self, signed: str, target: str, is_query: bool) -> bool:
-        """Tell if a request may be this service's. `signed` is the service in its signature, empty without one."""
-        if signed and self.signing_name != signed:
-            return False
-        if target:
-            return self.target == target
-        return bool(signed) and is_query == (self.protocol in ("query", "ec2"))
-
-
-def endpoint_variables(headers: Mapping[str, str]) -> list[str]:
-    """Return the variables that lead the service of a request elsewhere: several if they cannot be told apart."""
-    lower = {name.lower(): value for name, value in headers.items()}
-    match = _SIGNED_SERVICE.search(lower.get("authorization", ""))
-    signed, target = match[1] if match else "", lower.get("x-amz-target", "").rpartition(".")[0]
-    is_query = "x-www-form-urlencoded" in lower.get("content-type", "")
-    services = known_services()
-    exact = [each for each in services if each.may_send(signed, target, is_query)]
-    found = exact or [each for each in services if signed and each.signing_name == signed]
-    return list(dict.fromkeys(each.variable for each in found))
-
-
-@cache
-def known_services() -> tuple[KnownService, ...]:
-    """Return the services of the installed botocore. Of each model only the beginning is read, which has its names."""
-    import botocore
-
-    folders = (Path(botocore.__file__).parent / "data").iterdir()
-    models = {folder.name: sorted(folder.glob("*/service-2.json*")) for folder in sorted(folders) if folder.is_dir()}
-    return tuple(_known_service(client, found[-1]) for client, found in models.items() if found)
-
-
-def _known_service(client: str, model: Path) -> KnownService:
-    from botocore.utils import CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES
-
-    with gzip.open(model) if model.suffix == ".gz" else model.open("rb") as file:
-        head = file.read(_MODEL_HEAD_BYTES).decode(errors="replace")
-    texts: dict[str, str] = dict(reversed(_MODEL_TEXT.findall(head)))
-    service_id = CLIENT_NAME_TO_HYPHENIZED_SERVICE_ID_OVERRIDES.get(client, client)
-    return KnownService(
-        signing_name=texts.get("signingName") or texts.get("endpointPrefix", ""),
-        protocol=texts.get("protocol", ""),
-        target=texts.get("targetPrefix", ""),
-        variable=f"AWS_ENDPOINT_URL_{service_id.upper().replace('-', '_')}",
-    )
 
 
 def _queue_url(name: str) -> str:

@@ -156,6 +156,7 @@ def _storage(template: Template) -> Iterator[str]:
         ("Buckets", [bucket.name for bucket in template.buckets]),
         ("Queues", [queue.name for queue in template.queues]),
         ("Parameters", [parameter.name for parameter in template.parameters]),
+        ("Secrets", [secret.name for secret in template.secrets]),
     ):
         if names:
             yield ""

@@ -77,4 +77,5 @@ class Provisioning:
             tuple(each for each in now.topics if each.name not in {other.name for other in then.topics}),
             tuple(each for each in now.subscriptions if each not in then.subscriptions),
             tuple(each for each in now.buckets if each.name not in {other.name for other in then.buckets}),
+            tuple(each for each in now.secrets if each not in then.secrets),
         )

@@ -126,10 +126,20 @@ def record_payloads(trace: Trace, template: Template) -> Record:
 
 
 def secrets_of(template: Template) -> list[str]:
-    """Return the secrets that a template's functions have."""
+    """Return the secrets that a template's functions have or can read."""
     variables = [each for function in template.functions.values() for each in function.environment.items()]
     secret = [value for name, value in variables if is_secret_name(name)]
     parameters = [
         each.value for each in template.parameters if each.type == "SecureString" or is_secret_name(each.name)
     ]
-    return [*secret, *parameters]
+    return [*secret, *parameters, *(text for each in template.secrets for text in _texts_of(each.value))]
+
+
+def _texts_of(secret: str) -> list[str]:
+    """Return a secret and, if it is a JSON object, the texts in it: functions use these."""
+    try:
+        content = json.loads(secret)
+    except (ValueError, RecursionError):
+        content = None
+    fields = content.values() if isinstance(content, dict) else ()
+    return [each for each in (secret, *fields) if isinstance(each, str) and each]

@@ -173,7 +173,12 @@ class ResetApi:
         template = self.parts.template
         await self.parts.services.clear()
         await self.parts.services.provision(
-            template.queues, template.parameters, template.topics, template.subscriptions, template.buckets
+            template.queues,
+            template.parameters,
+            template.topics,
+            template.subscriptions,
+            template.buckets,
+            template.secrets,
         )
 
 

@@ -15,7 +15,7 @@ from parley.iam.grants import Grants
 from parley.iam.managed_policies import managed_policy
 from parley.iam.policies import Decision, Statement, decide, depends_on_time, statements
 from parley.iam.requests import Requests
-from parley.iam.requirements import Call, Permission, encryption, permissions
+from parley.iam.requirements import Call, Permission, encryption, keys_of_secrets, permissions
 from parley.template.model import PolicyDocument, Role, Template
 from parley.trace import Trace
 
@@ -56,7 +56,7 @@ class AccessControl:
         self.mode = mode
         self._trace = trace
         self._requests = Requests(template.deployed_names)
-        self._keys: dict[str, str | None] = {}
+        self._keys = keys_of_secrets(template.secrets)
         self._noted: set[str] = set()
         self._grants: dict[str, Grants] = {}
         self._roles = {

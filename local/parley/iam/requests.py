@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
-from parley.account import ACCOUNT_ID, REGION
+from parley.account import ACCOUNT_ID, REGION, secret_arn
 from parley.iam.conditions import Context
 from parley.iam.identity import session_id
 from parley.iam.policies import Request
-from parley.iam.requirements import Permission
+from parley.iam.requirements import ANY_SUFFIX, Permission
 
 
 class Requests:
@@ -27,10 +27,13 @@ class Requests:
     def _forms(self, resource: str) -> Iterator[str]:
         """Return the ARN of a resource here, and the one that it would have with a name that CloudFormation generates.
 
-        So a policy may name resources by the beginning that such names have, `${AWS::StackName}-*`.
+        So a policy may name resources by the beginning that such names have, `${AWS::StackName}-*`. A secret has the
+        ARN that `Ref` returns, too.
         """
         yield resource
         *start, last = resource.split(":", 5)
+        if last.startswith("secret:") and last.endswith(ANY_SUFFIX):
+            yield secret_arn(last.removeprefix("secret:").removesuffix(ANY_SUFFIX))
         deployed = re.sub(r"[^:/]+", lambda match: self._deployed_names.get(match[0], match[0]), last)
         if deployed != last:
             yield ":".join((*start, deployed))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from html import unescape
 from typing import Any
 from urllib.parse import unquote
 
-from parley.account import ACCOUNT_ID, REGION
+from parley.account import ACCOUNT_ID, REGION, secret_arn
+from parley.template.model import Secret
 
 CONNECTIONS = "@connections/*"
 """The end of the ARN of all connections of a stage. Policies do not tell connections apart."""
@@ -147,8 +148,13 @@ def _secretsmanager(call: Call) -> Iterator[Permission]:
 
 
 def _secret(secret: Any) -> str:
-    """Return the ARN of a secret. After the name it has a hyphen and six characters, which a name does not show."""
-    return str(secret) if str(secret).startswith("arn:") else arn("secretsmanager", f"secret:{secret}-??????")
+    """Return the ARN of a secret. After the name it has a hyphen and six characters, which a name does not show.
+
+    Nor does the ARN of a template's secret: it has other ones on AWS.
+    """
+    given, start = str(secret), arn("secretsmanager", "secret:")
+    name = given.removeprefix(start)[: -len(ANY_SUFFIX)] if given.startswith(start) else given
+    return given if given.startswith("arn:") and given != secret_arn(name) else f"{start}{name}{ANY_SUFFIX}"
 
 
 def _events(call: Call) -> Iterator[Permission]:
@@ -260,6 +266,9 @@ _SERVICES: dict[str, Callable[[Call], Iterator[Permission]]] = {
 }
 
 
+ANY_SUFFIX = "-??????"
+"""What stands for the characters that Secrets Manager adds to the name of a secret in its ARN."""
+
 _DECRYPTING = ("GetParameter", "GetParameters", "GetParametersByPath", "GetParameterHistory", "GetSecretValue")
 
 
@@ -270,6 +279,12 @@ def _with_decryption(found: Iterator[Permission], call: Call, keys: Mapping[str,
         asked = call.service == "secretsmanager" or call.parameters.get("WithDecryption")
         if asked and call.operation in _DECRYPTING and each.resource and each.resource in keys:
             yield Permission("kms:Decrypt", keys[each.resource], via=call.service)
+
+
+def keys_of_secrets(secrets: Iterable[Secret]) -> dict[str, str | None]:
+    """Return the ARNs of the customer's keys that encrypt a template's secrets, by the ARNs of these."""
+    encrypted = [each for each in secrets if each.key and not each.key.startswith("alias/aws/")]
+    return {_secret(each.name): key_arn(each.key) for each in encrypted}
 
 
 def encryption(call: Call) -> tuple[str, str | None] | None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parley.account import secret_arn
 from parley.template import loops
+from parley.template.generated_secrets import OPTIONS, generated_secret
 from parley.template.intrinsics import NO_VALUE, Resolver
 from parley.template.parameters import accepted_values, as_text, is_list, list_items, refusal
 from parley.template.references import NAMES, References, Stack, api_id
@@ -141,7 +143,7 @@ class Document:
     ) -> None:
         self.path = path
         self._content = content
-        self._stack_name = stack.name
+        self._stack = stack
         self._notes: dict[str, NodePath] = {}
         self.refusals: dict[str, NodePath] = {}
         self.parameters = as_mapping(content.get("Parameters"))
@@ -160,6 +162,7 @@ class Document:
             as_mapping(content.get("Mappings")),
             imports,
             self._ssm_value,
+            self._secret_value,
             self._note_unresolved,
         )
         self._physical: dict[str, str] = {name: name for name in self._resources}
@@ -173,14 +176,18 @@ class Document:
         self._physical = {name: name for name in self._resources}
         names |= self._physical | given
         self._physical |= {name: self._name_given(name) or self._default_name(name) for name in self._resources}
-        names |= {name: references.reference(name) for name in self._resources}
-        for name in self._resources:
-            # A template that SAM has transformed already declares what SAM generates.
-            generated = references.generated_names(name)
-            names |= {each: value for each, value in generated.items() if each not in self._resources}
+        names |= self._references(references)
         for implicit in IMPLICIT_APIS:
             names.setdefault(implicit, api_id(implicit))
         self.usage.forget()
+
+    def _references(self, references: References) -> dict[str, str]:
+        """Return the values of `Ref` for the resources, and for what SAM generates for them."""
+        found = {name: references.reference(name) for name in self._resources}
+        for name in self._resources:
+            # A template that SAM has transformed already declares what SAM generates.
+            found = {**references.generated_names(name), **found}
+        return found
 
     @classmethod
     def read(cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], stack: Stack) -> Document:
@@ -289,7 +296,7 @@ class Document:
     def deployed_names(self) -> dict[str, str]:
         """Return names as CloudFormation generates them, for the resources that the template gives none."""
         return {
-            logical_id: f"{self._stack_name}-{logical_id}-{_GENERATED_SUFFIX}"
+            logical_id: f"{self._stack.name}-{logical_id}-{_GENERATED_SUFFIX}"
             for logical_id in self.resource_types
             if self.kind(logical_id) in NAMES and not self._name_given(logical_id)
         }
@@ -384,6 +391,30 @@ class Document:
                 properties = self.properties(logical_id)
                 if properties.text("Name", logical_id) == name:
                     return properties.text("Value")
+        return None
+
+    def secret_string(self, logical_id: str) -> str:
+        """Return the value of a secret; empty, with a note, if Secrets Manager would refuse to generate it."""
+        properties = self.properties(logical_id)
+        if given := properties.text("SecretString"):
+            return given
+        if "GenerateSecretString" not in properties:
+            return ""
+        options = properties.part("GenerateSecretString")
+        try:
+            seed = f"{self._stack.seed()} {self._stack.name} {logical_id}"
+            return generated_secret({name: options.text(name) for name in OPTIONS}, seed)
+        except ValueError as error:
+            properties.note(f"`{logical_id}`: {error}. AWS refuses this; the secret is empty.", "GenerateSecretString")
+            return ""
+
+    def _secret_value(self, secret: str) -> str | None:
+        """Return the value of a secret that the template itself creates, by its name or ARN."""
+        for logical_id in self._resources:
+            if self.kind(logical_id) == "AWS::SecretsManager::Secret":
+                name = self.properties(logical_id).text("Name", logical_id)
+                if secret in (name, secret_arn(name)):
+                    return self.secret_string(logical_id)
         return None
 
     def _default_name(self, logical_id: str) -> str:

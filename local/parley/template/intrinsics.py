@@ -15,6 +15,9 @@ NO_VALUE = object()
 """Value of `AWS::NoValue`: the property, or the item of a list, does not exist."""
 
 _DYNAMIC = re.compile(r"\{\{resolve:([\w-]+):([^}]*)\}\}")
+_ARN_PARTS = 7
+"""The parts of a secret's ARN between colons."""
+
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
@@ -27,8 +30,9 @@ class Resolver:
     """Resolves intrinsic functions. A value that cannot be resolved becomes "", with a note.
 
     `names` are the values of `Ref` for parameters, pseudo parameters and resources. `attribute` returns the value of
-    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter. `decided` has the
-    conditions that are known, None while one is found out.
+    `Fn::GetAtt`, `imports` are exports of other stacks, `ssm` returns the value of an SSM parameter, and `secret` that
+    of a secret, by its name or ARN. `decided` has the conditions that are known, None while one is found out, and
+    `following` the dynamic references whose values are being found.
     """
 
     names: Mapping[str, Any]
@@ -37,8 +41,10 @@ class Resolver:
     mappings: Mapping[str, Any]
     imports: Mapping[str, str]
     ssm: Callable[[str], str | None]
+    secret: Callable[[str], str | None]
     note: Callable[[str], None]
     decided: dict[Any, bool | None] = field(default_factory=dict)
+    following: set[str] = field(default_factory=set)
 
     def __call__(self, value: Any) -> Any:
         """Return a value of the template with all its intrinsic functions resolved."""
@@ -60,7 +66,9 @@ class Resolver:
 
     def _apply(self, name: str, argument: Any) -> Any:
         try:
-            return _FUNCTIONS[name](self, argument)
+            result = _FUNCTIONS[name](self, argument)
+            # A function may put a dynamic reference together, with the ARN of a secret for example.
+            return _DYNAMIC.sub(self._dynamic, result) if isinstance(result, str) else result
         except Unresolved as unresolved:
             return self._unresolved(str(unresolved))
         except (TypeError, ValueError, LookupError, AttributeError, RecursionError):
@@ -71,9 +79,31 @@ class Resolver:
         return ""
 
     def _dynamic(self, match: re.Match[str]) -> str:
-        service, name = match[1], match[2]
-        value = self.ssm(name.partition(":")[0]) if service.startswith("ssm") else None
-        return self._unresolved(f"`{match[0]}` is not known") if value is None else value
+        reference, service, name = match[0], match[1], match[2]
+        if reference in self.following:
+            return self._unresolved(f"`{reference}` leads back to itself")
+        self.following.add(reference)
+        try:
+            value = self.ssm(name.partition(":")[0]) if service.startswith("ssm") else self._secret(service, name)
+        finally:
+            self.following.remove(reference)
+        return self._unresolved(f"`{reference}` is not known") if value is None else value
+
+    def _secret(self, service: str, reference: str) -> str | None:
+        """Return the value that a reference to a secret means: `name-or-ARN[:SecretString[:key]]`."""
+        if service != "secretsmanager":
+            return None
+        parts = reference.split(":")
+        words = _ARN_PARTS if parts[0] == "arn" else 1
+        value = self.secret(":".join(parts[:words]))
+        key = "".join(parts[words + 1 : words + 2])
+        if value is None or not key:
+            return value
+        try:
+            content = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+        return as_text(content[key]) if isinstance(content, dict) and key in content else None
 
     def condition(self, name: Any) -> bool:
         """Tell if a condition of the template is true. A condition that does not exist is false."""

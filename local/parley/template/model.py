@@ -410,6 +410,15 @@ class Parameter:
     type: str = "String"
 
 
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret of Secrets Manager. `value` is empty if it gets none, and `key` if AWS's own key encrypts it."""
+
+    name: str
+    value: str = field(repr=False)
+    key: str = ""
+
+
 PolicyDocument = Mapping[str, Any]
 """An IAM policy document; its intrinsic functions are resolved."""
 
@@ -444,6 +453,7 @@ class Template:
     tables: tuple[Table, ...]
     queues: tuple[Queue, ...] = ()
     parameters: tuple[Parameter, ...] = ()
+    secrets: tuple[Secret, ...] = ()
     notes: tuple[str, ...] = ()
     event_sources: tuple[EventSource, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ _EMULATED = {
         "AWS::Lambda::LayerVersion",
     ),
     *("AWS::DynamoDB::Table", "AWS::SQS::Queue", "AWS::SSM::Parameter", "AWS::SNS::Topic"),
+    "AWS::SecretsManager::Secret",
     *(
         "AWS::SNS::Subscription",
         "AWS::S3::Bucket",
@@ -44,7 +45,7 @@ _EMULATED = {
 _IGNORED = {
     *("AWS::IAM::*", "AWS::Logs::*", "AWS::CloudWatch::*", "AWS::CDK::*", "AWS::Lambda::Version", "AWS::KMS::*"),
     *("AWS::Lambda::Permission", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy", "AWS::S3::BucketPolicy"),
-    *("AWS::Events::EventBusPolicy", "AWS::Scheduler::ScheduleGroup"),
+    *("AWS::Events::EventBusPolicy", "AWS::Scheduler::ScheduleGroup", "AWS::SecretsManager::ResourcePolicy"),
     *(
         "AWS::ApiGatewayV2::Deployment",
         "AWS::ApiGatewayV2::DomainName",
@@ -70,14 +71,15 @@ def read(
     *,
     imports: Mapping[str, str] | None = None,
     stack: str = "parley",
+    seed: Callable[[], str] = str,
 ) -> Template:
     """Read a template.
 
-    `parameters` override the defaults of its parameters; `imports` are exports of other stacks. Raises `TemplateError`
-    if the file is not a template, has no API, a parameter does not accept its value, or the code of a function is
-    missing.
+    `parameters` override the defaults of its parameters; `imports` are exports of other stacks. `seed` returns what
+    generated secrets are made from. Raises `TemplateError` if the file is not a template, has no API, a parameter does
+    not accept its value, or the code of a function is missing.
     """
-    document = Document.read(path, parameters or {}, imports or {}, Stack(stack))
+    document = Document.read(path, parameters or {}, imports or {}, Stack(stack, seed))
     if document.refusals:
         lines = "\n".join(document.with_lines(document.refusals))
         raise TemplateError(f"{lines}\nCloudFormation would refuse this. Set a value with --parameter NAME=VALUE.")
@@ -96,6 +98,7 @@ def read(
         tables=tuple(storage.tables(document)),
         queues=tuple(storage.queues(document)),
         parameters=tuple(storage.parameters(document)),
+        secrets=tuple(storage.secrets(document)),
         roles=roles(document, found),
         deployed_names=document.deployed_names(),
         constraints=document.parameters,

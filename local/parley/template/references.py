@@ -7,14 +7,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from parley.account import ACCOUNT_ID, REGION
+from parley.account import ACCOUNT_ID, REGION, secret_arn
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The stack that a deployment would create: values of the pseudo parameters."""
+    """The stack that a deployment would create: values of the pseudo parameters.
+
+    `seed` returns what its generated secrets are made from.
+    """
 
     name: str
+    seed: Callable[[], str] = str
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource in the emulator's account and region."""
@@ -49,6 +53,7 @@ NAMES = {
     "AWS::Serverless::SimpleTable": "TableName",
     "AWS::SQS::Queue": "QueueName",
     "AWS::SSM::Parameter": "Name",
+    "AWS::SecretsManager::Secret": "Name",
     "AWS::ApiGatewayV2::Stage": "StageName",
     "AWS::ApiGatewayV2::DomainName": "DomainName",
     "AWS::ApiGateway::Stage": "StageName",
@@ -128,7 +133,7 @@ class References:
                 return f"{self._function_arn(logical_id)}:1"
             case "AWS::Lambda::Alias":
                 return f"{self._function_arn(logical_id)}:{self._name(logical_id)}"
-            case "AWS::SNS::Topic" | "AWS::IAM::ManagedPolicy":
+            case "AWS::SNS::Topic" | "AWS::IAM::ManagedPolicy" | "AWS::SecretsManager::Secret":
                 return self.arn(logical_id)
         return api_id(logical_id) if kind in APIS else self._name(logical_id)
 
@@ -138,7 +143,7 @@ class References:
         match kind, attribute:
             case ("AWS::SQS::Queue", "QueueName") | ("AWS::Events::EventBus", "Name"):
                 return self._name(logical_id)
-            case "AWS::SQS::Queue", "QueueUrl":
+            case ("AWS::SQS::Queue", "QueueUrl") | ("AWS::SecretsManager::Secret", "Id"):
                 return self.reference(logical_id)
             case "AWS::Lambda::Version", "Version":
                 return "1"
@@ -165,6 +170,8 @@ class References:
     def arn(self, logical_id: str) -> str:
         """Return a resource's ARN. For a type that is not emulated the ARN has the usual form."""
         kind = self._kind(logical_id)
+        if kind == "AWS::SecretsManager::Secret":
+            return secret_arn(self._name(logical_id))
         service, prefix = _ARN_FORMS.get(kind, (kind.split("::")[1].lower() if kind.count("::") == 2 else "custom", ""))
         return self._stack.arn(service, prefix + self._name(logical_id))
 

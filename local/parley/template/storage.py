@@ -1,4 +1,4 @@
-"""Tables, queues, topics and SSM parameters in templates."""
+"""Tables, queues, topics, SSM parameters and secrets in templates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from parley.template.arns import function_arn, function_in
 from parley.template.document import Document, Properties, as_mapping
 from parley.template.event_sources import sam_events
-from parley.template.model import Parameter, Queue, Subscription, Table, Topic
+from parley.template.model import Parameter, Queue, Secret, Subscription, Table, Topic
 
 _QUEUE_ATTRIBUTES = {
     *("DelaySeconds", "MaximumMessageSize", "MessageRetentionPeriod", "ReceiveMessageWaitTimeSeconds"),
@@ -136,3 +136,10 @@ def parameters(document: Document) -> Iterator[Parameter]:
     for logical_id in document.of_type("AWS::SSM::Parameter"):
         properties = document.properties(logical_id)
         yield Parameter(document.name(logical_id), properties.text("Value"), properties.text("Type", "String"))
+
+
+def secrets(document: Document) -> Iterator[Secret]:
+    """Return the secrets of Secrets Manager."""
+    for logical_id in document.of_type("AWS::SecretsManager::Secret"):
+        key = document.properties(logical_id).text("KmsKeyId")
+        yield Secret(document.name(logical_id), document.secret_string(logical_id), key)

@@ -90,6 +90,7 @@ WITHOUT_EFFECT: Mapping[str, tuple[str, ...]] = {
     "AWS::S3::Bucket": _BUCKET,
     "AWS::Scheduler::Schedule": (*("Target.RoleArn", "FlexibleTimeWindow*", "ActionAfterCompletion"), *_DELIVERY),
     "AWS::SSM::Parameter": ("Tier", "DataType", "AllowedPattern"),
+    "AWS::SecretsManager::Secret": ("ReplicaRegions*",),
 }
 """Properties that change nothing for a function or a client here, by type: names, notes, costs, backups, encryption,
 deployment and logs. Patterns of their paths. Only these types are looked at."""

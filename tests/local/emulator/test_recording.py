@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from parley.emulator.recording import MAX_PAYLOAD_BYTES, Record, record_payloads
+from parley.emulator.recording import MAX_PAYLOAD_BYTES, Record, record_payloads, secrets_of
 from parley.emulator.redaction import REDACTED, Redaction
-from parley.template.model import Function, Parameter, Template
+from parley.template.model import Function, Parameter, Secret, Template
 from parley.trace import Trace
 
 
@@ -76,6 +76,16 @@ def test_secrets_of_the_template_are_known(tmp_path, name):
     record = record_payloads(trace, Template(functions, (), (), (), parameters=parameters))
     trace.record("end", {"answer": b'"a very secret value, another secret value, an open value"'})
     assert record.of(1).value() == f"{REDACTED}, {REDACTED}, an open value"
+
+
+def test_secrets_of_secrets_manager_are_known_with_what_is_in_their_json():
+    secrets = (Secret("plain", "a very secret value"), Secret("fields", '{"host": "db", "password": "inside of json"}'))
+    assert secrets_of(Template({}, (), (), (), secrets=secrets)) == [
+        "a very secret value",
+        secrets[1].value,
+        "db",
+        "inside of json",
+    ]
 
 
 def test_secrets_that_come_later_are_redacted_too():

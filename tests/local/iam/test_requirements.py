@@ -7,10 +7,19 @@ from pathlib import Path
 
 import policy_sentry
 import pytest
+from parley.account import secret_arn
 from parley.iam.managed_policies import managed_policy
-from parley.iam.requirements import Call, Permission, encryption, permissions, s3_call, with_more_objects
+from parley.iam.requirements import (
+    Call,
+    Permission,
+    encryption,
+    keys_of_secrets,
+    permissions,
+    s3_call,
+    with_more_objects,
+)
 from parley.iam.services_use import of_function
-from parley.template.model import EventSource, Function, InvokeConfig
+from parley.template.model import EventSource, Function, InvokeConfig, Secret
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table"
 SQS = "arn:aws:sqs:us-east-1:000000000000"
@@ -150,6 +159,11 @@ CALLS = [
         Call("secretsmanager", "GetSecretValue", {"SecretId": f"{SECRET}:key-AbCdEf"}),
         [("secretsmanager:GetSecretValue", f"{SECRET}:key-AbCdEf")],
     ),
+    (
+        # `Ref` of a secret; on AWS it ends with other characters.
+        Call("secretsmanager", "GetSecretValue", {"SecretId": secret_arn("a-key")}),
+        [("secretsmanager:GetSecretValue", f"{SECRET}:a-key-??????")],
+    ),
     (Call("kms", "Decrypt", {"KeyId": "k1"}), [("kms:Decrypt", KEY)]),
     (Call("kms", "Decrypt", {"KeyId": "alias/mine"}), [("kms:Decrypt", None)]),
     (Call("sns", "Publish", {"TopicArn": "arn:aws:sns:us-east-1:000000000000:news"}), [("sns:Publish", None)]),
@@ -182,6 +196,15 @@ def test_what_a_call_needs(call, needed):
 )
 def test_what_a_customers_key_encrypts_needs_the_key_too(stored, read):
     assert Permission("kms:Decrypt", KEY, via=read.service) in permissions(read, dict([encryption(stored)]))
+
+
+def test_a_secret_of_the_template_needs_its_key_too():
+    awss = Secret("awss", "x", "alias/aws/secretsmanager")
+    keys = keys_of_secrets([Secret("mine", "x", KEY), awss, Secret("none", "x")])
+    ids = ("mine", secret_arn("mine"), "awss", "none")
+    reads = [Call("secretsmanager", "GetSecretValue", {"SecretId": each}) for each in ids]
+    needed = [[each.resource for each in permissions(read, keys) if each.action == "kms:Decrypt"] for read in reads]
+    assert needed == [[KEY], [KEY], [], []]
 
 
 @pytest.mark.parametrize("key", [{}, {"KeyId": "alias/aws/ssm"}])

@@ -11,6 +11,7 @@ from textwrap import dedent
 
 import pytest
 from click.testing import CliRunner
+from parley.account import secret_arn
 from parley.cli.main import main
 from parley.template.model import (
     Authorizer,
@@ -20,6 +21,7 @@ from parley.template.model import (
     MockIntegration,
     Parameter,
     Queue,
+    Secret,
     Stage,
     Throttle,
 )
@@ -258,6 +260,69 @@ class TestValues:
         assert found.functions["G"].environment == {"A": "found", "B": "imported", "C": "found", "D": ""}
         assert [note.partition(": ")[2] for note in found.notes] == [
             "`G`: `{{resolve:ssm:/q:1}}` is not known; the value is empty."
+        ]
+
+    def test_values_of_secrets(self, template):
+        path = template("""
+            S:
+              Type: AWS::SecretsManager::Secret
+              Properties: {Name: app/s, SecretString: '{"user": "ann", "port": 1}'}
+            T: {Type: AWS::SecretsManager::Secret, Properties: {GenerateSecretString: {}, KmsKeyId: alias/mine}}
+            U: {Type: AWS::SecretsManager::Secret, Properties: {Description: none yet}}
+            G:
+              Type: AWS::Serverless::Function
+              Properties:
+                Handler: a.b
+                CodeUri: code
+                Environment:
+                  Variables:
+                    A: !Ref S
+                    B: !GetAtt S.Id
+                    C: "{{resolve:secretsmanager:app/s}}"
+                    D: "{{resolve:secretsmanager:app/s:SecretString:user}}"
+                    E: !Sub "{{resolve:secretsmanager:${S}:SecretString:port}}"
+                    F: !Join ["", ["{{resolve:secretsmanager:", !Ref T, "}}"]]
+                    G: "{{resolve:secretsmanager:app/s:SecretString:none}}"
+                    H: "{{resolve:secretsmanager:elsewhere}}"
+        """)
+        found = read(path, seed=lambda: "seed")
+        given, generated, bare = found.secrets
+        assert (given, bare) == (Secret("app/s", '{"user": "ann", "port": 1}'), Secret("U", ""))
+        assert (generated.name, len(generated.value), generated.key) == ("T", 32, "alias/mine")
+        assert found.functions["G"].environment == {
+            **dict.fromkeys("AB", secret_arn("app/s")),
+            "C": given.value,
+            "D": "ann",
+            "E": "1",
+            "F": generated.value,
+            "G": "",
+            "H": "",
+        }
+        assert [note.partition(": ")[2] for note in found.notes] == [
+            "`G`: `{{resolve:secretsmanager:app/s:SecretString:none}}` is not known; the value is empty.",
+            "`G`: `{{resolve:secretsmanager:elsewhere}}` is not known; the value is empty.",
+        ]
+        assert read(path, seed=lambda: "seed").secrets == found.secrets
+        assert read(path, seed=lambda: "other").secrets[1].value != generated.value
+
+    def test_a_value_that_leads_back_to_itself_is_noted(self, template):
+        path = template("""
+            P: {Type: AWS::SSM::Parameter, Properties: {Name: /p, Value: "{{resolve:ssm:/p}}"}}
+            S: {Type: AWS::SecretsManager::Secret, Properties: {Name: s, SecretString: "{{resolve:secretsmanager:s}}"}}
+        """)
+        assert [note.partition(": ")[2] for note in read(path).notes] == [
+            "`P`: `{{resolve:ssm:/p}}` leads back to itself; the value is empty.",
+            "`S`: `{{resolve:secretsmanager:s}}` leads back to itself; the value is empty.",
+        ]
+
+    def test_a_secret_that_cannot_be_generated_is_noted(self, template):
+        path = template("""
+            S: {Type: AWS::SecretsManager::Secret, Properties: {GenerateSecretString: {PasswordLength: 3}}}
+        """)
+        found = read(path)
+        assert found.secrets == (Secret("S", ""),)
+        assert [note.partition(": ")[2] for note in found.notes] == [
+            "`S`: PasswordLength must be a number from 4 to 4096. AWS refuses this; the secret is empty."
         ]
 
     def test_a_queue_has_the_attributes_of_create_queue(self, template):

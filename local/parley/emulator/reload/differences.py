@@ -74,6 +74,7 @@ def summary(before: Template, after: Template) -> list[str]:
         *_compared(_apis(before.http_apis), _apis(after.http_apis)),
         *(name for kind in ("tables", "queues", "topics", "buckets") for name in _named(kind, before, after)),
         *_compared({each.name: each for each in before.parameters}, {each.name: each for each in after.parameters}),
+        *_compared({each.name: each for each in before.secrets}, {each.name: each for each in after.secrets}),
         *(["event sources"] if _sources(before) != _sources(after) else []),
         *(["roles"] if before.roles != after.roles else []),
     ]
