@@ -495,4 +495,5 @@ class Emulator:
 
 def _permissions(template: Template) -> tuple[object, ...]:
     """Return what of a template decides what its functions may do."""
-    return template.roles, template.event_sources, template.streams, template.deployed_names, sorted(template.functions)
+    sources, names = (template.event_sources, template.streams), (template.deployed_names, sorted(template.functions))
+    return template.roles, *sources, *names, [(each.name, each.key) for each in template.secrets]

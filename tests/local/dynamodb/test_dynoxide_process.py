@@ -31,6 +31,14 @@ async def main():
 asyncio.run(main())
 """
 
+PIECES = """
+printf '%s' "$$ is listening"
+sleep 0.4
+echo ' on a port'
+exec sleep 600
+"""
+"""An engine that prints its first line in two parts."""
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -75,6 +83,15 @@ async def test_without_a_folder_its_data_are_in_its_own_memory(tmp_path, monkeyp
     engine = await process.start(engines.binary(), None, Clock().within)
     assert await engine.end() == "it was ended by SIGKILL"
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_its_number_comes_before_all_that_it_prints_also_on_a_busy_machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(process, "_GUARDIAN", process._GUARDIAN.replace("engine=$!", "engine=$!; sleep 0.2"))
+    engine = await process.start(script(tmp_path, PIECES), None, Clock().within)
+    try:
+        assert list(engine.output) == [f"{engine.pid} is listening on a port"]
+    finally:
+        await engine.end()
 
 
 async def test_it_ends_with_its_data(folder):

@@ -30,9 +30,8 @@ _ATTEMPTS = 5
 
 _GUARDIAN = """
 folder=$1; shift
-"$@" </dev/null 2>&1 &
+/bin/sh -c 'echo "engine $$"; exec "$@"' "$0" "$@" </dev/null 2>&1 &
 engine=$!
-echo "engine $engine"
 exec >/dev/null 2>&1
 read -r after
 kill -9 "$engine"
@@ -45,6 +44,8 @@ exit "$status"
 
 When the emulator ends, also by SIGKILL, the system closes that end. Then the shell ends the engine and removes its
 data. Linux could send the engine a signal at the end of its parent (PR_SET_PDEATHSIG); macOS cannot. Both have pipes.
+The engine's process prints its own number before it becomes the engine: printed by the shell beside it, the number came
+between two parts of the engine's first line on a busy machine.
 """
 
 _MAX_LINE_BYTES = 64 * 1024
