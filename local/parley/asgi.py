@@ -67,6 +67,15 @@ def whole_number(text: str) -> int | None:
     return int(text) if _NUMBER.fullmatch(text) else None
 
 
+def json_object(text: str | bytes) -> dict[str, Any] | None:
+    """Return the object that a text in JSON is; None for any other text."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 class ClientGone(Exception):
     """The client disconnected before its whole request arrived. Such a request has no effect."""
 

@@ -52,8 +52,8 @@ class Clock:
     A subclass with its own time overrides `time` and `call_later`; everything else goes through these two.
     """
 
-    def __init__(self) -> None:
-        self.loading = Loading()
+    def __init__(self, loading: Loading | None = None) -> None:
+        self.loading = loading or Loading()
 
     def time(self) -> float:
         """Return the seconds since the epoch."""
@@ -116,10 +116,9 @@ class MovableClock(Clock):
     """
 
     def __init__(self, machine: Clock | None = None) -> None:
-        super().__init__()
-        self.ahead = 0.0
         self._machine = machine or Clock()
-        self.loading = self._machine.loading
+        super().__init__(self._machine.loading)
+        self.ahead = 0.0
         self._timers: set[_MovableTimer] = set()
 
     def time(self) -> float:

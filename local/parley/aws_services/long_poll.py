@@ -6,12 +6,12 @@ moto waits in the one thread that answers all requests, so nobody could send the
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from parley.asgi import whole_number
+from parley.asgi import json_object, whole_number
 
 MAX_SECONDS = 20
 """The longest wait for messages. Source: SQS's API reference, ReceiveMessage, `WaitTimeSeconds`."""
@@ -39,12 +39,12 @@ class LongPoll:
         """
         target = next((value for name, value in headers.items() if name.lower() == "x-amz-target"), "")
         if target:
-            return cls._of(_json(body), json.dumps) if target.endswith(f".{_RECEIVE}") else None
+            return cls._of(json_object(body) or {}, json.dumps) if target.endswith(f".{_RECEIVE}") else None
         form = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True))
         return cls._of(form, urlencode) if form.get("Action") == _RECEIVE else None
 
     @classmethod
-    def _of(cls, content: Mapping[str, Any], write: Any) -> LongPoll | None:
+    def _of(cls, content: Mapping[str, Any], write: Callable[[Any], str]) -> LongPoll | None:
         url, wait = content.get("QueueUrl"), content.get(_WAIT)
         seconds = None if wait is None else whole_number(str(wait))
         if not isinstance(url, str) or (wait is not None and (seconds is None or seconds > MAX_SECONDS)):
@@ -55,11 +55,3 @@ class LongPoll:
 def has_messages(answer: bytes) -> bool:
     """Tell if an answer of SQS, JSON or XML, has messages: each has a receipt."""
     return b"ReceiptHandle" in answer
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from parley.asgi import Response, Scope
+from parley.asgi import Response, Scope, json_object
 from parley.aws_services.s3_signatures import MAX_FORM_BYTES
 from parley.dynamodb.engine import UNITS_HEADER
 from parley.emulator.paths import CONNECTIONS_PATH, DYNAMODB_PATH, INVOKE_PATH, SERVICES_PATH
@@ -111,11 +110,7 @@ class ServiceCall:
         """Return the parameters in the body: JSON, or a form as SDKs sent it to SQS before 2023."""
         if "x-www-form-urlencoded" in self._headers.get("content-type", ""):
             return dict(parse_qsl(self.body.decode(errors="replace")))
-        try:
-            parameters = json.loads(self.body or b"{}")
-        except (ValueError, RecursionError):
-            return {}
-        return parameters if isinstance(parameters, dict) else {}
+        return json_object(self.body) or {}
 
     def ids(self) -> dict[str, str]:
         """Return the fields that name this call in the trace, without its content."""

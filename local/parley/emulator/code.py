@@ -12,8 +12,7 @@ from functools import partial
 from itertools import takewhile
 from pathlib import Path
 
-from parley import dev_tokens
-from parley.dev_tokens import user_folder
+from parley.dev_tokens import secret, user_folder
 from parley.emulator.cache import is_there, made
 from parley.emulator.interpreters import with_interpreters
 from parley.emulator.options import TemplateOptions
@@ -31,8 +30,7 @@ def read_template(options: TemplateOptions, overrides: Mapping[str, str]) -> Tem
 
     Raises `TemplateError` and `StartError`.
     """
-    seed = partial(dev_tokens.secret, overrides)
-    template = read(options.path, options.parameters, imports=options.imports, seed=seed)
+    template = read(options.path, options.parameters, imports=options.imports, seed=partial(secret, overrides))
     cache = user_folder(overrides) / "code"
     functions = {name: _in_folders(each, cache) for name, each in template.functions.items()}
     return with_interpreters(replace(template, functions=functions), options.path, options.python, overrides)

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from parley.emulator.redaction import Redaction, is_secret_name
+from parley.template.generated_secrets import fields_of
 from parley.template.model import Template
 from parley.trace import Trace, TraceEvent
 
@@ -137,9 +138,5 @@ def secrets_of(template: Template) -> list[str]:
 
 def _texts_of(secret: str) -> list[str]:
     """Return a secret and, if it is a JSON object, the texts in it: functions use these."""
-    try:
-        content = json.loads(secret)
-    except (ValueError, RecursionError):
-        content = None
-    fields = content.values() if isinstance(content, dict) else ()
-    return [each for each in (secret, *fields) if isinstance(each, str) and each]
+    fields = fields_of(secret) or {}
+    return [each for each in (secret, *fields.values()) if isinstance(each, str) and each]

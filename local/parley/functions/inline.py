@@ -116,10 +116,11 @@ class Inline:
             self._used.add(function.name)
             self._record_due_fault(invocation)
             handled = asyncio.ensure_future(_in_thread(function.name, lambda: _call(invocation)))
-            in_time = await self._clock.within(function.timeout, handled)
-            if not in_time:
+            try:
+                in_time = await self._clock.within(function.timeout, handled)
+                return run.end(handled.result() if in_time else timed_out(invocation))
+            finally:
                 handled.cancel()
-            return run.end(handled.result() if in_time else timed_out(invocation))
 
     def renew(self, functions: Mapping[str, Function], changed: Collection[str]) -> list[str]:
         """Do nothing: what this process has imported stays."""

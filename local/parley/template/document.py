@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,11 +183,11 @@ class Document:
 
     def _references(self, references: References) -> dict[str, str]:
         """Return the values of `Ref` for the resources, and for what SAM generates for them."""
-        found = {name: references.reference(name) for name in self._resources}
+        generated: dict[str, str] = {}
         for name in self._resources:
-            # A template that SAM has transformed already declares what SAM generates.
-            found = {**references.generated_names(name), **found}
-        return found
+            generated |= references.generated_names(name)
+        # A template that SAM has transformed already declares what SAM generates.
+        return generated | {name: references.reference(name) for name in self._resources}
 
     @classmethod
     def read(cls, path: Path, parameters: Mapping[str, str], imports: Mapping[str, str], stack: Stack) -> Document:
@@ -386,12 +386,8 @@ class Document:
 
     def _ssm_value(self, name: str) -> str | None:
         """Return the value of an SSM parameter that the template itself creates."""
-        for logical_id in self._resources:
-            if self.kind(logical_id) == "AWS::SSM::Parameter":
-                properties = self.properties(logical_id)
-                if properties.text("Name", logical_id) == name:
-                    return properties.text("Value")
-        return None
+        found = self._find("AWS::SSM::Parameter", lambda each: each == name)
+        return self.properties(found).text("Value") if found else None
 
     def secret_string(self, logical_id: str) -> str:
         """Return the value of a secret; empty, with a note, if Secrets Manager would refuse to generate it."""
@@ -410,12 +406,13 @@ class Document:
 
     def _secret_value(self, secret: str) -> str | None:
         """Return the value of a secret that the template itself creates, by its name or ARN."""
-        for logical_id in self._resources:
-            if self.kind(logical_id) == "AWS::SecretsManager::Secret":
-                name = self.properties(logical_id).text("Name", logical_id)
-                if secret in (name, secret_arn(name)):
-                    return self.secret_string(logical_id)
-        return None
+        found = self._find("AWS::SecretsManager::Secret", lambda name: secret in (name, secret_arn(name)))
+        return self.secret_string(found) if found else None
+
+    def _find(self, kind: str, is_meant: Callable[[str], bool]) -> str | None:
+        """Return the logical id of the resource of this type whose name is meant; None without one."""
+        ids = (logical_id for logical_id in self._resources if self.kind(logical_id) == kind)
+        return next((each for each in ids if is_meant(self.properties(each).text("Name", each))), None)
 
     def _default_name(self, logical_id: str) -> str:
         """Return the name of a resource that the template gives none: its logical id, which has no capitals for S3."""

@@ -7,6 +7,7 @@ import json
 import string
 from collections.abc import Mapping
 from random import Random
+from typing import Any
 
 OPTIONS = (
     *("ExcludeCharacters", "ExcludeLowercase", "ExcludeUppercase", "ExcludeNumbers", "ExcludePunctuation"),
@@ -35,13 +36,19 @@ def generated_secret(options: Mapping[str, str], seed: str) -> str:
     password = _password(options, Random(hashlib.sha256(seed.encode()).digest()))  # noqa: S311 - the seed is the secret
     if not template:
         return password
-    try:
-        content = json.loads(template)
-    except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
+    fields = fields_of(template)
+    if fields is None:
         raise ValueError("SecretStringTemplate is no JSON object")
-    return json.dumps({**content, str(key): password})
+    return json.dumps({**fields, str(key): password})
+
+
+def fields_of(secret: str) -> dict[str, Any] | None:
+    """Return the fields of a secret that is a JSON object; None for any other secret."""
+    try:
+        content = json.loads(secret)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def _password(options: Mapping[str, str], chance: Random) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from parley.template.generated_secrets import fields_of
 from parley.template.parameters import as_text
 
 NO_VALUE = object()
@@ -99,11 +100,8 @@ class Resolver:
         key = "".join(parts[words + 1 : words + 2])
         if value is None or not key:
             return value
-        try:
-            content = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
-        return as_text(content[key]) if isinstance(content, dict) and key in content else None
+        fields = fields_of(value) or {}
+        return as_text(fields[key]) if key in fields else None
 
     def condition(self, name: Any) -> bool:
         """Tell if a condition of the template is true. A condition that does not exist is false."""

@@ -325,6 +325,14 @@ class TestValues:
             "`S`: PasswordLength must be a number from 4 to 4096. AWS refuses this; the secret is empty."
         ]
 
+    def test_an_option_that_is_not_known_is_noted(self, template):
+        path = template("""
+            S: {Type: AWS::SecretsManager::Secret, Properties: {GenerateSecretString: {Other: 1}}}
+        """)
+        assert [note.partition(": ")[2] for note in read(path).notes] == [
+            "`S.GenerateSecretString`: `Other` is not emulated; ignored."
+        ]
+
     def test_a_queue_has_the_attributes_of_create_queue(self, template):
         path = template("""
             Q: {Type: AWS::SQS::Queue, Properties: {QueueName: q.fifo, FifoQueue: true, DelaySeconds: 5, Tags: []}}

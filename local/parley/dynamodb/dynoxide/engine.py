@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from parley.account import REGION
-from parley.asgi import Response
+from parley.asgi import Response, json_object
 from parley.dynamodb.dynoxide import corrections
 from parley.dynamodb.dynoxide.client import Client, NoAnswer, TooLate
 from parley.dynamodb.dynoxide.process import Data, EngineProcess, start, temporary_data
@@ -118,7 +118,7 @@ class Dynoxide:
         """Answer one request. Raises `EngineFailed`; if the process has died, another one runs then."""
         operation = operation_of(headers)
         sent = {name.lower(): value for name, value in headers.items() if name.lower() in _KEPT} | _SIGNED
-        request = _parsed(body) if is_metered(operation) else None
+        request = json_object(body) if is_metered(operation) else None
         if request is None:
             self._tables.clear()
             answer = await self._post(sent, body.replace(_ARN, _ENGINES_ARN))
@@ -203,14 +203,6 @@ class Dynoxide:
                 raise EngineFailed(f"{how}, and it cannot be started again: {error}") from None
             self._record("note", text=f"Dynoxide runs again, on the same data: {how}.")
             return self._run
-
-
-def _parsed(body: bytes) -> dict[str, Any] | None:
-    try:
-        request = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return request if isinstance(request, dict) else None
 
 
 def _answered(answer: Response, content: bytes, units: float | None) -> Response:
