@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.session import Session
 from parley.account import secret_arn
 from parley.asgi import ClientGone, read_body
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.aws_services.known_services import endpoint_variables, known_services
 from parley.aws_services.long_poll import MAX_SECONDS
 from parley.aws_services.notifications import DEFAULT_BUS
@@ -88,7 +88,9 @@ async def services():
         await asyncio.sleep(0.01)
     queues, parameters = (*QUEUES, Queue("subscribed")), (Parameter("/a/b", "value"),)
     subscriptions = (SUBSCRIPTION, *FUNCTIONS)
-    await services.provision(queues, parameters, (Topic("news"), Topic("filtered")), subscriptions, (BUCKET,))
+    await services.provision(
+        Resources(queues, parameters, (Topic("news"), Topic("filtered")), subscriptions, (BUCKET,))
+    )
     yield services
     server.should_exit = True
     await serving
@@ -202,17 +204,17 @@ async def test_a_parameter_and_a_secret(services):
 
 async def test_a_secret_of_the_template_has_the_arn_that_ref_returns(services):
     secrets = client(services, "secretsmanager")
-    await services.provision((), (), secrets=(Secret("my/key", "hidden"), Secret("bare", "")))
+    await services.provision(Resources(secrets=(Secret("my/key", "hidden"), Secret("bare", ""))))
     for name in ("my/key", secret_arn("my/key")):
         found = await call(secrets.get_secret_value, SecretId=name)
         assert (found["Name"], found["ARN"], found["SecretString"]) == ("my/key", secret_arn("my/key"), "hidden")
     assert (await call(secrets.describe_secret, SecretId="bare"))["ARN"] == secret_arn("bare")
-    await services.provision((), (), secrets=(Secret("my/key", "changed"),))
+    await services.provision(Resources(secrets=(Secret("my/key", "changed"),)))
     assert (await call(secrets.get_secret_value, SecretId="my/key"))["SecretString"] == "changed"
 
 
 async def test_a_parameter_may_refer_to_a_secret(services):
-    await services.provision((), (), secrets=(Secret("referred", "hidden"),))
+    await services.provision(Resources(secrets=(Secret("referred", "hidden"),)))
     found = await call(
         client(services, "ssm").get_parameter, Name="/aws/reference/secretsmanager/referred", WithDecryption=True
     )
@@ -407,7 +409,7 @@ async def test_after_a_reset_the_buckets_are_as_the_template_says(services):
     await asyncio.to_thread(s3.put_object, Bucket="uploads", Key="in/a.txt", Body=b"one")
     await asyncio.to_thread(s3.create_bucket, Bucket="made")
     await services.clear()
-    await services.provision((), (), buckets=(BUCKET,))
+    await services.provision(Resources(buckets=(BUCKET,)))
     found = await asyncio.to_thread(s3.list_buckets)
     assert [each["Name"] for each in found["Buckets"]] == ["uploads"]
     assert "Contents" not in await asyncio.to_thread(s3.list_objects_v2, Bucket="uploads")
@@ -416,6 +418,6 @@ async def test_after_a_reset_the_buckets_are_as_the_template_says(services):
 async def test_a_bucket_that_comes_later_is_there(services):
     s3 = client(services, "s3")
     await asyncio.to_thread(s3.list_buckets)
-    await services.provision((), (), buckets=(Bucket("later"),))
+    await services.provision(Resources(buckets=(Bucket("later"),)))
     found = await asyncio.to_thread(s3.list_buckets)
     assert {each["Name"] for each in found["Buckets"]} == {"uploads", "later"}

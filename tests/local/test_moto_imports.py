@@ -44,14 +44,14 @@ def test_no_two_threads_import_moto_at_the_same_time():
 PARAMETERS = """
 import asyncio, sys
 
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.clock import Clock
 from parley.template.model import Parameter, Queue
 from parley.trace import Trace
 
 async def main():
     services = AwsServices("http://127.0.0.1", Trace(), Clock())
-    await services.provision((Queue("work"),), (Parameter("/a", "value"),))
+    await services.provision(Resources((Queue("work"),), (Parameter("/a", "value"),)))
     await services.send("arn:aws:sqs:us-east-1:000000000000:work", "hello", {})
     print([each["Body"] for each in await services.receive("work", 1)], "moto.ssm" in sys.modules)
 

@@ -1,7 +1,7 @@
 """The messages of queues, looked at without receiving them."""
 
 import pytest
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.aws_services.queue_view import messages, queues
 from parley.clock import Clock
 from parley.template.model import Queue
@@ -16,7 +16,7 @@ REDRIVE = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{ARN.format("dead")}", "
 @pytest.fixture
 async def services():
     services = AwsServices("http://127.0.0.1:1/aws", Trace(), Clock())
-    await services.provision((Queue("view-dead"), Queue("view-work", REDRIVE)), ())
+    await services.provision(Resources((Queue("view-dead"), Queue("view-work", REDRIVE))))
     yield services
     await services.clear()
 

@@ -25,7 +25,7 @@ from parley.aws_services.notifications import (
 )
 from parley.aws_services.queue_view import has_visible, is_empty, wait_seconds
 from parley.clock import Clock
-from parley.template.model import Bucket, Parameter, Queue, Secret, Subscription, Topic
+from parley.template.model import Bucket, Parameter, Queue, Secret, Subscription, Template, Topic
 from parley.trace import Trace
 
 _MOTO_HANDLERS = {
@@ -61,7 +61,7 @@ class Keeper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Resources:
+class Resources:
     """Resources of a template in these services."""
 
     queues: tuple[Queue, ...] = ()
@@ -70,6 +70,18 @@ class _Resources:
     subscriptions: tuple[Subscription, ...] = ()
     buckets: tuple[Bucket, ...] = ()
     secrets: tuple[Secret, ...] = ()
+
+    @classmethod
+    def of(cls, template: Template) -> Resources:
+        """Return the resources that a template has."""
+        return cls(
+            template.queues,
+            template.parameters,
+            template.topics,
+            template.subscriptions,
+            template.buckets,
+            template.secrets,
+        )
 
 
 class AwsServices:
@@ -95,10 +107,10 @@ class AwsServices:
         # One thread: moto's backends are plain dictionaries without locks. moto is imported at its first use.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="services")
         self._handlers: dict[str, Any] = {}
-        self._waiting: list[_Resources] = []
+        self._waiting: list[Resources] = []
         self._holds_messages = keeper is not None and keeper.holds_messages()
         self._unknown: set[str] = set()
-        self._later: list[_Resources] = []
+        self._later: list[Resources] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked = ""
 
@@ -141,20 +153,12 @@ class AwsServices:
             if gone:
                 gone.cancel()
 
-    async def provision(
-        self,
-        queues: tuple[Queue, ...],
-        parameters: tuple[Parameter, ...],
-        topics: tuple[Topic, ...] = (),
-        subscriptions: tuple[Subscription, ...] = (),
-        buckets: tuple[Bucket, ...] = (),
-        secrets: tuple[Secret, ...] = (),
-    ) -> None:
-        """Create the template's queues, parameters, topics, subscriptions, buckets and secrets at the first use.
+    async def provision(self, resources: Resources) -> None:
+        """Create resources of the template at the first use of their service.
 
         Many runs use none of them, and moto's import takes half a second.
         """
-        self._waiting.append(_Resources(queues, parameters, topics, subscriptions, buckets, secrets))
+        self._waiting.append(resources)
         if self._handlers:
             await self._in_thread(self._create)
 
@@ -199,7 +203,7 @@ class AwsServices:
             self._handlers.pop("s3", None)
         self._waiting, self._later = [], []
 
-    def _fill(self, service: str, resources: _Resources) -> None:
+    def _fill(self, service: str, resources: Resources) -> None:
         """Create what the template has of a service that is loaded by itself."""
         if service == "s3":
             self._create_buckets(resources.buckets)
@@ -235,7 +239,7 @@ class AwsServices:
 
     async def prepare(self) -> None:
         """Create what waits for the first use. Load S3, which takes seconds, if somebody may wait for its events."""
-        if any(each != _Resources() for each in (*self._waiting, *self._later)):
+        if any(each != Resources() for each in (*self._waiting, *self._later)):
             await self._in_thread(self._prepare)
 
     def _prepare(self) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.dynamodb.engine import Database
 from parley.dynamodb.provision import provision, provision_embedded
 from parley.emulator.options import Options
@@ -71,7 +71,7 @@ class Provisioning:
         return await asyncio.to_thread(provision, self._options.dynamodb, template, users, self._credentials())
 
     async def _create_services(self, now: Template, then: Template) -> None:
-        await self._services.provision(
+        resources = Resources(
             tuple(each for each in now.queues if each.name not in {other.name for other in then.queues}),
             tuple(each for each in now.parameters if each not in then.parameters),
             tuple(each for each in now.topics if each.name not in {other.name for other in then.topics}),
@@ -79,3 +79,4 @@ class Provisioning:
             tuple(each for each in now.buckets if each.name not in {other.name for other in then.buckets}),
             tuple(each for each in now.secrets if each not in then.secrets),
         )
+        await self._services.provision(resources)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.asgi import Response
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.clock import MovableClock, settle
 from parley.dynamodb.emptying import NotEmptied, empty
 from parley.dynamodb.engine import Database
@@ -170,16 +170,8 @@ class ResetApi:
             await asyncio.wait(tasks)
 
     async def _empty_services(self) -> None:
-        template = self.parts.template
         await self.parts.services.clear()
-        await self.parts.services.provision(
-            template.queues,
-            template.parameters,
-            template.topics,
-            template.subscriptions,
-            template.buckets,
-            template.secrets,
-        )
+        await self.parts.services.provision(Resources.of(self.parts.template))
 
 
 async def _awaited(work: Callable[[], Awaitable[Response]]) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.clock import Clock
 from parley.functions.event_sources import QueuePoller, failed_items
 from parley.template.model import EventSource, Queue
@@ -24,7 +24,7 @@ async def polled():
 
     async def start(function, reports=False):
         services = AwsServices("http://127.0.0.1:1", Trace(), Clock())
-        await services.provision((Queue("polled", {"VisibilityTimeout": "1"}),), ())
+        await services.provision(Resources((Queue("polled", {"VisibilityTimeout": "1"}),)))
         for message in await services.receive("polled", 10):
             await services.delete("polled", message["ReceiptHandle"])
         sources = QueuePoller((EventSource("polled", "f", reports_failures=reports),), services, function, Clock())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from moto.s3.models import s3_backends
 from parley.account import ACCOUNT_ID, REGION
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.clock import Clock
 from parley.emulator.state.journal import Journal
 from parley.emulator.state.kept import KeptServices
@@ -98,7 +98,7 @@ async def test_services_restore_them_into_the_templates_buckets(run, tmp_path):
         s3_backends.bucket_accounts.clear()
         journal = Journal(tmp_path / "other.db")
         services = AwsServices("http://127.0.0.1:1", Trace(), Clock(), keeper=KeptServices(journal))
-        await services.provision((), (), buckets=(Bucket("uploads"),))
+        await services.provision(Resources(buckets=(Bucket("uploads"),)))
         if number == 1:
             assert (await services.answer("s3", "PUT", signed, b"one", "/uploads/a.txt")).status == 200
         answer = await services.answer("s3", "GET", signed, b"", "/uploads/a.txt")

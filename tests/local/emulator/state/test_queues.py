@@ -8,7 +8,7 @@ import pytest
 from moto.sns.models import sns_backends
 from moto.sqs.models import sqs_backends
 from parley.account import ACCOUNT_ID, REGION
-from parley.aws_services import AwsServices
+from parley.aws_services import AwsServices, Resources
 from parley.clock import Clock
 from parley.emulator.state.journal import Journal, NotKept
 from parley.emulator.state.kept import KeptServices
@@ -38,7 +38,7 @@ async def run(tmp_path):
         sqs_backends[ACCOUNT_ID][REGION].queues.clear()
         journals.append(Journal(tmp_path / "services.db"))
         services = AwsServices("http://127.0.0.1:1", Trace(), Clock(), keeper=KeptServices(journals[-1]))
-        await services.provision(queues, (), TOPICS, SUBSCRIPTIONS)
+        await services.provision(Resources(queues, (), TOPICS, SUBSCRIPTIONS))
         return services
 
     yield start
@@ -158,7 +158,7 @@ async def test_messages_of_a_queue_that_the_template_has_no_more_wait_for_it(run
 async def test_a_queue_that_a_reload_brings_is_the_templates_and_has_what_was_kept_for_it(run):
     await send(await run(), "work", "one")
     second = await run(QUEUES[:1])
-    await second.provision(QUEUES[1:2], ())
+    await second.provision(Resources(QUEUES[1:2]))
     await send(second, "work", "two")
     assert await received(second, "work") == ["one", "two"]
     third = await run(QUEUES[:1])
