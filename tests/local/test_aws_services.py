@@ -62,13 +62,13 @@ async def services():
 
     What they send to functions and to the bus is in `delivered`; `left` is set if a client goes while it waits.
     """
-    port, delivered = free_port(), asyncio.Queue()
+    port, delivered, trace = free_port(), asyncio.Queue(), Trace()
 
     def deliver(arn, payload, source):
         delivered.put_nowait((arn, json.loads(payload), source))
 
-    services = AwsServices(f"http://127.0.0.1:{port}/aws", Trace(), Clock(), deliver)
-    services.delivered, services.left = delivered, asyncio.Event()
+    services = AwsServices(f"http://127.0.0.1:{port}/aws", trace, Clock(), deliver)
+    services.delivered, services.left, services.trace = delivered, asyncio.Event(), trace
 
     async def app(scope, receive, send):
         headers = dict(decode_headers(scope["headers"]))
@@ -305,6 +305,38 @@ async def test_nothing_is_kept_of_a_message_that_was_deleted(services):
         counts.append(tracked_by_moto() + kept("moto"))
     # No more of any class. There may be fewer: what earlier tests have let go of.
     assert not counts[2] - counts[0]
+
+
+async def test_a_topics_http_endpoint_may_need_a_service_before_it_answers(services):
+    sns, sqs = client(services, "sns"), client(services, "sqs")
+    url = (await call(sqs.get_queue_url, QueueName="work"))["QueueUrl"]
+
+    async def forward(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await call(sqs.send_message, QueueUrl=url, MessageBody="forwarded")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    topic = (await call(sns.create_topic, Name="to-http"))["TopicArn"]
+    async with await asyncio.start_server(forward, "127.0.0.1") as endpoint:
+        address = f"http://127.0.0.1:{endpoint.sockets[0].getsockname()[1]}"
+        await call(sns.subscribe, TopicArn=topic, Protocol="http", Endpoint=address)
+        await call(sns.publish, TopicArn=topic, Message="hello")
+        found = await call(sqs.receive_message, QueueUrl=url, WaitTimeSeconds=MAX_SECONDS)
+    assert [each["Body"] for each in found["Messages"]] == ["forwarded"]
+
+
+async def test_a_topics_http_endpoint_that_is_not_there_is_noted(services):
+    sns, noted = client(services, "sns"), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    services.trace.listen(lambda event: loop.call_soon_threadsafe(noted.set) if event.kind == "note" else None)
+    topic = (await call(sns.create_topic, Name="to-nobody"))["TopicArn"]
+    await call(sns.subscribe, TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{free_port()}")
+    await call(sns.publish, TopicArn=topic, Message="hello")
+    async with asyncio.timeout(HANGS):
+        await noted.wait()
+    [note] = [event.fields["text"] for event in services.trace.after(0) if event.kind == "note"]
+    assert note.startswith("The topic to-nobody did not reach http://127.0.0.1:")
 
 
 async def next_delivered(services):

@@ -373,7 +373,7 @@ class AwsServices:
         with self._clock.loading:
             # moto's data are the process's own, and so is what delivers its events. A bucket may send to a topic.
             if service in ("sns", "s3"):
-                deliver_messages(self._notify)
+                deliver_messages(self._notify, lambda text: self._trace.record("note", text=text))
             if service == "s3":
                 deliver_notifications(self._notify)
         return self._handlers[service]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
+from threading import Thread
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -55,14 +56,27 @@ def _checked(answer: Any, bucket: Bucket) -> None:
         raise ValueError(f"the bucket {bucket.name} was refused ({status}): {text[:300]}")
 
 
-def deliver_messages(notify: Notify) -> None:
-    """Make topics send to functions: moto itself would look for functions of its own. Filters are moto's."""
+def deliver_messages(notify: Notify, note: Callable[[str], None]) -> None:
+    """Make topics send to functions: moto itself would look for functions of its own. Filters are moto's.
+
+    `note` tells the developer of a message that an HTTP endpoint did not take. It is called in another thread.
+    """
     from moto.sns.models import Subscription as Subscribed
 
     original = getattr(Subscribed.publish, "__wrapped__", Subscribed.publish)
 
+    def post(subscription: Any, message: str, message_id: str, **more: Any) -> None:
+        try:
+            original(subscription, message, message_id, **more)
+        except OSError as error:  # those of requests, too
+            note(f"The topic {subscription.topic.name} did not reach {subscription.endpoint}: {error}")
+
     @wraps(original)
     def publish(self: Any, message: str, message_id: str, **more: Any) -> None:
+        if self.protocol in ("http", "https"):
+            # Not in this thread: moto waits for the endpoint, which may be this emulator and need a service.
+            Thread(target=post, args=(self, message, message_id), kwargs=more, daemon=True).start()
+            return
         if self.protocol != "lambda":
             original(self, message, message_id, **more)
             return
